@@ -1,0 +1,60 @@
+# Each target makes the virtual environment first, if there is none; the
+# packages are installed anew only when the files that name them change.
+#
+#   make demo       the real CT slice of the README, reconstructed
+#   make test       the tests; ARGS='-k adjoint' goes to pytest
+#   make lint       style of code and docstrings
+#   make install    the environment alone
+#
+# Another Python: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
+METADATA := setup.cfg pyproject.toml constraints.txt
+
+.DELETE_ON_ERROR:
+.PHONY: install demo test lint clean
+
+install: $(VENV)/.installed-base
+	@:
+
+demo: $(VENV)/.installed-demo
+	@$(PY) examples/quickstart.py $(ARGS)
+
+test: $(VENV)/.installed-test
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test
+	@$(PY) -m ruff check .
+
+clean:
+	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache
+
+$(VENV)/.installed-base: EXTRAS :=
+$(VENV)/.installed-demo: EXTRAS := [plots,data]
+$(VENV)/.installed-test: EXTRAS := [all]
+
+# escnn without its requirements, see setup.cfg; pip would report them as
+# missing at each later call.
+$(VENV)/.installed-%: $(METADATA) | $(PY)
+	$(PIP) --no-warn-conflicts -c constraints.txt -e '.$(EXTRAS)'
+	$(PIP) --no-deps escnn==1.0.11
+	@touch $@
+
+$(PY):
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo 'There is no command `$(PYTHON)`. Name a Python of version' \
+	        '3.11 or later: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'odl_equivariant needs Python 3.11 or later, and' \
+	        '`$(PYTHON)` is' "$$($(PYTHON) -V 2>&1)." \
+	        'Name another one: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo '`$(PYTHON)` cannot make virtual environments. On Debian and' \
+	        'Ubuntu: apt install python3-venv (for another Python,' \
+	        'python3.X-venv); then call make again.' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,66 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Rules for all tests: offline, seeded, each in a folder of its own."""
+
+import os
+import random
+import socket
+
+import numpy as np
+import pytest
+import torch
+
+os.environ['MPLBACKEND'] = 'Agg'
+
+
+def _refuse(*args, **kwargs):
+    """Raise the error of a test that reaches for the network."""
+    raise RuntimeError('the tests run offline, but a connection was opened')
+
+
+def pytest_configure(config):
+    """Cut off the network."""
+    socket.socket.connect = _local_only(socket.socket.connect)
+    socket.socket.connect_ex = _local_only(socket.socket.connect_ex)
+    socket.getaddrinfo = _refuse
+
+
+def _local_only(connect):
+    """Return a ``connect`` for sockets that stay on the machine."""
+
+    def connect_locally(self, address):
+        if self.family != getattr(socket, 'AF_UNIX', None):
+            _refuse()
+        return connect(self, address)
+
+    return connect_locally
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason='needs a GPU that torch can use')
+    for item in items:
+        if item.get_closest_marker('cuda'):
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """Run each test in a folder that goes away."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds():
+    """Start each test from the same random state."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (odl and escnn draw from it)
+    torch.manual_seed(0)

@@ -1,0 +1,27 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Groups that act on ODL spaces, each action an `odl.Operator`."""
+
+from odl_equivariant.actions.action import Action
+from odl_equivariant.actions.grid import GridAction
+from odl_equivariant.actions.groups import group_actions
+from odl_equivariant.actions.isometries import (
+    Reflection,
+    Rotation,
+    Translation,
+)
+
+__all__ = (
+    'Action',
+    'GridAction',
+    'Rotation',
+    'Reflection',
+    'Translation',
+    'group_actions',
+)

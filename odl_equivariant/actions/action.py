@@ -1,0 +1,183 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What every action of a group on an ODL space has in common."""
+
+from functools import reduce
+from numbers import Integral
+from operator import matmul
+
+import odl
+from odl.core.operator.operator import OpNotImplementedError
+from odl.core.space.weightings.weighting import (
+    ArrayWeighting,
+    ConstWeighting,
+)
+
+__all__ = ('Action', 'component_space', 'describe_space')
+
+
+def describe_space(space):
+    """Return ``repr(space)`` on one line, also where ODL cannot make one.
+
+    Parameters
+    ----------
+    space : `odl.Set`
+        Any set; ODL has no representation for array-weighted grids.
+
+    Returns
+    -------
+    description : str
+        Text for an error message.
+    """
+    try:
+        return ' '.join(repr(space).split())
+    except AttributeError:
+        return f'{type(space).__name__} of shape {space.shape}'
+
+
+def component_space(space):
+    """Return the 2D grid space whose copies make up ``space``.
+
+    Parameters
+    ----------
+    space : `odl.DiscretizedSpace` or `odl.ProductSpace`
+        Uniformly discretized functions of two variables, or a (nested)
+        product of equal such spaces.
+
+    Returns
+    -------
+    component : `odl.DiscretizedSpace`
+        ``space`` itself if it is not a product space.
+
+    Raises
+    ------
+    TypeError
+        If ``space`` is not made from `odl.uniform_discr` spaces.
+    ValueError
+        If it is empty, has different components, is not 2D or not
+        uniform, or if its weights differ from point to point.
+    """
+    if isinstance(space, odl.ProductSpace):
+        if len(space) == 0 or not space.is_power_space:
+            raise ValueError(
+                'expected a `ProductSpace` of at least one and only equal '
+                f'components, got {describe_space(space)}'
+            )
+        if not isinstance(space.weighting, (ConstWeighting, ArrayWeighting)):
+            raise ValueError(
+                'expected a `ProductSpace` weighted by a constant or one '
+                f'number per component, got {space.weighting!r}'
+            )
+        return component_space(space[0])
+    if not isinstance(space, odl.DiscretizedSpace):
+        raise TypeError(
+            'expected a space from `odl.uniform_discr` or a `ProductSpace` '
+            f'of equal ones, got {describe_space(space)}'
+        )
+    if space.ndim != 2:
+        raise ValueError(
+            f'expected a space of functions of 2 variables, got {space.ndim} '
+            f'in {describe_space(space)}'
+        )
+    if not space.is_uniform:
+        raise ValueError(
+            f'expected a uniform grid, got {describe_space(space)}; make one '
+            'with `odl.uniform_discr`'
+        )
+    if not isinstance(space.weighting, ConstWeighting):
+        raise ValueError(
+            'expected a space weighted by a constant, in which moving the '
+            f'grid is an isometry, got {type(space.weighting).__name__} in '
+            f'{describe_space(space)}'
+        )
+    return space
+
+
+class Action(odl.Operator):
+    r"""A group element acting linearly on a space of functions.
+
+    Notes
+    -----
+    The element :math:`g = (t, R)` acts on functions with values in a
+    representation :math:`\pi` by
+
+    .. math::
+        (g \cdot u)(x) = \pi(R)\, u\big(R^{-1} (x - t)\big),
+
+    see Celledoni et al., *Equivariant neural networks for inverse
+    problems*, Inverse Problems 37 (2021), 085006. Subclasses give
+    ``_call``, `inverse`, `is_isometry` and `is_exact`, and ``_compose``,
+    which multiplies two elements in the group.
+    """
+
+    def __init__(self, space):
+        """Initialize a new instance.
+
+        Parameters
+        ----------
+        space : `odl.LinearSpace`
+            Space on which the group acts.
+        """
+        super().__init__(space, space, linear=True)
+
+    @property
+    def is_isometry(self):
+        """``True`` if the action keeps all norms in the space."""
+        raise NotImplementedError
+
+    @property
+    def is_exact(self):
+        """``True`` if the action maps grid points to grid points."""
+        raise NotImplementedError
+
+    @property
+    def adjoint(self):
+        """Adjoint in the space's inner product: the inverse, if isometric."""
+        if not self.is_isometry:
+            raise OpNotImplementedError(
+                f'{self} is not an isometry and gives no adjoint of its own'
+            )
+        return self.inverse
+
+    def norm(self, estimate=False, **kwargs):
+        """Return the operator norm, known to be 1 for an isometry.
+
+        Parameters
+        ----------
+        estimate : bool, optional
+            Ignored for an isometry.
+        kwargs :
+            Passed on to `odl.power_method_opnorm` otherwise.
+
+        Returns
+        -------
+        norm : float
+            Operator norm in the space's own norm.
+        """
+        if self.is_isometry:
+            return 1.0
+        return float(super().norm(estimate=estimate, **kwargs))
+
+    def _compose(self, other):
+        """Return the group element ``self other`` if there is one."""
+        return NotImplemented
+
+    def __mul__(self, other):
+        """Return ``self @ other``, in the group for two group elements."""
+        if isinstance(other, Action):
+            product = self._compose(other)
+            if product is not NotImplemented:
+                return product
+        return super().__mul__(other)
+
+    def __pow__(self, n):
+        """Return the ``n``-th power for a positive integer ``n``."""
+        if isinstance(n, Integral) and n > 0:
+            return reduce(matmul, [self] * int(n))
+        return NotImplemented

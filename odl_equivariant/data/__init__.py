@@ -1,0 +1,20 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Images, phantoms and simulated acquisitions."""
+
+from odl_equivariant.data.acquisition import SparseViewCT
+from odl_equivariant.data.phantoms import ellipse_phantom
+from odl_equivariant.data.samples import sample_ct_slice, sample_mr_slice
+
+__all__ = (
+    'SparseViewCT',
+    'ellipse_phantom',
+    'sample_ct_slice',
+    'sample_mr_slice',
+)

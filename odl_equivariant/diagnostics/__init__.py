@@ -1,0 +1,45 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Measures of how far an operator is from the laws it should obey.
+
+The functions ending in ``_error`` return a relative error as a Python float:
+0 if a law holds to the last bit, infinity if a value is not finite. The
+functions starting with ``assert_`` compare it with a tolerance and raise an
+`AssertionError` that names the operator, the group element, the error and
+the tolerance. Random inputs are white noise from a seed, the same on every
+back-end.
+"""
+
+from odl_equivariant.diagnostics.assertions import (
+    DERIVATIVE_TOLERANCES,
+    TOLERANCES,
+    assert_adjoint,
+    assert_derivative,
+    assert_equivariant,
+    assert_invariant,
+)
+from odl_equivariant.diagnostics.errors import (
+    adjoint_error,
+    derivative_error,
+    equivariance_error,
+    invariance_error,
+)
+
+__all__ = (
+    'TOLERANCES',
+    'DERIVATIVE_TOLERANCES',
+    'adjoint_error',
+    'derivative_error',
+    'equivariance_error',
+    'invariance_error',
+    'assert_adjoint',
+    'assert_derivative',
+    'assert_equivariant',
+    'assert_invariant',
+)

@@ -1,0 +1,376 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""How an element of an ODL space lies in a torch tensor, and back.
+
+This is the only module that knows the layout: a batch of elements of a space
+is a tensor of shape ``(N, C, *shape)``. A real space has one channel, a
+complex one two (real and imaginary part), and the channels of a product
+space are those of its parts, one after the other.
+"""
+
+import numpy as np
+import odl
+import torch
+from odl.core.space.base_tensors import TensorSpace
+from odl.core.space.weightings.weighting import (
+    ArrayWeighting,
+    ConstWeighting,
+)
+
+__all__ = (
+    'n_channels',
+    'grid_shape',
+    'tensor_dtype',
+    'tensor_device',
+    'as_tensor',
+    'as_element',
+    'inner_product_weights',
+)
+
+_REAL_DTYPES = {
+    'float32': torch.float32,
+    'float64': torch.float64,
+    'complex64': torch.float32,
+    'complex128': torch.float64,
+}
+
+
+def _parts(space):
+    """Return the tensor spaces that a (nested) product space consists of."""
+    if isinstance(space, odl.ProductSpace):
+        if len(space) == 0:
+            raise ValueError('an empty `ProductSpace` has no tensor layout')
+        return [leaf for part in space for leaf in _parts(part)]
+    if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
+        raise TypeError(
+            'expected a `DiscretizedSpace`, a `TensorSpace` or a '
+            f'`ProductSpace` of such, got {space!r}'
+        )
+    return [space]
+
+
+def _real_dtype(space):
+    name = str(space.dtype_identifier)
+    if name not in _REAL_DTYPES:
+        raise TypeError(
+            f"spaces of dtype {', '.join(_REAL_DTYPES)} can be laid out as a "
+            f'tensor, got {name!r}'
+        )
+    return _REAL_DTYPES[name]
+
+
+def _the_one(values, what, space):
+    values = set(values)
+    if len(values) != 1:
+        raise ValueError(
+            f'the parts of a product space must have the same {what}, got '
+            f'{sorted(map(str, values))} in {space!r}'
+        )
+    return values.pop()
+
+
+def n_channels(space):
+    """Return the number of tensor channels of an element of a space.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Real or complex, or a product of spaces on the same grid.
+
+    Returns
+    -------
+    n_channels : int
+        1 for a real space, 2 for a complex one, the sum over the parts of
+        a product space.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 5), dtype='complex64')
+    >>> n_channels(space), n_channels(space ** 3)
+    (2, 6)
+    """
+    return sum(1 if part.is_real else 2 for part in _parts(space))
+
+
+def grid_shape(space):
+    """Return the shape of the grid on which the elements of a space live.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space, all parts of which have the same shape.
+
+    Returns
+    -------
+    shape : tuple of int
+        Shape without the channel axis.
+    """
+    return _the_one((part.shape for part in _parts(space)), 'shape', space)
+
+
+def tensor_dtype(space):
+    """Return the real torch dtype in which elements of a space are laid out.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space of dtype float32, float64, complex64 or complex128.
+
+    Returns
+    -------
+    dtype : torch.dtype
+        ``torch.float32`` or ``torch.float64``.
+    """
+    return _the_one(map(_real_dtype, _parts(space)), 'precision', space)
+
+
+def tensor_device(space):
+    """Return the torch device on which the elements of a space live.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space backed by numpy (always the CPU) or by pytorch.
+
+    Returns
+    -------
+    device : torch.device
+        Device of the elements' data.
+    """
+    return torch.device(
+        _the_one((str(part.device) for part in _parts(space)), 'device', space)
+    )
+
+
+def _leaves(element):
+    if isinstance(element.space, odl.ProductSpace):
+        return [leaf for part in element for leaf in _leaves(part)]
+    return [element]
+
+
+def _channels_of(leaf):
+    """Return the data of an element as a ``(C, *shape)`` view."""
+    data = leaf.data
+    if isinstance(data, np.ndarray):
+        if not data.flags.writeable or any(s < 0 for s in data.strides):
+            # torch cannot represent such memory without a warning or error
+            data = data.copy()
+        data = torch.from_numpy(data)
+    data = data.detach().resolve_conj().resolve_neg()
+    if data.is_complex():
+        return torch.view_as_real(data).movedim(-1, 0)
+    return data[None]
+
+
+def as_tensor(element, copy=False, device=None):
+    """Return an element of an ODL space as a torch tensor.
+
+    Parameters
+    ----------
+    element : element of `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Real or complex, backed by numpy or pytorch.
+    copy : bool, optional
+        If ``False``, the tensor shares the memory of the element whenever
+        that is possible (always but for product spaces); if ``True``, never.
+    device : torch.device or str, optional
+        Device of the result. Default: that of the element.
+
+    Returns
+    -------
+    tensor : torch.Tensor
+        Tensor of shape ``(1, C, *shape)``, float32 or float64, without a
+        gradient.
+
+    Raises
+    ------
+    TypeError
+        If ``element`` is not an element of such a space.
+
+    Examples
+    --------
+    >>> space = odl.rn((2, 2), dtype='float32')
+    >>> as_tensor(space.one()).shape
+    torch.Size([1, 1, 2, 2])
+    """
+    if not hasattr(element, 'space'):
+        raise TypeError(
+            'expected an element of an ODL space, got '
+            f'{type(element).__name__}; make one with `space.element(...)`'
+        )
+    tensor_dtype(element.space)
+    grid_shape(element.space)
+    views = [_channels_of(leaf) for leaf in _leaves(element)]
+    if len(views) > 1:
+        tensor = torch.cat(views)[None]
+    else:
+        tensor = views[0][None]
+        if copy:
+            tensor = tensor.clone(memory_format=torch.contiguous_format)
+    return tensor if device is None else tensor.to(device)
+
+
+def _leaf_element(channels, space, copy):
+    if space.is_real:
+        data = channels[0]
+        if copy:
+            data = data.clone(memory_format=torch.contiguous_format)
+    else:
+        # a fresh, interleaved array, whatever the strides of the channels
+        data = torch.view_as_complex(channels.movedim(0, -1).contiguous())
+        if copy:
+            data = data.clone()
+    if space.impl == 'numpy':
+        return space.element(data.cpu().numpy())
+    return space.element(data.to(space.device).contiguous())
+
+
+def as_element(tensor, space, copy=False):
+    """Return a torch tensor as an element of an ODL space.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        Real tensor of shape ``(1, C, *shape)`` or ``(C, *shape)`` in the
+        layout of `as_tensor`, of the precision of the space. A gradient is
+        detached.
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space of the result.
+    copy : bool, optional
+        If ``False``, the element shares the memory of the tensor whenever
+        that is possible; if ``True``, never.
+
+    Returns
+    -------
+    element : element of ``space``
+        Element with the values of the tensor.
+
+    Raises
+    ------
+    ValueError
+        If the shape of the tensor does not fit the space.
+    TypeError
+        If it is not a real tensor of the precision of the space.
+
+    Examples
+    --------
+    >>> space = odl.cn((2, 2), dtype='complex64')
+    >>> as_element(torch.ones(1, 2, 2, 2), space)[0, 0].item()
+    (1+1j)
+    """
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(
+            f'expected a `torch.Tensor`, got {type(tensor).__name__}'
+        )
+    expected = (n_channels(space), *grid_shape(space))
+    given = tuple(tensor.shape)
+    if given not in (expected, (1, *expected)):
+        raise ValueError(
+            f'expected a tensor of shape {(1, *expected)} for an element of '
+            f'{space!r}, got {given}'
+        )
+    if tensor.dtype != tensor_dtype(space):
+        raise TypeError(
+            f'expected a tensor of dtype {tensor_dtype(space)} for an element '
+            f'of {space!r}, got {tensor.dtype}'
+        )
+    channels = tensor.detach().reshape(expected)
+    if not isinstance(space, odl.ProductSpace):
+        return _leaf_element(channels, space, copy)
+    sizes = [n_channels(part) for part in space]
+    return space.element(
+        [
+            as_element(part, part_space, copy)
+            for part, part_space in zip(
+                channels.split(sizes), space, strict=True
+            )
+        ]
+    )
+
+
+def _leaf_weights(space, factor):
+    weighting = space.weighting
+    if weighting.exponent != 2.0:
+        raise NotImplementedError(
+            'only spaces with exponent 2 have an inner product, got '
+            f'{weighting.exponent} in {space!r}'
+        )
+    if isinstance(weighting, ConstWeighting):
+        values = torch.full(
+            (1,) * len(space.shape), float(weighting.const), dtype=torch.double
+        )
+    elif isinstance(weighting, ArrayWeighting):
+        values = torch.as_tensor(weighting.array).double()
+    else:
+        raise NotImplementedError(
+            'only constant and array weightings are supported, got '
+            f'{weighting!r} in {space!r}'
+        )
+    values = factor * values.cpu()
+    return values[None].expand(n_channels(space), *values.shape)
+
+
+def _weights(space, factor=1.0):
+    if not isinstance(space, odl.ProductSpace):
+        return [_leaf_weights(space, factor)]
+    weighting = space.weighting
+    if isinstance(weighting, ConstWeighting):
+        factors = [float(weighting.const)] * len(space)
+    elif isinstance(weighting, ArrayWeighting):
+        factors = [float(w) for w in weighting.array]
+    else:
+        raise NotImplementedError(
+            'only constant and array weightings of product spaces are '
+            f'supported, got {weighting!r} in {space!r}'
+        )
+    return [
+        weights
+        for part, part_factor in zip(space, factors, strict=True)
+        for weights in _weights(part, factor * part_factor)
+    ]
+
+
+def inner_product_weights(space):
+    r"""Return the weights of a space's inner product in the tensor layout.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space with constant or array weighting and exponent 2.
+
+    Returns
+    -------
+    weights : torch.Tensor
+        Real float64 tensor on the CPU, broadcastable to ``(C, *shape)``.
+
+    Raises
+    ------
+    NotImplementedError
+        If the inner product is not a weighted sum (a matrix weighting, a
+        custom inner product, an exponent other than 2).
+
+    Notes
+    -----
+    With :math:`w` the weights and :math:`x_c` the real channels,
+
+    .. math::
+        \mathrm{Re} \langle x, y \rangle = \sum_{c, i} w_{c, i}\,
+        x_{c, i}\, y_{c, i},
+
+    so that a linear map with matrix :math:`A` has the adjoint
+    :math:`w_X^{-1} A^T w_Y`.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (2, 2))
+    >>> float(inner_product_weights(space))
+    0.25
+    """
+    weights = _weights(space)
+    shape = torch.broadcast_shapes(*(w.shape[1:] for w in weights))
+    return torch.cat([w.expand(w.shape[0], *shape) for w in weights])

@@ -1,0 +1,14 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Pretrained weights: what there is, loading and saving."""
+
+from odl_equivariant.models.files import load, save
+from odl_equivariant.models.shipped import available
+
+__all__ = ('available', 'load', 'save')

@@ -1,0 +1,18 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Equivariant torch modules, on escnn, and their ordinary counterparts."""
+
+from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.unrolled import LearnedProximalGradient
+
+__all__ = (
+    'EquivariantProximal',
+    'OrdinaryProximal',
+    'LearnedProximalGradient',
+)

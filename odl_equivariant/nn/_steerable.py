@@ -1,0 +1,208 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Steerable convolutions between trivial and regular fields.
+
+escnn supplies the bases of equivariant kernels. The layer itself is a plain
+torch module: its parameters are the coefficients alone, the same in training
+and evaluation mode, so that it can be copied, saved, traced and exported.
+"""
+
+import functools
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.nn._groups import parse_group
+
+__all__ = ('SteerableConvolution', 'PaddedConvolution')
+
+
+@functools.cache
+def _kernel_basis(group_name, source, target, kernel_size):
+    """Return a basis of equivariant kernels between two single fields.
+
+    Parameters
+    ----------
+    group_name : str
+        Name of the group, such as ``'C4'``.
+    source, target : {'trivial', 'regular'}
+        Representations of the input and of the output field.
+    kernel_size : int
+        Side of the kernel in cells.
+
+    Returns
+    -------
+    basis : torch.Tensor
+        Float64 tensor of shape ``(n, size(target), size(source),
+        kernel_size, kernel_size)``.
+    """
+    from odl_equivariant.nn._escnn import enn, gspaces
+
+    kind, order = parse_group(group_name)
+    if kind == 'C':
+        space = (
+            gspaces.trivialOnR2() if order == 1 else gspaces.rot2dOnR2(order)
+        )
+    else:
+        # The axis at angle 0 keeps D1 in the same family as the others.
+        space = (
+            gspaces.flip2dOnR2(0.0)
+            if order == 1
+            else gspaces.flipRot2dOnR2(order)
+        )
+    fields = {
+        'trivial': enn.FieldType(space, [space.trivial_repr]),
+        'regular': enn.FieldType(space, [space.regular_repr]),
+    }
+    # Numbers, also where modules are being built on the meta device.
+    with torch.device('cpu'), torch.no_grad():
+        convolution = enn.R2Conv(
+            fields[source],
+            fields[target],
+            kernel_size,
+            bias=False,
+            initialize=False,
+        )
+        expand = convolution.basisexpansion
+        elements = torch.eye(convolution.weights.numel())
+        basis = torch.stack([expand(row).double() for row in elements])
+    return basis.reshape(
+        len(elements),
+        fields[target].size,
+        fields[source].size,
+        kernel_size,
+        kernel_size,
+    )
+
+
+def _convolve(x, kernel, bias, padding_mode):
+    margin = kernel.shape[-1] // 2
+    if min(x.shape[-2:]) < kernel.shape[-1]:
+        raise ValueError(
+            f'the image of shape {tuple(x.shape[-2:])} is smaller than the '
+            f'kernel of side {kernel.shape[-1]}; take a larger image or a '
+            'smaller kernel_size'
+        )
+    if padding_mode == 'zeros':
+        return functional.conv2d(x, kernel, bias, padding=margin)
+    x = functional.pad(x, 4 * (margin,), mode=padding_mode)
+    return functional.conv2d(x, kernel, bias)
+
+
+class PaddedConvolution(nn.Module):
+    """An ordinary convolution that keeps the shape of the image.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Numbers of channels.
+    kernel_size : int, optional
+        Odd side of the kernel in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How the image goes on past its boundary.
+    gain : float, optional
+        Standard deviation of the output for an input of unit variance at
+        the start; 0 starts weights and bias at zero.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        padding_mode='replicate',
+        gain=1.0,
+    ):
+        super().__init__()
+        self.padding_mode = padding_mode
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        std = gain / math.sqrt(in_channels * kernel_size**2)
+        self.weight = nn.Parameter(std * torch.randn(shape))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x):
+        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
+        return _convolve(x, self.weight, self.bias, self.padding_mode)
+
+
+class SteerableConvolution(nn.Module):
+    r"""A convolution that is equivariant by the choice of its kernels.
+
+    Parameters
+    ----------
+    in_fields, out_fields : int
+        Numbers of fields.
+    source, target : {'trivial', 'regular'}
+        How the group acts on the channels of an input and an output field:
+        not at all (one channel), or by permuting one channel per element.
+    group : str
+        ``'C<N>'`` or ``'D<N>'``.
+    kernel_size : int, optional
+        Odd side of the kernel in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How the image goes on past its boundary.
+    gain : float, optional
+        Standard deviation of the output for an input of unit variance at
+        the start; 0 starts weights and bias at zero.
+
+    Notes
+    -----
+    The kernel is :math:`k_{oi} = \sum_n w_{oin} b_n` with the basis
+    :math:`b_n` of the kernels with
+
+    .. math::
+        b(R x) = \rho_\text{out}(R)\, b(x)\, \rho_\text{in}(R)^{-1}.
+
+    The basis is scaled such that at the same ``gain`` the coefficients start
+    with the variance of the weights of a `PaddedConvolution` of the same
+    width: one learning rate then means the same to both.
+    """
+
+    def __init__(
+        self,
+        in_fields,
+        out_fields,
+        source,
+        target,
+        group,
+        kernel_size=3,
+        padding_mode='replicate',
+        gain=1.0,
+    ):
+        super().__init__()
+        self.padding_mode = padding_mode
+        basis = _kernel_basis(group, source, target, kernel_size)
+        n, rows, columns = basis.shape[:3]
+        # mean square norm of a row of each element: columns * k^2 / n
+        energy = basis.square().sum((1, 2, 3, 4), keepdim=True) / rows
+        target_energy = columns * kernel_size**2 / n
+        basis = basis * (target_energy / energy).sqrt()
+        self.register_buffer(
+            'basis', basis.to(torch.get_default_dtype()), persistent=False
+        )
+        std = gain / math.sqrt(in_fields * columns * kernel_size**2)
+        self.weight = nn.Parameter(std * torch.randn(out_fields, in_fields, n))
+        self.bias = nn.Parameter(torch.zeros(out_fields))
+
+    def kernel(self):
+        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        n, rows, columns, *size = self.basis.shape
+        out_fields, in_fields, _ = self.weight.shape
+        kernel = self.weight.reshape(-1, n) @ self.basis.reshape(n, -1)
+        kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
+        kernel = kernel.transpose(1, 2).reshape(
+            out_fields * rows, in_fields * columns, *size
+        )
+        return kernel, self.bias.repeat_interleave(rows)
+
+    def forward(self, x):
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
+        return _convolve(x, *self.kernel(), self.padding_mode)

@@ -1,0 +1,389 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Learned proximals: one equivariant by design, one ordinary."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.nn._groups import (
+    group_order,
+    nearest_channels,
+    parse_group,
+)
+from odl_equivariant.nn._steerable import (
+    PaddedConvolution,
+    SteerableConvolution,
+)
+
+__all__ = ('EquivariantProximal', 'OrdinaryProximal')
+
+_PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
+
+
+def _check_whole(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(
+            f'`{name}` must be a whole number >= {least}, got {value!r}'
+        )
+
+
+def _random_images(n_channels, size, n_images=16):
+    """Return images of unit mean square with a spectrum like 1 / |f|.
+
+    They come from a random state of their own, so that the global one is
+    left to the weights.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(
+        (n_images, n_channels, size, size), generator=generator
+    )
+    f = torch.fft.fftfreq(size)
+    frequency = torch.hypot(f[:, None], f).clamp_min(1 / size)
+    images = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
+    return images / images.square().mean((2, 3), keepdim=True).sqrt()
+
+
+class _Proximal(nn.Module):
+    """What the two proximals share: everything but the convolutions."""
+
+    def __init__(self, arguments):
+        super().__init__()
+        for name, least in (
+            ('in_channels', 1),
+            ('channels', 1),
+            ('memory', 0),
+            ('n_residual_blocks', 0),
+            ('kernel_size', 1),
+        ):
+            _check_whole(name, arguments[name], least)
+        if arguments['kernel_size'] % 2 == 0:
+            raise ValueError(
+                '`kernel_size` must be odd, for the output to lie on the '
+                f'grid of the input, got {arguments["kernel_size"]}'
+            )
+        if arguments['padding_mode'] not in _PADDING_MODES:
+            raise ValueError(
+                f'`padding_mode` must be one of {", ".join(_PADDING_MODES)}, '
+                f'got {arguments["padding_mode"]!r}'
+            )
+        self._arguments = dict(arguments)
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+    def _build(self):
+        n_inputs = (
+            self.in_channels * (2 if self.gradient else 1)
+            + self.memory
+            + (1 if self.noise_level else 0)
+        )
+        self.lift = self._convolution(n_inputs, 'lift', 1.0)
+        self.residual = nn.ModuleList(
+            self._convolution(None, 'hidden', 0.0)
+            for _ in range(self.n_residual_blocks)
+        )
+        self.project = self._convolution(
+            self.in_channels + self.memory, 'project', 1.0
+        )
+        # With `skip`: a step that starts as gradient descent plus little.
+        self._calibrate(n_inputs, 0.1 if self.skip else 1.0)
+
+    @torch.no_grad()
+    def _calibrate(self, n_inputs, output_scale):
+        """Scale the weights to the same mean squares in every architecture.
+
+        Variances that hold for white noise do not for images: equivariant
+        kernels add up what neighbouring pixels have in common. So measure,
+        on random images.
+        """
+        if self.lift.weight.is_meta:
+            return
+        x = _random_images(n_inputs, max(32, self.kernel_size))
+        x = x.to(self.lift.weight)
+        x = self._lift(x)
+        scale = x.square().mean().sqrt()
+        self.lift.weight.div_(scale)
+        x = self.project(x / scale)
+        self.project.weight.mul_(output_scale / x.square().mean().sqrt())
+
+    @property
+    def architecture(self):
+        """Name and arguments of the class, from which it can be rebuilt."""
+        return {'class': type(self).__name__, 'arguments': self._arguments}
+
+    def extra_repr(self):
+        """Return the arguments, for ``repr``."""
+        return ', '.join(f'{k}={v!r}' for k, v in self._arguments.items())
+
+    def _check_input(self, name, x, n_channels, like=None):
+        expected = f'(N, {n_channels}, n, m)'
+        if x is None:
+            raise TypeError(
+                f'this proximal needs `{name}`, a tensor of shape {expected}'
+            )
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(
+                f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
+            )
+        if x.ndim != 4 or x.shape[1] != n_channels:
+            raise ValueError(
+                f'`{name}` must have the shape {expected}, got '
+                f'{tuple(x.shape)}'
+            )
+        if like is not None and x.shape[2:] != like.shape[2:]:
+            raise ValueError(
+                f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
+                f'`x`, got {tuple(x.shape[2:])}'
+            )
+
+    def _noise_channel(self, sigma, x):
+        if sigma is None:
+            raise TypeError(
+                'this proximal is conditioned on the noise level: pass '
+                '`sigma`, a number or a tensor of shape (N,)'
+            )
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
+            raise ValueError(
+                f'`sigma` must be a number or a tensor of shape '
+                f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
+            )
+        return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
+
+    def forward(self, x, gradient=None, memory=None, sigma=None):
+        """Apply the learned proximal.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, in_channels, n, m)``.
+        gradient : torch.Tensor, optional
+            Scaled gradients of the data fit, of the shape of ``x``; needed if
+            the module has ``gradient=True``.
+        memory : torch.Tensor, optional
+            Memory of shape ``(N, memory, n, m)``. Default: zero.
+        sigma : float or torch.Tensor, optional
+            Noise level, one number or one for each image; needed if the
+            module has ``noise_level=True``.
+
+        Returns
+        -------
+        x : torch.Tensor
+            New images, of the shape of ``x``.
+        memory : torch.Tensor
+            New memory; only returned if the module has a memory.
+
+        Raises
+        ------
+        TypeError
+            If an input that the module needs is missing, or not a tensor.
+        ValueError
+            If a shape does not fit, or an image is smaller than the kernel.
+        """
+        self._check_input('x', x, self.in_channels)
+        inputs = [x]
+        if self.gradient:
+            self._check_input('gradient', gradient, self.in_channels, x)
+            inputs.append(gradient)
+        if self.memory:
+            if memory is None:
+                memory = x.new_zeros(x.shape[0], self.memory, *x.shape[2:])
+            self._check_input('memory', memory, self.memory, x)
+            inputs.append(memory)
+        if self.noise_level:
+            inputs.append(self._noise_channel(sigma, x))
+        result = self._network(torch.cat(inputs, 1))
+        new_x = result[:, : self.in_channels]
+        if self.skip:
+            new_x = new_x + (x - gradient if self.gradient else x)
+        if self.memory:
+            return new_x, result[:, self.in_channels :]
+        return new_x
+
+    def _lift(self, x):
+        return functional.leaky_relu(self.lift(x), self.negative_slope)
+
+    def _network(self, x):
+        x = self._lift(x)
+        for convolution in self.residual:
+            x = x + functional.leaky_relu(convolution(x), self.negative_slope)
+        return self.project(x)
+
+
+class EquivariantProximal(_Proximal):
+    r"""Learned proximal that is equivariant under roto-translations.
+
+    Parameters
+    ----------
+    in_channels : int, optional
+        Channels of an image: 1 if real, 2 if complex.
+    channels : int, optional
+        Width of the network; the order of the group divides it.
+    group : str, optional
+        ``'C<N>'``, the rotations by multiples of :math:`2 \pi / N`, or
+        ``'D<N>'``, the same with reflections.
+    memory : int, optional
+        Number of memory channels; 0 for none.
+    gradient : bool, optional
+        Whether the gradient of the data fit is an input of its own, as in
+        the learned proximal gradient method. ``False`` for a denoiser.
+    noise_level : bool, optional
+        Whether the noise level ``sigma`` is one more input channel.
+    n_residual_blocks : int, optional
+        Number of residual blocks, each of which starts as the identity.
+    skip : bool, optional
+        Whether the network adds to ``x - gradient`` (to ``x`` without a
+        gradient) instead of replacing it.
+    kernel_size : int, optional
+        Odd side of the kernels in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How an image goes on past its boundary.
+    negative_slope : float, optional
+        Slope of the LeakyReLU for negative values.
+
+    Raises
+    ------
+    ValueError
+        If the group is not known or does not divide ``channels``, or an
+        argument is out of its range.
+
+    Notes
+    -----
+    The network is a convolution, a LeakyReLU, residual blocks
+    :math:`x + \mathrm{LeakyReLU}(k * x)` and a convolution, all of them
+    steerable: the hidden channels are regular fields, the image and the
+    memory trivial ones. Hence
+
+    .. math::
+        \Phi(g \cdot u, g \cdot v, g \cdot s) = g \cdot \Phi(u, v, s)
+
+    for every rotation and reflection of the group that maps the grid to
+    itself, up to rounding; between such angles up to the discretisation.
+    With the default arguments it is the block of [C+2021]_.
+
+    References
+    ----------
+    .. [C+2021] Celledoni E, Ehrhardt M J, Etmann C, Owren B, Schönlieb C-B
+       and Sherry F. *Equivariant neural networks for inverse problems*.
+       Inverse Problems 37 (2021) 085006.
+
+    Examples
+    --------
+    >>> block = EquivariantProximal(channels=8, memory=2)
+    >>> u = torch.zeros(1, 1, 16, 16)
+    >>> u, s = block(u, gradient=u)
+    >>> u.shape, s.shape
+    (torch.Size([1, 1, 16, 16]), torch.Size([1, 2, 16, 16]))
+    """
+
+    def __init__(
+        self,
+        in_channels=1,
+        channels=96,
+        group='C4',
+        memory=5,
+        gradient=True,
+        noise_level=False,
+        n_residual_blocks=1,
+        skip=False,
+        kernel_size=3,
+        padding_mode='replicate',
+        negative_slope=0.01,
+    ):
+        arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
+        super().__init__(arguments)
+        parse_group(group)
+        order = group_order(group)
+        if channels % order:
+            nearest = ' or '.join(map(str, nearest_channels(channels, order)))
+            raise ValueError(
+                f'the order {order} of the group {group} must divide '
+                f'`channels`, got {channels}; the nearest are {nearest}'
+            )
+        self._build()
+
+    def _convolution(self, n_fields, place, gain):
+        n_hidden = self.channels // group_order(self.group)
+        in_fields, out_fields, source, target = {
+            'lift': (n_fields, n_hidden, 'trivial', 'regular'),
+            'hidden': (n_hidden, n_hidden, 'regular', 'regular'),
+            'project': (n_hidden, n_fields, 'regular', 'trivial'),
+        }[place]
+        return SteerableConvolution(
+            in_fields,
+            out_fields,
+            source,
+            target,
+            self.group,
+            self.kernel_size,
+            self.padding_mode,
+            gain,
+        )
+
+
+class OrdinaryProximal(_Proximal):
+    """Learned proximal with ordinary convolutions, to compare with.
+
+    The same network as `EquivariantProximal`, of the same width, with the
+    same initial variance, but with no constraint on its kernels and hence no
+    equivariance but under translations.
+
+    Parameters
+    ----------
+    in_channels, channels, memory, gradient, noise_level, n_residual_blocks, \
+skip, kernel_size, padding_mode, negative_slope
+        As for `EquivariantProximal`; ``channels`` may be any number.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> denoiser = OrdinaryProximal(
+    ...     channels=8, memory=0, gradient=False, noise_level=True
+    ... )
+    >>> denoiser(torch.zeros(1, 1, 16, 16), sigma=0.1).shape
+    torch.Size([1, 1, 16, 16])
+    """
+
+    def __init__(
+        self,
+        in_channels=1,
+        channels=96,
+        memory=5,
+        gradient=True,
+        noise_level=False,
+        n_residual_blocks=1,
+        skip=False,
+        kernel_size=3,
+        padding_mode='replicate',
+        negative_slope=0.01,
+    ):
+        arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
+        super().__init__(arguments)
+        self._build()
+
+    def _convolution(self, n_channels, place, gain):
+        in_channels, out_channels = {
+            'lift': (n_channels, self.channels),
+            'hidden': (self.channels, self.channels),
+            'project': (self.channels, n_channels),
+        }[place]
+        return PaddedConvolution(
+            in_channels,
+            out_channels,
+            self.kernel_size,
+            self.padding_mode,
+            gain,
+        )
+
+
+_HIDDEN = ('self', '__class__')

@@ -1,0 +1,346 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Learned proximal gradient descent as a torch module."""
+
+import math
+
+import odl
+import torch
+from torch import nn
+
+from odl_equivariant.elements import (
+    as_element,
+    as_tensor,
+    grid_shape,
+    n_channels,
+    tensor_device,
+    tensor_dtype,
+)
+from odl_equivariant.operators.filtered_backprojection import (
+    filtered_backprojection,
+)
+from odl_equivariant.operators.layer import OperatorLayer
+from odl_equivariant.operators.network import NetworkOperator
+
+__all__ = ('LearnedProximalGradient',)
+
+# Sharper than the cutoff of the best image: the blocks take away noise, but
+# cannot bring back what the start has lost.
+FBP_CUTOFF = 0.7
+
+
+def _squared_norm(layer, adjoint, space, n_iterations=25):
+    """Return ``||A||^2``, the largest eigenvalue of ``A^* A``.
+
+    The power method, from a fixed seed: weights that were trained with one
+    estimate are used with the same.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(
+        (1, n_channels(space), *grid_shape(space)),
+        generator=generator,
+        dtype=tensor_dtype(space),
+    ).to(tensor_device(space))
+    value = 0.0
+    with torch.no_grad():
+        for _ in range(n_iterations):
+            x = adjoint(layer(x / x.norm()))
+            value = float(x.norm())
+            if value == 0 or not math.isfinite(value):
+                break
+    if value == 0 or not math.isfinite(value):
+        raise ValueError(
+            'the forward operator must be non-zero and finite, got the '
+            f'squared norm {value}'
+        )
+    return value
+
+
+class LearnedProximalGradient(nn.Module):
+    r"""Learned proximal gradient descent, unrolled to a network.
+
+    Parameters
+    ----------
+    forward_operator : `odl.Operator`
+        Linear operator :math:`A : X \to Y` with an adjoint.
+    proximal : callable or torch.nn.Module
+        Called without arguments once for each iteration, it makes the block
+        of that iteration; a module is used as it is, in all iterations. A
+        block maps ``(u, gradient, memory)`` to ``(u, memory)``, or
+        ``(u, gradient)`` to ``u`` if its attribute ``memory`` is 0.
+    n_iterations : int, optional
+        Number K of iterations.
+    initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
+        Where the iteration starts: at zero, at :math:`A^* y / \|A\|^2`, at
+        the filtered back-projection (of a parallel-beam ray transform), or
+        at another linear reconstruction, an operator from Y to X.
+
+    Attributes
+    ----------
+    relative_steps : torch.nn.Parameter
+        The steps :math:`\tau_k \|A\|^2`, started at 1: relative to the
+        operator's norm, so that they carry over to another grid.
+
+    Raises
+    ------
+    TypeError
+        If ``forward_operator`` is not a linear ODL operator, ``proximal`` not
+        callable, or ``initial`` none of these.
+    ValueError
+        If ``n_iterations`` is not positive, or a block or ``initial`` does
+        not fit the spaces.
+
+    Notes
+    -----
+    From :math:`u = 0` (or ``initial``) and the memory :math:`s = 0`,
+    algorithm 2 of [C+2021]_ is
+
+    .. math::
+        (u, s) \leftarrow \mathrm{prox}_k(u, \tau_k A^*(A u - y), s),
+        \quad k = 1, \dots, K,
+
+    with the adjoint in the weighted inner products of the spaces. The module
+    maps ``(N, C, *range.shape)`` to ``(N, C, *domain.shape)``.
+
+    References
+    ----------
+    .. [C+2021] Celledoni E, Ehrhardt M J, Etmann C, Owren B, Schönlieb C-B
+       and Sherry F. *Equivariant neural networks for inverse problems*.
+       Inverse Problems 37 (2021) 085006.
+
+    Examples
+    --------
+    >>> from odl_equivariant.nn import OrdinaryProximal
+    >>> space = odl.rn((8, 8), dtype='float32')
+    >>> network = LearnedProximalGradient(
+    ...     odl.IdentityOperator(space),
+    ...     lambda: OrdinaryProximal(channels=4),
+    ...     n_iterations=2,
+    ... )
+    >>> network(torch.zeros(3, 1, 8, 8)).shape
+    torch.Size([3, 1, 8, 8])
+    >>> network.as_operator().domain == space
+    True
+    """
+
+    def __init__(
+        self, forward_operator, proximal, n_iterations=8, initial='zero'
+    ):
+        super().__init__()
+        if isinstance(n_iterations, bool) or (
+            not isinstance(n_iterations, int) or n_iterations < 1
+        ):
+            raise ValueError(
+                '`n_iterations` must be a positive whole number, got '
+                f'{n_iterations!r}'
+            )
+        if not callable(proximal):
+            raise TypeError(
+                '`proximal` must be a module, or a callable that makes one, '
+                f'got {type(proximal).__name__}'
+            )
+        self.forward_operator = forward_operator
+        self.n_iterations = n_iterations
+        self._initial = initial
+        # not registered as sub-modules: they hold operators, not weights
+        self._layers = _Layers(forward_operator, initial)
+        if isinstance(proximal, nn.Module):
+            blocks = [proximal]
+        else:
+            blocks = [proximal() for _ in range(n_iterations)]
+        for block in blocks:
+            self._check_block(block)
+        self.blocks = nn.ModuleList(blocks)
+        dtype = tensor_dtype(forward_operator.domain)
+        self.relative_steps = nn.Parameter(
+            torch.ones(n_iterations, dtype=dtype)
+        )
+
+    def _check_block(self, block):
+        if not isinstance(block, nn.Module):
+            raise TypeError(
+                '`proximal` must make a `torch.nn.Module`, got '
+                f'{type(block).__name__}'
+            )
+        expected = n_channels(self.forward_operator.domain)
+        given = getattr(block, 'in_channels', expected)
+        if given != expected:
+            raise ValueError(
+                f'an element of {self.forward_operator.domain!r} has '
+                f'{expected} channel(s), the proximal has in_channels {given}'
+            )
+
+    @property
+    def architecture(self):
+        """What the network can be rebuilt from, but for its operators.
+
+        Raises
+        ------
+        TypeError
+            If a block cannot tell its architecture.
+        """
+        for block in self.blocks:
+            if not hasattr(block, 'architecture'):
+                raise TypeError(
+                    'blocks with an `architecture`, such as '
+                    f'`EquivariantProximal`, are needed, got {block!r}'
+                )
+        given = isinstance(self._initial, odl.Operator)
+        return {
+            'class': type(self).__name__,
+            'arguments': {
+                'n_iterations': self.n_iterations,
+                'initial': 'operator' if given else self._initial,
+            },
+            'blocks': [block.architecture for block in self.blocks],
+        }
+
+    def block(self, iteration):
+        """Return the block of an iteration, counted from 0."""
+        return self.blocks[iteration % len(self.blocks)]
+
+    def step(self, iteration):
+        r"""Return the step :math:`\tau_k` of an iteration, as a tensor."""
+        return self.relative_steps[iteration] / self._layers.squared_norm
+
+    @property
+    def memory(self):
+        """Number of memory channels that the blocks hand on."""
+        return getattr(self.blocks[0], 'memory', 0)
+
+    def forward(self, y):
+        """Reconstruct a batch of data.
+
+        Parameters
+        ----------
+        y : torch.Tensor
+            Data of shape ``(N, C, *range.shape)``.
+
+        Returns
+        -------
+        u : torch.Tensor
+            Images of shape ``(N, C, *domain.shape)``.
+        """
+        u = self._layers.initial(y)
+        memory = None
+        for k in range(self.n_iterations):
+            gradient = self.step(k) * self._layers.gradient(u, y)
+            if self.memory:
+                u, memory = self.block(k)(u, gradient, memory)
+            else:
+                u = self.block(k)(u, gradient)
+        return u
+
+    def as_operator(self):
+        """Return the reconstruction as an ODL operator from data to image.
+
+        Returns
+        -------
+        operator : `NetworkOperator`
+            Operator from the range of the forward operator to its domain; it
+            follows later changes of the weights.
+        """
+        return NetworkOperator(
+            self, self.forward_operator.range, self.forward_operator.domain
+        )
+
+    @property
+    def proximals(self):
+        """The learned proximals as maps of ODL elements, one an iteration.
+
+        Each maps ``(u, gradient, memory)`` to ``(u, memory)``, or
+        ``(u, gradient)`` to ``u`` without a memory, with ``u`` and the
+        (unscaled) ``gradient`` in the domain of the forward operator and
+        ``memory`` in `memory_space`; for
+        `odl_equivariant.solvers.learned_proximal_gradient`.
+        """
+        return [_ElementProximal(self, k) for k in range(self.n_iterations)]
+
+    @property
+    def memory_space(self):
+        """Product of real spaces in which the memory lies, or ``None``."""
+        if not self.memory:
+            return None
+        domain = self.forward_operator.domain
+        return odl.ProductSpace(domain.real_space, self.memory)
+
+
+class _Layers:
+    """The operators of an unrolled method as maps of batches."""
+
+    def __init__(self, forward_operator, initial):
+        self.forward = OperatorLayer(forward_operator)
+        self.adjoint = self.forward.adjoint
+        self.squared_norm = _squared_norm(
+            self.forward, self.adjoint, forward_operator.domain
+        )
+        space = forward_operator.domain
+        self._image_shape = (n_channels(space), *grid_shape(space))
+        if isinstance(initial, odl.Operator):
+            if (
+                initial.domain != forward_operator.range
+                or initial.range != space
+            ):
+                raise ValueError(
+                    '`initial` must map from the range of the forward '
+                    f'operator, {forward_operator.range!r}, to its domain, '
+                    f'{space!r}; got an operator from {initial.domain!r} to '
+                    f'{initial.range!r}'
+                )
+            self._initial = OperatorLayer(initial)
+        elif initial == 'fbp':
+            self._initial = OperatorLayer(
+                filtered_backprojection(
+                    forward_operator, frequency_scaling=FBP_CUTOFF
+                )
+            )
+        elif initial in ('zero', 'adjoint'):
+            self._initial = initial
+        else:
+            raise TypeError(
+                "`initial` must be 'zero', 'adjoint', 'fbp' or an "
+                f'`odl.Operator`, got {initial!r}'
+            )
+
+    def initial(self, y):
+        if self._initial == 'zero':
+            return y.new_zeros(y.shape[0], *self._image_shape)
+        if self._initial == 'adjoint':
+            return self.adjoint(y) / self.squared_norm
+        return self._initial(y)
+
+    def gradient(self, u, y):
+        return self.adjoint(self.forward(u) - y)
+
+
+class _ElementProximal:
+    """One block, with its step, on ODL elements."""
+
+    def __init__(self, network, iteration):
+        self.network = network
+        self.iteration = iteration
+
+    def __call__(self, x, gradient, memory=None):
+        block = self.network.block(self.iteration)
+        device = self.network.relative_steps.device
+        with torch.no_grad():
+            tensors = [
+                as_tensor(element, copy=True, device=device)
+                for element in (x, gradient)
+            ]
+            tensors[1] = self.network.step(self.iteration) * tensors[1]
+            if not self.network.memory:
+                return as_element(block(*tensors), x.space)
+            if memory is not None:
+                memory = as_tensor(memory, copy=True, device=device)
+            u, s = block(*tensors, memory)
+            return (
+                as_element(u, x.space, copy=True),
+                as_element(s, self.network.memory_space, copy=True),
+            )

@@ -1,0 +1,261 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Torch modules as ODL operators."""
+
+import itertools
+
+import odl
+import torch
+from torch import nn
+
+from odl_equivariant.elements import (
+    as_element,
+    as_tensor,
+    grid_shape,
+    inner_product_weights,
+    n_channels,
+    tensor_device,
+    tensor_dtype,
+)
+
+__all__ = ('NetworkOperator',)
+
+
+def _space_layout(space):
+    return (n_channels(space), *grid_shape(space))
+
+
+def _module_tensors(module):
+    return itertools.chain(module.parameters(), module.buffers())
+
+
+class NetworkOperator(odl.Operator):
+    r"""A torch module as an ODL operator.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module that maps tensors of shape ``(1, C, *domain.shape)`` to
+        ``(1, C', *range.shape)``, in the layout of `elements.as_tensor`: one
+        channel for a real space, two for a complex one, and those of its
+        parts for a product space. It is used in the mode (training or
+        evaluation) in which it is.
+    domain : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space of the inputs, backed by numpy or pytorch, of the precision of
+        the module's parameters.
+    range : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`, optional
+        Space of the outputs. Default: ``domain``.
+
+    Raises
+    ------
+    TypeError
+        If ``module`` is no module, a space cannot be laid out as a tensor, or
+        the module's parameters have another precision than the spaces.
+    ValueError
+        If the module's ``in_channels`` or ``out_channels`` do not fit the
+        spaces, the module lies on another device than a pytorch space; when
+        the operator is applied, also if the module's result has the wrong
+        shape or is not finite.
+
+    Notes
+    -----
+    With :math:`J` the Jacobian of the module at :math:`x` in the tensors'
+    real coordinates and :math:`w_X, w_Y` the weights of the inner products,
+    ``derivative(x)`` is :math:`h \mapsto J h` (forward mode) and its adjoint
+
+    .. math::
+        k \mapsto w_X^{-1} J^T (w_Y\, k)
+
+    (reverse mode). On complex spaces a network is differentiable as a map of
+    real and imaginary parts only: the derivative is real-linear, and the
+    adjoint satisfies :math:`\mathrm{Re} \langle D h, k \rangle = \mathrm{Re}
+    \langle h, D^* k \rangle`.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    >>> operator = NetworkOperator(nn.LeakyReLU(0.5), space)
+    >>> operator(-space.one())[0, 0].item()
+    -0.5
+    >>> operator.derivative(-space.one()).adjoint(space.one())[0, 0].item()
+    0.5
+    """
+
+    def __init__(self, module, domain, range=None):
+        range = domain if range is None else range
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                '`module` must be a `torch.nn.Module`, got '
+                f'{type(module).__name__}'
+            )
+        self._check_channels(module, domain, 'in_channels', 'domain')
+        self._check_channels(module, range, 'out_channels', 'range')
+        if tensor_dtype(domain) != tensor_dtype(range):
+            raise TypeError(
+                'domain and range must have the same precision, got '
+                f'{tensor_dtype(domain)} and {tensor_dtype(range)}'
+            )
+        inner_product_weights(domain), inner_product_weights(range)
+        self.module = module
+        super().__init__(domain=domain, range=range, linear=False)
+        self._module_device()
+
+    @staticmethod
+    def _check_channels(module, space, attribute, name):
+        expected = _space_layout(space)[0]
+        given = getattr(module, attribute, None)
+        if isinstance(given, int) and given != expected:
+            raise ValueError(
+                f'the {name} {space!r} has {expected} channel(s) (two for a '
+                f'complex space), the module has {attribute}={given}'
+            )
+
+    def _module_device(self):
+        """Return the device to compute on, once everything agrees on it.
+
+        Checked at each call, since modules may be moved at any time.
+        """
+        dtype = tensor_dtype(self.domain)
+        device = tensor_device(self.domain)
+        devices = set()
+        for tensor in _module_tensors(self.module):
+            devices.add(tensor.device)
+            if tensor.is_floating_point() and tensor.dtype != dtype:
+                kind = 'float32' if dtype == torch.float32 else 'float64'
+                raise TypeError(
+                    f'the module has {tensor.dtype} weights, the space '
+                    f'{self.domain!r} needs {dtype}: make the space of the '
+                    "weights' precision, or the module with "
+                    f'`module.to(torch.{kind})`'
+                )
+        if not devices:
+            return device
+        if len(devices) > 1:
+            raise ValueError(
+                'the module must lie on one device, got '
+                f'{sorted(map(str, devices))}'
+            )
+        found = devices.pop()
+        if getattr(self.domain, 'impl', None) == 'pytorch' and (
+            found.type != device.type
+            or (device.index is not None and found.index != device.index)
+        ):
+            raise ValueError(
+                f'the module lies on {found}, the space on {device}: move it '
+                f"with `module.to('{device}')`"
+            )
+        return found
+
+    def _evaluate(self, x):
+        """Apply the module to a tensor and check what comes out."""
+        y = self.module(x)
+        expected = (1, *_space_layout(self.range))
+        if not isinstance(y, torch.Tensor):
+            raise TypeError(
+                'the module must return a `torch.Tensor`, got '
+                f'{type(y).__name__}'
+            )
+        if tuple(y.shape) != expected:
+            raise ValueError(
+                f'the module must map {tuple(x.shape)} to {expected} for the '
+                f'range {self.range!r}, got {tuple(y.shape)}'
+            )
+        return y
+
+    @staticmethod
+    def _check_finite(tensor, what):
+        if not torch.isfinite(tensor).all():
+            count = int((~torch.isfinite(tensor)).sum())
+            raise ValueError(
+                f'{what} must be finite, got {count} NaN or infinite of '
+                f'{tensor.numel()} values'
+            )
+
+    def _input(self, x, what):
+        # A copy: a module may change its input in place, or return it.
+        tensor = as_tensor(x, copy=True, device=self._module_device())
+        self._check_finite(tensor, what)
+        return tensor
+
+    def _call(self, x):
+        with torch.no_grad():
+            y = self._evaluate(self._input(x, 'the input'))
+        self._check_finite(y, "the module's result")
+        # Again a copy: the result may be a view of the module's own memory.
+        return as_element(y, self.range, copy=True)
+
+    def derivative(self, x):
+        """Return the derivative at a point.
+
+        Parameters
+        ----------
+        x : element of ``domain``
+            Point of linearisation. Later changes of it, or of the module's
+            parameters, do not and do change the derivative, respectively.
+
+        Returns
+        -------
+        derivative : `odl.Operator`
+            Linear operator from ``domain`` to ``range`` with an adjoint.
+        """
+        return _NetworkDerivative(self, self.domain.element(x))
+
+
+class _NetworkDerivative(odl.Operator):
+    """Derivative of a `NetworkOperator`: forward mode."""
+
+    def __init__(self, operator, x):
+        self.operator = operator
+        self.point = operator._input(x, 'the point of linearisation')
+        super().__init__(operator.domain, operator.range, linear=True)
+
+    def _call(self, h):
+        operator = self.operator
+        with torch.no_grad():
+            _, tangent = torch.func.jvp(
+                operator._evaluate,
+                (self.point.clone(),),
+                (operator._input(h, 'the direction'),),
+            )
+        operator._check_finite(tangent, 'the derivative')
+        return as_element(tangent, self.range, copy=True)
+
+    @property
+    def adjoint(self):
+        """Adjoint in the weighted inner products: reverse mode."""
+        return _NetworkDerivativeAdjoint(self)
+
+
+class _NetworkDerivativeAdjoint(odl.Operator):
+    """Adjoint of the derivative of a `NetworkOperator`: reverse mode."""
+
+    def __init__(self, derivative):
+        self._derivative = derivative
+        super().__init__(derivative.range, derivative.domain, linear=True)
+
+    def _call(self, k):
+        operator = self._derivative.operator
+        cotangent = operator._input(k, 'the direction')
+        cotangent = cotangent * inner_product_weights(self.domain).to(
+            cotangent
+        )
+        x = self._derivative.point.clone().requires_grad_()
+        with torch.enable_grad():
+            y = operator._evaluate(x.clone())
+            (gradient,) = torch.autograd.grad(
+                y, x, cotangent, materialize_grads=True
+            )
+        gradient = gradient / inner_product_weights(self.range).to(gradient)
+        operator._check_finite(gradient, 'the derivative')
+        return as_element(gradient, self.range, copy=True)
+
+    @property
+    def adjoint(self):
+        """The derivative itself."""
+        return self._derivative

@@ -1,0 +1,138 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Figures that compare reconstructions."""
+
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+__all__ = ('compare', 'save_figure')
+
+
+def _array(image):
+    array = image.asarray() if hasattr(image, 'asarray') else image
+    array = np.asarray(array)
+    if array.ndim != 2:
+        raise ValueError(
+            f'expected images with 2 axes, got the shape {array.shape}'
+        )
+    return np.abs(array) if np.iscomplexobj(array) else array
+
+
+def compare(rows, window=None, close_up=None, row_labels=None):
+    """Show images side by side, each with a close-up below it.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        One mapping from title to image for each row of images; an image is
+        an element of a 2D space or an array, complex ones are shown by
+        their magnitude. Axis 0 is x, to the right, axis 1 is y, upwards.
+    window : (float, float), optional
+        Values shown as black and as white. Default: the range of the first
+        image.
+    close_up : (slice, slice) or sequence of such, optional
+        Part of the image that is shown enlarged, for all rows or one each.
+    row_labels : sequence of str, optional
+        What stands to the left of each row.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        Figure, not yet shown or saved; see `save_figure`.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If there is no image, an image is not two-dimensional, or the rows
+        have different numbers of images.
+    """
+    Figure = _figure_class()
+    rows = [
+        {title: _array(image) for title, image in row.items()} for row in rows
+    ]
+    n_columns = {len(row) for row in rows}
+    if len(n_columns) != 1 or 0 in n_columns:
+        raise ValueError(
+            'each row must have the same, positive number of images, got '
+            f'{[len(row) for row in rows]}'
+        )
+    n_columns = n_columns.pop()
+    if window is None:
+        first = next(iter(rows[0].values()))
+        window = (float(first.min()), float(first.max()))
+    if close_up is None or isinstance(close_up[0], slice):
+        close_up = [close_up] * len(rows)
+    per_row = 1 if close_up[0] is None else 2
+    figure = Figure(
+        figsize=(2.3 * n_columns, 2.4 * per_row * len(rows)),
+        layout='constrained',
+    )
+    axes = figure.subplots(
+        per_row * len(rows), n_columns, squeeze=False
+    )
+    for i, row in enumerate(rows):
+        for j, (title, image) in enumerate(row.items()):
+            parts = [image] if per_row == 1 else [image, image[close_up[i]]]
+            for k, part in enumerate(parts):
+                ax = axes[per_row * i + k, j]
+                ax.imshow(
+                    part.T, cmap='gray', origin='lower',
+                    vmin=window[0], vmax=window[1],
+                )
+                ax.set(xticks=[], yticks=[])
+            axes[per_row * i, j].set_title(title, fontsize=9)
+        if row_labels is not None:
+            axes[per_row * i, 0].set_ylabel(row_labels[i])
+    return figure
+
+
+def _figure_class():
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            'figures need matplotlib: pip install "odl-equivariant[plots]"'
+        ) from error
+    return Figure
+
+
+def save_figure(figure, path, **kwargs):
+    """Write a figure to a file, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Figure to write.
+    path : path-like
+        File; its ending tells the format. An existing file is replaced once
+        the new one is complete.
+    kwargs
+        Passed to ``figure.savefig``.
+
+    Raises
+    ------
+    ValueError
+        If the format is not known.
+    """
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp('.tmp', path.stem, path.parent)
+    os.close(handle)
+    try:
+        kwargs.setdefault('format', path.suffix[1:] or 'png')
+        figure.savefig(temporary, **kwargs)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,15 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Iterative methods with learned parts."""
+
+from odl_equivariant.solvers.learned_proximal_gradient import (
+    learned_proximal_gradient,
+)
+
+__all__ = ('learned_proximal_gradient',)

@@ -1,0 +1,258 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Tests of the rotations, reflections and translations of a grid."""
+
+import numpy as np
+import odl
+import pytest
+
+from odl_equivariant.actions import Reflection, Rotation, Translation
+
+each_impl = pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+each_size = pytest.mark.parametrize('size', [6, 7])
+
+
+def bump(x):
+    """Return a smooth function without any symmetry about the origin."""
+    return np.exp(-((x[0] - 0.3) ** 2) - 2 * (x[1] + 0.1) ** 2 + x[0] * x[1])
+
+
+def array(element):
+    """Return the values as a numpy array."""
+    return np.asarray(element.data).copy()
+
+
+def sample(space, function):
+    """Return the values of a function of [x, y] at the grid points."""
+    x, y = space.grid.coord_vectors
+    return space.element(function([x[:, None], y[None, :]]))
+
+
+@each_impl
+@each_size
+@pytest.mark.parametrize('turns', [-1, 0, 1, 2, 3, 5])
+def test_rotation_is_counter_clockwise(impl, size, turns):
+    """(g.u)(x) = u(R^-1 x) for a function sampled on the grid."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (size, size), impl=impl)
+    cosine, sine = np.cos(turns * np.pi / 2), np.sin(turns * np.pi / 2)
+
+    def turned(x):
+        return bump(
+            [cosine * x[0] + sine * x[1], -sine * x[0] + cosine * x[1]]
+        )
+
+    action = Rotation(space, turns * np.pi / 2)
+    np.testing.assert_allclose(
+        array(action(sample(space, bump))),
+        array(sample(space, turned)),
+        rtol=1e-12,
+    )
+
+
+@each_impl
+@each_size
+def test_quarter_turn_is_rot90(impl, size):
+    """On the data a quarter turn is ``rot90(data, 1)``."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (size, size), impl=impl)
+    x = sample(space, bump)
+    np.testing.assert_array_equal(
+        array(Rotation(space, np.pi / 2)(x)), np.rot90(array(x), 1)
+    )
+
+
+@each_impl
+def test_half_turn_of_a_rectangle(impl):
+    """A half turn is exact on a grid that is not square."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 7), impl=impl)
+    x = sample(space, bump)
+    np.testing.assert_array_equal(
+        array(Rotation(space, np.pi)(x)), np.rot90(array(x), 2)
+    )
+
+
+def test_rotation_about_the_centre_of_the_domain():
+    """On a domain away from the origin the centre stays in place."""
+    space = odl.uniform_discr([2, 5], [4, 7], (6, 6))
+
+    def turned(x):
+        return bump([x[1] - 6, -(x[0] - 3)])
+
+    def centred(x):
+        return bump([x[0] - 3, x[1] - 6])
+
+    action = Rotation(space, np.pi / 2)
+    np.testing.assert_allclose(
+        array(action(sample(space, centred))),
+        array(sample(space, turned)),
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(action.translation, [3 + 6, 6 - 3])
+
+
+@each_impl
+@pytest.mark.parametrize('shape', [(6, 6), (5, 8)])
+@pytest.mark.parametrize('axis', [0, 1])
+def test_reflection_changes_the_sign_of_one_coordinate(impl, shape, axis):
+    """(g.u)(x) = u(M x) with M = diag(-1, 1) or diag(1, -1)."""
+    space = odl.uniform_discr([-1, -1], [1, 1], shape, impl=impl)
+
+    def mirrored(x):
+        return bump([-x[0], x[1]] if axis == 0 else [x[0], -x[1]])
+
+    np.testing.assert_allclose(
+        array(Reflection(space, axis)(sample(space, bump))),
+        array(sample(space, mirrored)),
+        rtol=1e-12,
+    )
+
+
+@each_impl
+@pytest.mark.parametrize('shift', [(0.5, 0), (0, -0.25), (-1.0, 1.25)])
+def test_translation_moves_by_the_shift(impl, shift):
+    """(g.u)(x) = u(x - t) for a periodic u, with t in length units."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 8), impl=impl)
+
+    def wave(x):
+        return np.sin(np.pi * x[0] + 0.2) + np.cos(2 * np.pi * x[1] + x[0] * 0)
+
+    def moved(x):
+        return wave([x[0] - shift[0], x[1] - shift[1]])
+
+    np.testing.assert_allclose(
+        array(Translation(space, shift)(sample(space, wave))),
+        array(sample(space, moved)),
+        atol=1e-12,
+    )
+
+
+def test_translation_is_roll():
+    """On the data a translation is ``roll``."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 8))
+    x = sample(space, bump)
+    np.testing.assert_array_equal(
+        array(Translation(space, (0.5, -0.75))(x)),
+        np.roll(array(x), (1, -3), axis=(0, 1)),
+    )
+
+
+def test_translation_by_a_period_is_the_identity():
+    """Shifts count up to whole periods."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 8))
+    assert Translation(space, (2, -4)) == Rotation(space, 0)
+
+
+def test_attributes_describe_the_element():
+    """Angle, axis and shift come back in their own units."""
+    space = odl.uniform_discr([0, 0], [2, 2], (4, 4))
+    assert Rotation(space, -np.pi / 2).angle == pytest.approx(3 * np.pi / 2)
+    assert Reflection(space, 1).axis == 1
+    assert Translation(space, (0.5, -0.5)).shift.tolist() == [0.5, -0.5]
+    assert Translation(space, (1.5, 0)).shift.tolist() == [-0.5, 0.0]
+
+
+def test_inverses_are_of_the_same_kind():
+    """The inverse of a rotation is a rotation, and so on."""
+    space = odl.uniform_discr([0, 0], [2, 2], (4, 4))
+    inverse = Rotation(space, np.pi / 2).inverse
+    assert inverse.angle == pytest.approx(3 * np.pi / 2)
+    assert Reflection(space, 1).inverse.axis == 1
+    assert Translation(space, (0.5, 0)).inverse.shift.tolist() == [-0.5, 0.0]
+
+
+def test_an_angle_in_single_precision_is_accepted():
+    """Rounding of the angle does not make a quarter turn inexact."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    assert Rotation(space, np.float32(np.pi / 2)) == Rotation(space, np.pi / 2)
+
+
+@pytest.mark.parametrize('angle', [0.5, np.pi / 4, np.nan, np.inf])
+def test_an_angle_off_the_grid_is_refused(angle):
+    """The error names the angles that are exact on the grid."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(ValueError, match=r'angles 0, pi / 2, pi, 3 \* pi / 2'):
+        Rotation(space, angle)
+
+
+def test_an_angle_in_degrees_is_refused():
+    """The error shows how to convert an angle in degrees."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(ValueError, match=r'numpy\.deg2rad\(90\)'):
+        Rotation(space, 90)
+
+
+@pytest.mark.parametrize(
+    'max_pt, shape', [([1, 1], (4, 6)), ([1, 2], (4, 4)), ([1, 2], (4, 8))]
+)
+def test_a_quarter_turn_takes_a_square_grid(max_pt, shape):
+    """Unequal cells or numbers of cells leave only half turns."""
+    space = odl.uniform_discr([0, 0], max_pt, shape)
+    with pytest.raises(ValueError, match=r'angles 0, pi \(plus.*square grid'):
+        Rotation(space, np.pi / 2)
+
+
+@pytest.mark.parametrize('angle', ['pi', 1j, None, [np.pi]])
+def test_an_angle_that_is_no_number_is_refused(angle):
+    """The angle is a real number."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(TypeError, match='angle in radians'):
+        Rotation(space, angle)
+
+
+@pytest.mark.parametrize('axis', [2, -1])
+def test_an_unknown_axis_is_refused(axis):
+    """The axes are 0 and 1."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(ValueError, match='axis 0 .* or 1'):
+        Reflection(space, axis)
+
+
+def test_an_axis_that_is_no_integer_is_refused():
+    """The axis is an integer."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(TypeError, match='axis 0 or 1'):
+        Reflection(space, 0.5)
+
+
+def test_a_shift_by_part_of_a_cell_is_refused():
+    """The error names the cell sides and the nearest whole shift."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(
+        ValueError, match=r'sides \[0\.25, 0\.25\].*nearest one is \[0\.25, 0'
+    ):
+        Translation(space, (0.3, 0.01))
+
+
+@pytest.mark.parametrize('shift', [(np.nan, 0), (0, np.inf)])
+def test_a_shift_that_is_not_finite_is_refused(shift):
+    """A shift is a finite number of cells."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(ValueError, match='finite shift'):
+        Translation(space, shift)
+
+
+@pytest.mark.parametrize('shift', [0.25, (0.25,), (0.25, 0, 0), [[0, 0]]])
+def test_a_shift_of_another_length_is_refused(shift):
+    """The shift has one entry for each axis."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(ValueError, match='one for each axis'):
+        Translation(space, shift)
+
+
+def test_a_shift_that_is_no_number_is_refused():
+    """The shift is made from real numbers."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    with pytest.raises(TypeError, match='2 real numbers'):
+        Translation(space, 'up')
+
+
+def test_a_shift_with_nodes_on_the_boundary_is_refused():
+    """Half cells cannot change places with whole ones."""
+    space = odl.uniform_discr([0, 0], [1, 1], (5, 5), nodes_on_bdry=True)
+    with pytest.raises(ValueError, match='nodes_on_bdry=False'):
+        Translation(space, (0.25, 0))

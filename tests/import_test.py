@@ -1,0 +1,190 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Tests of what importing the package loads, and of who imports whom."""
+
+import ast
+import importlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import odl_equivariant
+
+PACKAGE = pathlib.Path(odl_equivariant.__file__).parent
+DOOR = PACKAGE / 'nn' / '_escnn.py'
+
+# Nothing imports from its own floor or from one above, its own sub-package
+# aside.
+FLOORS = (
+    ('elements',),
+    ('actions',),
+    ('operators',),
+    ('functionals', 'nn', 'diagnostics'),
+    ('solvers',),
+    ('data', 'models'),
+    ('training', 'plotting'),
+)
+FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
+
+# What only some users need, and what takes long to load.
+HEAVY = (
+    'escnn',
+    'h5py',
+    'joblib',
+    'lightning',
+    'matplotlib',
+    'pydicom',
+    'pytorch_lightning',
+    'tqdm',
+)
+
+
+def modules():
+    """Return the sources of the package."""
+    return sorted(PACKAGE.rglob('*.py'))
+
+
+def owner(path):
+    """Return the sub-package that a source belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+
+
+def imported(path, on_load=False):
+    """Yield the dotted names of what a source imports.
+
+    With `on_load`, only of what it imports when it is loaded itself.
+    """
+    nodes = [ast.parse(path.read_text('utf-8'))]
+    while nodes:
+        node = nodes.pop()
+        if on_load and isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
+            continue
+        nodes.extend(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path} has a relative import'
+            yield from (f'{node.module}.{a.name}' for a in node.names)
+
+
+each_module = pytest.mark.parametrize(
+    'path',
+    modules(),
+    ids=lambda path: path.relative_to(PACKAGE).as_posix(),
+)
+
+
+def loaded_after(statement):
+    """Return the modules that a fresh interpreter has loaded."""
+    result = subprocess.run(
+        [
+            sys.executable,
+            '-W',
+            'error',
+            '-c',
+            f'{statement}\nimport sys, json\n'
+            'print(json.dumps(sorted(sys.modules)))',
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ''
+    return set(json.loads(result.stdout))
+
+
+def test_import_light():
+    """Importing the package loads nothing heavy that ODL and torch do not."""
+    ours = loaded_after('import odl_equivariant')
+    theirs = loaded_after('import odl, torch')
+    extra = {name.partition('.')[0] for name in ours - theirs}
+    assert not extra & set(HEAVY), sorted(extra)
+
+
+def test_import_registers_backend():
+    """`import odl_equivariant` alone makes 'astra_matrix' known to ODL."""
+    loaded_after(
+        'import odl_equivariant\n'
+        'from odl.applications.tomo.operators.ray_trafo import '
+        'RAY_TRAFO_IMPLS\n'
+        "assert 'astra_matrix' in RAY_TRAFO_IMPLS"
+    )
+
+
+@pytest.mark.parametrize('name', odl_equivariant.__all__)
+def test_import_subpackage(name):
+    """Every public sub-package is an attribute, and imports by itself."""
+    module = importlib.import_module(f'odl_equivariant.{name}')
+    assert getattr(odl_equivariant, name) is module
+    assert name in dir(odl_equivariant)
+
+
+@pytest.mark.parametrize('name', odl_equivariant.__all__)
+def test_import_public_names(name):
+    """What a sub-package announces is there."""
+    module = getattr(odl_equivariant, name)
+    assert isinstance(module.__all__, tuple)
+    for public in module.__all__:
+        assert hasattr(module, public), public
+
+
+def test_import_all_subpackages_announced():
+    """The package announces the sub-packages that it has."""
+    present = {
+        owner(path) for path in modules() if not owner(path).startswith('_')
+    }
+    assert present == set(odl_equivariant.__all__)
+
+
+def test_import_unknown_attribute():
+    """A wrong attribute gives the usual error."""
+    with pytest.raises(AttributeError, match='no attribute .nonsense.'):
+        odl_equivariant.nonsense  # noqa: B018
+
+
+@each_module
+def test_import_downwards(path):
+    """No module imports from its own floor or from one above."""
+    mine = owner(path)
+    if mine.startswith('_'):
+        return
+    for name in imported(path):
+        package, _, rest = name.partition('.')
+        other = rest.partition('.')[0]
+        if package == 'odl_equivariant' and other in FLOOR_OF:
+            assert other == mine or FLOOR_OF[other] < FLOOR_OF[mine], (
+                f'{name} is imported, but `{mine}` is not above `{other}`'
+            )
+
+
+@each_module
+def test_import_escnn(path):
+    """Only `nn` and `actions` import escnn, and through `nn/_escnn.py`."""
+    if path == DOOR:
+        return
+    for name in imported(path):
+        assert name.partition('.')[0] != 'escnn', (
+            f'take {name} from odl_equivariant.nn._escnn'
+        )
+        if (name + '.').startswith('odl_equivariant.nn._escnn.'):
+            assert owner(path) in ('nn', 'actions'), name
+
+
+@each_module
+def test_import_where_used(path):
+    """What is heavy is imported inside of functions."""
+    for name in imported(path, on_load=True):
+        assert name.partition('.')[0] not in HEAVY, name
+        if owner(path) != 'nn':
+            assert not name.startswith('odl_equivariant.nn._escnn'), name
