@@ -3,6 +3,7 @@
 #
 #   make demo       the real CT slice of the README, reconstructed
 #   make test       the tests; ARGS='-k adjoint' goes to pytest
+#   make bench      speed, as ratios
 #   make lint       style of code and docstrings
 #   make install    the environment alone
 #
@@ -17,7 +18,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
 METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint clean
+.PHONY: install demo test bench lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -28,6 +29,9 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-test
 	@$(PY) -m pytest $(ARGS)
 
+bench: $(VENV)/.installed-base
+	@$(PY) benchmarks/import_time.py
+
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
 
@@ -35,7 +39,7 @@ clean:
 	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache
 
 $(VENV)/.installed-base: EXTRAS :=
-$(VENV)/.installed-demo: EXTRAS := [plots,data]
+$(VENV)/.installed-demo: EXTRAS := [plots,data,metrics]
 $(VENV)/.installed-test: EXTRAS := [all]
 
 # escnn without its requirements, see setup.cfg; pip would report them as

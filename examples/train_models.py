@@ -16,7 +16,8 @@ u_i of random phantoms and their simulated low-dose data y_i we solve
     min_theta  sum_i  |Phi_theta(y_i) - u_i|^2 / |u_i|^2
 
 with Adam, first on a coarse grid with half the views, where a step costs a
-quarter, then on the grid of 256 x 256 with 50 views.
+quarter, then on the grid of 256 x 256 with 50 views. The step size falls like
+a cosine over the first two of the three stages, and once more over the third.
 
 A run that was stopped goes on from its last checkpoint, and what it draws
 depends on the seed and the number of the step alone.
@@ -50,25 +51,28 @@ from odl_equivariant.nn import (
 
 SEED = 2021
 CHANNELS = 48
-LEARNING_RATE = 1e-3
 WARM_UP = 100
 N_VALIDATION = 8
 CHECKPOINT_EVERY = 100
 
-# --- The two tasks: stages of (settings, number of steps) --- #
+# --- The two tasks: stages of settings and number of steps --- #
 
 CT_STAGES = (
     ({'shape': (128, 128), 'n_views': 25, 'n_photons': 1.2e4}, 1300),
     ({'shape': (256, 256), 'n_views': 50, 'n_photons': 1e4}, 400),
+    ({'shape': (256, 256), 'n_views': 50, 'n_photons': 1e4}, 300),
 )
+# highest step size of each cosine, and how many stages it goes over
+CT_CYCLES = ((1e-3, 2), (4e-4, 1))
 DENOISER_STAGES = (({'shape': (256, 256), 'patch': 64, 'batch': 8}, 1200),)
+DENOISER_CYCLES = ((1e-3, 1),)
 NOISE_LEVELS = (0.003, 0.1)
 
 
 class Tomography:
     """Sparse-view CT: data and the networks that reconstruct from them."""
 
-    stages = CT_STAGES
+    stages, cycles = CT_STAGES, CT_CYCLES
 
     def __init__(self, proximal_class):
         self.proximal_class = proximal_class
@@ -107,7 +111,7 @@ class Tomography:
 class Denoising:
     """Gaussian denoising at a noise level that the network is told."""
 
-    stages = DENOISER_STAGES
+    stages, cycles = DENOISER_STAGES, DENOISER_CYCLES
 
     def __init__(self, proximal_class):
         self.proximal_class = proximal_class
@@ -201,11 +205,17 @@ def load_checkpoint(path, network, optimizer):
 # --- Training --- #
 
 
-def learning_rate(step, n_steps):
-    """Return the rate of a step: a short rise, then a cosine to zero."""
-    rise = min(1, (step + 1) / WARM_UP)
-    decay = 0.5 * (1 + math.cos(math.pi * step / n_steps))
-    return LEARNING_RATE * rise * decay
+def learning_rates(cycles, lengths):
+    """Return the rate of each step: in each cycle a rise, then a cosine."""
+    rates, lengths = [], list(lengths)
+    for highest, n_stages in cycles:
+        n_steps = sum(lengths[:n_stages])
+        lengths = lengths[n_stages:]
+        for step in range(n_steps):
+            rise = min(1, (step + 1) / WARM_UP)
+            decay = 0.5 * (1 + math.cos(math.pi * step / n_steps))
+            rates.append(highest * rise * decay)
+    return rates
 
 
 def validate(task, network):
@@ -225,7 +235,8 @@ def train(name, output, scale=1.0):
     """Train one model and save it in ``output``; return what it reached."""
     task = MODELS[name]
     stages = [(s, max(1, round(scale * n))) for s, n in task.stages]
-    n_steps = sum(n for _, n in stages)
+    rates = learning_rates(task.cycles, [n for _, n in stages])
+    n_steps = len(rates)
     checkpoint = output / f'{name}.checkpoint.safetensors'
     torch.manual_seed(SEED)
     task.set_stage(stages[0][0])
@@ -257,7 +268,7 @@ def train(name, output, scale=1.0):
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             for group in optimizer.param_groups:
-                group['lr'] = learning_rate(step, n_steps)
+                group['lr'] = rates[step]
             optimizer.step()
             step += 1
             value = loss.item()

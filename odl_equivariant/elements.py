@@ -95,7 +95,10 @@ def n_channels(space):
     >>> n_channels(space), n_channels(space ** 3)
     (2, 6)
     """
-    return sum(1 if part.is_real else 2 for part in _parts(space))
+    parts = _parts(space)
+    for part in parts:
+        _real_dtype(part)
+    return sum(1 if part.is_real else 2 for part in parts)
 
 
 def grid_shape(space):
@@ -260,7 +263,7 @@ def as_element(tensor, space, copy=False):
     Examples
     --------
     >>> space = odl.cn((2, 2), dtype='complex64')
-    >>> as_element(torch.ones(1, 2, 2, 2), space)[0, 0].item()
+    >>> complex(as_element(torch.ones(1, 2, 2, 2), space)[0, 0])
     (1+1j)
     """
     if not isinstance(tensor, torch.Tensor):
@@ -279,7 +282,13 @@ def as_element(tensor, space, copy=False):
             f'expected a tensor of dtype {tensor_dtype(space)} for an element '
             f'of {space!r}, got {tensor.dtype}'
         )
-    channels = tensor.detach().reshape(expected)
+    channels = tensor.detach().resolve_neg().reshape(expected)
+    if any(
+        stride == 0 and size > 1
+        for stride, size in zip(channels.stride(), expected, strict=True)
+    ):
+        # an expanded tensor: several values in one place cannot be written to
+        channels = channels.contiguous()
     if not isinstance(space, odl.ProductSpace):
         return _leaf_element(channels, space, copy)
     sizes = [n_channels(part) for part in space]
@@ -293,13 +302,17 @@ def as_element(tensor, space, copy=False):
     )
 
 
-def _leaf_weights(space, factor):
-    weighting = space.weighting
+def _check_exponent(weighting, space):
     if weighting.exponent != 2.0:
         raise NotImplementedError(
             'only spaces with exponent 2 have an inner product, got '
             f'{weighting.exponent} in {space!r}'
         )
+
+
+def _leaf_weights(space, factor):
+    weighting = space.weighting
+    _check_exponent(weighting, space)
     if isinstance(weighting, ConstWeighting):
         values = torch.full(
             (1,) * len(space.shape), float(weighting.const), dtype=torch.double
@@ -319,6 +332,7 @@ def _weights(space, factor=1.0):
     if not isinstance(space, odl.ProductSpace):
         return [_leaf_weights(space, factor)]
     weighting = space.weighting
+    _check_exponent(weighting, space)
     if isinstance(weighting, ConstWeighting):
         factors = [float(weighting.const)] * len(space)
     elif isinstance(weighting, ArrayWeighting):

@@ -720,3 +720,11 @@ def test_asserts_hide_their_own_frame(law):
             assert_invariant(gradient_norm(space, method='forward'), turn)
     visible = [e for e in caught.traceback if not e.ishidden(caught)]
     assert visible[-1].path.name == 'diagnostics_test.py'
+
+
+@pytest.mark.cuda
+def test_diagnostics_of_operators_on_a_device():
+    """Random inputs are made on the device of the operator's domain."""
+    space = square(impl='pytorch', device='cuda:0')
+    assert_equivariant(Stencil(space), group_actions(space, 'D4'))
+    assert_adjoint(WithAdjoint(Stencil(space), Stencil(space)))

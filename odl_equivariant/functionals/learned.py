@@ -84,9 +84,9 @@ class LearnedProximal(odl.functionals.Functional):
     has_proximal = True
 
     def __init__(self, space, module):
-        if isinstance(module, nn.Module) and (
-            getattr(module, 'gradient', False)
-            or getattr(module, 'memory', 0)
+        memory = getattr(module, 'memory', 0)
+        if getattr(module, 'gradient', None) is True or (
+            isinstance(memory, int) and memory > 0
         ):
             raise ValueError(
                 'the module of a `LearnedProximal` maps an image to an image: '

@@ -11,6 +11,7 @@
 import json
 import os
 import pathlib
+import re
 import tempfile
 
 import odl
@@ -25,6 +26,7 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
 )
+from odl_equivariant.nn.unrolled import INITIALS
 
 __all__ = ('load', 'save')
 
@@ -32,6 +34,7 @@ _BLOCKS = {
     cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)
 }
 _UNROLLED = LearnedProximalGradient.__name__
+_PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save(network, path):
@@ -49,10 +52,12 @@ def save(network, path):
     Raises
     ------
     TypeError
-        If the network is none of these.
+        If the network is none of these, or has blocks of another class.
     ValueError
-        If the path does not end in ``.safetensors``, or a weight is not
-        finite.
+        If the path does not end in ``.safetensors``, a weight is not finite,
+        or the weights are not all of one precision.
+    FileNotFoundError
+        If there is no such folder.
 
     Examples
     --------
@@ -69,22 +74,26 @@ def save(network, path):
         raise ValueError(
             f'the file must end in .safetensors, got {path.name!r}'
         )
-    known = (*_BLOCKS.values(), LearnedProximalGradient)
-    if not isinstance(network, known):
-        raise TypeError(
-            f'expected one of {", ".join(cls.__name__ for cls in known)}, '
-            f'got {type(network).__name__}'
-        )
-    metadata = {'architecture': json.dumps(network.architecture)}
+    if type(network) is LearnedProximalGradient:
+        blocks, known = network.blocks, tuple(_BLOCKS)
+    else:
+        blocks, known = [network], (*_BLOCKS, _UNROLLED)
+    for block in blocks:
+        if type(block) not in _BLOCKS.values():
+            raise TypeError(
+                f'expected {", ".join(known)}, no class derived from one, got '
+                f'{type(block).__name__}'
+            )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f'there is no folder {path.parent}')
     tensors = {
         name: tensor.detach()
         .cpu()
         .clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise ValueError(f'the weight {name} has NaN or infinite values')
+    _check_values(tensors)
+    metadata = {'architecture': json.dumps(network.architecture)}
     content = safetensors.torch.save(tensors, metadata)
     handle, temporary = tempfile.mkstemp('.tmp', path.stem, path.parent)
     try:
@@ -145,28 +154,49 @@ def load(name, forward_operator=None, initial=None):
     else:
         path = shipped_path(name)
     architecture, tensors = _read(path)
-    unrolled = architecture.get('class') == _UNROLLED
-    if unrolled and not isinstance(forward_operator, odl.Operator):
+    try:
+        _check_values(tensors)
+        blocks = _loaded_blocks(architecture, tensors)
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
+        raise ValueError(f'cannot load {path}: {kind}{error}') from error
+    if architecture['class'] != _UNROLLED:
+        if forward_operator is not None or initial is not None:
+            raise ValueError(
+                f'{path.name} holds a proximal: it takes neither '
+                '`forward_operator` nor `initial`'
+            )
+        return blocks[0].eval()
+    if not isinstance(forward_operator, odl.Operator):
         raise ValueError(
             f'{path.name} holds a {_UNROLLED}: give the `odl.Operator` that '
             f'it inverts as `forward_operator`, got {forward_operator!r}'
         )
-    if not unrolled and not (forward_operator is None and initial is None):
-        raise ValueError(
-            f'{path.name} holds a proximal: it takes neither '
-            '`forward_operator` nor `initial`'
-        )
-    try:
-        with torch.device('meta'):
-            _check_shapes(_blocks(architecture), tensors, unrolled)
-        network = _build(architecture, forward_operator, initial)
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f'cannot load {path}: {error}') from error
-    if unrolled:
-        space = forward_operator.domain
-        network = network.to(tensor_device(space), tensor_dtype(space))
-    return network.eval()
+    if initial is None:
+        initial = architecture['arguments']['initial']
+        if initial == 'operator':
+            raise ValueError(
+                f'the network in {path.name} starts at a reconstruction of '
+                'its own: give it as `initial`'
+            )
+    rest = iter(blocks)
+    network = LearnedProximalGradient(
+        forward_operator,
+        blocks[0] if len(blocks) == 1 else lambda: next(rest),
+        architecture['arguments']['n_iterations'],
+        initial,
+    )
+    with torch.no_grad():
+        network.relative_steps.copy_(tensors['relative_steps'])
+    space = forward_operator.domain
+    return network.to(tensor_device(space), tensor_dtype(space)).eval()
 
 
 def _read(path):
@@ -176,7 +206,10 @@ def _read(path):
     try:
         with safetensors.safe_open(path, 'pt') as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            # clones, which do not follow what later happens to the file
+            tensors = {
+                key: file.get_tensor(key).clone() for key in file.keys()
+            }
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(
             f'{path} is not a whole safetensors file: {error}'
@@ -185,7 +218,7 @@ def _read(path):
         architecture = json.loads(metadata['architecture'])
         if not isinstance(architecture, dict):
             raise TypeError('it is no mapping')
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path} has no architecture in its header, as '
             f'`odl_equivariant.models.save` writes it: {error}'
@@ -193,64 +226,95 @@ def _read(path):
     return architecture, tensors
 
 
-def _block(architecture):
+def _check_values(tensors):
+    """Raise a ValueError unless all weights are finite and alike."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _PRECISIONS:
+            raise ValueError(f'the weight {name} is of dtype {tensor.dtype}')
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f'the weight {name} has NaN or infinite values')
+    precisions = {str(tensor.dtype) for tensor in tensors.values()}
+    if len(precisions) > 1:
+        raise ValueError(
+            f'the weights must have one precision, got {sorted(precisions)}'
+        )
+
+
+def _block_class(architecture):
     name = architecture['class']
     if name not in _BLOCKS:
         raise ValueError(
             f'unknown class {name!r}; known are '
             f'{", ".join((*_BLOCKS, _UNROLLED))}'
         )
-    return _BLOCKS[name](**architecture['arguments'])
+    return _BLOCKS[name]
 
 
-def _blocks(architecture):
+def _loaded_blocks(architecture, tensors):
+    """Return the proximals of a file, the memory for which it vouches."""
+    architectures = {'': architecture}
+    tensors = dict(tensors)
     if architecture['class'] == _UNROLLED:
-        return [_block(block) for block in architecture['blocks']]
-    return [_block(architecture)]
+        architectures = {
+            f'blocks.{i}.': block
+            for i, block in enumerate(architecture['blocks'])
+        }
+        _check_unrolled(architecture, tensors.pop('relative_steps', None))
+    weights = {prefix: {} for prefix in architectures}
+    for name, tensor in tensors.items():
+        prefix = re.match(r'(blocks\.\d+\.)?', name)[0]
+        if prefix not in weights:
+            raise ValueError(f'the architecture has no {name}, the file has')
+        weights[prefix][name[len(prefix) :]] = tensor
+    return [
+        _loaded_block(block, weights[prefix], prefix)
+        for prefix, block in architectures.items()
+    ]
 
 
-def _check_shapes(blocks, tensors, unrolled):
-    """Compare shapes before any memory is taken on the header's word."""
+def _check_unrolled(architecture, steps):
+    """Check what the constructor does not know, the weights given."""
+    arguments = architecture['arguments']
+    if arguments.keys() != {'n_iterations', 'initial'}:
+        raise ValueError(
+            'the arguments must be n_iterations and initial, got '
+            f'{", ".join(map(str, arguments))}'
+        )
+    n_iterations, initial = arguments['n_iterations'], arguments['initial']
+    if initial not in (*INITIALS, 'operator'):
+        raise ValueError(f'unknown initial {initial!r}')
+    n_blocks = len(architecture['blocks'])
+    shape = None if steps is None else tuple(steps.shape)
+    if shape != (n_iterations,) or n_blocks not in (1, n_iterations):
+        raise ValueError(
+            f'{n_iterations} iterations have relative_steps of shape '
+            f'({n_iterations},) and 1 or {n_iterations} blocks, the file has '
+            f'{shape} and {n_blocks}'
+        )
+
+
+def _loaded_block(architecture, weights, prefix):
+    cls, arguments = _block_class(architecture), architecture['arguments']
+    # Before a header of a few bytes makes any number of modules.
+    n_layers = 2 + arguments['n_residual_blocks']
+    if len(weights) != 2 * n_layers:
+        raise ValueError(
+            f'the {n_layers} convolutions of {prefix or "the network"} have '
+            f'{2 * n_layers} weights and biases, the file has {len(weights)}'
+        )
+    # No memory is taken on the word of the header.
+    with torch.device('meta'):
+        block = cls(**arguments)
     expected = {
-        (f'blocks.{i}.{name}' if unrolled else name): tuple(tensor.shape)
-        for i, block in enumerate(blocks)
+        name: tuple(tensor.shape)
         for name, tensor in block.state_dict().items()
     }
-    given = {
-        name: tuple(tensor.shape)
-        for name, tensor in tensors.items()
-        if name != 'relative_steps'
-    }
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(expected.keys() | given.keys()):
         if expected.get(name) != given.get(name):
             raise ValueError(
-                f'the architecture has {name} of shape {expected.get(name)}, '
-                f'the file {given.get(name)}'
+                f'the architecture has {prefix}{name} of shape '
+                f'{expected.get(name)}, the file {given.get(name)}'
             )
-
-
-def _build(architecture, forward_operator, initial):
-    blocks = _blocks(architecture)
-    if architecture['class'] != _UNROLLED:
-        return blocks[0]
-    arguments = architecture['arguments']
-    if initial is None:
-        initial = arguments['initial']
-        if initial == 'operator':
-            raise ValueError(
-                'the network starts at a reconstruction of its own: give it '
-                'as `initial`'
-            )
-    n_iterations = arguments['n_iterations']
-    if len(blocks) not in (1, n_iterations):
-        raise ValueError(
-            f'{n_iterations} iterations need 1 or {n_iterations} blocks, got '
-            f'{len(blocks)}'
-        )
-    rest = iter(blocks)
-    return LearnedProximalGradient(
-        forward_operator,
-        blocks[0] if len(blocks) == 1 else lambda: next(rest),
-        n_iterations,
-        initial,
-    )
+    block.load_state_dict(weights, assign=True)
+    return block.to(block.lift.weight.dtype)

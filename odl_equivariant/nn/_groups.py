@@ -39,7 +39,7 @@ def parse_group(name):
     >>> parse_group('D4')
     ('D', 4)
     """
-    match = re.fullmatch(r'([CD])([1-9]\d*)', str(name))
+    match = re.fullmatch(r'([CD])([1-9][0-9]*)', str(name))
     if match is None:
         raise ValueError(
             f'unknown group {name!r}; known are the rotations C1, C2, C3, C4, '

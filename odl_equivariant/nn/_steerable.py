@@ -13,9 +13,11 @@ torch module: its parameters are the coefficients alone, the same in training
 and evaluation mode, so that it can be copied, saved, traced and exported.
 """
 
+import contextlib
 import functools
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -44,26 +46,14 @@ def _kernel_basis(group_name, source, target, kernel_size):
         Float64 tensor of shape ``(n, size(target), size(source),
         kernel_size, kernel_size)``.
     """
-    from odl_equivariant.nn._escnn import enn, gspaces
+    from odl_equivariant.nn._escnn import enn
 
-    kind, order = parse_group(group_name)
-    if kind == 'C':
-        space = (
-            gspaces.trivialOnR2() if order == 1 else gspaces.rot2dOnR2(order)
-        )
-    else:
-        # The axis at angle 0 keeps D1 in the same family as the others.
-        space = (
-            gspaces.flip2dOnR2(0.0)
-            if order == 1
-            else gspaces.flipRot2dOnR2(order)
-        )
+    space = _gspace(group_name)
     fields = {
         'trivial': enn.FieldType(space, [space.trivial_repr]),
         'regular': enn.FieldType(space, [space.regular_repr]),
     }
-    # Numbers, also where modules are being built on the meta device.
-    with torch.device('cpu'), torch.no_grad():
+    with _escnn_defaults(), torch.no_grad():
         convolution = enn.R2Conv(
             fields[source],
             fields[target],
@@ -71,16 +61,90 @@ def _kernel_basis(group_name, source, target, kernel_size):
             bias=False,
             initialize=False,
         )
-        expand = convolution.basisexpansion
-        elements = torch.eye(convolution.weights.numel())
-        basis = torch.stack([expand(row).double() for row in elements])
-    return basis.reshape(
-        len(elements),
-        fields[target].size,
-        fields[source].size,
-        kernel_size,
-        kernel_size,
-    )
+        (expand,) = convolution.basisexpansion.children()
+        basis = expand(torch.eye(convolution.weights.numel()))
+        basis = basis.double().reshape(
+            len(basis),
+            fields[target].size,
+            fields[source].size,
+            kernel_size,
+            kernel_size,
+        )
+        return _make_exact(
+            basis,
+            space,
+            fields[source].representation,
+            fields[target].representation,
+        )
+
+
+def _gspace(group_name):
+    """Return escnn's description of a group that acts on the plane."""
+    from odl_equivariant.nn._escnn import gspaces
+
+    kind, order = parse_group(group_name)
+    if kind == 'C':
+        return (
+            gspaces.trivialOnR2() if order == 1 else gspaces.rot2dOnR2(order)
+        )
+    # All groups with reflections have that of the first axis of an image, as
+    # in `odl_equivariant.actions`. escnn draws this axis downwards.
+    if order == 1:
+        return gspaces.flip2dOnR2(0.0)
+    if order % 2:
+        return gspaces.flipRot2dOnR2(order, axis=0.0)
+    return gspaces.flipRot2dOnR2(order)
+
+
+@contextlib.contextmanager
+def _escnn_defaults():
+    """Context in which new tensors are such as escnn can compute with.
+
+    Also where modules are being built on the meta device, or in float64.
+    """
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device('cpu'):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+def _make_exact(basis, space, source, target):
+    r"""Project kernels onto those that are equivariant to full precision.
+
+    escnn computes in float32. The average of
+    :math:`\rho_\text{out}(R)\, b(R^{-1} x)\, \rho_\text{in}(R)^{-1}` over all
+    :math:`R` that map pixels to pixels takes its rounding errors away.
+    """
+    size = basis.shape[-1]
+    along = torch.arange(size, dtype=torch.float64) - size // 2
+    # escnn's coordinates: x to the right and y upwards
+    points = torch.stack(torch.meshgrid(along, -along, indexing='xy'))
+    images = []
+    for element in space.fibergroup.elements:
+        matrix = torch.as_tensor(np.array(space.basespace_action(element)))
+        if not torch.allclose(matrix, matrix.round(), atol=1e-6):
+            continue
+        x, y = torch.einsum('ba,bij->aij', matrix.round(), points).long()
+        after = torch.as_tensor(np.rint(target(element)))
+        before = torch.as_tensor(np.rint(source(element)))
+        moved = basis[..., size // 2 - y, size // 2 + x]
+        images.append(
+            torch.einsum('ab,nbcij,dc->nadij', after, moved, before)
+        )
+    return torch.stack(images).mean(0)
+
+
+@functools.cache
+def _scaled_basis(group_name, source, target, kernel_size):
+    """Return the basis of kernels, scaled for a `SteerableConvolution`."""
+    basis = _kernel_basis(group_name, source, target, kernel_size)
+    n, rows, columns = basis.shape[:3]
+    # mean square norm of a row of each element: columns * k^2 / n
+    energy = basis.square().sum((1, 2, 3, 4), keepdim=True) / rows
+    return basis * (columns * kernel_size**2 / n / energy).sqrt()
 
 
 def _convolve(x, kernel, bias, padding_mode):
@@ -95,6 +159,12 @@ def _convolve(x, kernel, bias, padding_mode):
         return functional.conv2d(x, kernel, bias, padding=margin)
     x = functional.pad(x, 4 * (margin,), mode=padding_mode)
     return functional.conv2d(x, kernel, bias)
+
+
+def _normal(shape, std):
+    weight = torch.empty(shape)
+    # To draw on the meta device, torch would first load much of itself.
+    return weight if weight.is_meta else std * torch.randn(shape)
 
 
 class PaddedConvolution(nn.Module):
@@ -125,7 +195,7 @@ class PaddedConvolution(nn.Module):
         self.padding_mode = padding_mode
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         std = gain / math.sqrt(in_channels * kernel_size**2)
-        self.weight = nn.Parameter(std * torch.randn(shape))
+        self.weight = nn.Parameter(_normal(shape, std))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x):
@@ -179,18 +249,23 @@ class SteerableConvolution(nn.Module):
     ):
         super().__init__()
         self.padding_mode = padding_mode
-        basis = _kernel_basis(group, source, target, kernel_size)
-        n, rows, columns = basis.shape[:3]
-        # mean square norm of a row of each element: columns * k^2 / n
-        energy = basis.square().sum((1, 2, 3, 4), keepdim=True) / rows
-        target_energy = columns * kernel_size**2 / n
-        basis = basis * (target_energy / energy).sqrt()
-        self.register_buffer(
-            'basis', basis.to(torch.get_default_dtype()), persistent=False
-        )
+        self._basis_of = (group, source, target, kernel_size)
+        basis = _scaled_basis(*self._basis_of)
+        n, _, columns = basis.shape[:3]
         std = gain / math.sqrt(in_fields * columns * kernel_size**2)
-        self.weight = nn.Parameter(std * torch.randn(out_fields, in_fields, n))
+        self.weight = nn.Parameter(_normal((out_fields, in_fields, n), std))
+        self.register_buffer(
+            'basis', basis.to(self.weight, copy=True), persistent=False
+        )
         self.bias = nn.Parameter(torch.zeros(out_fields))
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        # Made anew: converted to float64, it would keep the rounding errors of
+        # float32, and a module that was on the meta device has no numbers.
+        basis = _scaled_basis(*self._basis_of)
+        self.basis = basis.to(self.weight, copy=True)
+        return self
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""

@@ -8,15 +8,17 @@
 
 """Learned proximals: one equivariant by design, one ordinary."""
 
+import math
+import numbers
+import operator
+
+import odl
 import torch
 from torch import nn
 from torch.nn import functional
 
-from odl_equivariant.nn._groups import (
-    group_order,
-    nearest_channels,
-    parse_group,
-)
+from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.nn._groups import group_order, nearest_channels
 from odl_equivariant.nn._steerable import (
     PaddedConvolution,
     SteerableConvolution,
@@ -26,15 +28,23 @@ __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
+# Computing a basis of this size takes some ten seconds and a gigabyte.
+_LARGEST_BASIS = 3e7
 
-def _check_whole(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+
+def _whole_number(name, value, least):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if isinstance(value, bool) or number is None or number < least:
         raise ValueError(
             f'`{name}` must be a whole number >= {least}, got {value!r}'
         )
+    return number
 
 
-def _random_images(n_channels, size, n_images=16):
+def _random_images(channels, size, n_images=16):
     """Return images of unit mean square with a spectrum like 1 / |f|.
 
     They come from a random state of their own, so that the global one is
@@ -42,9 +52,9 @@ def _random_images(n_channels, size, n_images=16):
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(
-        (n_images, n_channels, size, size), generator=generator
+        (n_images, channels, size, size), generator=generator, device='cpu'
     )
-    f = torch.fft.fftfreq(size)
+    f = torch.fft.fftfreq(size, device='cpu')
     frequency = torch.hypot(f[:, None], f).clamp_min(1 / size)
     images = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
     return images / images.square().mean((2, 3), keepdim=True).sqrt()
@@ -62,7 +72,18 @@ class _Proximal(nn.Module):
             ('n_residual_blocks', 0),
             ('kernel_size', 1),
         ):
-            _check_whole(name, arguments[name], least)
+            arguments[name] = _whole_number(name, arguments[name], least)
+        for name in ('gradient', 'noise_level', 'skip'):
+            if not isinstance(arguments[name], bool):
+                raise ValueError(
+                    f'`{name}` must be True or False, got {arguments[name]!r}'
+                )
+        slope = arguments['negative_slope']
+        if not (isinstance(slope, numbers.Real) and math.isfinite(slope)):
+            raise ValueError(
+                f'`negative_slope` must be a finite number, got {slope!r}'
+            )
+        arguments['negative_slope'] = float(slope)
         if arguments['kernel_size'] % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, for the output to lie on the '
@@ -121,8 +142,50 @@ class _Proximal(nn.Module):
         """Return the arguments, for ``repr``."""
         return ', '.join(f'{k}={v!r}' for k, v in self._arguments.items())
 
-    def _check_input(self, name, x, n_channels, like=None):
-        expected = f'(N, {n_channels}, n, m)'
+    def check_space(self, space):
+        """Raise a ValueError unless images of a space fit the network.
+
+        `NetworkOperator`, `LearnedProximal` and `LearnedProximalGradient`
+        call it before any work.
+
+        Parameters
+        ----------
+        space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+            Space of the images.
+        """
+        shape = grid_shape(space)
+        if len(shape) != 2:
+            raise ValueError(
+                f'{type(self).__name__} works on images with 2 axes, got the '
+                f'space {space!r} with {len(shape)}'
+            )
+        if min(shape) < self.kernel_size:
+            raise ValueError(
+                f'the images of shape {shape} are smaller than the kernels '
+                f'of side {self.kernel_size}; take larger images or a '
+                'smaller kernel_size'
+            )
+        if n_channels(space) != self.in_channels:
+            raise ValueError(
+                f'the space {space!r} has {n_channels(space)} channel(s) (two '
+                'if complex), the proximal was made with in_channels='
+                f'{self.in_channels}'
+            )
+        while isinstance(space, odl.ProductSpace):
+            space = space[0]
+        if isinstance(space, odl.DiscretizedSpace):
+            if not space.is_uniform:
+                raise ValueError(
+                    'convolutions need a uniform grid, got the space '
+                    f'{space!r}'
+                )
+            self._check_cells(space)
+
+    def _check_cells(self, space):
+        """Accept any uniform grid: ordinary kernels may be anisotropic."""
+
+    def _check_input(self, name, x, channels, like=None):
+        expected = f'(N, {channels}, n, m)'
         if x is None:
             raise TypeError(
                 f'this proximal needs `{name}`, a tensor of shape {expected}'
@@ -131,7 +194,7 @@ class _Proximal(nn.Module):
             raise TypeError(
                 f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
             )
-        if x.ndim != 4 or x.shape[1] != n_channels:
+        if x.ndim != 4 or x.shape[1] != channels:
             raise ValueError(
                 f'`{name}` must have the shape {expected}, got '
                 f'{tuple(x.shape)}'
@@ -148,6 +211,8 @@ class _Proximal(nn.Module):
                 'this proximal is conditioned on the noise level: pass '
                 '`sigma`, a number or a tensor of shape (N,)'
             )
+        if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
+            raise ValueError(f'`sigma` must be positive, got {sigma}')
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
             raise ValueError(
@@ -182,11 +247,19 @@ class _Proximal(nn.Module):
         Raises
         ------
         TypeError
-            If an input that the module needs is missing, or not a tensor.
+            If an input that the module needs is missing, or not a tensor of
+            the precision of the weights.
         ValueError
-            If a shape does not fit, or an image is smaller than the kernel.
+            If a shape does not fit, an image is smaller than the kernel, or
+            ``sigma`` is a number that is not positive.
         """
         self._check_input('x', x, self.in_channels)
+        dtype = self.lift.weight.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f'the weights are in {dtype}, and so must `x` be, got '
+                f'{x.dtype}; convert one of them, as in `module.double()`'
+            )
         inputs = [x]
         if self.gradient:
             self._check_input('gradient', gradient, self.in_channels, x)
@@ -298,8 +371,15 @@ class EquivariantProximal(_Proximal):
     ):
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
-        parse_group(group)
         order = group_order(group)
+        channels, size = self.channels, self.kernel_size
+        if order**3 * size**4 > _LARGEST_BASIS:
+            raise ValueError(
+                f'the group {group} of order {order} with kernels of side '
+                f'{size} needs a basis of some {order**3 * size**4:.0e} '
+                f'numbers, more than {_LARGEST_BASIS:.0e}; take a smaller '
+                'group or a smaller `kernel_size`'
+            )
         if channels % order:
             nearest = ' or '.join(map(str, nearest_channels(channels, order)))
             raise ValueError(
@@ -325,6 +405,15 @@ class EquivariantProximal(_Proximal):
             self.padding_mode,
             gain,
         )
+
+
+    def _check_cells(self, space):
+        if not space.partition.has_isotropic_cells:
+            raise ValueError(
+                'an equivariant network needs square cells, as a turned '
+                'image lies on another grid otherwise; got the cell sides '
+                f'{space.cell_sides} of {space!r}'
+            )
 
 
 class OrdinaryProximal(_Proximal):
@@ -371,11 +460,11 @@ skip, kernel_size, padding_mode, negative_slope
         super().__init__(arguments)
         self._build()
 
-    def _convolution(self, n_channels, place, gain):
+    def _convolution(self, n_outer, place, gain):
         in_channels, out_channels = {
-            'lift': (n_channels, self.channels),
+            'lift': (n_outer, self.channels),
             'hidden': (self.channels, self.channels),
-            'project': (self.channels, n_channels),
+            'project': (self.channels, n_outer),
         }[place]
         return PaddedConvolution(
             in_channels,

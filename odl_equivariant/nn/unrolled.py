@@ -8,7 +8,9 @@
 
 """Learned proximal gradient descent as a torch module."""
 
+import copy
 import math
+import operator
 
 import odl
 import torch
@@ -34,6 +36,8 @@ __all__ = ('LearnedProximalGradient',)
 # cannot bring back what the start has lost.
 FBP_CUTOFF = 0.7
 
+INITIALS = ('zero', 'adjoint', 'fbp')
+
 
 def _squared_norm(layer, adjoint, space, n_iterations=25):
     """Return ``||A||^2``, the largest eigenvalue of ``A^* A``.
@@ -46,6 +50,7 @@ def _squared_norm(layer, adjoint, space, n_iterations=25):
         (1, n_channels(space), *grid_shape(space)),
         generator=generator,
         dtype=tensor_dtype(space),
+        device='cpu',
     ).to(tensor_device(space))
     value = 0.0
     with torch.no_grad():
@@ -133,9 +138,11 @@ class LearnedProximalGradient(nn.Module):
         self, forward_operator, proximal, n_iterations=8, initial='zero'
     ):
         super().__init__()
-        if isinstance(n_iterations, bool) or (
-            not isinstance(n_iterations, int) or n_iterations < 1
-        ):
+        try:
+            self.n_iterations = operator.index(n_iterations)
+        except TypeError:
+            self.n_iterations = 0
+        if isinstance(n_iterations, bool) or self.n_iterations < 1:
             raise ValueError(
                 '`n_iterations` must be a positive whole number, got '
                 f'{n_iterations!r}'
@@ -146,20 +153,25 @@ class LearnedProximalGradient(nn.Module):
                 f'got {type(proximal).__name__}'
             )
         self.forward_operator = forward_operator
-        self.n_iterations = n_iterations
         self._initial = initial
         # not registered as sub-modules: they hold operators, not weights
         self._layers = _Layers(forward_operator, initial)
         if isinstance(proximal, nn.Module):
             blocks = [proximal]
         else:
-            blocks = [proximal() for _ in range(n_iterations)]
+            blocks = [proximal() for _ in range(self.n_iterations)]
         for block in blocks:
             self._check_block(block)
+        memories = {getattr(block, 'memory', 0) for block in blocks}
+        if len(memories) > 1:
+            raise ValueError(
+                'the blocks hand on one memory, and must have the same number '
+                f'of memory channels, got {sorted(memories)}'
+            )
         self.blocks = nn.ModuleList(blocks)
         dtype = tensor_dtype(forward_operator.domain)
         self.relative_steps = nn.Parameter(
-            torch.ones(n_iterations, dtype=dtype)
+            torch.ones(self.n_iterations, dtype=dtype)
         )
 
     def _check_block(self, block):
@@ -168,13 +180,31 @@ class LearnedProximalGradient(nn.Module):
                 '`proximal` must make a `torch.nn.Module`, got '
                 f'{type(block).__name__}'
             )
-        expected = n_channels(self.forward_operator.domain)
-        given = getattr(block, 'in_channels', expected)
-        if given != expected:
+        if hasattr(block, 'check_space'):
+            block.check_space(self.forward_operator.domain)
+        if not getattr(block, 'gradient', True):
             raise ValueError(
-                f'an element of {self.forward_operator.domain!r} has '
-                f'{expected} channel(s), the proximal has in_channels {given}'
+                'a block that takes no gradient never sees the data: make the '
+                'proximal with gradient=True'
             )
+        if getattr(block, 'noise_level', False):
+            raise ValueError(
+                'the blocks are given no noise level: make the proximal with '
+                'noise_level=False'
+            )
+
+    def __deepcopy__(self, memo):
+        """Return a copy with weights of its own and the same operators.
+
+        Operators do not change, and ODL's cannot be copied in general.
+        """
+        result = type(self).__new__(type(self))
+        memo[id(self)] = result
+        for name, value in self.__dict__.items():
+            if name not in ('forward_operator', '_initial', '_layers'):
+                value = copy.deepcopy(value, memo)
+            result.__dict__[name] = value
+        return result
 
     @property
     def architecture(self):
@@ -214,6 +244,25 @@ class LearnedProximalGradient(nn.Module):
         """Number of memory channels that the blocks hand on."""
         return getattr(self.blocks[0], 'memory', 0)
 
+    def _check_data(self, y):
+        space = self.forward_operator.range
+        expected = (n_channels(space), *grid_shape(space))
+        if not isinstance(y, torch.Tensor):
+            raise TypeError(
+                f'expected data as a `torch.Tensor`, got {type(y).__name__}'
+            )
+        if tuple(y.shape[1:]) != expected:
+            raise ValueError(
+                f'expected data of shape (N, {str(expected)[1:]} for the '
+                f'range {space!r} of the forward operator, got '
+                f'{tuple(y.shape)}'
+            )
+        if y.dtype != tensor_dtype(space):
+            raise TypeError(
+                f'expected data of dtype {tensor_dtype(space)} for the range '
+                f'{space!r} of the forward operator, got {y.dtype}'
+            )
+
     def forward(self, y):
         """Reconstruct a batch of data.
 
@@ -226,7 +275,16 @@ class LearnedProximalGradient(nn.Module):
         -------
         u : torch.Tensor
             Images of shape ``(N, C, *domain.shape)``.
+
+        Raises
+        ------
+        ValueError
+            If the shape of ``y`` does not fit the range of the operator.
+        TypeError
+            If ``y`` is not a tensor of the precision of the operator's
+            spaces.
         """
+        self._check_data(y)
         u = self._layers.initial(y)
         memory = None
         for k in range(self.n_iterations):
@@ -294,19 +352,19 @@ class _Layers:
                     f'{initial.range!r}'
                 )
             self._initial = OperatorLayer(initial)
+        elif not isinstance(initial, str) or initial not in INITIALS:
+            raise TypeError(
+                "`initial` must be 'zero', 'adjoint', 'fbp' or an "
+                f'`odl.Operator`, got {initial!r}'
+            )
         elif initial == 'fbp':
             self._initial = OperatorLayer(
                 filtered_backprojection(
                     forward_operator, frequency_scaling=FBP_CUTOFF
                 )
             )
-        elif initial in ('zero', 'adjoint'):
-            self._initial = initial
         else:
-            raise TypeError(
-                "`initial` must be 'zero', 'adjoint', 'fbp' or an "
-                f'`odl.Operator`, got {initial!r}'
-            )
+            self._initial = initial
 
     def initial(self, y):
         if self._initial == 'zero':

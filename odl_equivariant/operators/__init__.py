@@ -8,7 +8,10 @@
 
 """Bridges between ODL operators and torch modules, and forward models."""
 
+from odl_equivariant.operators.filtered_backprojection import (
+    filtered_backprojection,
+)
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.network import NetworkOperator
 
-__all__ = ('NetworkOperator', 'OperatorLayer')
+__all__ = ('NetworkOperator', 'OperatorLayer', 'filtered_backprojection')

@@ -151,7 +151,10 @@ class AstraMatrixImpl:
     Raises
     ------
     ValueError
-        If the geometry is not two-dimensional, or the spaces not on the CPU.
+        If the geometry is not two-dimensional, the spaces not on the CPU, or
+        the cells of the images not square.
+    NotImplementedError
+        If a space is not weighted by a constant.
     """
 
     def __init__(self, geometry, vol_space, proj_space):
@@ -164,6 +167,13 @@ class AstraMatrixImpl:
             raise ValueError(
                 "`impl` 'astra_matrix' only works on the CPU, got a space on "
                 f"{vol_space.device}; take 'astra_cuda' there"
+            )
+        if not vol_space.is_uniform or not (
+            vol_space.partition.has_isotropic_cells
+        ):
+            raise ValueError(
+                'ASTRA needs a uniform grid of square cells, got the space '
+                f'{vol_space!r}'
             )
         self.geometry = geometry
         self.vol_space = vol_space

@@ -104,7 +104,8 @@ def filtered_backprojection(
     Raises
     ------
     ValueError
-        If the window is unknown or the cutoff out of range.
+        If the geometry is another, the window is unknown or the cutoff out
+        of range.
 
     Notes
     -----
@@ -117,5 +118,12 @@ def filtered_backprojection(
         h(nd) = -\frac{1}{(\pi n d)^2} \text{ for odd } n,
         \text{ else } 0.
     """
+    geometry = getattr(ray_transform, 'geometry', None)
+    if not isinstance(geometry, odl.applications.tomo.Parallel2dGeometry):
+        raise ValueError(
+            'filtered back-projection needs a ray transform with parallel '
+            f'beams in 2D, got {type(ray_transform).__name__} with the '
+            f'geometry {type(geometry).__name__}'
+        )
     ramp = RampFilter(ray_transform.range, filter_type, frequency_scaling)
     return ray_transform.adjoint * ramp

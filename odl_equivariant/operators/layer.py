@@ -32,12 +32,17 @@ class _Loop:
         self.operator = operator
 
     def __call__(self, x):
-        results = []
-        for sample in x:
-            # a copy, as an operator may return its argument
-            element = as_element(sample, self.operator.domain, copy=True)
-            results.append(as_tensor(self.operator(element), device=x.device))
-        return torch.cat(results)
+        domain, range = self.operator.domain, self.operator.range
+        result = torch.empty(
+            (len(x), n_channels(range), *grid_shape(range)),
+            dtype=tensor_dtype(range),
+            device=x.device,
+        )
+        for n, sample in enumerate(x):
+            # a copy, as an operator may write into its argument
+            element = as_element(sample, domain, copy=True)
+            result[n] = as_tensor(self.operator(element))[0]
+        return result
 
 
 class _Weighted:
@@ -114,6 +119,12 @@ class _LinearFunction(torch.autograd.Function):
         return result, None, None
 
     @staticmethod
+    def vmap(info, in_dims, x, apply, transpose):
+        x = x.movedim(in_dims[0], 0)
+        result = _LinearFunction.apply(x.flatten(0, 1), apply, transpose)
+        return result.unflatten(0, x.shape[:2]), 0
+
+    @staticmethod
     def jvp(ctx, tangent, *_):
         return _LinearFunction.apply(
             tangent, ctx.apply_batch, ctx.transpose_batch
@@ -177,6 +188,13 @@ class OperatorLayer(nn.Module):
             *grid_shape(operator.domain),
         )
         self._apply_batch, self._transpose_batch = _transpose_pair(operator)
+
+    def __deepcopy__(self, memo):
+        """Return a new layer of the same operator.
+
+        Operators do not change, and ODL's spaces cannot be copied.
+        """
+        return type(self)(self.operator).train(self.training)
 
     @property
     def adjoint(self):

@@ -8,7 +8,9 @@
 
 """Torch modules as ODL operators."""
 
+import functools
 import itertools
+import warnings
 
 import odl
 import torch
@@ -35,6 +37,20 @@ def _module_tensors(module):
     return itertools.chain(module.parameters(), module.buffers())
 
 
+def _impl(space):
+    while isinstance(space, odl.ProductSpace):
+        space = space[0]
+    return space.impl
+
+
+@functools.cache
+def _load_forward_mode():
+    """Let torch load its forward mode, which warns about torch's own code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
+
+
 class NetworkOperator(odl.Operator):
     r"""A torch module as an ODL operator.
 
@@ -44,8 +60,8 @@ class NetworkOperator(odl.Operator):
         Module that maps tensors of shape ``(1, C, *domain.shape)`` to
         ``(1, C', *range.shape)``, in the layout of `elements.as_tensor`: one
         channel for a real space, two for a complex one, and those of its
-        parts for a product space. It is used in the mode (training or
-        evaluation) in which it is.
+        parts for a product space. It is used in the mode in which it is:
+        choose `module.eval()` if it has dropout or batch normalisation.
     domain : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Space of the inputs, backed by numpy or pytorch, of the precision of
         the module's parameters.
@@ -59,9 +75,11 @@ class NetworkOperator(odl.Operator):
         the module's parameters have another precision than the spaces.
     ValueError
         If the module's ``in_channels`` or ``out_channels`` do not fit the
-        spaces, the module lies on another device than a pytorch space; when
-        the operator is applied, also if the module's result has the wrong
-        shape or is not finite.
+        spaces, its method ``check_space``, if it has one, refuses the domain,
+        or the module lies on another device than a pytorch space;
+        when the operator is applied, also if the module fails for the shape
+        of the domain, or its input or its result is not finite or its result
+        has the wrong shape.
 
     Notes
     -----
@@ -81,9 +99,10 @@ class NetworkOperator(odl.Operator):
     --------
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
     >>> operator = NetworkOperator(nn.LeakyReLU(0.5), space)
-    >>> operator(-space.one())[0, 0].item()
+    >>> float(operator(-space.one())[0, 0])
     -0.5
-    >>> operator.derivative(-space.one()).adjoint(space.one())[0, 0].item()
+    >>> adjoint = operator.derivative(-space.one()).adjoint
+    >>> float(adjoint(space.one())[0, 0])
     0.5
     """
 
@@ -94,6 +113,8 @@ class NetworkOperator(odl.Operator):
                 '`module` must be a `torch.nn.Module`, got '
                 f'{type(module).__name__}'
             )
+        if hasattr(module, 'check_space'):
+            module.check_space(domain)
         self._check_channels(module, domain, 'in_channels', 'domain')
         self._check_channels(module, range, 'out_channels', 'range')
         if tensor_dtype(domain) != tensor_dtype(range):
@@ -142,9 +163,12 @@ class NetworkOperator(odl.Operator):
                 f'{sorted(map(str, devices))}'
             )
         found = devices.pop()
-        if getattr(self.domain, 'impl', None) == 'pytorch' and (
-            found.type != device.type
-            or (device.index is not None and found.index != device.index)
+        elsewhere = found.type != device.type or (
+            device.index is not None and found.index != device.index
+        )
+        # numpy arrays can be copied to any device that has a memory
+        if found.type == 'meta' or (
+            elsewhere and _impl(self.domain) == 'pytorch'
         ):
             raise ValueError(
                 f'the module lies on {found}, the space on {device}: move it '
@@ -154,7 +178,17 @@ class NetworkOperator(odl.Operator):
 
     def _evaluate(self, x):
         """Apply the module to a tensor and check what comes out."""
-        y = self.module(x)
+        try:
+            y = self.module(x)
+        except RuntimeError as error:
+            # its subclasses (out of memory, ...) are about something else
+            if type(error) is not RuntimeError:
+                raise
+            raise ValueError(
+                f'the module fails for a tensor of shape {tuple(x.shape)}, '
+                f'which is what an element of {self.domain!r} is laid out '
+                f'as: {error}'
+            ) from error
         expected = (1, *_space_layout(self.range))
         if not isinstance(y, torch.Tensor):
             raise TypeError(
@@ -165,6 +199,11 @@ class NetworkOperator(odl.Operator):
             raise ValueError(
                 f'the module must map {tuple(x.shape)} to {expected} for the '
                 f'range {self.range!r}, got {tuple(y.shape)}'
+            )
+        if y.dtype != tensor_dtype(self.range):
+            raise TypeError(
+                f'the module must return {tensor_dtype(self.range)} for the '
+                f'range {self.range!r}, got {y.dtype}'
             )
         return y
 
@@ -217,6 +256,7 @@ class _NetworkDerivative(odl.Operator):
 
     def _call(self, h):
         operator = self.operator
+        _load_forward_mode()
         with torch.no_grad():
             _, tangent = torch.func.jvp(
                 operator._evaluate,
@@ -248,6 +288,8 @@ class _NetworkDerivativeAdjoint(odl.Operator):
         x = self._derivative.point.clone().requires_grad_()
         with torch.enable_grad():
             y = operator._evaluate(x.clone())
+            if not y.requires_grad:  # a constant module
+                return self.range.zero()
             (gradient,) = torch.autograd.grad(
                 y, x, cotangent, materialize_grads=True
             )

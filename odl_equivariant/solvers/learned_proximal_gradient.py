@@ -91,17 +91,22 @@ def learned_proximal_gradient(
     for proximal in proximals:
         gradient = data_gradient(x)
         if isinstance(proximal, odl.Operator):
-            x.assign(proximal(x - gradient))
+            result = proximal(x - gradient)
         elif state is None:
             result = proximal(x, gradient)
-            if isinstance(result, tuple):
-                result, state = result
-            x.assign(_element(result, x.space))
         else:
-            result, state = proximal(x, gradient, state)
-            x.assign(_element(result, x.space))
-            if memory is not None:
-                memory.assign(state)
+            result = proximal(x, gradient, state)
+        if isinstance(result, tuple):
+            result, state = result
+        elif memory is not None and not isinstance(proximal, odl.Operator):
+            raise ValueError(
+                '`memory` was given, but a proximal returns no new one; leave '
+                '`memory` out, or return `(x, memory)`'
+            )
+        x.assign(_element(result, x.space))
+        if memory is not None:
+            state = _element(state, memory.space)
+            memory.assign(state)
         if callback is not None:
             callback(x)
 

@@ -305,3 +305,17 @@ def test_representation_names_the_space():
     for action in actions_on(space).values():
         assert expected in repr(action)
     assert repr(Reflection(space, 1)) == f'Reflection({expected}, 1)'
+
+
+@pytest.mark.cuda
+def test_actions_stay_on_the_device():
+    """On a GPU the result is there too, with the same values."""
+    space = odl.uniform_discr(
+        [-1, -1], [1, 1], (4, 4), impl='pytorch', device='cuda:0'
+    )
+    x = noise(space)
+    values = x.data.cpu().numpy()
+    moved = Rotation(space, np.pi / 2)(x)
+    assert moved in space
+    assert moved.data.device == x.data.device
+    np.testing.assert_array_equal(moved.data.cpu().numpy(), np.rot90(values))

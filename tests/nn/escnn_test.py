@@ -351,6 +351,20 @@ def test_memory_random_state():
 # --- The import --- #
 
 
+CACHES_IN_MEMORY = """
+        import joblib
+        from odl_equivariant.nn._escnn_numerics import Memory
+        caches = [
+            module.cache
+            for name, module in sys.modules.items()
+            if name.startswith('escnn.') and hasattr(module, 'cache')
+        ]
+        assert caches
+        assert all(isinstance(cache, Memory) for cache in caches)
+        assert joblib.Memory is not Memory
+        """
+
+
 def test_import_quiet_and_clean(tmp_path):
     """Importing and using escnn says nothing and writes nothing."""
     result = run(
@@ -375,7 +389,8 @@ def test_import_quiet_and_clean(tmp_path):
         group.so3_group().irrep(1).tensor(group.so3_group().irrep(1))
         assert not written, written
         assert cache.exists() == before
-        """,
+        """
+        + CACHES_IN_MEMORY,
         folder=tmp_path,
     )
     assert (result.stdout, result.stderr) == ('', '')
@@ -386,16 +401,21 @@ def test_import_after_escnn():
     """A plain `import escnn`, half failed, does no harm and is completed."""
     run(
         """
-        import sys, warnings
+        import sys, warnings, joblib
         sys.modules['lie_learn'] = None
+        memory = joblib.Memory
+        # escnn's own cache would write into its installation folder
+        joblib.Memory = lambda *args, **kwargs: memory(None)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             import escnn
+        joblib.Memory = memory
         assert not hasattr(escnn, 'gspaces')
         del sys.modules['lie_learn']
         from odl_equivariant.nn._escnn import enn
         assert escnn.nn is enn
         """
+        + CACHES_IN_MEMORY
     )
 
 
