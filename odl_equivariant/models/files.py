@@ -159,7 +159,6 @@ def load(name, forward_operator=None, initial=None):
         blocks = _loaded_blocks(architecture, tensors)
     except (
         ArithmeticError,
-        AttributeError,
         KeyError,
         RuntimeError,
         TypeError,
@@ -240,21 +239,26 @@ def _check_values(tensors):
         )
 
 
-def _block_class(architecture):
-    name = architecture['class']
-    if name not in _BLOCKS:
+def _check_entries(architecture, *names):
+    """Check that an architecture is what `json` makes of one."""
+    if not (
+        isinstance(architecture, dict)
+        and architecture.keys() == {'class', 'arguments', *names}
+        and isinstance(architecture['arguments'], dict)
+    ):
         raise ValueError(
-            f'unknown class {name!r}; known are '
-            f'{", ".join((*_BLOCKS, _UNROLLED))}'
+            'an architecture has a class, arguments by name'
+            f'{"".join(f" and {name}" for name in names)}, got '
+            f'{str(architecture):.80}'
         )
-    return _BLOCKS[name]
 
 
 def _loaded_blocks(architecture, tensors):
     """Return the proximals of a file, the memory for which it vouches."""
     architectures = {'': architecture}
     tensors = dict(tensors)
-    if architecture['class'] == _UNROLLED:
+    if architecture.get('class') == _UNROLLED:
+        _check_entries(architecture, 'blocks')
         architectures = {
             f'blocks.{i}.': block
             for i, block in enumerate(architecture['blocks'])
@@ -294,7 +298,13 @@ def _check_unrolled(architecture, steps):
 
 
 def _loaded_block(architecture, weights, prefix):
-    cls, arguments = _block_class(architecture), architecture['arguments']
+    _check_entries(architecture)
+    name, arguments = architecture['class'], architecture['arguments']
+    if name not in list(_BLOCKS):
+        raise ValueError(
+            f'unknown class {name!r}; known are '
+            f'{", ".join((*_BLOCKS, _UNROLLED))}'
+        )
     # Before a header of a few bytes makes any number of modules.
     n_layers = 2 + arguments['n_residual_blocks']
     if len(weights) != 2 * n_layers:
@@ -304,7 +314,7 @@ def _loaded_block(architecture, weights, prefix):
         )
     # No memory is taken on the word of the header.
     with torch.device('meta'):
-        block = cls(**arguments)
+        block = _BLOCKS[name](**arguments)
     expected = {
         name: tuple(tensor.shape)
         for name, tensor in block.state_dict().items()

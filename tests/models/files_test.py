@@ -1,0 +1,541 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of the files of weights."""
+
+import copy
+import errno
+import json
+import os
+import pathlib
+import time
+
+import odl
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from odl.core.util.testutils import simple_fixture
+
+from odl_equivariant import models
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+)
+
+PATH = 'network.safetensors'
+
+
+def identity(dtype='float32', impl='numpy'):
+    """Return the identity on a space of small images."""
+    return odl.IdentityOperator(odl.rn((8, 8), dtype=dtype, impl=impl))
+
+
+def unrolled(shared=False, initial='adjoint', **kwargs):
+    """Return an unrolled network with steps of its own."""
+
+    def make():
+        return EquivariantProximal(**{'channels': 4, 'memory': 1, **kwargs})
+
+    network = LearnedProximalGradient(
+        identity(), make() if shared else make, 3, initial
+    )
+    with torch.no_grad():
+        network.relative_steps.copy_(torch.tensor([0.7, 1.0, 1.2]))
+    return network
+
+
+NETWORKS = {
+    'equivariant': lambda: EquivariantProximal(channels=8, group='C8'),
+    'denoiser': lambda: EquivariantProximal(
+        channels=4,
+        memory=0,
+        gradient=False,
+        noise_level=True,
+        n_residual_blocks=2,
+        skip=True,
+    ),
+    'ordinary': lambda: OrdinaryProximal(channels=4, padding_mode='circular'),
+    'unrolled': unrolled,
+    'shared': lambda: unrolled(shared=True),
+}
+kind = simple_fixture('kind', list(NETWORKS))
+
+
+def load(kind):
+    """Load a network, with the operator if it needs one."""
+    operator = identity() if kind in ('unrolled', 'shared') else None
+    return models.load(PATH, operator)
+
+
+def read(path=PATH):
+    """Return the architecture and the tensors of a file."""
+    with safetensors.safe_open(path, 'pt') as file:
+        architecture = json.loads(file.metadata()['architecture'])
+    return architecture, safetensors.torch.load_file(path)
+
+
+def write(architecture, tensors, path=PATH):
+    """Write a file as `save` does, whatever it contains."""
+    safetensors.torch.save_file(
+        tensors, path, {'architecture': json.dumps(architecture)}
+    )
+
+
+# --- There and back --- #
+
+
+def test_round_trip(kind):
+    """What is loaded is what was saved, to the last bit."""
+    network = NETWORKS[kind]()
+    models.save(network, PATH)
+    loaded = load(kind)
+    assert type(loaded) is type(network)
+    assert loaded.architecture == network.architecture
+    assert not loaded.training
+    expected = network.state_dict()
+    assert list(loaded.state_dict()) == list(expected)
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, expected[name])
+    assert all(p.requires_grad for p in loaded.parameters())
+    x = torch.rand(2, 1, 8, 8)
+    if kind == 'denoiser':
+        inputs = (x, None, None, 0.1)
+    else:
+        inputs = (x,) if kind in ('unrolled', 'shared') else (x, x)
+    for ours, theirs in zip(loaded(*inputs), network(*inputs), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_shared_blocks_stay_shared():
+    """One block for all iterations is one block again."""
+    models.save(unrolled(shared=True), PATH)
+    network = models.load(PATH, identity())
+    assert len(network.blocks) == 1
+    assert network.n_iterations == 3
+
+
+def test_file_does_not_depend_on_the_mode(kind):
+    """In training and in evaluation, the same file is written."""
+    network = NETWORKS[kind]()
+    contents = []
+    for training in (True, False):
+        models.save(network.train(training), PATH)
+        contents.append(pathlib.Path(PATH).read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_header_has_the_architecture(kind):
+    """The file is safetensors, with the architecture as JSON."""
+    network = NETWORKS[kind]()
+    models.save(network, PATH)
+    architecture, tensors = read()
+    assert architecture == network.architecture
+    assert architecture['class'] == type(network).__name__
+    assert tensors.keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+def test_proximals_keep_their_precision(dtype):
+    """A proximal comes back in the precision it was saved in."""
+    network = EquivariantProximal(channels=4).to(dtype)
+    models.save(network, PATH)
+    loaded = models.load(PATH)
+    for ours, theirs in zip(
+        (*loaded.parameters(), *loaded.buffers()),
+        (*network.parameters(), *network.buffers()),
+        strict=True,
+    ):
+        assert ours.dtype == dtype
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+def test_unrolled_networks_take_the_precision_of_the_operator(impl):
+    """On a space in float64, a network in float32 computes in float64."""
+    network = unrolled()
+    models.save(network, PATH)
+    operator = identity('float64', impl)
+    loaded = models.load(PATH, operator)
+    x = torch.rand(1, 1, 8, 8)
+    expected = network(x).detach()
+    assert loaded(x.double()).dtype == torch.float64
+    torch.testing.assert_close(loaded(x.double()).float(), expected)
+    assert loaded.as_operator()(operator.domain.one()) in operator.domain
+
+
+def test_start_of_an_unrolled_network():
+    """The start is as it was trained, unless it is given."""
+    models.save(unrolled(initial='adjoint'), PATH)
+    for initial, expected in ((None, 'adjoint'), ('zero', 'zero')):
+        network = models.load(PATH, identity(), initial)
+        assert network.architecture['arguments']['initial'] == expected
+
+
+def test_start_that_was_an_operator():
+    """A start that is an operator cannot be saved, and has to be given."""
+    operator = 0.5 * identity()
+    network = unrolled(initial=operator)
+    models.save(network, PATH)
+    with pytest.raises(ValueError, match='give it as `initial`'):
+        models.load(PATH, identity())
+    loaded = models.load(PATH, identity(), operator)
+    x = torch.rand(1, 1, 8, 8)
+    assert torch.equal(loaded(x), network(x))
+
+
+def test_loading_draws_nothing(kind):
+    """Loading leaves the global random state alone."""
+    models.save(NETWORKS[kind](), PATH)
+    state = torch.get_rng_state()
+    load(kind)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_do_not_follow_the_file():
+    """What happens to the file after loading changes nothing."""
+    models.save(OrdinaryProximal(channels=4), PATH)
+    network = models.load(PATH)
+    expected = copy.deepcopy(network.state_dict())
+    size = os.path.getsize(PATH)
+    with open(PATH, 'r+b') as file:
+        file.write(bytes(size))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, expected[name])
+
+
+# --- Writing --- #
+
+
+@pytest.mark.parametrize('failing', ['replace', 'fsync', 'chmod'])
+def test_file_is_written_whole_or_not_at_all(failing, monkeypatch):
+    """When writing fails, the old file stays and no other is left."""
+    models.save(OrdinaryProximal(channels=4), PATH)
+    before = pathlib.Path(PATH).read_bytes()
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, 'no space left')
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match='no space left'):
+        models.save(OrdinaryProximal(channels=8), PATH)
+    assert os.listdir() == [PATH]
+    assert pathlib.Path(PATH).read_bytes() == before
+
+
+def test_existing_file_is_replaced():
+    """A second save takes the place of the first, and leaves no other."""
+    for channels in (4, 8):
+        models.save(OrdinaryProximal(channels=channels), pathlib.Path(PATH))
+    assert models.load(PATH).channels == 8
+    assert os.listdir() == [PATH]
+
+
+def test_permissions_follow_the_umask():
+    """The file is as readable as one that was simply opened."""
+    with open('other', 'w'):
+        pass
+    models.save(OrdinaryProximal(channels=4), PATH)
+    assert os.stat(PATH).st_mode == os.stat('other').st_mode
+
+
+class Derived(OrdinaryProximal):
+    """A class that cannot be built from a file."""
+
+
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: torch.nn.Linear(2, 2),
+        lambda: Derived(channels=4),
+        lambda: None,
+        lambda: LearnedProximalGradient(
+            identity(), lambda: Derived(channels=4), 1
+        ),
+    ],
+)
+def test_networks_that_cannot_be_saved(make):
+    """A network that could not be loaded again is not saved."""
+    with pytest.raises(TypeError, match='expected EquivariantProximal, Ord'):
+        models.save(make(), PATH)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_not_finite_are_not_saved(value):
+    """A network that has diverged is refused, and the weight is named."""
+    network = OrdinaryProximal(channels=4)
+    with torch.no_grad():
+        network.project.weight[0, 0, 0, 0] = value
+    with pytest.raises(ValueError, match='project.weight has NaN'):
+        models.save(network, PATH)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    'path, error, match',
+    [
+        ('network.pt', ValueError, "end in .safetensors, got 'network.pt'"),
+        ('network', ValueError, 'end in .safetensors'),
+        ('missing/network.safetensors', FileNotFoundError, 'folder missing'),
+    ],
+)
+def test_paths_that_cannot_be_written(path, error, match):
+    """A path that is not one of a new file is refused."""
+    with pytest.raises(error, match=match):
+        models.save(OrdinaryProximal(channels=4), path)
+    assert os.listdir() == []
+
+
+# --- Files that are refused --- #
+
+
+def _truncate(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _append(path):
+    path.write_bytes(path.read_bytes() + b'more')
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [
+        _truncate,
+        _append,
+        lambda path: path.write_bytes(b''),
+        lambda path: path.write_bytes(bytes(100)),
+        lambda path: path.write_bytes(b'\xff' * 100),
+        lambda path: path.write_text('weights'),
+        lambda path: torch.save({'weight': torch.ones(3)}, path),
+    ],
+    ids=['half', 'longer', 'empty', 'zeros', 'ones', 'text', 'pickle'],
+)
+def test_damaged_files(damage):
+    """A file that is no whole safetensors file is refused as such."""
+    models.save(OrdinaryProximal(channels=4), PATH)
+    damage(pathlib.Path(PATH))
+    with pytest.raises(ValueError, match='not a whole safetensors file'):
+        models.load(PATH)
+
+
+@pytest.mark.parametrize(
+    'metadata',
+    [
+        None,
+        {},
+        {'other': '1'},
+        {'architecture': 'OrdinaryProximal'},
+        {'architecture': '[]'},
+        {'architecture': '"x"'},
+        {'architecture': 50_000 * '['},
+        {'architecture': '{"class": 1' + 5000 * '0' + '}'},
+    ],
+)
+def test_headers_without_an_architecture(metadata):
+    """A file of weights from elsewhere is refused as such."""
+    safetensors.torch.save_file({'weight': torch.ones(3)}, PATH, metadata)
+    with pytest.raises(ValueError, match='no architecture in its header'):
+        models.load(PATH)
+
+
+def _set_tensors(**changes):
+    def change(architecture, tensors):
+        tensors.update(changes)
+
+    return change
+
+
+def _without(name):
+    def change(architecture, tensors):
+        del tensors[name]
+
+    return change
+
+
+def _set_arguments(**changes):
+    def change(architecture, tensors):
+        architecture['arguments'].update(changes)
+
+    return change
+
+
+def _set(**changes):
+    def change(architecture, tensors):
+        architecture.update(changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        # architectures that are not known
+        (_set(**{'class': 'Sequential'}), "unknown class 'Sequential'; known"),
+        (_set(**{'class': None}), 'unknown class None'),
+        (_set(**{'class': ['OrdinaryProximal']}), 'unknown class'),
+        (lambda a, t: a.pop('class'), 'a class, arguments by name, got'),
+        (lambda a, t: a.pop('arguments'), 'a class, arguments by name, got'),
+        (_set(arguments=[1, 2]), 'a class, arguments by name, got'),
+        (_set(more=1), 'a class, arguments by name, got'),
+        (_set_arguments(unknown=1), "TypeError.*'unknown'"),
+        (lambda a, t: a['arguments'].pop('n_residual_blocks'), 'KeyError'),
+        (_set_arguments(n_residual_blocks='1'), 'TypeError'),
+        (_set_arguments(kernel_size=4), 'odd'),
+        (_set_arguments(channels=-4), 'channels.*>= 1'),
+        (_set_arguments(channels=1e3), 'whole number'),
+        (_set_arguments(channels=5), r'of shape \(5,\), the file \(4,\)'),
+        (_set_arguments(memory=0), r'of shape \(4, 2.*the file \(4, 7'),
+        # weights that do not fit
+        (_without('lift.bias'), '6 weights and biases, the file has 5'),
+        (_set_tensors(more=torch.ones(1)), 'the file has 7'),
+        (_set_tensors(**{'lift.bias': torch.ones(5)}), r'\(4,\).*\(5,\)'),
+        (_set_tensors(**{'blocks.0.x': torch.ones(1)}), 'no blocks.0.x'),
+        (
+            lambda a, t: t.update(other=t.pop('lift.bias')),
+            r'lift.bias of shape \(4,\), the file None',
+        ),
+        # values that are no weights
+        (_set_tensors(**{'lift.bias': torch.full((4,), torch.nan)}), 'NaN'),
+        (_set_tensors(**{'lift.bias': torch.ones(4).long()}), 'dtype.*int64'),
+        (_set_tensors(**{'lift.bias': torch.ones(4).cfloat()}), 'dtype'),
+        (_set_tensors(**{'lift.bias': torch.ones(4).half()}), 'one precision'),
+        # sizes that would take all memory
+        (_set_arguments(channels=10**6), r'of shape \(1000000.*the file'),
+        (_set_arguments(channels=10**30), 'Error'),
+        (_set_arguments(memory=10**9), r'of shape.*1000000.*the file'),
+        (_set_arguments(kernel_size=9999), r'9999.*the file'),
+        (_set_arguments(kernel_size=10**400 + 1), 'Error'),
+        (_set_arguments(n_residual_blocks=10**9), 'the file has 6'),
+    ],
+)
+def test_ordinary_networks_that_are_refused(change, match):
+    """Header and weights that do not fit are refused, with the reason."""
+    models.save(OrdinaryProximal(channels=4), PATH)
+    architecture, tensors = read()
+    change(architecture, tensors)
+    write(architecture, tensors)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=f'(?s)cannot load {PATH}.*{match}'):
+        models.load(PATH)
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        (_set_arguments(group='SO2'), "unknown group 'SO2'"),
+        (_set_arguments(group='C3'), '3 or 6'),
+        (_set_arguments(group='C2'), r'of shape \(2,\), the file \(1,\)'),
+        (_set_arguments(kernel_size=9999), 'smaller group or'),
+        (_set_arguments(group='C100000', channels=100000), 'smaller group or'),
+        (_set_arguments(group=f'C1{5000 * "0"}'), ''),
+        (_set_arguments(channels=4 * 10**6), r'of shape \(1000000.*the file'),
+        (_set_arguments(n_residual_blocks=10**9), 'the file has 6'),
+    ],
+)
+def test_equivariant_networks_that_are_refused(change, match):
+    """No basis of kernels is computed that the memory could not hold."""
+    models.save(EquivariantProximal(channels=4), PATH)
+    architecture, tensors = read()
+    change(architecture, tensors)
+    write(architecture, tensors)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=f'(?s)cannot load {PATH}.*{match}'):
+        models.load(PATH)
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize('shared', [False, True])
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        (_set_arguments(n_iterations=10**9), '1000000000 iterations'),
+        (_set_arguments(n_iterations=2), '2 iterations'),
+        (_set_arguments(n_iterations='3'), '3 iterations'),
+        (_set_arguments(initial='fpb'), "unknown initial 'fpb'"),
+        (_set_arguments(more=1), 'n_iterations and initial, got .*more'),
+        (lambda a, t: a['arguments'].clear(), 'n_iterations and initial'),
+        (_without('relative_steps'), 'the file has None'),
+        (
+            _set_tensors(relative_steps=torch.ones(3, 1)),
+            r'\(3,\) and 1 or 3 blocks.*\(3, 1\)',
+        ),
+        (
+            _set_tensors(relative_steps=torch.full((3,), torch.nan)),
+            'relative_steps has NaN',
+        ),
+        (lambda a, t: a['blocks'].append(a['blocks'][0]), '3 blocks, the'),
+        (lambda a, t: a['blocks'].clear(), '3 blocks, the file'),
+        (_set(blocks=3), 'TypeError'),
+        (_set(blocks=[3, 3, 3]), 'arguments by name, got 3'),
+        (_set(blocks='abc'), 'arguments by name, got a'),
+        (lambda a, t: a.pop('blocks'), 'arguments by name and blocks, got'),
+        (lambda a, t: a['blocks'][0].update({'class': 'X'}), 'unknown class'),
+        (
+            lambda a, t: a['blocks'][0].update(copy.deepcopy(a)),
+            'arguments by name, got',
+        ),
+        (_set_tensors(**{'blocks.7.lift.bias': torch.ones(1)}), 'blocks.7'),
+        (_without('blocks.0.lift.bias'), 'blocks.0. .* the file has 5'),
+    ],
+)
+def test_unrolled_networks_that_are_refused(change, match, shared):
+    """Blocks, iterations and steps have to fit each other."""
+    models.save(unrolled(shared), PATH)
+    architecture, tensors = read()
+    change(architecture, tensors)
+    write(architecture, tensors)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=f'(?s)cannot load {PATH}.*{match}'):
+        models.load(PATH, identity())
+    assert time.perf_counter() - start < 5
+
+
+def test_file_that_does_not_exist():
+    """A file that is not there is no unknown model."""
+    with pytest.raises(FileNotFoundError, match='no file missing.safetensors'):
+        models.load('missing.safetensors')
+    with pytest.raises(FileNotFoundError):
+        models.load(pathlib.Path('missing.safetensors'))
+
+
+@pytest.mark.parametrize('operator', [None, 3, torch.nn.Identity()])
+def test_unrolled_network_without_its_operator(operator):
+    """An unrolled network is nothing without a forward operator."""
+    models.save(unrolled(), PATH)
+    with pytest.raises(ValueError, match='give the `odl.Operator`'):
+        models.load(PATH, operator)
+
+
+@pytest.mark.parametrize(
+    'arguments', [{'forward_operator': identity()}, {'initial': 'fbp'}]
+)
+def test_proximal_with_an_operator(arguments):
+    """A proximal takes nothing that it would not use."""
+    models.save(OrdinaryProximal(channels=4), PATH)
+    with pytest.raises(ValueError, match='holds a proximal: it takes neither'):
+        models.load(PATH, **arguments)
+
+
+@pytest.mark.parametrize(
+    'operator, error, match',
+    [
+        (odl.IdentityOperator(odl.cn((8, 8))), ValueError, '2 channel'),
+        (odl.IdentityOperator(odl.rn((2, 8))), ValueError, 'smaller than'),
+        (odl.ConstantOperator(odl.rn((8, 8)).one()), TypeError, 'linear'),
+    ],
+)
+def test_operators_that_do_not_fit(operator, error, match):
+    """An operator on other images is refused, and not the file."""
+    models.save(unrolled(), PATH)
+    with pytest.raises(error, match=match) as info:
+        models.load(PATH, operator)
+    assert 'cannot load' not in str(info.value)

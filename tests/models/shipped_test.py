@@ -1,0 +1,165 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of the weights that come with the package."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from odl.core.util.testutils import simple_fixture
+
+from odl_equivariant import models
+from odl_equivariant.actions import Rotation
+from odl_equivariant.data import SparseViewCT, ellipse_phantom
+from odl_equivariant.elements import as_tensor
+from odl_equivariant.models.shipped import shipped_path
+from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+
+DENOISERS = ('denoiser_c4', 'denoiser_ordinary')
+UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')
+TWINS = (DENOISERS, UNROLLED)
+
+name = simple_fixture('name', DENOISERS + UNROLLED)
+
+
+@pytest.fixture(scope='module')
+def acquisition():
+    """Return the acquisition of the networks, on a coarser grid."""
+    return SparseViewCT((64, 64), n_views=50)
+
+
+@pytest.fixture(scope='module')
+def phantom(acquisition):
+    """Return a random phantom on the fine grid of the acquisition."""
+    return ellipse_phantom(
+        acquisition.fine_space.shape, np.random.default_rng(77)
+    )
+
+
+def load(name, acquisition):
+    """Load a model, with the operator if it needs one."""
+    operator = acquisition.operator if name in UNROLLED else None
+    return models.load(name, operator)
+
+
+def blocks_of(network):
+    """Return the proximals of a model."""
+    return list(getattr(network, 'blocks', [network]))
+
+
+def squared_error(image, truth):
+    """Return the mean squared error of a tensor."""
+    return (image - truth).square().mean().item()
+
+
+def test_available(name):
+    """The models that the documentation names are there."""
+    assert name in models.available()
+    assert models.available() == tuple(sorted(models.available()))
+
+
+def test_files_are_small(name):
+    """A model takes less than a megabyte."""
+    assert os.path.getsize(shipped_path(name)) < 2**20
+
+
+def test_classes(name, acquisition):
+    """A name that ends in ``c4`` is that of a network equivariant for C4."""
+    for block in blocks_of(load(name, acquisition)):
+        if name.endswith('_c4'):
+            assert type(block) is EquivariantProximal
+            assert block.group == 'C4'
+        else:
+            assert type(block) is OrdinaryProximal
+
+
+@pytest.mark.parametrize('names', TWINS)
+def test_twins_have_the_same_architecture(names, acquisition):
+    """Both kinds have the same width, depth, start and steps."""
+    arguments = []
+    for name in names:
+        network = load(name, acquisition)
+        architecture = network.architecture
+        blocks = [dict(block._arguments) for block in blocks_of(network)]
+        for block in blocks:
+            block.pop('group', None)
+        arguments.append((architecture['arguments'], blocks))
+    ours, theirs = arguments
+    assert ours[1] == theirs[1]
+    ours[0].pop('group', None)
+    assert ours[0] == theirs[0]
+
+
+def test_noise_level_counts(acquisition):
+    """A denoiser does more where it is told that there is more noise."""
+    x = torch.randn(1, 1, 32, 32)
+    for name in DENOISERS:
+        denoiser = load(name, acquisition)
+        with torch.no_grad():
+            changes = [
+                (denoiser(0.2 + 0.02 * x, sigma=sigma) - 0.2).norm().item()
+                for sigma in (0.003, 0.02)
+            ]
+        assert changes[1] < changes[0]
+
+
+@pytest.mark.parametrize('sigma', [0.01, 0.05])
+@pytest.mark.parametrize('name', DENOISERS)
+def test_denoisers_denoise(name, sigma, acquisition, phantom):
+    """The error is less than half of what it was."""
+    truth = as_tensor(acquisition.ground_truth(phantom))
+    noisy = truth + sigma * torch.randn(truth.shape)
+    with torch.no_grad():
+        result = load(name, acquisition)(noisy, sigma=sigma)
+    before = squared_error(noisy, truth)
+    assert squared_error(result, truth) < 0.5 * before
+
+
+@pytest.mark.parametrize('name', UNROLLED)
+def test_unrolled_networks_reconstruct(name, acquisition, phantom):
+    """The error is less than half that of filtered back-projection."""
+    truth = as_tensor(acquisition.ground_truth(phantom))
+    data = acquisition.simulate(phantom, np.random.default_rng(78))
+    result = load(name, acquisition).as_operator()(data)
+    before = squared_error(as_tensor(acquisition.fbp(data)), truth)
+    assert squared_error(as_tensor(result), truth) < 0.5 * before
+
+
+@pytest.mark.parametrize('name', DENOISERS)
+def test_denoised_images_turn(name, acquisition, phantom):
+    """An equivariant denoiser commutes with a quarter turn."""
+    x = as_tensor(acquisition.ground_truth(phantom))
+    x = x + 0.05 * torch.randn(x.shape)
+    denoiser = load(name, acquisition)
+    with torch.no_grad():
+        expected = denoiser(x, sigma=0.05).rot90(1, (2, 3))
+        gap = denoiser(x.rot90(1, (2, 3)), sigma=0.05) - expected
+    error = gap.norm() / expected.norm()
+    assert (error < 1e-5) == name.endswith('_c4')
+
+
+@pytest.mark.parametrize('name', UNROLLED)
+def test_reconstructions_turn(name, acquisition, phantom):
+    """From data without noise of a turned object comes the turned image."""
+    operator = acquisition.operator
+    turn = Rotation(operator.domain, np.pi / 2)
+    truth = acquisition.ground_truth(phantom)
+    reconstruct = load(name, acquisition).as_operator() * operator
+    expected = turn(reconstruct(truth))
+    gap = reconstruct(turn(truth)) - expected
+    error = float(gap.norm()) / float(expected.norm())
+    assert (error < 1e-4) == name.endswith('_c4')
+
+
+@pytest.mark.parametrize('unknown', ['denoiser', '', None, '../denoiser_c4'])
+def test_unknown_names(unknown, name):
+    """An unknown model is refused, and the known ones are listed."""
+    with pytest.raises(ValueError, match=f'unknown model .*{name}.*path'):
+        models.load(unknown)
