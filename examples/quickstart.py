@@ -44,8 +44,8 @@ from odl_equivariant.functionals import LearnedProximal
 
 TV_ITERATIONS = 250
 TV_WEIGHTS = (1e-6, 1.5e-6, 2e-6, 3e-6, 4e-6)
-PROXIMAL_ITERATIONS = 20
-NOISE_LEVELS = (0.005, 0.008, 0.012)
+PROXIMAL_ITERATIONS = 12
+NOISE_LEVELS = (0.008, 0.012)
 SEED = 0
 
 

@@ -250,8 +250,9 @@ class _Proximal(nn.Module):
             If an input that the module needs is missing, or not a tensor of
             the precision of the weights.
         ValueError
-            If a shape does not fit, an image is smaller than the kernel, or
-            ``sigma`` is a number that is not positive.
+            If a shape does not fit, an image is smaller than the kernel, an
+            input is given that the module does not take, or ``sigma`` is a
+            number that is not positive.
         """
         self._check_input('x', x, self.in_channels)
         dtype = self.lift.weight.dtype
@@ -260,6 +261,12 @@ class _Proximal(nn.Module):
                 f'the weights are in {dtype}, and so must `x` be, got '
                 f'{x.dtype}; convert one of them, as in `module.double()`'
             )
+        for name, value in (('gradient', gradient), ('memory', memory)):
+            if value is not None and not getattr(self, name):
+                raise ValueError(
+                    f'`{name}` was given to a proximal that was made without '
+                    f'a {name}, and would be lost'
+                )
         inputs = [x]
         if self.gradient:
             self._check_input('gradient', gradient, self.in_channels, x)

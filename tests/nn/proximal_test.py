@@ -613,6 +613,15 @@ def test_inputs_that_do_not_fit(proximal_class, change, error, match):
         module(**{**inputs_of(module), **change})
 
 
+@pytest.mark.parametrize('given', ['gradient', 'memory'])
+def test_inputs_that_would_be_lost(proximal_class, given):
+    """A denoiser takes neither a gradient nor a memory."""
+    module = proximal_class(channels=4, memory=0, gradient=False)
+    x = inputs_of(module)['x']
+    with pytest.raises(ValueError, match=f'`{given}` was given'):
+        module(x, **{given: x})
+
+
 def test_images_smaller_than_the_kernel(proximal_class, padding_mode):
     """An image on which the kernel does not fit is refused."""
     module = proximal_class(

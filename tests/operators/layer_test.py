@@ -80,8 +80,8 @@ def random_matrix(domain, range):
 
 
 def image_space(dtype, backend, size=4, weighting=None):
-    """Return a space of images with square cells."""
-    side = 0.5 * size
+    """Return a space of images with square cells of area 0.36."""
+    side = 0.3 * size
     keywords = {} if weighting is None else {'weighting': weighting}
     return odl.uniform_discr(
         [-side, -side],
