@@ -24,6 +24,7 @@ __all__ = (
     'diagnostics',
     'elements',
     'functionals',
+    'inner_products',
     'models',
     'nn',
     'operators',

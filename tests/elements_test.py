@@ -19,11 +19,11 @@ from odl_equivariant.elements import (
     as_element,
     as_tensor,
     grid_shape,
-    inner_product_weights,
     n_channels,
     tensor_device,
     tensor_dtype,
 )
+from odl_equivariant.inner_products import inner_product_weights
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
 each_dtype = pytest.mark.parametrize(

@@ -26,6 +26,7 @@ DOOR = PACKAGE / 'nn' / '_escnn.py'
 # aside.
 FLOORS = (
     ('elements',),
+    ('inner_products',),
     ('actions',),
     ('operators',),
     ('functionals', 'nn', 'diagnostics'),

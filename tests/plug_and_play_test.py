@@ -241,7 +241,7 @@ def test_solver_with_learned_f_finds_the_minimiser(solver, rng):
     assert 0 < np.count_nonzero(expected) < expected.size
     learned = LearnedProximal(operator.domain, SoftThreshold())
     g = distance_to(data, operator.range)
-    x = as_element(run(solver, learned, g, operator, 40), operator.domain)
+    x = as_element(run(solver, learned, g, operator, 60), operator.domain)
     np.testing.assert_allclose(x.data, expected, rtol=0, atol=2e-3)
 
 
@@ -254,7 +254,7 @@ def test_solver_with_learned_g_finds_the_minimiser(solver, rng):
     assert 0 < np.count_nonzero(expected) < expected.size
     learned = LearnedProximal(operator.range, SoftThreshold())
     f = distance_to(data, operator.domain)
-    x = as_element(run(solver, f, learned, operator, 40), operator.domain)
+    x = as_element(run(solver, f, learned, operator, 60), operator.domain)
     np.testing.assert_allclose(x.data, expected, rtol=0, atol=2e-3)
 
 

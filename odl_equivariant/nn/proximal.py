@@ -28,7 +28,8 @@ __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
-# Computing a basis of this size takes some ten seconds and a gigabyte.
+# Computing such a basis takes half a minute or a gigabyte.
+_LARGEST_ORDER = 64
 _LARGEST_BASIS = 3e7
 
 
@@ -380,12 +381,12 @@ class EquivariantProximal(_Proximal):
         super().__init__(arguments)
         order = group_order(group)
         channels, size = self.channels, self.kernel_size
-        if order**3 * size**4 > _LARGEST_BASIS:
+        if order > _LARGEST_ORDER or order**3 * size**4 > _LARGEST_BASIS:
             raise ValueError(
-                f'the group {group} of order {order} with kernels of side '
-                f'{size} needs a basis of some {order**3 * size**4:.0e} '
-                f'numbers, more than {_LARGEST_BASIS:.0e}; take a smaller '
-                'group or a smaller `kernel_size`'
+                f'the basis of kernels of side {size} for the group {group} '
+                'would take minutes or gigabytes to compute: take a smaller '
+                f'group or kernel, of order <= {_LARGEST_ORDER} and with '
+                f'order^3 * kernel_size^4 <= {_LARGEST_BASIS:.0e}'
             )
         if channels % order:
             nearest = ' or '.join(map(str, nearest_channels(channels, order)))
@@ -412,7 +413,6 @@ class EquivariantProximal(_Proximal):
             self.padding_mode,
             gain,
         )
-
 
     def _check_cells(self, space):
         if not space.partition.has_isotropic_cells:

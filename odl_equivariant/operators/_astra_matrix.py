@@ -21,12 +21,8 @@ from odl.applications.tomo.backends.astra_setup import (
     astra_volume_geometry,
 )
 
-from odl_equivariant.elements import (
-    as_element,
-    as_tensor,
-    inner_product_weights,
-    tensor_dtype,
-)
+from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
+from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators._quarter_turns import (
     has_quarter_turns,
     with_quarter_turns,
@@ -154,7 +150,7 @@ class AstraMatrixImpl:
         If the geometry is not two-dimensional, the spaces not on the CPU, or
         the cells of the images not square.
     NotImplementedError
-        If a space is not weighted by a constant.
+        If the weights of a space are neither constant nor an array.
     """
 
     def __init__(self, geometry, vol_space, proj_space):
@@ -179,15 +175,10 @@ class AstraMatrixImpl:
         self.vol_space = vol_space
         self.proj_space = proj_space
         self.matrix = _matrix(geometry, vol_space)
-        # A^* = (w_Y / w_X) A^T, w_X and w_Y the weights of the inner products
-        weights = inner_product_weights(proj_space)[0]
-        weights = weights / inner_product_weights(vol_space)[0]
-        if weights.numel() != 1:
-            raise NotImplementedError(
-                'only spaces with constant weights are supported, got '
-                f'{vol_space.weighting} and {proj_space.weighting}'
-            )
-        self._adjoint_scaling = float(weights)
+        # A^* = w_X^{-1} A^T w_Y, with the weights of the inner products
+        dtype = tensor_dtype(vol_space)
+        self._vol_weights = inner_product_weights(vol_space)[0].to(dtype)
+        self._proj_weights = inner_product_weights(proj_space)[0].to(dtype)
 
     def forward(self, x):
         """Project a batch of images ``(..., n, m)``."""
@@ -203,10 +194,11 @@ class AstraMatrixImpl:
 
     def call_backward(self, x, out=None, **kwargs):
         """Return the (weighted) adjoint of an element of ``proj_space``."""
-        scaling = self._adjoint_scaling
-        return self._call(
-            lambda y: self.transpose(y).mul_(scaling), x, self.vol_space, out
-        )
+        return self._call(self._weighted_transpose, x, self.vol_space, out)
+
+    def _weighted_transpose(self, y):
+        result = self.transpose(self._proj_weights * y)
+        return result.div_(self._vol_weights)
 
     @staticmethod
     def _call(function, x, space, out):

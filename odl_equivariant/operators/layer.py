@@ -16,10 +16,10 @@ from odl_equivariant.elements import (
     as_element,
     as_tensor,
     grid_shape,
-    inner_product_weights,
     n_channels,
     tensor_dtype,
 )
+from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators._astra_matrix import AstraMatrixImpl
 
 __all__ = ('OperatorLayer',)

@@ -20,11 +20,11 @@ from odl_equivariant.elements import (
     as_element,
     as_tensor,
     grid_shape,
-    inner_product_weights,
     n_channels,
     tensor_device,
     tensor_dtype,
 )
+from odl_equivariant.inner_products import inner_product_weights
 
 __all__ = ('NetworkOperator',)
 

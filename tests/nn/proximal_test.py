@@ -330,6 +330,20 @@ def test_a_seed_gives_the_weights(proximal_class):
         assert torch.equal(value, weights[1][name])
 
 
+def test_weights_are_all_that_is_drawn(proximal_class):
+    """Neither bases nor scales take from the global random state."""
+    torch.manual_seed(5)
+    module = proximal_class(channels=8)
+    state = torch.get_rng_state()
+    torch.manual_seed(5)
+    for layer in (module.lift, *module.residual, module.project):
+        drawn = torch.randn(layer.weight.shape)
+        if layer.weight.any():
+            ratio = layer.weight / drawn
+            torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 # --- Inputs --- #
 
 
@@ -549,11 +563,12 @@ def test_unknown_groups(group):
 
 
 @pytest.mark.parametrize(
-    'group, kernel_size', [('C100000', 3), ('C4', 9999), ('D32', 7)]
+    'group, kernel_size',
+    [('C100000', 3), ('C4', 9999), ('D32', 7), ('D50', 1), (f'C{10**400}', 1)],
 )
 def test_groups_and_kernels_too_large(group, kernel_size):
     """A basis that would not fit into the memory is refused at once."""
-    with pytest.raises(ValueError, match='take a smaller group or'):
+    with pytest.raises(ValueError, match='take a smaller group or kernel'):
         EquivariantProximal(
             channels=10**6, group=group, kernel_size=kernel_size
         )

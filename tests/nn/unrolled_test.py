@@ -23,10 +23,10 @@ from odl_equivariant.actions import Rotation
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
-    inner_product_weights,
     n_channels,
     tensor_dtype,
 )
+from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,

@@ -307,16 +307,21 @@ def test_integers_are_refused():
         implementation(space, geometry)
 
 
-def test_array_weights_are_refused():
-    """Only constant weights can be taken out of the products."""
+def test_adjoint_with_array_weights(rng):
+    """The adjoint takes weights into account that differ from ray to ray."""
     space = image_space()
     geometry = geometry_of('parallel', space)
     data_space = odl.uniform_discr_frompartition(
         geometry.partition,
         dtype='float32',
-        weighting=np.ones(geometry.partition.shape),
+        weighting=rng.uniform(1, 2, geometry.partition.shape),
     )
-    with pytest.raises(NotImplementedError, match='constant weights'):
-        RayTransform(
-            space, geometry, impl='astra_matrix', proj_space=data_space
-        ).get_impl()
+    operator = RayTransform(
+        space, geometry, impl='astra_matrix', proj_space=data_space
+    )
+    x, y = space.element(rng.random(space.shape)), data_space.element(
+        rng.random(data_space.shape)
+    )
+    assert operator(x).inner(y) == pytest.approx(
+        x.inner(operator.adjoint(y)), rel=1e-5
+    )

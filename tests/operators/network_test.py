@@ -17,12 +17,8 @@ from torch import nn
 
 from odl_equivariant.diagnostics import assert_adjoint, assert_derivative
 from odl_equivariant.diagnostics._spaces import random_element
-from odl_equivariant.elements import (
-    as_tensor,
-    inner_product_weights,
-    n_channels,
-    tensor_dtype,
-)
+from odl_equivariant.elements import as_tensor, n_channels, tensor_dtype
+from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators import NetworkOperator
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
@@ -244,9 +240,9 @@ def test_operator_follows_its_weights(backend):
 
 
 @pytest.mark.parametrize('double', ['float64', 'complex128'])
-def test_derivative_agrees_with_finite_differences(pair, double, backend):
+def test_derivative_agrees_with_finite_differences(pair, double):
     """The forward mode is the derivative, to the accuracy of differences."""
-    domain, range = pair_of(pair, double, backend)
+    domain, range = pair_of(pair, double, 'numpy')
     operator = NetworkOperator(smooth_network(domain, range), domain, range)
     assert_derivative(operator, tol=1e-7)
 
