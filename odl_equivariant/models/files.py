@@ -26,7 +26,7 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
 )
-from odl_equivariant.nn.unrolled import INITIALS
+from odl_equivariant.nn._layers import INITIALS
 
 __all__ = ('load', 'save')
 

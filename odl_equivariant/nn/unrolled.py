@@ -9,7 +9,6 @@
 """Learned proximal gradient descent as a torch module."""
 
 import copy
-import math
 import operator
 
 import odl
@@ -21,50 +20,12 @@ from odl_equivariant.elements import (
     as_tensor,
     grid_shape,
     n_channels,
-    tensor_device,
     tensor_dtype,
 )
-from odl_equivariant.operators.filtered_backprojection import (
-    filtered_backprojection,
-)
-from odl_equivariant.operators.layer import OperatorLayer
+from odl_equivariant.nn._layers import Layers
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
-
-# Sharper than the cutoff of the best image: the blocks take away noise, but
-# cannot bring back what the start has lost.
-FBP_CUTOFF = 0.7
-
-INITIALS = ('zero', 'adjoint', 'fbp')
-
-
-def _squared_norm(layer, adjoint, space, n_iterations=25):
-    """Return ``||A||^2``, the largest eigenvalue of ``A^* A``.
-
-    The power method, from a fixed seed: weights that were trained with one
-    estimate are used with the same.
-    """
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(
-        (1, n_channels(space), *grid_shape(space)),
-        generator=generator,
-        dtype=tensor_dtype(space),
-        device='cpu',
-    ).to(tensor_device(space))
-    value = 0.0
-    with torch.no_grad():
-        for _ in range(n_iterations):
-            x = adjoint(layer(x / x.norm()))
-            value = float(x.norm())
-            if value == 0 or not math.isfinite(value):
-                break
-    if value == 0 or not math.isfinite(value):
-        raise ValueError(
-            'the forward operator must be non-zero and finite, got the '
-            f'squared norm {value}'
-        )
-    return value
 
 
 class LearnedProximalGradient(nn.Module):
@@ -155,7 +116,7 @@ class LearnedProximalGradient(nn.Module):
         self.forward_operator = forward_operator
         self._initial = initial
         # not registered as sub-modules: they hold operators, not weights
-        self._layers = _Layers(forward_operator, initial)
+        self._layers = Layers(forward_operator, initial)
         if isinstance(proximal, nn.Module):
             blocks = [proximal]
         else:
@@ -327,54 +288,6 @@ class LearnedProximalGradient(nn.Module):
             return None
         domain = self.forward_operator.domain
         return odl.ProductSpace(domain.real_space, self.memory)
-
-
-class _Layers:
-    """The operators of an unrolled method as maps of batches."""
-
-    def __init__(self, forward_operator, initial):
-        self.forward = OperatorLayer(forward_operator)
-        self.adjoint = self.forward.adjoint
-        self.squared_norm = _squared_norm(
-            self.forward, self.adjoint, forward_operator.domain
-        )
-        space = forward_operator.domain
-        self._image_shape = (n_channels(space), *grid_shape(space))
-        if isinstance(initial, odl.Operator):
-            if (
-                initial.domain != forward_operator.range
-                or initial.range != space
-            ):
-                raise ValueError(
-                    '`initial` must map from the range of the forward '
-                    f'operator, {forward_operator.range!r}, to its domain, '
-                    f'{space!r}; got an operator from {initial.domain!r} to '
-                    f'{initial.range!r}'
-                )
-            self._initial = OperatorLayer(initial)
-        elif not isinstance(initial, str) or initial not in INITIALS:
-            raise TypeError(
-                "`initial` must be 'zero', 'adjoint', 'fbp' or an "
-                f'`odl.Operator`, got {initial!r}'
-            )
-        elif initial == 'fbp':
-            self._initial = OperatorLayer(
-                filtered_backprojection(
-                    forward_operator, frequency_scaling=FBP_CUTOFF
-                )
-            )
-        else:
-            self._initial = initial
-
-    def initial(self, y):
-        if self._initial == 'zero':
-            return y.new_zeros(y.shape[0], *self._image_shape)
-        if self._initial == 'adjoint':
-            return self.adjoint(y) / self.squared_norm
-        return self._initial(y)
-
-    def gradient(self, u, y):
-        return self.adjoint(self.forward(u) - y)
 
 
 class _ElementProximal:

@@ -32,7 +32,7 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
 )
-from odl_equivariant.nn.unrolled import FBP_CUTOFF
+from odl_equivariant.nn._layers import FBP_CUTOFF
 from odl_equivariant.operators.filtered_backprojection import (
     filtered_backprojection,
 )

@@ -1,0 +1,288 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What the equivariant and the ordinary proximal have in common."""
+
+import math
+import numbers
+import operator
+
+import odl
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.elements import grid_shape, n_channels
+
+__all__ = ('Proximal',)
+
+_PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
+
+
+def _whole_number(name, value, least):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if isinstance(value, bool) or number is None or number < least:
+        raise ValueError(
+            f'`{name}` must be a whole number >= {least}, got {value!r}'
+        )
+    return number
+
+
+def _random_images(channels, size, n_images=16):
+    """Return images of unit mean square with a spectrum like 1 / |f|.
+
+    They come from a random state of their own, so that the global one is
+    left to the weights.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(
+        (n_images, channels, size, size), generator=generator, device='cpu'
+    )
+    f = torch.fft.fftfreq(size, device='cpu')
+    frequency = torch.hypot(f[:, None], f).clamp_min(1 / size)
+    images = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
+    return images / images.square().mean((2, 3), keepdim=True).sqrt()
+
+
+class Proximal(nn.Module):
+    """What the two proximals share: everything but the convolutions."""
+
+    def __init__(self, arguments):
+        super().__init__()
+        for name, least in (
+            ('in_channels', 1),
+            ('channels', 1),
+            ('memory', 0),
+            ('n_residual_blocks', 0),
+            ('kernel_size', 1),
+        ):
+            arguments[name] = _whole_number(name, arguments[name], least)
+        for name in ('gradient', 'noise_level', 'skip'):
+            if not isinstance(arguments[name], bool):
+                raise ValueError(
+                    f'`{name}` must be True or False, got {arguments[name]!r}'
+                )
+        slope = arguments['negative_slope']
+        if not (isinstance(slope, numbers.Real) and math.isfinite(slope)):
+            raise ValueError(
+                f'`negative_slope` must be a finite number, got {slope!r}'
+            )
+        arguments['negative_slope'] = float(slope)
+        if arguments['kernel_size'] % 2 == 0:
+            raise ValueError(
+                '`kernel_size` must be odd, for the output to lie on the '
+                f'grid of the input, got {arguments["kernel_size"]}'
+            )
+        if arguments['padding_mode'] not in _PADDING_MODES:
+            raise ValueError(
+                f'`padding_mode` must be one of {", ".join(_PADDING_MODES)}, '
+                f'got {arguments["padding_mode"]!r}'
+            )
+        self._arguments = dict(arguments)
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+    def _build(self):
+        n_inputs = (
+            self.in_channels * (2 if self.gradient else 1)
+            + self.memory
+            + (1 if self.noise_level else 0)
+        )
+        self.lift = self._convolution(n_inputs, 'lift', 1.0)
+        self.residual = nn.ModuleList(
+            self._convolution(None, 'hidden', 0.0)
+            for _ in range(self.n_residual_blocks)
+        )
+        self.project = self._convolution(
+            self.in_channels + self.memory, 'project', 1.0
+        )
+        # With `skip`: a step that starts as gradient descent plus little.
+        self._calibrate(n_inputs, 0.1 if self.skip else 1.0)
+
+    @torch.no_grad()
+    def _calibrate(self, n_inputs, output_scale):
+        """Scale the weights to the same mean squares in every architecture.
+
+        Variances that hold for white noise do not for images: equivariant
+        kernels add up what neighbouring pixels have in common. So measure,
+        on random images.
+        """
+        if self.lift.weight.is_meta:
+            return
+        x = _random_images(n_inputs, max(32, self.kernel_size))
+        x = x.to(self.lift.weight)
+        x = self._lift(x)
+        scale = x.square().mean().sqrt()
+        self.lift.weight.div_(scale)
+        x = self.project(x / scale)
+        self.project.weight.mul_(output_scale / x.square().mean().sqrt())
+
+    @property
+    def architecture(self):
+        """Name and arguments of the class, from which it can be rebuilt."""
+        return {'class': type(self).__name__, 'arguments': self._arguments}
+
+    def extra_repr(self):
+        """Return the arguments, for ``repr``."""
+        return ', '.join(f'{k}={v!r}' for k, v in self._arguments.items())
+
+    def check_space(self, space):
+        """Raise a ValueError unless images of a space fit the network.
+
+        `NetworkOperator`, `LearnedProximal` and `LearnedProximalGradient`
+        call it before any work.
+
+        Parameters
+        ----------
+        space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+            Space of the images.
+        """
+        shape = grid_shape(space)
+        if len(shape) != 2:
+            raise ValueError(
+                f'{type(self).__name__} works on images with 2 axes, got the '
+                f'space {space!r} with {len(shape)}'
+            )
+        if min(shape) < self.kernel_size:
+            raise ValueError(
+                f'the images of shape {shape} are smaller than the kernels '
+                f'of side {self.kernel_size}; take larger images or a '
+                'smaller kernel_size'
+            )
+        if n_channels(space) != self.in_channels:
+            raise ValueError(
+                f'the space {space!r} has {n_channels(space)} channel(s) (two '
+                'if complex), the proximal was made with in_channels='
+                f'{self.in_channels}'
+            )
+        while isinstance(space, odl.ProductSpace):
+            space = space[0]
+        if isinstance(space, odl.DiscretizedSpace):
+            if not space.is_uniform:
+                raise ValueError(
+                    'convolutions need a uniform grid, got the space '
+                    f'{space!r}'
+                )
+            self._check_cells(space)
+
+    def _check_cells(self, space):
+        """Accept any uniform grid: ordinary kernels may be anisotropic."""
+
+    def _check_input(self, name, x, channels, like=None):
+        expected = f'(N, {channels}, n, m)'
+        if x is None:
+            raise TypeError(
+                f'this proximal needs `{name}`, a tensor of shape {expected}'
+            )
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(
+                f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
+            )
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(
+                f'`{name}` must have the shape {expected}, got '
+                f'{tuple(x.shape)}'
+            )
+        if like is not None and x.shape[2:] != like.shape[2:]:
+            raise ValueError(
+                f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
+                f'`x`, got {tuple(x.shape[2:])}'
+            )
+
+    def _noise_channel(self, sigma, x):
+        if sigma is None:
+            raise TypeError(
+                'this proximal is conditioned on the noise level: pass '
+                '`sigma`, a number or a tensor of shape (N,)'
+            )
+        if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
+            raise ValueError(f'`sigma` must be positive, got {sigma}')
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
+            raise ValueError(
+                f'`sigma` must be a number or a tensor of shape '
+                f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
+            )
+        return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
+
+    def forward(self, x, gradient=None, memory=None, sigma=None):
+        """Apply the learned proximal.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, in_channels, n, m)``.
+        gradient : torch.Tensor, optional
+            Scaled gradients of the data fit, of the shape of ``x``; needed if
+            the module has ``gradient=True``.
+        memory : torch.Tensor, optional
+            Memory of shape ``(N, memory, n, m)``. Default: zero.
+        sigma : float or torch.Tensor, optional
+            Noise level, one number or one for each image; needed if the
+            module has ``noise_level=True``.
+
+        Returns
+        -------
+        x : torch.Tensor
+            New images, of the shape of ``x``.
+        memory : torch.Tensor
+            New memory; only returned if the module has a memory.
+
+        Raises
+        ------
+        TypeError
+            If an input that the module needs is missing, or not a tensor of
+            the precision of the weights.
+        ValueError
+            If a shape does not fit, an image is smaller than the kernel, an
+            input is given that the module does not take, or ``sigma`` is a
+            number that is not positive.
+        """
+        self._check_input('x', x, self.in_channels)
+        dtype = self.lift.weight.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f'the weights are in {dtype}, and so must `x` be, got '
+                f'{x.dtype}; convert one of them, as in `module.double()`'
+            )
+        for name, value in (('gradient', gradient), ('memory', memory)):
+            if value is not None and not getattr(self, name):
+                raise ValueError(
+                    f'`{name}` was given to a proximal that was made without '
+                    f'a {name}, and would be lost'
+                )
+        inputs = [x]
+        if self.gradient:
+            self._check_input('gradient', gradient, self.in_channels, x)
+            inputs.append(gradient)
+        if self.memory:
+            if memory is None:
+                memory = x.new_zeros(x.shape[0], self.memory, *x.shape[2:])
+            self._check_input('memory', memory, self.memory, x)
+            inputs.append(memory)
+        if self.noise_level:
+            inputs.append(self._noise_channel(sigma, x))
+        result = self._network(torch.cat(inputs, 1))
+        new_x = result[:, : self.in_channels]
+        if self.skip:
+            new_x = new_x + (x - gradient if self.gradient else x)
+        if self.memory:
+            return new_x, result[:, self.in_channels :]
+        return new_x
+
+    def _lift(self, x):
+        return functional.leaky_relu(self.lift(x), self.negative_slope)
+
+    def _network(self, x):
+        x = self._lift(x)
+        for convolution in self.residual:
+            x = x + functional.leaky_relu(convolution(x), self.negative_slope)
+        return self.project(x)
