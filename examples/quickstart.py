@@ -43,7 +43,7 @@ from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals import LearnedProximal
 
 TV_ITERATIONS = 250
-TV_WEIGHTS = (1e-6, 1.5e-6, 2e-6, 3e-6, 4e-6)
+TV_WEIGHTS = (1e-6, 1.5e-6, 1.75e-6, 2e-6, 3e-6)
 PROXIMAL_ITERATIONS = 12
 NOISE_LEVELS = (0.008, 0.012)
 SEED = 0

@@ -93,11 +93,11 @@ def test_networks_on_the_real_slice(quickstart, slice_and_data):
         quickstart.psnr(
             quickstart.total_variation(acquisition, data, weight), truth
         )
-        for weight in (1.5e-6, 2e-6, 3e-6)
+        for weight in (1.5e-6, 1.75e-6, 2e-6)
     )
     assert score['c4'] > score['ordinary']
-    # 1.50 dB, less what rounding may change on another machine
-    assert score['c4'] >= tv + 1.45
+    # 1.45 dB, less what rounding may change on another machine
+    assert score['c4'] >= tv + 1.4
 
 
 def test_classical_and_plug_and_play_methods_reduce_the_error(
