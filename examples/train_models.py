@@ -17,7 +17,7 @@ u_i of random phantoms and their simulated low-dose data y_i we solve
 
 with Adam, first on a coarse grid with half the views, where a step costs a
 quarter, then on the grid of 256 x 256 with 50 views. The step size falls like
-a cosine over the first two of the three stages, and once more over the third.
+a cosine over all of it.
 
 A run that was stopped goes on from its last checkpoint, and what it draws
 depends on the seed and the number of the step alone.
@@ -28,7 +28,6 @@ depends on the seed and the number of the step alone.
 import argparse
 import functools
 import json
-import math
 import os
 import pathlib
 import time
@@ -51,6 +50,7 @@ from odl_equivariant.nn import (
 
 SEED = 2021
 CHANNELS = 48
+HIGHEST_RATE = 1e-3
 WARM_UP = 100
 N_VALIDATION = 8
 CHECKPOINT_EVERY = 100
@@ -58,21 +58,17 @@ CHECKPOINT_EVERY = 100
 # --- The two tasks: stages of settings and number of steps --- #
 
 CT_STAGES = (
-    ({'shape': (128, 128), 'n_views': 25, 'n_photons': 1.2e4}, 1300),
-    ({'shape': (256, 256), 'n_views': 50, 'n_photons': 1e4}, 400),
-    ({'shape': (256, 256), 'n_views': 50, 'n_photons': 1e4}, 300),
+    ({'shape': (128, 128), 'n_views': 25, 'n_photons': 1.2e4}, 1500),
+    ({'shape': (256, 256), 'n_views': 50, 'n_photons': 1e4}, 1600),
 )
-# highest step size of each cosine, and how many stages it goes over
-CT_CYCLES = ((1e-3, 2), (4e-4, 1))
 DENOISER_STAGES = (({'shape': (256, 256), 'patch': 64, 'batch': 8}, 1200),)
-DENOISER_CYCLES = ((1e-3, 1),)
 NOISE_LEVELS = (0.003, 0.1)
 
 
 class Tomography:
     """Sparse-view CT: data and the networks that reconstruct from them."""
 
-    stages, cycles = CT_STAGES, CT_CYCLES
+    stages = CT_STAGES
 
     def __init__(self, proximal_class):
         self.proximal_class = proximal_class
@@ -111,7 +107,7 @@ class Tomography:
 class Denoising:
     """Gaussian denoising at a noise level that the network is told."""
 
-    stages, cycles = DENOISER_STAGES, DENOISER_CYCLES
+    stages = DENOISER_STAGES
 
     def __init__(self, proximal_class):
         self.proximal_class = proximal_class
@@ -205,17 +201,12 @@ def load_checkpoint(path, network, optimizer):
 # --- Training --- #
 
 
-def learning_rates(cycles, lengths):
-    """Return the rate of each step: in each cycle a rise, then a cosine."""
-    rates, lengths = [], list(lengths)
-    for highest, n_stages in cycles:
-        n_steps = sum(lengths[:n_stages])
-        lengths = lengths[n_stages:]
-        for step in range(n_steps):
-            rise = min(1, (step + 1) / WARM_UP)
-            decay = 0.5 * (1 + math.cos(math.pi * step / n_steps))
-            rates.append(highest * rise * decay)
-    return rates
+def learning_rates(n_steps):
+    """Return the rate of each step: a rise, then a cosine."""
+    steps = np.arange(n_steps)
+    rise = np.minimum(1, (steps + 1) / WARM_UP)
+    decay = 0.5 * (1 + np.cos(np.pi * steps / n_steps))
+    return (HIGHEST_RATE * rise * decay).tolist()
 
 
 def validate(task, network):
@@ -235,8 +226,8 @@ def train(name, output, scale=1.0):
     """Train one model and save it in ``output``; return what it reached."""
     task = MODELS[name]
     stages = [(s, max(1, round(scale * n))) for s, n in task.stages]
-    rates = learning_rates(task.cycles, [n for _, n in stages])
-    n_steps = len(rates)
+    n_steps = sum(n for _, n in stages)
+    rates = learning_rates(n_steps)
     checkpoint = output / f'{name}.checkpoint.safetensors'
     torch.manual_seed(SEED)
     task.set_stage(stages[0][0])

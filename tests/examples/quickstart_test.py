@@ -96,8 +96,7 @@ def test_networks_on_the_real_slice(quickstart, slice_and_data):
         for weight in (1.5e-6, 1.75e-6, 2e-6)
     )
     assert score['c4'] > score['ordinary']
-    # 1.45 dB, less what rounding may change on another machine
-    assert score['c4'] >= tv + 1.4
+    assert score['c4'] >= tv + 1.5
 
 
 def test_classical_and_plug_and_play_methods_reduce_the_error(
