@@ -11,7 +11,8 @@
 This is the only module that knows the layout: a batch of elements of a space
 is a tensor of shape ``(N, C, *shape)``. A real space has one channel, a
 complex one two (real and imaginary part), and the channels of a product
-space are those of its parts, one after the other.
+space are those of its parts, one after the other. In the complex layout,
+``(N, P, *shape)``, a complex part is one complex channel instead.
 """
 
 import numpy as np
@@ -21,11 +22,15 @@ from odl.core.space.base_tensors import TensorSpace
 
 __all__ = (
     'n_channels',
+    'n_parts',
+    'is_complex',
     'grid_shape',
     'tensor_dtype',
     'tensor_device',
     'as_tensor',
     'as_element',
+    'merge_complex',
+    'split_complex',
 )
 
 _REAL_DTYPES = {
@@ -94,6 +99,39 @@ def n_channels(space):
     for part in parts:
         _real_dtype(part)
     return sum(1 if part.is_real else 2 for part in parts)
+
+
+def n_parts(space):
+    """Return the number of channels in the complex layout.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Real or complex, or a product of spaces on the same grid.
+
+    Returns
+    -------
+    n_parts : int
+        1, or the sum over the parts of a product space.
+    """
+    return len(_parts(space))
+
+
+def is_complex(space):
+    """Return whether the elements of a space are complex.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space, all parts of which are real or all complex.
+
+    Returns
+    -------
+    is_complex : bool
+        True for a complex space.
+    """
+    fields = (part.field for part in _parts(space))
+    return _the_one(fields, 'field', space) == odl.ComplexNumbers()
 
 
 def grid_shape(space):
@@ -295,3 +333,53 @@ def as_element(tensor, space, copy=False):
             )
         ]
     )
+
+
+def merge_complex(tensor):
+    """Return pairs of real channels as complex channels.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        Real tensor of shape ``(N, 2 P, *shape)``, real and imaginary parts
+        in turn.
+
+    Returns
+    -------
+    tensor : torch.Tensor
+        Complex tensor of shape ``(N, P, *shape)``; a view where the two
+        parts of a number lie side by side, as in the result of
+        `split_complex`.
+
+    Examples
+    --------
+    >>> merge_complex(torch.tensor([[[1.0], [2.0]]]))
+    tensor([[[1.+2.j]]])
+    """
+    pairs = tensor.unflatten(1, (tensor.shape[1] // 2, 2)).movedim(2, -1)
+    if pairs.stride(-1) != 1 or any(s % 2 for s in pairs.stride()[:-1]):
+        return torch.complex(pairs[..., 0], pairs[..., 1])
+    return torch.view_as_complex(pairs)
+
+
+def split_complex(tensor):
+    """Return complex channels as pairs of real channels.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        Complex tensor of shape ``(N, P, *shape)``.
+
+    Returns
+    -------
+    tensor : torch.Tensor
+        Real view of shape ``(N, 2 P, *shape)`` for ``P == 1``, else a copy.
+
+    Examples
+    --------
+    >>> split_complex(torch.tensor([[[1.0 + 2.0j]]]))
+    tensor([[[1.],
+             [2.]]])
+    """
+    pairs = torch.view_as_real(tensor.resolve_conj())
+    return pairs.movedim(-1, 2).flatten(1, 2)

@@ -12,6 +12,7 @@ import math
 
 import odl
 import torch
+from torch import nn
 
 from odl_equivariant.elements import (
     grid_shape,
@@ -61,14 +62,25 @@ def _squared_norm(layer, adjoint, space, n_iterations=25):
     return value
 
 
-class Layers:
-    """The operators of an unrolled method as maps of batches."""
+class Layers(nn.Module):
+    """The operators of an unrolled method as layers.
+
+    They have no weights of their own, and follow the network to a device.
+    """
 
     def __init__(self, forward_operator, initial):
-        self.forward = OperatorLayer(forward_operator)
-        self.adjoint = self.forward.adjoint
+        super().__init__()
+        if (
+            isinstance(forward_operator, odl.Operator)
+            and not forward_operator.is_linear
+        ):
+            raise TypeError(
+                f'expected a linear operator, got {forward_operator!r}'
+            )
+        self.apply_operator = OperatorLayer(forward_operator)
+        self.apply_adjoint = self.apply_operator.adjoint
         self.squared_norm = _squared_norm(
-            self.forward, self.adjoint, forward_operator.domain
+            self.apply_operator, self.apply_adjoint, forward_operator.domain
         )
         space = forward_operator.domain
         self._image_shape = (n_channels(space), *grid_shape(space))
@@ -83,27 +95,30 @@ class Layers:
                     f'{space!r}; got an operator from {initial.domain!r} to '
                     f'{initial.range!r}'
                 )
-            self._initial = OperatorLayer(initial)
-        elif not isinstance(initial, str) or initial not in INITIALS:
+            self.kind = 'operator'
+            self.apply_initial = OperatorLayer(initial)
+            return
+        if not isinstance(initial, str) or initial not in INITIALS:
             raise TypeError(
                 "`initial` must be 'zero', 'adjoint', 'fbp' or an "
                 f'`odl.Operator`, got {initial!r}'
             )
-        elif initial == 'fbp':
-            self._initial = OperatorLayer(
+        self.kind = initial
+        if initial == 'fbp':
+            self.apply_initial = OperatorLayer(
                 filtered_backprojection(
                     forward_operator, frequency_scaling=FBP_CUTOFF
                 )
             )
-        else:
-            self._initial = initial
 
     def initial(self, y):
-        if self._initial == 'zero':
+        """Return the images at which the iteration starts."""
+        if self.kind == 'zero':
             return y.new_zeros(y.shape[0], *self._image_shape)
-        if self._initial == 'adjoint':
-            return self.adjoint(y) / self.squared_norm
-        return self._initial(y)
+        if self.kind == 'adjoint':
+            return self.apply_adjoint(y) / self.squared_norm
+        return self.apply_initial(y)
 
     def gradient(self, u, y):
-        return self.adjoint(self.forward(u) - y)
+        """Return the gradient of the data fit."""
+        return self.apply_adjoint(self.apply_operator(u) - y)

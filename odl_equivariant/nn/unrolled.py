@@ -8,7 +8,6 @@
 
 """Learned proximal gradient descent as a torch module."""
 
-import copy
 import operator
 
 import odl
@@ -45,7 +44,7 @@ class LearnedProximalGradient(nn.Module):
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts: at zero, at :math:`A^* y / \|A\|^2`, at
         the filtered back-projection (of a parallel-beam ray transform), or
-        at another linear reconstruction, an operator from Y to X.
+        at another reconstruction, an operator from Y to X.
 
     Attributes
     ----------
@@ -113,9 +112,6 @@ class LearnedProximalGradient(nn.Module):
                 '`proximal` must be a module, or a callable that makes one, '
                 f'got {type(proximal).__name__}'
             )
-        self.forward_operator = forward_operator
-        self._initial = initial
-        # not registered as sub-modules: they hold operators, not weights
         self._layers = Layers(forward_operator, initial)
         if isinstance(proximal, nn.Module):
             blocks = [proximal]
@@ -154,18 +150,10 @@ class LearnedProximalGradient(nn.Module):
                 'noise_level=False'
             )
 
-    def __deepcopy__(self, memo):
-        """Return a copy with weights of its own and the same operators.
-
-        Operators do not change, and ODL's cannot be copied in general.
-        """
-        result = type(self).__new__(type(self))
-        memo[id(self)] = result
-        for name, value in self.__dict__.items():
-            if name not in ('forward_operator', '_initial', '_layers'):
-                value = copy.deepcopy(value, memo)
-            result.__dict__[name] = value
-        return result
+    @property
+    def forward_operator(self):
+        """The operator :math:`A`, from images to data."""
+        return self._layers.apply_operator.operator
 
     @property
     def architecture(self):
@@ -182,12 +170,11 @@ class LearnedProximalGradient(nn.Module):
                     'blocks with an `architecture`, such as '
                     f'`EquivariantProximal`, are needed, got {block!r}'
                 )
-        given = isinstance(self._initial, odl.Operator)
         return {
             'class': type(self).__name__,
             'arguments': {
                 'n_iterations': self.n_iterations,
-                'initial': 'operator' if given else self._initial,
+                'initial': self._layers.kind,
             },
             'blocks': [block.architecture for block in self.blocks],
         }

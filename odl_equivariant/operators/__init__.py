@@ -8,10 +8,40 @@
 
 """Bridges between ODL operators and torch modules, and forward models."""
 
+from odl_equivariant.operators import (  # noqa: F401  (they register)
+    _batched_differences,
+    _batched_fourier,
+    _batched_functionals,
+    _batched_odl,
+    _batched_own,
+    _batched_products,
+)
+from odl_equivariant.operators._loop import PerformanceWarning
+from odl_equivariant.operators.batched import (
+    AdjointOperator,
+    register_batched,
+)
+from odl_equivariant.operators.coils import SensitivityEncoding
 from odl_equivariant.operators.filtered_backprojection import (
     filtered_backprojection,
 )
+from odl_equivariant.operators.fourier import UnitaryFourierTransform
 from odl_equivariant.operators.layer import OperatorLayer
+from odl_equivariant.operators.masks import CartesianMask
 from odl_equivariant.operators.network import NetworkOperator
+from odl_equivariant.operators.subsampled_fourier import (
+    SubsampledFourierTransform,
+)
 
-__all__ = ('NetworkOperator', 'OperatorLayer', 'filtered_backprojection')
+__all__ = (
+    'AdjointOperator',
+    'CartesianMask',
+    'NetworkOperator',
+    'OperatorLayer',
+    'PerformanceWarning',
+    'SensitivityEncoding',
+    'SubsampledFourierTransform',
+    'UnitaryFourierTransform',
+    'filtered_backprojection',
+    'register_batched',
+)

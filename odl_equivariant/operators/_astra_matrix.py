@@ -8,124 +8,59 @@
 
 """Ray transform by the sparse matrix of ASTRA's own projector."""
 
-import hashlib
 import warnings
-import weakref
 
-import numpy as np
-import torch
-from odl.applications.tomo.backends.astra_cpu import default_astra_proj_type
-from odl.applications.tomo.backends.astra_setup import (
-    astra_projection_geometry,
-    astra_projector,
-    astra_volume_geometry,
+from odl_equivariant.elements import (
+    as_element,
+    as_tensor,
+    merge_complex,
+    split_complex,
+    tensor_dtype,
 )
-
-from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._quarter_turns import (
-    has_quarter_turns,
-    with_quarter_turns,
+from odl_equivariant.operators._matrix_cache import ray_matrix
+from odl_equivariant.operators._on_the_fly import OnTheFlyProjector
+from odl_equivariant.operators._quarter_turns import has_quarter_turns
+from odl_equivariant.operators._ray_geometry import ray_geometry
+from odl_equivariant.operators.ray_matrices import (
+    RayMatrixMemoryWarning,
+    ray_matrix_settings,
 )
 
-__all__ = ('AstraMatrixImpl', 'RayMatrix')
+__all__ = (
+    'AstraMatrixImpl',
+    'AstraMatrixLineImpl',
+    'AstraMatrixStripImpl',
+    'AstraMatrixLinearImpl',
+)
 
-# Matrices are shared by all transforms of one geometry for as long as one of
-# them is alive: at 512 x 512 a matrix takes longer to build than to use.
-_MATRICES = weakref.WeakValueDictionary()
+
+def _gibibytes(size):
+    return f'{size / 2**30:.3g} GiB'
 
 
-def _csr_tensor(matrix, dtype):
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', message='Sparse CSR tensor support is in beta'
+def _warn_too_large(size):
+    limit = ray_matrix_settings().memory_limit
+    if size > limit:
+        reason = (
+            f'more than the limit of {_gibibytes(limit)}. Raise it by '
+            '`odl_equivariant.operators.configure_ray_matrices('
+            f'memory_limit={size * 1.05:.3g})`, or'
         )
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int32)),
-            torch.from_numpy(matrix.indices.astype(np.int32)),
-            torch.from_numpy(matrix.data).to(dtype),
-            size=matrix.shape,
-            check_invariants=False,
-        )
-
-
-class RayMatrix:
-    """A projector's matrix and its transpose, for batches of images.
-
-    Parameters
-    ----------
-    matrix : scipy.sparse.csr_matrix
-        Matrix of shape ``(range size, domain size)``.
-    dtype : torch.dtype
-        Precision of the products.
-    """
-
-    def __init__(self, matrix, dtype):
-        self.matrix = _csr_tensor(matrix, dtype)
-        self.transposed = _csr_tensor(matrix.T.tocsr(), dtype)
-
-    @staticmethod
-    def _multiply(matrix, x, shape):
-        columns = x.reshape(-1, matrix.shape[1])
-        if columns.shape[0] == 1:
-            return (matrix @ columns[0]).reshape(*x.shape[:-2], *shape)
-        result = matrix @ columns.T.contiguous()
-        return result.T.reshape(*x.shape[:-2], *shape)
-
-    def forward(self, x, shape):
-        """Apply the matrix to a ``(..., n, m)`` tensor."""
-        return self._multiply(self.matrix, x, shape)
-
-    def transpose(self, y, shape):
-        """Apply the transposed matrix to a ``(..., n, m)`` tensor."""
-        return self._multiply(self.transposed, y, shape)
-
-
-def _projector_matrix(vol_geom, proj_geom, proj_type):
-    import astra
-
-    projector = astra_projector(proj_type, vol_geom, proj_geom, 2)
-    matrix = astra.projector.matrix(projector)
-    try:
-        return astra.matrix.get(matrix)
-    finally:
-        astra.matrix.delete(matrix)
-        astra.projector.delete(projector)
-
-
-def _digest(*geometries):
-    digest = hashlib.sha256()
-    for geometry in geometries:
-        for key in sorted(geometry):
-            value = geometry[key]
-            digest.update(key.encode())
-            if isinstance(value, np.ndarray):
-                digest.update(str(value.shape).encode() + value.tobytes())
-            else:
-                digest.update(repr(value).encode())
-    return digest.hexdigest()
-
-
-def _matrix(geometry, vol_space):
-    vol_geom = astra_volume_geometry(vol_space, 'cpu')
-    proj_geom = astra_projection_geometry(geometry, 'cpu')
-    proj_type = default_astra_proj_type(geometry)
-    dtype = tensor_dtype(vol_space)
-    symmetric = has_quarter_turns(geometry, vol_space)
-    key = (_digest(vol_geom, proj_geom), proj_type, dtype, symmetric)
-    ray_matrix = _MATRICES.get(key)
-    if ray_matrix is None:
-        csr = _projector_matrix(vol_geom, proj_geom, proj_type)
-        if symmetric:
-            csr = with_quarter_turns(
-                csr, len(geometry.angles), vol_space.shape[0]
-            )
-        ray_matrix = _MATRICES[key] = RayMatrix(csr, dtype)
-    return ray_matrix
+    else:
+        reason = 'and has more than 2**31 - 1 entries, too many to index;'
+    warnings.warn(
+        'the matrix of the ray transform and its transpose take about '
+        f'{_gibibytes(size)}, {reason} take fewer views or a coarser grid. '
+        'It is projected on the fly instead, in single precision and several '
+        'times more slowly',
+        RayMatrixMemoryWarning,
+        stacklevel=3,
+    )
 
 
 class AstraMatrixImpl:
-    """Back-end ``'astra_matrix'`` of `odl.applications.tomo.RayTransform`.
+    r"""Back-end ``'astra_matrix'`` of `odl.applications.tomo.RayTransform`.
 
     The matrix of the projector that ``'astra_cpu'`` applies on the fly is
     built once and kept, together with its transpose, as a sparse tensor.
@@ -134,24 +69,56 @@ class AstraMatrixImpl:
     Where the geometry allows it, a quarter turn of the image permutes the
     data exactly, which ASTRA's single precision misses in the fifth digit.
 
+    A matrix that is too large (see `configure_ray_matrices`) gives a
+    `RayMatrixMemoryWarning`, and images are projected one after the other
+    without it, in single precision, the adjoint exact to about 1e-6.
+
     Parameters
     ----------
     geometry : odl.applications.tomo.Geometry
-        Parallel- or fan-beam geometry in 2D.
+        Parallel- or fan-beam geometry in 2D with a flat detector.
     vol_space : `DiscretizedSpace`
         Images, real or complex, of dtype float32, float64, complex64 or
         complex128, backed by numpy or by pytorch on the CPU.
     proj_space : `DiscretizedSpace`
         Data.
 
+    Attributes
+    ----------
+    matrix : RayMatrix or None
+        The matrix, shared with all transforms of the same geometry, or
+        ``None`` where it is too large.
+
     Raises
     ------
     ValueError
-        If the geometry is not two-dimensional, the spaces not on the CPU, or
-        the cells of the images not square.
+        If the geometry is not two-dimensional, the detector curved, the
+        spaces not on the CPU, the cells of the images not square, or ASTRA
+        has no such model for the geometry.
     NotImplementedError
         If the weights of a space are neither constant nor an array.
+
+    Notes
+    -----
+    How a ray meets a pixel is the choice of the back-end: the length of the
+    intersection (``'astra_matrix_line'``), the area of that with a strip as
+    wide as a detector element (``'astra_matrix_strip'``), or linear
+    interpolation between the two nearest pixels of a row or column
+    (``'astra_matrix_linear'``, parallel beams only). ``'astra_matrix'`` is
+    the last of these for parallel and the first for fan beams, as in ODL.
+    A ray that runs along the border of two pixels is given to one of them by
+    ASTRA, and to both, half of it each, where quarter turns are exact.
+
+    Unlike ``'astra_cpu'``, parallel beams may have a detector at any place
+    and in any direction, and nodes on the boundary of a grid are the centres
+    of whole cells. The half cells count in the inner products only, where
+    the adjoint of the matrix :math:`A` is
+
+    .. math::
+        A^* = w_X^{-1} A^T w_Y.
     """
+
+    model = None
 
     def __init__(self, geometry, vol_space, proj_space):
         if geometry.ndim != 2:
@@ -171,22 +138,70 @@ class AstraMatrixImpl:
                 'ASTRA needs a uniform grid of square cells, got the space '
                 f'{vol_space!r}'
             )
+        dtype = tensor_dtype(vol_space)
+        rays = ray_geometry(geometry, vol_space, self.model)
         self.geometry = geometry
         self.vol_space = vol_space
         self.proj_space = proj_space
-        self.matrix = _matrix(geometry, vol_space)
-        # A^* = w_X^{-1} A^T w_Y, with the weights of the inner products
-        dtype = tensor_dtype(vol_space)
-        self._vol_weights = inner_product_weights(vol_space)[0].to(dtype)
-        self._proj_weights = inner_product_weights(proj_space)[0].to(dtype)
+        self._set_weights(dtype)
+        self.matrix, size = ray_matrix(
+            rays,
+            str(dtype).removeprefix('torch.'),
+            has_quarter_turns(geometry, vol_space),
+        )
+        self._projector = self.matrix
+        if self.matrix is None:
+            _warn_too_large(size)
+            self._projector = OnTheFlyProjector(rays)
+
+    def _set_weights(self, dtype):
+        # one channel is enough: both parts of a number have the same weight
+        before = inner_product_weights(self.proj_space)[0]
+        after = 1 / inner_product_weights(self.vol_space)[0]
+        if after.numel() == 1:
+            # once, where it costs least: there are fewer data, mostly
+            before, after = before * after, None
+        self._before = before.to(dtype)
+        self._after = None if after is None else after.to(dtype)
+
+    def __reduce__(self):
+        # The matrix is far larger than what it is made of.
+        return type(self), (self.geometry, self.vol_space, self.proj_space)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        # Nothing in here ever changes.
+        return self
+
+    @property
+    def is_matrix(self):
+        """Whether there is a matrix, rather than a projector on the fly."""
+        return self.matrix is not None
 
     def forward(self, x):
-        """Project a batch of images ``(..., n, m)``."""
-        return self.matrix.forward(x, self.proj_space.shape)
+        """Project a batch of images.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Tensor of shape ``(..., *vol_space.shape)``, real or complex, of
+            the precision of the spaces, on any device.
+
+        Returns
+        -------
+        y : torch.Tensor
+            Tensor of shape ``(..., *proj_space.shape)``.
+        """
+        return self._projector.forward(x, self.proj_space.shape)
 
     def transpose(self, y):
-        """Apply the transposed matrix to a batch of data."""
-        return self.matrix.transpose(y, self.vol_space.shape)
+        """Apply the transposed matrix, without weights, to a batch of data.
+
+        The counterpart of `forward`.
+        """
+        return self._projector.transpose(y, self.vol_space.shape)
 
     def call_forward(self, x, out=None, **kwargs):
         """Return the projection of an element of ``vol_space``."""
@@ -197,13 +212,36 @@ class AstraMatrixImpl:
         return self._call(self._weighted_transpose, x, self.vol_space, out)
 
     def _weighted_transpose(self, y):
-        result = self.transpose(self._proj_weights * y)
-        return result.div_(self._vol_weights)
+        result = self.transpose(self._before * y)
+        return result if self._after is None else result.mul_(self._after)
 
     @staticmethod
     def _call(function, x, space, out):
-        result = as_element(function(as_tensor(x)), space)
+        tensor = as_tensor(x)
+        if space.is_complex:
+            result = split_complex(function(merge_complex(tensor)))
+        else:
+            result = function(tensor)
+        result = as_element(result, space)
         if out is None:
             return result
         out.assign(result)
         return out
+
+
+class AstraMatrixLineImpl(AstraMatrixImpl):
+    """Back-end ``'astra_matrix_line'``: lengths of rays in pixels."""
+
+    model = 'line'
+
+
+class AstraMatrixStripImpl(AstraMatrixImpl):
+    """Back-end ``'astra_matrix_strip'``: areas of strips in pixels."""
+
+    model = 'strip'
+
+
+class AstraMatrixLinearImpl(AstraMatrixImpl):
+    """Back-end ``'astra_matrix_linear'``: interpolation along rays."""
+
+    model = 'linear'

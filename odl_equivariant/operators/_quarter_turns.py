@@ -11,7 +11,12 @@
 import numpy as np
 from odl.applications.tomo import Parallel2dGeometry
 
-__all__ = ('has_quarter_turns', 'with_quarter_turns')
+from odl_equivariant.operators._ray_geometry import (
+    detector_offsets,
+    full_cells,
+)
+
+__all__ = ('has_quarter_turns', 'both_sides', 'turned')
 
 
 def has_quarter_turns(geometry, space):
@@ -35,52 +40,79 @@ def has_quarter_turns(geometry, space):
         return False
     angles = np.atleast_1d(geometry.angles)
     half, odd = divmod(len(angles), 2)
-    if odd or not np.allclose(angles[half:] - angles[:half], np.pi / 2):
+    # An angle of 1e-7 moves the rim of an image by less than the rounding
+    # of ASTRA's coordinates.
+    if odd or not np.allclose(
+        angles[half:] - angles[:half], np.pi / 2, rtol=0, atol=1e-7
+    ):
         return False
+    low, high = full_cells(space.partition)
     sides = space.cell_sides
     tolerance = 1e-6 * float(sides[0])
     return bool(
         space.shape[0] == space.shape[1]
         and abs(float(sides[0] - sides[1])) < 1e-3 * tolerance
-        and np.all(np.abs(space.partition.mid_pt) < tolerance)
-        and np.all(np.abs(geometry.det_partition.mid_pt) < tolerance)
-        and np.all(np.abs(geometry.translation) < tolerance)
+        and np.all(np.abs(low + high) < 2 * tolerance)
+        and np.all(np.abs(detector_offsets(geometry)) < 1e-6)
     )
 
 
-def with_quarter_turns(matrix, n_views, size):
-    r"""Return a projector's matrix with the symmetry that it has in theory.
+def both_sides(view):
+    """Average a view with itself, seen from the other side.
 
     ASTRA computes the weights of each ray in single precision, so that the
-    rays of turned views differ in the fifth digit. Here the rows of the
-    second half of the views are those of the first half, turned, and each
-    view is averaged with itself, seen from the other side.
+    rays of turned views differ in the fifth digit. A ray that runs along the
+    border of two pixels is given to both, half of it each.
 
     Parameters
     ----------
-    matrix : scipy.sparse.csr_matrix
-        Matrix of shape ``(n_views * n_detectors, size ** 2)``.
-    n_views : int
-        Even number of views, see `has_quarter_turns`.
+    view : scipy.sparse.csr_matrix
+        Rays of one view with sorted indices; detector and grid as in
+        `has_quarter_turns`.
+
+    Returns
+    -------
+    view : scipy.sparse.csr_matrix
+        Rays of the view, which do not change when the order of the rays and
+        that of the pixels are reversed.
+    """
+    from scipy import sparse
+
+    opposite = sparse.csr_matrix(
+        (
+            view.data[::-1],
+            view.shape[1] - 1 - view.indices[::-1],
+            view.nnz - view.indptr[::-1],
+        ),
+        shape=view.shape,
+    )
+    return (view + opposite) * view.dtype.type(0.5)
+
+
+def turned(view, size):
+    """Return the rays of the view that is 90 degrees further on.
+
+    Parameters
+    ----------
+    view : scipy.sparse.csr_matrix
+        Rays of one view.
     size : int
         Side of the image in cells.
 
     Returns
     -------
-    matrix : scipy.sparse.csr_matrix
-        Matrix :math:`A` of the same shape, with :math:`A T_g = S_g A` to
-        rounding, where :math:`T_g` turns the image and :math:`S_g` moves the
-        views on by half their number and reverses those that come round.
+    view : scipy.sparse.csr_matrix
+        Matrix of the same shape: with :math:`T_g` the quarter turn of the
+        image, :math:`(A u)(phi + pi/2, s) = (A T_g^{-1} u)(phi, s)`.
     """
     from scipy import sparse
 
-    n_detectors = matrix.shape[0] // n_views
-    rows = np.arange(matrix.shape[0] // 2).reshape(n_views // 2, n_detectors)
-    pixels = np.arange(size**2)
-    first = matrix[rows.ravel()]
-    opposite = first[rows[:, ::-1].ravel()][:, pixels[::-1]]
-    first = 0.5 * (first + opposite)
-    # (A u)(phi + pi/2, s) = (A T_g^{-1} u)(phi, s); the column of a pixel is
-    # that of the place to which T_g^{-1} takes it
-    turned = np.rot90(pixels.reshape(size, size), 1).ravel()
-    return sparse.vstack([first, first[:, turned]], format='csr')
+    pixels = np.arange(size**2, dtype=np.int32).reshape(size, size)
+    # a pixel's column is that of the place to which `T_g^{-1}` takes it,
+    # which is the turn in the other direction of the places' numbers
+    columns = np.rot90(pixels, -1).ravel()[view.indices]
+    result = sparse.csr_matrix(
+        (view.data, columns, view.indptr), shape=view.shape, copy=True
+    )
+    result.sort_indices()
+    return result

@@ -8,156 +8,71 @@
 
 """ODL operators as torch modules."""
 
+import copy
+
 import odl
 import torch
 from torch import nn
 
-from odl_equivariant.elements import (
-    as_element,
-    as_tensor,
-    grid_shape,
-    n_channels,
-    tensor_dtype,
+from odl_equivariant.elements import merge_complex, split_complex
+from odl_equivariant.operators._autograd import LinearMap
+from odl_equivariant.operators._layout import layouts
+from odl_equivariant.operators._pickling import pack, unpack
+from odl_equivariant.operators._structures import Structure
+from odl_equivariant.operators.batched import (
+    AdjointOperator,
+    batched_map,
+    is_registered,
 )
-from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._astra_matrix import AstraMatrixImpl
 
 __all__ = ('OperatorLayer',)
 
-
-class _Loop:
-    """Apply an operator to one element of a batch after the other."""
-
-    def __init__(self, operator):
-        self.operator = operator
-
-    def __call__(self, x):
-        domain, range = self.operator.domain, self.operator.range
-        result = torch.empty(
-            (len(x), n_channels(range), *grid_shape(range)),
-            dtype=tensor_dtype(range),
-            device=x.device,
-        )
-        for n, sample in enumerate(x):
-            # a copy, as an operator may write into its argument
-            element = as_element(sample, domain, copy=True)
-            result[n] = as_tensor(self.operator(element))[0]
-        return result
-
-
-class _Weighted:
-    """Multiply by weights, apply a map, multiply by other weights."""
-
-    def __init__(self, function, before, after):
-        self.function = function
-        if before.numel() == after.numel() == 1:
-            before, after = None, before * after
-        self.before, self.after = before, after
-
-    def __call__(self, x):
-        if self.before is not None:
-            x = x * self.before.to(x)
-        return self.function(x) * self.after.to(x)
-
-
-def _weights(space):
-    weights = inner_product_weights(space)
-    # equal channels with a constant weight: a single number
-    if (weights == weights.flatten()[0]).all():
-        return weights.flatten()[0]
-    return weights
-
-
-def _ray_transform_pair(operator):
-    """Return the matrix of a ray transform and its transpose, or ``None``."""
-    if not isinstance(operator, odl.applications.tomo.RayTransform):
-        return None
-    implementation = operator.get_impl(operator.use_cache)
-    if not isinstance(implementation, AstraMatrixImpl):
-        return None
-    return implementation.forward, implementation.transpose
-
-
-def _transpose_pair(operator):
-    """Return an operator and its transpose as maps of batches.
-
-    The transpose is that of the tensors' Euclidean inner product,
-    ``A^T = w_X A^* w_Y^{-1}``. Where the operator itself has no map of
-    batches, its adjoint may have one.
-    """
-    pair = _ray_transform_pair(operator)
-    if pair is not None:
-        return pair
-    w_domain, w_range = _weights(operator.domain), _weights(operator.range)
-    adjoint = operator.adjoint
-    pair = _ray_transform_pair(adjoint)
-    if pair is not None:
-        apply, transpose = pair
-        return (
-            _Weighted(transpose, w_domain, 1 / w_range),
-            _Weighted(apply, 1 / w_range, w_domain),
-        )
-    return _Loop(operator), _Weighted(_Loop(adjoint), 1 / w_range, w_domain)
-
-
-class _LinearFunction(torch.autograd.Function):
-    """A linear map, the derivatives of which are linear maps again."""
-
-    @staticmethod
-    def forward(x, apply, transpose):
-        return apply(x)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _, ctx.apply_batch, ctx.transpose_batch = inputs
-
-    @staticmethod
-    def backward(ctx, gradient):
-        result = _LinearFunction.apply(
-            gradient, ctx.transpose_batch, ctx.apply_batch
-        )
-        return result, None, None
-
-    @staticmethod
-    def vmap(info, in_dims, x, apply, transpose):
-        x = x.movedim(in_dims[0], 0)
-        result = _LinearFunction.apply(x.flatten(0, 1), apply, transpose)
-        return result.unflatten(0, x.shape[:2]), 0
-
-    @staticmethod
-    def jvp(ctx, tangent, *_):
-        return _LinearFunction.apply(
-            tangent, ctx.apply_batch, ctx.transpose_batch
-        )
+_LAYOUTS = ('channels', 'complex')
 
 
 class OperatorLayer(nn.Module):
-    r"""A linear ODL operator as a torch module.
+    r"""An ODL operator as a torch module.
 
     Parameters
     ----------
     operator : `odl.Operator`
-        Linear operator with an adjoint, between spaces that
-        `odl_equivariant.elements` can lay out as tensors.
+        Operator between spaces that `odl_equivariant.elements` can lay out as
+        tensors; a linear one needs an adjoint, and another one a derivative,
+        if gradients are to pass through it. The range may be a field.
+    layout : {'channels', 'complex'}, optional
+        How elements of complex spaces lie in a tensor: as two real channels,
+        or as one complex channel. For real spaces the two are the same.
 
     Raises
     ------
     TypeError
-        If ``operator`` is not an ODL operator or not linear.
+        If ``operator`` is not an ODL operator, or its spaces cannot be laid
+        out as a tensor.
+    ValueError
+        If there is no such layout, or the parts of a product space do not
+        share a grid.
 
     Notes
     -----
-    The module maps ``(N, C, *domain.shape)`` to ``(N, C', *range.shape)``,
-    real tensors in the layout of `odl_equivariant.elements`. Autograd is
-    handed the transpose
+    The module maps ``(N, C, *domain.shape)`` to ``(N, C', *range.shape)``, in
+    the layout of `odl_equivariant.elements`, and takes any number of further
+    axes in front. Functionals give ``(N, 1)``.
+
+    Autograd is handed the transpose of a linear operator,
 
     .. math::
         A^T = w_X\, A^*\, w_Y^{-1},
 
     with :math:`w_X` and :math:`w_Y` the weights of the inner products, so that
-    gradients are those of the tensors' Euclidean inner product, of any order.
-    A ray transform with ``impl='astra_matrix'`` is applied to the whole batch
-    at once, any other operator to one sample after the other.
+    gradients are those of the tensors' Euclidean inner product, of any order,
+    also by `torch.func`. Other operators have gradients of first order, by
+    ``operator.derivative(x).adjoint``, and a second one raises an error. What
+    is made of networks and linear operators by composition and sums is
+    differentiated by torch itself, and has the networks' weights as its own.
+
+    A whole batch is computed at once where the type of the operator is known,
+    see `register_batched`; otherwise one sample after the other, which is
+    said once by a `PerformanceWarning`.
 
     Examples
     --------
@@ -168,38 +83,101 @@ class OperatorLayer(nn.Module):
     tensor([[[4., 5.]]])
     """
 
-    def __init__(self, operator):
+    def __init__(self, operator, layout='channels'):
         super().__init__()
         if not isinstance(operator, odl.Operator):
             raise TypeError(
                 f'expected an `odl.Operator`, got {type(operator).__name__}'
             )
-        if not operator.is_linear:
-            raise TypeError(f'expected a linear operator, got {operator!r}')
-        if not isinstance(operator.range, odl.core.set.LinearSpace):
-            raise TypeError(
-                'expected an operator between spaces, got the functional '
-                f'{operator!r}'
+        if layout not in _LAYOUTS:
+            raise ValueError(
+                f'`layout` must be one of {_LAYOUTS}, got {layout!r}'
             )
         self.operator = operator
-        self._dtype = tensor_dtype(operator.domain)
-        self._shape = (
-            n_channels(operator.domain),
-            *grid_shape(operator.domain),
+        self.layout = layout
+        domain, range = layouts(operator)
+        self._split_range = range.is_complex and layout == 'channels'
+        self._merge_domain = domain.is_complex and layout == 'channels'
+        if layout == 'channels':
+            self._shape, self._dtype = domain.channels_shape, domain.real_dtype
+        else:
+            self._shape, self._dtype = domain.shape, domain.dtype
+        # what `.to(device)` moves, so that the layer knows where it is
+        self.register_buffer(
+            '_place', torch.empty(0, dtype=torch.bool), persistent=False
         )
-        self._apply_batch, self._transpose_batch = _transpose_pair(operator)
-
-    def __deepcopy__(self, memo):
-        """Return a new layer of the same operator.
-
-        Operators do not change, and ODL's spaces cannot be copied.
-        """
-        return type(self)(self.operator).train(self.training)
+        self._map = batched_map(operator)
 
     @property
     def adjoint(self):
-        """Layer of the operator's adjoint, in the weighted inner products."""
-        return OperatorLayer(self.operator.adjoint)
+        """Layer of the operator's adjoint, in the weighted inner products.
+
+        It is right also where ODL's own is not, for example for its Fourier
+        transforms.
+        """
+        operator = self.operator
+        if not isinstance(self._map, LinearMap):
+            raise TypeError(
+                f'{operator!r} is not linear and has no adjoint'
+            )
+        if isinstance(operator, AdjointOperator):
+            adjoint = operator.operator
+        elif is_registered(operator):
+            maps = (self._map.apply, self._map.transpose)
+            adjoint = AdjointOperator(operator, maps)
+        else:
+            adjoint = operator.adjoint
+        return OperatorLayer(adjoint, self.layout).to(self._place.device)
+
+    def __reduce__(self):
+        """Pickle and copy by the operator, not by what was made of it."""
+        data, modules = pack(self.operator)
+        state = (data, modules, self.layout, self.training)
+        return _unpickle, (*state, self._place.device)
+
+    def __deepcopy__(self, memo):
+        """Return a new layer, of the same operator if that has no weights.
+
+        Operators do not change, and some of ODL's cannot be copied.
+        """
+        if self._has_modules():
+            rebuild, arguments = self.__reduce__()
+            layer = rebuild(*(copy.deepcopy(a, memo) for a in arguments))
+        else:
+            layer = _rebuilt(
+                self.operator, self.layout, self.training, self._place.device
+            )
+        memo[id(self)] = layer
+        return layer
+
+    def _has_modules(self):
+        return isinstance(self._map, nn.Module) and any(
+            not isinstance(module, Structure)
+            for module in self._map.modules()
+        )
+
+    def _check(self, x):
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(
+                f'expected a `torch.Tensor`, got {type(x).__name__}'
+            )
+        shape = self._shape
+        if x.ndim <= len(shape) or tuple(x.shape[-len(shape) :]) != shape:
+            raise ValueError(
+                f'expected a tensor of shape (N, {str(shape)[1:]} for an '
+                f'operator on {self.operator.domain!r}, got {tuple(x.shape)}'
+            )
+        if x.dtype != self._dtype and not _is_from_autocast(x):
+            raise TypeError(
+                f'expected a tensor of dtype {self._dtype} for an operator '
+                f'on {self.operator.domain!r} in the layout '
+                f'{self.layout!r}, got {x.dtype}'
+            )
+        if x.device != self._place.device:
+            raise ValueError(
+                f'the tensor is on {x.device}, the layer on '
+                f'{self._place.device}: move one of them with `.to(device)`'
+            )
 
     def forward(self, x):
         """Apply the operator to a batch.
@@ -207,8 +185,8 @@ class OperatorLayer(nn.Module):
         Parameters
         ----------
         x : torch.Tensor
-            Tensor of shape ``(N, C, *domain.shape)`` of the precision of the
-            operator's spaces.
+            Tensor of shape ``(N, C, *domain.shape)``, possibly with more axes
+            in front, of the precision of the operator's spaces.
 
         Returns
         -------
@@ -218,25 +196,45 @@ class OperatorLayer(nn.Module):
         Raises
         ------
         ValueError
-            If the shape of ``x`` does not fit the domain.
+            If the shape of ``x`` does not fit the domain, or it lies on
+            another device than the layer.
         TypeError
             If ``x`` is not a tensor of the right dtype.
+        NotImplementedError
+            If ``x`` needs a gradient and the operator has no derivative.
         """
-        if not isinstance(x, torch.Tensor):
-            raise TypeError(
-                f'expected a `torch.Tensor`, got {type(x).__name__}'
-            )
-        if x.ndim == 0 or tuple(x.shape[1:]) != self._shape:
-            raise ValueError(
-                f'expected a tensor of shape (N, {str(self._shape)[1:]} for '
-                f'an operator on {self.operator.domain!r}, got '
-                f'{tuple(x.shape)}'
-            )
-        if x.dtype != self._dtype:
-            raise TypeError(
-                f'expected a tensor of dtype {self._dtype} for an operator '
-                f'on {self.operator.domain!r}, got {x.dtype}'
-            )
-        return _LinearFunction.apply(
-            x, self._apply_batch, self._transpose_batch
-        )
+        self._check(x)
+        x = x.to(self._dtype)
+        leading = x.shape[: x.ndim - len(self._shape)]
+        if len(leading) > 1:
+            x = x.flatten(0, len(leading) - 1)
+        if self._merge_domain:
+            x = merge_complex(x)
+        y = self._map(x)
+        if self._split_range:
+            y = split_complex(y)
+        return y.unflatten(0, leading) if len(leading) > 1 else y
+
+    def extra_repr(self):
+        """Return the operator and the layout, for ``repr``."""
+        return f'{type(self.operator).__name__}, layout={self.layout!r}'
+
+
+def _is_from_autocast(x):
+    """Return whether other modules may have lowered the precision."""
+    return (
+        torch.amp.is_autocast_available(x.device.type)
+        and torch.is_autocast_enabled(x.device.type)
+        and x.dtype in (torch.bfloat16, torch.float16)
+    )
+
+
+def _unpickle(data, modules, layout, training, device):
+    return _rebuilt(unpack(data, modules), layout, training, device)
+
+
+def _rebuilt(operator, layout, training, device):
+    layer = OperatorLayer(operator, layout).to(device)
+    # not by `train`, since modules in it may be in a mode of their own
+    layer.training = training
+    return layer

@@ -418,18 +418,44 @@ def test_what_is_no_operator_is_refused(given):
         OperatorLayer(given)
 
 
-def test_operator_that_is_not_linear_is_refused():
+def test_adjoint_of_an_operator_that_is_not_linear_is_refused():
     """The error names the operator."""
-    operator = odl.PowerOperator(odl.rn(3), 2)
-    with pytest.raises(TypeError, match='linear operator, got PowerOperator'):
-        OperatorLayer(operator)
+    layer = OperatorLayer(odl.PowerOperator(odl.rn(3), 2))
+    with pytest.raises(TypeError, match='PowerOperator.* is not linear'):
+        layer.adjoint  # noqa: B018
 
 
-def test_functional_is_refused():
-    """A linear functional has numbers as values, not tensors."""
+def test_functional_gives_numbers():
+    """The value for each sample is a tensor of shape (N, 1)."""
     functional = odl.InnerProductOperator(odl.rn(3).one())
-    with pytest.raises(TypeError, match='got the functional InnerProduct'):
-        OperatorLayer(functional)
+    x = batch(functional.domain, 2)
+    torch.testing.assert_close(OperatorLayer(functional)(x), x.sum(-1))
+
+
+def test_operator_that_is_not_linear_has_a_first_derivative():
+    """Gradients are those of the derivative, also on a weighted space."""
+    space = odl.rn(3, weighting=0.25)
+    layer = OperatorLayer(odl.PowerOperator(space, 3))
+    x = batch(space, 2).requires_grad_()
+    assert gradcheck(layer, (x,))
+    (gradient,) = torch.autograd.grad(layer(x).sum(), x, create_graph=True)
+    torch.testing.assert_close(gradient, 3 * x**2)
+    with pytest.raises(NotImplementedError, match='first order only'):
+        gradient.sum().backward()
+
+
+def test_operator_without_derivative_loses_no_gradient():
+    """The layer computes, but raises as soon as a gradient is asked for."""
+
+    class Square(odl.Operator):
+        def _call(self, x):
+            return x * x
+
+    layer = OperatorLayer(Square(odl.rn(3), odl.rn(3)))
+    x = batch(odl.rn(3), 2)
+    torch.testing.assert_close(layer(x), x**2)
+    with pytest.raises(NotImplementedError, match='`Square` has no derivati'):
+        layer(x.requires_grad_())
 
 
 class WithoutAdjoint(InPlace):

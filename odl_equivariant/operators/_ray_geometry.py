@@ -1,0 +1,297 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""ODL's two-dimensional geometries in the terms of ASTRA's projectors.
+
+ODL's own translation leaves out the offset and the orientation of the
+detector of parallel beams, and takes half cells at the boundary of a grid for
+whole ones; what it gets right is the same here.
+"""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+from odl.applications.tomo.geometry import (
+    DivergentBeamGeometry,
+    Flat1dDetector,
+    ParallelBeamGeometry,
+)
+
+__all__ = ('RayGeometry', 'ray_geometry', 'detector_offsets', 'full_cells')
+
+# ASTRA's projectors on the CPU, without its distance-driven one, which
+# returns zeros for some detectors.
+PROJECTORS = {
+    'parallel': {'linear': 'linear', 'line': 'line', 'strip': 'strip'},
+    'fan': {'line': 'line_fanflat', 'strip': 'strip_fanflat'},
+}
+DEFAULT_MODELS = {'parallel': 'linear', 'fan': 'line'}
+
+# ASTRA loses the rim of strips of a fan that are wider than about nine pixels.
+_MAX_STRIP = 8.0
+
+# ASTRA turns its coordinates by 90 degrees against those of ODL.
+_TO_ASTRA = np.array([[0.0, 1.0], [-1.0, 0.0]])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RayGeometry:
+    """A grid, the rays and the model of a projector, as ASTRA takes them.
+
+    Attributes
+    ----------
+    volume, projection : dict
+        ASTRA's descriptions of the image and the data.
+    projector : str
+        Name of ASTRA's projector.
+    image_shape, data_shape : tuple of int
+        Shapes of an image and of its data.
+    """
+
+    volume: dict
+    projection: dict
+    projector: str
+    image_shape: tuple
+    data_shape: tuple
+
+    def view(self, index):
+        """Return ASTRA's description of the rays of one view."""
+        name = 'Vectors' if 'Vectors' in self.projection else (
+            'ProjectionAngles'
+        )
+        values = self.projection[name][index : index + 1]
+        return {**self.projection, name: np.ascontiguousarray(values)}
+
+    @property
+    def digest(self):
+        """Text that is the same for the same rays and grid only."""
+        digest = hashlib.sha256(self.projector.encode())
+        for description in (self.volume, self.projection):
+            for key in sorted(description):
+                value = description[key]
+                digest.update(key.encode())
+                if isinstance(value, np.ndarray):
+                    digest.update(str(value.shape).encode())
+                    digest.update(np.asarray(value, dtype='<f8').tobytes())
+                else:
+                    digest.update(repr(value).encode())
+        return digest.hexdigest()
+
+    @property
+    def nonzeros_bound(self):
+        """Number of non-zero weights that the matrix cannot exceed."""
+        rows, columns = self.image_shape
+        per_ray = {
+            # a line enters a new pixel wherever it crosses a grid line
+            'line': rows + columns,
+            'line_fanflat': rows + columns,
+            # two pixels in each row, or in each column
+            'linear': 2 * max(rows, columns),
+        }.get(self.projector, rows * columns)
+        return self.data_shape[0] * self.data_shape[1] * per_ray
+
+
+def full_cells(partition):
+    """Return the ends of a uniform grid, with whole cells at its boundary.
+
+    Parameters
+    ----------
+    partition : `odl.core.discr.RectPartition`
+        Uniform partition, the nodes of which may lie on its boundary.
+
+    Returns
+    -------
+    low, high : numpy.ndarray
+        Ends along each axis of cells around the nodes.
+    """
+    fractions = np.array(partition.boundary_cell_fractions, dtype=float)
+    sides = np.asarray(partition.cell_sides, dtype=float)
+    low = np.asarray(partition.min_pt) - (1 - fractions[:, 0]) * sides
+    high = np.asarray(partition.max_pt) + (1 - fractions[:, 1]) * sides
+    return low, high
+
+
+def _volume(space):
+    import astra
+
+    low, high = full_cells(space.partition)
+    # the flip and the swap of the axes belong to `_TO_ASTRA`
+    return astra.create_vol_geom(
+        *space.shape, low[1], high[1], -high[0], -low[0]
+    )
+
+
+def _detector(geometry):
+    """Return the centres and the steps of the detector, view by view."""
+    angles = np.atleast_1d(geometry.angles)
+    low, high = full_cells(geometry.det_partition)
+    middle = float(low[0] + high[0]) / 2
+    width = float(geometry.det_partition.cell_sides[0])
+    centres = geometry.det_point_position(angles, middle).reshape(-1, 2)
+    axes = np.reshape(geometry.det_axis(angles), (-1, 2))
+    return angles, middle, centres @ _TO_ASTRA.T, width * axes @ _TO_ASTRA.T
+
+
+def detector_offsets(geometry):
+    """Return how far the detector's middle lies beside the origin's ray.
+
+    Parameters
+    ----------
+    geometry : odl.applications.tomo.Parallel2dGeometry
+        Parallel beams.
+
+    Returns
+    -------
+    offsets : numpy.ndarray
+        Distances along the detector, view by view, in detector elements.
+    """
+    _, _, centres, steps = _detector(geometry)
+    return np.sum(centres * steps, axis=1) / np.sum(steps**2, axis=1)
+
+
+def _parallel(geometry):
+    import astra
+
+    angles, middle, centres, steps = _detector(geometry)
+    width = float(geometry.det_partition.cell_sides[0])
+    n_detectors = geometry.det_partition.shape[0]
+    astra_angles = angles - np.pi / 2
+    standard = np.stack([np.cos(astra_angles), np.sin(astra_angles)], axis=1)
+    offsets = np.sum(centres * steps, axis=1) / width**2
+    if np.allclose(steps, width * standard, rtol=0, atol=1e-9 * width) and (
+        np.abs(offsets).max() < 1e-9
+    ):
+        return astra.create_proj_geom(
+            'parallel', width, n_detectors, astra_angles
+        )
+    directions = -np.reshape(geometry.det_to_src(angles, middle), (-1, 2))
+    vectors = np.hstack([directions @ _TO_ASTRA.T, centres, steps])
+    return astra.create_proj_geom('parallel_vec', n_detectors, vectors)
+
+
+def _fan(geometry):
+    import astra
+
+    angles, _, centres, steps = _detector(geometry)
+    sources = np.reshape(geometry.src_position(angles), (-1, 2))
+    vectors = np.hstack([sources @ _TO_ASTRA.T, centres, steps])
+    return astra.create_proj_geom(
+        'fanflat_vec', geometry.det_partition.shape[0], vectors
+    )
+
+
+def _centred_fan(geometry, space):
+    """Return the description of a fan that ASTRA's strip projector takes."""
+    import astra
+
+    angles, _, centres, steps = _detector(geometry)
+    sources = np.reshape(geometry.src_position(angles), (-1, 2))
+    sources = sources @ _TO_ASTRA.T
+    width = float(geometry.det_partition.cell_sides[0])
+    along = steps / width
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    source_radius = -np.sum(sources * across, axis=1)
+    detector_radius = np.sum(centres * across, axis=1)
+    scale = 1e-9 * np.abs([source_radius, detector_radius]).max()
+    if not (
+        np.allclose(sources, -source_radius[0] * across, rtol=0, atol=scale)
+        and np.allclose(
+            centres, detector_radius[0] * across, rtol=0, atol=scale
+        )
+        and source_radius[0] > 0
+    ):
+        raise ValueError(
+            "ASTRA's model 'strip' takes fan beams only with the middle of "
+            'the detector opposite the source, at the same distance in all '
+            f"views; take impl='astra_matrix_line', got {geometry!r}"
+        )
+    low, high = full_cells(space.partition)
+    radius = np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))
+    opening = width / (source_radius[0] + detector_radius[0])
+    strip = opening * (source_radius[0] + radius) / float(space.cell_sides[0])
+    if strip > _MAX_STRIP:
+        raise ValueError(
+            "ASTRA's model 'strip' is right for fan beams only where a strip "
+            f'is at most {_MAX_STRIP:g} pixels wide, got {strip:.3g} at the '
+            "rim of the image; take impl='astra_matrix_line', or finer "
+            'detector elements'
+        )
+    return astra.create_proj_geom(
+        'fanflat',
+        width,
+        geometry.det_partition.shape[0],
+        np.arctan2(along[:, 1], along[:, 0]),
+        float(source_radius[0]),
+        float(detector_radius[0]),
+    )
+
+
+def ray_geometry(geometry, space, model=None):
+    """Return a geometry and a grid in the terms of ASTRA.
+
+    Parameters
+    ----------
+    geometry : odl.applications.tomo.Geometry
+        Parallel or fan beams in 2D with a flat detector.
+    space : `DiscretizedSpace`
+        Space of the images, with square cells.
+    model : {'line', 'strip', 'linear'}, optional
+        How a ray meets a pixel. Default: 'linear' for parallel beams,
+        'line' for fan beams.
+
+    Returns
+    -------
+    rays : RayGeometry
+        Description for ASTRA.
+
+    Raises
+    ------
+    ValueError
+        If ASTRA has no such projector on the CPU.
+    """
+    if isinstance(geometry, ParallelBeamGeometry):
+        beam = 'parallel'
+    elif isinstance(geometry, DivergentBeamGeometry):
+        beam = 'fan'
+    else:
+        raise ValueError(
+            f'expected parallel or fan beams, got {type(geometry).__name__}'
+        )
+    if not isinstance(geometry.detector, Flat1dDetector):
+        raise ValueError(
+            'ASTRA knows flat detectors only, got a '
+            f'{type(geometry.detector).__name__}; leave out '
+            '`det_curvature_radius`'
+        )
+    if not geometry.det_partition.is_uniform:
+        raise ValueError(
+            'ASTRA needs detector elements of equal size, got the partition '
+            f'{geometry.det_partition!r}'
+        )
+    model = DEFAULT_MODELS[beam] if model is None else model
+    projectors = PROJECTORS[beam]
+    if model not in projectors:
+        possible = ' or '.join(f"'astra_matrix_{name}'" for name in projectors)
+        raise ValueError(
+            f'ASTRA has no model {model!r} for {beam} beams on the CPU; take '
+            f'impl={possible}'
+        )
+    if beam == 'parallel':
+        projection = _parallel(geometry)
+    elif model == 'strip':
+        projection = _centred_fan(geometry, space)
+    else:
+        projection = _fan(geometry)
+    return RayGeometry(
+        volume=_volume(space),
+        projection=projection,
+        projector=projectors[model],
+        image_shape=tuple(space.shape),
+        data_shape=tuple(geometry.partition.shape),
+    )

@@ -1,0 +1,193 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+
+"""Which samples of k-space an acquisition takes."""
+
+import math
+import operator
+
+import numpy as np
+
+__all__ = ('CartesianMask',)
+
+_PATTERNS = ('random', 'equispaced')
+
+
+class CartesianMask:
+    r"""A choice of whole lines of k-space.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of k-space, with the zero frequency at index ``n // 2`` of each
+        axis.
+    acceleration : float, optional
+        How many times fewer lines than all to take, at least 1. The number
+        of lines is ``n / acceleration``, rounded, and at least one.
+    center_fraction : float, optional
+        Fraction of all lines, between 0 and 1, that is fully sampled around
+        the zero frequency. These lines count.
+    pattern : {'random', 'equispaced'}, optional
+        How the other lines are chosen: at random, or at equal distances (up
+        to one line where the distance is no whole number) from a random
+        offset on, the fully sampled lines left out.
+    axis : int, optional
+        Axis of phase encoding. A line is what has one index along it.
+    seed : int, optional
+        Seed of the random numbers.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or the fully sampled lines alone
+        are more than the acceleration allows.
+    TypeError
+        If the axis, the seed or the shape do not consist of integers.
+
+    Examples
+    --------
+    >>> mask = CartesianMask((2, 16), acceleration=4, center_fraction=0.125)
+    >>> mask.array.shape, int(mask.array[0].sum()), mask.acceleration
+    ((2, 16), 4, 4.0)
+    >>> bool(mask.array[0, 7] and mask.array[1, 8])
+    True
+    """
+
+    def __init__(
+        self,
+        shape,
+        acceleration=4,
+        center_fraction=0.08,
+        pattern='random',
+        axis=-1,
+        seed=0,
+    ):
+        try:
+            self._shape = tuple(operator.index(n) for n in shape)
+        except TypeError as error:
+            raise TypeError(
+                f'`shape` must be a sequence of integers, got {shape!r}'
+            ) from error
+        if not self._shape or min(self._shape) < 1:
+            raise ValueError(
+                f'`shape` must have positive lengths, got {self._shape}'
+            )
+        ndim = len(self._shape)
+        self._axis = operator.index(axis)
+        if not -ndim <= self._axis < ndim:
+            raise ValueError(
+                f'`axis` must be between {-ndim} and {ndim - 1} for the shape '
+                f'{self._shape}, got {axis}'
+            )
+        self._axis %= ndim
+        if not (math.isfinite(acceleration) and acceleration >= 1):
+            raise ValueError(
+                f'`acceleration` must be at least 1, got {acceleration}'
+            )
+        if not 0 <= center_fraction <= 1:
+            raise ValueError(
+                '`center_fraction` must be between 0 and 1, got '
+                f'{center_fraction}'
+            )
+        if pattern not in _PATTERNS:
+            raise ValueError(
+                f'`pattern` must be one of {_PATTERNS}, got {pattern!r}'
+            )
+        self._parameters = (
+            float(acceleration),
+            float(center_fraction),
+            pattern,
+        )
+        self._seed = operator.index(seed)
+        if self._seed < 0:
+            raise ValueError(f'`seed` must not be negative, got {seed}')
+        self._lines = self._choose()
+        self._array = self._spread()
+
+    def _choose(self):
+        acceleration, center_fraction, pattern = self._parameters
+        n = self._shape[self._axis]
+        n_lines = max(1, round(n / acceleration))
+        n_center = round(n * center_fraction)
+        if n_center > n_lines:
+            raise ValueError(
+                f'{n_center} of {n} lines are fully sampled, but an '
+                f'acceleration of {acceleration:g} allows {n_lines}: choose '
+                'a smaller `center_fraction` or `acceleration`'
+            )
+        start = n // 2 - n_center // 2
+        center = np.arange(start, start + n_center)
+        outside = np.setdiff1d(np.arange(n), center)
+        rng = np.random.default_rng(self._seed)
+        k = n_lines - n_center
+        if pattern == 'random':
+            chosen = rng.choice(len(outside), k, replace=False)
+        else:
+            distance = len(outside) / max(k, 1)
+            chosen = np.floor((np.arange(k) + rng.random()) * distance)
+        lines = np.sort(np.concatenate([center, outside[chosen.astype(int)]]))
+        lines.flags.writeable = False
+        return lines
+
+    def _spread(self):
+        array = np.zeros(self._shape, dtype=bool)
+        np.moveaxis(array, self._axis, 0)[self._lines] = True
+        array.flags.writeable = False
+        return array
+
+    @property
+    def shape(self):
+        """Shape of k-space."""
+        return self._shape
+
+    @property
+    def axis(self):
+        """Axis of phase encoding, not negative."""
+        return self._axis
+
+    @property
+    def lines(self):
+        """Sorted indices of the sampled lines, read-only."""
+        return self._lines
+
+    @property
+    def array(self):
+        """Boolean array, true where k-space is sampled, read-only."""
+        return self._array
+
+    @property
+    def acceleration(self):
+        """The number of all lines divided by that of the sampled ones."""
+        return self._shape[self._axis] / len(self._lines)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._array, dtype=dtype, copy=copy)
+
+    def __eq__(self, other):
+        if not isinstance(other, CartesianMask):
+            return NotImplemented
+        return self._shape == other.shape and np.array_equal(
+            self._array, other.array
+        )
+
+    def __hash__(self):
+        return hash((self._shape, self._array.tobytes()))
+
+    def __reduce__(self):
+        """Pickle the parameters, so that the arrays stay read-only."""
+        parameters = (*self._parameters, self._axis, self._seed)
+        return type(self), (self._shape, *parameters)
+
+    def __repr__(self):
+        acceleration, center_fraction, pattern = self._parameters
+        return (
+            f'CartesianMask({self._shape}, acceleration={acceleration:g}, '
+            f'center_fraction={center_fraction:g}, pattern={pattern!r}, '
+            f'axis={self._axis}, seed={self._seed})'
+        )
