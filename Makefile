@@ -31,6 +31,7 @@ test: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-base
 	@$(PY) benchmarks/import_time.py
+	@$(PY) benchmarks/operators.py $(ARGS)
 
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .

@@ -1,0 +1,62 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Times of alternatives side by side, as medians and ratios in one run."""
+
+import statistics
+import time
+
+__all__ = ('side_by_side', 'table')
+
+
+def side_by_side(alternatives, budget=2.0, rounds=15):
+    """Time alternatives in turn, so that a busy machine is unfair to none.
+
+    Parameters
+    ----------
+    alternatives : dict
+        Names and callables without arguments; the first is the reference.
+    budget : float, optional
+        Seconds that all rounds may take; at least 3 rounds are made.
+    rounds : int, optional
+        Largest number of rounds.
+
+    Returns
+    -------
+    results : dict
+        For each name the median time in seconds, and the median over the
+        rounds of its ratio to the reference.
+    """
+    for function in alternatives.values():
+        function()
+    times = {name: [] for name in alternatives}
+    start = time.perf_counter()
+    for done in range(rounds):
+        if done >= 3 and time.perf_counter() - start > budget:
+            break
+        for name, function in alternatives.items():
+            before = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - before)
+    reference = next(iter(times.values()))
+    return {
+        name: (
+            statistics.median(own),
+            statistics.median(
+                a / b for a, b in zip(own, reference, strict=True)
+            ),
+        )
+        for name, own in times.items()
+    }
+
+
+def table(header, rows):
+    """Return a table in Markdown."""
+    lines = [header, ['---'] * len(header), *rows]
+    rows = [' | '.join(map(str, line)) for line in lines]
+    return '\n'.join(f'| {row} |' for row in rows)

@@ -1,0 +1,475 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Forward operators inside torch and ODL, beside what a user would take.
+
+For batches of 1 and 8 images of 64, 256 and 512 pixels, times are medians of
+alternating rounds in one run, and the numbers after a time say how many times
+longer the alternatives take:
+
+    python benchmarks/operators.py
+    python benchmarks/operators.py --output docs/benchmarks.md
+
+- ray transform, forward and backward: `OperatorLayer` on 'astra_matrix'
+  beside `odl.contrib.torch.OperatorModule` on 'astra_cpu', deepinv's
+  `Tomography` and a projector written with `torch.nn.functional.grid_sample`;
+- subsampled Fourier transform, forward and backward: `OperatorLayer` beside
+  the same lines written with `torch.fft`, deepinv's `MRI`, and ODL's own
+  transform in its torch module;
+- one iteration of `odl.solvers.landweber`, 'astra_matrix' beside 'astra_cpu';
+- the Fourier operator on numpy beside `numpy.fft`;
+- what a layer itself costs;
+- the memory that each way takes at its highest (on Linux).
+
+deepinv is left out where it is not installed.
+"""
+
+import argparse
+import datetime
+import functools
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import odl
+import torch
+from _timing import side_by_side, table
+from odl.applications.tomo import RayTransform, parallel_beam_geometry
+
+from odl_equivariant.operators import (
+    CartesianMask,
+    OperatorLayer,
+    SubsampledFourierTransform,
+    UnitaryFourierTransform,
+)
+
+N_VIEWS = 50
+
+
+def detectors(size):
+    """Return as many detectors as the diagonal has pixels, and an odd one."""
+    return int(np.ceil(size * np.sqrt(2))) | 1
+
+
+def ray_transform(size, impl):
+    """Return ODL's ray transform with one of its back-ends."""
+    space = odl.uniform_discr(
+        [-0.5, -0.5], [0.5, 0.5], (size, size), dtype='float32'
+    )
+    geometry = parallel_beam_geometry(space, N_VIEWS, detectors(size))
+    return RayTransform(space, geometry, impl=impl)
+
+
+def with_gradient(function, x):
+    """Return a call of forward and backward of ``function`` at ``x``."""
+    x = x.clone().requires_grad_()
+    weights = torch.randn_like(function(x))
+
+    def call():
+        return torch.autograd.grad(function(x), x, weights)
+
+    return call
+
+
+# --- Ray transforms --- #
+
+
+def our_rays(x):
+    """Return our layer on the matrix."""
+    return OperatorLayer(ray_transform(x.shape[-1], 'astra_matrix'))
+
+
+def odl_rays(x):
+    """Return ODL's torch module on ASTRA's projector."""
+    from odl.contrib.torch import OperatorModule
+
+    return OperatorModule(ray_transform(x.shape[-1], 'astra_cpu'))
+
+
+def deepinv_rays(x):
+    """Return deepinv's tomography, or nothing where it is not installed."""
+    deepinv = _deepinv()
+    angles = torch.linspace(0, 180, N_VIEWS + 1)[:-1]
+    return deepinv and deepinv.physics.Tomography(
+        angles, x.shape[-1], normalize=False
+    )
+
+
+def torch_rays(x):
+    """Return a projector that turns the image and sums along an axis."""
+    size, padded = x.shape[-1], detectors(x.shape[-1])
+    margin = padded - size
+    padding = (margin // 2, margin - margin // 2) * 2
+    angles = np.pi * np.arange(N_VIEWS) / N_VIEWS
+    rotation = np.stack(
+        [
+            np.stack([np.cos(angles), -np.sin(angles), 0 * angles], 1),
+            np.stack([np.sin(angles), np.cos(angles), 0 * angles], 1),
+        ],
+        1,
+    )
+    grids = torch.nn.functional.affine_grid(
+        torch.from_numpy(rotation.astype('float32')),
+        (N_VIEWS, 1, padded, padded),
+        align_corners=False,
+    )
+
+    def project(x):
+        x = torch.nn.functional.pad(x, padding)
+        views = [
+            torch.nn.functional.grid_sample(
+                x,
+                grid.expand(len(x), -1, -1, -1),
+                align_corners=False,
+            ).sum(-2)
+            for grid in grids
+        ]
+        return torch.stack(views, -2)
+
+    return project
+
+
+RAYS = {
+    'ours': our_rays,
+    'ODL module': odl_rays,
+    'deepinv': deepinv_rays,
+    'torch by hand': torch_rays,
+}
+
+# --- Subsampled Fourier transforms --- #
+
+
+def fourier_parts(size):
+    """Return a space of complex images and a mask."""
+    space = odl.uniform_discr(
+        [-0.5, -0.5], [0.5, 0.5], (size, size), dtype='complex64'
+    )
+    return space, CartesianMask((size, size), acceleration=4)
+
+
+def our_fourier(x):
+    """Return our layer."""
+    space, mask = fourier_parts(x.shape[-1])
+    return OperatorLayer(
+        SubsampledFourierTransform(space, mask), layout='complex'
+    )
+
+
+def torch_fourier(x):
+    """Return what one would write with torch alone."""
+    _, mask = fourier_parts(x.shape[-1])
+    mask = torch.from_numpy(mask.array.astype('float32'))
+    fft = torch.fft
+
+    def transform(x):
+        x = fft.ifftshift(x, (-2, -1))
+        return mask * fft.fftshift(fft.fft2(x, norm='ortho'), (-2, -1))
+
+    return transform
+
+
+def deepinv_fourier(x):
+    """Return deepinv's MRI, on real and imaginary parts as channels."""
+    deepinv = _deepinv()
+    if deepinv is None:
+        return None
+    _, mask = fourier_parts(x.shape[-1])
+    physics = deepinv.physics.MRI(
+        torch.from_numpy(mask.array.astype('float32')),
+        img_size=(2, *x.shape[-2:]),
+    )
+    return physics
+
+
+def odl_fourier(x):
+    """Return ODL's torch module on ODL's transform and a multiplication."""
+    from odl.contrib.torch import OperatorModule
+
+    space, mask = fourier_parts(x.shape[-1])
+    transform = odl.trafos.DiscreteFourierTransform(space)
+    values = np.fft.ifftshift(mask.array).astype('complex64')
+    return OperatorModule(
+        odl.MultiplyOperator(transform.range.element(values)) * transform
+    )
+
+
+FOURIER = {
+    'ours': our_fourier,
+    'torch by hand': torch_fourier,
+    'deepinv': deepinv_fourier,
+    'ODL module': odl_fourier,
+}
+
+
+@functools.cache
+def _deepinv():
+    try:
+        import deepinv
+    except ImportError:
+        return None
+    return deepinv
+
+
+# --- The tables --- #
+
+
+def prepared(ways, x, channels_for=()):
+    """Return calls of forward and backward for the ways that are there."""
+    calls = {}
+    for name, make in ways.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            function = make(x)
+            if function is None:
+                continue
+            argument = x
+            if name in channels_for:
+                argument = torch.view_as_real(x[:, 0]).movedim(-1, 1)
+                argument = argument.contiguous()
+            try:
+                calls[name] = with_gradient(function, argument)
+                calls[name]()
+            except (RuntimeError, TypeError, ValueError) as error:
+                print(f'{name} cannot: {error}'.splitlines()[0])
+                calls.pop(name, None)
+    return calls
+
+
+def layer_rows(ways, sizes, batches, dtype, channels_for=()):
+    """Return the rows of a table of forward and backward."""
+    rows = []
+    for size in sizes:
+        for batch in batches:
+            x = torch.randn(batch, 1, size, size, dtype=dtype)
+            results = side_by_side(prepared(ways, x, channels_for))
+            rows.append(
+                [
+                    size,
+                    batch,
+                    f'{1e3 * results["ours"][0]:.2f} ms',
+                    *(
+                        f'{results[name][1]:.2f}' if name in results else '-'
+                        for name in list(ways)[1:]
+                    ),
+                ]
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def solver_rows(sizes):
+    """Return the rows of a table of iterations in an ODL solver."""
+    rows = []
+    for size in sizes:
+        calls = {}
+        for impl in ('astra_matrix', 'astra_cpu'):
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                operator = ray_transform(size, impl)
+                operator.get_impl()
+            data, x = operator.range.one(), operator.domain.zero()
+            calls[impl] = functools.partial(
+                odl.solvers.landweber, operator, x, data, 4, omega=1e-3
+            )
+        results = side_by_side(calls)
+        rows.append(
+            [
+                size,
+                f'{1e3 * results["astra_matrix"][0] / 4:.2f} ms',
+                f'{results["astra_cpu"][1]:.2f}',
+            ]
+        )
+    return rows
+
+
+def numpy_rows(sizes):
+    """Return the rows of a table of Fourier transforms of one image."""
+    rows = []
+    for size in sizes:
+        for dtype in ('complex64', 'complex128'):
+            space = odl.uniform_discr(
+                [0, 0], [1, 1], (size, size), dtype=dtype
+            )
+            operator = UnitaryFourierTransform(space)
+            x = odl.phantom.white_noise(space)
+            array = x.data
+            results = side_by_side(
+                {
+                    'ours': lambda op=operator, x=x: op(x),
+                    'centred': lambda a=array: np.fft.fftshift(
+                        np.fft.fft2(np.fft.ifftshift(a), norm='ortho')
+                    ),
+                    'bare': lambda a=array: np.fft.fft2(a, norm='ortho'),
+                },
+                rounds=50,
+            )
+            rows.append(
+                [
+                    size,
+                    dtype,
+                    f'{1e3 * results["ours"][0]:.2f} ms',
+                    f'{results["centred"][1]:.2f}',
+                    f'{results["bare"][1]:.2f}',
+                ]
+            )
+    return rows
+
+
+def overhead_rows():
+    """Return the rows of a table of what a layer itself costs."""
+    layer = OperatorLayer(odl.IdentityOperator(odl.rn(3, dtype='float32')))
+    x = torch.ones(1, 1, 3)
+    repeats = range(200)
+
+    def calls(function, x):
+        def call():
+            for _ in repeats:
+                function(x)
+
+        return call
+
+    rows = []
+    for name, argument in (
+        ('without gradient', x),
+        ('with gradient', x.clone().requires_grad_()),
+    ):
+        results = side_by_side(
+            {
+                'layer': calls(layer, argument),
+                'torch': calls(lambda x: x * 1.0, argument),
+            }
+        )
+        seconds = [s / len(repeats) for s, _ in results.values()]
+        rows.append([name, *(f'{1e6 * s:.1f} µs' for s in seconds)])
+    return rows
+
+
+def peak_memory(kind, name, size, batch):
+    """Return the MiB that a way takes beyond the loaded packages."""
+    result = subprocess.run(
+        [
+            *_interpreter(),
+            '--memory',
+            f'{kind},{name},{size},{batch}',
+        ],
+        capture_output=True,
+        text=True,
+    )
+    return result.stdout.strip().splitlines()[-1] if result.stdout else '-'
+
+
+def _interpreter():
+    return [sys.executable, os.path.abspath(__file__)]
+
+
+def resident(entry):
+    """Return an entry of Linux's record of this process, in MiB."""
+    status = pathlib.Path('/proc/self/status').read_text()
+    (line,) = (li for li in status.splitlines() if li.startswith(entry))
+    return int(line.split()[1]) / 1024
+
+
+def print_memory(kind, name, size, batch):
+    """Print the growth of the highest memory use by one way."""
+    ways, dtype = {
+        'rays': (RAYS, torch.float32),
+        'fourier': (FOURIER, torch.complex64),
+    }[kind]
+    if name == 'deepinv':
+        _deepinv()
+    before = resident('VmRSS')
+    # from here on the highest use is counted anew
+    pathlib.Path('/proc/self/clear_refs').write_text('5')
+    x = torch.randn(int(batch), 1, int(size), int(size), dtype=dtype)
+    channels_for = ('deepinv',) if kind == 'fourier' else ()
+    calls = prepared({name: ways[name]}, x, channels_for)
+    for call in calls.values():
+        call()
+        print(f'{resident("VmHWM") - before:.0f} MiB')
+
+
+def memory_rows(size, batch):
+    """Return the rows of a table of the memory that each way takes."""
+    rows = []
+    for kind, ways in (('rays', RAYS), ('fourier', FOURIER)):
+        rows.extend(
+            [kind, name, peak_memory(kind, name, size, batch)]
+            for name in ways
+        )
+    return rows
+
+
+def main():
+    """Measure and print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--sizes', type=int, nargs='+', default=[64, 256, 512])
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 8])
+    parser.add_argument('--output', help='file to write the tables to')
+    parser.add_argument('--memory', help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        print_memory(*arguments.memory.split(','))
+        return
+    sizes, batches = arguments.sizes, arguments.batches
+    rays, fourier = list(RAYS)[1:], list(FOURIER)[1:]
+    sections = {
+        f'Ray transform, {N_VIEWS} views, forward and backward': table(
+            ['pixels', 'batch', 'ours', *rays],
+            layer_rows(RAYS, sizes, batches, torch.float32),
+        ),
+        'One iteration of `odl.solvers.landweber`': table(
+            ['pixels', 'astra_matrix', 'astra_cpu'], solver_rows(sizes)
+        ),
+        'Subsampled Fourier transform, forward and backward': table(
+            ['pixels', 'batch', 'ours', *fourier],
+            layer_rows(
+                FOURIER,
+                sorted({*sizes, 320}),
+                batches,
+                torch.complex64,
+                ('deepinv',),
+            ),
+        ),
+        '`UnitaryFourierTransform` on numpy, one image': table(
+            ['pixels', 'dtype', 'ours', 'numpy.fft, centred', 'numpy.fft'],
+            numpy_rows(sorted({*sizes, 320})),
+        ),
+        'One call of a layer on three numbers': table(
+            ['', 'OperatorLayer', 'x * 1.0'], overhead_rows()
+        ),
+        f'Highest memory, {max(sizes)} pixels, batch {max(batches)}': table(
+            ['', '', 'beyond the packages'],
+            memory_rows(max(sizes), max(batches)),
+        ),
+    }
+    report = '\n\n'.join(
+        f'## {title}\n\n{text}' for title, text in sections.items()
+    )
+    report = (
+        '# Benchmarks\n\n'
+        f'Made by `python benchmarks/operators.py` on '
+        f'{datetime.date.today():%Y-%m-%d}, {torch.get_num_threads()} threads '
+        f'of a {platform.machine()} processor, torch {torch.__version__}. '
+        'The first time is ours; the other columns say how many times longer '
+        'it takes otherwise, as a median over alternating rounds.\n\n'
+        f'{report}\n'
+    )
+    print(report)
+    if arguments.output:
+        temporary = f'{arguments.output}.tmp'
+        with open(temporary, 'w', encoding='utf-8') as file:
+            file.write(report)
+        os.replace(temporary, arguments.output)
+
+
+if __name__ == '__main__':
+    main()
