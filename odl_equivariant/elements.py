@@ -59,7 +59,7 @@ def _real_dtype(space):
     name = str(space.dtype_identifier)
     if name not in _REAL_DTYPES:
         raise TypeError(
-            f"spaces of dtype {', '.join(_REAL_DTYPES)} can be laid out as a "
+            f'spaces of dtype {", ".join(_REAL_DTYPES)} can be laid out as a '
             f'tensor, got {name!r}'
         )
     return _REAL_DTYPES[name]

@@ -29,6 +29,10 @@ from odl_equivariant.operators.fourier import UnitaryFourierTransform
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.masks import CartesianMask
 from odl_equivariant.operators.network import NetworkOperator
+from odl_equivariant.operators.ray_matrices import (
+    RayMatrixMemoryWarning,
+    configure_ray_matrices,
+)
 from odl_equivariant.operators.subsampled_fourier import (
     SubsampledFourierTransform,
 )
@@ -39,9 +43,11 @@ __all__ = (
     'NetworkOperator',
     'OperatorLayer',
     'PerformanceWarning',
+    'RayMatrixMemoryWarning',
     'SensitivityEncoding',
     'SubsampledFourierTransform',
     'UnitaryFourierTransform',
+    'configure_ray_matrices',
     'filtered_backprojection',
     'register_batched',
 )

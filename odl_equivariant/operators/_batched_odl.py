@@ -295,6 +295,4 @@ def _sum(operator):
 def _shift(operator):
     _, range = layouts(operator)
     vector = Constant(range.tensor(operator.vector).clone())
-    return chain(
-        batched_map(operator.operator), lambda y: y + vector.like(y)
-    )
+    return chain(batched_map(operator.operator), lambda y: y + vector.like(y))

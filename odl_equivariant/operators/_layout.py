@@ -136,9 +136,7 @@ class Layout:
 def layouts(operator):
     """Return the layouts of an operator's domain and range."""
     spaces = (operator.domain, operator.range)
-    dtypes = [
-        tensor_dtype(s) for s in spaces if not isinstance(s, odl.Field)
-    ]
+    dtypes = [tensor_dtype(s) for s in spaces if not isinstance(s, odl.Field)]
     real_dtype = dtypes[0] if dtypes else None
     return tuple(Layout(space, real_dtype) for space in spaces)
 

@@ -34,7 +34,6 @@ def register():
     RAY_TRAFO_IMPLS['astra_matrix_strip'] = AstraMatrixStripImpl
     RAY_TRAFO_IMPLS['astra_matrix_linear'] = AstraMatrixLinearImpl
     RAY_TRAFO_IMPLS['astra_matrix'] = AstraMatrixImpl
-    for name in ('astra_matrix', 'astra_cuda'):
-        if name in RAY_TRAFO_IMPLS:
-            RAY_TRAFO_IMPLS.move_to_end(name)
+    if 'astra_cuda' in RAY_TRAFO_IMPLS:
+        RAY_TRAFO_IMPLS.move_to_end('astra_cuda')
     register_pickles()

@@ -117,9 +117,7 @@ class OperatorLayer(nn.Module):
         """
         operator = self.operator
         if not isinstance(self._map, LinearMap):
-            raise TypeError(
-                f'{operator!r} is not linear and has no adjoint'
-            )
+            raise TypeError(f'{operator!r} is not linear and has no adjoint')
         if isinstance(operator, AdjointOperator):
             adjoint = operator.operator
         elif is_registered(operator):
@@ -152,8 +150,7 @@ class OperatorLayer(nn.Module):
 
     def _has_modules(self):
         return isinstance(self._map, nn.Module) and any(
-            not isinstance(module, Structure)
-            for module in self._map.modules()
+            not isinstance(module, Structure) for module in self._map.modules()
         )
 
     def _check(self, x):

@@ -106,9 +106,11 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
     such as the workers of a data loader, inherit them.
 
     The memory is checked before the matrix is built, by building up to eight
-    of the views, spread evenly over all of them. For views on a full or half
-    circle this estimate is right within 2 %. A matrix that turns out larger
-    than the limit after all is given up while it is built.
+    of the views, spread evenly over all of them. For views at equal steps on
+    a full or half circle this estimate is right within 3 %. A matrix that
+    turns out larger than the limit after all is given up while it is built.
+    Building takes no more memory than the matrix and its transpose, apart
+    from a single view.
 
     Nothing deletes the files in the folder; each can be deleted at any time.
 

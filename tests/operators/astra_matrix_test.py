@@ -407,10 +407,9 @@ def test_batch_on_a_gpu():
 
 
 def forget_matrices():
-    """Leave no matrix in memory."""
-    if len(_matrix_cache._MATRICES):
-        gc.collect()
-    assert not len(_matrix_cache._MATRICES)
+    """Let each matrix be looked for anew, whoever else holds it still."""
+    gc.collect()
+    _matrix_cache._MATRICES.clear()
 
 
 def too_large(space, geometry, impl='astra_matrix'):
@@ -533,6 +532,24 @@ def test_large_matrix_is_not_built_and_gives_one_warning():
             assert [w.category for w in said] == [RayMatrixMemoryWarning]
             assert 'about 28.3 GiB' in str(said[0].message)
     assert len(views) == len(set(views)) == 8
+
+
+def test_matrix_that_outgrows_its_estimate_is_given_up(monkeypatch):
+    """The limit holds for what is built, and is known the next time."""
+    forget_matrices()
+    space = image_space((10, 10))
+    geometry = geometry_of('parallel', space)
+    configure_ray_matrices(memory_limit=10000)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            _matrix_building.MatrixBuilder, 'estimate', lambda self: 0
+        )
+        with pytest.warns(RayMatrixMemoryWarning):
+            too_large = RayTransform(space, geometry, impl='astra_matrix')
+            assert not too_large.get_impl().is_matrix
+    monkeypatch.setattr(_matrix_cache, 'MatrixBuilder', None)
+    with pytest.warns(RayMatrixMemoryWarning):
+        RayTransform(space, geometry, impl='astra_matrix').get_impl()
 
 
 def test_too_many_entries_for_the_indices(monkeypatch):

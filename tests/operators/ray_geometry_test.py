@@ -8,6 +8,9 @@
 
 """Tests of the rays that ASTRA is given for ODL's geometries."""
 
+import functools
+import pickle
+
 import numpy as np
 import odl
 import pytest
@@ -138,6 +141,24 @@ def test_fan_with_a_detector_beside_the_middle():
     assert error(data, geometry) < 0.04
 
 
+def test_fan_with_a_source_that_moves():
+    """A shift of the source and the detector counts in each view."""
+    geometry = FanBeamGeometry(
+        ANGLES,
+        odl.uniform_partition(-3, 3, 100),
+        2,
+        2,
+        src_shift_func=functools.partial(
+            odl.applications.tomo.flying_focal_spot,
+            apart=ANGLES,
+            shifts=[[0.1, 0.3], [-0.1, -0.2]],
+        ),
+        det_shift_func=lambda angle: np.multiply.outer(angle, [0.0, 0.2]),
+    )
+    data = line_integrals(geometry, disk_space(), 'line')
+    assert error(data, geometry) < 0.04
+
+
 @each_model
 def test_rays_are_those_of_odl(beam, model, shape):
     """Where ODL's translation for ASTRA is right, this is the same."""
@@ -234,6 +255,26 @@ def test_rays_on_the_border_of_pixels():
     expected[1:3] = 0.5
     np.testing.assert_allclose(matrix[2].reshape(4, 4), expected, atol=1e-6)
     np.testing.assert_allclose(matrix[7].reshape(4, 4), expected.T, atol=1e-6)
+
+
+# --- Pickles --- #
+
+
+def test_pickle_of_a_fan():
+    """A fan beam geometry comes back, with the functions that it was given."""
+    shift = functools.partial(
+        odl.applications.tomo.flying_focal_spot,
+        apart=ANGLES,
+        shifts=[[0.1, 0.3], [-0.1, -0.2]],
+    )
+    for kwargs in ({}, {'src_shift_func': shift}):
+        geometry = FanBeamGeometry(ANGLES, DETECTOR, 3, 2, **kwargs)
+        other = pickle.loads(pickle.dumps(geometry))
+        angles = geometry.angles
+        for name in ('src_position', 'det_refpoint'):
+            np.testing.assert_array_equal(
+                getattr(other, name)(angles), getattr(geometry, name)(angles)
+            )
 
 
 # --- Bad input --- #
