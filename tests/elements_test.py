@@ -19,7 +19,11 @@ from odl_equivariant.elements import (
     as_element,
     as_tensor,
     grid_shape,
+    is_complex,
+    merge_complex,
     n_channels,
+    n_parts,
+    split_complex,
     tensor_device,
     tensor_dtype,
 )
@@ -118,6 +122,108 @@ def test_description_of_a_space(backend):
         assert grid_shape(space) == (3, 4)
         assert tensor_dtype(space) == torch.float32
         assert tensor_device(space) == torch.device('cpu')
+
+
+def test_parts_of_a_space(backend, dtype):
+    """Each tensor space in a nested product is one, complex or not."""
+    part = grid((3, 4), impl=backend, dtype=dtype)
+    for space, count in (
+        (part, 1),
+        (part**3, 3),
+        (odl.ProductSpace(part, part**2), 3),
+        ((part**2) ** 3, 6),
+    ):
+        assert n_parts(space) == count
+        assert is_complex(space) == ('complex' in dtype)
+        assert n_channels(space) == (1 + is_complex(space)) * count
+
+
+# --- Complex channels --- #
+
+
+def test_complex_channels_are_pairs_of_real_ones(real_dtype, shape):
+    """Real and imaginary parts in turn, for each part of a product."""
+    pairs = torch.randn(2, 6, *shape, dtype=getattr(torch, real_dtype))
+    merged = merge_complex(pairs)
+    assert merged.shape == (2, 3, *shape)
+    for part in range(3):
+        assert torch.equal(merged[:, part].real, pairs[:, 2 * part])
+        assert torch.equal(merged[:, part].imag, pairs[:, 2 * part + 1])
+    assert torch.equal(split_complex(merged), pairs)
+
+
+@pytest.mark.parametrize('size', [(0, 2), (0, 4, 3), (2, 4, 0)])
+def test_complex_channels_of_nothing(size):
+    """Empty batches and grids, and numbers without a grid, are no case."""
+    merged = merge_complex(torch.zeros(size))
+    assert merged.shape == (size[0], size[1] // 2, *size[2:])
+    assert split_complex(merged).shape == size
+
+
+_PAIRS = {
+    'contiguous': lambda: torch.randn(2, 4, 3),
+    'side by side': lambda: torch.randn(2, 3, 4).mT,
+    'odd strides': lambda: torch.randn(2, 3, 5).mT[:, :4],
+    'odd offset': lambda: torch.randn(25)[1:].view(2, 3, 4).mT,
+    'reversed': lambda: torch.randn(2, 4, 3).flip(1),
+    'expanded': lambda: torch.randn(1, 4, 1).expand(2, 4, 3),
+    'negated': lambda: torch.randn(2, 4, 3, dtype=torch.cfloat).conj().imag,
+    'split': lambda: split_complex(torch.randn(2, 1, 3, dtype=torch.cfloat)),
+}
+
+
+@pytest.mark.parametrize('memory', _PAIRS)
+def test_complex_channels_of_any_memory(memory):
+    """Strides, offsets and lazy bits make no difference."""
+    pairs = _PAIRS[memory]()
+    expected = torch.complex(pairs[:, ::2].clone(), pairs[:, 1::2].clone())
+    assert torch.equal(merge_complex(pairs), expected)
+    assert torch.equal(split_complex(expected.conj().conj()), pairs)
+    lazy = split_complex(expected.conj())
+    assert torch.equal(lazy[:, ::2], pairs[:, ::2])
+    assert torch.equal(lazy[:, 1::2], -pairs[:, 1::2])
+
+
+@pytest.mark.parametrize('memory', _PAIRS)
+@pytest.mark.parametrize('axis', [0, -1])
+def test_complex_channels_under_vmap(memory, axis):
+    """The axis that a vmap hides may have any stride."""
+    pairs = torch.stack([_PAIRS[memory]() for _ in range(3)], axis)
+    expected = torch.stack([merge_complex(x) for x in pairs.unbind(axis)])
+    assert torch.equal(torch.vmap(merge_complex, axis)(pairs), expected)
+    samples = expected.movedim(0, axis)
+    back = torch.vmap(split_complex, axis, axis)(samples)
+    assert torch.equal(back, pairs)
+
+
+def test_complex_channels_of_odd_samples_under_vmap():
+    """A sample that lies well for a view may begin at an odd place."""
+    pairs = torch.randn(4, 7)[:, :6].view(4, 1, 3, 2).mT
+    merged = torch.vmap(merge_complex)(pairs)
+    assert torch.equal(torch.vmap(split_complex)(merged), pairs)
+
+
+def test_complex_channels_that_lie_well_are_a_view():
+    """Splitting one part, and merging it again, copies nothing."""
+    x = torch.randn(2, 1, 3, dtype=torch.cfloat)
+    assert split_complex(x).data_ptr() == x.data_ptr()
+    assert merge_complex(split_complex(x)).data_ptr() == x.data_ptr()
+
+
+@pytest.mark.parametrize(
+    'memory', ['contiguous', 'side by side', 'odd offset']
+)
+def test_complex_channels_have_gradients(memory):
+    """They are an isometry, and its inverse is its adjoint."""
+    pairs = _PAIRS[memory]()
+    gradient = torch.func.grad(
+        lambda x: 0.5 * merge_complex(x).abs().square().sum()
+    )
+    torch.testing.assert_close(gradient(pairs), pairs)
+    gradient = torch.func.grad(lambda x: 0.5 * split_complex(x).square().sum())
+    torch.testing.assert_close(
+        gradient(merge_complex(pairs)), merge_complex(pairs)
+    )
 
 
 # --- Memory --- #
@@ -376,7 +482,15 @@ def test_integers_are_refused(function):
 
 
 @pytest.mark.parametrize(
-    'function', [n_channels, grid_shape, tensor_dtype, tensor_device]
+    'function',
+    [
+        n_channels,
+        n_parts,
+        is_complex,
+        grid_shape,
+        tensor_dtype,
+        tensor_device,
+    ],
 )
 def test_other_sets_are_refused(function):
     """What is no space of arrays is an error that names it."""

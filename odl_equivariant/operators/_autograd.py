@@ -153,6 +153,9 @@ class _Derivative(torch.autograd.Function):
     def setup_context(ctx, inputs, output):
         x, _, ctx.apply_batch, ctx.transpose_batch, ctx.nonlinear = inputs
         ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+        # None, and not zeros, says that the point is constant
+        ctx.set_materialize_grads(False)
 
     @staticmethod
     def _refuse(nonlinear):
@@ -163,6 +166,8 @@ class _Derivative(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
+        if gradient is None:
+            return (None,) * 5
         if ctx.needs_input_grad[0]:
             _Derivative._refuse(ctx.nonlinear)
         (x,) = ctx.saved_tensors
@@ -186,5 +191,10 @@ class _Derivative(torch.autograd.Function):
         return result.unflatten(0, x.shape[:2]), 0
 
     @staticmethod
-    def jvp(ctx, *_):
-        _Derivative._refuse(ctx.nonlinear)
+    def jvp(ctx, x_tangent, tangent, *_):
+        if x_tangent is not None:
+            _Derivative._refuse(ctx.nonlinear)
+        (x,) = ctx.saved_tensors
+        return _Derivative.apply(
+            x, tangent, ctx.apply_batch, ctx.transpose_batch, ctx.nonlinear
+        )

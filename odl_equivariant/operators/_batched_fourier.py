@@ -22,7 +22,7 @@ from odl.trafos import (
 from odl.trafos.util import dft_postprocess_data, dft_preprocess_data
 
 from odl_equivariant.elements import grid_shape
-from odl_equivariant.operators._fft import centred_fft_torch
+from odl_equivariant.operators._fft_torch import centred_fft_torch
 from odl_equivariant.operators._layout import Constant, layouts
 from odl_equivariant.operators.batched import register_batched
 from odl_equivariant.operators.coils import (

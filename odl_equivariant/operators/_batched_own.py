@@ -46,10 +46,7 @@ def _ray_transform(operator):
         return rays.apply, rays.transpose
     if not isinstance(implementation, AstraMatrixImpl):
         return None
-    return (
-        _by_parts(implementation.forward),
-        _by_parts(implementation.transpose),
-    )
+    return implementation.forward, implementation.transpose
 
 
 @register_batched(RampFilter)

@@ -7,7 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 
 
-"""Centred, orthonormal FFTs of numpy arrays (FFTW) and of torch tensors."""
+"""Centred, orthonormal FFTs of numpy arrays, and their plans."""
 
 import base64
 import collections
@@ -20,9 +20,10 @@ import threading
 import warnings
 
 import numpy as np
-import torch
 
-__all__ = ('centred_fft', 'centred_fft_torch', 'pair_weights')
+from odl_equivariant.operators._pocketfft import PocketfftPlan, is_better
+
+__all__ = ('centred_fft', 'centred_blocks', 'pair_weights')
 
 # The environment variable with the folder in which FFTW's wisdom is kept.
 CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
@@ -116,7 +117,7 @@ def get_plan(shape, axes, dtype, inverse):
 
     Returns
     -------
-    plan : _Plan
+    plan : _Plan or PocketfftPlan
         Plan, the memory of which holds anything.
     """
     plans = _LOCAL.__dict__.setdefault('plans', collections.OrderedDict())
@@ -137,6 +138,8 @@ def get_plan(shape, axes, dtype, inverse):
 
 
 def _planned(*key):
+    if is_better(*key[:2]):
+        return PocketfftPlan(*key)
     folder = os.environ.get(CACHE_VARIABLE)
     if not folder:
         return _Plan(*key)
@@ -233,7 +236,7 @@ def save_wisdom(path):
 # --- Numpy arrays --- #
 
 
-def _blocks(shape, axes):
+def centred_blocks(shape, axes):
     """Return where the parts of an array are, centred and as FFTW has them."""
     parts = [[(slice(None), slice(None))] for _ in shape]
     for axis in axes:
@@ -313,7 +316,7 @@ def centred_fft(parts, axes, inverse=False, weights=None, real=False):
     plan = get_plan(
         (len(parts), *shape), tuple(a + 1 for a in axes), dtype, inverse
     )
-    blocks = _blocks(shape, axes)
+    blocks = centred_blocks(shape, axes)
     memory, pairs = plan.memory, plan.pairs
     result = np.empty(memory.shape, _REAL[dtype] if real else dtype)
     # the copies to FFTW's memory and back move zero from the middle to the
@@ -347,38 +350,3 @@ def centred_fft(parts, axes, inverse=False, weights=None, real=False):
                     source[n][plain], weights[centred], out=target[n][centred]
                 )
     return result
-
-
-# --- Torch tensors --- #
-
-
-def centred_fft_torch(x, axes, inverse=False, weights=None):
-    """Transform a tensor along some axes, see `centred_fft`.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-        Real or complex tensor on any device.
-    axes : tuple of int
-        Negative axes without duplicates.
-    inverse : bool, optional
-        Direction of the transform.
-    weights : torch.Tensor, optional
-        Factors of the transform's result, or, if ``inverse``, of ``x``.
-
-    Returns
-    -------
-    result : torch.Tensor
-        New complex tensor.
-    """
-    if x.numel() == 0:
-        dtype = torch.promote_types(x.dtype, torch.complex64)
-        return torch.zeros(x.shape, dtype=dtype, device=x.device)
-    if inverse and weights is not None:
-        x = x * weights
-    x = torch.fft.ifftshift(x, dim=axes)
-    transform = torch.fft.ifftn if inverse else torch.fft.fftn
-    y = torch.fft.fftshift(transform(x, dim=axes, norm='ortho'), dim=axes)
-    if weights is not None and not inverse:
-        y *= weights
-    return y

@@ -11,14 +11,9 @@
 import io
 import pickle
 
-from odl.applications.tomo import RayTransform
 from torch import nn
 
 __all__ = ('pack', 'unpack')
-
-
-def _ray_transform(arguments, keywords):
-    return RayTransform(*arguments, **keywords)
 
 
 def _adjoint(operator):
@@ -26,10 +21,10 @@ def _adjoint(operator):
 
 
 class _Pickler(pickle.Pickler):
-    """Pickler that knows ODL's ray transforms and sets modules aside.
+    """Pickler that knows ODL's back-projections and sets modules aside.
 
-    A ray transform keeps its adjoint once that was asked for, and the class
-    of the adjoint is local to a function, so that neither can be pickled.
+    The class of a back-projection is local to a function, so that it cannot
+    be pickled by itself.
     """
 
     def __init__(self, file):
@@ -47,29 +42,13 @@ class _Pickler(pickle.Pickler):
         return len(self.modules) - 1
 
     def reducer_override(self, obj):
-        """Rebuild ray transforms and back-projections from the geometry."""
-        if type(obj) is RayTransform:
-            impl = obj.impl if obj.impl in _registered() else obj._impl_type
-            return _ray_transform, (
-                (obj.domain, obj.geometry),
-                {
-                    'impl': impl,
-                    'proj_space': obj.range,
-                    'use_cache': obj.use_cache,
-                },
-            )
+        """Rebuild a back-projection from its ray transform."""
         if type(obj).__qualname__ == _BACK_PROJECTION:
             return _adjoint, (obj.adjoint,)
         return NotImplemented
 
 
 _BACK_PROJECTION = 'RayTransform.adjoint.<locals>.RayBackProjection'
-
-
-def _registered():
-    from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
-
-    return RAY_TRAFO_IMPLS
 
 
 class _Unpickler(pickle.Unpickler):

@@ -134,6 +134,43 @@ class SensitivityEncoding(odl.Operator):
         maps, _ = self._factors
         return self.range.element(list(maps * _data(u)))
 
+    def normalised(self):
+        """Return the operator with maps, the squares of which sum to one.
+
+        Returns
+        -------
+        normalised : SensitivityEncoding
+            Operator with the maps divided by the root of their sum of
+            squares, and zero where no coil sees anything.
+
+        Examples
+        --------
+        >>> encoding = SensitivityEncoding(odl.rn(2), [[3.0, 0.0], [4.0, 0.0]])
+        >>> encoding.normalised().coil_maps.real
+        array([[ 0.6,  0. ],
+               [ 0.8,  0. ]])
+        """
+        maps = self._maps.astype('complex128')
+        size = np.sqrt((np.abs(maps) ** 2).sum(0))
+        maps = np.divide(maps, size, out=np.zeros_like(maps), where=size > 0)
+        return type(self)(self.domain, maps)
+
+    def norm(self, estimate=False, **kwargs):
+        """Return the norm of the operator, which is known exactly.
+
+        Parameters
+        ----------
+        estimate, kwargs :
+            Not used: nothing has to be estimated.
+
+        Returns
+        -------
+        norm : float
+            Largest root of the sum of the maps' squares.
+        """
+        squares = np.abs(self._maps.astype('complex128')) ** 2
+        return float(np.sqrt(squares.sum(0).max()))
+
     @functools.cached_property
     def adjoint(self):
         """The adjoint in the weighted inner products."""
@@ -170,6 +207,10 @@ class _SensitivityEncodingAdjoint(odl.Operator):
     def adjoint(self):
         """The encoding itself."""
         return self._encoding
+
+    def norm(self, estimate=False, **kwargs):
+        """Return the norm of the operator, that of the encoding."""
+        return self._encoding.norm()
 
     def __reduce__(self):
         """Pickle the encoding only."""

@@ -23,7 +23,8 @@ from odl.core.space.weightings.weighting import (
 )
 
 from odl_equivariant.elements import grid_shape, is_complex, tensor_dtype
-from odl_equivariant.operators._fft import centred_fft, centred_fft_torch
+from odl_equivariant.operators._fft import centred_fft
+from odl_equivariant.operators._fft_torch import centred_fft_torch
 
 __all__ = ('UnitaryFourierTransform', 'UnitaryFourierTransformInverse')
 
@@ -258,7 +259,8 @@ class UnitaryFourierTransform(odl.Operator):
 
     Numpy arrays are transformed by FFTW, the first time of each shape after
     some planning. What was learned there is kept in the folder that the
-    environment variable ``ODL_EQUIVARIANT_CACHE`` names, if it is set.
+    environment variable ``ODL_EQUIVARIANT_CACHE`` names, if it is set. Where
+    a length has a prime factor above 13, SciPy is faster and used instead.
 
     Examples
     --------
@@ -293,6 +295,10 @@ class UnitaryFourierTransform(odl.Operator):
     def adjoint(self):
         """The adjoint, which is the inverse."""
         return self.inverse
+
+    def norm(self, estimate=False, **kwargs):
+        """Return the norm of the operator, which is exactly 1."""
+        return 1.0
 
     def __reduce__(self):
         """Pickle the arguments only."""
@@ -356,6 +362,10 @@ class UnitaryFourierTransformInverse(odl.Operator):
     def adjoint(self):
         """The adjoint, which is the transform that this one inverts."""
         return self._transform
+
+    def norm(self, estimate=False, **kwargs):
+        """Return the norm of the operator, which is exactly 1."""
+        return 1.0
 
     def __reduce__(self):
         """Pickle the arguments only."""

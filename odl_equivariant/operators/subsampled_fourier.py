@@ -15,7 +15,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_equivariant.elements import grid_shape
+from odl_equivariant.elements import grid_shape, is_complex
 from odl_equivariant.operators._fft import pair_weights
 from odl_equivariant.operators.fourier import (
     UnitaryFourierTransform,
@@ -61,6 +61,16 @@ def _boolean(mask, shape):
     return array
 
 
+def _has_pair(mask, axes):
+    """Return whether a frequency and its negative are both sampled."""
+    mirrored = mask
+    for axis in axes:
+        n = mask.shape[axis]
+        indices = (2 * (n // 2) - np.arange(n)) % n
+        mirrored = np.take(mirrored, indices, axis)
+    return bool((mask & mirrored).any())
+
+
 class SubsampledFourierTransform(odl.Operator):
     r"""The unitary Fourier transform, with zeros where it is not sampled.
 
@@ -90,9 +100,11 @@ class SubsampledFourierTransform(odl.Operator):
     With the mask :math:`m` and the unitary transform :math:`F`,
 
     .. math::
-        A u = m\, F u, \qquad A^* y = F^* (m\, y), \qquad \|A\| \leq 1,
+        A u = m\, F u, \qquad A^* y = F^* (m\, y), \qquad \|A\| = 1,
 
-    and on complex spaces :math:`A A^*` is the multiplication by :math:`m`.
+    and on complex spaces :math:`A A^*` is the multiplication by :math:`m`. On
+    real spaces, where the transforms at a frequency and its negative have the
+    same modulus, :math:`\|A\| = \sqrt{1 / 2}` if never both are sampled.
     For images :math:`u` with coil sensitivities :math:`c_j`, the acquisition
     of magnetic resonance imaging is ``SubsampledFourierTransform(S.range,
     mask) * S`` with the `SensitivityEncoding` ``S`` (Pruessmann et al. 1999).
@@ -147,6 +159,24 @@ class SubsampledFourierTransform(odl.Operator):
             x, self.range, self.axes, weights=self._weights
         )
 
+    def norm(self, estimate=False, **kwargs):
+        """Return the norm of the operator, which is known exactly.
+
+        Parameters
+        ----------
+        estimate, kwargs :
+            Not used: nothing has to be estimated.
+
+        Returns
+        -------
+        norm : float
+            1, or on real spaces the square root of 1/2 if no frequency is
+            sampled together with its negative.
+        """
+        if is_complex(self.domain) or _has_pair(self._mask, self.axes):
+            return 1.0
+        return 0.5**0.5
+
     @functools.cached_property
     def adjoint(self):
         """The adjoint: the inverse transform of what is sampled."""
@@ -177,6 +207,10 @@ class _SubsampledFourierTransformAdjoint(odl.Operator):
     def adjoint(self):
         """The transform itself."""
         return self._subsampled
+
+    def norm(self, estimate=False, **kwargs):
+        """Return the norm of the operator, that of the transform."""
+        return self._subsampled.norm()
 
     def __reduce__(self):
         """Pickle the transform only."""

@@ -173,6 +173,35 @@ def test_maps_are_copied(dtype, backend):
         encoding.coil_maps[0] = 0
 
 
+def test_norm(kind, dtype, backend):
+    """The norm is attained at the pixel that the coils see best."""
+    encoding = encoding_of(kind, dtype, backend)
+    space = encoding.domain
+    seen = (np.abs(encoding.coil_maps) ** 2).sum(0)
+    peak = (seen == seen.max()).astype(str(space.dtype_identifier))
+    peak = space.element(peak)
+    ratio = norm(encoding.range, encoding(peak)) / norm(space, peak)
+    assert encoding.norm() == pytest.approx(ratio, rel=1e-5)
+    assert encoding.adjoint.norm(estimate=True) == encoding.norm()
+
+
+@pytest.mark.parametrize('scale', [1.0, 1e-30, 1e30])
+def test_normalised(kind, dtype, backend, scale):
+    """The squares sum to one where a coil sees something, else to zero."""
+    space = _SPACES[kind](dtype, backend)
+    maps = maps_of(space.shape)
+    maps[:, 1] = 0
+    encoding = SensitivityEncoding(space, scale * maps).normalised()
+    squares = (np.abs(encoding.coil_maps) ** 2).sum(0)
+    np.testing.assert_allclose(squares[1], 0)
+    np.testing.assert_allclose(np.delete(squares, 1, 0), 1, rtol=1e-5)
+    assert encoding.norm() == pytest.approx(1.0, rel=1e-5)
+    ratio = encoding.coil_maps[:, 0] * np.abs(maps[0, 0]) / np.abs(
+        encoding.coil_maps[0, 0]
+    )
+    np.testing.assert_allclose(ratio, maps[:, 0], rtol=1e-4)
+
+
 # --- How it is called --- #
 
 

@@ -20,13 +20,13 @@ import pyfftw
 import pytest
 import torch
 
-from odl_equivariant.operators import _fft
+from odl_equivariant.operators import _fft, _fft_torch
 from odl_equivariant.operators._fft import (
     centred_fft,
-    centred_fft_torch,
     get_plan,
     pair_weights,
 )
+from odl_equivariant.operators._fft_torch import centred_fft_torch
 
 _CASES = [
     ((8,), (0,)),
@@ -111,6 +111,31 @@ def test_torch_follows_the_definition(shape, axes, inverse, dtype, rng):
     negative = tuple(axis - len(shape) for axis in axes)
     result = centred_fft_torch(torch.from_numpy(x)[None], negative, inverse)
     close(result[0].numpy(), reference(x, axes, inverse), dtype)
+
+
+@case
+@inverse
+@pytest.mark.parametrize('weighted', [False, True])
+@pytest.mark.parametrize('short', [False, True])
+def test_blocks_equal_shifts(shape, axes, inverse, weighted, short, rng):
+    """What the processor does is what other devices do, with and without
+    weights, also such that do not depend on the first axis.
+    """
+    x = torch.from_numpy(random_array((3, *shape), 'complex128', rng))
+    x = x.conj()  # not yet carried out
+    weights = torch.from_numpy(rng.random(shape) < 0.5)
+    weights = (weights[:1] if short else weights) if weighted else None
+    negative = tuple(axis - len(shape) for axis in axes)
+    before = x.clone()
+    ours = centred_fft_torch(x, negative, inverse, weights)
+    theirs = _fft_torch._by_shifts(
+        x,
+        negative,
+        torch.fft.ifftn if inverse else torch.fft.fftn,
+        *((weights, None) if inverse else (None, weights)),
+    )
+    close(ours.numpy(), theirs.numpy(), 'complex128')
+    assert torch.equal(x, before)
 
 
 @case

@@ -35,7 +35,7 @@ from odl_equivariant.operators import (
     OperatorLayer,
     _batched_fourier,  # noqa: F401  (it registers)
 )
-from odl_equivariant.operators._fft import centred_fft_torch
+from odl_equivariant.operators._fft_torch import centred_fft_torch
 from odl_equivariant.operators.fourier import (
     UnitaryFourierTransform,
     UnitaryFourierTransformInverse,
@@ -344,6 +344,14 @@ def test_range(case, dtype, backend):
     assert isinstance(range, odl.DiscretizedSpace) == isinstance(
         domain, odl.DiscretizedSpace
     )
+
+
+@every_dtype
+def test_norm(case, dtype, backend):
+    """The norm is known, without an estimate and with one."""
+    transform = transform_of(case, dtype, backend)
+    for operator in (transform, transform.inverse):
+        assert operator.norm() == operator.norm(estimate=True) == 1.0
 
 
 # --- How it is called --- #

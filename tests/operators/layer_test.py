@@ -499,3 +499,80 @@ def test_batch_that_is_no_tensor_is_refused():
     layer = OperatorLayer(ray_transform('float32', 'numpy'))
     with pytest.raises(TypeError, match='`torch.Tensor`, got ndarray'):
         layer(np.zeros((1, 1, 4, 4)))
+
+
+@pytest.mark.parametrize('given', [None, 'real', 'Channels'])
+def test_unknown_layout_is_refused(given):
+    """The error names the layouts that there are."""
+    with pytest.raises(ValueError, match="'channels', 'complex'.*got"):
+        OperatorLayer(odl.IdentityOperator(odl.rn(3)), given)
+
+
+@pytest.mark.parametrize(
+    'layout, dtype, given',
+    [
+        ('channels', 'float64', torch.complex128),
+        ('complex', 'float64', torch.complex128),
+        ('channels', 'complex128', torch.complex128),
+        ('complex', 'complex128', torch.float64),
+        ('complex', 'complex128', torch.complex64),
+        ('channels', 'float64', torch.int64),
+    ],
+)
+def test_batch_of_another_kind_is_refused(layout, dtype, given):
+    """Real and complex numbers are not mixed up, in either layout."""
+    space = odl.tensor_space(3, dtype=dtype)
+    layer = OperatorLayer(odl.IdentityOperator(space), layout)
+    with pytest.raises(TypeError, match=f'(?s)layout {layout!r}, got {given}'):
+        layer(torch.zeros(2, *layer._shape, dtype=given))
+
+
+def test_batch_on_another_device_is_refused():
+    """The error names both devices, and what to do."""
+    layer = OperatorLayer(odl.IdentityOperator(odl.rn(3))).to('meta')
+    with pytest.raises(ValueError, match='on cpu, the layer on meta.*`.to'):
+        layer(torch.zeros(2, 1, 3).double())
+    layer = OperatorLayer(odl.IdentityOperator(odl.rn(3)))
+    with pytest.raises(ValueError, match='on meta, the layer on cpu'):
+        layer(torch.zeros(2, 1, 3, device='meta').double())
+
+
+def test_adjoint_is_where_the_layer_is():
+    """It takes results of the layer as they are."""
+    layer = OperatorLayer(odl.MatrixOperator(np.ones((2, 3)))).to('meta')
+    x = torch.zeros(2, 1, 3, device='meta').double()
+    assert layer.adjoint(layer(x)).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    'space',
+    [
+        odl.ProductSpace(odl.rn(3), odl.rn(4)),
+        odl.ProductSpace(odl.rn(3), odl.rn(3) ** 2, odl.rn(4)),
+    ],
+    ids=['flat', 'nested'],
+)
+def test_parts_on_different_grids_are_refused(space):
+    """There is no tensor for them; the error names the grids."""
+    with pytest.raises(ValueError, match=r'same shape, got .*\(3,\).*\(4,\)'):
+        OperatorLayer(odl.IdentityOperator(space))
+
+
+def test_parts_of_different_precision_are_refused():
+    """There is no tensor for them; the error names the precisions."""
+    space = odl.ProductSpace(odl.rn(3), odl.rn(3, dtype='float32'))
+    with pytest.raises(ValueError, match='same precision.*float32.*float64'):
+        OperatorLayer(odl.IdentityOperator(space))
+
+
+def test_space_of_integers_is_refused():
+    """The error lists what can be laid out."""
+    space = odl.tensor_space(3, dtype='int32')
+    with pytest.raises(TypeError, match="float32.*got 'int32'"):
+        OperatorLayer(odl.IdentityOperator(space))
+
+
+def test_layer_says_what_it_is():
+    """Its text names the operator and the layout."""
+    layer = OperatorLayer(odl.IdentityOperator(odl.cn(3)), 'complex')
+    assert "IdentityOperator, layout='complex'" in repr(nn.Sequential(layer))

@@ -212,6 +212,29 @@ def test_mask_is_copied(backend, rng):
     np.testing.assert_array_equal(array(transform(x)), expected)
 
 
+@every_dtype
+@pytest.mark.parametrize('shape', [(4, 5), (5, 4), (1, 6)])
+@pytest.mark.parametrize('axes', [None, 0, -1])
+def test_norm(shape, axes, dtype, rng):
+    """The norm is the largest singular value."""
+    space = space_of(dtype, 'numpy', shape)
+    n = int(np.prod(shape))
+    basis = np.eye(n).reshape(n, *shape)
+    masks = [basis[k].astype(bool) for k in range(n)]
+    masks += [rng.random(shape) < 0.3 for _ in range(3)]
+    masks += [np.ones((1, shape[1]))]
+    for mask in masks:
+        if not np.any(mask):
+            continue
+        transform = SubsampledFourierTransform(space, mask, axes)
+        rows = np.array([transform(e).data.ravel() for e in basis])
+        if not space.is_complex:
+            rows = np.hstack([rows.real, rows.imag])
+        expected = np.linalg.norm(rows, 2)
+        assert transform.norm() == pytest.approx(expected, rel=1e-5)
+        assert transform.adjoint.norm() == transform.norm(estimate=True)
+
+
 # --- How it is called --- #
 
 
