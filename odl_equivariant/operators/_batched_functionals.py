@@ -36,7 +36,13 @@ def _sum(x):
 
 
 def _squares(x):
-    return x.real.square() + x.imag.square() if x.is_complex() else x.square()
+    return (x * x.conj()).real if x.is_complex() else x.square()
+
+
+def _root(squares):
+    # the gradient at 0 is 0, as that of ODL's norms, and not infinite
+    positive = squares > 0
+    return torch.where(positive, torch.where(positive, squares, 1).sqrt(), 0)
 
 
 def vector_maps(vector):
@@ -103,15 +109,7 @@ def _squared_norm(functional):
 def _norm(functional):
     domain, range = layouts(functional)
     weights = Weights(domain)
-
-    def norm(x):
-        square = _sum(weights.times(_squares(x)))
-        # the gradient at 0 is 0, as ODL's, and not infinite
-        positive = square > 0
-        root = torch.where(positive, square, 1).sqrt()
-        return torch.where(positive, root, 0).to(range.dtype)
-
-    return norm
+    return lambda x: _root(_sum(weights.times(_squares(x)))).to(range.dtype)
 
 
 @register_batched(odl.functionals.L1Norm)
@@ -119,6 +117,53 @@ def _sum_norm(functional):
     domain, range = layouts(functional)
     weights = Weights(domain)
     return lambda x: _sum(weights.times(x.abs())).to(range.dtype)
+
+
+def _is_field_of_numbers(space):
+    """Return whether there is one number for each part and place."""
+    return not any(isinstance(part, odl.ProductSpace) for part in space)
+
+
+@register_batched(odl.PointwiseNorm)
+def _pointwise_norm(operator):
+    known = operator.exponent in (1.0, 2.0) and not operator.is_weighted
+    if not known or not _is_field_of_numbers(operator.domain):
+        return None
+    if operator.exponent == 1.0:
+        return lambda x: x.abs().sum(1, keepdim=True)
+    return lambda x: _root(_squares(x).sum(1, keepdim=True))
+
+
+@register_batched(odl.functionals.GroupL1Norm)
+def _group_norm(functional):
+    domain, range = layouts(functional)
+    norm = _pointwise_norm(functional.pointwise_norm)
+    if norm is None:
+        return None
+    weights = Weights(Layout(functional.domain[0]))
+    return lambda x: _sum(weights.times(norm(x))).to(range.dtype)
+
+
+@register_batched(odl.functionals.Huber)
+def _huber(functional):
+    domain, range = layouts(functional)
+    space, gamma = functional.domain, functional.gamma
+    if isinstance(space, odl.ProductSpace):
+        if not _is_field_of_numbers(space):
+            return None
+        space = space[0]
+    weights = Weights(Layout(space))
+
+    def huber(x):
+        squares = _squares(x).sum(1, keepdim=True)
+        values = norm = _root(squares)
+        if gamma > 0:
+            values = torch.where(
+                norm < gamma, squares / (2 * gamma), norm - gamma / 2
+            )
+        return _sum(weights.times(values)).to(range.dtype)
+
+    return huber
 
 
 @register_batched(odl_functional.FunctionalTranslation)

@@ -83,6 +83,8 @@ def _diagonal(operator):
 
 
 def _projection_maps(space, index):
+    if isinstance(index, tuple):  # a part of a part
+        return None
     slices = _slices(space)
     chosen = [slices[i] for i in np.atleast_1d(np.arange(len(space))[index])]
     channels = [c for part in chosen for c in range(part.start, part.stop)]
@@ -105,5 +107,5 @@ def _projection(operator):
 
 @register_batched(pspace_ops.ComponentProjectionAdjoint)
 def _embedding(operator):
-    project, embed = _projection_maps(operator.range, operator.index)
-    return embed, project
+    maps = _projection_maps(operator.range, operator.index)
+    return None if maps is None else maps[::-1]

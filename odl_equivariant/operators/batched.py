@@ -181,7 +181,14 @@ def batched_map(operator):
         if not operator.is_linear:
             return nonlinear_loop(operator, linear_maps)
         batched = _linear_maps(operator)
-    return LinearMap(*batched) if isinstance(batched, tuple) else batched
+    if isinstance(batched, tuple) and len(batched) == 2:
+        return LinearMap(*batched)
+    if not callable(batched):
+        raise TypeError(
+            f'what is registered for `{type(operator).__name__}` must return '
+            f'a pair of callables, a callable or None, got {batched!r}'
+        )
+    return batched
 
 
 class AdjointOperator(odl.Operator):

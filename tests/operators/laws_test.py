@@ -304,7 +304,9 @@ def test_batch_equals_loop(name, world):
         close(result, range.tensor(layer.operator(domain.element(sample))))
 
 
-@every_case
+@pytest.mark.parametrize(
+    'name, world', [case for case in CASES if 'complex' in case[1]]
+)
 def test_channels_are_real_and_imaginary_parts(name, world):
     """The two layouts hold the same numbers."""
     layer = make(name, world, 'channels')

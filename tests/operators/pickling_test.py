@@ -224,7 +224,6 @@ class Projections(Dataset):
             return layer(torch.ones(1, *layer._shape, dtype=layer._dtype))
 
 
-@pytest.mark.slow
 def test_worker_that_is_spawned():
     """A new process gets the layers with the samples' dataset."""
     names = [name for name in OPERATORS if name != 'array weights']
