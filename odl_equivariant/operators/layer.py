@@ -66,9 +66,15 @@ class OperatorLayer(nn.Module):
     with :math:`w_X` and :math:`w_Y` the weights of the inner products, so that
     gradients are those of the tensors' Euclidean inner product, of any order,
     also by `torch.func`. Other operators have gradients of first order, by
-    ``operator.derivative(x).adjoint``, and a second one raises an error. What
-    is made of networks and linear operators by composition and sums is
-    differentiated by torch itself, and has the networks' weights as its own.
+    ``operator.derivative(x).adjoint``, and a second one raises an error.
+    ODL's norms, and what is made of them, of networks and of linear operators
+    by composition, sums, products and product spaces, are differentiated by
+    torch itself, of any order; the layer has the networks' weights as its own.
+
+    The gradient of an operator of which the type is not known is as right as
+    its ``adjoint``: `odl_equivariant.diagnostics.adjoint_error` tells. Within
+    a region of autocast, inputs of lowered precision are taken, and operators
+    compute in the precision of their spaces.
 
     A whole batch is computed at once where the type of the operator is known,
     see `register_batched`; otherwise one sample after the other, which is

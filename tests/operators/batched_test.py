@@ -575,6 +575,25 @@ def test_autocast_of_networks_around_a_layer():
     torch.testing.assert_close(y, module(x), rtol=0.1, atol=1.0)
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'complex64'])
+def test_autocast_of_a_network(dtype):
+    """The layer of a network returns the precision of its space."""
+    space = odl.tensor_space((3, 4), dtype=dtype)
+    channels = 1 if space.is_real else 2
+    module = nn.Conv2d(channels, channels, 3, padding=1)
+    layer = OperatorLayer(NetworkOperator(module, space), 'complex')
+    with torch.autocast('cpu', torch.bfloat16):
+        assert layer(batch(layer)).dtype == getattr(torch, dtype)
+
+
+def test_autocast_takes_no_other_precision():
+    """What autocast does not lower to is refused as ever."""
+    layer = OperatorLayer(odl.IdentityOperator(odl.rn(3)))
+    with torch.autocast('cpu', torch.bfloat16):
+        with pytest.raises(TypeError, match='got torch.float32'):
+            layer(batch(layer).float())
+
+
 @pytest.mark.parametrize('device', ['cpu', 'meta'])
 def test_inference_before_training(device):
     """Constants of a layer that was first used in inference can be saved."""
