@@ -10,6 +10,8 @@
 
 import warnings
 
+import torch
+
 import odl
 
 from odl_equivariant.operators._autograd import NonlinearMap
@@ -18,6 +20,8 @@ from odl_equivariant.operators._layout import Weights, layouts
 __all__ = ('PerformanceWarning', 'linear_loop', 'nonlinear_loop')
 
 _SAID = set()
+# wrong adjoints miss by far more, and projectors on a GPU by less
+_ADJOINT_TOLERANCE = 1e-2
 
 
 class PerformanceWarning(UserWarning):
@@ -59,6 +63,28 @@ class _Loop:
         return result
 
 
+def _check_transpose(name, apply, transpose, like, domain):
+    """Warn if ``|A x|^2`` is not ``<x, A^T A x>``, once for a layer.
+
+    Some adjoints in ODL are wrong, and gradients would be so silently.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, *domain.shape)
+    x = torch.randn(shape, generator=generator, dtype=domain.dtype)
+    x = x.to(like.device)
+    image = apply(x)
+    square = float(image.abs().square().sum())
+    product = float((x.conj() * transpose(image)).sum().real)
+    if not abs(product - square) <= _ADJOINT_TOLERANCE * square:
+        warnings.warn(
+            f'the adjoint of `{name}` is not that of the weighted inner '
+            f'products: <A x, A x> is {square:.6g}, <x, A^* A x> {product:.6g}'
+            ', so that gradients through it are wrong',
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 def linear_loop(operator):
     """Return a linear operator and its transpose as loops over a batch.
 
@@ -82,8 +108,15 @@ def linear_loop(operator):
     apply = _Loop(name, operator, domain, range)
     apply_adjoint = _Loop(name, adjoint, range, domain)
 
-    def transpose(y):
+    def multiply(y):
         return w_domain.times(apply_adjoint(w_range.divide(y)))
+
+    unchecked = [name]
+
+    def transpose(y):
+        if unchecked and len(y):
+            _check_transpose(unchecked.pop(), apply, multiply, y, domain)
+        return multiply(y)
 
     return apply, transpose
 

@@ -382,3 +382,50 @@ def test_adjoint_of_a_derivative_that_odl_has_wrong(name):
     layer = OperatorLayer(Same(linear.domain, linear.range))
     x = batch(layer).requires_grad_()
     assert gradcheck(layer, x, check_forward_ad=True, fast_mode=True)
+
+
+# --- Adjoints that are wrong --- #
+
+
+class WithAdjoint(odl.Operator):
+    """Multiplication by 3, with an adjoint that multiplies by a factor."""
+
+    def __init__(self, space, factor):
+        super().__init__(space, space, linear=True)
+        self.factor = factor
+
+    def _call(self, x):
+        return 3 * x
+
+    @property
+    def adjoint(self):
+        """The multiplication by the factor."""
+        return _Times(self.domain, self.factor)
+
+
+class _Times(odl.Operator):
+    def __init__(self, space, factor):
+        super().__init__(space, space, linear=True)
+        self.factor = factor
+
+    def _call(self, x):
+        return self.factor * x
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'complex128'])
+def test_wrong_adjoint_is_said_once(dtype):
+    """A gradient by a wrong adjoint is no silent one."""
+    space = odl.tensor_space(4, dtype=dtype, weighting=0.5)
+    layer = OperatorLayer(WithAdjoint(space, 2.0), 'complex')
+    x = torch.ones(1, 1, 4, dtype=getattr(torch, dtype), requires_grad=True)
+    with pytest.warns(RuntimeWarning, match='adjoint of `WithAdjoint` is not'):
+        layer(x).abs().sum().backward()
+    layer(x).abs().sum().backward()
+
+
+def test_right_adjoint_is_not_complained_of():
+    """The right factor passes, with warnings as errors."""
+    layer = OperatorLayer(WithAdjoint(odl.rn(4, weighting=0.5), 3.0))
+    x = torch.ones(1, 1, 4, dtype=torch.float64, requires_grad=True)
+    layer(x).sum().backward()
+    torch.testing.assert_close(x.grad, torch.full_like(x, 3.0))
