@@ -40,12 +40,19 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 HEAVY = (
     'escnn',
     'h5py',
+    'jsonargparse',
     'joblib',
     'lightning',
     'matplotlib',
+    'nibabel',
+    'onnx',
+    'onnxruntime',
     'pydicom',
     'pytorch_lightning',
+    'tensorboard',
+    'torchmetrics',
     'tqdm',
+    'yaml',
 )
 
 
