@@ -20,18 +20,39 @@ from odl_equivariant.elements import (
     tensor_device,
     tensor_dtype,
 )
+from odl_equivariant.operators.coils import SensitivityEncoding
 from odl_equivariant.operators.filtered_backprojection import (
     filtered_backprojection,
 )
+from odl_equivariant.operators.fourier import UnitaryFourierTransform
 from odl_equivariant.operators.layer import OperatorLayer
+from odl_equivariant.operators.subsampled_fourier import (
+    SubsampledFourierTransform,
+)
 
-__all__ = ('INITIALS', 'Layers')
+__all__ = ('INITIALS', 'Layers', 'PerSampleLayers')
 
 # Sharper than the cutoff of the best image: the blocks take away noise, but
 # cannot bring back what the start has lost.
 FBP_CUTOFF = 0.7
 
 INITIALS = ('zero', 'adjoint', 'fbp')
+
+_OF_KNOWN_NORM = (
+    SensitivityEncoding,
+    SubsampledFourierTransform,
+    UnitaryFourierTransform,
+)
+
+
+def _known_norm(operator):
+    """Return the norm, or a bound that is near to it, or ``None``."""
+    if isinstance(operator, odl.OperatorComp):
+        norms = [_known_norm(part) for part in (operator.left, operator.right)]
+        return None if None in norms else norms[0] * norms[1]
+    if isinstance(operator, _OF_KNOWN_NORM):
+        return operator.norm()
+    return None
 
 
 def _squared_norm(layer, adjoint, space, n_iterations=25):
@@ -79,10 +100,13 @@ class Layers(nn.Module):
             )
         self.apply_operator = OperatorLayer(forward_operator)
         self.apply_adjoint = self.apply_operator.adjoint
-        self.squared_norm = _squared_norm(
-            self.apply_operator, self.apply_adjoint, forward_operator.domain
-        )
         space = forward_operator.domain
+        norm = _known_norm(forward_operator)
+        self.squared_norm = (
+            _squared_norm(self.apply_operator, self.apply_adjoint, space)
+            if norm is None
+            else norm**2
+        )
         self._image_shape = (n_channels(space), *grid_shape(space))
         if isinstance(initial, odl.Operator):
             if (
@@ -122,3 +146,44 @@ class Layers(nn.Module):
     def gradient(self, u, y):
         """Return the gradient of the data fit."""
         return self.apply_adjoint(self.apply_operator(u) - y)
+
+
+class PerSampleLayers:
+    """The operators of a batch in which each sample has its own.
+
+    Parameters
+    ----------
+    layers : list of Layers
+        One for each sample; samples with the same one are computed at once.
+    """
+
+    def __init__(self, layers):
+        self._places = {}
+        for i, own in enumerate(layers):
+            self._places.setdefault(own, []).append(i)
+        order = [i for places in self._places.values() for i in places]
+        # of a permutation, this is the inverse
+        self._order = torch.tensor(order).argsort()
+        self._norms = [own.squared_norm for own in layers]
+
+    @property
+    def squared_norm(self):
+        """Tensor of shape ``(N,)``, or a float if all samples agree."""
+        if len(set(self._norms)) == 1:
+            return self._norms[0]
+        return torch.tensor(self._norms, dtype=torch.float64)
+
+    def _for_each(self, method, *tensors):
+        parts = [
+            method(own, *(tensor[places] for tensor in tensors))
+            for own, places in self._places.items()
+        ]
+        return torch.cat(parts)[self._order.to(parts[0].device)]
+
+    def initial(self, y):
+        """Return the images at which the iteration starts."""
+        return self._for_each(Layers.initial, y)
+
+    def gradient(self, u, y):
+        """Return the gradient of the data fit."""
+        return self._for_each(Layers.gradient, u, y)

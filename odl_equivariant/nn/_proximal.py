@@ -104,6 +104,10 @@ class Proximal(nn.Module):
         self.project = self._convolution(
             self.in_channels + self.memory, 'project', 1.0
         )
+        # Tells of `.to(memory_format=torch.channels_last)`, also where no
+        # weight has four axes.
+        order = torch.zeros(1, 2, 2, 2, device='cpu')
+        self.register_buffer('_order', order, persistent=False)
         # With `skip`: a step that starts as gradient descent plus little.
         self._calibrate(n_inputs, 0.1 if self.skip else 1.0)
 
@@ -270,7 +274,10 @@ class Proximal(nn.Module):
             inputs.append(memory)
         if self.noise_level:
             inputs.append(self._noise_channel(sigma, x))
-        result = self._network(torch.cat(inputs, 1))
+        inputs = torch.cat(inputs, 1)
+        if self._order.stride(1) == 1:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        result = self._network(inputs)
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)

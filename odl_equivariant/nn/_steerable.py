@@ -24,7 +24,12 @@ from torch.nn import functional
 
 from odl_equivariant.nn._groups import parse_group
 
-__all__ = ('SteerableConvolution', 'PaddedConvolution')
+__all__ = (
+    'SteerableConvolution',
+    'PaddedConvolution',
+    'expanded_kernels',
+    'kernels_in_use',
+)
 
 
 @functools.cache
@@ -249,6 +254,7 @@ class SteerableConvolution(nn.Module):
     ):
         super().__init__()
         self.padding_mode = padding_mode
+        self._expanded = None
         self._basis_of = (group, source, target, kernel_size)
         basis = _scaled_basis(*self._basis_of)
         n, _, columns = basis.shape[:3]
@@ -260,6 +266,8 @@ class SteerableConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_fields))
 
     def _apply(self, fn, recurse=True):
+        # five axes cannot be in the memory format channels_last
+        self.basis = self.basis.flatten(1)
         super()._apply(fn, recurse)
         # Made anew: converted to float64, it would keep the rounding errors of
         # float32, and a module that was on the meta device has no numbers.
@@ -269,9 +277,14 @@ class SteerableConvolution(nn.Module):
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        if self._expanded is not None:
+            return self._expanded
         n, rows, columns, *size = self.basis.shape
         out_fields, in_fields, _ = self.weight.shape
-        kernel = self.weight.reshape(-1, n) @ self.basis.reshape(n, -1)
+        # In lowered precision, the sums would be equivariant up to rounding
+        # only, where rounding their values keeps them so exactly.
+        with torch.autocast(self.weight.device.type, enabled=False):
+            kernel = self.weight.reshape(-1, n) @ self.basis.reshape(n, -1)
         kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
         kernel = kernel.transpose(1, 2).reshape(
             out_fields * rows, in_fields * columns, *size
@@ -281,3 +294,43 @@ class SteerableConvolution(nn.Module):
     def forward(self, x):
         """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
         return _convolve(x, *self.kernel(), self.padding_mode)
+
+
+def expanded_kernels(module):
+    """Return the kernels of all steerable convolutions in a module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module, the parts of which may be used several times.
+
+    Returns
+    -------
+    kernels : dict
+        For each `SteerableConvolution` its kernel and bias, through which
+        gradients flow to the coefficients.
+    """
+    return {
+        part: part.kernel()
+        for part in module.modules()
+        if isinstance(part, SteerableConvolution)
+    }
+
+
+@contextlib.contextmanager
+def kernels_in_use(kernels):
+    """Context in which steerable convolutions take kernels made before.
+
+    Parameters
+    ----------
+    kernels : dict
+        What `expanded_kernels` returned.
+    """
+    before = {part: part._expanded for part in kernels}
+    try:
+        for part, kernel in kernels.items():
+            part._expanded = kernel
+        yield
+    finally:
+        for part, kernel in before.items():
+            part._expanded = kernel

@@ -8,11 +8,13 @@
 
 """Learned proximal gradient descent as a torch module."""
 
+import collections
 import operator
 
 import odl
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant.elements import (
     as_element,
@@ -21,10 +23,14 @@ from odl_equivariant.elements import (
     n_channels,
     tensor_dtype,
 )
-from odl_equivariant.nn._layers import Layers
+from odl_equivariant.nn._layers import Layers, PerSampleLayers
+from odl_equivariant.nn._steerable import expanded_kernels, kernels_in_use
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
+
+# So many operators besides the network's own are kept ready.
+_MOST_OPERATORS = 32
 
 
 class LearnedProximalGradient(nn.Module):
@@ -95,9 +101,15 @@ class LearnedProximalGradient(nn.Module):
     """
 
     def __init__(
-        self, forward_operator, proximal, n_iterations=8, initial='zero'
+        self,
+        forward_operator,
+        proximal,
+        n_iterations=8,
+        initial='zero',
+        checkpointing=False,
     ):
         super().__init__()
+        self.checkpointing = checkpointing
         try:
             self.n_iterations = operator.index(n_iterations)
         except TypeError:
@@ -113,6 +125,7 @@ class LearnedProximalGradient(nn.Module):
                 f'got {type(proximal).__name__}'
             )
         self._layers = Layers(forward_operator, initial)
+        self._others = collections.OrderedDict()
         if isinstance(proximal, nn.Module):
             blocks = [proximal]
         else:
@@ -211,13 +224,75 @@ class LearnedProximalGradient(nn.Module):
                 f'{space!r} of the forward operator, got {y.dtype}'
             )
 
-    def forward(self, y):
+    def _layers_of(self, forward_operator):
+        """Return the layers of another operator, kept from the last use."""
+        own = self.forward_operator
+        if forward_operator is own:
+            return self._layers
+        if not isinstance(forward_operator, odl.Operator):
+            raise TypeError(
+                'expected an `odl.Operator` as `forward_operator`, or one for '
+                f'each sample, got {type(forward_operator).__name__}'
+            )
+        if (
+            forward_operator.domain != own.domain
+            or forward_operator.range != own.range
+        ):
+            raise ValueError(
+                'the operators of a batch must map between the spaces of the '
+                f"network's own, {own.domain!r} and {own.range!r}, got an "
+                f'operator from {forward_operator.domain!r} to '
+                f'{forward_operator.range!r}; for other spaces, take '
+                '`network.with_operator(forward_operator)`'
+            )
+        key = id(forward_operator)
+        if key not in self._others:
+            layers = Layers(forward_operator, self._initial_elsewhere())
+            # with the operator, so that no other one gets its number
+            self._others[key] = (forward_operator, layers)
+            if len(self._others) > _MOST_OPERATORS:
+                self._others.popitem(last=False)
+        self._others.move_to_end(key)
+        return self._others[key][1].to(self.relative_steps.device)
+
+    def _initial_elsewhere(self):
+        if self._layers.kind == 'operator':
+            raise ValueError(
+                'the network starts at a reconstruction of its own, which '
+                'does not know another operator: give both to '
+                '`network.with_operator(forward_operator, initial)`'
+            )
+        return self._layers.kind
+
+    def _layers_for(self, forward_operator, n_samples):
+        """Return the layers for an operator, or for one for each sample."""
+        if forward_operator is None:
+            return self._layers
+        if isinstance(forward_operator, odl.Operator):
+            return self._layers_of(forward_operator)
+        operators = list(forward_operator)
+        if len(operators) != n_samples:
+            raise ValueError(
+                f'expected one operator for each of {n_samples} samples, got '
+                f'{len(operators)}'
+            )
+        layers = [self._layers_of(own) for own in operators]
+        if len(set(layers)) == 1:
+            return layers[0]
+        return PerSampleLayers(layers)
+
+    def forward(self, y, forward_operator=None):
         """Reconstruct a batch of data.
 
         Parameters
         ----------
         y : torch.Tensor
             Data of shape ``(N, C, *range.shape)``.
+        forward_operator : `odl.Operator` or sequence of N of them, optional
+            The operator that the data come from, or one for each sample, such
+            as Fourier transforms with another mask each; between the same
+            spaces as the network's own, which is the default. Steps are
+            relative to the norm of each.
 
         Returns
         -------
@@ -227,21 +302,99 @@ class LearnedProximalGradient(nn.Module):
         Raises
         ------
         ValueError
-            If the shape of ``y`` does not fit the range of the operator.
+            If the shape of ``y`` does not fit the range of the operator, or
+            the operators do not fit the samples or the network's spaces.
         TypeError
             If ``y`` is not a tensor of the precision of the operator's
-            spaces.
+            spaces, or ``forward_operator`` not of ODL.
         """
         self._check_data(y)
-        u = self._layers.initial(y)
-        memory = None
+        layers = self._layers_for(forward_operator, len(y))
+        squared_norm = layers.squared_norm
+        if torch.is_tensor(squared_norm):
+            squared_norm = squared_norm.to(y).reshape(-1, *(y.ndim - 1) * [1])
+        kernels = expanded_kernels(self.blocks)
+
+        def iterate(k, u, memory):
+            with kernels_in_use(kernels):
+                step = self.relative_steps[k] / squared_norm
+                gradient = step * layers.gradient(u, y)
+                if not self.memory:
+                    return self.block(k)(u, gradient), None
+                return self.block(k)(u, gradient, memory)
+
+        u, memory = layers.initial(y), None
         for k in range(self.n_iterations):
-            gradient = self.step(k) * self._layers.gradient(u, y)
-            if self.memory:
-                u, memory = self.block(k)(u, gradient, memory)
+            if self.checkpointing and torch.is_grad_enabled():
+                u, memory = checkpoint(
+                    iterate, k, u, memory, use_reentrant=False
+                )
             else:
-                u = self.block(k)(u, gradient)
+                u, memory = iterate(k, u, memory)
+            # what is left of a region of autocast
+            u = u.to(y.dtype)
         return u
+
+    def with_operator(self, forward_operator, initial=None):
+        """Return the network with the same weights for another operator.
+
+        Parameters
+        ----------
+        forward_operator : `odl.Operator`
+            Linear operator, possibly on another grid, between spaces of the
+            same kind and precision.
+        initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
+            Where the iteration starts. Default: as in this network.
+
+        Returns
+        -------
+        network : LearnedProximalGradient
+            Network that shares the weights of this one.
+
+        Raises
+        ------
+        ValueError
+            If the blocks do not fit the spaces, or this network starts at a
+            reconstruction of its own and ``initial`` is not given.
+        TypeError
+            If the operator is not linear, or of another precision.
+
+        Examples
+        --------
+        >>> from odl_equivariant.nn import OrdinaryProximal
+        >>> network = LearnedProximalGradient(
+        ...     odl.IdentityOperator(odl.rn((8, 8), dtype='float32')),
+        ...     lambda: OrdinaryProximal(channels=4),
+        ... )
+        >>> larger = odl.IdentityOperator(odl.rn((9, 7), dtype='float32'))
+        >>> network.with_operator(larger)(torch.zeros(1, 1, 9, 7)).shape
+        torch.Size([1, 1, 9, 7])
+        """
+        if initial is None:
+            initial = self._initial_elsewhere()
+        blocks = iter(self.blocks)
+        network = LearnedProximalGradient(
+            forward_operator,
+            self.blocks[0] if len(self.blocks) == 1 else blocks.__next__,
+            self.n_iterations,
+            initial,
+            self.checkpointing,
+        )
+        expected = self.relative_steps.dtype
+        if network.relative_steps.dtype != expected:
+            raise TypeError(
+                f'the weights are in {expected}, and the operator on '
+                f'{forward_operator.domain!r} computes in '
+                f'{network.relative_steps.dtype}'
+            )
+        network.relative_steps = self.relative_steps
+        network._layers.to(self.relative_steps.device)
+        network.training = self.training
+        return network
+
+    def __getstate__(self):
+        """Leave out the layers of operators that are not the network's own."""
+        return {**super().__getstate__(), '_others': collections.OrderedDict()}
 
     def as_operator(self):
         """Return the reconstruction as an ODL operator from data to image.

@@ -10,9 +10,8 @@
 
 import warnings
 
-import torch
-
 import odl
+import torch
 
 from odl_equivariant.operators._autograd import NonlinearMap
 from odl_equivariant.operators._layout import Weights, layouts
