@@ -8,13 +8,17 @@
 
 """Images, phantoms and simulated acquisitions."""
 
-from odl_equivariant.data.acquisition import SparseViewCT
+from odl_equivariant.data.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.mr_phantoms import mr_phantom
 from odl_equivariant.data.phantoms import ellipse_phantom
 from odl_equivariant.data.samples import sample_ct_slice, sample_mr_slice
+from odl_equivariant.data.tomography import SparseViewCT
 
 __all__ = (
+    'CartesianMRI',
     'SparseViewCT',
     'ellipse_phantom',
+    'mr_phantom',
     'sample_ct_slice',
     'sample_mr_slice',
 )

@@ -26,8 +26,11 @@ from odl_equivariant.data._tissues import (
 __all__ = ('paint_abstract', 'paint_body')
 
 
-def paint_body(canvas, rng):
-    """Draw a trunk: fat, muscle, ribs, spine, lungs or bowels."""
+def paint_body(canvas, rng, support=True):
+    """Draw a trunk: fat, muscle, ribs, spine, lungs or bowels.
+
+    Returns where its cavity is; without ``support`` there is no table.
+    """
     textures = Textures(canvas.shape, rng)
     center = tuple(rng.normal(0, 0.04, 2))
     width = rng.uniform(0.65, 0.95)
@@ -37,7 +40,8 @@ def paint_body(canvas, rng):
     angle = rng.normal(0, 0.07)
     power = rng.choice([2.0, 2.5, 3.0])
 
-    paint_support(canvas, rng, center[1] - axes[1])
+    if support:
+        paint_support(canvas, rng, center[1] - axes[1])
     canvas.warp(rng, rng.uniform(0, 0.12))
     canvas.fill(center, axes, rng.uniform(0.24, 0.27), angle, power)
     canvas.fill(
@@ -160,6 +164,7 @@ def paint_body(canvas, rng):
         scaled((size, size), 0.45),
         rng.uniform(0.245, 0.26),
     )
+    return inner
 
 
 def _paint_lungs(canvas, rng, center, axes, textures, where):
@@ -196,14 +201,18 @@ def _paint_lungs(canvas, rng, center, axes, textures, where):
             )
 
 
-def paint_abstract(canvas, rng):
-    """Draw a plain body with many ellipses of every contrast."""
+def paint_abstract(canvas, rng, support=True):
+    """Draw a plain body with many ellipses of every contrast.
+
+    Returns where they are; without ``support`` there is no table.
+    """
     textures = Textures(canvas.shape, rng)
     center = tuple(rng.normal(0, 0.08, 2))
     axes = tuple(rng.uniform(0.4, 0.93, 2))
     angle = rng.normal(0, 0.15)
     power = rng.choice([2.0, 2.0, 2.5, 4.0])
-    paint_support(canvas, rng, center[1] - axes[1])
+    if support:
+        paint_support(canvas, rng, center[1] - axes[1])
     canvas.warp(rng, rng.uniform(0, 0.12))
     body = canvas.mask(center, axes, angle, power)
     shell = rng.uniform() < 0.4
@@ -273,3 +282,4 @@ def paint_abstract(canvas, rng):
         rng.uniform(0.002, 0.05),
         int(rng.integers(5, 25)),
     )
+    return region

@@ -86,7 +86,8 @@ class Canvas:
     def __init__(self, shape):
         self.shape = tuple(shape)
         side = min(self.shape)
-        self._step = 2.0 / side
+        # length of a pixel
+        self.step = 2.0 / side
         self._axes = [
             ((2 * np.arange(n) - n + 1) / side).astype(np.float32)
             for n in self.shape
@@ -126,8 +127,8 @@ class Canvas:
         for index, size in enumerate(self.shape):
             middle = center[index] - float(self._axes[index][0])
             margin = reach[index] + self._reach[index]
-            start = int(np.floor((middle - margin) / self._step))
-            stop = int(np.ceil((middle + margin) / self._step)) + 1
+            start = int(np.floor((middle - margin) / self.step))
+            stop = int(np.ceil((middle + margin) / self.step)) + 1
             start = min(max(start, 0), size)
             slices.append(slice(start, max(min(stop, size), start)))
         return tuple(slices)

@@ -12,11 +12,19 @@ import math
 import numbers
 
 import numpy as np
+import odl
 import torch
 
-from odl_equivariant.elements import as_tensor
+from odl_equivariant.elements import as_tensor, merge_complex
 
-__all__ = ('as_real_array', 'positive', 'positive_int')
+__all__ = (
+    'as_array',
+    'as_real_array',
+    'check_extent',
+    'positive',
+    'positive_int',
+    'shape_and_space',
+)
 
 
 def as_real_array(image):
@@ -38,6 +46,41 @@ def as_real_array(image):
     return array
 
 
+def as_array(image):
+    """Return an element, a tensor or an array-like as an array."""
+    if hasattr(image, 'space'):
+        tensor = as_tensor(image)
+        if not image.space.is_real:
+            tensor = merge_complex(tensor)
+        return tensor[0, 0].cpu().numpy()
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu().resolve_conj().resolve_neg().numpy()
+    array = np.asarray(image)
+    if array.dtype.kind not in 'fiuc':
+        raise ValueError(
+            'expected a real or complex image, got an array of dtype '
+            f'{array.dtype}'
+        )
+    return array
+
+
+def check_extent(space, own, name):
+    """Check that the image's space covers the field of view."""
+    if not isinstance(space, odl.DiscretizedSpace) or space.ndim != 2:
+        raise ValueError(
+            '`image` must be an element of a 2D '
+            f'DiscretizedSpace, got one of {space!r}'
+        )
+    extent = np.asarray(space.max_pt - space.min_pt, dtype=float)
+    field = np.asarray(own.max_pt - own.min_pt, dtype=float)
+    if not np.allclose(extent, field, rtol=1e-3):
+        raise ValueError(
+            f'`image` has the extent {extent} m, and the field of view '
+            f'{field} m; pass `side={extent.max():.6g}` to {name}, or the '
+            'image as an array if its extent is to be ignored'
+        )
+
+
 def positive(value, name, infinite=False):
     """Return the value as a float, after checking that it is positive."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -55,3 +98,42 @@ def positive_int(value, name):
     if value <= 0:
         raise ValueError(f'`{name}` must be positive, got {value}')
     return int(value)
+
+
+def shape_and_space(shape_or_space, real=True):
+    """Return the shape, and the space or None, after checking them."""
+    if isinstance(shape_or_space, odl.DiscretizedSpace):
+        space = shape_or_space
+        if real and not space.is_real:
+            raise ValueError(
+                'phantoms are real: `space` must be a real space, got dtype '
+                f'{space.dtype_identifier!r}; draw in `space.real_space` and '
+                'embed the phantom in the complex space'
+            )
+        if space.ndim != 2:
+            raise ValueError(
+                f'`space` must have 2 dimensions, got {space.ndim}'
+            )
+        shape = tuple(space.shape)
+    else:
+        space = None
+        try:
+            shape = tuple(shape_or_space)
+        except TypeError:
+            shape = None
+        if shape is None or not all(
+            isinstance(n, numbers.Integral) for n in shape
+        ):
+            raise TypeError(
+                'expected a shape of two ints or an odl.DiscretizedSpace, '
+                f'got {shape_or_space!r}'
+            )
+        shape = tuple(int(n) for n in shape)
+        if len(shape) != 2:
+            raise ValueError(f'a phantom has 2 dimensions, got shape {shape}')
+    if min(shape) < 8:
+        raise ValueError(
+            'both sides of a phantom must be at least 8 pixels, '
+            f'got shape {shape}'
+        )
+    return shape, space

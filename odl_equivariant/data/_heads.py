@@ -26,8 +26,11 @@ from odl_equivariant.data._tissues import (
 __all__ = ('paint_head',)
 
 
-def paint_head(canvas, rng):
-    """Draw a head: scalp, skull with its base and sinuses, brain."""
+def paint_head(canvas, rng, support=True):
+    """Draw a head: scalp, skull with its base and sinuses, brain.
+
+    Returns where the brain is; without ``support`` there is no headrest.
+    """
     textures = Textures(canvas.shape, rng)
     center = tuple(rng.normal(0, 0.04, 2))
     height = rng.uniform(0.65, 0.97)
@@ -37,7 +40,8 @@ def paint_head(canvas, rng):
     angle = rng.normal(0, 0.1)
     power = rng.choice([2.0, 2.0, 2.4, 3.0])
 
-    paint_support(canvas, rng, center[1] - axes[1])
+    if support:
+        paint_support(canvas, rng, center[1] - axes[1])
     canvas.warp(rng, rng.uniform(0, 0.12))
     _paint_ears(canvas, rng, center, axes, angle)
     skin = rng.uniform(0.24, 0.275)
@@ -119,6 +123,7 @@ def paint_head(canvas, rng):
         inner,
         few=len(cavities) == 1,
     )
+    return brain
 
 
 def _fossae(rng, center, axes, angle):

@@ -8,16 +8,13 @@
 
 """Random phantoms that resemble slices of computed tomography."""
 
-import numbers
-
 import numpy as np
-import odl
-import torch
 
+from odl_equivariant.data._acquisition import element_from_array
 from odl_equivariant.data._bodies import paint_abstract, paint_body
 from odl_equivariant.data._canvas import Canvas
+from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data._heads import paint_head
-from odl_equivariant.elements import as_element, tensor_dtype
 
 __all__ = ('ellipse_phantom',)
 
@@ -27,6 +24,15 @@ PAINTERS = {
     'abstract': paint_abstract,
 }
 KINDS = tuple(PAINTERS)
+
+
+def check_kind(kind):
+    """Check that phantoms of this kind can be drawn."""
+    if kind is not None and kind not in KINDS:
+        raise ValueError(
+            f'`kind` must be one of {", ".join(map(repr, KINDS))} or None, '
+            f'got {kind!r}'
+        )
 
 
 def ellipse_phantom(shape_or_space, rng=None, kind=None):
@@ -87,12 +93,8 @@ def ellipse_phantom(shape_or_space, rng=None, kind=None):
     >>> ellipse_phantom(space, rng=1) in space
     True
     """
-    shape, space = _shape_and_space(shape_or_space)
-    if kind is not None and kind not in KINDS:
-        raise ValueError(
-            f'`kind` must be one of {", ".join(map(repr, KINDS))} or None, '
-            f'got {kind!r}'
-        )
+    shape, space = shape_and_space(shape_or_space)
+    check_kind(kind)
     rng = np.random.default_rng(rng)
     drawn = rng.choice(KINDS, p=[0.5, 0.25, 0.25])
     kind = str(drawn) if kind is None else kind
@@ -104,46 +106,4 @@ def ellipse_phantom(shape_or_space, rng=None, kind=None):
     image = np.clip(canvas.image, 0, 1)
     if space is None:
         return image
-    tensor = torch.from_numpy(image).to(
-        device=str(space.device), dtype=tensor_dtype(space)
-    )
-    return as_element(tensor[None, None], space)
-
-
-def _shape_and_space(shape_or_space):
-    """Return the shape, and the space or None, after checking them."""
-    if isinstance(shape_or_space, odl.DiscretizedSpace):
-        space = shape_or_space
-        if not space.is_real:
-            raise ValueError(
-                'phantoms are real: `space` must be a real space, got dtype '
-                f'{space.dtype_identifier!r}; draw in `space.real_space` and '
-                'embed the phantom in the complex space'
-            )
-        if space.ndim != 2:
-            raise ValueError(
-                f'`space` must have 2 dimensions, got {space.ndim}'
-            )
-        shape = tuple(space.shape)
-    else:
-        space = None
-        try:
-            shape = tuple(shape_or_space)
-        except TypeError:
-            shape = None
-        if shape is None or not all(
-            isinstance(n, numbers.Integral) for n in shape
-        ):
-            raise TypeError(
-                'expected a shape of two ints or an odl.DiscretizedSpace, '
-                f'got {shape_or_space!r}'
-            )
-        shape = tuple(int(n) for n in shape)
-        if len(shape) != 2:
-            raise ValueError(f'a phantom has 2 dimensions, got shape {shape}')
-    if min(shape) < 8:
-        raise ValueError(
-            'both sides of a phantom must be at least 8 pixels, '
-            f'got shape {shape}'
-        )
-    return shape, space
+    return element_from_array(image, space)
