@@ -16,7 +16,14 @@ import torch
 from odl_equivariant.data._checks import positive_int
 from odl_equivariant.elements import as_element, as_tensor, split_complex
 
-__all__ = ('Acquisition', 'checked_shape', 'check_names', 'element_from_array')
+__all__ = (
+    'Acquisition',
+    'as_pair',
+    'check_names',
+    'checked_shape',
+    'element_from_array',
+    'short_mask',
+)
 
 
 class Acquisition(abc.ABC):
@@ -98,17 +105,14 @@ class Acquisition(abc.ABC):
         Returns
         -------
         pair : dict of torch.Tensor
-            ``'data'`` of shape ``(C, *operator.range.shape)`` and
-            ``'truth'`` of shape ``(C, *space.shape)`` in the layout of
+            ``'data'``, in ``operator.range``, and ``'truth'``, in
+            ``space``, of shape ``(C, *shape)`` in the layout of
             `odl_equivariant.elements`, without a batch axis; where each
             image has a mask of its own, also ``'mask'``, booleans that
             broadcast to the shape of the image, of length 1 along the axes
             on which the mask does not depend.
         """
-        return {
-            'data': as_tensor(self.simulate(image, rng), copy=True)[0],
-            'truth': as_tensor(self.ground_truth(image), copy=True)[0],
-        }
+        return as_pair(self.simulate(image, rng), self.ground_truth(image))
 
     @abc.abstractmethod
     def _settings(self):
@@ -128,6 +132,26 @@ def _short(value):
     if isinstance(value, np.ndarray):
         return f'<{value.dtype} array of shape {value.shape}>'
     return repr(value)
+
+
+def as_pair(data, truth, mask=None):
+    """Return elements, and maybe a mask, as a dict of tensors."""
+    pair = {
+        'data': as_tensor(data, copy=True)[0],
+        'truth': as_tensor(truth, copy=True)[0],
+    }
+    if mask is not None:
+        pair['mask'] = torch.from_numpy(short_mask(np.array(mask)))
+    return pair
+
+
+def short_mask(mask):
+    """Return a mask with length 1 along the axes it does not depend on."""
+    for axis in range(mask.ndim):
+        first = mask.take([0], axis)
+        if (mask == first).all():
+            mask = first
+    return mask.copy()
 
 
 def checked_shape(shape):

@@ -21,6 +21,8 @@ __all__ = (
     'as_array',
     'as_real_array',
     'check_extent',
+    'image_array',
+    'not_negative',
     'positive',
     'positive_int',
     'shape_and_space',
@@ -79,6 +81,30 @@ def check_extent(space, own, name):
             f'{field} m; pass `side={extent.max():.6g}` to {name}, or the '
             'image as an array if its extent is to be ignored'
         )
+
+
+def image_array(image, shape):
+    """Return a real or complex image as a finite array of a shape."""
+    array = as_array(image)
+    if array.shape != shape:
+        raise ValueError(f'`image` must have shape {shape}, got {array.shape}')
+    if not np.isfinite(array).all():
+        raise ValueError(
+            '`image` has values that are infinite or not a number'
+        )
+    return array
+
+
+def not_negative(value, name):
+    """Return the value as a float, after checking that it is finite, >= 0."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f'`{name}` must be a number, got {value!r}')
+    value = float(value)
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f'`{name}` must be finite and not negative, got {value}'
+        )
+    return value
 
 
 def positive(value, name, infinite=False):

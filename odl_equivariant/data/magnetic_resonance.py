@@ -8,26 +8,25 @@
 
 """Simulated acquisitions: magnetic resonance imaging from few lines."""
 
-import numbers
-
 import numpy as np
 import odl
-import torch
 
 from odl_equivariant.data._acquisition import (
     Acquisition,
+    as_pair,
     check_names,
     checked_shape,
     element_from_array,
+    short_mask,
 )
-from odl_equivariant.data._checks import as_array, check_extent, positive
-from odl_equivariant.elements import as_tensor, merge_complex
-from odl_equivariant.operators.coils import SensitivityEncoding
-from odl_equivariant.operators.fourier import UnitaryFourierTransform
+from odl_equivariant.data._checks import (
+    check_extent,
+    image_array,
+    not_negative,
+    positive,
+)
+from odl_equivariant.data._kspace import Coils, samples
 from odl_equivariant.operators.masks import CartesianMask
-from odl_equivariant.operators.subsampled_fourier import (
-    SubsampledFourierTransform,
-)
 
 __all__ = ('CartesianMRI',)
 
@@ -141,31 +140,17 @@ class CartesianMRI(Acquisition):
     ):
         shape = checked_shape(shape)
         check_names(dtype, backend)
-        if not isinstance(sigma, numbers.Real) or isinstance(sigma, bool):
-            raise TypeError(f'`sigma` must be a number, got {sigma!r}')
-        if not 0 <= sigma < float('inf'):
-            raise ValueError(
-                f'`sigma` must be finite and not negative, got {sigma}'
-            )
-        if not isinstance(random_masks, bool | np.bool_):
-            raise TypeError(
-                f'`random_masks` must be a bool, got {random_masks!r}'
-            )
         if mask is not None and random_masks:
             raise ValueError(
                 '`mask` fixes the samples, and `random_masks` draws them for '
                 'each image: pass one of the two'
             )
-        self.sigma = float(sigma)
+        self._dtype = dtype
+        self.sigma = not_negative(sigma, 'sigma')
         self.side = positive(side, 'side')
         self.random_masks = bool(random_masks)
-        self._mask_settings = {
-            'acceleration': acceleration,
-            'center_fraction': center_fraction,
-            'pattern': pattern,
-            'axis': axis,
-        }
-        self._seed = seed
+        self.acceleration, self.center_fraction = acceleration, center_fraction
+        self.pattern, self.axis, self.seed = pattern, axis, seed
 
         half = [self.side / max(shape) * n / 2 for n in shape]
         self.space = odl.uniform_discr(
@@ -175,21 +160,19 @@ class CartesianMRI(Acquisition):
             dtype='complex64' if dtype == 'float32' else 'complex128',
             impl=backend,
         )
-        self._encoding, self._combination = None, None
-        if coil_maps is not None:
-            self._encoding = SensitivityEncoding(self.space, coil_maps)
-            self._combination = _combination(self._encoding)
+        self._coils = Coils(self.space, coil_maps)
         # Checks the settings too where a mask is given.
-        drawn = CartesianMask(shape, **self._mask_settings, seed=seed)
+        drawn = self._mask(seed)
         self._mask_is_given = mask is not None
-        sampled = self._sampled(mask if self._mask_is_given else drawn)
-        self.mask = _short_mask(sampled.mask)
-        self.operator = self._encoded(sampled)
+        sampled = self._coils.sampled(mask if self._mask_is_given else drawn)
+        self.mask = short_mask(sampled.mask)
+        self.mask.flags.writeable = False
+        self.operator = self._coils.encoded(sampled)
 
     @property
     def coil_maps(self):
         """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
-        return None if self._encoding is None else self._encoding.coil_maps
+        return self._coils.maps
 
     def draw_mask(self, rng=None):
         """Draw the samples to take, with the settings of the acquisition.
@@ -204,8 +187,7 @@ class CartesianMRI(Acquisition):
         mask : CartesianMask
             Mask of the shape of k-space.
         """
-        seed = int(np.random.default_rng(rng).integers(2**31))
-        return CartesianMask(self.shape, **self._mask_settings, seed=seed)
+        return self._mask(int(np.random.default_rng(rng).integers(2**31)))
 
     def forward_operator(self, mask=None):
         """Return the forward operator of a mask.
@@ -223,7 +205,7 @@ class CartesianMRI(Acquisition):
         """
         if mask is None:
             return self.operator
-        return self._encoded(self._sampled(mask))
+        return self._coils.encoded(self._coils.sampled(mask))
 
     def simulate(self, image, rng=None, mask=None):
         """Return noisy samples of an image.
@@ -249,16 +231,15 @@ class CartesianMRI(Acquisition):
             If the image has another shape or extent, or values that are
             infinite or not a number, or the mask does not fit.
         """
-        image = element_from_array(self._image(image), self.space)
-        operator = self.forward_operator(mask)
-        samples = self._samples(operator(image))
+        image = self.ground_truth(image)
+        sampled = self._coils.sampled(self.mask if mask is None else mask)
+        array = samples(self._coils.encoded(sampled)(image))
         if self.sigma:
             rng = np.random.default_rng(rng)
-            noise = rng.standard_normal((2, *samples.shape))
-            sampled = self.mask if mask is None else np.asarray(mask)
+            noise = rng.standard_normal((2, *array.shape))
             noise = self.sigma * (noise[0] + 1j * noise[1])
-            samples = samples + sampled.astype(bool) * noise
-        return self._data(samples)
+            array = array + sampled.mask * noise
+        return self._coils.data(array)
 
     def ground_truth(self, image):
         """Return an image as an element of ``space``.
@@ -273,7 +254,10 @@ class CartesianMRI(Acquisition):
         image : element of ``space``
             What a reconstruction is compared with.
         """
-        return element_from_array(self._image(image), self.space)
+        if getattr(image, 'space', None) is not None:
+            check_extent(image.space, self.space, type(self).__name__)
+        array = image_array(image, self.shape)
+        return element_from_array(array, self.space)
 
     def zero_filled(self, data):
         r"""Return the image whose other samples are zero.
@@ -297,13 +281,7 @@ class CartesianMRI(Acquisition):
             If the data have another shape, or values that are infinite or
             not a number.
         """
-        data = self._checked_data(data)
-        images = UnitaryFourierTransform(
-            self.space if self._encoding is None else self._encoding.range
-        ).inverse(data)
-        if self._combination is None:
-            return images
-        return self._combination(images)
+        return self._coils.combined(self._coils.checked_data(data))
 
     def baseline(self, data):
         """Return the zero-filled image, see `zero_filled`."""
@@ -334,7 +312,7 @@ class CartesianMRI(Acquisition):
         rng = np.random.default_rng(rng)
         mask = self.draw_mask(rng) if self.random_masks else None
         data = self.simulate(image, rng, mask)
-        return self._pair(data, self.ground_truth(image), mask)
+        return as_pair(data, self.ground_truth(image), mask)
 
     def from_kspace(self, kspace, coil_maps=None, image=None, rng=None):
         """Return a pair as of `pair`, from measured instead of simulated data.
@@ -367,162 +345,50 @@ class CartesianMRI(Acquisition):
         ValueError
             If shapes or coil maps do not fit, or values are infinite or not
             a number.
+
+        Examples
+        --------
+        >>> acquisition = CartesianMRI((16, 16), random_masks=True)
+        >>> image = np.eye(16) * (1 + 1j)
+        >>> kspace = np.fft.fftshift(
+        ...     np.fft.fft2(np.fft.ifftshift(image), norm='ortho')
+        ... )
+        >>> pair = acquisition.from_kspace(kspace, rng=0)
+        >>> bool(np.allclose(pair['truth'][0], np.eye(16), atol=1e-6))
+        True
         """
-        full = self._full_samples(kspace, coil_maps)
+        full = self._coils.measured(kspace, coil_maps)
         if image is None:
-            truth = self.zero_filled(self._data(full))
+            truth = self.zero_filled(self._coils.data(full))
         else:
             truth = self.ground_truth(image)
         mask = self.draw_mask(rng) if self.random_masks else None
         sampled = self.mask if mask is None else mask.array
-        return self._pair(self._data(sampled * full), truth, mask)
+        return as_pair(self._coils.data(sampled * full), truth, mask)
 
-    def _full_samples(self, kspace, coil_maps):
-        """Return measured k-space as an array of the acquisition's coils."""
-        kspace = as_array(kspace)
-        kspace = kspace[None] if kspace.ndim == 2 else kspace
-        if kspace.ndim != 3 or kspace.shape[1:] != self.shape:
-            raise ValueError(
-                f'`kspace` must have the shape {self.shape}, or one axis of '
-                f'coils before it, got {kspace.shape}; crop the image, not '
-                'k-space, to another field of view'
-            )
-        if not np.isfinite(kspace).all():
-            raise ValueError(
-                '`kspace` has values that are infinite or not a number'
-            )
-        if self._encoding is not None:
-            own = self.coil_maps
-            if len(kspace) != len(own):
-                raise ValueError(
-                    f'`kspace` is of {len(kspace)} coils, and the '
-                    f'acquisition has {len(own)}'
-                )
-            if coil_maps is not None:
-                maps = as_array(coil_maps)
-                if maps.shape != own.shape or not np.allclose(
-                    maps, own, rtol=1e-4, atol=1e-6
-                ):
-                    raise ValueError(
-                        '`coil_maps` are not those of the acquisition; make '
-                        f'a {type(self).__name__} with these maps, or leave '
-                        'them out'
-                    )
-            return kspace
-        if coil_maps is None:
-            if len(kspace) > 1:
-                raise ValueError(
-                    f'`kspace` is of {len(kspace)} coils, and the acquisition '
-                    'of one: pass the `coil_maps` to combine them'
-                )
-            return kspace
-        encoding = SensitivityEncoding(self.space, coil_maps)
-        if encoding.n_coils != len(kspace):
-            raise ValueError(
-                f'`kspace` is of {len(kspace)} coils, and `coil_maps` of '
-                f'{encoding.n_coils}'
-            )
-        images = UnitaryFourierTransform(encoding.range).inverse(
-            element_from_array(kspace, encoding.range)
+    def _mask(self, seed):
+        return CartesianMask(
+            self.shape,
+            self.acceleration,
+            self.center_fraction,
+            self.pattern,
+            self.axis,
+            seed,
         )
-        one = UnitaryFourierTransform(self.space)(
-            _combination(encoding)(images)
-        )
-        return self._samples(one)
-
-    def _sampled(self, mask):
-        """Return the Fourier transform at the samples of a mask."""
-        space = self.space
-        if self._encoding is not None:
-            space = self._encoding.range
-        return SubsampledFourierTransform(space, mask)
-
-    def _encoded(self, sampled):
-        if self._encoding is None:
-            return sampled
-        return sampled * self._encoding
-
-    def _image(self, image):
-        """Return an image as an array of the shape of the space, checked."""
-        if getattr(image, 'space', None) is not None:
-            check_extent(image.space, self.space, type(self).__name__)
-        array = as_array(image)
-        if array.shape != self.shape:
-            raise ValueError(
-                f'`image` must have shape {self.shape}, got {array.shape}'
-            )
-        if not np.isfinite(array).all():
-            raise ValueError(
-                '`image` has values that are infinite or not a number'
-            )
-        return array
-
-    def _checked_data(self, data):
-        if data not in self.operator.range:
-            array = as_array(data)
-            maps = self.coil_maps
-            expected = self.shape if maps is None else maps.shape
-            if array.shape != expected:
-                raise ValueError(
-                    f'`data` must have shape {expected}, got {array.shape}'
-                )
-            data = element_from_array(array, self.operator.range)
-        if not bool(torch.isfinite(as_tensor(data)).all()):
-            raise ValueError(
-                '`data` has values that are infinite or not a number'
-            )
-        return data
-
-    @staticmethod
-    def _samples(data):
-        """Return data as a complex array, with an axis of coils."""
-        return merge_complex(as_tensor(data))[0].cpu().numpy()
-
-    def _data(self, samples):
-        if self._encoding is None:
-            samples = samples[0]
-        return element_from_array(samples, self.operator.range)
-
-    @staticmethod
-    def _pair(data, truth, mask):
-        pair = {
-            'data': as_tensor(data, copy=True)[0],
-            'truth': as_tensor(truth, copy=True)[0],
-        }
-        if mask is not None:
-            pair['mask'] = torch.from_numpy(_short_mask(mask.array).copy())
-        return pair
 
     def _settings(self):
-        single = str(self.space.dtype_identifier) == 'complex64'
         return {
             'shape': self.shape,
-            **self._mask_settings,
+            'acceleration': self.acceleration,
+            'center_fraction': self.center_fraction,
+            'pattern': self.pattern,
+            'axis': self.axis,
             'sigma': self.sigma,
             'coil_maps': self.coil_maps,
             'side': self.side,
-            'dtype': 'float32' if single else 'float64',
+            'dtype': self._dtype,
             'backend': self.space.impl,
             'mask': self.mask if self._mask_is_given else None,
             'random_masks': self.random_masks,
-            'seed': self._seed,
+            'seed': self.seed,
         }
-
-
-def _combination(encoding):
-    """Return the least-squares combination of the images of the coils."""
-    maps = encoding.coil_maps.astype('complex128')
-    squares = (np.abs(maps) ** 2).sum(0)
-    maps = np.divide(maps, squares, out=np.zeros_like(maps), where=squares > 0)
-    return SensitivityEncoding(encoding.domain, maps).adjoint
-
-
-def _short_mask(mask):
-    """Return a mask with length 1 along the axes it does not depend on."""
-    for axis in range(mask.ndim):
-        first = mask.take([0], axis)
-        if (mask == first).all():
-            mask = first
-    mask = mask.copy()
-    mask.flags.writeable = False
-    return mask

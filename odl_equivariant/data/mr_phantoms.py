@@ -30,12 +30,12 @@ CORTICAL = (0.48, 1.0)
 def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
     """Return a random phantom that resembles a T1-weighted MR image.
 
-    The bodies are those of `ellipse_phantom`, without a table, and each
+    The bodies are drawn as in `ellipse_phantom`, without a table, and each
     tissue is given a random intensity: air is 0, cortical bone and lungs are
     dark, fat and marrow are brighter than soft tissue or, with fat
     suppression, darker, and soft tissues differ by a random amount. Brains
-    have folds of grey and white matter between fluid, trunks mottled
-    regions as in the mesentery, and both enhancing organs and small vessels,
+    have folds of grey and white matter between fluid, trunks mottled regions
+    as in the mesentery, and both have enhancing organs and small vessels,
     bright or void. A smooth bias field lies over all of it, and nothing
     rings at the edges.
 
@@ -46,7 +46,7 @@ def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
         lies in. The field of view is the square in its middle.
     rng : int, numpy.random.Generator or None, optional
         Seed or source of randomness. A seed draws about the same phantom in
-        every resolution.
+        every resolution, but for the scale of its values.
     kind : {'head', 'body', 'abstract'}, optional
         Family the phantom comes from. By default one is drawn: half of the
         phantoms are trunks, a third is heads.

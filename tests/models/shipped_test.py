@@ -17,16 +17,22 @@ from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant import models
 from odl_equivariant.actions import Rotation
-from odl_equivariant.data import SparseViewCT, ellipse_phantom
+from odl_equivariant.data import (
+    CartesianMRI,
+    SparseViewCT,
+    ellipse_phantom,
+    mr_phantom,
+)
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
 
 DENOISERS = ('denoiser_c4', 'denoiser_ordinary')
 UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')
-TWINS = (DENOISERS, UNROLLED)
+MAGNETIC = ('cartesian_mri_c4', 'cartesian_mri_ordinary')
+TWINS = (DENOISERS, UNROLLED, MAGNETIC)
 
-name = simple_fixture('name', DENOISERS + UNROLLED)
+name = simple_fixture('name', DENOISERS + UNROLLED + MAGNETIC)
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +52,8 @@ def phantom(acquisition):
 def load(name, acquisition):
     """Load a model, with the operator if it needs one."""
     operator = acquisition.operator if name in UNROLLED else None
+    if name in MAGNETIC:
+        operator = CartesianMRI((64, 64)).operator
     return models.load(name, operator)
 
 
@@ -130,6 +138,37 @@ def test_unrolled_networks_reconstruct(name, acquisition, phantom):
     result = load(name, acquisition).as_operator()(data)
     before = squared_error(as_tensor(acquisition.fbp(data)), truth)
     assert squared_error(as_tensor(result), truth) < 0.5 * before
+
+
+@pytest.mark.parametrize('shape', [(64, 64), (61, 96)])
+@pytest.mark.parametrize('name', MAGNETIC)
+def test_networks_reconstruct_from_few_lines(name, shape):
+    """The error is well below that of the zero-filled image."""
+    acquisition = CartesianMRI(shape, seed=91)
+    before, after = 0, 0
+    for seed in range(4):
+        phantom = mr_phantom(shape, 1000 + seed, phase=bool(seed % 2))
+        truth = as_tensor(acquisition.ground_truth(phantom))
+        data = acquisition.simulate(phantom, seed)
+        network = models.load(name, acquisition.operator)
+        start = as_tensor(acquisition.zero_filled(data))
+        before += squared_error(start, truth)
+        result = as_tensor(network.as_operator()(data))
+        after += squared_error(result, truth)
+    assert after < 0.4 * before
+
+
+@pytest.mark.parametrize('name', MAGNETIC)
+def test_reconstructions_turn_with_their_mask(name):
+    """Of y = A T^{-1} (T u), an equivariant network returns T Phi(y; A)."""
+    acquisition = CartesianMRI((64, 64))
+    operator = acquisition.operator
+    turn = Rotation(acquisition.space, np.pi / 2)
+    data = acquisition.simulate(mr_phantom((64, 64), 5, phase=True), 6)
+    expected = turn(models.load(name, operator).as_operator()(data))
+    turned = models.load(name, operator * turn.inverse).as_operator()
+    error = float((turned(data) - expected).norm() / expected.norm())
+    assert (error < 1e-4) == name.endswith('_c4')
 
 
 @pytest.mark.parametrize('name', DENOISERS)
