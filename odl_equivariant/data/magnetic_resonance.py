@@ -140,6 +140,10 @@ class CartesianMRI(Acquisition):
     ):
         shape = checked_shape(shape)
         check_names(dtype, backend)
+        if not isinstance(random_masks, bool):
+            raise TypeError(
+                f'`random_masks` must be a bool, got {random_masks!r}'
+            )
         if mask is not None and random_masks:
             raise ValueError(
                 '`mask` fixes the samples, and `random_masks` draws them for '
@@ -148,7 +152,7 @@ class CartesianMRI(Acquisition):
         self._dtype = dtype
         self.sigma = not_negative(sigma, 'sigma')
         self.side = positive(side, 'side')
-        self.random_masks = bool(random_masks)
+        self.random_masks = random_masks
         self.acceleration, self.center_fraction = acceleration, center_fraction
         self.pattern, self.axis, self.seed = pattern, axis, seed
 

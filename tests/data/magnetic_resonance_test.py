@@ -15,9 +15,8 @@ import odl
 import pytest
 import torch
 
-from odl_equivariant.data import CartesianMRI, SparseViewCT, mr_phantom
-from odl_equivariant.data.acquisition import Acquisition
-from odl_equivariant.elements import as_element, as_tensor
+from odl_equivariant.data import CartesianMRI, mr_phantom
+from odl_equivariant.elements import as_element
 from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
 from odl_equivariant.operators import CartesianMask
 
@@ -405,6 +404,7 @@ def test_image_of_another_extent_is_refused():
         ({'dtype': 'complex64'}, ValueError, '`dtype`'),
         ({'backend': 'jax'}, ValueError, '`backend`'),
         ({'coil_maps': np.ones((2, 8, 8))}, ValueError, '`coil_maps`'),
+        ({'random_masks': 'no'}, TypeError, 'a bool'),
         ({'mask': np.zeros((1, 33))}, ValueError, 'true somewhere'),
         ({'mask': np.ones((33, 1))}, ValueError, '`mask`'),
         ({'mask': np.ones((1, 33)), 'random_masks': True}, ValueError, 'two'),
@@ -454,38 +454,3 @@ def test_repr_makes_an_equal_acquisition():
     assert 'array of shape (2, 24, 33)' in repr(
         CartesianMRI(SHAPE, coil_maps=_maps(2))
     )
-
-
-@pytest.mark.parametrize(
-    'acquisition',
-    [
-        SparseViewCT((24, 24), n_views=6),
-        CartesianMRI((24, 24)),
-        CartesianMRI((24, 24), coil_maps=np.full((2, 24, 24), 0.5 + 0.5j)),
-    ],
-    ids=lambda acquisition: type(acquisition).__name__,
-)
-def test_what_training_asks_of_acquisitions(acquisition):
-    """Both acquisitions make pairs, operators and baselines alike."""
-    assert isinstance(acquisition, Acquisition)
-    image = mr_phantom(acquisition.image_shape, 0)
-    pair = acquisition.pair(image, 0)
-    data = as_element(pair['data'], acquisition.operator.range)
-    assert torch.equal(
-        pair['data'], as_tensor(acquisition.simulate(image, 0))[0]
-    )
-    assert torch.equal(
-        pair['truth'], as_tensor(acquisition.ground_truth(image))[0]
-    )
-    assert acquisition.forward_operator() is acquisition.operator
-    result = acquisition.baseline(data)
-    assert result in acquisition.space
-    error = (as_tensor(result)[0] - pair['truth']).norm()
-    assert error < 0.7 * pair['truth'].norm()
-    assert acquisition.baseline_name in ('FBP', 'zero-filled')
-
-
-def test_tomography_has_no_masks():
-    """A mask for an acquisition without masks is refused."""
-    with pytest.raises(ValueError, match='SparseViewCT has no masks'):
-        SparseViewCT((24, 24), n_views=6).forward_operator(np.ones((1, 24)))
