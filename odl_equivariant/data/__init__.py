@@ -8,17 +8,27 @@
 
 """Images, phantoms and simulated acquisitions."""
 
+from odl_equivariant.data._acquisition import Acquisition
+from odl_equivariant.data.augmentation import Augmentation, Augmented
 from odl_equivariant.data.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.mr_phantoms import mr_phantom
+from odl_equivariant.data.phantom_slices import Phantoms
 from odl_equivariant.data.phantoms import ellipse_phantom
 from odl_equivariant.data.samples import sample_ct_slice, sample_mr_slice
+from odl_equivariant.data.slices import Slices, split
 from odl_equivariant.data.tomography import SparseViewCT
 
 __all__ = (
+    'Acquisition',
+    'Augmentation',
+    'Augmented',
     'CartesianMRI',
+    'Phantoms',
+    'Slices',
     'SparseViewCT',
     'ellipse_phantom',
     'mr_phantom',
     'sample_ct_slice',
     'sample_mr_slice',
+    'split',
 )

@@ -8,8 +8,10 @@
 
 """Checks of what callers pass in."""
 
+import importlib
 import math
 import numbers
+import operator
 
 import numpy as np
 import odl
@@ -21,12 +23,63 @@ __all__ = (
     'as_array',
     'as_real_array',
     'check_extent',
+    'grid',
     'image_array',
     'not_negative',
+    'optional_package',
+    'position',
     'positive',
     'positive_int',
+    'seed_of',
     'shape_and_space',
 )
+
+
+def optional_package(name, purpose):
+    """Import a package of the extra ``data``, or say how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f'{purpose} needs {name}, which is not installed: '
+            "pip install 'odl-equivariant[data]'"
+        ) from error
+
+
+def position(index, length, what):
+    """Return an index as an int, after checking that it is in range."""
+    try:
+        if isinstance(index, bool | np.bool_):
+            raise TypeError
+        number = operator.index(index)
+    except TypeError:
+        raise TypeError(
+            f'an index of {what} must be an integer, got {index!r}'
+        ) from None
+    if not 0 <= number < length:
+        raise IndexError(
+            f'index {number} is out of range: there are {length} {what}, '
+            f'counted from 0 to {length - 1}'
+        )
+    return number
+
+
+def seed_of(value, name='seed'):
+    """Return a seed or an epoch as an int, after checking it."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f'`{name}` must be an integer, got {value!r}')
+    if value < 0:
+        raise ValueError(f'`{name}` must not be negative, got {value}')
+    return int(value)
+
+
+def grid(shape, name='shape'):
+    """Return the shape of an image as two ints, or None, after a check."""
+    if shape is None:
+        return None
+    if np.shape(shape) != (2,):
+        raise ValueError(f'`{name}` must be two sizes, got {shape!r}')
+    return tuple(positive_int(n, name) for n in shape)
 
 
 def as_real_array(image):
