@@ -10,6 +10,7 @@
 
 from odl_equivariant.data._acquisition import Acquisition
 from odl_equivariant.data.augmentation import Augmentation, Augmented
+from odl_equivariant.data.dicom import DicomSlices
 from odl_equivariant.data.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.mr_phantoms import mr_phantom
 from odl_equivariant.data.phantom_slices import Phantoms
@@ -23,6 +24,7 @@ __all__ = (
     'Augmentation',
     'Augmented',
     'CartesianMRI',
+    'DicomSlices',
     'Phantoms',
     'Slices',
     'SparseViewCT',

@@ -13,6 +13,9 @@ import os
 import numpy as np
 import odl
 
+from odl_equivariant.data._checks import optional_package
+from odl_equivariant.data._dicom import oriented, read_dataset, read_frame
+
 __all__ = ('sample_ct_slice', 'sample_mr_slice')
 
 # Linear attenuation at the energy of the reference experiments, 1 / metre.
@@ -121,14 +124,8 @@ def sample_mr_slice(dtype='float32'):
 
 
 def _read(name):
-    """Return the pixels, rows from top to bottom, and their spacing."""
-    try:
-        import pydicom
-    except ImportError as error:
-        raise ImportError(
-            'the sample slices come with pydicom, which is not installed: '
-            "pip install 'odl-equivariant[data]'"
-        ) from error
+    """Return the pixels, x to the right, y upwards, and their spacing."""
+    pydicom = optional_package('pydicom', 'a sample slice')
     # The package's own folder: pydicom's look-up would also try to fetch
     # data from elsewhere.
     path = os.path.join(
@@ -139,25 +136,14 @@ def _read(name):
             f'pydicom {pydicom.__version__} comes without the file {name!r}: '
             "pip install 'pydicom>=3.0'"
         )
-    dataset = pydicom.dcmread(path)
-    try:
-        stored = dataset.pixel_array
-    except RuntimeError as error:
-        raise ImportError(
-            'no decoder for JPEG 2000 is installed: '
-            "pip install 'odl-equivariant[data]'"
-        ) from error
-    pixels = stored.astype(np.float64)
-    pixels *= float(getattr(dataset, 'RescaleSlope', 1))
-    pixels += float(getattr(dataset, 'RescaleIntercept', 0))
-    return pixels, tuple(float(s) for s in dataset.PixelSpacing)
-
-
-def _element(pixels, spacing, dtype):
-    """Return rows and columns as an element: x to the right, y upwards."""
-    data = np.ascontiguousarray(pixels[::-1].T)
+    dataset = read_dataset(path)
+    spacing = tuple(float(s) for s in dataset.PixelSpacing)
     # DICOM gives the distance of rows first, then that of columns.
-    extent = np.multiply(data.shape, spacing[::-1]) / 1000
-    half = extent / 2
+    return oriented(read_frame(dataset)), spacing[::-1]
+
+
+def _element(data, spacing, dtype):
+    """Return pixels as an element of a space in metres."""
+    half = np.multiply(data.shape, spacing) / 1000 / 2
     space = odl.uniform_discr(-half, half, data.shape, dtype=dtype)
     return space.element(data.astype(dtype))

@@ -1,0 +1,343 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What the files of a folder hold, found out once and kept as JSON."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import stat
+import tempfile
+import time
+
+__all__ = ('FolderIndex', 'NoImage', 'write_json')
+
+_LOG = logging.getLogger(__name__)
+_FORMAT = 'odl_equivariant index'
+_VERSION = 1
+_CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
+_SECONDS_BETWEEN_SAVES = 60.0
+_LONGEST_REASON = 200
+_SHOWN = 5
+
+
+class NoImage(Exception):
+    """A file that is of no use; the message says why."""
+
+
+class FolderIndex:
+    """The entries of all files in a folder, and in the folders below it.
+
+    Files and folders with names that begin with a dot are passed over. The
+    index is kept as JSON and used again. Files of which the size or the time
+    of change is another one are looked at anew, and if something breaks off
+    the work, what is done is kept.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder, or a single file.
+    kind : str
+        What the entries are about, for the name of the stored index.
+    describe : callable
+        Called with the path of a file; returns a list of dicts that JSON can
+        hold, or raises an error.
+    options : dict, optional
+        What the entries depend on besides the files, as JSON can hold it.
+    suffixes : tuple of str, optional
+        Endings of the names of files that are looked at. Default: all.
+    cache : path-like, optional
+        Folder of the stored index, made if need be. Default: the folder
+        itself if it can be written; if not, that of the environment variable
+        ``ODL_EQUIVARIANT_CACHE`` or the user's folder for caches.
+    progress : bool, optional
+        Whether to show a progress bar, where there is a terminal.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        The folder.
+    entries : list of (str, dict)
+        For each entry the name of its file relative to ``root``, with ``/``
+        between folders, and what was found out.
+    skipped : list of (str, str)
+        Name of each file that is of no use, and the reason.
+    n_files : int
+        Number of files that were looked at.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If no file is of use.
+    """
+
+    def __init__(
+        self,
+        folder,
+        kind,
+        describe,
+        options=None,
+        suffixes=(),
+        cache=None,
+        progress=True,
+    ):
+        path = pathlib.Path(folder).expanduser().absolute()
+        if not path.exists():
+            raise FileNotFoundError(
+                f'there is no folder {path}, so no files were looked at'
+            )
+        self.root = path if path.is_dir() else path.parent
+        files = _listed(path, suffixes)
+        self.n_files = len(files)
+        only = '' if path.is_dir() else path.name
+        key = {'kind': kind, 'options': options or {}, 'only': only}
+        places = _places(self.root, key, cache)
+        stored = _load(places, key)
+        found = {
+            name: stored[name]
+            for name, signature in files.items()
+            if name in stored and stored[name][:2] == signature
+        }
+        missing = [name for name in files if name not in found]
+        passing = {}
+        if missing:
+            self._look(
+                missing, files, found, passing, describe, progress, places, key
+            )
+        elif found.keys() != stored.keys():
+            _save(places, key, found)
+        self.entries, self.skipped = [], []
+        for name in files:
+            _, _, entries, reason = found.get(name) or passing[name]
+            if reason is not None:
+                self.skipped.append((name, reason))
+            self.entries += [(name, entry) for entry in entries]
+        if missing and self.skipped:
+            _LOG.warning(
+                '%d of the %d files in %s were skipped, see `index.skipped`',
+                len(self.skipped),
+                self.n_files,
+                self.root,
+            )
+        if not self.entries:
+            endings = ' or '.join(suffixes) or 'any name'
+            raise ValueError(
+                f'no image could be used in {path}: {self.n_files} files '
+                f'({endings}) were looked at{self._first_reasons()}'
+            )
+
+    def _first_reasons(self):
+        shown = [
+            f'\n  {name}: {reason}' for name, reason in self.skipped[:_SHOWN]
+        ]
+        more = len(self.skipped) - len(shown)
+        if more > 0:
+            shown.append(f'\n  and {more} more')
+        return ''.join([': ' if shown else '', *shown])
+
+    def _look(
+        self, names, files, found, passing, describe, progress, places, key
+    ):
+        """Describe files, and keep the result now and then."""
+        saved = time.monotonic()
+        try:
+            for name in _with_progress(names, self.root, progress):
+                entries, reason, lasting = _described(
+                    describe, self.root / name
+                )
+                if reason is not None:
+                    _LOG.info('%s was skipped: %s', name, reason)
+                kept = found if lasting else passing
+                kept[name] = [*files[name], entries, reason]
+                if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+                    _save(places, key, found)
+                    saved = time.monotonic()
+        finally:
+            _save(places, key, found)
+
+    def path(self, name):
+        """Return the path of a file."""
+        return self.root / name
+
+    def __getstate__(self):
+        # The workers that load data have the entries of their slices.
+        return {**self.__dict__, 'entries': []}
+
+
+def _listed(path, suffixes):
+    """Return size and time of change of all files, by sorted name."""
+    if path.is_file():
+        paths = [(path.name, path)]
+    else:
+        paths = []
+        seen = {os.path.realpath(path)}
+        for folder, folders, names in os.walk(path, followlinks=True):
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith('.')
+                and _is_new(os.path.join(folder, name), seen)
+            ]
+            paths += [
+                (file.relative_to(path).as_posix(), file)
+                for file in (pathlib.Path(folder, name) for name in names)
+                if not file.name.startswith('.')
+            ]
+    files = {}
+    for name, file in sorted(paths):
+        if suffixes and not name.lower().endswith(suffixes):
+            continue
+        try:
+            status = file.stat()
+        except OSError:
+            # a link to nowhere, or a file that was removed just now
+            continue
+        if stat.S_ISREG(status.st_mode):
+            files[name] = [status.st_size, status.st_mtime_ns]
+    return files
+
+
+def _is_new(folder, seen):
+    """Return whether a folder was not met before: links may form circles."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return False
+    seen.add(real)
+    return True
+
+
+def _described(describe, path):
+    """Return entries, the reason why there are none, and if that lasts."""
+    try:
+        return describe(path), None, True
+    except NoImage as error:
+        return [], str(error)[:_LONGEST_REASON], True
+    except Exception as error:
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        # these can go away, while the file stays as it is
+        lasting = not isinstance(error, (ImportError, PermissionError))
+        return [], reason[:_LONGEST_REASON], lasting
+
+
+def _with_progress(names, root, progress):
+    """Return the names, with a progress bar on a terminal."""
+    try:
+        import tqdm
+    except ImportError:
+        return names
+    return tqdm.tqdm(
+        names,
+        desc=f'Indexing {root.name}',
+        unit='file',
+        # None: where there is no terminal
+        disable=None if progress else True,
+    )
+
+
+def _places(root, key, cache):
+    """Return the paths where the index may be kept, the best one first."""
+
+    def name(*parts):
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        return f'.odl_equivariant_{key["kind"]}_{digest.hexdigest()[:12]}.json'
+
+    apart = name(key, str(root))
+    if cache is not None:
+        cache = pathlib.Path(cache).expanduser().absolute()
+        cache.mkdir(parents=True, exist_ok=True)
+        return [cache / apart]
+    own = os.environ.get(_CACHE_VARIABLE)
+    if not own:
+        caches = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+        own = os.path.join(caches, 'odl_equivariant')
+    # The index in the folder moves along with it.
+    return [root / name(key), pathlib.Path(own).expanduser() / apart]
+
+
+def _load(places, key):
+    """Return what was found out about each file, or nothing."""
+    for path in places:
+        try:
+            content = json.loads(path.read_text('utf-8'))
+            if (
+                content['format'] == _FORMAT
+                and content['version'] == _VERSION
+                and content['key'] == json.loads(json.dumps(key))
+            ):
+                files = content['files']
+                if all(_is_record(record) for record in files.values()):
+                    return files
+            _LOG.info('%s is of another kind, and not used', path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+            _LOG.info('%s is damaged, and not used: %s', path, e)
+    return {}
+
+
+def _is_record(record):
+    size, time_of_change, entries, reason = record
+    return (
+        isinstance(size, int)
+        and isinstance(time_of_change, int)
+        and isinstance(entries, list)
+        and all(isinstance(entry, dict) for entry in entries)
+        and (reason is None or isinstance(reason, str))
+    )
+
+
+def _save(places, key, files):
+    """Keep the index at the first place that can be written."""
+    content = {
+        'format': _FORMAT,
+        'version': _VERSION,
+        'key': key,
+        'files': files,
+    }
+    for number, path in enumerate(places):
+        try:
+            if number:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, content)
+        except OSError as error:
+            _LOG.info('the index cannot be kept as %s: %s', path, error)
+        else:
+            return
+
+
+def write_json(path, content):
+    """Write JSON to a file, which is complete or not there.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write. An existing one is replaced when the new one is whole.
+    content :
+        What `json` can hold.
+    """
+    text = json.dumps(content, separators=(',', ':'))
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp('.tmp', f'.{path.stem}', path.parent)
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
