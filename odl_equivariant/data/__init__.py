@@ -15,6 +15,7 @@ from odl_equivariant.data.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.mr_phantoms import mr_phantom
 from odl_equivariant.data.phantom_slices import Phantoms
 from odl_equivariant.data.phantoms import ellipse_phantom
+from odl_equivariant.data.reference_slices import FastMRISlices, LIDCSlices
 from odl_equivariant.data.samples import sample_ct_slice, sample_mr_slice
 from odl_equivariant.data.slices import Slices, split
 from odl_equivariant.data.tomography import SparseViewCT
@@ -25,6 +26,8 @@ __all__ = (
     'Augmented',
     'CartesianMRI',
     'DicomSlices',
+    'FastMRISlices',
+    'LIDCSlices',
     'Phantoms',
     'Slices',
     'SparseViewCT',
