@@ -11,6 +11,7 @@
 from odl_equivariant.data._acquisition import Acquisition
 from odl_equivariant.data.augmentation import Augmentation, Augmented
 from odl_equivariant.data.dicom import DicomSlices
+from odl_equivariant.data.kspace import FastMRIKspace
 from odl_equivariant.data.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.mr_phantoms import mr_phantom
 from odl_equivariant.data.phantom_slices import Phantoms
@@ -19,6 +20,7 @@ from odl_equivariant.data.reference_slices import FastMRISlices, LIDCSlices
 from odl_equivariant.data.samples import sample_ct_slice, sample_mr_slice
 from odl_equivariant.data.slices import Slices, split
 from odl_equivariant.data.tomography import SparseViewCT
+from odl_equivariant.data.volumes import NiftiSlices, NumpySlices
 
 __all__ = (
     'Acquisition',
@@ -26,8 +28,11 @@ __all__ = (
     'Augmented',
     'CartesianMRI',
     'DicomSlices',
+    'FastMRIKspace',
     'FastMRISlices',
     'LIDCSlices',
+    'NiftiSlices',
+    'NumpySlices',
     'Phantoms',
     'Slices',
     'SparseViewCT',

@@ -1,0 +1,287 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of measured k-space."""
+
+import pickle
+import sys
+
+import numpy as np
+import odl
+import pytest
+
+from odl_equivariant.data import FastMRIKspace, ellipse_phantom
+from odl_equivariant.operators import UnitaryFourierTransform
+
+h5py = pytest.importorskip('h5py')
+
+NX, NY, N_COILS = 40, 48, 5
+
+
+def _coils(shape=(NX, NY), n=N_COILS):
+    """Return smooth complex maps, the squares of which sum to one."""
+    x, y = (np.linspace(-1, 1, m) for m in shape)
+    angles = 2 * np.pi * np.arange(n) / n
+    maps = np.stack(
+        [
+            np.exp(
+                -((x[:, None] - np.cos(a)) ** 2 + (y - np.sin(a)) ** 2) / 4
+                + 1j * (a + 0.5 * x[:, None] * np.cos(a) + 0.3 * y)
+            )
+            for a in angles
+        ]
+    )
+    return maps / np.sqrt((abs(maps) ** 2).sum(axis=0))
+
+
+def _transform(image):
+    space = odl.uniform_discr([0, 0], [1, 1], image.shape, dtype='complex128')
+    return np.asarray(UnitaryFourierTransform(space)(image).data)
+
+
+def _inverse(kspace):
+    space = odl.uniform_discr(
+        [0, 0], [1, 1], kspace.shape, dtype='complex128'
+    )
+    transform = UnitaryFourierTransform(space)
+    return np.asarray(transform.inverse(transform.range.element(kspace)).data)
+
+
+def _write(path, kspace, **attributes):
+    """Write k-space of shape (..., nx, ny) as fastMRI has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, 'w') as file:
+        file['kspace'] = kspace.swapaxes(-1, -2).astype('complex64')
+        for name, value in attributes.items():
+            file.attrs[name] = value
+
+
+def _phantom(seed=0, shape=(NX, NY)):
+    return ellipse_phantom(shape, seed).astype('float64')
+
+
+@pytest.fixture
+def measured():
+    """Return phantoms, and their k-space in several coils."""
+    phantoms = np.stack([_phantom(i) for i in range(3)])
+    images = phantoms[:, None] * _coils()
+    kspace = [[_transform(c) for c in coils] for coils in images]
+    return phantoms, np.array(kspace)
+
+
+def test_kspace_is_in_our_orientation(tmp_path, measured):
+    """Rows of the file run along y, and become axis 2."""
+    _write(tmp_path / 'a.h5', measured[1])
+    slices = FastMRIKspace(tmp_path)
+    assert slices.names == ['a.h5#0', 'a.h5#1', 'a.h5#2']
+    for i in range(3):
+        kspace = slices.kspace(i)
+        assert kspace.dtype == 'complex64'
+        assert kspace.shape == (N_COILS, NX, NY)
+        assert np.allclose(kspace, measured[1][i], atol=1e-5)
+
+
+def test_zero_frequency_is_in_the_middle(tmp_path):
+    """A constant image has one frequency, at index ``n // 2``."""
+    _write(tmp_path / 'a.h5', _transform(np.ones((7, 10)))[None])
+    kspace = FastMRIKspace(tmp_path).kspace(0)
+    assert np.flatnonzero(abs(kspace[0]) > 1e-3) == [3 * 10 + 5]
+
+
+def test_image_is_the_combination_of_coils(tmp_path, measured):
+    """The inverse transform of k-space and the maps give the image."""
+    _write(tmp_path / 'a.h5', measured[1])
+    slices = FastMRIKspace(tmp_path)
+    maps = slices.coil_maps(1)
+    coils = np.array([_inverse(k) for k in slices.kspace(1)])
+    combined = (maps.conj() * coils).sum(axis=0)
+    assert slices[1].dtype == 'complex64'
+    assert np.allclose(slices[1], combined, atol=1e-5)
+
+
+def test_maps_have_unit_length(tmp_path, measured):
+    """The squares of the maps sum to one."""
+    _write(tmp_path / 'a.h5', measured[1])
+    maps = FastMRIKspace(tmp_path).coil_maps(0)
+    assert maps.shape == (N_COILS, NX, NY)
+    assert np.allclose((abs(maps) ** 2).sum(axis=0), 1, atol=1e-5)
+
+
+def test_magnitude_is_that_of_the_phantom(tmp_path, measured):
+    """Combined coils of unit length give the phantom, within 1 percent."""
+    phantoms, kspace = measured
+    _write(tmp_path / 'a.h5', kspace)
+    slices = FastMRIKspace(tmp_path)
+    for i in range(3):
+        error = np.linalg.norm(abs(slices[i]) - phantoms[i])
+        assert error < 0.01 * np.linalg.norm(phantoms[i])
+
+
+def test_maps_are_those_of_the_coils(tmp_path, measured):
+    """Up to one phase for each pixel, the true maps are found."""
+    phantoms, kspace = measured
+    _write(tmp_path / 'a.h5', kspace)
+    maps = FastMRIKspace(tmp_path).coil_maps(0)
+    alike = abs((maps.conj() * _coils()).sum(axis=0))
+    assert alike[phantoms[0] > 0.1].min() > 0.97
+
+
+def test_single_coil_is_the_inverse_transform(tmp_path):
+    """Without a coil axis the image keeps its phase, and the map is 1."""
+    x, y = np.linspace(-1, 1, NX), np.linspace(-1, 1, NY)
+    image = _phantom() * np.exp(1j * (x[:, None] + y**2))
+    _write(tmp_path / 'a.h5', _transform(image)[None])
+    slices = FastMRIKspace(tmp_path)
+    assert slices.kspace(0).shape == (1, NX, NY)
+    assert np.array_equal(slices.coil_maps(0), np.ones((1, NX, NY)))
+    assert np.allclose(slices[0], image, atol=1e-5)
+
+
+def test_crop_is_around_the_middle(tmp_path, measured):
+    """Images are cut, k-space and maps are not."""
+    _write(tmp_path / 'a.h5', measured[1])
+    whole = FastMRIKspace(tmp_path)
+    slices = FastMRIKspace(tmp_path, crop=(30, 32))
+    assert np.array_equal(slices[0], whole[0][5:35, 8:40])
+    assert slices.kspace(0).shape == slices.coil_maps(0).shape
+    assert slices.kspace(0).shape == (N_COILS, NX, NY)
+    with pytest.raises(ValueError, match=r'a\.h5.*\(40, 48\).*\(50, 32\)'):
+        FastMRIKspace(tmp_path, crop=(50, 32))[0]
+
+
+def test_scale_multiplies_everything(tmp_path, measured):
+    """A factor applies to k-space and images, and not to the maps."""
+    _write(tmp_path / 'a.h5', measured[1])
+    plain = FastMRIKspace(tmp_path)
+    scaled = FastMRIKspace(tmp_path, scale=4.0)
+    assert np.array_equal(scaled.kspace(0), 4 * plain.kspace(0))
+    assert np.allclose(scaled[0], 4 * plain[0], atol=1e-5)
+    assert np.allclose(scaled.coil_maps(0), plain.coil_maps(0), atol=1e-5)
+
+
+def test_maps_need_the_centre_only(tmp_path, measured):
+    """Maps do not change when frequencies far out are not measured."""
+    kspace = measured[1].copy()
+    _write(tmp_path / 'full' / 'a.h5', kspace)
+    kspace[..., : NY // 2 - 12] = 0
+    kspace[..., NY // 2 + 13 :: 2] = 0
+    _write(tmp_path / 'part' / 'a.h5', kspace)
+    full, part = (
+        FastMRIKspace(tmp_path / f, calibration=20).coil_maps(0)
+        for f in ('full', 'part')
+    )
+    assert np.array_equal(full, part)
+
+
+def test_maps_of_few_lines(tmp_path, measured):
+    """With fewer lines than asked for, those that are there are used."""
+    kspace = measured[1].copy()
+    kspace[..., : NY // 2 - 5] = 0
+    kspace[..., NY // 2 + 6 :] = 0
+    _write(tmp_path / 'a.h5', kspace)
+    maps = FastMRIKspace(tmp_path).coil_maps(0)
+    alike = abs((maps.conj() * _coils()).sum(axis=0))
+    assert alike[measured[0][0] > 0.1].min() > 0.95
+    kspace[..., NY // 2 + 1] = 0
+    _write(tmp_path / 'b.h5', kspace)
+    slices = FastMRIKspace(tmp_path / 'b.h5')
+    assert slices.kspace(0).shape == (N_COILS, NX, NY)
+    with pytest.raises(ValueError, match='only 1 fully sampled'):
+        slices.coil_maps(0)
+
+
+def test_attributes_name_groups_and_acquisitions(tmp_path, measured):
+    """Volumes of one patient are one group, others go by their file."""
+    kspace = measured[1][:1]
+    _write(tmp_path / 'a.h5', kspace, patient_id='p', acquisition='AXT1')
+    _write(
+        tmp_path / 'b.h5',
+        kspace,
+        patient_id=np.bytes_(b'p'),
+        acquisition=np.bytes_(b'AXT2'),
+    )
+    _write(tmp_path / 'sub' / 'c.hdf5', kspace)
+    slices = FastMRIKspace(tmp_path)
+    assert slices.groups == ['p', 'p', 'sub/c.hdf5']
+    assert slices.acquisitions == ['AXT1', 'AXT2', '']
+    assert FastMRIKspace(tmp_path, acquisition='t2').names == ['b.h5#0']
+    with pytest.raises(ValueError, match="'AXT1', 'AXT2'"):
+        FastMRIKspace(tmp_path, acquisition='FLAIR')
+
+
+def test_subset_keeps_kspace(tmp_path, measured):
+    """A subset, sent to a worker, has k-space, maps and acquisitions."""
+    _write(tmp_path / 'a.h5', measured[1], acquisition='AXT1')
+    whole = FastMRIKspace(tmp_path)
+    part = pickle.loads(pickle.dumps(whole.subset([2])))
+    assert np.array_equal(part.kspace(0), whole.kspace(2))
+    assert np.array_equal(part.coil_maps(0), whole.coil_maps(2))
+    assert np.array_equal(part[0], whole[2])
+    assert part.acquisitions == ['AXT1']
+    for read in (part.kspace, part.coil_maps):
+        for index in (-1, 1):
+            with pytest.raises(IndexError, match='there are 1 slices'):
+                read(index)
+
+
+def test_what_is_no_kspace_is_skipped(tmp_path, measured):
+    """Other files are named, with what is wrong."""
+    _write(tmp_path / 'good.h5', measured[1])
+    whole = (tmp_path / 'good.h5').read_bytes()
+    (tmp_path / 'short.h5').write_bytes(whole[: len(whole) // 2])
+    (tmp_path / 'text.h5').write_text('text', 'utf-8')
+    (tmp_path / 'notes.txt').write_text('text', 'utf-8')
+    for name, array in (
+        ('real.h5', np.ones((2, 3, 4))),
+        ('flat.h5', np.ones((3, 4), 'complex64')),
+        ('none.h5', np.ones((0, 3, 4), 'complex64')),
+    ):
+        with h5py.File(tmp_path / name, 'w') as file:
+            file['kspace'] = array
+    with h5py.File(tmp_path / 'other.h5', 'w') as file:
+        file['image'] = np.ones(3)
+    slices = FastMRIKspace(tmp_path)
+    assert len(slices) == 3
+    assert [name for name, _ in slices.index.skipped] == [
+        'flat.h5',
+        'none.h5',
+        'other.h5',
+        'real.h5',
+        'short.h5',
+        'text.h5',
+    ]
+
+
+def test_vanished_and_changed_files_are_named(tmp_path, measured):
+    """A file that changed since it was indexed is named at access."""
+    for name in 'ab':
+        _write(tmp_path / f'{name}.h5', measured[1])
+    slices = FastMRIKspace(tmp_path)
+    (tmp_path / 'a.h5').unlink()
+    _write(tmp_path / 'b.h5', measured[1][:, :, :20])
+    with pytest.raises(FileNotFoundError, match=r'a\.h5'):
+        slices[0]
+    with pytest.raises(ValueError, match=r'b\.h5.*shape'):
+        slices.kspace(3)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [{'calibration': 3}, {'calibration': 0}, {'crop': 5}, {'scale': 0}],
+)
+def test_wrong_options_are_refused(tmp_path, options):
+    """The error of a wrong option names it."""
+    with pytest.raises(ValueError, match=f'`{next(iter(options))}` must'):
+        FastMRIKspace(tmp_path, **options)
+
+
+def test_missing_h5py_is_named(tmp_path, monkeypatch):
+    """Without h5py, the error says what to install."""
+    monkeypatch.setitem(sys.modules, 'h5py', None)
+    with pytest.raises(ImportError, match=r'odl-equivariant\[data\]'):
+        FastMRIKspace(tmp_path)
