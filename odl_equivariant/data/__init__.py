@@ -14,6 +14,8 @@ from odl_equivariant.data.dicom import DicomSlices
 from odl_equivariant.data.kspace import FastMRIKspace
 from odl_equivariant.data.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.mr_phantoms import mr_phantom
+from odl_equivariant.data.pair_store import PairStore
+from odl_equivariant.data.pairs import SimulatedPairs
 from odl_equivariant.data.phantom_slices import Phantoms
 from odl_equivariant.data.phantoms import ellipse_phantom
 from odl_equivariant.data.reference_slices import FastMRISlices, LIDCSlices
@@ -33,7 +35,9 @@ __all__ = (
     'LIDCSlices',
     'NiftiSlices',
     'NumpySlices',
+    'PairStore',
     'Phantoms',
+    'SimulatedPairs',
     'Slices',
     'SparseViewCT',
     'ellipse_phantom',

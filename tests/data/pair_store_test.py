@@ -1,0 +1,368 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of pairs that lie in a folder."""
+
+import errno
+import json
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from odl_equivariant.data import PairStore, _pair_writer
+
+
+class _Pairs:
+    """Pairs with tensors of several dtypes, which may fail at one index."""
+
+    def __init__(self, n=6, seed=0, fail_at=None, error=RuntimeError):
+        self.n, self.seed, self.fail_at = n, seed, fail_at
+        self.error = error
+        self.calls = []
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        self.calls.append(i)
+        if i == self.fail_at:
+            raise self.error('broken off')
+        rng = np.random.default_rng([self.seed, i])
+        return {
+            'data': torch.tensor(rng.normal(size=(2, 3, 4)).astype('float32')),
+            'truth': torch.tensor(rng.normal(size=(1, 5, 5))),
+            'mask': torch.tensor(rng.integers(2, size=(3, 4)) > 0),
+            'name': f'pair {i}',
+            'index': 10 + i,
+        }
+
+
+def _equal(first, second):
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == second[key].dtype
+            assert torch.equal(value, second[key])
+        else:
+            assert value == second[key]
+    return True
+
+
+def _holds(store, pairs):
+    assert len(store) == len(pairs)
+    return all(_equal(store[i], pairs[i]) for i in range(len(pairs)))
+
+
+def test_store_holds_the_pairs(tmp_path):
+    """What is read is what was written, names and dtypes included."""
+    pairs = _Pairs()
+    store = PairStore.write(pairs, tmp_path / 'new' / 'store')
+    assert _holds(store, pairs)
+    assert _holds(PairStore(tmp_path / 'new' / 'store'), pairs)
+
+
+def test_epochs_are_alike(tmp_path):
+    """An epoch in the key changes nothing."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    assert _equal(store[2, 5], store[2])
+
+
+def test_items_may_be_changed(tmp_path):
+    """Writing into an item changes neither the store nor the next item."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    store[1]['data'][...] = 0
+    assert _holds(store, _Pairs())
+
+
+def test_files_are_plain_arrays(tmp_path):
+    """Each tensor is one .npy file for all pairs, without pickle."""
+    PairStore.write(_Pairs(), tmp_path)
+    files = {path.name: path for path in tmp_path.rglob('*.npy')}
+    assert set(files) == {'data.npy', 'truth.npy', 'mask.npy'}
+    data = np.load(files['data.npy'], allow_pickle=False)
+    assert data.shape == (6, 2, 3, 4)
+    assert np.array_equal(data[4], _Pairs()[4]['data'])
+
+
+def test_numbers_without_dimensions(tmp_path):
+    """Arrays and tensors of any number of dimensions can be stored."""
+    pairs = [
+        {'data': torch.tensor(2.5), 'truth': np.arange(3), 'index': 0}
+    ] * 2
+    store = PairStore.write(pairs, tmp_path)
+    assert store[1]['data'] == 2.5
+    assert store[1]['truth'].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
+def test_half_a_store_is_refused(tmp_path, error):
+    """The error says how many of how many pairs there are."""
+    with pytest.raises(error):
+        PairStore.write(_Pairs(fail_at=4, error=error), tmp_path)
+    with pytest.raises(ValueError, match='has 4 of 6 pairs'):
+        PairStore(tmp_path)
+
+
+def test_writing_goes_on_where_it_broke_off(tmp_path):
+    """The second call makes only the pairs that are missing."""
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path)
+    pairs = _Pairs()
+    store = PairStore.write(pairs, tmp_path)
+    # the first one and the last one are made again, to compare them
+    assert sorted(set(pairs.calls)) == [0, 3, 4, 5]
+    assert _holds(store, _Pairs())
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
+        'pairs.json'
+    ]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_other_pairs_start_anew(tmp_path):
+    """What is left of other pairs is not mixed with new ones."""
+    for other in (_Pairs(seed=1, fail_at=4), _Pairs(7, fail_at=4)):
+        with pytest.raises(RuntimeError):
+            PairStore.write(other, tmp_path)
+        assert _holds(PairStore.write(_Pairs(), tmp_path), _Pairs())
+        shutil.rmtree(tmp_path)
+
+
+def test_killed_process_can_be_resumed(tmp_path, monkeypatch):
+    """After a kill, the pairs that were marked are there, and go on."""
+    script = textwrap.dedent(
+        f"""
+        import os, signal
+        import torch
+        from odl_equivariant.data import PairStore, _pair_writer
+
+        _pair_writer._SECONDS_BETWEEN_MARKS = -1.0
+
+        class Pairs:
+            def __len__(self):
+                return 6
+
+            def __getitem__(self, i):
+                if i == 4:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return {{'data': torch.full((3,), float(i)), 'index': i}}
+
+        PairStore.write(Pairs(), {str(tmp_path)!r})
+        """
+    )
+    result = subprocess.run([sys.executable, '-c', script])
+    assert result.returncode == -signal.SIGKILL
+    with pytest.raises(ValueError, match='has 4 of 6 pairs'):
+        PairStore(tmp_path)
+    pairs = [
+        {'data': torch.full((3,), float(i)), 'index': i} for i in range(6)
+    ]
+    assert _holds(PairStore.write(pairs, tmp_path), pairs)
+
+
+def test_earlier_store_stays_until_the_new_one_is_whole(tmp_path):
+    """A store is replaced at once, when the new one is complete."""
+    old = PairStore.write(_Pairs(), tmp_path)
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(8, seed=1, fail_at=5), tmp_path)
+    assert _holds(PairStore(tmp_path), _Pairs())
+    assert _holds(old, _Pairs())
+    new = PairStore.write(_Pairs(8, seed=1), tmp_path)
+    assert _holds(new, _Pairs(8, seed=1))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
+    """Too little space is known after one pair, and named."""
+    PairStore.write(_Pairs(), tmp_path)
+    usage = namedtuple('usage', 'total used free')(100, 0, 100)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
+    pairs = _Pairs(8, seed=1)
+    with pytest.raises(OSError, match='8 pairs take .* GB free') as error:
+        PairStore.write(pairs, tmp_path)
+    assert error.value.errno == errno.ENOSPC
+    assert pairs.calls == [0]
+    assert _holds(PairStore(tmp_path), _Pairs())
+
+
+def test_full_disk_leaves_the_earlier_store(tmp_path):
+    """If writing fails half-way, the store that was there is whole."""
+    PairStore.write(_Pairs(), tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # a limit for the size of files stands for a disk that is full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, limits[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            PairStore.write(_Pairs(2000, seed=1), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.errno == errno.EFBIG
+    assert _holds(PairStore(tmp_path), _Pairs())
+    assert _holds(
+        PairStore.write(_Pairs(20, seed=1), tmp_path), _Pairs(20, seed=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'words'),
+    [
+        ('data', torch.zeros(2, 3, 5), r'pair 3.*\(2, 3, 5\)'),
+        ('truth', torch.zeros(1, 5, 5), 'pair 3.*float32'),
+        ('extra', torch.zeros(1), 'pair 3.*extra'),
+    ],
+)
+def test_mixed_pairs_are_refused(tmp_path, key, value, words):
+    """The error names the two pairs that differ, and how."""
+
+    class Mixed(_Pairs):
+        def __getitem__(self, i):
+            pair = super().__getitem__(i)
+            return {**pair, key: value} if i == 3 else pair
+
+    with pytest.raises(ValueError, match=words) as error:
+        PairStore.write(Mixed(), tmp_path)
+    assert 'pair 0 has data of shape (2, 3, 4)' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('pair', 'error'),
+    [
+        ([torch.zeros(1)], TypeError),
+        ({'data': [1, 2]}, TypeError),
+        ({'data': np.array(['a'])}, TypeError),
+        ({'../data': torch.zeros(1)}, ValueError),
+    ],
+)
+def test_what_is_no_pair_is_refused(tmp_path, pair, error):
+    """Only tensors, arrays, str and int can be stored."""
+    with pytest.raises(error, match='pair|file'):
+        PairStore.write([pair], tmp_path)
+
+
+def test_no_pairs_are_refused(tmp_path):
+    """An empty set is an error."""
+    with pytest.raises(ValueError, match='no pairs'):
+        PairStore.write([], tmp_path)
+
+
+def test_missing_store_is_named(tmp_path):
+    """A folder without a store is named."""
+    for folder in (tmp_path, tmp_path / 'elsewhere'):
+        with pytest.raises(FileNotFoundError, match=str(folder)):
+            PairStore(folder)
+
+
+@pytest.mark.parametrize('damage', ['short', 'gone', 'other', 'json', 'list'])
+def test_damaged_store_is_refused(tmp_path, damage):
+    """A store with a part missing is refused when it is opened."""
+    PairStore.write(_Pairs(), tmp_path)
+    (path,) = tmp_path.rglob('truth.npy')
+    if damage == 'short':
+        path.write_bytes(path.read_bytes()[:-4])
+    elif damage == 'gone':
+        path.unlink()
+    elif damage == 'other':
+        np.save(path, np.zeros((6, 1, 5, 4)))
+    else:
+        text = '{' if damage == 'json' else json.dumps([1])
+        (tmp_path / 'pairs.json').write_text(text, 'utf-8')
+    with pytest.raises(ValueError, match='damaged|no list'):
+        PairStore(tmp_path)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    """An array of objects in the place of a file is not loaded."""
+    PairStore.write(_Pairs(), tmp_path)
+    (path,) = tmp_path.rglob('truth.npy')
+    np.save(path, np.array([{}]), allow_pickle=True)
+    with pytest.raises(ValueError, match='damaged'):
+        PairStore(tmp_path)
+
+
+def test_pickled_store_has_no_arrays(tmp_path):
+    """A worker is sent the path and the names, no data."""
+
+    class Large(_Pairs):
+        def __getitem__(self, i):
+            return {'data': torch.zeros(100_000), 'index': i}
+
+    store = PairStore.write(Large(3), tmp_path)
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 5000
+    assert torch.equal(pickle.loads(pickled)[1]['data'], torch.zeros(100_000))
+
+
+@pytest.mark.parametrize(
+    'context', ['fork', pytest.param('spawn', marks=pytest.mark.slow)]
+)
+def test_workers_read_the_store(tmp_path, context):
+    """Processes that load pairs read what this one does."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    loader = DataLoader(
+        store,
+        batch_size=None,
+        sampler=[(i, 1) for i in (5, 0, 3)],
+        num_workers=2,
+        multiprocessing_context=context,
+    )
+    for index, pair in zip((5, 0, 3), loader, strict=True):
+        assert _equal(pair, store[index])
+
+
+@pytest.mark.parametrize('key', [-1, 6, (6, 1), (-1, 1)])
+def test_index_out_of_range_is_refused(tmp_path, key):
+    """The error of a wrong index names how many there are."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    with pytest.raises(IndexError, match='there are 6 pairs'):
+        store[key]
+
+
+def test_data_are_on_disk_before_they_are_counted(tmp_path, monkeypatch):
+    """Every file is synchronised before the mark that counts its pairs."""
+    events = []
+    fsync, write = os.fsync, _pair_writer.write_json
+    monkeypatch.setattr(
+        os, 'fsync', lambda handle: (events.append('sync'), fsync(handle))
+    )
+
+    def mark(path, content):
+        events.append(('mark', path.name, content['done']))
+        write(path, content)
+
+    monkeypatch.setattr(_pair_writer, 'write_json', mark)
+    monkeypatch.setattr(_pair_writer, '_SECONDS_BETWEEN_MARKS', -1.0)
+    PairStore.write(_Pairs(2), tmp_path)
+    marks = [i for i, event in enumerate(events) if event != 'sync']
+    assert [events[i][1:] for i in marks] == [
+        ('partial.json', 0),
+        ('partial.json', 1),
+        ('partial.json', 2),
+        ('partial.json', 2),
+        ('pairs.json', 2),
+    ]
+    for i in marks[:-1]:
+        assert events[max(i - 3, 0) : i] == ['sync'] * 3
+
+
+def test_progress_has_a_total(tmp_path, monkeypatch, capsys):
+    """On a terminal a bar shows how many of the pairs are written."""
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    PairStore.write(_Pairs(), tmp_path)
+    assert '6/6' in capsys.readouterr().err
+    PairStore.write(_Pairs(), tmp_path, progress=False)
+    assert capsys.readouterr().err == ''
