@@ -45,10 +45,18 @@ def read_dataset(path, pixels=True):
         File.
     pixels : bool, optional
         Whether to read the pixels too.
+
+    Raises
+    ------
+    NoImage
+        If it is no DICOM file.
     """
     pydicom = optional_package('pydicom', _PURPOSE)
     with _quiet():
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        try:
+            return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        except pydicom.errors.InvalidDicomError as error:
+            raise NoImage('it is no DICOM file') from error
 
 
 def text(dataset, keyword):
@@ -129,7 +137,7 @@ def _rescaled(stored, dataset, frame):
         return apply_modality_lut(stored, dataset).astype(np.float64)
     source = _rescaling(dataset, frame)
     pixels = stored.astype(np.float64)
-    slope = source.get('RescaleSlope')
+    slope = source.get('RescaleSlope', dataset.get('DoseGridScaling'))
     if slope is not None:
         pixels *= float(slope)
     intercept = source.get('RescaleIntercept')

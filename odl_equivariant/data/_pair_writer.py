@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import math
+import numbers
 import os
 import shutil
 import time
@@ -96,8 +97,8 @@ class PairWriter:
     def _start(self):
         """Begin with files that are new."""
         whole = read_json(self._folder / WHOLE)
-        _clean(self._folder, whole and whole['part'])
         (self._folder / PARTIAL).unlink(missing_ok=True)
+        _clean(self._folder, whole and whole['part'])
         needed = self._n * sum(map(self._item_bytes, self._fields))
         free = shutil.disk_usage(self._folder).free
         if needed > free:
@@ -159,10 +160,15 @@ class PairWriter:
                 f'{_in_words(fields, keys)}: bring all images to one `shape`'
             )
         arrays = {
-            key: _array(pair[key]).astype(dtype, copy=False)
+            key: _array(pair[key], key).astype(dtype, copy=False)
             for key, (dtype, _) in fields.items()
         }
-        return arrays, {key: pair[key] for key in keys}
+        # numpy's integers are not for JSON
+        labels = {
+            key: value if isinstance(value, str) else int(value)
+            for key, value in ((key, pair[key]) for key in keys)
+        }
+        return arrays, labels
 
     def append(self, pair):
         """Write the next pair."""
@@ -200,8 +206,13 @@ class PairWriter:
         _clean(self._folder, self._part)
 
 
-def _array(value):
+def _array(value, key):
     if isinstance(value, torch.Tensor):
+        if value.dtype == torch.bfloat16:
+            raise TypeError(
+                f'{key!r} of a pair is of dtype bfloat16, which numpy does '
+                'not have: convert it to float32'
+            )
         value = value.detach().cpu().resolve_conj().resolve_neg().numpy()
     return np.ascontiguousarray(value)
 
@@ -215,7 +226,7 @@ def _layout(pair):
         if isinstance(value, torch.Tensor | np.ndarray):
             if not str(key).isidentifier():
                 raise ValueError(f'{key!r} cannot be the name of a file')
-            array = _array(value)
+            array = _array(value, key)
             if array.dtype.kind not in _KINDS:
                 raise TypeError(
                     f'{key!r} of a pair has the dtype {array.dtype}, and '
@@ -224,7 +235,9 @@ def _layout(pair):
             # Little-endian, on every machine.
             dtype = array.dtype.newbyteorder('<').str
             fields[key] = [dtype, list(value.shape)]
-        elif type(value) in (str, int):
+        elif isinstance(value, str) or (
+            isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        ):
             keys.append(key)
         else:
             raise TypeError(

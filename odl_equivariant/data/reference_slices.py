@@ -77,7 +77,7 @@ class LIDCSlices(_SelectedSlices):
 
     Slices are as in `DicomSlices`, but scaled to about [0, 1], the
     attenuation relative to that of 3072 HU, which `SparseViewCT` takes, and
-    selected: with few metal and noise, and a circular field of view.
+    selected: no metal, little noise, and a circular field of view.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@
 
 """Sets of two-dimensional images, and their parts."""
 
+import collections.abc
 import copy
 import numbers
 
@@ -153,7 +154,7 @@ def split(slices, parts, seed=0):
     Parameters
     ----------
     slices : Slices
-        Set with ``groups`` and ``subset``.
+        Set to split.
     parts : dict
         Name of each part, and its size: either fractions, as floats with a
         sum of at most 1, or numbers of slices, as ints. Fractions are met as
@@ -174,7 +175,7 @@ def split(slices, parts, seed=0):
     ValueError
         If there are too few slices or groups, or the sizes are no sizes.
     TypeError
-        If the sizes are neither all ints nor all floats.
+        If the sizes are neither all ints nor all floats, or the set is none.
 
     Examples
     --------
@@ -186,6 +187,13 @@ def split(slices, parts, seed=0):
     >>> len(parts['train']), len(parts['test'])
     (5, 2)
     """
+    if not isinstance(slices, Slices):
+        raise TypeError(f'expected `Slices`, got {str(slices):.80}')
+    if not isinstance(parts, collections.abc.Mapping):
+        raise TypeError(
+            "`parts` must be a dict of sizes, like {'train': 0.9, "
+            f"'test': 0.1}}, got {parts!r}"
+        )
     sizes = dict(parts)
     if not sizes:
         raise ValueError('`parts` must name at least one part, got none')

@@ -174,6 +174,16 @@ def test_inverted_files_are_mirrored(tmp_path, write_dicom, dtype):
     assert np.array_equal(DicomSlices(tmp_path)[0], _upright(expected))
 
 
+def test_doses_are_scaled(tmp_path):
+    """Dose has a scaling of its own, and frames that are slices."""
+    shutil.copy(FILES / 'rtdose.dcm', tmp_path)
+    dataset = pydicom.dcmread(FILES / 'rtdose.dcm')
+    slices = DicomSlices(tmp_path)
+    assert len(slices) == 15
+    dose = dataset.pixel_array * float(dataset.DoseGridScaling)
+    assert np.allclose(slices[4], _upright(dose[4]), rtol=1e-6)
+
+
 def test_what_is_no_image_is_skipped(tmp_path, write_dicom):
     """Texts, truncated files, reports and colours are named and left out."""
     write_dicom(tmp_path / 'good.dcm', _pixels())
@@ -202,6 +212,7 @@ def test_what_is_no_image_is_skipped(tmp_path, write_dicom):
     assert len(reasons) == 13
     assert 'PALETTE' in reasons['examples_palette.dcm']
     assert 'no image (SR)' in reasons['test-SR.dcm']
+    assert reasons['notes.txt'] == 'it is no DICOM file'
     assert all(reasons.values())
 
 

@@ -103,9 +103,14 @@ def test_files_are_plain_arrays(tmp_path):
 def test_numbers_without_dimensions(tmp_path):
     """Arrays and tensors of any number of dimensions can be stored."""
     pairs = [
-        {'data': torch.tensor(2.5), 'truth': np.arange(3), 'index': 0}
+        {
+            'data': torch.tensor(2.5),
+            'truth': np.arange(3),
+            'index': np.int64(7),
+        }
     ] * 2
     store = PairStore.write(pairs, tmp_path)
+    assert store[1]['index'] == 7
     assert store[1]['data'] == 2.5
     assert store[1]['truth'].tolist() == [0, 1, 2]
 
@@ -200,6 +205,19 @@ def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
     assert _holds(PairStore(tmp_path), _Pairs())
 
 
+def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
+    """A new start that fails at once does not pass for the earlier one."""
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path)
+    usage = namedtuple('usage', 'total used free')(100, 0, 100)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
+    with pytest.raises(OSError, match='GB free'):
+        PairStore.write(_Pairs(8), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match='no store'):
+        PairStore(tmp_path)
+
+
 def test_full_disk_leaves_the_earlier_store(tmp_path):
     """If writing fails half-way, the store that was there is whole."""
     PairStore.write(_Pairs(), tmp_path)
@@ -245,6 +263,9 @@ def test_mixed_pairs_are_refused(tmp_path, key, value, words):
         ([torch.zeros(1)], TypeError),
         ({'data': [1, 2]}, TypeError),
         ({'data': np.array(['a'])}, TypeError),
+        ({'data': torch.zeros(1, dtype=torch.bfloat16)}, TypeError),
+        ({'data': torch.zeros(1), 'x': True}, TypeError),
+        ({'data': torch.zeros(1), 'x': 0.5}, TypeError),
         ({'../data': torch.zeros(1)}, ValueError),
     ],
 )
@@ -317,7 +338,7 @@ def test_workers_read_the_store(tmp_path, context):
         store,
         batch_size=None,
         sampler=[(i, 1) for i in (5, 0, 3)],
-        num_workers=2,
+        num_workers=1 if context == 'spawn' else 2,
         multiprocessing_context=context,
     )
     for index, pair in zip((5, 0, 3), loader, strict=True):

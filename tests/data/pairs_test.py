@@ -156,7 +156,7 @@ def test_workers_give_the_same_pairs(denoising, context):
         pairs,
         batch_size=2,
         sampler=[(i, 3) for i in (4, 1, 0, 2)],
-        num_workers=2,
+        num_workers=1 if context == 'spawn' else 2,
         multiprocessing_context=context,
     )
     batches = list(loader)

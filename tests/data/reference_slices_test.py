@@ -135,6 +135,15 @@ def test_ct_selection(tmp_path, write_dicom):
     }
 
 
+def test_corners_of_a_circle_are_constant(tmp_path, write_dicom):
+    """Corners that differ are no border of a circular field of view."""
+    pixels = _chest()
+    pixels[0, 0] += 1
+    _write_ct(write_dicom, tmp_path / 'a', pixels)
+    (statistics,) = LIDCSlices(tmp_path, select=False).statistics
+    assert statistics['circle'] is False
+
+
 def test_ct_only(tmp_path, write_dicom):
     """The radiographs of the collection are left out."""
     _write_ct(write_dicom, tmp_path / 'ct', _chest())

@@ -162,12 +162,19 @@ def test_split_refuses_what_there_is_not():
         ({'a': True}, TypeError),
         ({'a': '5'}, TypeError),
         ({}, ValueError),
+        (['a', 'b'], TypeError),
     ],
 )
 def test_split_refuses_wrong_sizes(parts, error):
     """Sizes are fractions or numbers, all of one kind."""
     with pytest.raises(error, match='`parts`|fractions'):
         split(_Numbers([3] * 4), parts)
+
+
+def test_split_refuses_what_has_no_groups():
+    """Only slices know their groups."""
+    with pytest.raises(TypeError, match='expected `Slices`'):
+        split([np.ones((2, 2))], {'a': 0.5})
 
 
 def test_phantoms_depend_on_seed_and_index_alone():
