@@ -8,6 +8,7 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
@@ -15,4 +16,5 @@ __all__ = (
     'EquivariantProximal',
     'OrdinaryProximal',
     'LearnedProximalGradient',
+    'to_convolutional',
 )

@@ -14,22 +14,60 @@ and evaluation mode, so that it can be copied, saved, traced and exported.
 """
 
 import contextlib
+import contextvars
 import functools
 import math
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from odl_equivariant.nn._groups import parse_group
+from odl_equivariant.nn._symmetries import exact_symmetries, moved
 
 __all__ = (
     'SteerableConvolution',
     'PaddedConvolution',
     'expanded_kernels',
+    'given_bases',
     'kernels_in_use',
 )
+
+_given = contextvars.ContextVar('given', default=None)
+
+
+@contextlib.contextmanager
+def given_bases(bases):
+    """Context in which new layers take their bases from a mapping.
+
+    escnn is not asked, and need not be installed. What is given here is seen
+    by the layers that are made in the context, and by no other.
+
+    Parameters
+    ----------
+    bases : mapping
+        Scaled bases, float64 tensors on the CPU, for the tuples ``(group,
+        source, target, kernel_size)``; they are not copied.
+    """
+    token = _given.set(bases)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def _basis_for(key):
+    """Return the scaled basis for a new layer."""
+    given = _given.get()
+    if given is None:
+        return _scaled_basis(*key)
+    if key not in given:
+        group, source, target, size = key
+        raise ValueError(
+            f'no basis is given of the {size} x {size} kernels from {source} '
+            f'to {target} fields of {group}'
+        )
+    return given[key]
 
 
 @functools.cache
@@ -75,12 +113,7 @@ def _kernel_basis(group_name, source, target, kernel_size):
             kernel_size,
             kernel_size,
         )
-        return _make_exact(
-            basis,
-            space,
-            fields[source].representation,
-            fields[target].representation,
-        )
+        return _make_exact(basis, group_name, source, target)
 
 
 def _gspace(group_name):
@@ -116,29 +149,16 @@ def _escnn_defaults():
         torch.set_default_dtype(dtype)
 
 
-def _make_exact(basis, space, source, target):
-    r"""Project kernels onto those that are equivariant to full precision.
+def _make_exact(basis, group_name, source, target):
+    """Project kernels onto those that are equivariant to full precision.
 
-    escnn computes in float32. The average of
-    :math:`\rho_\text{out}(R)\, b(R^{-1} x)\, \rho_\text{in}(R)^{-1}` over all
-    :math:`R` that map pixels to pixels takes its rounding errors away.
+    escnn computes in float32. The average over all symmetries of the grid
+    takes its rounding errors away.
     """
-    size = basis.shape[-1]
-    along = torch.arange(size, dtype=torch.float64) - size // 2
-    # escnn's coordinates: x to the right and y upwards
-    points = torch.stack(torch.meshgrid(along, -along, indexing='xy'))
-    images = []
-    for element in space.fibergroup.elements:
-        matrix = torch.as_tensor(np.array(space.basespace_action(element)))
-        if not torch.allclose(matrix, matrix.round(), atol=1e-6):
-            continue
-        x, y = torch.einsum('ba,bij->aij', matrix.round(), points).long()
-        after = torch.as_tensor(np.rint(target(element)))
-        before = torch.as_tensor(np.rint(source(element)))
-        moved = basis[..., size // 2 - y, size // 2 + x]
-        images.append(
-            torch.einsum('ab,nbcij,dc->nadij', after, moved, before)
-        )
+    images = [
+        moved(basis, symmetry, source, target)
+        for symmetry in exact_symmetries(group_name)
+    ]
     return torch.stack(images).mean(0)
 
 
@@ -255,14 +275,17 @@ class SteerableConvolution(nn.Module):
         super().__init__()
         self.padding_mode = padding_mode
         self._expanded = None
-        self._basis_of = (group, source, target, kernel_size)
-        basis = _scaled_basis(*self._basis_of)
+        self.basis_key = (group, source, target, kernel_size)
+        basis = _basis_for(self.basis_key)
         n, _, columns = basis.shape[:3]
         std = gain / math.sqrt(in_fields * columns * kernel_size**2)
         self.weight = nn.Parameter(_normal((out_fields, in_fields, n), std))
         self.register_buffer(
             'basis', basis.to(self.weight, copy=True), persistent=False
         )
+        # No buffer, which would be converted with the module; read only, as
+        # all layers share it.
+        self.exact_basis = basis
         self.bias = nn.Parameter(torch.zeros(out_fields))
 
     def _apply(self, fn, recurse=True):
@@ -271,8 +294,7 @@ class SteerableConvolution(nn.Module):
         super()._apply(fn, recurse)
         # Made anew: converted to float64, it would keep the rounding errors of
         # float32, and a module that was on the meta device has no numbers.
-        basis = _scaled_basis(*self._basis_of)
-        self.basis = basis.to(self.weight, copy=True)
+        self.basis = self.exact_basis.to(self.weight, copy=True)
         return self
 
     def kernel(self):

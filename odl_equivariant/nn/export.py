@@ -1,0 +1,145 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Networks with plain convolutions in place of equivariant ones."""
+
+import copy
+
+import torch
+from torch import nn
+
+from odl_equivariant.nn._escnn_export import is_escnn, without_escnn
+from odl_equivariant.nn._steerable import (
+    PaddedConvolution,
+    SteerableConvolution,
+)
+from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+
+__all__ = ('to_convolutional',)
+
+# Classes that only hold others: what goes in and out is not theirs.
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def to_convolutional(module):
+    """Return the same network with plain convolutions, and without escnn.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Network in training or evaluation mode. An `EquivariantProximal`
+        becomes an `OrdinaryProximal` and a `LearnedProximalGradient` one with
+        such blocks, of the same operators; in any other module each
+        convolution of this package becomes an ordinary one. A module of
+        escnn, alone or in a `torch.nn.Sequential`, `torch.nn.ModuleList` or
+        `torch.nn.ModuleDict`, becomes a module of torch, from tensors to
+        tensors.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        Copy in evaluation mode with the output, to rounding, that ``module``
+        has in evaluation mode now; on the same device, in the same precision.
+        Modules that were shared still are. ``module`` is not changed.
+
+    Raises
+    ------
+    TypeError
+        If this is no module, or one holds modules of escnn that have no
+        ordinary counterpart, or whose own ``forward`` hands them escnn's
+        tensors.
+
+    Notes
+    -----
+    The kernels are the sums of basis and coefficients, written out: as many
+    numbers as the ordinary network has. Trained on, they would not stay
+    equivariant.
+
+    Examples
+    --------
+    >>> block = EquivariantProximal(channels=8, memory=0)
+    >>> plain = to_convolutional(block)
+    >>> type(plain).__name__
+    'OrdinaryProximal'
+    >>> u = torch.randn(1, 1, 16, 16)
+    >>> torch.allclose(plain(u, u), block(u, u), atol=1e-6)
+    True
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f'expected a `torch.nn.Module`, got {type(module).__name__}'
+        )
+    return _convert(module, {}).eval()
+
+
+def _convert(module, copies):
+    """Return the copy of a module.
+
+    ``copies`` is the memory of `copy.deepcopy`, into which the replacements
+    go first: it then puts them wherever the originals are.
+    """
+    _replace(module, copies)
+    return copy.deepcopy(module, copies)
+
+
+def _replace(module, copies):
+    if id(module) in copies:
+        return
+    if type(module) is EquivariantProximal:
+        copies[id(module)] = _ordinary_proximal(module)
+    elif isinstance(module, SteerableConvolution):
+        copies[id(module)] = _padded_convolution(module)
+    elif is_escnn(module):
+        copies[id(module)] = without_escnn(
+            module, lambda child: _convert(child, copies)
+        )
+    else:
+        if type(module) not in _CONTAINERS and any(
+            is_escnn(child) for child in module.modules()
+        ):
+            raise TypeError(
+                f'{type(module).__name__} has modules of escnn, and hands '
+                'them their tensors in a `forward` of its own, which cannot '
+                'be converted: convert the modules in it one by one, and '
+                'write a `forward` for plain tensors'
+            )
+        for child in module.children():
+            _replace(child, copies)
+
+
+def _padded_convolution(layer):
+    with (
+        torch.no_grad(),
+        torch.autocast(layer.weight.device.type, enabled=False),
+    ):
+        kernel, bias = layer.kernel()
+    with torch.device('meta'):
+        plain = PaddedConvolution(
+            kernel.shape[1],
+            kernel.shape[0],
+            kernel.shape[-1],
+            layer.padding_mode,
+        )
+    for name, value in (('weight', kernel), ('bias', bias)):
+        trained = getattr(layer, name).requires_grad
+        setattr(plain, name, nn.Parameter(value.clone(), trained))
+    return plain
+
+
+def _ordinary_proximal(block):
+    arguments = {
+        name: getattr(block, name)
+        for name in block.architecture['arguments']
+        if name != 'group'
+    }
+    with torch.device('meta'):
+        plain = OrdinaryProximal(**arguments)
+    plain.lift = _padded_convolution(block.lift)
+    plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
+    plain.project = _padded_convolution(block.project)
+    return plain
