@@ -9,6 +9,7 @@
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
 from odl_equivariant.nn.export import to_convolutional
+from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
@@ -17,4 +18,5 @@ __all__ = (
     'OrdinaryProximal',
     'LearnedProximalGradient',
     'to_convolutional',
+    'for_inference',
 )

@@ -28,6 +28,7 @@ from odl_equivariant.nn._symmetries import exact_symmetries, moved
 __all__ = (
     'SteerableConvolution',
     'PaddedConvolution',
+    'check_image_size',
     'expanded_kernels',
     'given_bases',
     'kernels_in_use',
@@ -172,14 +173,19 @@ def _scaled_basis(group_name, source, target, kernel_size):
     return basis * (columns * kernel_size**2 / n / energy).sqrt()
 
 
-def _convolve(x, kernel, bias, padding_mode):
-    margin = kernel.shape[-1] // 2
-    if min(x.shape[-2:]) < kernel.shape[-1]:
+def check_image_size(x, kernel_size):
+    """Raise a ValueError unless a kernel fits on the images of a batch."""
+    if min(x.shape[-2:]) < kernel_size:
         raise ValueError(
             f'the image of shape {tuple(x.shape[-2:])} is smaller than the '
-            f'kernel of side {kernel.shape[-1]}; take a larger image or a '
+            f'kernel of side {kernel_size}; take a larger image or a '
             'smaller kernel_size'
         )
+
+
+def _convolve(x, kernel, bias, padding_mode):
+    margin = kernel.shape[-1] // 2
+    check_image_size(x, kernel.shape[-1])
     if padding_mode == 'zeros':
         return functional.conv2d(x, kernel, bias, padding=margin)
     x = functional.pad(x, 4 * (margin,), mode=padding_mode)

@@ -20,7 +20,7 @@ from odl_equivariant.nn._steerable import (
 )
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 
-__all__ = ('to_convolutional',)
+__all__ = ('copy_buffers', 'to_convolutional')
 
 # Classes that only hold others: what goes in and out is not theirs.
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -142,4 +142,11 @@ def _ordinary_proximal(block):
     plain.lift = _padded_convolution(block.lift)
     plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
     plain.project = _padded_convolution(block.project)
+    copy_buffers(block, plain)
     return plain
+
+
+def copy_buffers(module, plain):
+    """Give a module its own copies of the buffers of another one."""
+    for name, buffer in module.named_buffers(recurse=False):
+        setattr(plain, name, copy.deepcopy(buffer))

@@ -1,0 +1,254 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Snapshots of trained networks, for reconstructing many images quickly."""
+
+import functools
+import operator
+import warnings
+
+import torch
+from torch import nn
+
+from odl_equivariant.nn import _pieces
+from odl_equivariant.nn.export import copy_buffers, to_convolutional
+from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.unrolled import LearnedProximalGradient
+from odl_equivariant.operators import PerformanceWarning
+
+__all__ = ('for_inference',)
+
+_PRECISIONS = {
+    'float32': torch.float32,
+    'float64': torch.float64,
+    'bfloat16': torch.bfloat16,
+}
+
+# Pieces at a corner, at an edge and inside, wide or not, are compiled apart.
+_VARIANTS = 64
+
+
+def for_inference(network, precision=None, compile=False, tile=None):
+    """Return a copy of a network that does the same in less time.
+
+    Parameters
+    ----------
+    network : LearnedProximalGradient, EquivariantProximal or OrdinaryProximal
+        Network to copy, of which later changes do not matter. It is not
+        changed.
+    precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
+        What the convolutions are computed in; 'auto' is 'bfloat16' where the
+        processor has arithmetic for it, and the default elsewhere. Images,
+        gradients, memory and operators stay in the precision of the weights,
+        and so do inputs and outputs. Default: the precision of the weights.
+    compile : bool, optional
+        Whether the convolutions go through `torch.compile`, the operators
+        never do. Worth it on a GPU; on a processor the gain is small.
+        Derivatives are computed without it.
+    tile : int or 'auto', optional
+        Largest side, in cells, of the pieces of the image that a block
+        computes one after another. With 'auto' they take a quarter of the
+        memory that is free, or less. Default: on a processor such that they
+        stay in its cache, on a GPU the whole image. The result is the same,
+        up to rounding, for every padding mode.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        Network of the same class and with the same inputs and outputs, of
+        ordinary convolutions, in evaluation mode, its weights frozen.
+
+    Raises
+    ------
+    TypeError
+        If the network, or one of its blocks, is none of these classes.
+    ValueError
+        If an argument is none of the above, or the processor has no
+        arithmetic in bfloat16.
+
+    Warns
+    -----
+    PerformanceWarning
+        If the convolutions cannot be compiled, which is seen when they are
+        first used; they are then used as they are.
+
+    Examples
+    --------
+    >>> block = EquivariantProximal(channels=8, memory=0).eval()
+    >>> quick = for_inference(block, tile=64)
+    >>> u = torch.randn(1, 1, 100, 100)
+    >>> torch.allclose(quick(u, u), block(u, u), atol=1e-6)
+    True
+    """
+    unrolled = type(network) is LearnedProximalGradient
+    blocks = network.blocks if unrolled else [network]
+    for block in blocks:
+        if type(block) not in (EquivariantProximal, OrdinaryProximal):
+            raise TypeError(
+                'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
+                'a `LearnedProximalGradient` with such blocks, no class '
+                f'derived from one, got {type(block).__name__}'
+            )
+    device = blocks[0].lift.weight.device
+    dtype = _checked_precision(precision, device)
+    if not isinstance(compile, bool):
+        raise ValueError(f'`compile` must be True or False, got {compile!r}')
+    tile = _checked_tile(tile)
+    plain = to_convolutional(network)
+    copies = {}
+    for block in plain.blocks if unrolled else [plain]:
+        if id(block) not in copies:
+            copies[id(block)] = _QuickProximal(block, dtype, compile, tile)
+    if unrolled:
+        plain.blocks = nn.ModuleList(copies[id(b)] for b in plain.blocks)
+    else:
+        (plain,) = copies.values()
+    return plain.requires_grad_(False).eval()
+
+
+def _checked_precision(precision, device):
+    """Return the dtype of the convolutions, or None for the weights'."""
+    if precision is None:
+        return None
+    if precision == 'auto':
+        return torch.bfloat16 if _has_bfloat16(device) else None
+    if not isinstance(precision, str) or precision not in _PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {', '.join(_PRECISIONS)}, 'auto' or "
+            f'None, got {precision!r}'
+        )
+    if precision == 'bfloat16' and not _has_bfloat16(device):
+        raise ValueError(
+            f'this machine has no arithmetic in bfloat16 on {device}, and '
+            "would be slower in it; take precision='float32', or 'auto' to "
+            'have bfloat16 only where it helps'
+        )
+    return _PRECISIONS[precision]
+
+
+def _has_bfloat16(device):
+    """Return whether a device computes in bfloat16, and does not emulate."""
+    if device.type == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == 'cpu' and any(
+        # Not public in torch, so perhaps not there in other versions.
+        getattr(torch.cpu, name, lambda: False)()
+        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
+    )
+
+
+def _checked_tile(tile):
+    if tile is None or isinstance(tile, str) and tile == 'auto':
+        return tile
+    try:
+        side = operator.index(tile)
+    except TypeError:
+        side = 0
+    if isinstance(tile, bool) or side < 1:
+        raise ValueError(
+            f"`tile` must be a positive whole number, 'auto' or None, got "
+            f'{tile!r}'
+        )
+    return side
+
+
+class _QuickProximal(OrdinaryProximal):
+    """An ordinary proximal that computes piece by piece."""
+
+    def __init__(self, plain, dtype, compile, tile):
+        with torch.device('meta'):
+            super().__init__(**plain.architecture['arguments'])
+        self.lift, self.residual = plain.lift, plain.residual
+        self.project = plain.project
+        copy_buffers(plain, self)
+        self._dtype, self._compile, self._tile = dtype, compile, tile
+
+    def extra_repr(self):
+        """Return the arguments, for ``repr``."""
+        return (
+            f'{super().extra_repr()}, precision={self._dtype}, '
+            f'compile={self._compile}, tile={self._tile!r}'
+        )
+
+    def _network(self, x):
+        dtype = self.lift.weight.dtype if self._dtype is None else self._dtype
+        kernels = [
+            # Converted anew each time, which takes less than a piece does:
+            # so nothing is out of date once weights are moved or loaded.
+            tensor.to(dtype, memory_format=torch.channels_last)
+            if tensor.ndim == 4
+            else tensor.to(dtype)
+            for layer in (self.lift, *self.residual, self.project)
+            for tensor in (layer.weight, layer.bias)
+        ]
+        with torch.autocast(x.device.type, enabled=False):
+            return _pieces.evaluate(
+                x,
+                kernels,
+                self.padding_mode,
+                self.negative_slope,
+                self._side(x.device, dtype),
+                _compiled if self._compile else None,
+                # as each kind of piece is compiled by itself
+                strips=self._compile and not isinstance(self._tile, int),
+            )
+
+    def _side(self, device, dtype):
+        if isinstance(self._tile, int):
+            return self._tile
+        sides = []
+        if device.type == 'cpu':
+            sides.append(_pieces.side_for_cache(self.channels, dtype))
+        if self._tile == 'auto':
+            sides.append(
+                _pieces.side_for_memory(self.channels, dtype, device)
+            )
+        return min(sides, default=None)
+
+
+@functools.cache
+def _compiler():
+    """Return the compiled layers, in a list that is emptied if they fail."""
+    with warnings.catch_warnings():
+        # Of torch's own code, while much of it is imported.
+        warnings.simplefilter('ignore')
+        return [torch.compile(_pieces.layers, dynamic=True)]
+
+
+def _compiled(x, kernels, *arguments):
+    """Apply the layers, compiled where that is possible."""
+    functions = _compiler()
+    if not functions or _is_differentiated(x):
+        return _pieces.layers(x, kernels, *arguments)
+    try:
+        with (
+            torch._dynamo.config.patch(recompile_limit=_VARIANTS),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter('ignore')
+            return functions[0](x, kernels, *arguments)
+    except Exception as error:
+        # An error of the layers themselves, such as too little memory, comes
+        # again here.
+        result = _pieces.layers(x, kernels, *arguments)
+        functions.clear()
+        reason = ' '.join(str(error).split())
+        warnings.warn(
+            'the convolutions cannot be compiled, and are used as they are; '
+            f'is there a C++ compiler? {type(error).__name__}: {reason:.200}',
+            PerformanceWarning,
+            stacklevel=2,
+        )
+        return result
+
+
+def _is_differentiated(x):
+    """Return whether a derivative is being computed, in either mode."""
+    return (
+        torch.is_grad_enabled() and x.requires_grad
+    ) or torch._C._functorch.maybe_current_level() is not None
