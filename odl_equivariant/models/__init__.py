@@ -6,9 +6,10 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pretrained weights: what there is, loading and saving."""
+"""Pretrained weights: what there is, loading, saving and exporting."""
 
 from odl_equivariant.models.files import load, save
+from odl_equivariant.models.onnx import export_onnx
 from odl_equivariant.models.shipped import available
 
-__all__ = ('available', 'load', 'save')
+__all__ = ('available', 'load', 'save', 'export_onnx')

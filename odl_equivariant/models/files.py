@@ -8,11 +8,10 @@
 
 """One file a network: weights and architecture, without pickle."""
 
+import contextlib
 import json
-import os
 import pathlib
 import re
-import tempfile
 
 import odl
 import safetensors
@@ -20,6 +19,8 @@ import safetensors.torch
 import torch
 
 from odl_equivariant.elements import tensor_device, tensor_dtype
+from odl_equivariant.models._bases import PREFIX, bases_of, checked_bases
+from odl_equivariant.models._writing import write_files
 from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import (
     EquivariantProximal,
@@ -27,6 +28,7 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
 )
 from odl_equivariant.nn._layers import INITIALS
+from odl_equivariant.nn._steerable import given_bases
 
 __all__ = ('load', 'save')
 
@@ -34,6 +36,8 @@ _BLOCKS = {
     cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)
 }
 _UNROLLED = LearnedProximalGradient.__name__
+# 1 had no bases of kernels, for which loading needs escnn.
+_FORMAT = 2
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -44,7 +48,8 @@ def save(network, path):
     ----------
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
         Network to save, in training or evaluation mode, on any device. The
-        operators of a `LearnedProximalGradient` are not saved.
+        operators of a `LearnedProximalGradient` are not saved. The bases of
+        equivariant kernels are, so that `load` does without escnn.
     path : path-like
         File to write, ending in ``.safetensors``. An existing file is
         replaced once the new one is complete.
@@ -61,7 +66,7 @@ def save(network, path):
 
     Examples
     --------
-    >>> import tempfile
+    >>> import os, tempfile
     >>> network = OrdinaryProximal(channels=4, memory=0, gradient=False)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, 'network.safetensors')
@@ -84,8 +89,6 @@ def save(network, path):
                 f'expected {", ".join(known)}, no class derived from one, got '
                 f'{type(block).__name__}'
             )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f'there is no folder {path.parent}')
     tensors = {
         name: tensor.detach()
         .cpu()
@@ -93,25 +96,12 @@ def save(network, path):
         for name, tensor in network.state_dict().items()
     }
     _check_values(tensors)
-    metadata = {'architecture': json.dumps(network.architecture)}
+    tensors |= bases_of(network)
+    # one entry, as safetensors writes several in any order
+    header = {'format': _FORMAT, 'architecture': network.architecture}
+    metadata = {'odl_equivariant': json.dumps(header)}
     content = safetensors.torch.save(tensors, metadata)
-    handle, temporary = tempfile.mkstemp('.tmp', path.stem, path.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask():
-    value = os.umask(0)
-    os.umask(value)
-    return value
+    write_files({path: content})
 
 
 def load(name, forward_operator=None, initial=None):
@@ -137,9 +127,9 @@ def load(name, forward_operator=None, initial=None):
     Raises
     ------
     ValueError
-        If there is no such model, the file is not in this format, damaged,
-        or its weights do not fit its architecture, or the operator is
-        missing or superfluous.
+        If there is no such model, the file is not in this format or a later
+        one, damaged, or its weights do not fit its architecture, or the
+        operator is missing or superfluous.
     FileNotFoundError
         If there is no such file.
 
@@ -153,10 +143,11 @@ def load(name, forward_operator=None, initial=None):
         path = pathlib.Path(name)
     else:
         path = shipped_path(name)
-    architecture, tensors = _read(path)
+    architecture, tensors, bases = _read(path)
     try:
         _check_values(tensors)
-        blocks = _loaded_blocks(architecture, tensors)
+        with _only_these(bases):
+            blocks = _loaded_blocks(architecture, tensors)
     except (
         ArithmeticError,
         KeyError,
@@ -198,8 +189,36 @@ def load(name, forward_operator=None, initial=None):
     return network.to(tensor_device(space), tensor_dtype(space)).eval()
 
 
+@contextlib.contextmanager
+def _only_these(named_bases):
+    """Context in which blocks are made with the bases of their file."""
+    if named_bases is None:
+        yield
+        return
+    bases = _Counted(checked_bases(named_bases))
+    with given_bases(bases):
+        yield
+    for key in bases.keys() - bases.used:
+        raise ValueError(f'the file has the basis {key}, which nothing uses')
+
+
+class _Counted(dict):
+    """A mapping that knows which of its values were asked for."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.used = set()
+
+    def __getitem__(self, key):
+        self.used.add(key)
+        return super().__getitem__(key)
+
+
 def _read(path):
-    """Return the architecture and the tensors of a file."""
+    """Return the architecture, weights and bases of a file.
+
+    The bases are by name, and None in a file of the first format.
+    """
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')
     try:
@@ -214,7 +233,11 @@ def _read(path):
             f'{path} is not a whole safetensors file: {error}'
         ) from error
     try:
-        architecture = json.loads(metadata['architecture'])
+        if 'odl_equivariant' in metadata:
+            header = json.loads(metadata['odl_equivariant'])
+            version, architecture = header['format'], header['architecture']
+        else:
+            version, architecture = 1, json.loads(metadata['architecture'])
         if not isinstance(architecture, dict):
             raise TypeError('it is no mapping')
     except (KeyError, RecursionError, TypeError, ValueError) as error:
@@ -222,7 +245,16 @@ def _read(path):
             f'{path} has no architecture in its header, as '
             f'`odl_equivariant.models.save` writes it: {error}'
         ) from error
-    return architecture, tensors
+    if version not in range(1, _FORMAT + 1):
+        raise ValueError(
+            f'{path} is in the format {str(version):.20}, and this version of '
+            f'odl_equivariant reads up to {_FORMAT}: install a newer one'
+        )
+    if version == 1:
+        return architecture, tensors, None
+    names = [name for name in tensors if name.startswith(PREFIX)]
+    bases = {name: tensors.pop(name) for name in names}
+    return architecture, tensors, bases
 
 
 def _check_values(tensors):

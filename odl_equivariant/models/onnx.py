@@ -1,0 +1,346 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Networks as ONNX files, for runtimes without torch."""
+
+import contextlib
+import importlib
+import json
+import logging
+import pathlib
+import warnings
+
+import torch
+from torch import nn
+
+from odl_equivariant.models._writing import write_files
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+    _pieces,
+    to_convolutional,
+)
+
+__all__ = ('export_onnx',)
+
+# The first that can continue an image periodically is 19.
+_OPSET = 20
+_TOLERANCE = 1e-5
+_LARGEST_SIDE = 2**20
+
+
+def export_onnx(network, path, shape=None):
+    r"""Write a learned proximal, or those of an unrolled network, as ONNX.
+
+    Parameters
+    ----------
+    network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
+        Network to write, in float32 and with plain convolutions. Of a
+        `LearnedProximalGradient` each block becomes a file of its own, as
+        its operators have no place in ONNX.
+    path : path-like
+        File to write, ending in ``.onnx``. For a `LearnedProximalGradient`,
+        ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file
+        if all iterations share their block. Existing files are replaced once
+        all new ones are complete.
+    shape : tuple of int, optional
+        The only grid that the file is for. Default: any grid.
+
+    Returns
+    -------
+    paths : tuple of pathlib.Path
+        The files.
+
+    Raises
+    ------
+    ImportError
+        If onnx, onnxscript or onnxruntime are not installed.
+    TypeError
+        If the network, or one of its blocks, is none of these classes.
+    ValueError
+        If the path does not end in ``.onnx``, or ``shape`` is no grid on
+        which the kernels fit.
+    RuntimeError
+        If onnxruntime, on random inputs, does not return what torch does, up
+        to a relative error of 1e-5. No file is written then.
+    FileNotFoundError
+        If there is no such folder.
+
+    Notes
+    -----
+    The inputs are ``x`` and, where the block has them, ``gradient``,
+    ``memory`` and ``sigma``, of the shapes ``(N, C, n, m)`` and ``(N,)``; the
+    outputs are ``new_x`` and, with a memory, ``new_memory``. The metadata has
+    the ``architecture`` as JSON and, for an unrolled network, as ``network``,
+    its number ``n_iterations``, the ``steps`` :math:`\tau_k` of all
+    iterations, the ``initial`` image, the number of ``memory`` channels, and
+    the ``block`` that the file holds, out of ``n_blocks``.
+
+    Examples
+    --------
+    A reconstruction with onnxruntime; the forward operator and its adjoint
+    are functions of arrays, here both the identity.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import odl
+    >>> import onnxruntime
+    >>> space = odl.rn((8, 8), dtype='float32')
+    >>> network = LearnedProximalGradient(
+    ...     odl.IdentityOperator(space),
+    ...     lambda: OrdinaryProximal(channels=4),
+    ...     n_iterations=2,
+    ... )
+    >>> def reconstruct(paths, forward, adjoint, y, u):
+    ...     blocks = [onnxruntime.InferenceSession(path) for path in paths]
+    ...     metadata = blocks[0].get_modelmeta().custom_metadata_map
+    ...     network = json.loads(metadata['network'])
+    ...     s = np.zeros((len(u), network['memory'], *u.shape[2:]), 'float32')
+    ...     for k, step in enumerate(network['steps']):
+    ...         gradient = np.float32(step) * adjoint(forward(u) - y)
+    ...         inputs = {'x': u, 'gradient': gradient, 'memory': s}
+    ...         u, s = blocks[k % len(blocks)].run(None, inputs)
+    ...     return u
+    >>> y = np.ones((1, 1, 8, 8), dtype='float32')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = export_onnx(network, os.path.join(folder, 'net.onnx'))
+    ...     u = reconstruct(paths, np.copy, np.copy, y, np.zeros_like(y))
+    >>> [path.name for path in paths]
+    ['net-0.onnx', 'net-1.onnx']
+    >>> expected = network(torch.ones(1, 1, 8, 8)).detach().numpy()
+    >>> bool(np.allclose(u, expected, atol=1e-5))
+    True
+    """
+    for package in ('onnx', 'onnxruntime', 'onnxscript'):
+        _import(package)
+    path = pathlib.Path(path)
+    if path.suffix != '.onnx':
+        raise ValueError(f'the file must end in .onnx, got {path.name!r}')
+    unrolled = type(network) is LearnedProximalGradient
+    blocks = list(network.blocks) if unrolled else [network]
+    for block in blocks:
+        if type(block) not in (EquivariantProximal, OrdinaryProximal):
+            raise TypeError(
+                'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
+                'a `LearnedProximalGradient` with such blocks, no class '
+                f'derived from one, got {type(block).__name__}'
+            )
+    if shape is not None:
+        shape = _checked_shape(shape, blocks[0].kernel_size)
+    contents = {}
+    for i, block in enumerate(blocks):
+        metadata = {'architecture': json.dumps(block.architecture)}
+        name = path
+        if unrolled:
+            name = path.with_name(f'{path.stem}-{i}.onnx')
+            metadata['network'] = json.dumps(_description(network, i))
+        contents[name] = _content(block, shape, metadata)
+    write_files(contents)
+    return tuple(contents)
+
+
+def _import(package):
+    with warnings.catch_warnings():
+        # Of these packages' own code.
+        warnings.simplefilter('ignore')
+        try:
+            return importlib.import_module(package)
+        except ImportError as error:
+            raise ImportError(
+                f'{package} is needed to write ONNX files, and cannot be '
+                "imported: pip install 'odl-equivariant[onnx]'",
+                name=error.name,
+            ) from error
+
+
+def _checked_shape(shape, kernel_size):
+    """Return a grid as a tuple of two numbers."""
+    try:
+        rows, columns = map(int, shape)
+    except (TypeError, ValueError):
+        rows = columns = 0
+    if (rows, columns) != tuple(shape) or min(rows, columns) < kernel_size:
+        raise ValueError(
+            '`shape` must be two whole numbers, not smaller than the kernels '
+            f'of side {kernel_size}, got {shape!r}'
+        )
+    return rows, columns
+
+
+def _description(network, block):
+    """Return what is needed to run the blocks, for one of their files."""
+    steps = [network.step(k).item() for k in range(network.n_iterations)]
+    return {
+        'n_iterations': network.n_iterations,
+        'n_blocks': len(network.blocks),
+        'block': block,
+        'steps': steps,
+        'initial': network.architecture['arguments']['initial'],
+        'memory': network.memory,
+    }
+
+
+class _Graph(nn.Module):
+    """A proximal as a function of tensors, without any checks."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.block = to_convolutional(block).float().cpu()
+        self.names = ['x'] + [
+            name
+            for name, present in (
+                ('gradient', block.gradient),
+                ('memory', block.memory),
+                ('sigma', block.noise_level),
+            )
+            if present
+        ]
+
+    def forward(self, *inputs):
+        """Return the new image and, if there is one, the new memory."""
+        block, named = self.block, dict(zip(self.names, inputs, strict=True))
+        x = named['x']
+        channels = list(inputs)
+        if block.noise_level:
+            level = named['sigma'].reshape(-1, 1, 1, 1)
+            channels[-1] = level * torch.ones_like(x[:, :1])
+        kernels = [
+            tensor
+            for layer in (block.lift, *block.residual, block.project)
+            for tensor in (layer.weight, layer.bias)
+        ]
+        y = _pieces.layers(
+            torch.cat(channels, 1),
+            kernels,
+            4 * (True,),
+            block.padding_mode,
+            block.negative_slope,
+        )
+        new_x = y[:, : block.in_channels]
+        if block.skip:
+            new_x = new_x + x
+            if block.gradient:
+                new_x = new_x - named['gradient']
+        if not block.memory:
+            return (new_x,)
+        return new_x, y[:, block.in_channels :]
+
+    def random_inputs(self, n_images, shape, generator):
+        """Return inputs, the noise level positive."""
+        block = self.block
+        channels = {'memory': block.memory}
+        inputs = []
+        for name in self.names:
+            size = (n_images, channels.get(name, block.in_channels), *shape)
+            size = (n_images,) if name == 'sigma' else size
+            x = torch.randn(size, generator=generator, device='cpu')
+            inputs.append(x.abs() if name == 'sigma' else x)
+        return inputs
+
+
+def _content(block, shape, metadata):
+    """Return the bytes of a file, once they are seen to be right."""
+    import onnx
+
+    graph = _Graph(block)
+    size = block.kernel_size
+    grids = [(size + 4, size + 7), (size + 20, size)]
+    if shape is not None:
+        grids = [shape]
+    generator = torch.Generator().manual_seed(0)
+    example = graph.random_inputs(2, grids[0], generator)
+    model = _exported(graph, tuple(example), shape)
+    # The exporter notes where in this machine's files each node comes from.
+    for node in model.graph.node:
+        node.ClearField('metadata_props')
+        node.ClearField('doc_string')
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    for grid in grids:
+        for n_images in (1, 3):
+            _check(
+                graph, content, graph.random_inputs(n_images, grid, generator)
+            )
+    return content
+
+
+def _exported(graph, example, shape):
+    """Return what torch's exporter makes of a network."""
+    batch = torch.export.Dim('batch', min=1, max=_LARGEST_SIDE)
+    least = graph.block.kernel_size
+    grid = {}
+    if shape is None:
+        grid = {
+            axis: torch.export.Dim(name, min=least, max=_LARGEST_SIDE)
+            for axis, name in ((2, 'height'), (3, 'width'))
+        }
+    axes = tuple(
+        {0: batch} if name == 'sigma' else {0: batch, **grid}
+        for name in graph.names
+    )
+    outputs = ['new_x', 'new_memory'] if graph.block.memory else ['new_x']
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            graph.eval(),
+            example,
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=graph.names,
+            output_names=outputs,
+            dynamic_shapes=(axes,),
+            verbose=False,
+        )
+        return program.model_proto
+
+
+@contextlib.contextmanager
+def _quiet_exporter():
+    """Silence what torch's exporter says of itself."""
+    logger = logging.getLogger('torch.onnx._internal.exporter._registration')
+
+    def refuse(record):
+        # That torchvision is not installed.
+        return False
+
+    logger.addFilter(refuse)
+    try:
+        with warnings.catch_warnings():
+            # Its own code uses what torch has deprecated.
+            warnings.simplefilter('ignore', FutureWarning)
+            warnings.simplefilter('ignore', DeprecationWarning)
+            # An axis that all inputs share is named once.
+            warnings.filterwarnings('ignore', '.*The axis name: ')
+            yield
+    finally:
+        logger.removeFilter(refuse)
+
+
+def _check(graph, content, inputs):
+    """Raise an error unless onnxruntime computes what torch does."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        content, providers=['CPUExecutionProvider']
+    )
+    named = {
+        name: x.numpy() for name, x in zip(graph.names, inputs, strict=True)
+    }
+    with torch.no_grad():
+        expected = torch.cat(graph(*inputs), 1)
+    found = map(torch.from_numpy, session.run(None, named))
+    found = torch.cat(list(found), 1)
+    gap, size = float((found - expected).norm()), float(expected.norm())
+    if not gap <= _TOLERANCE * size:
+        raise RuntimeError(
+            'no file was written, as the exported network differs from the '
+            f'original by {gap:.1e}, of {size:.1e}, for inputs of shape '
+            f'{tuple(inputs[0].shape)}, with onnxruntime '
+            f'{onnxruntime.__version__} and torch {torch.__version__}'
+        )
