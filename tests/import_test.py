@@ -191,7 +191,12 @@ def test_import_escnn(path):
 
 @each_module
 def test_import_where_used(path):
-    """What is heavy is imported inside of functions."""
+    """What is heavy is imported inside of functions.
+
+    But for `training`, which consists of classes of Lightning.
+    """
+    if owner(path) == 'training':
+        return
     for name in imported(path, on_load=True):
         assert name.partition('.')[0] not in HEAVY, name
         if owner(path) != 'nn':

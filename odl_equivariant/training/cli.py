@@ -1,0 +1,133 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The command ``odl-equivariant``: train, evaluate and reconstruct."""
+
+import logging
+import os
+import sys
+import warnings
+
+import torch
+from lightning.pytorch.cli import LightningCLI
+
+from odl_equivariant._files import write_atomically
+from odl_equivariant.training.checkpoints import checkpoints
+from odl_equivariant.training.data import ReconstructionData
+from odl_equivariant.training.task import ReconstructionTask
+from odl_equivariant.training.trainer import Trainer
+
+__all__ = ('CommandLine', 'main')
+
+_TRACEBACK = 'ODL_EQUIVARIANT_TRACEBACK'
+# Of our own functions, and of what a configuration can name.
+_ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
+_SKIPPED = {'model', 'datamodule'}
+
+
+class CommandLine(LightningCLI):
+    """Lightning's command line with our three commands."""
+
+    @staticmethod
+    def subcommands():
+        """Return the commands, and which arguments are no options."""
+        return dict.fromkeys(('train', 'evaluate', 'reconstruct'), _SKIPPED)
+
+    def add_arguments_to_parser(self, parser):
+        """Make network and data for one acquisition."""
+        parser.link_arguments(
+            'data.acquisition', 'model.acquisition', apply_on='instantiate'
+        )
+
+    def before_train(self):
+        """Keep the configuration in the folder of the run."""
+        trainer = self.trainer
+        if not trainer.is_global_zero:
+            return
+        path = trainer.folder / 'config.yaml'
+        content = self._parser('train').dump(
+            self.config['train'], skip_unset=False
+        )
+        if path.is_file() and checkpoints(trainer.folder / 'checkpoints'):
+            self._check_same_run(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content.encode())
+
+    @staticmethod
+    def _check_same_run(path, content):
+        """Raise an error if another run has the folder for its own."""
+        import yaml
+
+        before = yaml.safe_load(path.read_text('utf-8'))
+        now = yaml.safe_load(content)
+        for part in ('model', 'data', 'seed_everything'):
+            if before.get(part) != now.get(part):
+                raise ValueError(
+                    f'the folder {path.parent} holds a run of another '
+                    f'configuration, {_difference(before, now, part)}: take '
+                    'another `trainer.default_root_dir`'
+                )
+
+
+def _difference(before, now, key):
+    """Return where two configurations differ first, in words."""
+    one, other = before.get(key), now.get(key)
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in [*one, *other]:
+            if one.get(name) != other.get(name):
+                inner = _difference(one, other, name)
+                return f'{key}.{inner}'
+    return f'{key}: {one!r} instead of {other!r}'
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Arguments. Default: those of the process.
+
+    Returns
+    -------
+    status : int
+        0, or 1 if something was wrong, which is then said in one message.
+        Errors of the configuration end the process with status 2.
+    """
+    logging.basicConfig(format='%(message)s', level=logging.INFO)
+    for name in ('lightning.pytorch', 'lightning.fabric'):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # advice for other tasks than this
+        warnings.filterwarnings('ignore', module='lightning')
+        try:
+            CommandLine(
+                ReconstructionTask,
+                ReconstructionData,
+                save_config_callback=None,
+                trainer_class=Trainer,
+                seed_everything_default=0,
+                load_from_checkpoint_support=False,
+                auto_configure_optimizers=False,
+                parser_kwargs={'prog': 'odl-equivariant'},
+                args=arguments,
+            )
+        except _ERRORS as error:
+            if os.environ.get(_TRACEBACK):
+                raise
+            lines = [str(error) or type(error).__name__]
+            message = ' '.join([*lines, *getattr(error, '__notes__', ())])
+            print(f'odl-equivariant: error: {message}', file=sys.stderr)
+            return 1
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

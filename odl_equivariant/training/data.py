@@ -1,0 +1,247 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The data of a training run."""
+
+from collections.abc import Callable
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from odl_equivariant.data import (
+    Acquisition,
+    Augmentation,
+    SimulatedPairs,
+    Slices,
+    split,
+)
+from odl_equivariant.training._sampling import SampleStream, share_of
+
+__all__ = ('ReconstructionData',)
+
+_PARTS = ('train', 'validation', 'test')
+
+
+class ReconstructionData(LightningDataModule):
+    """Pairs of data and ground truth for training, validation and test.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        What the data are simulated with, such as `SparseViewCT` or
+        `CartesianMRI`; the network is made for its operator.
+    train, validation, test : callable, optional
+        Called without arguments when it is needed, it returns `Slices`, or
+        prepared pairs such as a `PairStore`. In a configuration: the class
+        and its arguments.
+    images : callable, optional
+        The same for images that are then split into these three parts.
+    sizes : dict, optional
+        Size of each part of ``images``, as numbers of slices or as fractions,
+        see `odl_equivariant.data.split`: patients are kept together.
+    n_train : int, optional
+        Train with the first of so many images only.
+    augmentation : Augmentation, optional
+        What is done to training images: smoothing, rotations, reflections.
+    evaluation_augmentation : Augmentation, optional
+        The same for validation and test images, which is drawn once.
+    batch_size : int, optional
+        Samples of one process in one step.
+    workers : int, optional
+        Number of processes that simulate.
+    fresh_noise : bool, optional
+        Whether a training image gets new noise and a new augmentation in each
+        pass over the data.
+    seed : int, optional
+        Seed of the parts, of the noise and of the order.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of its range, or the parts are given twice.
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        train: Callable[[], Dataset | Slices] | None = None,
+        validation: Callable[[], Dataset | Slices] | None = None,
+        test: Callable[[], Dataset | Slices] | None = None,
+        images: Callable[[], Slices] | None = None,
+        sizes: dict[str, int | float] | None = None,
+        n_train: int | None = None,
+        augmentation: Augmentation | None = None,
+        evaluation_augmentation: Augmentation | None = None,
+        batch_size: int = 1,
+        workers: int = 0,
+        fresh_noise: bool = True,
+        seed: int = 0,
+    ):
+        super().__init__()
+        for name, value, least in (
+            ('batch_size', batch_size, 1),
+            ('workers', workers, 0),
+            ('seed', seed, 0),
+            ('n_train', 1 if n_train is None else n_train, 1),
+        ):
+            if value < least:
+                raise ValueError(
+                    f'`data.{name}` must be at least {least}, got {value}'
+                )
+        given = {'train': train, 'validation': validation, 'test': test}
+        if (images is None) != (sizes is None) or (
+            images is not None and any(given.values())
+        ):
+            raise ValueError(
+                'give `data.images` together with `data.sizes`, or each of '
+                f'{", ".join(f"`data.{part}`" for part in _PARTS)}, not both'
+            )
+        if sizes is not None and not sizes.keys() <= set(_PARTS):
+            raise ValueError(
+                f'the parts in `data.sizes` are {", ".join(_PARTS)}, got '
+                f'{", ".join(sizes)}'
+            )
+        self.acquisition = acquisition
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+        self.n_train = n_train
+        self.fresh_noise = fresh_noise
+        self._augmentations = {
+            part: augmentation if part == 'train' else evaluation_augmentation
+            for part in _PARTS
+        }
+        self._given, self._images, self._sizes = given, images, sizes
+        self._pairs = {}
+
+    def _slices(self, part):
+        if self._images is not None:
+            if part not in self._sizes:
+                return None
+            if not self._given[part]:
+                parts = split(self._images(), self._sizes, self.seed)
+                self._given = {
+                    name: (lambda name=name: parts.get(name))
+                    for name in _PARTS
+                }
+        make = self._given[part]
+        return make and make()
+
+    def pairs(self, part):
+        """Return the pairs of one part of the data.
+
+        Parameters
+        ----------
+        part : {'train', 'validation', 'test'}
+            The part.
+
+        Returns
+        -------
+        pairs : Dataset
+            Map-style data set of dicts, see `SimulatedPairs`.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or fewer than asked for.
+        """
+        if part not in self._pairs:
+            self._pairs[part] = self._made(part)
+        return self._pairs[part]
+
+    def _made(self, part):
+        slices = self._slices(part)
+        if slices is None or not len(slices):
+            raise ValueError(
+                f'there are no data for `{part}`: give `data.{part}`, or a '
+                f'size of `{part}` in `data.sizes`'
+            )
+        limited = part == 'train' and self.n_train is not None
+        if limited and self.n_train > len(slices):
+            raise ValueError(
+                f'`data.n_train` is {self.n_train}, but there are only '
+                f'{len(slices)} training images'
+            )
+        if isinstance(slices, Dataset):
+            if limited:
+                slices = torch.utils.data.Subset(slices, range(self.n_train))
+            return slices
+        if limited:
+            slices = slices.subset(range(self.n_train))
+        return SimulatedPairs(
+            slices,
+            self.acquisition,
+            seed=len(_PARTS) * self.seed + _PARTS.index(part),
+            fresh_noise=self.fresh_noise and part == 'train',
+            augment=self._augmentations[part],
+        )
+
+    def _loader(self, dataset, **kwargs):
+        return DataLoader(
+            dataset,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            # of their own, so that the loaders leave the global one alone
+            generator=torch.Generator().manual_seed(self.seed),
+            **kwargs,
+        )
+
+    def train_dataloader(self):
+        """Return the batches of the steps that the run has before it."""
+        trainer = self.trainer
+        pairs = self.pairs('train')
+        accumulate = trainer.accumulate_grad_batches
+        if trainer.max_steps >= 0:
+            n_batches = trainer.max_steps * accumulate
+        else:
+            a_pass = -(-len(pairs) // (self.batch_size * trainer.world_size))
+            n_batches = (trainer.max_epochs or 1) * a_pass
+        stream = SampleStream(
+            len(pairs),
+            self.batch_size,
+            n_batches,
+            self.seed,
+            trainer.global_rank,
+            trainer.world_size,
+            lambda: trainer.global_step * accumulate,
+        )
+        return _ResumableLoader(self._loader(pairs, batch_sampler=stream))
+
+    def _evaluation_loader(self, part):
+        pairs = self.pairs(part)
+        trainer = self.trainer
+        share = share_of(len(pairs), trainer.global_rank, trainer.world_size)
+        return self._loader(pairs, sampler=share, batch_size=1)
+
+    def val_dataloader(self):
+        """Return the validation pairs, one by one."""
+        return self._evaluation_loader('validation')
+
+    def test_dataloader(self):
+        """Return the test pairs, one by one."""
+        return self._evaluation_loader('test')
+
+
+class _ResumableLoader:
+    """A loader that begins where the run is, and says so to Lightning."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        return iter(self.loader)
+
+    def __len__(self):
+        return len(self.loader)
+
+    def state_dict(self):
+        """Return nothing: where to begin is known from the step."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Do nothing."""

@@ -1,0 +1,153 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""What one sees of a training run: progress and pictures."""
+
+import sys
+
+import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from odl_equivariant.training.metrics import magnitude
+
+__all__ = ('ImagePanels', 'Progress')
+
+_DECAY = 0.98
+
+
+class Progress(ProgressBar):
+    """One bar over all steps of a run: loss, PSNR and time left.
+
+    Where the output is no terminal, a line is printed now and then.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._bar = None
+        self._loss = None
+        self._enabled = True
+
+    def disable(self):
+        """Print nothing, as the processes of another rank than 0."""
+        self._enabled = False
+
+    def enable(self):
+        """Print again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer, task):
+        """Begin where the run is."""
+        from tqdm import tqdm
+
+        total = trainer.max_steps
+        if total < 0:
+            total = trainer.estimated_stepping_batches
+        self._bar = tqdm(
+            total=total,
+            initial=trainer.global_step,
+            desc='training',
+            unit='step',
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            disable=not self._enabled,
+            dynamic_ncols=sys.stderr.isatty(),
+        )
+
+    def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
+        """Show the loss, as a running mean."""
+        loss = float(outputs['loss'] if isinstance(outputs, dict) else outputs)
+        if self._loss is None:
+            self._loss = loss
+        self._loss = _DECAY * self._loss + (1 - _DECAY) * loss
+        shown = {'loss': f'{self._loss:.3e}'}
+        psnr = trainer.callback_metrics.get('validation/psnr')
+        if psnr is not None:
+            shown['PSNR'] = f'{float(psnr):.2f}'
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(trainer.global_step - self._bar.n)
+
+    def _close(self):
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def on_train_end(self, trainer, task):
+        """Leave the bar as it is."""
+        self._close()
+
+    def on_exception(self, trainer, task, exception):
+        """Leave the bar, so that a message has a line of its own."""
+        self._close()
+
+    def on_test_start(self, trainer, task):
+        """Begin a bar over the test pairs."""
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=sum(trainer.num_test_batches),
+            desc='evaluation',
+            unit='image',
+            disable=not self._enabled,
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+        )
+
+    def on_test_batch_end(self, *args, **kwargs):
+        """Count."""
+        self._bar.update()
+
+    def on_test_end(self, trainer, task):
+        """Leave the bar as it is."""
+        self._close()
+
+
+class ImagePanels(Callback):
+    """Log validation images to TensorBoard.
+
+    From left to right: baseline, reconstruction, ground truth, and the error
+    of the reconstruction, magnified.
+
+    Parameters
+    ----------
+    n_images : int, optional
+        How many of the first validation pairs to show.
+    error_scale : float, optional
+        Magnification of the error.
+    """
+
+    def __init__(self, n_images: int = 2, error_scale: float = 5.0):
+        self.n_images = n_images
+        self.error_scale = error_scale
+
+    def on_validation_batch_end(
+        self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
+    ):
+        """Log the panel of one of the first pairs."""
+        loggers = [
+            logger
+            for logger in trainer.loggers
+            if isinstance(logger, TensorBoardLogger)
+        ]
+        if batch_idx >= self.n_images or not loggers:
+            return
+        truth = magnitude(batch['truth'])
+        result, baseline = (
+            magnitude(image.float())
+            for image in (outputs, task.baseline(batch))
+        )
+        low, high = truth.min(), truth.max()
+        panels = [
+            (image - low) / (high - low) for image in (baseline, result, truth)
+        ]
+        error = self.error_scale * (panels[1] - panels[2]).abs()
+        # axis 0 is x, to the right, and axis 1 is y, upwards
+        panel = torch.cat([*panels, error], 2)[0].clamp(0, 1)
+        panel = panel.transpose(1, 2).flip(1)
+        for logger in loggers:
+            logger.experiment.add_image(
+                f'validation/{batch_idx}', panel, trainer.global_step
+            )

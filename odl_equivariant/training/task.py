@@ -1,0 +1,313 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The learning task: networks, loss, optimiser and scores."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from lightning.pytorch import LightningModule
+from torchmetrics import MeanMetric
+
+from odl_equivariant.elements import as_element, as_tensor
+from odl_equivariant.nn import LearnedProximalGradient
+from odl_equivariant.training.metrics import scores
+
+__all__ = ('ReconstructionTask',)
+
+_SCHEDULES = ('constant', 'cosine')
+
+
+def _squared(result, truth):
+    return 0.5 * (result - truth).square().flatten(1).mean(1)
+
+
+def _relative(result, truth):
+    squares = truth.square().flatten(1).sum(1)
+    return (result - truth).square().flatten(1).sum(1) / squares
+
+
+def _absolute(result, truth):
+    return (result - truth).abs().flatten(1).mean(1)
+
+
+LOSSES = {'squared': _squared, 'relative': _relative, 'absolute': _absolute}
+
+
+class ReconstructionTask(LightningModule):
+    r"""Train a learned proximal gradient method on pairs.
+
+    Parameters
+    ----------
+    acquisition : SparseViewCT or CartesianMRI
+        The network is made for its operator; its baseline (filtered
+        back-projection, or zero-filled) is scored beside the network.
+    proximal : callable
+        Makes one block of the network: a class such as
+        `odl_equivariant.nn.EquivariantProximal` and its arguments.
+    n_iterations : int, optional
+        Number of iterations of the network.
+    shared : bool, optional
+        Whether all iterations share one block.
+    initial : {'zero', 'adjoint', 'fbp'}, optional
+        Where the network starts.
+    loss : {'squared', 'relative', 'absolute'}, optional
+        Half of the mean squared error, the squared error relative to the
+        square of the truth, or the mean absolute error of a sample.
+    learning_rate : float, optional
+        Step of Adam, at its highest.
+    schedule : {'constant', 'cosine'}, optional
+        How the step goes on.
+    warm_up : int, optional
+        Number of steps in which it rises.
+    checkpointing : bool, optional
+        See `LearnedProximalGradient`: less memory, more time.
+    channels_last : bool, optional
+        Memory format of the convolutions; faster on most processors.
+    pretrained : path-like, optional
+        Weights to start from, a file of `odl_equivariant.models.save` of the
+        same architecture.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or a block does not fit.
+    """
+
+    def __init__(
+        self,
+        acquisition: object,
+        proximal: Callable[[], torch.nn.Module],
+        n_iterations: int = 8,
+        shared: bool = False,
+        initial: str = 'zero',
+        loss: str = 'squared',
+        learning_rate: float = 1e-4,
+        schedule: str = 'constant',
+        warm_up: int = 0,
+        checkpointing: bool = False,
+        channels_last: bool = True,
+        pretrained: str | None = None,
+    ):
+        super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(
+                f'`loss` must be one of {", ".join(LOSSES)}, got {loss!r}'
+            )
+        if schedule not in _SCHEDULES:
+            raise ValueError(
+                f'`schedule` must be one of {", ".join(_SCHEDULES)}, got '
+                f'{schedule!r}'
+            )
+        if not (0 < learning_rate < math.inf) or warm_up < 0:
+            raise ValueError(
+                '`learning_rate` must be positive and `warm_up` not negative, '
+                f'got {learning_rate} and {warm_up}'
+            )
+        self.acquisition = acquisition
+        self.loss = loss
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warm_up = warm_up
+        self._names = ''
+        # Means over uneven shares of several processes, which those of
+        # Lightning are not.
+        self._means = torch.nn.ModuleDict(
+            {
+                f'{part}/{name}': MeanMetric()
+                for part in ('validation', 'test')
+                for name in ('psnr', 'ssim', 'loss')
+            }
+        )
+        self.network = LearnedProximalGradient(
+            acquisition.forward_operator(),
+            proximal() if shared else proximal,
+            n_iterations,
+            initial,
+            checkpointing,
+        )
+        if pretrained is not None:
+            self.load_weights(pretrained)
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last)
+
+    def load_weights(self, path):
+        """Take the weights of a file of `odl_equivariant.models.save`.
+
+        Parameters
+        ----------
+        path : path-like
+            File of a network of the same architecture.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or of another architecture.
+        """
+        from odl_equivariant import models
+
+        loaded = models.load(path, self.acquisition.forward_operator())
+        self._check_architecture(loaded.architecture, f'the network in {path}')
+        self.network.load_state_dict(loaded.state_dict())
+
+    def on_save_checkpoint(self, checkpoint):
+        """Write down the architecture."""
+        checkpoint['architecture'] = self.network.architecture
+
+    def on_load_checkpoint(self, checkpoint):
+        """Raise a ValueError for a checkpoint of another architecture."""
+        self._check_architecture(
+            checkpoint.get('architecture'), 'the checkpoint'
+        )
+
+    def _check_architecture(self, theirs, what):
+        ours = self.network.architecture
+        if ours != theirs:
+            raise ValueError(
+                f'{what} is of another architecture than the configuration: '
+                f'{_first_difference(theirs, ours)}'
+            )
+
+    def forward(self, batch):
+        """Reconstruct the data of a batch.
+
+        Parameters
+        ----------
+        batch : dict
+            Batch of pairs: ``'data'``, and possibly ``'mask'``.
+
+        Returns
+        -------
+        images : torch.Tensor
+            Reconstructions of shape ``(N, C, n, m)``.
+        """
+        operators = None
+        if 'mask' in batch:
+            operators = [
+                self.acquisition.forward_operator(mask.cpu().numpy())
+                for mask in batch['mask']
+            ]
+        return self.network(batch['data'], operators)
+
+    def training_step(self, batch, batch_idx):
+        """Return the loss of a batch, the mean over its samples.
+
+        Raises
+        ------
+        FloatingPointError
+            If that of a sample is not finite; with the sample's name.
+        """
+        self._names = ', '.join(map(str, batch['name']))
+        result, truth = self(batch), batch['truth']
+        losses = LOSSES[self.loss](result, truth)
+        bad = (~torch.isfinite(losses)).nonzero().flatten().tolist()
+        if bad:
+            names = ', '.join(str(batch['name'][i]) for i in bad)
+            raise FloatingPointError(
+                f'the loss is {losses[bad[0]].item()} for {names} at step '
+                f'{self.global_step}; the last checkpoint is from before. '
+                'Look at these data, or take a smaller learning rate'
+            )
+        self.log(
+            'train/loss', losses.mean(), batch_size=len(truth), sync_dist=True
+        )
+        return losses.mean()
+
+    def on_before_optimizer_step(self, optimizer):
+        """Raise an error rather than take a step that is not finite."""
+        for name, parameter in self.named_parameters():
+            gradient = parameter.grad
+            if gradient is not None and not gradient.isfinite().all():
+                raise FloatingPointError(
+                    f'the gradient of {name} is not finite for {self._names} '
+                    f'at step {self.global_step}; the last checkpoint is from '
+                    'before. Look at these data, or take a smaller learning '
+                    'rate'
+                )
+
+    def _evaluate(self, batch, part):
+        result, truth = self(batch), batch['truth']
+        own = scores(result, truth)
+        values = {f'{part}/{name}': own[name] for name in own}
+        values[f'{part}/loss'] = LOSSES[self.loss](result, truth)
+        for name, value in values.items():
+            mean = self._means[name]
+            mean.update(value)
+            self.log(name, mean, on_step=False, on_epoch=True)
+        return result, own
+
+    def validation_step(self, batch, batch_idx):
+        """Score the network; return its reconstructions."""
+        result, _ = self._evaluate(batch, 'validation')
+        return result
+
+    def test_step(self, batch, batch_idx):
+        """Return the scores of network and baseline, sample by sample."""
+        _, own = self._evaluate(batch, 'test')
+        baseline = scores(self.baseline(batch), batch['truth'])
+        return {
+            'learned': own,
+            self.acquisition.baseline_name: baseline,
+        }
+
+    def baseline(self, batch):
+        """Return the reconstructions that the network has to beat.
+
+        Parameters
+        ----------
+        batch : dict
+            Batch of pairs.
+
+        Returns
+        -------
+        images : torch.Tensor
+            Filtered back-projections or zero-filled images.
+        """
+        space = self.acquisition.forward_operator().range
+        images = [
+            as_tensor(self.acquisition.baseline(as_element(y, space)))
+            for y in batch['data'].cpu()
+        ]
+        return torch.cat(images).to(batch['data'].device)
+
+    def configure_optimizers(self):
+        """Return Adam and the schedule of its steps."""
+        optimizer = torch.optim.Adam(
+            self.parameters(), lr=self.learning_rate
+        )
+        n_steps = self.trainer.estimated_stepping_batches
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self._relative_rate(step, n_steps)
+        )
+        return {
+            'optimizer': optimizer,
+            'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'},
+        }
+
+    def _relative_rate(self, step, n_steps):
+        rate = min(1, (step + 1) / (self.warm_up + 1))
+        if self.schedule == 'cosine':
+            rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
+        return rate
+
+
+def _first_difference(theirs, ours, place='it'):
+    """Return where two architectures differ first, in words."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in [*theirs, *ours]:
+            if theirs.get(key) != ours.get(key):
+                return _first_difference(
+                    theirs.get(key), ours.get(key), str(key)
+                )
+    if isinstance(theirs, list) and isinstance(ours, list):
+        if len(theirs) != len(ours):
+            return f'it has {len(theirs)} {place}, not {len(ours)}'
+        for one, other in zip(theirs, ours, strict=True):
+            if one != other:
+                return _first_difference(one, other, place)
+    return f'{place} is {theirs!r}, not {ours!r}'
