@@ -88,7 +88,7 @@ class DicomSlices(FolderSlices):
 
     Examples
     --------
-    >>> import os, shutil, tempfile
+    >>> import shutil, tempfile
     >>> from pydicom.data import get_testdata_file
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = shutil.copy(get_testdata_file('CT_small.dcm'), folder)

@@ -105,6 +105,18 @@ class FastMRIKspace(FolderSlices):
     529-538). A single coil has the map 1, and its image keeps its phase.
 
     Data: Zbontar et al., arXiv:1811.08839.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import h5py
+    >>> rng = np.random.default_rng(0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with h5py.File(os.path.join(folder, 'volume.h5'), 'w') as file:
+    ...         file['kspace'] = rng.normal(size=(2, 4, 40, 30)) + 0j
+    ...     slices = FastMRIKspace(folder, crop=(20, 20))
+    ...     slices.kspace(1).shape, slices[1].shape, slices[1].dtype
+    ((4, 30, 40), (20, 20), dtype('complex64'))
     """
 
     def __init__(

@@ -135,6 +135,19 @@ class LIDCSlices(_SelectedSlices):
     Settings: Celledoni et al., *Equivariant neural networks for inverse
     problems*, Inverse Problems 37 (2021), 085006, and the code published with
     it. Data: Armato et al., Medical Physics 38 (2011), 915-931.
+
+    Examples
+    --------
+    A head that passes the rules:
+
+    >>> import shutil, tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> head = get_testdata_file('J2K_pixelrep_mismatch.dcm')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = shutil.copy(head, folder)
+    ...     slices = LIDCSlices(folder)
+    ...     len(slices), slices.statistics[0]['circle'], slices[0].shape
+    (1, True, (512, 512))
     """
 
     _kind = 'lidc'
@@ -231,6 +244,16 @@ class FastMRISlices(_SelectedSlices):
 
     Settings: Celledoni et al., Inverse Problems 37 (2021), 085006, and the
     code published with it. Data: Zbontar et al., arXiv:1811.08839.
+
+    Examples
+    --------
+    >>> import shutil, tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = shutil.copy(get_testdata_file('MR_small.dcm'), folder)
+    ...     image = FastMRISlices(folder, select=False)[0]
+    ...     image.shape, float(image.max())
+    ((64, 64), 1.0)
     """
 
     _kind = 'fastmri'

@@ -75,6 +75,17 @@ class NiftiSlices(FolderSlices):
     -----
     Slices of ``.nii`` files are read alone; of a compressed file all that
     comes before has to be decompressed, which takes long.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import nibabel
+    >>> volume = nibabel.Nifti1Image(np.ones((4, 5, 6), 'float32'), np.eye(4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nibabel.save(volume, os.path.join(folder, 'sub-01.nii.gz'))
+    ...     slices = NiftiSlices(folder, axis=1)
+    ...     len(slices), slices[0].shape, slices.groups[0]
+    (5, (4, 6), 'sub-01')
     """
 
     def __init__(

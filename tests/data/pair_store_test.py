@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import pickle
-import resource
 import shutil
 import signal
 import subprocess
@@ -220,6 +219,7 @@ def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
 
 def test_full_disk_leaves_the_earlier_store(tmp_path):
     """If writing fails half-way, the store that was there is whole."""
+    resource = pytest.importorskip('resource')
     PairStore.write(_Pairs(), tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # a limit for the size of files stands for a disk that is full
