@@ -38,8 +38,15 @@ def write_atomically(path, content):
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno,
+                f'{error.strerror}: could not be written, and is as it was '
+                'before',
+                str(path),
+            ) from error
         raise
 
 

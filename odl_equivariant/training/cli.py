@@ -48,11 +48,14 @@ class CommandLine(LightningCLI):
         trainer = self.trainer
         if not trainer.is_global_zero:
             return
+        begun = checkpoints(trainer.folder / 'checkpoints')
+        if begun and not self.config['train']['resume']:
+            return  # an error of `Trainer.train`
         path = trainer.folder / 'config.yaml'
         content = self._parser('train').dump(
             self.config['train'], skip_unset=False
         )
-        if path.is_file() and checkpoints(trainer.folder / 'checkpoints'):
+        if begun and path.is_file():
             self._check_same_run(path, content)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content.encode())
@@ -120,7 +123,8 @@ def main(arguments=None):
             if os.environ.get(_TRACEBACK):
                 raise
             lines = [str(error) or type(error).__name__]
-            message = ' '.join([*lines, *getattr(error, '__notes__', ())])
+            lines.extend(getattr(error, '__notes__', ()))
+            message = ' '.join(' '.join(lines).split())
             print(f'odl-equivariant: error: {message}', file=sys.stderr)
             return 1
         finally:

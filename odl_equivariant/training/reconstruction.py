@@ -19,9 +19,9 @@ from odl_equivariant._files import write_atomically
 from odl_equivariant.elements import (
     grid_shape,
     is_complex,
+    merge_complex,
     n_channels,
     n_parts,
-    merge_complex,
     split_complex,
     tensor_dtype,
 )

@@ -55,12 +55,12 @@ def score_table(rows):
     for method in dict.fromkeys(row['method'] for row in rows):
         own = [row for row in rows if row['method'] == method]
         psnr, ssim = (
-            (statistics.mean(values), _deviation(values))
-            for values in ([row[key] for row in own] for key in ('psnr', 'ssim'))
+            [row[key] for row in own] for key in ('psnr', 'ssim')
         )
         lines.append(
-            f'{method:<12}{len(own):>4}  {psnr[0]:5.2f} +- {psnr[1]:4.2f}'
-            f'  {ssim[0]:6.4f} +- {ssim[1]:6.4f}'
+            f'{method:<12}{len(own):>4}'
+            f'  {statistics.mean(psnr):5.2f} +- {_deviation(psnr):4.2f}'
+            f'  {statistics.mean(ssim):6.4f} +- {_deviation(ssim):6.4f}'
         )
     return '\n'.join(lines)
 

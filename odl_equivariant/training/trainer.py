@@ -155,7 +155,8 @@ kwargs : optional
             datamodule.pairs(part)
         if checkpoint is not None:
             _log.info('going on from %s', checkpoint)
-            if checkpoint >= checkpoint_path(checkpoint.parent, self.max_steps):
+            last = checkpoint_path(checkpoint.parent, self.max_steps)
+            if checkpoint >= last:
                 _log.info('all of its %d steps are made', self.max_steps)
                 return
         keeper = RunFolder(self.folder, checkpoint_every)

@@ -1,0 +1,301 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of a training run: what it leaves, and what stops it."""
+
+import csv
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from odl_equivariant import models
+from odl_equivariant.data import Phantoms, SparseViewCT
+from odl_equivariant.elements import as_tensor
+from odl_equivariant.nn import LearnedProximalGradient
+from odl_equivariant.training import checkpoints
+
+
+def rows(path):
+    """Return the rows of a file of comma-separated values."""
+    with open(path, newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same_weights(one, other):
+    """Compare two files of weights, to the last bit."""
+    one, other = load_file(one), load_file(other)
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def test_training_leaves_a_run(run, tmp_path):
+    """Weights, checkpoints, logs and the configuration lie in its folder."""
+    status, _, error = run('train', '--checkpoint_every', '2')
+    assert status == 0, error
+    folder = tmp_path / 'run'
+    found = checkpoints.checkpoints(folder / 'checkpoints')
+    kept = [path.name for path in found]
+    assert kept == ['step-000000007.ckpt', 'step-000000006.ckpt']
+    log = rows(folder / 'logs' / 'version_0' / 'metrics.csv')
+    losses = [float(r['train/loss']) for r in log if r['train/loss']]
+    scores = [float(r['validation/psnr']) for r in log if r['validation/psnr']]
+    assert len(losses) == 7 and np.isfinite(losses).all()
+    assert len(scores) == 2
+    saved = yaml.safe_load((folder / 'config.yaml').read_text('utf-8'))
+    assert saved['model']['learning_rate'] == 1e-3
+    assert any((folder / 'tensorboard').rglob('events.*'))
+    assert 'loss=' in error and 'PSNR=' in error and 'step/s' in error
+
+    ct = SparseViewCT((24, 24), n_views=8)
+    final = models.load(folder / 'final.safetensors', ct.operator)
+    assert type(final) is LearnedProximalGradient
+    best = models.load(folder / 'best.safetensors', ct.operator)
+    assert any(
+        not torch.equal(one, other)
+        for one, other in zip(
+            final.parameters(), best.parameters(), strict=True
+        )
+    )
+
+
+def test_best_weights_are_those_of_the_best_score(run, tmp_path):
+    """What is kept scores on the validation pairs as the log says."""
+    from odl_equivariant.data import SimulatedPairs
+    from odl_equivariant.training import scores
+
+    assert run('train')[0] == 0
+    log = rows(tmp_path / 'run/logs/version_0/metrics.csv')
+    logged = [float(r['validation/psnr']) for r in log if r['validation/psnr']]
+    ct = SparseViewCT((24, 24), n_views=8)
+    network = models.load(tmp_path / 'run/best.safetensors', ct.operator)
+    pairs = SimulatedPairs(Phantoms(3, (48, 48), seed=1), ct, seed=1)
+    with torch.no_grad():
+        own = [
+            float(scores(network(p['data'][None]), p['truth'][None])['psnr'])
+            for p in (pairs[i] for i in range(3))
+        ]
+    assert np.mean(own) == pytest.approx(max(logged), abs=1e-3)
+
+
+def test_finished_run_stays_as_it_is(run, tmp_path, caplog):
+    """To train again makes no step, and a longer run goes on."""
+    caplog.set_level('INFO')
+    assert run('train')[0] == 0
+    before = (tmp_path / 'run/final.safetensors').read_bytes()
+    assert run('train')[0] == 0
+    assert 'all of its 7 steps are made' in caplog.text
+    assert (tmp_path / 'run/final.safetensors').read_bytes() == before
+    assert run('train', '--trainer.max_steps', '9')[0] == 0
+    assert 'going on from' in caplog.text
+    last = checkpoints.last_whole(tmp_path / 'run/checkpoints')
+    assert last.name == 'step-000000009.ckpt'
+
+
+def test_torn_checkpoint_is_said_and_the_one_before_used(
+    run, tmp_path, caplog
+):
+    """A run with a torn checkpoint ends with the weights of a whole one."""
+    options = ('--checkpoint_every', '2')
+    assert run('train', *options)[0] == 0
+    expected = (tmp_path / 'run/final.safetensors').read_bytes()
+    torn = tmp_path / 'run/checkpoints/step-000000007.ckpt'
+    torn.write_bytes(torn.read_bytes()[:3000])
+    assert run('train', *options)[0] == 0
+    assert 'step-000000007.ckpt is torn' in caplog.text
+    assert (tmp_path / 'run/final.safetensors').read_bytes() == expected
+
+
+def test_evaluation_table(run, tmp_path):
+    """Network and baseline stand in one table, image by image in a file."""
+    assert run('train')[0] == 0
+    status, table, _ = run('evaluate')
+    assert status == 0
+    lines = table.strip().splitlines()[-3:]
+    assert lines[0].split() == ['method', 'images', 'PSNR', '(dB)', 'SSIM']
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ['learned', '3'],
+        ['FBP', '3'],
+    ]
+    own = rows(tmp_path / 'run' / 'scores.csv')
+    assert len(own) == 6
+    mean = np.mean([float(r['psnr']) for r in own if r['method'] == 'FBP'])
+    assert float(lines[2].split()[2]) == pytest.approx(mean, abs=0.006)
+
+
+def test_reconstruction_of_files(run, tmp_path):
+    """What is written is what the network makes of the data."""
+    assert run('train')[0] == 0
+    ct = SparseViewCT((24, 24), n_views=8)
+    data = [ct.simulate(Phantoms(3, (48, 48), 5)[i], rng=i) for i in range(3)]
+    measured = tmp_path / 'measured'
+    measured.mkdir()
+    np.save(measured / 'one.npy', data[0].asarray())
+    np.save(measured / 'volume.npy', np.stack([y.asarray() for y in data]))
+    status, _, error = run(
+        'reconstruct', '--input', 'measured', '--output', 'images'
+    )
+    assert status == 0, error
+    assert sorted(os.listdir(tmp_path / 'images')) == [
+        'one.npy',
+        'one.png',
+        'reconstruction.json',
+        'volume-0.png',
+        'volume-1.png',
+        'volume-2.png',
+        'volume.npy',
+    ]
+    network = models.load(tmp_path / 'run/best.safetensors', ct.operator)
+    with torch.no_grad():
+        expected = network(torch.cat([as_tensor(y) for y in data]))[:, 0]
+    volume = np.load(tmp_path / 'images' / 'volume.npy')
+    np.testing.assert_allclose(volume, expected, rtol=1e-4, atol=1e-5)
+    one = np.load(tmp_path / 'images' / 'one.npy')
+    np.testing.assert_allclose(one, volume[0], rtol=1e-4, atol=1e-5)
+
+
+# --- Bad input --- #
+
+
+def test_unknown_key(run, configuration, capsys):
+    """A key that nothing takes ends with status 2, and is named."""
+    text = configuration.read_text('utf-8')
+    configuration.write_text(text.replace('schedule:', 'shedule:'), 'utf-8')
+    with pytest.raises(SystemExit) as ended:
+        run('train')
+    assert ended.value.code == 2
+    assert 'model.shedule' in capsys.readouterr().err
+    assert not (configuration.parent / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            ['--model.proximal.init_args.channels', '9'],
+            'the order 4 of the group C4 must divide `channels`, got 9',
+        ),
+        (
+            ['--model.proximal.init_args.in_channels', '2'],
+            'the proximal was made with in_channels=2',
+        ),
+        (
+            ['--data.train.init_args.shape', '[40, 44]'],
+            r'got \(40, 44\).*pair \d, phantom-\d',
+        ),
+        (['--model.loss', 'mse'], '`loss` must be one of squared'),
+        (['--model.schedule', 'none'], '`schedule` must be one of'),
+        (['--model.learning_rate', '-1'], '`learning_rate` must be positive'),
+        (['--data.batch_size', '0'], 'batch_size` must be at least 1'),
+        (['--data.n_train', '6'], '`data.n_train` is 6.*only 5 training'),
+        (['--checkpoint_every', '0'], '`checkpoint_every` must be a positive'),
+        (['--data.validation', 'null'], 'no data for `validation`'),
+        (
+            ['--data.train', 'odl_equivariant.data.DicomSlices']
+            + ['--data.train.init_args.folder', 'nowhere'],
+            'nowhere',
+        ),
+        (['--model.pretrained', 'x.safetensors'], 'no file x.safetensors'),
+    ],
+)
+def test_bad_configuration(run, tmp_path, options, message):
+    """One clear message, status 1, and no weights."""
+    status, _, error = run('train', *options)
+    assert status == 1
+    (line,) = [
+        line
+        for line in error.splitlines()
+        if line.startswith('odl-equivariant: error: ')
+    ]
+    assert re.search(message, line), line
+    assert 'Traceback' not in error
+    assert not list(tmp_path.rglob('*.safetensors'))
+
+
+def test_loss_that_is_not_finite(run, tmp_path):
+    """The run stops, names the samples and keeps the last good checkpoint."""
+    assert run('train', '--trainer.max_steps', '2')[0] == 0
+    status, _, error = run(
+        'train', '--model.learning_rate', '1e30', '--checkpoint_every', '1',
+        '--trainer.default_root_dir', 'other',
+        '--trainer.gradient_clip_val', 'null',
+    )  # fmt: skip
+    assert status == 1
+    assert re.search(
+        r'the loss is (nan|inf) for phantom-\d, phantom-\d at step \d', error
+    )
+    last = checkpoints.last_whole(tmp_path / 'other/checkpoints')
+    state = checkpoints.CheckpointFiles().load_checkpoint(last)
+    for name, tensor in state['state_dict'].items():
+        assert tensor.isfinite().all(), name
+
+
+def test_folder_of_another_run(run, tmp_path):
+    """A run does not go on with another configuration."""
+    assert run('train')[0] == 0
+    before = (tmp_path / 'run/config.yaml').read_bytes()
+    status, _, error = run('train', '--data.batch_size', '1')
+    assert status == 1
+    assert 'another configuration, data.batch_size: 2 instead of 1' in error
+    status, _, error = run('train', '--resume', 'false')
+    assert status == 1
+    assert 'the folder run holds a run' in error
+    assert (tmp_path / 'run/config.yaml').read_bytes() == before
+
+
+def test_checkpoint_of_another_architecture(run, tmp_path):
+    """Both a checkpoint and weights say what is different."""
+    assert run('train')[0] == 0
+    (tmp_path / 'run' / 'config.yaml').unlink()
+    options = ('--model.proximal.init_args.channels', '12')
+    status, _, error = run('train', '--trainer.max_steps', '9', *options)
+    assert status == 1
+    assert 'the checkpoint is of another architecture' in error
+    assert 'channels is 8, not 12' in error
+    status, _, error = run('evaluate', *options)
+    assert status == 1
+    assert 'channels is 8, not 12' in error
+
+
+def test_evaluation_without_weights(run):
+    """It says that one must train first."""
+    status, _, error = run('evaluate')
+    assert status == 1
+    assert 'no weights run/best.safetensors: train first' in error
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (np.ones((8, 30), 'float32'), r'have the shape \(8, 30\)'),
+        (np.ones((8, 34), 'int16'), 'of dtype int16'),
+        (np.full((8, 34), np.nan, 'float32'), 'infinite or not a number'),
+        (b'no array', 'cannot be read'),
+        (None, 'no file or folder'),
+    ],
+)
+def test_measurements_that_do_not_fit(run, tmp_path, content, message):
+    """Bad data are named with their file, before any result."""
+    assert run('train', '--trainer.max_steps', '1')[0] == 0
+    path = tmp_path / 'y.npy'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
+    status, _, error = run(
+        'reconstruct', '--input', 'y.npy', '--output', 'images',
+        '--weights', 'run/final.safetensors',
+    )  # fmt: skip
+    assert status == 1
+    assert message.replace('\\', '') in error.replace('\\', '')
+    assert 'y.npy' in error
+    assert not list(tmp_path.glob('images/*.npy'))

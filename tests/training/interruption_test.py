@@ -1,0 +1,171 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Runs that are really killed, stopped, short of disk, or several at once."""
+
+import csv
+import os
+import resource
+import signal
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from odl_equivariant.training.checkpoints import checkpoints, last_whole
+
+pytestmark = pytest.mark.slow
+_PATIENCE = 300
+
+
+def wait_for(condition, process):
+    """Wait until a condition holds, while a process is running."""
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < end, 'it took too long'
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+
+
+def finished(process):
+    """Return status, output and errors of a process."""
+    output, error = process.communicate(timeout=_PATIENCE)
+    return process.returncode, output, error
+
+
+def without_our_warnings():
+    """Return an environment, with one thread, for a process of its own."""
+    return {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1'}
+
+
+def limit_file_size():
+    """Let no file of this process grow beyond 20 kilobytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
+    """SIGKILL at any moment: the same weights in the end, to the last bit."""
+    environment = without_our_warnings()
+    options = ('--trainer.max_steps', '40', '--checkpoint_every', '3')
+    whole = command_line(
+        'train', *options, '--trainer.default_root_dir', 'whole',
+        env=environment,
+    )  # fmt: skip
+    parts = command_line(
+        'train', *options, '--trainer.default_root_dir', 'parts',
+        env=environment,
+    )  # fmt: skip
+    folder = tmp_path / 'parts' / 'checkpoints'
+    wait_for(lambda: len(checkpoints(folder)) >= 2, parts)
+    parts.send_signal(signal.SIGKILL)
+    assert finished(parts)[0] == -signal.SIGKILL
+    assert finished(whole)[0] == 0
+    assert not (tmp_path / 'parts' / 'final.safetensors').exists()
+    reached = last_whole(folder)
+    status, _, error = finished(
+        command_line(
+            'train', *options, '--trainer.default_root_dir', 'parts',
+            env=environment,
+        )  # fmt: skip
+    )
+    assert status == 0, error
+    assert f'going on from parts/checkpoints/{reached.name}' in error
+    for name in ('final', 'best'):
+        one, other = (
+            (tmp_path / run / f'{name}.safetensors').read_bytes()
+            for run in ('whole', 'parts')
+        )
+        assert one == other
+    # what a killed writer leaves is no checkpoint
+    assert len(checkpoints(folder)) == 2
+
+
+def test_interrupted_run_keeps_its_checkpoints(command_line, tmp_path):
+    """Ctrl-C ends a run with a status, and what was written stays."""
+    process = command_line(
+        'train', '--trainer.max_steps', '100000', '--checkpoint_every', '2',
+        env=without_our_warnings(),
+    )  # fmt: skip
+    folder = tmp_path / 'run' / 'checkpoints'
+    wait_for(lambda: len(checkpoints(folder)) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    status, _, error = finished(process)
+    assert status not in (0, -signal.SIGINT)
+    assert 'Traceback' not in error
+    assert last_whole(folder) is not None
+
+
+def test_full_disk_ends_a_run(command_line, run, tmp_path):
+    """One message, and the checkpoints of before are whole."""
+    assert run('train', '--checkpoint_every', '3')[0] == 0
+    before = {
+        path: path.read_bytes()
+        for path in (tmp_path / 'run').rglob('*')
+        if path.is_file() and 'tensorboard' not in str(path)
+    }
+    process = command_line(
+        'train', '--trainer.max_steps', '20', '--checkpoint_every', '3',
+        env=without_our_warnings(), preexec_fn=limit_file_size,
+    )  # fmt: skip
+    status, _, error = finished(process)
+    assert status == 1
+    (message,) = [
+        line for line in error.splitlines() if 'odl-equivariant: error' in line
+    ]
+    assert 'File too large' in message and 'run/checkpoints' in message
+    assert 'Traceback' not in error
+    for path, content in before.items():
+        if path.name != 'config.yaml':
+            assert path.read_bytes() == content
+    assert len(os.listdir(tmp_path / 'run' / 'checkpoints')) == 2
+
+
+def losses(folder):
+    """Return the logged losses by step."""
+    path = folder / 'logs' / 'version_0' / 'metrics.csv'
+    with open(path, newline='', encoding='utf-8') as file:
+        return {
+            (row['step'], key): float(row[key])
+            for row in csv.DictReader(file)
+            for key in ('train/loss', 'validation/loss', 'validation/psnr')
+            if row[key]
+        }
+
+
+def test_two_processes_are_as_one_with_a_doubled_batch(
+    command_line, run, tmp_path
+):
+    """The curves of loss and score are the same to 1e-4, and the weights."""
+    two = command_line(
+        'train', '--trainer.devices', '2', '--trainer.strategy', 'ddp',
+        '--trainer.default_root_dir', 'two', env=without_our_warnings(),
+    )  # fmt: skip
+    options = ('--trainer.default_root_dir', 'one', '--data.batch_size', '4')
+    assert run('train', *options)[0] == 0
+    status, _, error = finished(two)
+    assert status == 0, error
+    expected, result = losses(tmp_path / 'one'), losses(tmp_path / 'two')
+    assert expected.keys() == result.keys() and len(expected) == 11
+    for key, value in expected.items():
+        assert result[key] == pytest.approx(value, rel=1e-4), key
+    one, other = (
+        load_file(tmp_path / name / 'final.safetensors')
+        for name in ('one', 'two')
+    )
+    for name, tensor in one.items():
+        gap = (other[name] - tensor).norm()
+        assert gap <= 1e-4 * tensor.norm() + 1e-7, name
+    evaluation = command_line(
+        'evaluate', '--trainer.devices', '2', '--trainer.strategy', 'ddp',
+        '--trainer.default_root_dir', 'two', env=without_our_warnings(),
+    )  # fmt: skip
+    status, table, error = finished(evaluation)
+    assert status == 0, error
+    assert [line.split()[:2] for line in table.splitlines()[-2:]] == [
+        ['learned', '3'],
+        ['FBP', '3'],
+    ]
