@@ -207,7 +207,7 @@ def layers(x, kernels, sides, padding_mode, slope):
     y : torch.Tensor
         Piece of the result.
     """
-    in_place = not (x.requires_grad or kernels[0].requires_grad)
+    in_place = not any(tensor.requires_grad for tensor in (x, *kernels))
 
     def pad(x, weight):
         reach = weight.shape[-1] // 2
@@ -219,7 +219,8 @@ def layers(x, kernels, sides, padding_mode, slope):
 
     def activated(x, weight, bias):
         x = functional.conv2d(x, weight, bias)
-        return functional.leaky_relu(x, slope, inplace=in_place)
+        # of which the gradient needs no more than the result
+        return functional.leaky_relu(x, slope, inplace=slope > 0)
 
     x = activated(pad(x, kernels[0]), *kernels[:2])
     for weight, bias in zip(kernels[2:-2:2], kernels[3:-2:2], strict=True):

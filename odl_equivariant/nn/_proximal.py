@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.nn import _pieces
 
 __all__ = ('Proximal',)
 
@@ -289,7 +290,38 @@ class Proximal(nn.Module):
         return functional.leaky_relu(self.lift(x), self.negative_slope)
 
     def _network(self, x):
+        side = self._side_of_pieces(x)
+        if side is not None:
+            return self._in_pieces(x, side)
         x = self._lift(x)
         for convolution in self.residual:
             x = x + functional.leaky_relu(convolution(x), self.negative_slope)
         return self.project(x)
+
+    def _side_of_pieces(self, x):
+        """Return the side of pieces that a processor computes quickest."""
+        exporting = torch.jit.is_tracing() or torch.compiler.is_compiling()
+        if x.device.type != 'cpu' or exporting:
+            return None
+        side = _pieces.side_for_cache(self.channels, self._compute_dtype())
+        return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
+
+    def _compute_dtype(self):
+        """Return what the convolutions compute in, on a processor."""
+        if torch.is_autocast_enabled('cpu'):
+            return torch.get_autocast_dtype('cpu')
+        return self.lift.weight.dtype
+
+    def _in_pieces(self, x, side):
+        dtype = self._compute_dtype()
+        kernels = [
+            tensor.to(dtype, memory_format=torch.channels_last)
+            if tensor.ndim == 4
+            else tensor.to(dtype)
+            for layer in (self.lift, *self.residual, self.project)
+            for tensor in layer.kernel()
+        ]
+        with torch.autocast('cpu', enabled=False):
+            return _pieces.evaluate(
+                x, kernels, self.padding_mode, self.negative_slope, side
+            )

@@ -229,6 +229,10 @@ class PaddedConvolution(nn.Module):
         self.weight = nn.Parameter(_normal(shape, std))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
+    def kernel(self):
+        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        return self.weight, self.bias
+
     def forward(self, x):
         """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
         return _convolve(x, self.weight, self.bias, self.padding_mode)

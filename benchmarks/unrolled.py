@@ -1,0 +1,362 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Learned proximal gradient at the paper's scale, beside what one would take.
+
+A network of 8 iterations and 96 channels for tomography from 50 views at
+512 x 512 pixels, one image at a time: a plain CNN in float32 on
+`odl.contrib.torch.OperatorModule` over 'astra_cpu' beside ours, equivariant
+and ordinary. Times are medians of alternating rounds in one run, memory is the
+highest use of a process of its own (on Linux):
+
+    python benchmarks/unrolled.py
+    python benchmarks/unrolled.py --output docs/benchmarks_unrolled.md
+
+- a training step: forward, backward and Adam;
+- a reconstruction, by the network as it is exported for inference;
+- the PSNR of a real slice by the shipped network, by precision.
+"""
+
+import argparse
+import contextlib
+import datetime
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import warnings
+
+import odl
+import torch
+from _timing import side_by_side, table
+from odl.applications.tomo import RayTransform, parallel_beam_geometry
+from torch import nn
+
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+    for_inference,
+)
+
+N_VIEWS = 50
+MEMORY = 5
+BASELINE = 'plain CNN on OperatorModule'
+
+
+def has_bfloat16():
+    """Return whether the processor computes in bfloat16 by itself."""
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def ray_transform(size, impl):
+    """Return the ray transform of the paper's experiment."""
+    half = 0.18
+    space = odl.uniform_discr(
+        [-half, -half], [half, half], (size, size), dtype='float32'
+    )
+    geometry = parallel_beam_geometry(
+        space, N_VIEWS, -(-size * 1415 // 1000) | 1
+    )
+    operator = RayTransform(space, geometry, impl=impl)
+    with warnings.catch_warnings():
+        # ODL advises a GPU
+        warnings.simplefilter('ignore', RuntimeWarning)
+        operator.get_impl(impl)
+    return operator
+
+
+class PlainNetwork(nn.Module):
+    """What one would write with torch and ODL's own module."""
+
+    def __init__(self, size, channels, n_iterations):
+        super().__init__()
+        from odl.contrib.torch import OperatorModule
+
+        operator = ray_transform(size, 'astra_cpu')
+        self.forward_layer = OperatorModule(operator)
+        self.adjoint_layer = OperatorModule(operator.adjoint)
+        self.squared_norm = float(operator.norm(estimate=True)) ** 2
+        self.size = size
+        self.steps = nn.Parameter(torch.ones(n_iterations))
+
+        def conv(n_in, n_out):
+            return nn.Conv2d(
+                n_in, n_out, 3, padding=1, padding_mode='replicate'
+            )
+
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                [
+                    conv(2 + MEMORY, channels),
+                    conv(channels, channels),
+                    conv(channels, 1 + MEMORY),
+                ]
+            )
+            for _ in range(n_iterations)
+        )
+
+    def forward(self, y):
+        """Reconstruct a batch of data."""
+        u = y.new_zeros(len(y), 1, self.size, self.size)
+        s = y.new_zeros(len(y), MEMORY, self.size, self.size)
+        for step, (lift, hidden, project) in zip(
+            self.steps, self.blocks, strict=True
+        ):
+            residual = self.forward_layer(u) - y
+            gradient = self.adjoint_layer(residual) / self.squared_norm
+            x = torch.cat([u, step * gradient, s], 1)
+            x = nn.functional.leaky_relu(lift(x), 0.01)
+            x = x + nn.functional.leaky_relu(hidden(x), 0.01)
+            u, s = project(x).split([1, MEMORY], 1)
+        return u
+
+
+def our_network(block, size, channels, n_iterations, **kwargs):
+    """Return our network, equivariant or ordinary."""
+    return LearnedProximalGradient(
+        ray_transform(size, 'astra_matrix'),
+        lambda: block(channels=channels, memory=MEMORY),
+        n_iterations,
+        **kwargs,
+    )
+
+
+def training_step(network, precision='float32'):
+    """Return a call that makes one step of Adam."""
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4)
+    lowered = precision == 'bfloat16'
+    y, truth = None, None
+
+    def step():
+        nonlocal y, truth
+        if y is None:
+            y, truth = inputs(network)
+        context = (
+            torch.autocast('cpu', torch.bfloat16)
+            if lowered
+            else contextlib.nullcontext()
+        )
+        with context:
+            result = network(y)
+        loss = 0.5 * (result - truth).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def inputs(network):
+    """Return data and ground truth for a network."""
+    size = getattr(network, 'size', None)
+    if size is None:
+        size = network.forward_operator.domain.shape[0]
+    truth = torch.rand(1, 1, size, size)
+    shape = ray_transform(size, 'astra_cpu').range.shape
+    return torch.rand(1, 1, *shape), truth
+
+
+def reconstruction(network):
+    """Return a call that reconstructs one image."""
+    y, _ = inputs(network)
+
+    def call():
+        with torch.inference_mode():
+            return network(y)
+
+    return call
+
+
+def ways_to_train(size, channels, n_iterations):
+    """Return the makers of training steps, the baseline first."""
+    arguments = (size, channels, n_iterations)
+    lowered = 'bfloat16' if has_bfloat16() else 'float32'
+
+    def ours(block, precision, **kwargs):
+        network = our_network(block, *arguments, **kwargs)
+        return training_step(network, precision)
+
+    return {
+        BASELINE: lambda: training_step(PlainNetwork(*arguments)),
+        f'C4, {lowered}': lambda: ours(EquivariantProximal, lowered),
+        f'ordinary, {lowered}': lambda: ours(OrdinaryProximal, lowered),
+        'C4, float32, checkpointing': lambda: ours(
+            EquivariantProximal, 'float32', checkpointing=True
+        ),
+        f'C4, {lowered}, checkpointing': lambda: ours(
+            EquivariantProximal, lowered, checkpointing=True
+        ),
+    }
+
+
+def ways_to_reconstruct(size, channels, n_iterations):
+    """Return the makers of reconstructions, the baseline first."""
+    arguments = (size, channels, n_iterations)
+
+    def ours(block, precision):
+        network = our_network(block, *arguments)
+        return reconstruction(for_inference(network, precision))
+
+    ways = {
+        BASELINE: lambda: reconstruction(PlainNetwork(*arguments)),
+        'C4, float32': lambda: ours(EquivariantProximal, 'float32'),
+        'ordinary, float32': lambda: ours(OrdinaryProximal, 'float32'),
+    }
+    if has_bfloat16():
+        ways['C4, bfloat16'] = lambda: ours(EquivariantProximal, 'bfloat16')
+        ways['ordinary, bfloat16'] = lambda: ours(
+            OrdinaryProximal, 'bfloat16'
+        )
+    return ways
+
+
+WAYS = {'train': ways_to_train, 'reconstruct': ways_to_reconstruct}
+
+
+def resident(key):
+    """Return an entry of the process's memory, in MiB."""
+    status = pathlib.Path('/proc/self/status').read_text('utf-8')
+    line = next(x for x in status.splitlines() if x.startswith(key))
+    return int(line.split()[1]) / 1024
+
+
+def print_memory(kind, name, *arguments):
+    """Print the growth of the highest memory use by one way."""
+    before = resident('VmRSS')
+    call = WAYS[kind](*arguments)[name]()
+    # from here on the highest use is counted anew
+    pathlib.Path('/proc/self/clear_refs').write_text('5')
+    call()
+    call()
+    print(f'{resident("VmHWM") - before:.0f}')
+
+
+def peak_memory(kind, name, arguments):
+    """Return the memory of a way in a process of its own, in MiB."""
+    if not pathlib.Path('/proc/self/clear_refs').exists():
+        return None
+    command = [sys.executable, __file__, '--memory', kind, name]
+    command += ['--shape', *map(str, arguments)]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    )
+    return float(result.stdout.split()[-1])
+
+
+def measured(kind, arguments, budget):
+    """Return the rows of a table of times and memory."""
+    ways = WAYS[kind](*arguments)
+    memory = {name: peak_memory(kind, name, arguments) for name in ways}
+    times = side_by_side({n: make() for n, make in ways.items()}, budget)
+    rows = []
+    for name, (seconds, ratio) in times.items():
+        own = memory[name]
+        share = '-' if own is None else f'{own / memory[BASELINE]:.2f}'
+        rows.append(
+            [
+                name,
+                f'{seconds:.2f} s',
+                f'{1 / ratio:.2f}',
+                '-' if own is None else f'{own:.0f} MiB',
+                share,
+            ]
+        )
+    return rows, {name: ratio for name, (_, ratio) in times.items()}
+
+
+def compared(kind, ratios):
+    """Return the rows that compare equivariant with ordinary."""
+    return [
+        [kind, name.partition(', ')[2], f'{ratios[name] / ratios[other]:.3f}']
+        for name in ratios
+        if (other := name.replace('C4', 'ordinary')) in ratios
+        and other != name
+    ]
+
+
+def psnr_by_precision():
+    """Return the PSNR of the real slice by the shipped network."""
+    from odl_equivariant import models
+    from odl_equivariant.data import SparseViewCT, sample_ct_slice
+    from odl_equivariant.elements import as_tensor
+
+    ct = SparseViewCT((256, 256), n_views=50)
+    image = sample_ct_slice('relative').asarray()
+    y = as_tensor(ct.simulate(image, rng=0))
+    truth = as_tensor(ct.ground_truth(image))
+    rows = []
+    for precision in ('float32', *(['bfloat16'] if has_bfloat16() else [])):
+        network = models.load('sparse_view_ct_c4', ct.operator)
+        with torch.inference_mode():
+            result = for_inference(network, precision)(y)
+        error = (result - truth).square().mean()
+        psnr = 10 * torch.log10(truth.max() ** 2 / error)
+        rows.append([precision, f'{float(psnr):.3f} dB'])
+    return rows
+
+
+def main():
+    """Measure and print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--shape', type=int, nargs=3, default=[512, 96, 8],
+        metavar=('PIXELS', 'CHANNELS', 'ITERATIONS'),
+    )  # fmt: skip
+    parser.add_argument('--budget', type=float, default=240, help='seconds')
+    parser.add_argument('--output', help='file to write the tables to')
+    parser.add_argument('--memory', nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    if arguments.memory:
+        print_memory(*arguments.memory, *arguments.shape)
+        return
+    size, channels, n_iterations = arguments.shape
+    header = ['', 'time', 'times faster', 'memory', 'of the plain CNN\'s']
+    train, train_ratios = measured('train', arguments.shape, arguments.budget)
+    infer, infer_ratios = measured(
+        'reconstruct', arguments.shape, arguments.budget / 2
+    )
+    sections = {
+        'A training step': table(header, train),
+        'A reconstruction': table(header, infer),
+        'Equivariant against ordinary, times as long': table(
+            ['', 'precision', 'ratio'],
+            [
+                *compared('training step', train_ratios),
+                *compared('reconstruction', infer_ratios),
+            ],
+        ),
+        'PSNR of the real slice by the shipped C4 network': table(
+            ['precision', 'PSNR'], psnr_by_precision()
+        ),
+    }
+    report = '\n\n'.join(
+        f'## {title}\n\n{text}' for title, text in sections.items()
+    )
+    report = (
+        '# Benchmark of the unrolled networks\n\n'
+        f'Made by `python benchmarks/unrolled.py` on '
+        f'{datetime.date.today():%Y-%m-%d}, {torch.get_num_threads()} threads '
+        f'of a {platform.machine()} processor '
+        f'{"with" if has_bfloat16() else "without"} arithmetic in bfloat16, '
+        f'torch {torch.__version__}: {size} x {size} pixels, {N_VIEWS} views, '
+        f'{channels} channels, {n_iterations} iterations, batch 1. Times are '
+        'medians over alternating rounds.\n\n'
+        f'{report}\n'
+    )
+    print(report)
+    if arguments.output:
+        temporary = f'{arguments.output}.tmp'
+        with open(temporary, 'w', encoding='utf-8') as file:
+            file.write(report)
+        os.replace(temporary, arguments.output)
+
+
+if __name__ == '__main__':
+    main()
