@@ -44,7 +44,7 @@ from odl_equivariant import models, plotting
 from odl_equivariant.data import CartesianMRI, sample_mr_slice
 
 TV_ITERATIONS = 100
-TV_WEIGHTS = (0.01, 0.015, 0.0175, 0.02, 0.025)
+TV_WEIGHTS = (0.01, 0.015, 0.0175, 0.02)
 SEED = 0
 
 
@@ -220,7 +220,7 @@ def main():
     figure = plotting.compare(
         rows, (0, 0.7), [close_up, turned_close_up], ('upright', 'turned')
     )
-    plotting.save_figure(figure, output, dpi=80)
+    plotting.save_figure(figure, output, dpi=70)
     print(f'Figure: {output}')
 
 

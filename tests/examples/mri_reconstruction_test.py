@@ -96,7 +96,9 @@ def test_example_on_the_real_slice(example, tmp_path, monkeypatch, capsys):
     error = {name: row[5] for name, row in rows.items()}
     assert psnr['TV'] > psnr['zero-filled'] + 1
     assert psnr['unrolled, ordinary'] > psnr['TV']
-    assert psnr['unrolled, c4'] > psnr['TV'] + 0.5
+    assert psnr['unrolled, c4'] > max(
+        psnr['TV'] + 0.5, psnr['unrolled, ordinary']
+    )
     assert error['unrolled, c4'] < 1e-4
     assert error['unrolled, ordinary'] > 1e-2
     assert turned_psnr['unrolled, c4'] == pytest.approx(

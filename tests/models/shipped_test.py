@@ -140,10 +140,10 @@ def test_unrolled_networks_reconstruct(name, acquisition, phantom):
     assert squared_error(as_tensor(result), truth) < 0.5 * before
 
 
-@pytest.mark.parametrize('shape', [(64, 64), (61, 96)])
+@pytest.mark.parametrize('shape', [(96, 192), (61, 256)])
 @pytest.mark.parametrize('name', MAGNETIC)
 def test_networks_reconstruct_from_few_lines(name, shape):
-    """The error is well below that of the zero-filled image."""
+    """The squared error is less than half of the zero-filled image's."""
     acquisition = CartesianMRI(shape, seed=91)
     before, after = 0, 0
     for seed in range(4):
@@ -155,7 +155,7 @@ def test_networks_reconstruct_from_few_lines(name, shape):
         before += squared_error(start, truth)
         result = as_tensor(network.as_operator()(data))
         after += squared_error(result, truth)
-    assert after < 0.4 * before
+    assert after < 0.5 * before
 
 
 @pytest.mark.parametrize('name', MAGNETIC)
