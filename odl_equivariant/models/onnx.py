@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import logging
+import operator
 import pathlib
 import warnings
 
@@ -162,10 +163,10 @@ def _import(package):
 def _checked_shape(shape, kernel_size):
     """Return a grid as a tuple of two numbers."""
     try:
-        rows, columns = map(int, shape)
+        rows, columns = map(operator.index, shape)
     except (TypeError, ValueError):
         rows = columns = 0
-    if (rows, columns) != tuple(shape) or min(rows, columns) < kernel_size:
+    if min(rows, columns) < kernel_size:
         raise ValueError(
             '`shape` must be two whole numbers, not smaller than the kernels '
             f'of side {kernel_size}, got {shape!r}'

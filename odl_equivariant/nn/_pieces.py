@@ -61,9 +61,7 @@ def _free_memory(device):
         return 2**30
 
 
-def evaluate(
-    x, kernels, padding_mode, slope, side=None, run=None, strips=False
-):
+def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
     """Apply a residual network of convolutions, piece by piece.
 
     Parameters
@@ -83,9 +81,6 @@ def evaluate(
         cells as its square. Default: everything in one piece.
     run : callable, optional
         What to use in place of `layers`.
-    strips : bool, optional
-        Whether pieces are as wide as the image, and have as many cells as
-        squares would have: there are three kinds of them in place of nine.
 
     Returns
     -------
@@ -112,11 +107,7 @@ def evaluate(
         samples = [x]
     else:
         samples = x.split(n_samples)
-    height, width = side, side
-    if strips:
-        height, width = max(1, side**2 // shape[1]), shape[1]
-    rows = _spans(shape[0], height, halo, periodic)
-    columns = _spans(shape[1], width, halo, periodic)
+    rows, columns = (_spans(n, side, halo, periodic) for n in shape)
 
     def piece(images, row, column):
         part = _take(_take(images, 2, row, periodic), 3, column, periodic)

@@ -29,7 +29,7 @@ _PRECISIONS = {
     'bfloat16': torch.bfloat16,
 }
 
-# Pieces at a corner, at an edge and inside, wide or not, are compiled apart.
+# Pieces at a corner, at an edge and inside are compiled apart.
 _VARIANTS = 64
 
 
@@ -48,14 +48,15 @@ def for_inference(network, precision=None, compile=False, tile=None):
         and so do inputs and outputs. Default: the precision of the weights.
     compile : bool, optional
         Whether the convolutions go through `torch.compile`, the operators
-        never do. Worth it on a GPU; on a processor the gain is small.
-        Derivatives are computed without it.
+        never do. It takes some seconds at the first call, more with a
+        ``tile``, and is meant for GPUs: on a processor, pieces that stay in
+        the cache are as quick. Derivatives are computed without it.
     tile : int or 'auto', optional
         Largest side, in cells, of the pieces of the image that a block
         computes one after another. With 'auto' they take a quarter of the
         memory that is free, or less. Default: on a processor such that they
-        stay in its cache, on a GPU the whole image. The result is the same,
-        up to rounding, for every padding mode.
+        stay in its cache, on a GPU or with ``compile`` the whole image. The
+        result is the same, up to rounding, for every padding mode.
 
     Returns
     -------
@@ -194,15 +195,14 @@ class _QuickProximal(OrdinaryProximal):
                 self.negative_slope,
                 self._side(x.device, dtype),
                 _compiled if self._compile else None,
-                # as each kind of piece is compiled by itself
-                strips=self._compile and not isinstance(self._tile, int),
             )
 
     def _side(self, device, dtype):
         if isinstance(self._tile, int):
             return self._tile
         sides = []
-        if device.type == 'cpu':
+        # Compiled, each kind of piece takes seconds for itself.
+        if device.type == 'cpu' and not self._compile:
             sides.append(_pieces.side_for_cache(self.channels, dtype))
         if self._tile == 'auto':
             sides.append(

@@ -13,6 +13,9 @@ import errno
 import json
 import os
 import pathlib
+import pickle
+import subprocess
+import sys
 import time
 
 import odl
@@ -27,7 +30,9 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
+    to_convolutional,
 )
+from odl_equivariant.nn._steerable import _scaled_basis
 
 PATH = 'network.safetensors'
 
@@ -223,6 +228,173 @@ def test_weights_do_not_follow_the_file():
         file.write(bytes(size))
     for name, value in network.state_dict().items():
         assert torch.equal(value, expected[name])
+
+
+def test_plain_convolutions_come_back(kind):
+    """Also a network in which plain convolutions have been put."""
+    network = to_convolutional(NETWORKS[kind]())
+    models.save(network, PATH)
+    loaded = load(kind)
+    assert loaded.architecture == network.architecture
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name])
+
+
+# --- Bases --- #
+
+
+def test_bases_are_in_the_file_once():
+    """All layers with the same kernels share one basis in float64."""
+    models.save(unrolled(), PATH)
+    _, tensors = read()
+    bases = {k: v for k, v in tensors.items() if k.startswith('bases.')}
+    assert sorted(bases) == [
+        'bases.C4.regular.regular.3',
+        'bases.C4.regular.trivial.3',
+        'bases.C4.trivial.regular.3',
+    ]
+    for name, basis in bases.items():
+        group, source, target, size = name.split('.')[1:]
+        expected = _scaled_basis(group, source, target, int(size))
+        assert torch.equal(basis, expected)
+
+
+def test_networks_use_the_basis_of_their_file():
+    """It is that of the loaded network, and of no other."""
+    models.save(EquivariantProximal(channels=4), PATH)
+    architecture, tensors = read()
+    for name in tensors:
+        if name.startswith('bases.'):
+            tensors[name] = 2 * tensors[name]
+    write(architecture, tensors)
+    loaded = models.load(PATH)
+    other = EquivariantProximal(channels=4)
+    assert torch.equal(loaded.lift.basis, 2 * other.lift.basis)
+    for copied in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
+        doubled = copied.double().lift
+        assert torch.equal(doubled.basis, 2 * other.double().lift.basis)
+        other.float()
+
+
+def test_first_format(kind):
+    """Files without bases still load, where there is escnn."""
+    network = NETWORKS[kind]()
+    models.save(network, PATH)
+    write_first_format(*read())
+    loaded = load(kind)
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name])
+    for ours, theirs in zip(loaded.buffers(), network.buffers(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize('version', [3, 0, '2', 2.5, None, 10**400, [1]])
+def test_later_formats(version):
+    """A file from the future is refused, with what to do."""
+    models.save(OrdinaryProximal(channels=4), PATH)
+    write(*read(), version=version)
+    with pytest.raises(ValueError, match='reads up to 2: install a newer'):
+        models.load(PATH)
+
+
+BASIS = 'bases.C4.regular.regular.3'
+
+
+def _changed(change):
+    def apply(tensors):
+        tensors[BASIS] = change(tensors[BASIS])
+
+    return apply
+
+
+def _added(name):
+    def apply(tensors):
+        tensors[name] = torch.ones_like(tensors[BASIS])
+
+    return apply
+
+
+def _one_number(basis):
+    basis[3, 2, 1, 0, 0] += 1e-9
+    return basis
+
+
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        (lambda t: t.pop(BASIS), 'no basis is given of the 3 x 3 kernels'),
+        (_changed(_one_number), 'not equivariant'),
+        (_changed(lambda b: b.roll(1, -1)), 'not equivariant'),
+        (_changed(torch.zeros_like), 'not equivariant'),
+        (_changed(lambda b: b * torch.nan), 'NaN or infinite'),
+        (_changed(lambda b: b.float()), 'must be in torch.float64'),
+        (_changed(lambda b: b[:, :3]), 'the kernels have 3 rows'),
+        (_changed(lambda b: b[:, :, :3]), 'the kernels have 3 columns'),
+        (_changed(lambda b: b[..., :2]), r'shape \(n, rows, columns, 3, 3\)'),
+        (_changed(lambda b: b[:0]), 'not equivariant'),
+        (_changed(lambda b: b[:7]), r'of shape \(1, 1, 7\), the file'),
+        (_added('bases.C4'), 'not the name of a basis'),
+        (_added('bases.C4.trivial.trivial.1'), 'not the name of a basis'),
+        (_added('bases.C999999999.regular.regular.3'), '999999999 channels'),
+        (_added('bases.D2.regular.regular.3'), 'which nothing uses'),
+    ],
+)
+def test_bases_that_are_refused(change, match):
+    """A basis that is none of the group's is refused, and escnn not asked."""
+    models.save(EquivariantProximal(channels=4), PATH)
+    architecture, tensors = read()
+    change(tensors)
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    write(architecture, tensors)
+    with pytest.raises(ValueError, match=f'(?s)cannot load {PATH}.*{match}'):
+        models.load(PATH)
+
+
+_WITHOUT_ESCNN = """
+import copy, pickle, sys
+import torch
+sys.modules['escnn'] = None  # importing it fails from now on
+from odl_equivariant import models
+from odl_equivariant.nn import for_inference, to_convolutional
+
+network = models.load(sys.argv[1])
+inputs, expected = torch.load(sys.argv[2])
+for module in (
+    network,
+    copy.deepcopy(network),
+    pickle.loads(pickle.dumps(network)),
+    network.to('cpu').double().float(),
+    to_convolutional(network),
+    for_inference(network),
+):
+    result = torch.cat(module(*inputs), 1)
+    torch.testing.assert_close(result, expected)
+network.train()
+torch.cat(network(*inputs), 1).sum().backward()
+assert network.double().lift.basis.dtype == torch.float64
+models.save(network, 'again.safetensors')
+models.load('denoiser_c4')
+print('done')
+"""
+
+
+def test_loading_without_escnn():
+    """A loaded network can do everything where escnn is not installed."""
+    network = EquivariantProximal(channels=16, group='D8').eval()
+    models.save(network, PATH)
+    inputs = torch.randn(2, 1, 1, 9, 9).unbind()
+    with torch.no_grad():
+        expected = torch.cat(network(*inputs), 1)
+    torch.save((inputs, expected), 'tensors.pt')
+    result = subprocess.run(
+        [sys.executable, '-c', _WITHOUT_ESCNN, PATH, 'tensors.pt'],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == 'done\n'
+    again = models.load('again.safetensors')
+    assert torch.equal(again.lift.basis.float(), network.lift.basis)
 
 
 # --- Writing --- #

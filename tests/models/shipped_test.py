@@ -26,6 +26,7 @@ from odl_equivariant.data import (
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn._steerable import _scaled_basis
 
 DENOISERS = ('denoiser_c4', 'denoiser_ordinary')
 UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')
@@ -76,6 +77,16 @@ def test_available(name):
 def test_files_are_small(name):
     """A model takes less than a megabyte."""
     assert os.path.getsize(shipped_path(name)) < 2**20
+
+
+@pytest.mark.parametrize('name', ['denoiser_c4', 'sparse_view_ct_c4'])
+def test_bases_are_those_of_escnn(name, acquisition):
+    """The kernels are those that escnn gives for the same coefficients."""
+    for block in blocks_of(load(name, acquisition)):
+        for layer in (block.lift, *block.residual, block.project):
+            expected = _scaled_basis(*layer.basis_key)
+            assert torch.equal(layer.exact_basis, expected)
+            assert torch.equal(layer.basis, expected.float())
 
 
 def test_classes(name, acquisition):

@@ -1,0 +1,234 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of the networks as ONNX files."""
+
+import json
+import os
+import pathlib
+import sys
+
+import numpy as np
+import odl
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from odl_equivariant import models
+from odl_equivariant.models import onnx as export
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+)
+
+PATH = 'net.onnx'
+
+
+def proximal(kind=OrdinaryProximal, **kwargs):
+    """Return a proximal with random weights."""
+    block = kind(**{'channels': 4, 'memory': 2, **kwargs})
+    with torch.no_grad():
+        for parameter in block.parameters():
+            scale = 0.5 / max(1, parameter[0].numel()) ** 0.5
+            parameter.copy_(scale * torch.randn_like(parameter))
+    return block
+
+
+def run(path, **inputs):
+    """Return what onnxruntime computes, in one tensor."""
+    session = onnxruntime.InferenceSession(path)
+    named = {name: value.numpy() for name, value in inputs.items()}
+    outputs = session.run(None, named)
+    return torch.cat([torch.from_numpy(y) for y in outputs], 1)
+
+
+@pytest.mark.parametrize(
+    'padding_mode', ['replicate', 'zeros', 'reflect', 'circular']
+)
+def test_blocks_compute_the_same(padding_mode):
+    """On any grid, for any number of images, the result is that of torch."""
+    block = proximal(
+        EquivariantProximal, padding_mode=padding_mode, kernel_size=5
+    )
+    paths = models.export_onnx(block, PATH)
+    assert paths == (pathlib.Path(PATH),)
+    for n, shape in ((1, (5, 5)), (4, (31, 12))):
+        x, gradient = torch.randn(2, n, 1, *shape).unbind()
+        memory = torch.randn(n, 2, *shape)
+        with torch.no_grad():
+            expected = torch.cat(block(x, gradient, memory), 1)
+        found = run(PATH, x=x, gradient=gradient, memory=memory)
+        assert (found - expected).norm() < 1e-5 * expected.norm()
+    assert block.training
+
+
+def test_denoiser_in_double():
+    """Noise levels are one for each image; the file is in float32."""
+    block = proximal(
+        in_channels=2,
+        memory=0,
+        gradient=False,
+        noise_level=True,
+        skip=True,
+        n_residual_blocks=2,
+    ).double()
+    models.export_onnx(block, PATH)
+    x, sigma = torch.randn(3, 2, 8, 9), torch.tensor([0.1, 0.2, 0.3])
+    with torch.no_grad():
+        expected = block(x.double(), sigma=sigma.double()).float()
+    found = run(PATH, x=x, sigma=sigma)
+    assert (found - expected).norm() < 1e-5 * expected.norm()
+
+
+def test_one_grid_alone():
+    """A file for one grid takes no other, and any number of images."""
+    block = proximal(memory=0)
+    models.export_onnx(block, PATH, shape=(9, np.int64(7)))
+    x = torch.randn(3, 1, 9, 7)
+    with torch.no_grad():
+        expected = block(x, x)
+    found = run(PATH, x=x, gradient=x)
+    assert (found - expected).norm() < 1e-5 * expected.norm()
+    shapes = [
+        value.shape
+        for value in onnxruntime.InferenceSession(PATH).get_inputs()
+    ]
+    assert shapes == 2 * [['batch', 1, 9, 7]]
+
+
+def test_axes_have_names():
+    """Inputs and outputs are called what they are."""
+    models.export_onnx(proximal(), PATH)
+    session = onnxruntime.InferenceSession(PATH)
+    found = {
+        value.name: value.shape
+        for value in (*session.get_inputs(), *session.get_outputs())
+    }
+    grid = ['height', 'width']
+    assert found == {
+        'x': ['batch', 1, *grid],
+        'gradient': ['batch', 1, *grid],
+        'memory': ['batch', 2, *grid],
+        'new_x': ['batch', 1, *grid],
+        'new_memory': ['batch', 2, *grid],
+    }
+
+
+def test_file_tells_nothing_of_the_machine():
+    """No path of the machine on which it was written is in the file."""
+    models.export_onnx(proximal(), PATH)
+    content = pathlib.Path(PATH).read_bytes()
+    folder = pathlib.Path(export.__file__).parent
+    assert str(folder).encode() not in content
+    assert b'.py' not in content
+
+
+@pytest.mark.parametrize('shared', [False, True])
+def test_unrolled_network(shared):
+    """One file a block, and in each what is needed to run them all."""
+    space = odl.rn((8, 8), dtype='float32')
+    operator = 0.5 * odl.IdentityOperator(space)
+    block = proximal(EquivariantProximal)
+    network = LearnedProximalGradient(
+        operator, block if shared else lambda: proximal(), 2, 'adjoint'
+    )
+    with torch.no_grad():
+        network.relative_steps.copy_(torch.tensor([0.5, 1.5]))
+    paths = models.export_onnx(network, PATH)
+    names = ['net-0.onnx'] if shared else ['net-0.onnx', 'net-1.onnx']
+    assert [str(path) for path in paths] == names
+    y = torch.randn(2, 1, 8, 8)
+    u, s = 2 * y, torch.zeros(2, 2, 8, 8)
+    blocks = [onnx.load(path) for path in paths]
+    for i, model in enumerate(blocks):
+        metadata = {p.key: p.value for p in model.metadata_props}
+        description = json.loads(metadata['network'])
+        assert description.pop('steps') == pytest.approx([2.0, 6.0])
+        assert description == {
+            'n_iterations': 2,
+            'n_blocks': len(names),
+            'block': i,
+            'initial': 'adjoint',
+            'memory': 2,
+        }
+        own = json.loads(metadata['architecture'])
+        assert own == network.blocks[i].architecture
+    for k, step in enumerate([2.0, 6.0]):
+        gradient = step * 0.5 * (0.5 * u - y)
+        path = paths[k % len(paths)]
+        u, s = run(path, x=u, gradient=gradient, memory=s).split([1, 2], 1)
+    expected = network(y).detach()
+    assert (u - expected).norm() < 1e-5 * expected.norm()
+
+
+@pytest.mark.parametrize('failing', ['check', 'replace'])
+def test_no_file_without_a_check(failing, monkeypatch):
+    """What is wrong or not whole does not take the place of an old file."""
+    pathlib.Path(PATH).write_bytes(b'old')
+    if failing == 'check':
+        monkeypatch.setattr(export, '_TOLERANCE', 1e-12)
+        error, match = RuntimeError, 'no file was written, as the exported'
+    else:
+
+        def fail(*args):
+            raise OSError('no space left')
+
+        monkeypatch.setattr(os, 'replace', fail)
+        error, match = OSError, 'no space left'
+    with pytest.raises(error, match=match):
+        models.export_onnx(proximal(), PATH)
+    assert os.listdir() == [PATH]
+    assert pathlib.Path(PATH).read_bytes() == b'old'
+
+
+def test_weights_that_are_not_finite():
+    """A network that has diverged does not pass the check."""
+    block = proximal()
+    with torch.no_grad():
+        block.lift.weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(RuntimeError, match='no file was written'):
+        models.export_onnx(block, PATH)
+    assert os.listdir() == []
+
+
+class Derived(OrdinaryProximal):
+    """A class that may do anything."""
+
+
+@pytest.mark.parametrize(
+    'network, path, shape, error, match',
+    [
+        (nn.ReLU(), PATH, None, TypeError, 'got ReLU'),
+        (None, PATH, None, TypeError, 'got NoneType'),
+        (Derived(channels=4), PATH, None, TypeError, 'got Derived'),
+        (None, 'net.pt', None, ValueError, "end in .onnx, got 'net.pt'"),
+        (..., PATH, 8, ValueError, '`shape` must be two whole numbers'),
+        (..., PATH, (8,), ValueError, '`shape` must be'),
+        (..., PATH, (8, 2), ValueError, 'kernels of side 3'),
+        (..., PATH, (8.5, 9), ValueError, '`shape` must be'),
+        (..., PATH, 'ab', ValueError, '`shape` must be'),
+        (..., 'missing/net.onnx', (5, 5), FileNotFoundError, 'missing'),
+    ],
+)
+def test_what_is_refused(network, path, shape, error, match):
+    """Wrong arguments are refused, and nothing is written."""
+    network = proximal() if network is ... else network
+    with pytest.raises(error, match=match):
+        models.export_onnx(network, path, shape)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize('package', ['onnx', 'onnxruntime', 'onnxscript'])
+def test_without_the_packages(package, monkeypatch):
+    """What is missing is named, with the line that installs it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"install 'odl-equivariant\[onnx\]"):
+        models.export_onnx(proximal(), PATH)
