@@ -7,11 +7,12 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Files that are whole or not there at all."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
 
-__all__ = ('write_atomically',)
+__all__ = ('write_atomically', 'write_files')
 
 
 def write_atomically(path, content):
@@ -26,28 +27,58 @@ def write_atomically(path, content):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such folder.
     OSError
         If it cannot be written; nothing is left of the attempt.
     """
-    path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp('.tmp', f'.{path.name}-', path.parent)
+    write_files({pathlib.Path(path): content})
+
+
+def write_files(contents):
+    """Write files, replacing old ones once all new ones are complete.
+
+    Parameters
+    ----------
+    contents : dict
+        Bytes by `pathlib.Path`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    OSError
+        If they cannot be written; nothing is left of the attempt.
+    """
+    for path in contents:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f'there is no folder {path.parent}')
+    temporaries = {}
+    path = None
     try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise OSError(
-                error.errno,
-                f'{error.strerror}: could not be written, and is as it was '
-                'before',
-                str(path),
-            ) from error
-        raise
+        for path, content in contents.items():
+            handle, temporary = tempfile.mkstemp(
+                '.tmp', f'.{path.stem}-', path.parent
+            )
+            temporaries[path] = temporary
+            with os.fdopen(handle, 'wb') as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+        for path in contents:
+            os.replace(temporaries[path], path)
+            del temporaries[path]
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f'{error.strerror}: could not be written, and is as it was before',
+            str(path),
+        ) from error
+    finally:
+        for temporary in temporaries.values():
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
 def _umask():

@@ -8,11 +8,12 @@
 
 """Figures that compare reconstructions."""
 
-import os
+import io
 import pathlib
-import tempfile
 
 import numpy as np
+
+from odl_equivariant._files import write_atomically
 
 __all__ = ('compare', 'save_figure')
 
@@ -126,13 +127,7 @@ def save_figure(figure, path, **kwargs):
         If the format is not known.
     """
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp('.tmp', path.stem, path.parent)
-    os.close(handle)
-    try:
-        kwargs.setdefault('format', path.suffix[1:] or 'png')
-        figure.savefig(temporary, **kwargs)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    kwargs.setdefault('format', path.suffix[1:] or 'png')
+    content = io.BytesIO()
+    figure.savefig(content, **kwargs)
+    write_atomically(path, content.getvalue())

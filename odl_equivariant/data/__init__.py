@@ -13,6 +13,7 @@ from odl_equivariant.data.augmentation import Augmentation, Augmented
 from odl_equivariant.data.dicom import DicomSlices
 from odl_equivariant.data.kspace import FastMRIKspace
 from odl_equivariant.data.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.measured_pairs import MeasuredPairs
 from odl_equivariant.data.mr_phantoms import mr_phantom
 from odl_equivariant.data.pair_store import PairStore
 from odl_equivariant.data.pairs import SimulatedPairs
@@ -33,6 +34,7 @@ __all__ = (
     'FastMRIKspace',
     'FastMRISlices',
     'LIDCSlices',
+    'MeasuredPairs',
     'NiftiSlices',
     'NumpySlices',
     'PairStore',

@@ -8,15 +8,15 @@
 
 """What the files of a folder hold, found out once and kept as JSON."""
 
-import contextlib
 import hashlib
 import json
 import logging
 import os
 import pathlib
 import stat
-import tempfile
 import time
+
+from odl_equivariant._files import write_atomically
 
 __all__ = ('FolderIndex', 'NoImage', 'write_json')
 
@@ -326,18 +326,4 @@ def write_json(path, content):
         What `json` can hold.
     """
     text = json.dumps(content, separators=(',', ':'))
-    path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp('.tmp', f'.{path.stem}', path.parent)
-    try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    write_atomically(path, text.encode())

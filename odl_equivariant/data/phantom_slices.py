@@ -8,6 +8,8 @@
 
 """Phantoms as a set of images."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from odl_equivariant.data._checks import grid, positive_int, seed_of
@@ -57,7 +59,9 @@ class Phantoms(Slices):
     dtype('float32')
     """
 
-    def __init__(self, n, shape, seed=0, kind=None, draw=None):
+    def __init__(
+        self, n, shape, seed=0, kind=None, draw: Callable | None = None
+    ):
         if shape is None:
             raise ValueError('phantoms need a `shape`, got None')
         if kind is not None and kind not in KINDS:

@@ -18,9 +18,9 @@ import safetensors
 import safetensors.torch
 import torch
 
+from odl_equivariant._files import write_files
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models._bases import PREFIX, bases_of, checked_bases
-from odl_equivariant.models._writing import write_files
 from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import (
     EquivariantProximal,

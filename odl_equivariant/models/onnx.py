@@ -19,7 +19,7 @@ import warnings
 import torch
 from torch import nn
 
-from odl_equivariant.models._writing import write_files
+from odl_equivariant._files import write_files
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from odl_equivariant.data import (
     Acquisition,
     Augmentation,
+    MeasuredPairs,
     SimulatedPairs,
     Slices,
     split,
@@ -57,6 +58,9 @@ class ReconstructionData(LightningDataModule):
     fresh_noise : bool, optional
         Whether a training image gets new noise and a new augmentation in each
         pass over the data.
+    measured : bool, optional
+        Whether the data are taken from the measured k-space of the images
+        instead of being simulated, see `MeasuredPairs`.
     seed : int, optional
         Seed of the parts, of the noise and of the order.
 
@@ -80,6 +84,7 @@ class ReconstructionData(LightningDataModule):
         batch_size: int = 1,
         workers: int = 0,
         fresh_noise: bool = True,
+        measured: bool = False,
         seed: int = 0,
     ):
         super().__init__()
@@ -106,12 +111,18 @@ class ReconstructionData(LightningDataModule):
                 f'the parts in `data.sizes` are {", ".join(_PARTS)}, got '
                 f'{", ".join(sizes)}'
             )
+        if measured and (augmentation or evaluation_augmentation):
+            raise ValueError(
+                'measured data cannot be augmented: leave out '
+                '`data.augmentation`, or simulate'
+            )
         self.acquisition = acquisition
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
         self.n_train = n_train
         self.fresh_noise = fresh_noise
+        self.measured = measured
         self._augmentations = {
             part: augmentation if part == 'train' else evaluation_augmentation
             for part in _PARTS
@@ -173,13 +184,14 @@ class ReconstructionData(LightningDataModule):
             return slices
         if limited:
             slices = slices.subset(range(self.n_train))
-        return SimulatedPairs(
-            slices,
-            self.acquisition,
-            seed=len(_PARTS) * self.seed + _PARTS.index(part),
-            fresh_noise=self.fresh_noise and part == 'train',
-            augment=self._augmentations[part],
-        )
+        settings = {
+            'seed': len(_PARTS) * self.seed + _PARTS.index(part),
+            'fresh_noise': self.fresh_noise and part == 'train',
+        }
+        if self.measured:
+            return MeasuredPairs(slices, self.acquisition, **settings)
+        settings['augment'] = self._augmentations[part]
+        return SimulatedPairs(slices, self.acquisition, **settings)
 
     def _loader(self, dataset, **kwargs):
         return DataLoader(
