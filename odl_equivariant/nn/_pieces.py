@@ -208,21 +208,23 @@ def layers(x, kernels, sides, padding_mode, slope):
         mode = 'constant' if padding_mode == 'zeros' else padding_mode
         return functional.pad(x, widths, mode)
 
-    def activated(x, weight, bias):
-        x = functional.conv2d(x, weight, bias)
+    def activate(x):
         # of which the gradient needs no more than the result
         return functional.leaky_relu(x, slope, inplace=slope > 0)
 
-    x = activated(pad(x, kernels[0]), *kernels[:2])
-    for weight, bias in zip(kernels[2:-2:2], kernels[3:-2:2], strict=True):
-        padded = pad(x, weight)
-        x = activated(padded, weight, bias)
-        reach = weight.shape[-1] // 2
-        inner = padded[
-            :,
-            :,
-            reach : padded.shape[2] - reach,
-            reach : padded.shape[3] - reach,
-        ]
+    x = functional.conv2d(pad(x, kernels[0]), *kernels[:2])
+    # padded before it is activated, as these commute: so what the gradients
+    # of activation and convolution need is the same array
+    x = activate(pad(x, kernels[2]))
+    for i in range(2, len(kernels) - 2, 2):
+        inner = _inner(x, kernels[i].shape[-1] // 2)
+        x = activate(functional.conv2d(x, *kernels[i : i + 2]))
         x = x.add_(inner) if in_place else x + inner
-    return functional.conv2d(pad(x, kernels[-2]), *kernels[-2:])
+        x = pad(x, kernels[i + 2])
+    return functional.conv2d(x, *kernels[-2:])
+
+
+def _inner(x, reach):
+    """Return what a kernel leaves of a piece."""
+    n, m = x.shape[2:]
+    return x[:, :, reach : n - reach, reach : m - reach]

@@ -42,6 +42,7 @@ class Measurements:
     space : odl space
         Range of the forward operator: a real array has its shape, a complex
         one too, and with several coils these are the axis before.
+        Beside ``a.npy`` may lie ``a.mask.npy``, the mask of its data.
 
     Attributes
     ----------
@@ -62,6 +63,7 @@ class Measurements:
         if not source.exists():
             raise FileNotFoundError(f'there is no file or folder {source}')
         paths = sorted(source.glob('*.npy')) if source.is_dir() else [source]
+        paths = [path for path in paths if not path.match('*.mask.npy')]
         if not paths:
             raise FileNotFoundError(
                 f'there is no .npy file in {source}; measured data are '
@@ -97,6 +99,11 @@ class Measurements:
         """Return the number of images."""
         return sum(n or 1 for n in self.files.values())
 
+    def mask(self, path):
+        """Return the mask of the data in a file, or ``None``."""
+        path = path.with_name(f'{path.stem}.mask.npy')
+        return np.load(path, allow_pickle=False) if path.is_file() else None
+
     def batch(self, path, first, last):
         """Return the data of images of a file as a batch.
 
@@ -130,10 +137,10 @@ class Measurements:
 
 def reconstruct_files(
     module,
+    acquisition,
     measurements,
     output,
     settings,
-    space,
     batch_size=1,
     pictures=True,
     progress=True,
@@ -143,7 +150,10 @@ def reconstruct_files(
     Parameters
     ----------
     module : callable
-        Maps a batch of data to a batch of images.
+        Maps a batch of data and the operator they come from to a batch of
+        images.
+    acquisition : Acquisition
+        Has the operator, or one for each mask.
     measurements : Measurements
         What to reconstruct.
     output : path-like
@@ -151,8 +161,6 @@ def reconstruct_files(
         images, and a picture of each image.
     settings : dict
         What the results depend on, to be written beside them.
-    space : odl space
-        Space of the images.
     batch_size : int, optional
         So many images at once.
     pictures : bool, optional
@@ -168,10 +176,15 @@ def reconstruct_files(
     Raises
     ------
     ValueError
-        If the folder holds results of other settings.
+        If the folder holds results of other settings, or the mask of a file
+        is missing or does not fit.
     """
     from tqdm import tqdm
 
+    operators = {
+        path: _operator(acquisition, measurements.mask(path), path)
+        for path in measurements.files
+    }
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     _check_manifest(output / _MANIFEST, settings)
@@ -183,16 +196,37 @@ def reconstruct_files(
         disable=not progress,
     ) as bar:
         for path, n_images in measurements.files.items():
-            volume = _Volume(output / path.name, n_images, space)
+            volume = _Volume(
+                output / path.name, n_images, acquisition.space
+            )
             bar.update(volume.done)
             while volume.done < volume.n:
                 first = volume.done
                 last = min(first + batch_size, volume.n)
-                images = module(measurements.batch(path, first, last))
+                y = measurements.batch(path, first, last)
+                with torch.inference_mode():
+                    images = module(y, operators[path])
                 volume.append(images.cpu(), pictures)
                 bar.update(last - first)
                 n_made += last - first
     return n_made
+
+
+def _operator(acquisition, mask, path):
+    """Return the forward operator of the data in a file."""
+    if mask is None:
+        if getattr(acquisition, 'random_masks', False):
+            raise ValueError(
+                'each image of this acquisition has a mask of its own: put '
+                f'that of {path.name} beside it, as {path.stem}.mask.npy'
+            )
+        return acquisition.operator
+    try:
+        return acquisition.forward_operator(mask)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'the mask {path.stem}.mask.npy does not fit: {error}'
+        ) from error
 
 
 def _check_manifest(path, settings):

@@ -235,18 +235,18 @@ kwargs : optional
         """
         weights = weights or self._best()
         model.load_weights(weights)
-        operator = model.network.forward_operator
         settings = {
             'weights': checksum(weights),
             'acquisition': repr(datamodule.acquisition),
             'precision': inference_precision,
         }
+        acquisition = datamodule.acquisition
         n_made = reconstruct_files(
             for_inference(model.network, inference_precision, compile, tile),
-            Measurements(input, operator.range),
+            acquisition,
+            Measurements(input, acquisition.operator.range),
             output,
             settings,
-            operator.domain,
             datamodule.batch_size,
             pictures,
         )
