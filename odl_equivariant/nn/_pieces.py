@@ -13,12 +13,14 @@ then stays in the cache. And the memory that is needed does not grow with the
 image.
 """
 
+import functools
 import math
 
 import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._steerable import check_image_size
+from odl_equivariant.operators._autograd import LinearMap
 
 __all__ = ('evaluate', 'layers', 'side_for_cache', 'side_for_memory')
 
@@ -30,6 +32,11 @@ _CACHE_PER_THREAD = 4 * 2**20
 _ARRAYS = 6
 
 _SMALLEST_SIDE = 8
+
+_PAD_BACKWARD = {
+    'replicate': torch.ops.aten.replication_pad2d_backward,
+    'reflect': torch.ops.aten.reflection_pad2d_backward,
+}
 
 
 def side_for_cache(channels, dtype):
@@ -205,6 +212,8 @@ def layers(x, kernels, sides, padding_mode, slope):
         widths = [reach if side else 0 for side in sides]
         if not any(widths):
             return x
+        if padding_mode in _PAD_BACKWARD and x.requires_grad:
+            return _padded(x, widths, padding_mode)
         mode = 'constant' if padding_mode == 'zeros' else padding_mode
         return functional.pad(x, widths, mode)
 
@@ -222,6 +231,27 @@ def layers(x, kernels, sides, padding_mode, slope):
         x = x.add_(inner) if in_place else x + inner
         x = pad(x, kernels[i + 2])
     return functional.conv2d(x, *kernels[-2:])
+
+
+def _padded(x, widths, mode):
+    """Continue an image, and keep nothing of it for the gradient.
+
+    torch keeps the image itself, of which it needs the shape only.
+    """
+    shape, backward = x.shape[1:], _PAD_BACKWARD[mode]
+
+    def transpose(y):
+        last = y.is_contiguous(memory_format=torch.channels_last)
+        like = torch.empty(
+            (len(y), *shape),
+            dtype=y.dtype,
+            device=y.device,
+            memory_format=[torch.contiguous_format, torch.channels_last][last],
+        )
+        return backward(y, like, widths)
+
+    apply = functools.partial(functional.pad, pad=widths, mode=mode)
+    return LinearMap(apply, transpose)(x)
 
 
 def _inner(x, reach):
