@@ -113,10 +113,7 @@ def _replace(module, copies):
 
 
 def _padded_convolution(layer):
-    with (
-        torch.no_grad(),
-        torch.autocast(layer.weight.device.type, enabled=False),
-    ):
+    with torch.no_grad():
         kernel, bias = layer.kernel()
     with torch.device('meta'):
         plain = PaddedConvolution(
