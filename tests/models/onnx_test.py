@@ -8,6 +8,7 @@
 
 """Laws of the networks as ONNX files."""
 
+import errno
 import json
 import os
 import pathlib
@@ -179,7 +180,7 @@ def test_no_file_without_a_check(failing, monkeypatch):
     else:
 
         def fail(*args):
-            raise OSError('no space left')
+            raise OSError(errno.ENOSPC, 'no space left')
 
         monkeypatch.setattr(os, 'replace', fail)
         error, match = OSError, 'no space left'
