@@ -249,10 +249,13 @@ def peak_memory(kind, name, arguments):
     return float(result.stdout.split()[-1])
 
 
-def measured(kind, arguments, budget):
-    """Return the rows of a table of times and memory."""
+def measured(kind, arguments, budget, with_memory):
+    """Return the rows of a table of times and memory, and the ratios."""
     ways = WAYS[kind](*arguments)
-    memory = {name: peak_memory(kind, name, arguments) for name in ways}
+    memory = {
+        name: peak_memory(kind, name, arguments) if with_memory else None
+        for name in ways
+    }
     times = side_by_side({n: make() for n, make in ways.items()}, budget)
     rows = []
     for name, (seconds, ratio) in times.items():
@@ -309,6 +312,9 @@ def main():
         metavar=('PIXELS', 'CHANNELS', 'ITERATIONS'),
     )  # fmt: skip
     parser.add_argument('--budget', type=float, default=240, help='seconds')
+    parser.add_argument(
+        '--no-memory', action='store_true', help='measure times only'
+    )
     parser.add_argument('--output', help='file to write the tables to')
     parser.add_argument('--memory', nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -318,10 +324,9 @@ def main():
         return
     size, channels, n_iterations = arguments.shape
     header = ['', 'time', 'times faster', 'memory', 'of the plain CNN\'s']
-    train, train_ratios = measured('train', arguments.shape, arguments.budget)
-    infer, infer_ratios = measured(
-        'reconstruct', arguments.shape, arguments.budget / 2
-    )
+    settings = (arguments.shape, arguments.budget, not arguments.no_memory)
+    train, train_ratios = measured('train', *settings)
+    infer, infer_ratios = measured('reconstruct', *settings)
     sections = {
         'A training step': table(header, train),
         'A reconstruction': table(header, infer),

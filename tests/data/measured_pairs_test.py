@@ -1,0 +1,103 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of pairs of images and measured data."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from odl_equivariant.data import (
+    CartesianMRI,
+    FastMRIKspace,
+    MeasuredPairs,
+    NumpySlices,
+    SparseViewCT,
+)
+from odl_equivariant.elements import merge_complex
+
+SHAPE = (24, 20)
+
+
+def volume(path, n_slices=2, n_coils=3, seed=0):
+    """Write a volume as fastMRI has it, rows upwards."""
+    rng = np.random.default_rng(seed)
+    size = (n_slices, n_coils, *SHAPE[::-1])
+    image = np.zeros((n_slices, 1, *SHAPE[::-1]))
+    image[..., 5:14, 6:19] = 1e-4
+    coils = 1 + 0.1 * rng.normal(size=(n_slices, n_coils, 1, 1))
+    kspace = np.fft.fftshift(
+        np.fft.fft2(
+            np.fft.ifftshift(image * coils, axes=(-2, -1)), norm='ortho'
+        ),
+        axes=(-2, -1),
+    )
+    with h5py.File(path, 'w') as file:
+        file['kspace'] = kspace.astype('complex64').reshape(size)
+        file.attrs['acquisition'] = 'AXT1'
+        file.attrs['patient_id'] = f'patient {seed}'
+
+
+@pytest.fixture
+def slices(tmp_path):
+    """Return the slices of a volume."""
+    volume(tmp_path / 'volume.h5')
+    return FastMRIKspace(tmp_path, calibration=8, progress=False)
+
+
+def test_data_are_the_measured_lines(slices):
+    """Where the mask is true, data are those of the image; else zero."""
+    acquisition = CartesianMRI(SHAPE, acceleration=2, random_masks=True)
+    pair = MeasuredPairs(slices, acquisition, seed=3)[1]
+    assert pair['name'] == 'volume.h5#1' and pair['index'] == 1
+    truth, data = (merge_complex(pair[key][None]) for key in ('truth', 'data'))
+    assert float(truth.abs().max()) == pytest.approx(1)
+    spectrum = torch.fft.fftshift(
+        torch.fft.fft2(torch.fft.ifftshift(truth, (2, 3)), norm='ortho'),
+        (2, 3),
+    )
+    mask = pair['mask'].expand(SHAPE)
+    assert 0.4 < mask.float().mean() < 0.6
+    torch.testing.assert_close(data, spectrum * mask, rtol=1e-4, atol=1e-4)
+
+
+def test_pairs_depend_on_their_key(slices):
+    """Masks change from epoch to epoch, unless they are asked not to."""
+    acquisition = CartesianMRI(SHAPE, acceleration=2, random_masks=True)
+    pairs = MeasuredPairs(slices, acquisition)
+    assert len(pairs) == 2
+    for key in ('data', 'truth', 'mask'):
+        assert torch.equal(pairs[0, 4][key], pairs[0, 4][key])
+    assert not torch.equal(pairs[0, 4]['mask'], pairs[0, 5]['mask'])
+    same = MeasuredPairs(slices, acquisition, fresh_noise=False)
+    assert torch.equal(same[0, 4]['mask'], same[0, 5]['mask'])
+
+
+def test_scale_is_kept_where_it_is_asked_for(slices):
+    """Raw values are small, and stay so."""
+    acquisition = CartesianMRI(SHAPE, acceleration=2)
+    raw = MeasuredPairs(slices, acquisition, normalise=False)[0]
+    scaled = MeasuredPairs(slices, acquisition)[0]
+    factor = scaled['truth'].norm() / raw['truth'].norm()
+    assert factor > 1e3
+    torch.testing.assert_close(factor * raw['data'], scaled['data'])
+
+
+def test_what_does_not_fit(slices, tmp_path):
+    """Slices without k-space, and acquisitions that take none, are refused."""
+    acquisition = CartesianMRI((16, 16))
+    with pytest.raises(ValueError, match=r'\(16, 16\)') as caught:
+        MeasuredPairs(slices, acquisition)[0]
+    assert 'volume.h5#0' in caught.value.__notes__[0]
+    with pytest.raises(TypeError, match='from_kspace'):
+        MeasuredPairs(slices, SparseViewCT((16, 16), n_views=4))
+    np.save(tmp_path / 'a.npy', np.ones(SHAPE))
+    with pytest.raises(TypeError, match='measured k-space are needed'):
+        MeasuredPairs(NumpySlices(tmp_path, progress=False), acquisition)
+    with pytest.raises(IndexError, match='2 pairs'):
+        MeasuredPairs(slices, acquisition)[2]

@@ -1,0 +1,98 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The configurations among the examples."""
+
+import pathlib
+import re
+
+import pytest
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+
+from odl_equivariant.training import ReconstructionData, ReconstructionTask
+from odl_equivariant.training.cli import main
+
+CONFIGURATIONS = sorted(
+    pathlib.Path(__file__).parents[2].glob('examples/configs/*.yaml')
+)
+each = pytest.mark.parametrize(
+    'path', CONFIGURATIONS, ids=lambda path: path.stem
+)
+
+
+def parsed(path):
+    """Return network and data of a configuration, not yet made."""
+    parser = LightningArgumentParser()
+    parser.add_lightning_class_args(ReconstructionData, 'data')
+    parser.add_lightning_class_args(ReconstructionTask, 'model')
+    parser.link_arguments(
+        'data.acquisition', 'model.acquisition', apply_on='instantiate'
+    )
+    content = yaml.safe_load(path.read_text('utf-8'))
+    content = {key: content[key] for key in ('model', 'data')}
+    return parser, parser.parse_object(content)
+
+
+def test_there_are_configurations():
+    """The paper's experiments, and one of five minutes for each."""
+    assert [path.stem for path in CONFIGURATIONS] == [
+        'ct_paper',
+        'ct_small',
+        'mri_paper',
+        'mri_small',
+    ]
+
+
+@pytest.mark.parametrize('kind', ['ct', 'mri'])
+def test_settings_of_the_paper(kind):
+    """The number of weights is the published one, and so is the acquisition."""
+    (path,) = [p for p in CONFIGURATIONS if p.stem == f'{kind}_paper']
+    parser, configuration = parsed(path)
+    # the network does not depend on the grid
+    shape = configuration.data.acquisition.init_args
+    assert shape.shape == ({'ct': [512, 512], 'mri': [320, 320]}[kind])
+    shape.shape = [32, 32]
+    if kind == 'ct':
+        assert shape.n_detectors == 725 and shape.n_views == 50
+    made = parser.instantiate(configuration)
+    n = sum(p.numel() for p in made.model.network.blocks.parameters())
+    assert n == {'ct': 126_000, 'mri': 129_464}[kind]
+    assert made.data.batch_size == 1
+    assert made.model.learning_rate == 1e-4
+    trainer = yaml.safe_load(path.read_text('utf-8'))['trainer']
+    assert trainer['max_steps'] == 100_000
+
+
+@pytest.mark.parametrize('kind', ['ct', 'mri'])
+def test_data_of_the_paper_are_missing(kind, capsys):
+    """Without the collection, one message says which folder is not there."""
+    (path,) = [p for p in CONFIGURATIONS if p.stem == f'{kind}_paper']
+    option = '--data.acquisition.init_args.shape=[32,32]'
+    status = main(['train', '--config', str(path), option])
+    assert status == 1
+    error = capsys.readouterr().err
+    assert re.search(r'error: .*data/(LIDC-IDRI|fastmri_brain_dicom)', error)
+    assert 'Traceback' not in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['ct', 'mri'])
+def test_five_minutes(kind, capsys, tmp_path):
+    """The small configurations train, and are scored beside the baseline."""
+    (path,) = [p for p in CONFIGURATIONS if p.stem == f'{kind}_small']
+    options = ['--config', str(path), '--data.test.init_args.n=2']
+    options += ['--trainer.max_steps=30', '--trainer.val_check_interval=15']
+    options += ['--data.validation.init_args.n=2', '--model.warm_up=5']
+    assert main(['train', *options]) == 0, capsys.readouterr().err
+    assert main(['evaluate', *options]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert lines[0].startswith('learned')
+    learned, baseline = (
+        float(re.search(r'([\d.]+) \+- ', line)[1]) for line in lines
+    )
+    assert learned > baseline + 0.5

@@ -1,0 +1,342 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of the task and of its data."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from odl.core.util.testutils import simple_fixture
+
+from odl_equivariant import models
+from odl_equivariant.data import (
+    Augmentation,
+    CartesianMRI,
+    PairStore,
+    Phantoms,
+    SimulatedPairs,
+    SparseViewCT,
+    mr_phantom,
+)
+from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.operators import OperatorLayer
+from odl_equivariant.training import (
+    ReconstructionData,
+    ReconstructionTask,
+    Trainer,
+)
+
+loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])
+
+
+def ct():
+    """Return a small acquisition."""
+    return SparseViewCT((16, 16), n_views=6)
+
+
+def mri(**kwargs):
+    """Return a small acquisition with a mask for each image."""
+    return CartesianMRI((16, 16), acceleration=2, random_masks=True, **kwargs)
+
+
+def task_for(acquisition, **kwargs):
+    """Return a task with a small network."""
+    n = 2 if isinstance(acquisition, CartesianMRI) else 1
+
+    def proximal():
+        return EquivariantProximal(n, channels=8, memory=2, skip=True)
+
+    settings = {'n_iterations': 2, **kwargs}
+    return ReconstructionTask(acquisition, proximal, **settings)
+
+
+def batch_of(acquisition, n=3):
+    """Return a batch of pairs."""
+    draw = None
+    if isinstance(acquisition, CartesianMRI):
+        draw = mr_phantom
+    phantoms = Phantoms(n, acquisition.image_shape, draw=draw)
+    pairs = SimulatedPairs(phantoms, acquisition)
+    return torch.utils.data.default_collate([pairs[i] for i in range(n)])
+
+
+# --- Losses and steps --- #
+
+
+def test_losses_by_their_formulas(loss):
+    """Each is the mean over the samples of what its name says."""
+    task, batch = task_for(ct(), loss=loss), batch_of(ct())
+    task.log = lambda *args, **kwargs: None
+    result = task(batch)
+    expected = 0
+    for u, v in zip(result, batch['truth'], strict=True):
+        gap = u - v
+        expected += {
+            'squared': 0.5 * gap.square().mean(),
+            'relative': gap.square().sum() / v.square().sum(),
+            'absolute': gap.abs().mean(),
+        }[loss]
+    _attach(task)
+    torch.testing.assert_close(task.training_step(batch, 0), expected / 3)
+
+
+def _attach(task):
+    """Give a task a trainer at step 0."""
+    task._trainer = Trainer(logger=False, accelerator='cpu')
+    return task
+
+
+def test_sample_that_is_not_finite_is_named():
+    """Of a batch, those and only those with a bad loss."""
+    task, batch = _attach(task_for(ct())), batch_of(ct())
+    batch['data'][1] = math.nan
+    with pytest.raises(FloatingPointError, match='nan for phantom-1 at step'):
+        task.training_step(batch, 0)
+
+
+def test_gradient_that_is_not_finite_stops_the_step():
+    """No step is taken with it, and the samples of the batch are named."""
+    task = _attach(task_for(ct()))
+    task._names = 'phantom-7'
+    parameter = task.network.relative_steps
+    parameter.grad = torch.full_like(parameter, math.inf)
+    with pytest.raises(
+        FloatingPointError, match='relative_steps is not finite for phantom-7'
+    ):
+        task.on_before_optimizer_step(None)
+
+
+@pytest.mark.parametrize('schedule', ['constant', 'cosine'])
+def test_schedule(schedule):
+    """The rate rises, stays or falls like a cosine, and ends near zero."""
+    task = task_for(ct(), schedule=schedule, warm_up=4)
+    rates = [task._relative_rate(step, 100) for step in range(100)]
+    assert rates[:4] == sorted(rates[:4]) and rates[0] <= 0.2
+    if schedule == 'constant':
+        assert set(rates[4:]) == {1}
+    else:
+        assert rates[50] == pytest.approx(0.5)
+        assert rates[4:] == sorted(rates[4:], reverse=True)
+        assert rates[-1] < 1e-3
+
+
+# --- Operators and baselines --- #
+
+
+def test_each_sample_has_its_mask():
+    """A batch is reconstructed as its samples are one by one."""
+    acquisition = mri()
+    task, batch = task_for(acquisition), batch_of(acquisition)
+    assert batch['mask'].flatten(1).unique(dim=0).shape[0] == 3
+    together = task(batch)
+    for i in range(3):
+        alone = {key: batch[key][i : i + 1] for key in ('data', 'mask')}
+        torch.testing.assert_close(
+            together[i : i + 1], task(alone), rtol=1e-4, atol=1e-5
+        )
+        operator = acquisition.forward_operator(batch['mask'][i].numpy())
+        layer = OperatorLayer(operator)
+        u = torch.randn(1, 2, 16, 16)
+        outside = (~batch['mask'][i]).expand(16, 16)
+        assert not layer(u)[:, :, outside].any()
+        assert not batch['data'][i][:, outside].any()
+
+
+def test_several_coils():
+    """Coils are channels of the data."""
+    maps = np.stack([np.ones((16, 16)), 1j * np.ones((16, 16))])
+    acquisition = mri(coil_maps=maps)
+    batch = batch_of(acquisition)
+    assert batch['data'].shape == (3, 4, 16, 16)
+    assert task_for(acquisition)(batch).shape == (3, 2, 16, 16)
+
+
+def test_baseline_is_that_of_the_acquisition():
+    """Sample by sample, in the layout of the truth."""
+    for acquisition in (ct(), mri()):
+        batch = batch_of(acquisition)
+        result = task_for(acquisition).baseline(batch)
+        assert result.shape == batch['truth'].shape
+        error = (result - batch['truth']).norm() / batch['truth'].norm()
+        assert error < 0.7
+
+
+def test_pretrained_weights(tmp_path):
+    """A task starts from a file of the same architecture only."""
+    trained = task_for(ct())
+    models.save(trained.network, tmp_path / 'a.safetensors')
+    task = task_for(ct(), pretrained=tmp_path / 'a.safetensors')
+    for one, other in zip(
+        task.parameters(), trained.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match='n_iterations is 2, not 3'):
+        task_for(ct(), n_iterations=3, pretrained=tmp_path / 'a.safetensors')
+    with pytest.raises(ValueError, match='class is .*Equivariant.*Ordinary'):
+        ReconstructionTask(
+            ct(),
+            lambda: OrdinaryProximal(channels=8, memory=2),
+            2,
+            pretrained=tmp_path / 'a.safetensors',
+        )
+
+
+def test_shared_block():
+    """All iterations then have the same weights."""
+    assert len(task_for(ct(), shared=True).network.blocks) == 1
+
+
+# --- Data --- #
+
+
+def data_for(**kwargs):
+    """Return data of phantoms."""
+    settings = {
+        'train': lambda: Phantoms(6, (32, 32)),
+        'validation': lambda: Phantoms(2, (32, 32), seed=1),
+        'test': lambda: Phantoms(2, (32, 32), seed=2),
+        **kwargs,
+    }
+    return ReconstructionData(ct(), **settings)
+
+
+def test_parts_have_noise_of_their_own():
+    """Training noise is new in each pass, that of the others is not."""
+    same = [lambda: Phantoms(2, (32, 32))] * 3
+    data = data_for(**dict(zip(('train', 'validation', 'test'), same)))
+    first = [
+        data.pairs(part)[0, 0]['data']
+        for part in ('train', 'validation', 'test')
+    ]
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[1], first[2])
+    later = [
+        data.pairs(part)[0, 1]['data']
+        for part in ('train', 'validation', 'test')
+    ]
+    assert not torch.equal(first[0], later[0])
+    assert torch.equal(first[1], later[1])
+    assert torch.equal(first[2], later[2])
+
+
+def test_what_is_not_needed_is_not_made():
+    """To score, no training image is looked for."""
+
+    def nowhere():
+        raise FileNotFoundError('no such folder')
+
+    data = data_for(train=nowhere)
+    assert len(data.pairs('test')) == 2
+    with pytest.raises(FileNotFoundError):
+        data.pairs('train')
+
+
+def test_one_set_is_split_by_group():
+    """No group is in two parts, and the set is read once."""
+    made = []
+
+    def images():
+        phantoms = Phantoms(12, (32, 32))
+        phantoms.groups = [f'patient {i // 3}' for i in range(12)]
+        made.append(phantoms)
+        return phantoms
+
+    none = dict.fromkeys(('train', 'validation', 'test'))
+    sizes = {'train': 6, 'validation': 3, 'test': 3}
+    data = data_for(**none, images=images, sizes=sizes)
+    groups = [set(data.pairs(part).slices.groups) for part in sizes]
+    assert [len(data.pairs(part)) for part in sizes] == [6, 3, 3]
+    assert len(made) == 1
+    assert len(set.union(*groups)) == sum(map(len, groups)) == 4
+
+
+def test_first_training_images():
+    """A smaller training set is the beginning of the larger one."""
+    data, fewer = data_for(), data_for(n_train=2)
+    assert len(fewer.pairs('train')) == 2
+    for i in range(2):
+        one, other = data.pairs('train')[i, 3], fewer.pairs('train')[i, 3]
+        assert torch.equal(one['data'], other['data'])
+    assert len(fewer.pairs('validation')) == 2
+
+
+def test_prepared_pairs(tmp_path):
+    """A store is taken as it is."""
+    pairs = SimulatedPairs(Phantoms(3, (32, 32)), ct())
+    PairStore.write(pairs, tmp_path / 'store', progress=False)
+    data = data_for(train=lambda: PairStore(tmp_path / 'store'), n_train=2)
+    assert len(data.pairs('train')) == 2
+    assert torch.equal(data.pairs('train')[1]['data'], pairs[1]['data'])
+
+
+def test_augmentation_is_for_training():
+    """Test images are turned only where that is asked for."""
+    turns = Augmentation(rotation='quarter')
+    plain = data_for()
+    for part, options in (
+        ('train', {'augmentation': turns}),
+        ('test', {'evaluation_augmentation': turns}),
+    ):
+        data = data_for(**options)
+        for name in ('train', 'test'):
+            truths = [
+                [d.pairs(name)[i]['truth'] for i in range(2)]
+                for d in (data, plain)
+            ]
+            same = all(map(torch.equal, *truths))
+            assert same == (name != part)
+
+
+@pytest.mark.parametrize(
+    'options, match',
+    [
+        ({'batch_size': 0}, 'batch_size` must be at least 1'),
+        ({'workers': -1}, 'workers` must be at least 0'),
+        ({'n_train': 0}, 'n_train` must be at least 1'),
+        ({'images': lambda: None}, 'together with `data.sizes`'),
+        ({'sizes': {'train': 1}}, 'together with `data.sizes`'),
+        (
+            {'images': lambda: None, 'sizes': {'train': 1}},
+            'not both',
+        ),
+        ({'measured': True, 'augmentation': Augmentation()}, 'be augmented'),
+    ],
+)
+def test_data_out_of_range(options, match):
+    """What cannot be meant is refused at once."""
+    with pytest.raises(ValueError, match=match):
+        data_for(**options)
+
+
+def test_unknown_part():
+    """Only training, validation and test are parts."""
+    none = dict.fromkeys(('train', 'validation', 'test'))
+    with pytest.raises(ValueError, match='the parts in `data.sizes` are'):
+        data_for(**none, images=lambda: None, sizes={'training': 3})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_workers_change_nothing(tmp_path):
+    """Pairs that other processes simulate are the same, in the same order."""
+    weights = []
+    for workers in (0, 2):
+        torch.manual_seed(0)
+        trainer = Trainer(
+            tmp_path / str(workers),
+            max_steps=3,
+            logger=False,
+            accelerator='cpu',
+            limit_val_batches=0,
+        )
+        task = task_for(ct())
+        trainer.train(task, data_for(workers=workers, batch_size=2))
+        weights.append([p.detach() for p in task.parameters()])
+    for one, other in zip(*weights, strict=True):
+        assert torch.equal(one, other)
