@@ -8,6 +8,7 @@
 
 """The operators of an unrolled method as maps of batches."""
 
+import collections
 import math
 
 import odl
@@ -30,13 +31,16 @@ from odl_equivariant.operators.subsampled_fourier import (
     SubsampledFourierTransform,
 )
 
-__all__ = ('INITIALS', 'Layers', 'PerSampleLayers')
+__all__ = ('INITIALS', 'Layers', 'OperatorCache')
 
 # Sharper than the cutoff of the best image: the blocks take away noise, but
 # cannot bring back what the start has lost.
 FBP_CUTOFF = 0.7
 
 INITIALS = ('zero', 'adjoint', 'fbp')
+
+# So many operators besides the network's own are kept ready.
+_MOST_OPERATORS = 32
 
 _OF_KNOWN_NORM = (
     SensitivityEncoding,
@@ -147,8 +151,18 @@ class Layers(nn.Module):
         """Return the gradient of the data fit."""
         return self.apply_adjoint(self.apply_operator(u) - y)
 
+    def initial_elsewhere(self):
+        """Return where to start with another operator."""
+        if self.kind == 'operator':
+            raise ValueError(
+                'the network starts at a reconstruction of its own, which '
+                'does not know another operator: give both to '
+                '`network.with_operator(forward_operator, initial)`'
+            )
+        return self.kind
 
-class PerSampleLayers:
+
+class _PerSampleLayers:
     """The operators of a batch in which each sample has its own.
 
     Parameters
@@ -187,3 +201,87 @@ class PerSampleLayers:
     def gradient(self, u, y):
         """Return the gradient of the data fit."""
         return self._for_each(Layers.gradient, u, y)
+
+
+class OperatorCache:
+    """The layers of a network's own operator, and of the last others.
+
+    Parameters
+    ----------
+    layers : Layers
+        Those of the network's own operator.
+    """
+
+    def __init__(self, layers):
+        self._own = layers
+        self._others = collections.OrderedDict()
+
+    def __len__(self):
+        return len(self._others)
+
+    def __reduce__(self):
+        """Leave out the operators that are not the network's own."""
+        return type(self), (self._own,)
+
+    def layers_for(self, forward_operator, n_samples, device):
+        """Return the layers of an operator, or of one for each sample.
+
+        Parameters
+        ----------
+        forward_operator : `odl.Operator`, sequence of them, or None
+            Operator, or operators, between the spaces of the network's own.
+        n_samples : int
+            Number of samples in the batch.
+        device : torch.device
+            Where the batch is.
+
+        Raises
+        ------
+        TypeError
+            If it is none of these.
+        ValueError
+            If there is not one operator for each sample, or the spaces are
+            others.
+        """
+        if forward_operator is None:
+            return self._own
+        if isinstance(forward_operator, odl.Operator):
+            return self._layers_of(forward_operator, device)
+        operators = list(forward_operator)
+        if len(operators) != n_samples:
+            raise ValueError(
+                f'expected one operator for each of {n_samples} samples, got '
+                f'{len(operators)}'
+            )
+        layers = [self._layers_of(own, device) for own in operators]
+        if len(set(layers)) == 1:
+            return layers[0]
+        return _PerSampleLayers(layers)
+
+    def _layers_of(self, operator, device):
+        """Return the layers of another operator, kept from the last use."""
+        own = self._own.apply_operator.operator
+        if operator is own:
+            return self._own
+        if not isinstance(operator, odl.Operator):
+            raise TypeError(
+                'expected an `odl.Operator` as `forward_operator`, or one for '
+                f'each sample, got {type(operator).__name__}'
+            )
+        if operator.domain != own.domain or operator.range != own.range:
+            raise ValueError(
+                'the operators of a batch must map between the spaces of the '
+                f"network's own, {own.domain!r} and {own.range!r}, got an "
+                f'operator from {operator.domain!r} to {operator.range!r}; '
+                'for other spaces, take '
+                '`network.with_operator(forward_operator)`'
+            )
+        key = id(operator)
+        if key not in self._others:
+            layers = Layers(operator, self._own.initial_elsewhere())
+            # with the operator, so that no other one gets its number
+            self._others[key] = (operator, layers)
+            if len(self._others) > _MOST_OPERATORS:
+                self._others.popitem(last=False)
+        self._others.move_to_end(key)
+        return self._others[key][1].to(device)

@@ -290,20 +290,21 @@ class Proximal(nn.Module):
         return functional.leaky_relu(self.lift(x), self.negative_slope)
 
     def _network(self, x):
-        side = self._side_of_pieces(x)
+        dtype = self._compute_dtype()
+        side = self._side_of_pieces(x, dtype)
         if side is not None:
-            return self._in_pieces(x, side)
+            return self._in_pieces(x, dtype, side)
         x = self._lift(x)
         for convolution in self.residual:
             x = x + functional.leaky_relu(convolution(x), self.negative_slope)
         return self.project(x)
 
-    def _side_of_pieces(self, x):
+    def _side_of_pieces(self, x, dtype):
         """Return the side of pieces that a processor computes quickest."""
         exporting = torch.jit.is_tracing() or torch.compiler.is_compiling()
         if x.device.type != 'cpu' or exporting:
             return None
-        side = _pieces.side_for_cache(self.channels, self._compute_dtype())
+        side = _pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
 
     def _compute_dtype(self):
@@ -312,8 +313,8 @@ class Proximal(nn.Module):
             return torch.get_autocast_dtype('cpu')
         return self.lift.weight.dtype
 
-    def _in_pieces(self, x, side):
-        dtype = self._compute_dtype()
+    def _in_pieces(self, x, dtype, side, run=None):
+        """Apply the network piece by piece, see `_pieces.evaluate`."""
         kernels = [
             tensor.to(dtype, memory_format=torch.channels_last)
             if tensor.ndim == 4
@@ -321,7 +322,7 @@ class Proximal(nn.Module):
             for layer in (self.lift, *self.residual, self.project)
             for tensor in layer.kernel()
         ]
-        with torch.autocast('cpu', enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             return _pieces.evaluate(
-                x, kernels, self.padding_mode, self.negative_slope, side
+                x, kernels, self.padding_mode, self.negative_slope, side, run
             )

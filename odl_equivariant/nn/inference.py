@@ -21,7 +21,7 @@ from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 from odl_equivariant.operators import PerformanceWarning
 
-__all__ = ('for_inference',)
+__all__ = ('for_inference', 'has_bfloat16')
 
 _PRECISIONS = {
     'float32': torch.float32,
@@ -117,13 +117,13 @@ def _checked_precision(precision, device):
     if precision is None:
         return None
     if precision == 'auto':
-        return torch.bfloat16 if _has_bfloat16(device) else None
+        return torch.bfloat16 if has_bfloat16(device) else None
     if not isinstance(precision, str) or precision not in _PRECISIONS:
         raise ValueError(
             f"`precision` must be one of {', '.join(_PRECISIONS)}, 'auto' or "
             f'None, got {precision!r}'
         )
-    if precision == 'bfloat16' and not _has_bfloat16(device):
+    if precision == 'bfloat16' and not has_bfloat16(device):
         raise ValueError(
             f'this machine has no arithmetic in bfloat16 on {device}, and '
             "would be slower in it; take precision='float32', or 'auto' to "
@@ -132,7 +132,7 @@ def _checked_precision(precision, device):
     return _PRECISIONS[precision]
 
 
-def _has_bfloat16(device):
+def has_bfloat16(device):
     """Return whether a device computes in bfloat16, and does not emulate."""
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -178,24 +178,11 @@ class _QuickProximal(OrdinaryProximal):
 
     def _network(self, x):
         dtype = self.lift.weight.dtype if self._dtype is None else self._dtype
-        kernels = [
-            # Converted anew each time, which takes less than a piece does:
-            # so nothing is out of date once weights are moved or loaded.
-            tensor.to(dtype, memory_format=torch.channels_last)
-            if tensor.ndim == 4
-            else tensor.to(dtype)
-            for layer in (self.lift, *self.residual, self.project)
-            for tensor in (layer.weight, layer.bias)
-        ]
-        with torch.autocast(x.device.type, enabled=False):
-            return _pieces.evaluate(
-                x,
-                kernels,
-                self.padding_mode,
-                self.negative_slope,
-                self._side(x.device, dtype),
-                _compiled if self._compile else None,
-            )
+        side = self._side(x.device, dtype)
+        run = _compiled if self._compile else None
+        # Kernels are converted anew each time, which takes less than a piece
+        # does: so nothing is out of date once weights are moved or loaded.
+        return self._in_pieces(x, dtype, side, run)
 
     def _side(self, device, dtype):
         if isinstance(self._tile, int):

@@ -8,7 +8,6 @@
 
 """Learned proximal gradient descent as a torch module."""
 
-import collections
 import operator
 
 import odl
@@ -17,20 +16,16 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant.elements import (
-    as_element,
-    as_tensor,
     grid_shape,
     n_channels,
     tensor_dtype,
 )
-from odl_equivariant.nn._layers import Layers, PerSampleLayers
+from odl_equivariant.nn._element_proximal import ElementProximal
+from odl_equivariant.nn._layers import Layers, OperatorCache
 from odl_equivariant.nn._steerable import expanded_kernels, kernels_in_use
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
-
-# So many operators besides the network's own are kept ready.
-_MOST_OPERATORS = 32
 
 
 class LearnedProximalGradient(nn.Module):
@@ -125,7 +120,7 @@ class LearnedProximalGradient(nn.Module):
                 f'got {type(proximal).__name__}'
             )
         self._layers = Layers(forward_operator, initial)
-        self._others = collections.OrderedDict()
+        self._operators = OperatorCache(self._layers)
         if isinstance(proximal, nn.Module):
             blocks = [proximal]
         else:
@@ -224,63 +219,6 @@ class LearnedProximalGradient(nn.Module):
                 f'{space!r} of the forward operator, got {y.dtype}'
             )
 
-    def _layers_of(self, forward_operator):
-        """Return the layers of another operator, kept from the last use."""
-        own = self.forward_operator
-        if forward_operator is own:
-            return self._layers
-        if not isinstance(forward_operator, odl.Operator):
-            raise TypeError(
-                'expected an `odl.Operator` as `forward_operator`, or one for '
-                f'each sample, got {type(forward_operator).__name__}'
-            )
-        if (
-            forward_operator.domain != own.domain
-            or forward_operator.range != own.range
-        ):
-            raise ValueError(
-                'the operators of a batch must map between the spaces of the '
-                f"network's own, {own.domain!r} and {own.range!r}, got an "
-                f'operator from {forward_operator.domain!r} to '
-                f'{forward_operator.range!r}; for other spaces, take '
-                '`network.with_operator(forward_operator)`'
-            )
-        key = id(forward_operator)
-        if key not in self._others:
-            layers = Layers(forward_operator, self._initial_elsewhere())
-            # with the operator, so that no other one gets its number
-            self._others[key] = (forward_operator, layers)
-            if len(self._others) > _MOST_OPERATORS:
-                self._others.popitem(last=False)
-        self._others.move_to_end(key)
-        return self._others[key][1].to(self.relative_steps.device)
-
-    def _initial_elsewhere(self):
-        if self._layers.kind == 'operator':
-            raise ValueError(
-                'the network starts at a reconstruction of its own, which '
-                'does not know another operator: give both to '
-                '`network.with_operator(forward_operator, initial)`'
-            )
-        return self._layers.kind
-
-    def _layers_for(self, forward_operator, n_samples):
-        """Return the layers for an operator, or for one for each sample."""
-        if forward_operator is None:
-            return self._layers
-        if isinstance(forward_operator, odl.Operator):
-            return self._layers_of(forward_operator)
-        operators = list(forward_operator)
-        if len(operators) != n_samples:
-            raise ValueError(
-                f'expected one operator for each of {n_samples} samples, got '
-                f'{len(operators)}'
-            )
-        layers = [self._layers_of(own) for own in operators]
-        if len(set(layers)) == 1:
-            return layers[0]
-        return PerSampleLayers(layers)
-
     def forward(self, y, forward_operator=None):
         """Reconstruct a batch of data.
 
@@ -309,7 +247,9 @@ class LearnedProximalGradient(nn.Module):
             spaces, or ``forward_operator`` not of ODL.
         """
         self._check_data(y)
-        layers = self._layers_for(forward_operator, len(y))
+        layers = self._operators.layers_for(
+            forward_operator, len(y), self.relative_steps.device
+        )
         squared_norm = layers.squared_norm
         if torch.is_tensor(squared_norm):
             squared_norm = squared_norm.to(y).reshape(-1, *(y.ndim - 1) * [1])
@@ -371,7 +311,7 @@ class LearnedProximalGradient(nn.Module):
         torch.Size([1, 1, 9, 7])
         """
         if initial is None:
-            initial = self._initial_elsewhere()
+            initial = self._layers.initial_elsewhere()
         blocks = iter(self.blocks)
         network = LearnedProximalGradient(
             forward_operator,
@@ -391,10 +331,6 @@ class LearnedProximalGradient(nn.Module):
         network._layers.to(self.relative_steps.device)
         network.training = self.training
         return network
-
-    def __getstate__(self):
-        """Leave out the layers of operators that are not the network's own."""
-        return {**super().__getstate__(), '_others': collections.OrderedDict()}
 
     def as_operator(self, precision=None, compile=False, tile=None):
         """Return the reconstruction as an ODL operator from data to image.
@@ -445,7 +381,7 @@ class LearnedProximalGradient(nn.Module):
         ``memory`` in `memory_space`; for
         `odl_equivariant.solvers.learned_proximal_gradient`.
         """
-        return [_ElementProximal(self, k) for k in range(self.n_iterations)]
+        return [ElementProximal(self, k) for k in range(self.n_iterations)]
 
     @property
     def memory_space(self):
@@ -454,30 +390,3 @@ class LearnedProximalGradient(nn.Module):
             return None
         domain = self.forward_operator.domain
         return odl.ProductSpace(domain.real_space, self.memory)
-
-
-class _ElementProximal:
-    """One block, with its step, on ODL elements."""
-
-    def __init__(self, network, iteration):
-        self.network = network
-        self.iteration = iteration
-
-    def __call__(self, x, gradient, memory=None):
-        block = self.network.block(self.iteration)
-        device = self.network.relative_steps.device
-        with torch.no_grad():
-            tensors = [
-                as_tensor(element, copy=True, device=device)
-                for element in (x, gradient)
-            ]
-            tensors[1] = self.network.step(self.iteration) * tensors[1]
-            if not self.network.memory:
-                return as_element(block(*tensors), x.space)
-            if memory is not None:
-                memory = as_tensor(memory, copy=True, device=device)
-            u, s = block(*tensors, memory)
-            return (
-                as_element(u, x.space, copy=True),
-                as_element(s, self.network.memory_space, copy=True),
-            )

@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer as LightningTrainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from odl_equivariant.nn import for_inference
+from odl_equivariant.nn.inference import has_bfloat16
 from odl_equivariant.training.checkpoints import (
     CheckpointFiles,
     checkpoint_path,
@@ -30,19 +31,9 @@ from odl_equivariant.training.reconstruction import (
 from odl_equivariant.training.run_folder import BEST, RunFolder
 from odl_equivariant.training.tables import save_scores, score_table
 
-__all__ = ('Trainer', 'has_bfloat16')
+__all__ = ('Trainer',)
 
 _log = logging.getLogger(__name__)
-
-
-def has_bfloat16():
-    """Return whether the processor computes in bfloat16 by itself."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(
-        torch.cpu._is_avx512_bf16_supported()
-        or torch.cpu._is_amx_tile_supported()
-    )
 
 
 class Trainer(LightningTrainer):
@@ -87,7 +78,9 @@ kwargs : optional
         **kwargs,
     ):
         if precision == 'auto':
-            precision = 'bf16-mixed' if has_bfloat16() else '32-true'
+            kind = 'cuda' if torch.cuda.is_available() else 'cpu'
+            lowered = has_bfloat16(torch.device(kind))
+            precision = 'bf16-mixed' if lowered else '32-true'
         if logger is True:
             logger = [
                 CSVLogger(

@@ -50,7 +50,7 @@ def test_there_are_configurations():
 
 @pytest.mark.parametrize('kind', ['ct', 'mri'])
 def test_settings_of_the_paper(kind):
-    """The number of weights is the published one, and so is the acquisition."""
+    """The number of weights is the published one, and the acquisition too."""
     (path,) = [p for p in CONFIGURATIONS if p.stem == f'{kind}_paper']
     parser, configuration = parsed(path)
     # the network does not depend on the grid

@@ -33,7 +33,7 @@ padding_mode = simple_fixture(
 )
 kernel_size = simple_fixture('kernel_size', [1, 3, 5])
 has_bfloat16 = pytest.mark.skipif(
-    not inference._has_bfloat16(torch.device('cpu')),
+    not inference.has_bfloat16(torch.device('cpu')),
     reason='needs arithmetic in bfloat16',
 )
 
@@ -320,7 +320,7 @@ def test_bfloat16(padding_mode):
 
 def test_machines_without_bfloat16(monkeypatch):
     """There 'bfloat16' is refused, and 'auto' stays exact."""
-    monkeypatch.setattr(inference, '_has_bfloat16', lambda device: False)
+    monkeypatch.setattr(inference, 'has_bfloat16', lambda device: False)
     block = proximal()
     with pytest.raises(ValueError, match="no arithmetic in bfloat16 on cpu"):
         for_inference(block, 'bfloat16')

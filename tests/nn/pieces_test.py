@@ -58,7 +58,7 @@ def test_training_in_pieces(block, mode, monkeypatch):
     evaluate = _pieces.evaluate
 
     def counted(*args):
-        sides.append(args[-1])
+        sides.append(args[4])
         return evaluate(*args)
 
     monkeypatch.setattr(_pieces, 'evaluate', counted)

@@ -164,9 +164,9 @@ def test_operators_are_forgotten():
     for seed in range(40):
         other = transform(seed)
         network(data_for([other]), other)
-    assert len(network._others) == 32
-    assert not pickle.loads(pickle.dumps(network))._others
-    assert not copy.deepcopy(network)._others
+    assert len(network._operators) == 32
+    assert not len(pickle.loads(pickle.dumps(network))._operators)
+    assert not len(copy.deepcopy(network)._operators)
 
 
 @pytest.mark.parametrize(

@@ -208,18 +208,12 @@ def data_for(**kwargs):
 
 def test_parts_have_noise_of_their_own():
     """Training noise is new in each pass, that of the others is not."""
-    same = [lambda: Phantoms(2, (32, 32))] * 3
-    data = data_for(**dict(zip(('train', 'validation', 'test'), same)))
-    first = [
-        data.pairs(part)[0, 0]['data']
-        for part in ('train', 'validation', 'test')
-    ]
+    parts = ('train', 'validation', 'test')
+    data = data_for(**dict.fromkeys(parts, lambda: Phantoms(2, (32, 32))))
+    first = [data.pairs(part)[0, 0]['data'] for part in parts]
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(first[1], first[2])
-    later = [
-        data.pairs(part)[0, 1]['data']
-        for part in ('train', 'validation', 'test')
-    ]
+    later = [data.pairs(part)[0, 1]['data'] for part in parts]
     assert not torch.equal(first[0], later[0])
     assert torch.equal(first[1], later[1])
     assert torch.equal(first[2], later[2])
