@@ -55,8 +55,8 @@ def test_settings_of_the_paper(kind):
     parser, configuration = parsed(path)
     # the network does not depend on the grid
     shape = configuration.data.acquisition.init_args
-    assert shape.shape == ({'ct': [512, 512], 'mri': [320, 320]}[kind])
-    shape.shape = [32, 32]
+    assert shape.shape == {'ct': (512, 512), 'mri': (320, 320)}[kind]
+    shape.shape = (32, 32)
     if kind == 'ct':
         assert shape.n_detectors == 725 and shape.n_views == 50
     made = parser.instantiate(configuration)

@@ -316,7 +316,6 @@ def test_unknown_part():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_workers_change_nothing(tmp_path):
     """Pairs that other processes simulate are the same, in the same order."""
     weights = []
