@@ -3,7 +3,8 @@
 #
 #   make demo       the real CT slice of the README, reconstructed
 #   make test       the tests; ARGS='-k adjoint' goes to pytest
-#   make bench      speed, as ratios
+#   make bench      speed of the operators, as ratios
+#   make bench-network   that of whole networks: ten minutes, 6 GB
 #   make lint       style of code and docstrings
 #   make install    the environment alone
 #
@@ -18,7 +19,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
 METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test bench lint clean
+.PHONY: install demo test bench bench-network lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -32,6 +33,9 @@ test: $(VENV)/.installed-test
 bench: $(VENV)/.installed-base
 	@$(PY) benchmarks/import_time.py
 	@$(PY) benchmarks/operators.py $(ARGS)
+
+bench-network: $(VENV)/.installed-demo
+	@$(PY) benchmarks/unrolled.py $(ARGS)
 
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .

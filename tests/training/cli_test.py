@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from odl_equivariant import models
 from odl_equivariant.data import Phantoms, SparseViewCT
-from odl_equivariant.elements import as_tensor
+from odl_equivariant.elements import as_tensor, merge_complex
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.training import checkpoints
 
@@ -161,6 +161,138 @@ def test_reconstruction_of_files(run, tmp_path):
     np.testing.assert_allclose(volume, expected, rtol=1e-4, atol=1e-5)
     one = np.load(tmp_path / 'images' / 'one.npy')
     np.testing.assert_allclose(one, volume[0], rtol=1e-4, atol=1e-5)
+
+
+def test_interrupted_reconstruction_goes_on(run, tmp_path, monkeypatch):
+    """Images that are done are not made again, and none is torn."""
+    from odl_equivariant.training import reconstruction
+
+    assert run('train', '--trainer.max_steps', '1')[0] == 0
+    data = np.random.default_rng(0).random((4, 8, 34), 'float32')
+    np.save(tmp_path / 'y.npy', data)
+    options = ['--input', 'y.npy', '--data.batch_size', '1']
+    options += ['--weights', 'run/final.safetensors']
+    assert run('reconstruct', *options, '--output', 'whole')[0] == 0
+    append = reconstruction._Volume.append
+
+    def stop(self, *args):
+        if self.done == 2:
+            raise OSError('the plug was pulled')
+        return append(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconstruction._Volume, 'append', stop)
+        assert run('reconstruct', *options, '--output', 'parts')[0] == 1
+    assert not (tmp_path / 'parts' / 'y.npy').exists()
+    made = []
+    monkeypatch.setattr(
+        reconstruction._Volume,
+        'append',
+        lambda self, *args: made.append(self.done) or append(self, *args),
+    )
+    assert run('reconstruct', *options, '--output', 'parts')[0] == 0
+    assert made == [2, 3]
+    assert sorted(os.listdir('parts')) == sorted(os.listdir('whole'))
+    assert np.array_equal(np.load('parts/y.npy'), np.load('whole/y.npy'))
+    assert run('reconstruct', *options, '--output', 'parts')[0] == 0
+    assert made == [2, 3]
+
+
+def test_results_of_other_weights_are_not_mixed(run, tmp_path):
+    """A folder holds what one network made."""
+    np.save(tmp_path / 'y.npy', np.ones((8, 34), 'float32'))
+    options = ('--input', 'y.npy', '--output', 'images', '--weights')
+    assert run('train', '--trainer.max_steps', '3')[0] == 0
+    assert run('reconstruct', *options, 'run/best.safetensors')[0] == 0
+    assert run('train', '--trainer.max_steps', '5')[0] == 0
+    status, _, error = run('reconstruct', *options, 'run/final.safetensors')
+    assert status == 1
+    assert 'holds results of another weights' in error
+
+
+@pytest.mark.parametrize('coils', [False, True])
+def test_measurements_with_masks(run, configuration, tmp_path, coils):
+    """Where each image has a mask of its own, it lies beside the data."""
+    from odl_equivariant.data import CartesianMRI
+
+    text = configuration.read_text('utf-8')
+    maps = [np.ones((24, 24)).tolist(), (0.5 * np.eye(24)).tolist()]
+    old = re.search(r'    class_path: .*SparseViewCT.*\n.*\n', text)[0]
+    new = (
+        '    class_path: odl_equivariant.data.CartesianMRI\n'
+        '    init_args: {shape: [24, 24], acceleration: 2, '
+        f'random_masks: true, coil_maps: {maps if coils else "null"}}}\n'
+    )
+    text = text.replace(old, new).replace('initial: fbp', 'initial: adjoint')
+    text = text.replace('{channels: 8,', '{in_channels: 2, channels: 8,')
+    text = text.replace('[48, 48]', '[24, 24]').replace(
+        'init_args: {n:',
+        'init_args: {draw: odl_equivariant.data.mr_phantom, n:',
+    )
+    configuration.write_text(text, 'utf-8')
+    status, _, error = run('train', '--trainer.max_steps', '3')
+    assert status == 0, error
+    status, table, error = run('evaluate')
+    assert status == 0 and 'zero-filled' in table, error
+
+    mri = CartesianMRI(
+        (24, 24),
+        acceleration=2,
+        random_masks=True,
+        coil_maps=np.array(maps) if coils else None,
+    )
+    mask = mri.draw_mask(7)
+    image = Phantoms(1, (24, 24))[0]
+    data = as_tensor(mri.simulate(image, 0, mask))
+    stored = merge_complex(data)[0]
+    np.save(tmp_path / 'y.npy', stored if coils else stored[0])
+    options = ('--input', 'y.npy', '--output', 'images')
+    status, _, error = run('reconstruct', *options)
+    assert status == 1 and 'y.mask.npy' in error
+    np.save(tmp_path / 'y.mask.npy', mask.array)
+    status, _, error = run('reconstruct', *options)
+    assert status == 0, error
+    network = models.load('run/best.safetensors', mri.operator)
+    with torch.no_grad():
+        expected = network(data, mri.forward_operator(mask))
+    result = np.load('images/y.npy')
+    assert result.dtype == np.complex64
+    np.testing.assert_allclose(
+        result, merge_complex(expected)[0, 0], rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize('precision', ['auto', 'bf16-mixed', '64-true'])
+def test_precisions(run, tmp_path, precision):
+    """Weights are kept in the precision of the spaces, whatever is asked."""
+    status, _, error = run('train', '--trainer.precision', precision)
+    if precision == '64-true':
+        assert status == 1
+        assert 'odl-equivariant: error' in error
+        return
+    assert status == 0, error
+    weights = load_file(tmp_path / 'run' / 'final.safetensors')
+    assert {w.dtype for n, w in weights.items() if 'basis' not in n} <= {
+        torch.float32,
+        torch.float64,
+    }
+
+
+def test_early_stop(run, configuration, tmp_path):
+    """Lightning's callback ends a run, of which the weights are written."""
+    text = configuration.read_text('utf-8')
+    stop = (
+        '  callbacks:\n'
+        '  - class_path: lightning.pytorch.callbacks.EarlyStopping\n'
+        '    init_args: {monitor: validation/psnr, mode: max, patience: 1, '
+        'min_delta: 100}\n'
+    )
+    configuration.write_text(text.replace('model:', stop + 'model:', 1))
+    status, _, error = run('train', '--trainer.max_steps', '100')
+    assert status == 0, error
+    last = checkpoints.last_whole(tmp_path / 'run' / 'checkpoints')
+    assert last.name == 'step-000000006.ckpt'
+    assert (tmp_path / 'run' / 'final.safetensors').is_file()
 
 
 # --- Bad input --- #
