@@ -26,7 +26,12 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 
-__all__ = ('Measurements', 'checksum', 'reconstruct_files')
+__all__ = (
+    'Measurements',
+    'SimulatedMeasurements',
+    'checksum',
+    'reconstruct_files',
+)
 
 _MANIFEST = 'reconstruction.json'
 
@@ -135,6 +140,41 @@ class Measurements:
         return split_complex(tensor.to(kind)).to(dtype).contiguous()
 
 
+class SimulatedMeasurements:
+    """The data of pairs, in the place of files.
+
+    Parameters
+    ----------
+    pairs : Dataset
+        Pairs, see `SimulatedPairs`.
+    """
+
+    def __init__(self, pairs):
+        self._pairs = pairs
+        width = len(str(len(pairs) - 1))
+        self._numbers = {
+            pathlib.Path(f'test-{i:0{width}d}.npy'): i
+            for i in range(len(pairs))
+        }
+        self.files = dict.fromkeys(self._numbers)
+
+    def __len__(self):
+        """Return the number of images."""
+        return len(self._pairs)
+
+    def _pair(self, path):
+        return self._pairs[self._numbers[path]]
+
+    def mask(self, path):
+        """Return the mask of a pair, or ``None``."""
+        mask = self._pair(path).get('mask')
+        return None if mask is None else np.asarray(mask)
+
+    def batch(self, path, first, last):
+        """Return the data of a pair as a batch of one."""
+        return self._pair(path)['data'][None]
+
+
 def reconstruct_files(
     module,
     acquisition,
@@ -154,7 +194,7 @@ def reconstruct_files(
         images.
     acquisition : Acquisition
         Has the operator, or one for each mask.
-    measurements : Measurements
+    measurements : Measurements or SimulatedMeasurements
         What to reconstruct.
     output : path-like
         Folder of the results: for each file one of the same name with the

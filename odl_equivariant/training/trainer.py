@@ -25,6 +25,7 @@ from odl_equivariant.training.checkpoints import (
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
     Measurements,
+    SimulatedMeasurements,
     checksum,
     reconstruct_files,
 )
@@ -194,15 +195,15 @@ kwargs : optional
         self,
         model,
         datamodule,
-        input: str,
         output: str,
+        input: str | None = None,
         weights: str | None = None,
         inference_precision: str = 'float32',
         compile: bool = False,
         tile: int | str | None = None,
         pictures: bool = True,
     ):
-        """Reconstruct measured data, file by file.
+        """Reconstruct measured data, file by file, or the test pairs.
 
         Parameters
         ----------
@@ -210,10 +211,11 @@ kwargs : optional
             Network.
         datamodule : ReconstructionData
             With the acquisition, and the batch size.
-        input : path-like
-            File or folder of data, see `Measurements`.
         output : path-like
             Folder for the images. Images that are already there are kept.
+        input : path-like, optional
+            File or folder of data, see `Measurements`. Default: the data of
+            the test pairs.
         weights : path-like, optional
             File of weights. Default: the best of the run in the folder.
         inference_precision, compile, tile : optional
@@ -237,7 +239,9 @@ kwargs : optional
         n_made = reconstruct_files(
             for_inference(model.network, inference_precision, compile, tile),
             acquisition,
-            Measurements(input, acquisition.operator.range),
+            SimulatedMeasurements(datamodule.pairs('test'))
+            if input is None
+            else Measurements(input, acquisition.operator.range),
             output,
             settings,
             datamodule.batch_size,

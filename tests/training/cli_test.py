@@ -163,6 +163,22 @@ def test_reconstruction_of_files(run, tmp_path):
     np.testing.assert_allclose(one, volume[0], rtol=1e-4, atol=1e-5)
 
 
+def test_reconstruction_of_the_test_pairs(run, tmp_path):
+    """Without measured data, those of the test pairs are taken."""
+    from odl_equivariant.data import SimulatedPairs
+
+    assert run('train')[0] == 0
+    assert run('reconstruct', '--output', 'images')[0] == 0
+    ct = SparseViewCT((24, 24), n_views=8)
+    pairs = SimulatedPairs(Phantoms(3, (48, 48), seed=2), ct, seed=2)
+    network = models.load(tmp_path / 'run/best.safetensors', ct.operator)
+    for i in range(3):
+        with torch.no_grad():
+            expected = network(pairs[i]['data'][None])[0, 0]
+        result = np.load(tmp_path / 'images' / f'test-{i}.npy')
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_interrupted_reconstruction_goes_on(run, tmp_path, monkeypatch):
     """Images that are done are not made again, and none is torn."""
     from odl_equivariant.training import reconstruction
