@@ -72,8 +72,8 @@ def write_files(contents):
     except OSError as error:
         raise OSError(
             error.errno,
-            f'{error.strerror or error}: could not be written, and is as it '
-            'was before',
+            f'{error.strerror or error}: could not be written; what was '
+            'there before is unchanged',
             str(path),
         ) from error
     finally:

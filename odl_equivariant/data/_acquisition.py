@@ -9,6 +9,7 @@
 """What all simulated acquisitions have in common."""
 
 import abc
+import hashlib
 
 import numpy as np
 import torch
@@ -117,6 +118,21 @@ class Acquisition(abc.ABC):
     @abc.abstractmethod
     def _settings(self):
         """Return the arguments that make this acquisition, in order."""
+
+    def fingerprint(self):
+        """Return a short text that tells acquisitions apart.
+
+        Returns
+        -------
+        fingerprint : str
+            The same for the same settings, arrays included.
+        """
+        digest = hashlib.blake2b(digest_size=8)
+        for value in self._settings().values():
+            if isinstance(value, np.ndarray):
+                digest.update(np.ascontiguousarray(value).tobytes())
+            digest.update(_short(value).encode())
+        return f'{type(self).__name__} {digest.hexdigest()}'
 
     def __repr__(self):
         """Return ``repr(self)``."""

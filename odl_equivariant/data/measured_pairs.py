@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from odl_equivariant.data._checks import seed_of
 from odl_equivariant.data.slices import index_and_epoch
+from odl_equivariant.elements import as_element, as_tensor
 
 __all__ = ('MeasuredPairs',)
 
@@ -32,7 +33,9 @@ class MeasuredPairs(Dataset):
         Whether each epoch has masks of its own. The noise is that of the
         measurement. Otherwise every epoch is like epoch 0.
     normalise : bool, optional
-        Whether each slice is divided by the largest magnitude of its image.
+        Whether data and image are divided by the largest magnitude of the
+        zero-filled image, which is known where the image is not: do the same
+        with data to be reconstructed by the trained network.
 
     Raises
     ------
@@ -85,9 +88,11 @@ class MeasuredPairs(Dataset):
             error.add_note(f'This happened in pair {index}, {name}.')
             raise
         if self.normalise:
+            space = self.acquisition.operator.range
+            image = self.acquisition.baseline(as_element(pair['data'], space))
             # the largest magnitude of a complex image, in two channels
-            scale = pair['truth'].square().sum(0).max().sqrt()
+            scale = as_tensor(image).square().sum(1).max().sqrt().cpu()
             if not scale > 0:
-                raise ValueError(f'the image of pair {index}, {name}, is zero')
+                raise ValueError(f'the data of pair {index}, {name}, are zero')
             pair |= {key: pair[key] / scale for key in ('data', 'truth')}
         return {**pair, 'name': name, 'index': index}

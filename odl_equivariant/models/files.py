@@ -21,7 +21,7 @@ import torch
 from odl_equivariant._files import write_files
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models._bases import PREFIX, bases_of, checked_bases
-from odl_equivariant.models.shipped import shipped_path
+from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
@@ -139,10 +139,7 @@ def load(name, forward_operator=None, initial=None):
     >>> denoiser(torch.zeros(1, 1, 16, 16), sigma=0.1).shape
     torch.Size([1, 1, 16, 16])
     """
-    if str(name).endswith('.safetensors'):
-        path = pathlib.Path(name)
-    else:
-        path = shipped_path(name)
+    path = weights_path(name)
     architecture, tensors, bases = _read(path)
     try:
         _check_values(tensors)

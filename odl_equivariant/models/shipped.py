@@ -10,7 +10,7 @@
 
 import pathlib
 
-__all__ = ('available', 'shipped_path')
+__all__ = ('available', 'shipped_path', 'weights_path')
 
 _FOLDER = pathlib.Path(__file__).parent
 
@@ -46,3 +46,16 @@ def shipped_path(name):
             'ends in .safetensors'
         )
     return _FOLDER / f'{name}.safetensors'
+
+
+def weights_path(name):
+    """Return the path of a file of weights, or of a shipped model.
+
+    Raises
+    ------
+    ValueError
+        If the name is no path of such a file, and there is no such model.
+    """
+    if str(name).endswith('.safetensors'):
+        return pathlib.Path(name)
+    return shipped_path(name)

@@ -9,15 +9,18 @@
 
 import logging
 import os
+import re
 import sys
 import warnings
 
 import torch
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training.checkpoints import checkpoints
 from odl_equivariant.training.data import ReconstructionData
+from odl_equivariant.training.run_folder import BEST
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer
 
@@ -27,6 +30,14 @@ _TRACEBACK = 'ODL_EQUIVARIANT_TRACEBACK'
 # Of our own functions, and of what a configuration can name.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
 _SKIPPED = {'model', 'datamodule'}
+_DECISIVE = (
+    'accumulate_grad_batches',
+    'devices',
+    'gradient_clip_algorithm',
+    'gradient_clip_val',
+    'num_nodes',
+    'precision',
+)
 
 
 class CommandLine(LightningCLI):
@@ -48,32 +59,58 @@ class CommandLine(LightningCLI):
         trainer = self.trainer
         if not trainer.is_global_zero:
             return
-        begun = checkpoints(trainer.folder / 'checkpoints')
-        if begun and not self.config['train']['resume']:
-            return  # an error of `Trainer.train`
-        path = trainer.folder / 'config.yaml'
         content = self._parser('train').dump(
             self.config['train'], skip_unset=False
         )
-        if begun and path.is_file():
-            self._check_same_run(path, content)
+        path = trainer.folder / 'config.yaml'
+        begun = checkpoints(trainer.folder / 'checkpoints')
+        if begun and not trainer.resume:
+            return  # an error of `Trainer.train`
+        if path.is_file() and (begun or (trainer.folder / BEST).exists()):
+            _check_same_run(path, content)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content.encode())
 
-    @staticmethod
-    def _check_same_run(path, content):
-        """Raise an error if another run has the folder for its own."""
-        import yaml
 
+def _check_same_run(path, content):
+    """Raise an error if another run has the folder for its own."""
+    import yaml
+
+    try:
         before = yaml.safe_load(path.read_text('utf-8'))
-        now = yaml.safe_load(content)
-        for part in ('model', 'data', 'seed_everything'):
-            if before.get(part) != now.get(part):
-                raise ValueError(
-                    f'the folder {path.parent} holds a run of another '
-                    f'configuration, {_difference(before, now, part)}: take '
-                    'another `trainer.default_root_dir`'
-                )
+        before, now = (
+            _decisive(configuration)
+            for configuration in (before, yaml.safe_load(content))
+        )
+    except (AttributeError, KeyError, yaml.YAMLError) as error:
+        raise ValueError(
+            f'{path} is damaged; delete it if the run is yours: {error}'
+        ) from error
+    for part in now:
+        if before[part] != now[part]:
+            raise ValueError(
+                f'the folder {path.parent} holds a run of another '
+                f'configuration, {_difference(before, now, part)}: take '
+                'another `trainer.default_root_dir`'
+            )
+
+
+def _decisive(configuration):
+    """Return the settings on which the weights of a run depend."""
+    model, data = dict(configuration['model']), dict(configuration['data'])
+    trainer = configuration['trainer']
+    for settings, key in (
+        (model, 'checkpointing'),
+        (data, 'workers'),
+        (data, 'test'),
+    ):
+        settings.pop(key, None)
+    return {
+        'seed_everything': configuration['seed_everything'],
+        'model': model,
+        'data': data,
+        'trainer': {key: trainer.get(key) for key in _DECISIVE},
+    }
 
 
 def _difference(before, now, key):
@@ -87,6 +124,26 @@ def _difference(before, now, key):
     return f'{key}: {one!r} instead of {other!r}'
 
 
+def _said(message, status):
+    print(f'odl-equivariant: error: {message}', file=sys.stderr)
+    return status
+
+
+def _message(error):
+    """Return an error in one line."""
+    text = str(error) or type(error).__name__
+    if text.startswith('Caught ') and 'Original Traceback' in text:
+        # of a worker process: what follows its traceback
+        text = re.split(r'\n(?:\w+\.)*\w+(?:Error|Exception): ', text)[-1]
+    if 'Connection closed by peer' in text or 'Connection reset by' in text:
+        text = 'another process of this run has failed'
+    text = ' '.join([text, *getattr(error, '__notes__', ())])
+    if not isinstance(error, _ERRORS):
+        name = type(error).__name__
+        text = f'{name}: {text} ({_TRACEBACK}=1 shows where)'
+    return ' '.join(text.split())
+
+
 def main(arguments=None):
     """Run the command line.
 
@@ -98,8 +155,9 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        0, or 1 if something was wrong, which is then said in one message.
-        Errors of the configuration end the process with status 2.
+        0; 1 if something was wrong, which is then said in one message; 130
+        and 143 after Ctrl-C and SIGTERM. Errors of the configuration end the
+        process with status 2.
     """
     logging.basicConfig(format='%(message)s', level=logging.INFO)
     for name in ('lightning.pytorch', 'lightning.fabric'):
@@ -119,14 +177,14 @@ def main(arguments=None):
                 parser_kwargs={'prog': 'odl-equivariant'},
                 args=arguments,
             )
-        except _ERRORS as error:
+        except SIGTERMException:
+            return _said('stopped by SIGTERM; the run can go on', 143)
+        except KeyboardInterrupt:
+            return _said('interrupted', 130)
+        except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
-            lines = [str(error) or type(error).__name__]
-            lines.extend(getattr(error, '__notes__', ()))
-            message = ' '.join(' '.join(lines).split())
-            print(f'odl-equivariant: error: {message}', file=sys.stderr)
-            return 1
+            return _said(_message(error), 1)
         finally:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()

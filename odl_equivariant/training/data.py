@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from odl_equivariant.data import (
     Acquisition,
@@ -21,6 +21,7 @@ from odl_equivariant.data import (
     Slices,
     split,
 )
+from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.training._sampling import SampleStream, share_of
 
 __all__ = ('ReconstructionData',)
@@ -193,9 +194,28 @@ class ReconstructionData(LightningDataModule):
         settings['augment'] = self._augmentations[part]
         return SimulatedPairs(slices, self.acquisition, **settings)
 
+    def _batch(self, pairs):
+        """Return pairs as a batch, after a check of their shapes."""
+        operator = self.acquisition.operator
+        for key, space in (
+            ('data', operator.range),
+            ('truth', operator.domain),
+        ):
+            expected = (n_channels(space), *grid_shape(space))
+            for pair in pairs:
+                given = tuple(pair[key].shape)
+                if given != expected:
+                    raise ValueError(
+                        f'`{key}` of {pair.get("name")} has the shape '
+                        f'{given}, but the geometry of the configuration '
+                        f'has {expected}'
+                    )
+        return default_collate(pairs)
+
     def _loader(self, dataset, **kwargs):
         return DataLoader(
             dataset,
+            collate_fn=self._batch,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             # of their own, so that the loaders leave the global one alone
@@ -208,15 +228,10 @@ class ReconstructionData(LightningDataModule):
         trainer = self.trainer
         pairs = self.pairs('train')
         accumulate = trainer.accumulate_grad_batches
-        if trainer.max_steps >= 0:
-            n_batches = trainer.max_steps * accumulate
-        else:
-            a_pass = -(-len(pairs) // (self.batch_size * trainer.world_size))
-            n_batches = (trainer.max_epochs or 1) * a_pass
         stream = SampleStream(
             len(pairs),
             self.batch_size,
-            n_batches,
+            trainer.max_steps * accumulate,
             self.seed,
             trainer.global_rank,
             trainer.world_size,
@@ -227,6 +242,11 @@ class ReconstructionData(LightningDataModule):
     def _evaluation_loader(self, part):
         pairs = self.pairs(part)
         trainer = self.trainer
+        if len(pairs) < trainer.world_size:
+            raise ValueError(
+                f'there are {len(pairs)} pairs for `{part}`, fewer than the '
+                f'{trainer.world_size} processes: take fewer processes'
+            )
         share = share_of(len(pairs), trainer.global_rank, trainer.world_size)
         return self._loader(pairs, sampler=share, batch_size=1)
 

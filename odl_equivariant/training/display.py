@@ -45,11 +45,8 @@ class Progress(ProgressBar):
         """Begin where the run is."""
         from tqdm import tqdm
 
-        total = trainer.max_steps
-        if total < 0:
-            total = trainer.estimated_stepping_batches
         self._bar = tqdm(
-            total=total,
+            total=trainer.max_steps,
             initial=trainer.global_step,
             desc='training',
             unit='step',
@@ -61,6 +58,8 @@ class Progress(ProgressBar):
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
         """Show the loss, as a running mean."""
         loss = float(outputs['loss'] if isinstance(outputs, dict) else outputs)
+        # Lightning divides it
+        loss *= trainer.accumulate_grad_batches
         if self._loss is None:
             self._loss = loss
         self._loss = _DECAY * self._loss + (1 - _DECAY) * loss

@@ -8,7 +8,6 @@
 """Reconstruct what was measured: files, folders and volumes of data."""
 
 import hashlib
-import io
 import json
 import pathlib
 
@@ -19,12 +18,11 @@ from odl_equivariant._files import write_atomically
 from odl_equivariant.elements import (
     grid_shape,
     is_complex,
-    merge_complex,
-    n_channels,
     n_parts,
     split_complex,
     tensor_dtype,
 )
+from odl_equivariant.training.image_files import ImageFile
 
 __all__ = (
     'Measurements',
@@ -68,7 +66,12 @@ class Measurements:
         if not source.exists():
             raise FileNotFoundError(f'there is no file or folder {source}')
         paths = sorted(source.glob('*.npy')) if source.is_dir() else [source]
-        paths = [path for path in paths if not path.match('*.mask.npy')]
+        paths = [
+            path
+            for path in paths
+            if not path.match('*.mask.npy') and path.name[0] != '.'
+        ]
+        self.folder = source if source.is_dir() else source.parent
         if not paths:
             raise FileNotFoundError(
                 f'there is no .npy file in {source}; measured data are '
@@ -104,10 +107,19 @@ class Measurements:
         """Return the number of images."""
         return sum(n or 1 for n in self.files.values())
 
+    @staticmethod
+    def _mask_path(path):
+        return path.with_name(f'{path.stem}.mask.npy')
+
     def mask(self, path):
         """Return the mask of the data in a file, or ``None``."""
-        path = path.with_name(f'{path.stem}.mask.npy')
+        path = self._mask_path(path)
         return np.load(path, allow_pickle=False) if path.is_file() else None
+
+    def source(self, path):
+        """Return a checksum of the data in a file and of their mask."""
+        paths = (path, self._mask_path(path))
+        return ' '.join(_checksum_of_file(p) for p in paths if p.is_file())
 
     def batch(self, path, first, last):
         """Return the data of images of a file as a batch.
@@ -157,6 +169,7 @@ class SimulatedMeasurements:
             for i in range(len(pairs))
         }
         self.files = dict.fromkeys(self._numbers)
+        self.folder = None
 
     def __len__(self):
         """Return the number of images."""
@@ -169,6 +182,12 @@ class SimulatedMeasurements:
         """Return the mask of a pair, or ``None``."""
         mask = self._pair(path).get('mask')
         return None if mask is None else np.asarray(mask)
+
+    def source(self, path):
+        """Return a checksum of the data of a pair and of their mask."""
+        pair = self._pair(path)
+        parts = (pair[key] for key in ('data', 'mask') if key in pair)
+        return ' '.join(checksum(np.asarray(p).tobytes()) for p in parts)
 
     def batch(self, path, first, last):
         """Return the data of a pair as a batch of one."""
@@ -184,6 +203,7 @@ def reconstruct_files(
     batch_size=1,
     pictures=True,
     progress=True,
+    device='cpu',
 ):
     """Reconstruct all files, and go on where an earlier call was stopped.
 
@@ -207,6 +227,8 @@ def reconstruct_files(
         Whether to write pictures, as PNG.
     progress : bool, optional
         Whether to show a progress bar.
+    device : torch.device, optional
+        Where the module is.
 
     Returns
     -------
@@ -216,8 +238,10 @@ def reconstruct_files(
     Raises
     ------
     ValueError
-        If the folder holds results of other settings, or the mask of a file
-        is missing or does not fit.
+        If the folder holds results of other settings or other data, or is
+        that of the data, or the mask of a file is missing or does not fit.
+    OSError
+        If a file cannot be written.
     """
     from tqdm import tqdm
 
@@ -226,8 +250,14 @@ def reconstruct_files(
         for path in measurements.files
     }
     output = pathlib.Path(output)
+    folder = measurements.folder
+    if folder is not None and output.resolve() == folder.resolve():
+        raise ValueError(
+            f'{output} is the folder of the data, and images have their '
+            'names: take another folder for the output'
+        )
     output.mkdir(parents=True, exist_ok=True)
-    _check_manifest(output / _MANIFEST, settings)
+    manifest = _Manifest(output / _MANIFEST, settings)
     n_made = 0
     with tqdm(
         total=len(measurements),
@@ -236,19 +266,25 @@ def reconstruct_files(
         disable=not progress,
     ) as bar:
         for path, n_images in measurements.files.items():
-            volume = _Volume(
-                output / path.name, n_images, acquisition.space
-            )
+            source = measurements.source(path)
+            target = output / path.name
+            is_done = manifest.check(target, source)
+            volume = ImageFile(target, n_images, acquisition.space, source)
+            if is_done:
+                bar.update(volume.n)
+                continue
             bar.update(volume.done)
             while volume.done < volume.n:
                 first = volume.done
                 last = min(first + batch_size, volume.n)
-                y = measurements.batch(path, first, last)
+                y = measurements.batch(path, first, last).to(device)
                 with torch.inference_mode():
                     images = module(y, operators[path])
                 volume.append(images.cpu(), pictures)
                 bar.update(last - first)
                 n_made += last - first
+            manifest.record(target, source)
+            volume.finish()
     return n_made
 
 
@@ -269,108 +305,61 @@ def _operator(acquisition, mask, path):
         ) from error
 
 
-def _check_manifest(path, settings):
-    content = json.dumps(settings, indent=1, sort_keys=True)
-    if path.is_file():
-        before = json.loads(path.read_text('utf-8'))
-        if before != json.loads(content):
+class _Manifest:
+    """What the images in a folder were made with, and what of."""
+
+    def __init__(self, path, settings):
+        self._path = path
+        self._content = {'settings': settings, 'files': {}}
+        if path.is_file():
+            try:
+                self._content = json.loads(path.read_text('utf-8'))
+                before = self._content['settings']
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f'{path} is damaged, take another folder: {error}'
+                ) from error
             changed = sorted(
                 key
                 for key in before.keys() | settings.keys()
                 if before.get(key) != settings.get(key)
             )
+            if changed:
+                raise ValueError(
+                    f'the folder {path.parent} holds results of another '
+                    f'{" and ".join(changed)}: take another folder'
+                )
+        self._write()
+
+    def _write(self):
+        content = json.dumps(self._content, indent=1, sort_keys=True)
+        write_atomically(self._path, content.encode())
+
+    def check(self, target, source):
+        """Return whether images are there, after checking what they are of."""
+        if not target.is_file():
+            return False
+        if self._content['files'].get(target.name) != source:
             raise ValueError(
-                f'the folder {path.parent} holds results of another '
-                f'{" and ".join(changed)}: take another folder'
+                f'{target} was made of other data, or by something else: take '
+                'another folder, or delete it'
             )
-    write_atomically(path, content.encode())
+        return True
+
+    def record(self, target, source):
+        """Write down what images are of, just before they are there."""
+        self._content['files'][target.name] = source
+        self._write()
 
 
-class _Volume:
-    """The images of one file: written one by one, renamed at the end."""
-
-    def __init__(self, path, n_images, space):
-        self.path = path
-        self.n = n_images or 1
-        self._single = n_images is None
-        self._n_channels = n_channels(space)
-        self._complex = is_complex(space)
-        self._shape = tuple(grid_shape(space))
-        double = tensor_dtype(space) == torch.float64
-        self._dtype = np.dtype(
-            [['float32', 'float64'], ['complex64', 'complex128']][
-                self._complex
-            ][double]
-        )
-        self._partial = path.with_name(f'.{path.stem}.partial.npy')
-        self._count = path.with_name(f'.{path.stem}.count')
-        self.done = self._number_done()
-
-    def _number_done(self):
-        if self.path.is_file():
-            return self.n
-        try:
-            array = np.load(self._partial, mmap_mode='r', allow_pickle=False)
-            done = int(self._count.read_text('utf-8'))
-        except (OSError, ValueError, EOFError):
-            return 0
-        fits = array.shape == (self.n, *self._shape)
-        return done if fits and array.dtype == self._dtype else 0
-
-    def append(self, images, pictures):
-        """Write a batch of images after those that are done."""
-        images = merge_complex(images) if self._complex else images
-        images = images[:, 0].numpy()
-        last = self.done + len(images)
-        array = np.lib.format.open_memmap(
-            self._partial,
-            'r+' if self.done else 'w+',
-            dtype=self._dtype,
-            shape=(self.n, *self._shape),
-        )
-        array[self.done : last] = images
-        array.flush()
-        if pictures:
-            for i, image in enumerate(images, self.done):
-                _write_picture(image, self._picture_path(i))
-        if last < self.n:
-            write_atomically(self._count, str(last).encode())
-        else:
-            self._finish(array)
-        self.done = last
-
-    def _picture_path(self, i):
-        number = '' if self._single else f'-{i:0{len(str(self.n - 1))}d}'
-        return self.path.with_name(f'{self.path.stem}{number}.png')
-
-    def _finish(self, array):
-        if self._single:
-            single = np.array(array[0])
-            with open(self._partial, 'wb') as file:
-                np.save(file, single)
-        self._partial.replace(self.path)
-        self._count.unlink(missing_ok=True)
-
-
-def _write_picture(image, path):
-    """Write the magnitude, from 0 to its maximum, as shades of grey."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "pictures need pillow: pip install 'odl-equivariant[data]', or "
-            'pass `pictures: false`'
-        ) from error
-    grey = np.abs(image).astype('float64') if np.iscomplexobj(image) else image
-    grey = np.clip(grey, 0, None) / max(float(grey.max()), 1e-30)
-    # axis 0 is x, to the right, and axis 1 is y, upwards
-    rows = np.rint(255 * grey.T[::-1]).astype('uint8')
-    content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rows)).save(content, 'PNG')
-    write_atomically(path, content.getvalue())
-
-
-def checksum(path):
-    """Return a short checksum of a file."""
-    content = pathlib.Path(path).read_bytes()
+def checksum(content):
+    """Return a short checksum of bytes."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def _checksum_of_file(path):
+    digest = hashlib.blake2b(digest_size=8)
+    with open(path, 'rb') as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -220,6 +220,8 @@ class ReconstructionTask(LightningModule):
 
     def on_before_optimizer_step(self, optimizer):
         """Raise an error rather than take a step that is not finite."""
+        if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
+            return  # which leaves such steps out
         for name, parameter in self.named_parameters():
             gradient = parameter.grad
             if gradient is not None and not gradient.isfinite().all():

@@ -15,12 +15,14 @@ from lightning.pytorch import Callback
 from lightning.pytorch import Trainer as LightningTrainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import has_bfloat16
 from odl_equivariant.training.checkpoints import (
     CheckpointFiles,
-    checkpoint_path,
+    checkpoints,
     last_whole,
+    step_of,
 )
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
@@ -29,7 +31,7 @@ from odl_equivariant.training.reconstruction import (
     checksum,
     reconstruct_files,
 )
-from odl_equivariant.training.run_folder import BEST, RunFolder
+from odl_equivariant.training.run_folder import BEST, FINAL, RunFolder
 from odl_equivariant.training.tables import save_scores, score_table
 
 __all__ = ('Trainer',)
@@ -49,12 +51,19 @@ class Trainer(LightningTrainer):
         processor has it, else ``'32-true'``.
     max_steps : int, optional
         Number of steps of the optimiser in the whole run.
+    val_check_interval : int, optional
+        Number of steps between validations.
+    checkpoint_every : int, optional
+        Number of steps between checkpoints.
+    resume : bool, optional
+        Whether training goes on from the last checkpoint in the folder, if
+        there is one. Otherwise a folder with a run in it is an error.
     logger : Logger, list of Logger or bool, optional
         Where numbers and images go. Default: to a file of comma-separated
         values, in ``logs/``, and to TensorBoard, in ``tensorboard/``.
     callbacks, plugins : optional
         As for Lightning, besides our own.
-    num_sanity_val_steps, check_val_every_n_epoch, log_every_n_steps, \
+    accumulate_grad_batches, num_sanity_val_steps, log_every_n_steps, \
 kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
 
@@ -62,7 +71,13 @@ kwargs : optional
     -----
     Checkpoints are safetensors files, see `CheckpointFiles` and `RunFolder`.
     Samplers are never replaced: those of `ReconstructionData` know of several
-    processes themselves. ``val_check_interval`` counts steps of the run.
+    processes themselves. A run is one epoch of Lightning, however often it
+    passes over the data, and its length is counted in steps.
+
+    Raises
+    ------
+    ValueError
+        If a number of steps is not positive.
     """
 
     def __init__(
@@ -70,11 +85,14 @@ kwargs : optional
         default_root_dir: str = 'run',
         precision: str | int = '32-true',
         max_steps: int = 1000,
+        val_check_interval: int = 500,
+        checkpoint_every: int = 500,
+        resume: bool = True,
+        accumulate_grad_batches: int = 1,
         logger: Logger | list[Logger] | bool = True,
         callbacks: Callback | list[Callback] | None = None,
         plugins: object | list[object] | None = None,
         num_sanity_val_steps: int = 0,
-        check_val_every_n_epoch: int | None = None,
         log_every_n_steps: int = 10,
         **kwargs,
     ):
@@ -82,6 +100,18 @@ kwargs : optional
             kind = 'cuda' if torch.cuda.is_available() else 'cpu'
             lowered = has_bfloat16(torch.device(kind))
             precision = 'bf16-mixed' if lowered else '32-true'
+        for name, value in (
+            ('max_steps', max_steps),
+            ('val_check_interval', val_check_interval),
+            ('accumulate_grad_batches', accumulate_grad_batches),
+        ):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f'`trainer.{name}` must be a positive whole number, got '
+                    f'{value}'
+                )
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
         if logger is True:
             logger = [
                 CSVLogger(
@@ -93,11 +123,16 @@ kwargs : optional
             default_root_dir=str(default_root_dir),
             precision=precision,
             max_steps=max_steps,
+            max_epochs=-1,
+            min_epochs=None,
+            # Lightning counts batches
+            val_check_interval=val_check_interval * accumulate_grad_batches,
+            accumulate_grad_batches=accumulate_grad_batches,
             logger=logger,
             callbacks=[*_as_list(callbacks), Progress()],
             plugins=[*_as_list(plugins), CheckpointFiles()],
             num_sanity_val_steps=num_sanity_val_steps,
-            check_val_every_n_epoch=check_val_every_n_epoch,
+            check_val_every_n_epoch=None,
             log_every_n_steps=log_every_n_steps,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -110,13 +145,7 @@ kwargs : optional
         """Folder of the run."""
         return pathlib.Path(self.default_root_dir)
 
-    def train(
-        self,
-        model,
-        datamodule,
-        resume: bool = True,
-        checkpoint_every: int = 500,
-    ):
+    def train(self, model, datamodule):
         """Train a network, or go on with a run that was interrupted.
 
         Parameters
@@ -125,11 +154,6 @@ kwargs : optional
             Network, loss and optimiser.
         datamodule : ReconstructionData
             Training and validation pairs.
-        resume : bool, optional
-            Whether to go on from the last checkpoint in the folder, if there
-            is one. Otherwise a folder with a run in it is an error.
-        checkpoint_every : int, optional
-            Number of steps between checkpoints.
 
         Raises
         ------
@@ -139,26 +163,44 @@ kwargs : optional
         FloatingPointError
             If the loss or a gradient is not finite.
         """
-        checkpoint = last_whole(self.folder / 'checkpoints')
-        if checkpoint is not None and not resume:
+        folder = self.folder / 'checkpoints'
+        checkpoint = last_whole(folder)
+        if checkpoint is not None and not self.resume:
             raise ValueError(
                 f'the folder {self.folder} holds a run, {checkpoint.name}: '
-                'take another `trainer.default_root_dir`, or `resume: true`'
+                'take another `trainer.default_root_dir`, or let '
+                '`trainer.resume` be true'
             )
+        keeper = RunFolder(self.folder, self.checkpoint_every)
+        finished_at = keeper.finished_at(self.max_steps)
+        if finished_at is not None:
+            _log.info('the run is at its end, step %d', finished_at)
+            return
         for part in ('train', 'validation'):
             datamodule.pairs(part)
+        if self.is_global_zero:
+            keeper.clean()
+            for path in checkpoints(folder):
+                if checkpoint is None or path > checkpoint:  # it is torn
+                    path.unlink()
         if checkpoint is not None:
             _log.info('going on from %s', checkpoint)
-            last = checkpoint_path(checkpoint.parent, self.max_steps)
-            if checkpoint >= last:
-                _log.info('all of its %d steps are made', self.max_steps)
+            if step_of(checkpoint) >= self.max_steps:
+                self._finish(model, checkpoint, keeper)
                 return
-        keeper = RunFolder(self.folder, checkpoint_every)
         self.callbacks.append(keeper)
         try:
             self.fit(model, datamodule=datamodule, ckpt_path=checkpoint)
         finally:
             self.callbacks.remove(keeper)
+
+    def _finish(self, model, checkpoint, keeper):
+        """Write what a run has not, that was killed after its last step."""
+        state = CheckpointFiles().load_checkpoint(checkpoint)
+        model.on_load_checkpoint(state)
+        model.load_state_dict(state['state_dict'])
+        if self.is_global_zero:
+            keeper.finish(model.network, step_of(checkpoint), self.max_steps)
 
     def evaluate(self, model, datamodule, weights: str | None = None):
         """Score a trained network beside the baseline on the test pairs.
@@ -170,7 +212,8 @@ kwargs : optional
         datamodule : ReconstructionData
             Test pairs.
         weights : path-like, optional
-            File of weights. Default: the best of the run in the folder.
+            File of weights, or the name of a shipped model. Default: the best
+            of the run in the folder.
 
         Returns
         -------
@@ -178,7 +221,7 @@ kwargs : optional
             Scores of each image by each method. They are also written to
             ``scores.csv`` in the folder, and their means printed.
         """
-        model.load_weights(weights or self._best())
+        model.load_weights(self._weights(weights))
         collect = _Collect()
         self.callbacks.append(collect)
         try:
@@ -217,7 +260,8 @@ kwargs : optional
             File or folder of data, see `Measurements`. Default: the data of
             the test pairs.
         weights : path-like, optional
-            File of weights. Default: the best of the run in the folder.
+            File of weights, or the name of a shipped model. Default: the best
+            of the run in the folder.
         inference_precision, compile, tile : optional
             See `odl_equivariant.nn.for_inference`.
         pictures : bool, optional
@@ -228,16 +272,18 @@ kwargs : optional
         n_images : int
             Number of images that were made in this call.
         """
-        weights = weights or self._best()
+        weights = self._weights(weights)
         model.load_weights(weights)
+        acquisition = datamodule.acquisition
         settings = {
-            'weights': checksum(weights),
-            'acquisition': repr(datamodule.acquisition),
+            'weights': checksum(pathlib.Path(weights).read_bytes()),
+            'acquisition': acquisition.fingerprint(),
             'precision': inference_precision,
         }
-        acquisition = datamodule.acquisition
+        device = self.strategy.root_device
+        network = model.network.to(device)
         n_made = reconstruct_files(
-            for_inference(model.network, inference_precision, compile, tile),
+            for_inference(network, inference_precision, compile, tile),
             acquisition,
             SimulatedMeasurements(datamodule.pairs('test'))
             if input is None
@@ -246,18 +292,22 @@ kwargs : optional
             settings,
             datamodule.batch_size,
             pictures,
+            device=device,
         )
         _log.info('%d images made, in %s', n_made, output)
         return n_made
 
-    def _best(self):
-        path = self.folder / BEST
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'there are no weights {path}: train first, or name a file '
-                'by `weights`'
-            )
-        return path
+    def _weights(self, name):
+        """Return the path of weights, by default the best of the run."""
+        if name is not None:
+            return weights_path(name)
+        for path in (self.folder / BEST, self.folder / FINAL):
+            if path.is_file():
+                return path
+        raise FileNotFoundError(
+            f'there are no weights {self.folder / BEST}: train first, or name '
+            'a file by `weights`'
+        )
 
     def _of_all_processes(self, rows):
         if self.world_size == 1:

@@ -40,7 +40,7 @@ def assert_same_weights(one, other):
 
 def test_training_leaves_a_run(run, tmp_path):
     """Weights, checkpoints, logs and the configuration lie in its folder."""
-    status, _, error = run('train', '--checkpoint_every', '2')
+    status, _, error = run('train', '--trainer.checkpoint_every', '2')
     assert status == 0, error
     folder = tmp_path / 'run'
     found = checkpoints.checkpoints(folder / 'checkpoints')
@@ -93,7 +93,7 @@ def test_finished_run_stays_as_it_is(run, tmp_path, caplog):
     assert run('train')[0] == 0
     before = (tmp_path / 'run/final.safetensors').read_bytes()
     assert run('train')[0] == 0
-    assert 'all of its 7 steps are made' in caplog.text
+    assert 'the run is at its end, step 7' in caplog.text
     assert (tmp_path / 'run/final.safetensors').read_bytes() == before
     assert run('train', '--trainer.max_steps', '9')[0] == 0
     assert 'going on from' in caplog.text
@@ -105,7 +105,7 @@ def test_torn_checkpoint_is_said_and_the_one_before_used(
     run, tmp_path, caplog
 ):
     """A run with a torn checkpoint ends with the weights of a whole one."""
-    options = ('--checkpoint_every', '2')
+    options = ('--trainer.checkpoint_every', '2')
     assert run('train', *options)[0] == 0
     expected = (tmp_path / 'run/final.safetensors').read_bytes()
     torn = tmp_path / 'run/checkpoints/step-000000007.ckpt'
@@ -181,7 +181,7 @@ def test_reconstruction_of_the_test_pairs(run, tmp_path):
 
 def test_interrupted_reconstruction_goes_on(run, tmp_path, monkeypatch):
     """Images that are done are not made again, and none is torn."""
-    from odl_equivariant.training import reconstruction
+    from odl_equivariant.training.image_files import ImageFile
 
     assert run('train', '--trainer.max_steps', '1')[0] == 0
     data = np.random.default_rng(0).random((4, 8, 34), 'float32')
@@ -189,7 +189,7 @@ def test_interrupted_reconstruction_goes_on(run, tmp_path, monkeypatch):
     options = ['--input', 'y.npy', '--data.batch_size', '1']
     options += ['--weights', 'run/final.safetensors']
     assert run('reconstruct', *options, '--output', 'whole')[0] == 0
-    append = reconstruction._Volume.append
+    append = ImageFile.append
 
     def stop(self, *args):
         if self.done == 2:
@@ -197,12 +197,12 @@ def test_interrupted_reconstruction_goes_on(run, tmp_path, monkeypatch):
         return append(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reconstruction._Volume, 'append', stop)
+        patch.setattr(ImageFile, 'append', stop)
         assert run('reconstruct', *options, '--output', 'parts')[0] == 1
     assert not (tmp_path / 'parts' / 'y.npy').exists()
     made = []
     monkeypatch.setattr(
-        reconstruction._Volume,
+        ImageFile,
         'append',
         lambda self, *args: made.append(self.done) or append(self, *args),
     )
@@ -345,7 +345,7 @@ def test_unknown_key(run, configuration, capsys):
         (['--model.learning_rate', '-1'], '`learning_rate` must be positive'),
         (['--data.batch_size', '0'], 'batch_size` must be at least 1'),
         (['--data.n_train', '6'], '`data.n_train` is 6.*only 5 training'),
-        (['--checkpoint_every', '0'], '`checkpoint_every` must be a positive'),
+        (['--trainer.checkpoint_every', '0'], 'checkpoint_every` must be a'),
         (['--data.validation', 'null'], 'no data for `validation`'),
         (
             ['--data.train', 'odl_equivariant.data.DicomSlices']
@@ -373,7 +373,8 @@ def test_loss_that_is_not_finite(run, tmp_path):
     """The run stops, names the samples and keeps the last good checkpoint."""
     assert run('train', '--trainer.max_steps', '2')[0] == 0
     status, _, error = run(
-        'train', '--model.learning_rate', '1e30', '--checkpoint_every', '1',
+        'train', '--model.learning_rate', '1e30',
+        '--trainer.checkpoint_every', '1',
         '--trainer.default_root_dir', 'other',
         '--trainer.gradient_clip_val', 'null',
     )  # fmt: skip
@@ -394,7 +395,7 @@ def test_folder_of_another_run(run, tmp_path):
     status, _, error = run('train', '--data.batch_size', '1')
     assert status == 1
     assert 'another configuration, data.batch_size: 2 instead of 1' in error
-    status, _, error = run('train', '--resume', 'false')
+    status, _, error = run('train', '--trainer.resume', 'false')
     assert status == 1
     assert 'the folder run holds a run' in error
     assert (tmp_path / 'run/config.yaml').read_bytes() == before

@@ -50,7 +50,7 @@ def limit_file_size():
 def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
     """SIGKILL at any moment: the same weights in the end, to the last bit."""
     environment = without_our_warnings()
-    options = ('--trainer.max_steps', '40', '--checkpoint_every', '3')
+    options = ('--trainer.max_steps', '40', '--trainer.checkpoint_every', '3')
     whole = command_line(
         'train', *options, '--trainer.default_root_dir', 'whole',
         env=environment,
@@ -87,7 +87,8 @@ def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
 def test_interrupted_run_keeps_its_checkpoints(command_line, tmp_path):
     """Ctrl-C ends a run with a status, and what was written stays."""
     process = command_line(
-        'train', '--trainer.max_steps', '100000', '--checkpoint_every', '2',
+        'train', '--trainer.max_steps', '100000',
+        '--trainer.checkpoint_every', '2',
         env=without_our_warnings(),
     )  # fmt: skip
     folder = tmp_path / 'run' / 'checkpoints'
@@ -101,14 +102,15 @@ def test_interrupted_run_keeps_its_checkpoints(command_line, tmp_path):
 
 def test_full_disk_ends_a_run(command_line, run, tmp_path):
     """One message, and the checkpoints of before are whole."""
-    assert run('train', '--checkpoint_every', '3')[0] == 0
+    assert run('train', '--trainer.checkpoint_every', '3')[0] == 0
     before = {
         path: path.read_bytes()
         for path in (tmp_path / 'run').rglob('*')
         if path.is_file() and 'tensorboard' not in str(path)
     }
     process = command_line(
-        'train', '--trainer.max_steps', '20', '--checkpoint_every', '3',
+        'train', '--trainer.max_steps', '20',
+        '--trainer.checkpoint_every', '3',
         env=without_our_warnings(), preexec_fn=limit_file_size,
     )  # fmt: skip
     status, _, error = finished(process)
