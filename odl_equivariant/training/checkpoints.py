@@ -21,13 +21,7 @@ from lightning.fabric.plugins import CheckpointIO
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training._tree import pack, unpack
 
-__all__ = (
-    'CheckpointFiles',
-    'checkpoint_path',
-    'checkpoints',
-    'last_whole',
-    'step_of',
-)
+__all__ = ('CheckpointFiles', 'checkpoint_path', 'checkpoints', 'last_whole')
 
 _NAME = re.compile(r'step-(\d+)\.ckpt')
 _log = logging.getLogger(__name__)
@@ -134,11 +128,6 @@ def _checksum(tree, tensors):
 def checkpoint_path(folder, step):
     """Return the path of the checkpoint after a number of steps."""
     return pathlib.Path(folder) / f'step-{step:09d}.ckpt'
-
-
-def step_of(path):
-    """Return the number of steps that a checkpoint is after."""
-    return int(_NAME.fullmatch(path.name)[1])
 
 
 def checkpoints(folder):

@@ -71,11 +71,13 @@ class RunFolder(Callback):
         self._step = 0
         self._saved_at = None
         self._is_due = False
+        self._is_stopped = False
 
     def state_dict(self):
-        """Return the best score so far, and the random states."""
+        """Return the best score, whether to stop, and the random states."""
         return {
             'best_psnr': self.best_psnr,
+            'is_stopped': self._is_stopped,
             'rng_states': _collect_rng_states(),
         }
 
@@ -117,11 +119,17 @@ class RunFolder(Callback):
     def save_checkpoint(self, trainer):
         """Write the checkpoint of this step, and drop what is too old."""
         folder = self.folder / 'checkpoints'
+        self._is_stopped = bool(trainer.should_stop)
         trainer.save_checkpoint(checkpoint_path(folder, trainer.global_step))
         self._saved_at, self._is_due = trainer.global_step, False
         if trainer.is_global_zero:
             for path in checkpoints(folder)[_N_KEPT:]:
                 CheckpointFiles().remove_checkpoint(path)
+
+    def is_last(self, checkpoint, max_steps):
+        """Return whether nothing follows after a checkpoint, as it is read."""
+        own = checkpoint['callbacks'][self.state_key]
+        return own['is_stopped'] or checkpoint['global_step'] >= max_steps
 
     # --- Weights --- #
 
@@ -129,13 +137,17 @@ class RunFolder(Callback):
         """Keep a copy of the best weights, and then write what is due."""
         if trainer.state.fn != 'fit':
             return
+        self._keep_best(trainer, task)
+        if self._is_due:
+            self.save_checkpoint(trainer)
+
+    def _keep_best(self, trainer, task):
         psnr = float(trainer.callback_metrics.get('validation/psnr', math.nan))
-        if math.isfinite(psnr) and psnr > (self.best_psnr or -math.inf):
+        best = -math.inf if self.best_psnr is None else self.best_psnr
+        if math.isfinite(psnr) and psnr > best:
             self.best_psnr = psnr
             if trainer.is_global_zero:
                 models.save(task.network, self.folder / BEST)
-        if self._is_due:
-            self.save_checkpoint(trainer)
 
     def on_train_end(self, trainer, task):
         """Write the last checkpoint and the final weights."""

@@ -22,7 +22,6 @@ from odl_equivariant.training.checkpoints import (
     CheckpointFiles,
     checkpoints,
     last_whole,
-    step_of,
 )
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
@@ -185,8 +184,9 @@ kwargs : optional
                     path.unlink()
         if checkpoint is not None:
             _log.info('going on from %s', checkpoint)
-            if step_of(checkpoint) >= self.max_steps:
-                self._finish(model, checkpoint, keeper)
+            state = CheckpointFiles().load_checkpoint(checkpoint)
+            if keeper.is_last(state, self.max_steps):
+                self._finish(model, state, keeper)
                 return
         self.callbacks.append(keeper)
         try:
@@ -194,13 +194,14 @@ kwargs : optional
         finally:
             self.callbacks.remove(keeper)
 
-    def _finish(self, model, checkpoint, keeper):
+    def _finish(self, model, state, keeper):
         """Write what a run has not, that was killed after its last step."""
-        state = CheckpointFiles().load_checkpoint(checkpoint)
         model.on_load_checkpoint(state)
         model.load_state_dict(state['state_dict'])
         if self.is_global_zero:
-            keeper.finish(model.network, step_of(checkpoint), self.max_steps)
+            keeper.finish(
+                model.network, state['global_step'], self.max_steps
+            )
 
     def evaluate(self, model, datamodule, weights: str | None = None):
         """Score a trained network beside the baseline on the test pairs.

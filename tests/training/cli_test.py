@@ -226,6 +226,38 @@ def test_results_of_other_weights_are_not_mixed(run, tmp_path):
     assert 'holds results of another weights' in error
 
 
+def test_images_of_other_data_are_not_kept(run, tmp_path):
+    """Data that changed are an error, and so is their own folder."""
+    rng = np.random.default_rng(0)
+    (tmp_path / 'in').mkdir()
+    np.save(tmp_path / 'in' / 'y.npy', rng.random((8, 34), 'float32'))
+    assert run('train', '--trainer.max_steps', '1')[0] == 0
+    options = ('--weights', 'run/final.safetensors', '--input', 'in')
+    assert run('reconstruct', *options, '--output', 'out')[0] == 0
+    before = (tmp_path / 'out' / 'y.npy').read_bytes()
+    np.save(tmp_path / 'in' / 'y.npy', rng.random((8, 34), 'float32'))
+    status, _, error = run('reconstruct', *options, '--output', 'out')
+    assert status == 1 and 'out/y.npy was made of other data' in error
+    assert (tmp_path / 'out' / 'y.npy').read_bytes() == before
+    status, _, error = run('reconstruct', *options, '--output', 'in')
+    assert status == 1 and 'is the folder of the data' in error
+    assert os.listdir(tmp_path / 'in') == ['y.npy']
+
+
+def test_shipped_weights_by_name(run, configuration):
+    """Weights are named as `models.load` names them."""
+    text = configuration.read_text('utf-8')
+    block = '{channels: 8, group: C4, memory: 2, skip: true}'
+    text = text.replace(block, '{channels: 48, skip: true}')
+    text = text.replace('n_iterations: 2', 'n_iterations: 8')
+    configuration.write_text(text, 'utf-8')
+    options = ('--weights', 'sparse_view_ct_c4', '--output', 'images')
+    status, _, error = run('reconstruct', *options)
+    assert status == 0, error
+    status, _, error = run('evaluate', '--weights', 'nonsense')
+    assert status == 1 and "unknown model 'nonsense'" in error
+
+
 @pytest.mark.parametrize('coils', [False, True])
 def test_measurements_with_masks(run, configuration, tmp_path, coils):
     """Where each image has a mask of its own, it lies beside the data."""
@@ -294,6 +326,44 @@ def test_precisions(run, tmp_path, precision):
     }
 
 
+def test_saved_configuration_is_one_for_every_command(run, tmp_path):
+    """What a run leaves trains the same weights, and is evaluated with."""
+    assert run('train')[0] == 0
+    saved = ('--config', str(tmp_path / 'run' / 'config.yaml'))
+    assert run('evaluate', *saved)[0] == 0
+    assert run('train', *saved, '--trainer.default_root_dir', 'again')[0] == 0
+    assert_same_weights('run/final.safetensors', 'again/final.safetensors')
+
+
+def test_accumulated_gradients_are_those_of_a_larger_batch(run, tmp_path):
+    """Two batches of 2 make the steps, and validations, of one of 4."""
+    two = ('--trainer.accumulate_grad_batches', '2')
+    four = ('--data.batch_size', '4', '--trainer.default_root_dir', 'four')
+    options = ('--trainer.checkpoint_every', '2')
+    assert run('train', *options, *two)[0] == 0
+    assert run('train', *options, *four)[0] == 0
+    one, other = (
+        load_file(tmp_path / folder / 'final.safetensors')
+        for folder in ('run', 'four')
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
+    scores = [
+        [
+            float(row['validation/psnr'])
+            for row in rows(tmp_path / folder / 'logs/version_0/metrics.csv')
+            if row['validation/psnr']
+        ]
+        for folder in ('run', 'four')
+    ]
+    assert len(scores[0]) == 2
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+    # a run that goes on from a checkpoint of accumulated steps
+    assert run('train', *two, '--trainer.max_steps', '9')[0] == 0
+    last = checkpoints.last_whole(tmp_path / 'run' / 'checkpoints')
+    assert last.name == 'step-000000009.ckpt'
+
+
 def test_early_stop(run, configuration, tmp_path):
     """Lightning's callback ends a run, of which the weights are written."""
     text = configuration.read_text('utf-8')
@@ -308,7 +378,10 @@ def test_early_stop(run, configuration, tmp_path):
     assert status == 0, error
     last = checkpoints.last_whole(tmp_path / 'run' / 'checkpoints')
     assert last.name == 'step-000000006.ckpt'
-    assert (tmp_path / 'run' / 'final.safetensors').is_file()
+    final = (tmp_path / 'run' / 'final.safetensors').read_bytes()
+    # and the command is the same when given again
+    assert run('train', '--trainer.max_steps', '100')[0] == 0
+    assert (tmp_path / 'run' / 'final.safetensors').read_bytes() == final
 
 
 # --- Bad input --- #
@@ -345,6 +418,9 @@ def test_unknown_key(run, configuration, capsys):
         (['--model.learning_rate', '-1'], '`learning_rate` must be positive'),
         (['--data.batch_size', '0'], 'batch_size` must be at least 1'),
         (['--data.n_train', '6'], '`data.n_train` is 6.*only 5 training'),
+        (['--trainer.max_steps', '0'], 'max_steps` must be a positive'),
+        (['--trainer.val_check_interval', '0'], 'val_check_interval` must'),
+        (['--trainer.accelerator', 'gpu'], 'gpu|cuda|CUDA|GPU'),
         (['--trainer.checkpoint_every', '0'], 'checkpoint_every` must be a'),
         (['--data.validation', 'null'], 'no data for `validation`'),
         (

@@ -13,6 +13,7 @@ import resource
 import signal
 import time
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -84,6 +85,119 @@ def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
     assert len(checkpoints(folder)) == 2
 
 
+@pytest.mark.parametrize(
+    'moment', ['checkpoint 1', 'checkpoint 2', 'checkpoint 3', 'validation 1']
+)
+@pytest.mark.parametrize('options', ['', 'accumulate', 'early stop'])
+def test_killed_at_an_awkward_moment(
+    run, configuration, tmp_path, monkeypatch, moment, options
+):
+    """At a validation, at the end, or while gradients are accumulated.
+
+    Checkpoints and validations fall on the same steps, and the process is
+    left by an error that nothing catches, right after the moment.
+    """
+    from odl_equivariant.training.run_folder import RunFolder
+
+    extra = ['--trainer.checkpoint_every', '2', '--trainer.max_steps', '6']
+    extra += ['--trainer.val_check_interval', '2']
+    if options == 'accumulate':
+        extra += ['--trainer.accumulate_grad_batches', '2']
+    if options == 'early stop':
+        text = configuration.read_text('utf-8')
+        stop = (
+            '  callbacks:\n'
+            '  - class_path: lightning.pytorch.callbacks.EarlyStopping\n'
+            '    init_args: {monitor: validation/psnr, mode: max, '
+            'patience: 1, min_delta: 100}\n'
+        )
+        configuration.write_text(text.replace('model:', stop + 'model:', 1))
+    whole = ('--trainer.default_root_dir', 'whole')
+    assert run('train', *extra, *whole)[0] == 0
+    kind, _, number = moment.partition(' ')
+    name = {'checkpoint': 'save_checkpoint', 'validation': '_keep_best'}[kind]
+    original, count = getattr(RunFolder, name), []
+
+    class Killed(BaseException):
+        pass
+
+    def then_die(*args):
+        original(*args)
+        count.append(None)
+        if len(count) == int(number):
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, name, then_die)
+        try:
+            run('train', *extra)
+        except Killed:
+            died = True
+        else:  # an early stop comes before
+            died = False
+    assert died or options == 'early stop'
+    assert run('train', *extra)[0] == 0
+    for name in ('best', 'final'):
+        one, other = (
+            (tmp_path / folder / f'{name}.safetensors').read_bytes()
+            for folder in ('whole', 'run')
+        )
+        assert one == other, name
+
+
+def test_leftovers_of_a_killed_writer_are_removed(run, tmp_path):
+    """Half-written files go, and those of others stay."""
+    assert run('train', '--trainer.max_steps', '2')[0] == 0
+    folder = tmp_path / 'run' / 'checkpoints'
+    (folder / '.step-000000004-abc.tmp').write_bytes(b'half')
+    (folder / '.mine.tmp').write_bytes(b'mine')
+    assert run('train', '--trainer.max_steps', '3')[0] == 0
+    assert sorted(os.listdir(folder)) == [
+        '.mine.tmp',
+        'step-000000002.ckpt',
+        'step-000000003.ckpt',
+    ]
+
+
+def test_terminated_run_says_so(command_line, tmp_path):
+    """SIGTERM is no success."""
+    process = command_line(
+        'train', '--trainer.max_steps', '100000',
+        '--trainer.checkpoint_every', '2', env=without_our_warnings(),
+    )  # fmt: skip
+    folder = tmp_path / 'run' / 'checkpoints'
+    wait_for(lambda: len(checkpoints(folder)) >= 2, process)
+    process.send_signal(signal.SIGTERM)
+    status, _, error = finished(process)
+    assert status == 143
+    assert 'stopped by SIGTERM' in error and 'Traceback' not in error
+    assert last_whole(folder) is not None
+
+
+def test_full_disk_ends_a_reconstruction(command_line, run, tmp_path):
+    """A message and a status, and what was done is gone on with."""
+    assert run('train', '--trainer.max_steps', '1')[0] == 0
+    data = np.random.default_rng(0).random((30, 8, 34), 'float32')
+    np.save(tmp_path / 'y.npy', data)
+    options = ['--input', 'y.npy', '--output', 'images', '--pictures', 'false']
+    options += ['--weights', 'run/final.safetensors']
+    process = command_line(
+        'reconstruct', *options, env=without_our_warnings(),
+        preexec_fn=limit_file_size,
+    )  # fmt: skip
+    status, _, error = finished(process)
+    assert status == 1
+    assert 'images/y.npy' in error and 'Traceback' not in error
+    assert not (tmp_path / 'images' / 'y.npy').exists()
+    assert run('reconstruct', *options)[0] == 0
+    assert run('reconstruct', *options[:3], 'whole', *options[4:])[0] == 0
+    one, other = (
+        np.load(tmp_path / folder / 'y.npy') for folder in ('images', 'whole')
+    )
+    assert np.array_equal(one, other) and len(one) == 30
+    assert sorted(os.listdir('images')) == ['reconstruction.json', 'y.npy']
+
+
 def test_interrupted_run_keeps_its_checkpoints(command_line, tmp_path):
     """Ctrl-C ends a run with a status, and what was written stays."""
     process = command_line(
@@ -118,7 +232,7 @@ def test_full_disk_ends_a_run(command_line, run, tmp_path):
     (message,) = [
         line for line in error.splitlines() if 'odl-equivariant: error' in line
     ]
-    assert 'File too large' in message and 'run/checkpoints' in message
+    assert 'File too large' in message and "'run/" in message
     assert 'Traceback' not in error
     for path, content in before.items():
         if path.name != 'config.yaml':
