@@ -8,10 +8,11 @@
 
 """Times of alternatives side by side, as medians and ratios in one run."""
 
+import os
 import statistics
 import time
 
-__all__ = ('side_by_side', 'table')
+__all__ = ('published', 'side_by_side', 'table')
 
 
 def side_by_side(alternatives, budget=2.0, rounds=15):
@@ -60,3 +61,25 @@ def table(header, rows):
     lines = [header, ['---'] * len(header), *rows]
     rows = [' | '.join(map(str, line)) for line in lines]
     return '\n'.join(f'| {row} |' for row in rows)
+
+
+def published(heading, sections, output=None):
+    """Print a report, and write it to a file that is whole.
+
+    Parameters
+    ----------
+    heading : str
+        What stands before the sections.
+    sections : dict
+        Text of each section by its title.
+    output : path-like, optional
+        File to write.
+    """
+    parts = [f'## {title}\n\n{text}' for title, text in sections.items()]
+    report = '\n\n'.join([heading, *parts]) + '\n'
+    print(report)
+    if output:
+        temporary = f'{output}.tmp'
+        with open(temporary, 'w', encoding='utf-8') as file:
+            file.write(report)
+        os.replace(temporary, output)

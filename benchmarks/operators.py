@@ -42,7 +42,7 @@ import warnings
 import numpy as np
 import odl
 import torch
-from _timing import side_by_side, table
+from _timing import published, side_by_side, table
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
 
 from odl_equivariant.operators import (
@@ -451,24 +451,15 @@ def main():
             memory_rows(max(sizes), max(batches)),
         ),
     }
-    report = '\n\n'.join(
-        f'## {title}\n\n{text}' for title, text in sections.items()
-    )
-    report = (
+    heading = (
         '# Benchmarks\n\n'
         f'Made by `python benchmarks/operators.py` on '
         f'{datetime.date.today():%Y-%m-%d}, {torch.get_num_threads()} threads '
         f'of a {platform.machine()} processor, torch {torch.__version__}. '
         'The first time is ours; the other columns say how many times longer '
-        'it takes otherwise, as a median over alternating rounds.\n\n'
-        f'{report}\n'
+        'it takes otherwise, as a median over alternating rounds.'
     )
-    print(report)
-    if arguments.output:
-        temporary = f'{arguments.output}.tmp'
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.write(report)
-        os.replace(temporary, arguments.output)
+    published(heading, sections, arguments.output)
 
 
 if __name__ == '__main__':

@@ -24,7 +24,6 @@ highest use of a process of its own (on Linux):
 import argparse
 import contextlib
 import datetime
-import os
 import pathlib
 import platform
 import subprocess
@@ -33,7 +32,7 @@ import warnings
 
 import odl
 import torch
-from _timing import side_by_side, table
+from _timing import published, side_by_side, table
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
 from torch import nn
 
@@ -341,10 +340,7 @@ def main():
             ['precision', 'PSNR'], psnr_by_precision()
         ),
     }
-    report = '\n\n'.join(
-        f'## {title}\n\n{text}' for title, text in sections.items()
-    )
-    report = (
+    heading = (
         '# Benchmark of the unrolled networks\n\n'
         f'Made by `python benchmarks/unrolled.py` on '
         f'{datetime.date.today():%Y-%m-%d}, {torch.get_num_threads()} threads '
@@ -352,15 +348,9 @@ def main():
         f'{"with" if has_bfloat16() else "without"} arithmetic in bfloat16, '
         f'torch {torch.__version__}: {size} x {size} pixels, {N_VIEWS} views, '
         f'{channels} channels, {n_iterations} iterations, batch 1. Times are '
-        'medians over alternating rounds.\n\n'
-        f'{report}\n'
+        'medians over alternating rounds.'
     )
-    print(report)
-    if arguments.output:
-        temporary = f'{arguments.output}.tmp'
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.write(report)
-        os.replace(temporary, arguments.output)
+    published(heading, sections, arguments.output)
 
 
 if __name__ == '__main__':

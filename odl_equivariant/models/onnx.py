@@ -21,12 +21,11 @@ from torch import nn
 
 from odl_equivariant._files import write_files
 from odl_equivariant.nn import (
-    EquivariantProximal,
     LearnedProximalGradient,
-    OrdinaryProximal,
     _pieces,
     to_convolutional,
 )
+from odl_equivariant.nn.inference import proximals_of
 
 __all__ = ('export_onnx',)
 
@@ -92,6 +91,7 @@ def export_onnx(network, path, shape=None):
     >>> import numpy as np
     >>> import odl
     >>> import onnxruntime
+    >>> from odl_equivariant.nn import OrdinaryProximal
     >>> space = odl.rn((8, 8), dtype='float32')
     >>> network = LearnedProximalGradient(
     ...     odl.IdentityOperator(space),
@@ -124,14 +124,7 @@ def export_onnx(network, path, shape=None):
     if path.suffix != '.onnx':
         raise ValueError(f'the file must end in .onnx, got {path.name!r}')
     unrolled = type(network) is LearnedProximalGradient
-    blocks = list(network.blocks) if unrolled else [network]
-    for block in blocks:
-        if type(block) not in (EquivariantProximal, OrdinaryProximal):
-            raise TypeError(
-                'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
-                'a `LearnedProximalGradient` with such blocks, no class '
-                f'derived from one, got {type(block).__name__}'
-            )
+    blocks = proximals_of(network)
     if shape is not None:
         shape = _checked_shape(shape, blocks[0].kernel_size)
     contents = {}

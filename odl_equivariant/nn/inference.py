@@ -21,7 +21,7 @@ from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 from odl_equivariant.operators import PerformanceWarning
 
-__all__ = ('for_inference', 'has_bfloat16')
+__all__ = ('for_inference', 'has_bfloat16', 'proximals_of')
 
 _PRECISIONS = {
     'float32': torch.float32,
@@ -87,14 +87,7 @@ def for_inference(network, precision=None, compile=False, tile=None):
     True
     """
     unrolled = type(network) is LearnedProximalGradient
-    blocks = network.blocks if unrolled else [network]
-    for block in blocks:
-        if type(block) not in (EquivariantProximal, OrdinaryProximal):
-            raise TypeError(
-                'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
-                'a `LearnedProximalGradient` with such blocks, no class '
-                f'derived from one, got {type(block).__name__}'
-            )
+    blocks = proximals_of(network)
     device = blocks[0].lift.weight.device
     dtype = _checked_precision(precision, device)
     if not isinstance(compile, bool):
@@ -110,6 +103,26 @@ def for_inference(network, precision=None, compile=False, tile=None):
     else:
         (plain,) = copies.values()
     return plain.requires_grad_(False).eval()
+
+
+def proximals_of(network):
+    """Return the blocks of a network, or a proximal as the only one.
+
+    Raises
+    ------
+    TypeError
+        If one of them is of no class that is known to be as it was written.
+    """
+    unrolled = type(network) is LearnedProximalGradient
+    blocks = list(network.blocks) if unrolled else [network]
+    for block in blocks:
+        if type(block) not in (EquivariantProximal, OrdinaryProximal):
+            raise TypeError(
+                'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
+                'a `LearnedProximalGradient` with such blocks, no class '
+                f'derived from one, got {type(block).__name__}'
+            )
+    return blocks
 
 
 def _checked_precision(precision, device):
