@@ -9,6 +9,7 @@
 """Groups that act on ODL spaces, each action an `odl.Operator`."""
 
 from odl_equivariant.actions.action import Action
+from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import GridAction
 from odl_equivariant.actions.groups import group_actions
 from odl_equivariant.actions.isometries import (
@@ -19,6 +20,7 @@ from odl_equivariant.actions.isometries import (
 
 __all__ = (
     'Action',
+    'GeometricAction',
     'GridAction',
     'Rotation',
     'Reflection',

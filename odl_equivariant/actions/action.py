@@ -42,13 +42,13 @@ def describe_space(space):
 
 
 def component_space(space):
-    """Return the 2D grid space whose copies make up ``space``.
+    """Return the grid space whose copies make up ``space``.
 
     Parameters
     ----------
     space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-        Uniformly discretized functions of two variables, or a (nested)
-        product of equal such spaces.
+        Uniformly discretized functions of two or three variables, or a
+        (nested) product of equal such spaces.
 
     Returns
     -------
@@ -60,8 +60,8 @@ def component_space(space):
     TypeError
         If ``space`` is not made from `odl.uniform_discr` spaces.
     ValueError
-        If it is empty, has different components, is not 2D or not
-        uniform, or if its weights differ from point to point.
+        If it is empty, has different components, is neither 2D nor 3D or
+        not uniform, or if its weights differ from point to point.
     """
     if isinstance(space, odl.ProductSpace):
         if len(space) == 0 or not space.is_power_space:
@@ -80,10 +80,10 @@ def component_space(space):
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '
             f'of equal ones, got {describe_space(space)}'
         )
-    if space.ndim != 2:
+    if space.ndim not in (2, 3):
         raise ValueError(
-            f'expected a space of functions of 2 variables, got {space.ndim} '
-            f'in {describe_space(space)}'
+            'expected a space of functions of 2 or 3 variables, got '
+            f'{space.ndim} in {describe_space(space)}'
         )
     if not space.is_uniform:
         raise ValueError(
@@ -100,7 +100,7 @@ def component_space(space):
 
 
 class Action(odl.Operator):
-    r"""A group element acting linearly on a space of functions.
+    r"""A group element acting on a space of functions.
 
     Notes
     -----
@@ -116,15 +116,17 @@ class Action(odl.Operator):
     which multiplies two elements in the group.
     """
 
-    def __init__(self, space):
+    def __init__(self, space, linear=True):
         """Initialize a new instance.
 
         Parameters
         ----------
         space : `odl.LinearSpace`
             Space on which the group acts.
+        linear : bool, optional
+            ``False`` for actions that add a constant.
         """
-        super().__init__(space, space, linear=True)
+        super().__init__(space, space, linear=linear)
 
     @property
     def is_isometry(self):

@@ -12,30 +12,19 @@ from math import isclose
 from operator import index
 
 import numpy as np
-import odl
 
-from odl_equivariant.actions.action import (
-    Action,
-    component_space,
-    describe_space,
-)
+from odl_equivariant.actions._movers import TOLERANCE, Mover
+from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.geometric import GeometricAction
 
-__all__ = ('GridAction', 'maps_grid_to_itself')
+__all__ = ('GridAction', 'GridMover', 'maps_grid_to_itself')
 
-IDENTITY = ((1, 0), (0, 1))
 QUARTER_TURNS = (
-    IDENTITY,
+    ((1, 0), (0, 1)),
     ((0, -1), (1, 0)),
     ((-1, 0), (0, -1)),
     ((0, 1), (-1, 0)),
 )
-FLIPS = (((-1, 0), (0, 1)), ((1, 0), (0, -1)))
-_MIRROR_LINES = {
-    FLIPS[1]: 0,
-    ((0, 1), (1, 0)): 45,
-    FLIPS[0]: 90,
-    ((0, -1), (-1, 0)): 135,
-}
 
 
 def maps_grid_to_itself(space, matrix):
@@ -44,9 +33,9 @@ def maps_grid_to_itself(space, matrix):
     Parameters
     ----------
     space : `odl.DiscretizedSpace`
-        Uniform 2D space.
-    matrix : tuple of tuple of int
-        Orthogonal 2 x 2 matrix with entries -1, 0 and 1.
+        Uniform space of functions of d variables.
+    matrix : array-like of int, shape (d, d)
+        Orthogonal matrix with entries -1, 0 and 1.
 
     Returns
     -------
@@ -55,9 +44,9 @@ def maps_grid_to_itself(space, matrix):
         themselves.
     """
     fractions = np.asarray(space.partition.boundary_cell_fractions)
-    for axis, row in enumerate(matrix):
-        source = 0 if row[0] else 1
-        source_fractions = fractions[source][:: row[source]]
+    for axis, row in enumerate(np.asarray(matrix)):
+        source = int(np.flatnonzero(row)[0])
+        source_fractions = fractions[source][:: int(row[source])]
         if not (
             space.shape[axis] == space.shape[source]
             and isclose(
@@ -69,29 +58,144 @@ def maps_grid_to_itself(space, matrix):
     return True
 
 
-def _multiply(matrix, other):
-    return tuple(
-        tuple(
-            sum(a * b for a, b in zip(row, column, strict=True))
-            for column in zip(*other, strict=True)
+def has_whole_cells(space):
+    """Return whether no cell is cut by the boundary."""
+    return np.allclose(space.partition.boundary_cell_fractions, 1.0)
+
+
+class GridMover(Mover):
+    """A signed permutation of the axes and a periodic shift by cells.
+
+    Parameters
+    ----------
+    space : `odl.DiscretizedSpace`
+        Uniform space of functions of d variables.
+    matrix : array-like of int, shape (d, d)
+        Signed permutation that maps the grid to itself.
+    cells : sequence of int, shape (d,)
+        Shift after the permutation.
+    """
+
+    is_isometry = True
+    is_exact = True
+
+    def __init__(self, space, matrix, cells):
+        self._rows = tuple(
+            tuple(int(entry) for entry in row) for row in np.rint(matrix)
         )
-        for row in matrix
+        self.cells = tuple(
+            int(count) % size
+            for count, size in zip(cells, space.shape, strict=True)
+        )
+        signed = [
+            count - size if 2 * count > size else count
+            for count, size in zip(self.cells, space.shape, strict=True)
+        ]
+        super().__init__(space, self._rows, signed * space.cell_sides)
+
+    def move(self, data):
+        """Return the moved array, which shares no memory."""
+        namespace = self.space.array_namespace
+        sources = [row.index(sum(row)) for row in self._rows]
+        flipped = tuple(
+            axis for axis, row in enumerate(self._rows) if sum(row) < 0
+        )
+        moved = namespace.permute_dims(data, tuple(sources))
+        if flipped:
+            moved = namespace.flip(moved, axis=flipped)
+        if any(self.cells):
+            axes = tuple(range(len(self.cells)))
+            moved = namespace.roll(moved, self.cells, axis=axes)
+        # ODL wants contiguous data, and some of the above are views of `data`
+        result = namespace.empty(
+            data.shape, dtype=data.dtype, device=data.device
+        )
+        result[...] = moved
+        return result
+
+    def inverse(self):
+        """Return the mover of the inverse element."""
+        matrix = np.array(self._rows).T
+        return GridMover(self.space, matrix, -(matrix @ self.cells))
+
+    def move_back(self, data):
+        """Return the array moved by the inverse, which is the adjoint."""
+        return self.inverse().move(data)
+
+    def multiply(self, other):
+        """Return the mover of the product, if that is on the grid too."""
+        if not isinstance(other, GridMover):
+            lifted = other.lift(self)
+            return lifted.multiply(other) if lifted else NotImplemented
+        matrix = np.array(self._rows)
+        return GridMover(
+            self.space,
+            matrix @ other._rows,
+            np.array(self.cells) + matrix @ other.cells,
+        )
+
+    def __eq__(self, other):
+        """Return whether both are the same permutation."""
+        if not isinstance(other, GridMover):
+            return NotImplemented
+        return (
+            self._rows == other._rows
+            and self.cells == other.cells
+            and self.space == other.space
+        )
+
+    def __hash__(self):
+        """Return ``hash(self)``."""
+        return hash((self._rows, self.cells))
+
+
+def grid_mover(space, matrix, shift):
+    """Return the mover that permutes the grid, or `None`.
+
+    Parameters
+    ----------
+    space : `odl.DiscretizedSpace`
+        Uniform space of functions of d variables.
+    matrix : array-like of float, shape (d, d)
+        Any matrix.
+    shift : array-like of float, shape (d,)
+        Shift after it, in the unit of the domain.
+
+    Returns
+    -------
+    mover : `GridMover` or `None`
+        `None` if grid points are not mapped to grid points.
+    """
+    whole = np.rint(matrix)
+    cells = np.asarray(shift) / space.cell_sides
+    counts = np.rint(cells)
+    allowed = TOLERANCE * np.maximum(1, np.abs(counts))
+    if (
+        np.abs(matrix - whole).max() > TOLERANCE
+        or not _is_signed_permutation(whole)
+        or not maps_grid_to_itself(space, whole)
+        or (np.abs(cells - counts) > allowed).any()
+        or (counts.any() and not has_whole_cells(space))
+    ):
+        return None
+    return GridMover(space, whole, [int(count) for count in counts])
+
+
+def _is_signed_permutation(matrix):
+    return bool(
+        np.isin(matrix, (-1, 0, 1)).all()
+        and (np.abs(matrix).sum(axis=0) == 1).all()
+        and (np.abs(matrix).sum(axis=1) == 1).all()
     )
 
 
-def _apply(matrix, vector):
-    return tuple(
-        sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix
-    )
-
-
-class GridAction(Action):
-    r"""An isometry of the plane that permutes the points of a grid.
+class GridAction(GeometricAction):
+    r"""An isometry of the plane or the space that permutes a grid.
 
     It turns or mirrors the grid about the centre of the domain, and then
     shifts it periodically by whole cells. `Rotation`, `Reflection` and
-    `Translation` are the usual ways to make one, and all their products
-    are of this class.
+    `Translation` are the usual ways to make one, and all products of those
+    that are exact are of this class.
 
     Notes
     -----
@@ -104,14 +208,14 @@ class GridAction(Action):
     which is the action of :math:`(t, R) = (c - M c + h s, M)`: turning
     about the centre instead of the origin is a conjugate of the same group,
     with the same invariant functionals on the domain, and it is the only
-    one that keeps a domain like :math:`[0, 1]^2` in place. The components
-    of a product space are moved one by one (:math:`\pi` is trivial).
+    one that keeps a domain like :math:`[0, 1]^2` in place.
 
     A permutation of equally weighted points is unitary: the adjoint is the
     inverse.
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([-1, -1], [1, 1], (2, 2))
     >>> mirror = GridAction(space, [[0, 1], [1, 0]])
     >>> mirror(space.element([[1, 2], [3, 4]])).asarray().tolist()
@@ -120,17 +224,21 @@ class GridAction(Action):
     identity
     """
 
-    def __init__(self, space, matrix, cells=(0, 0)):
+    def __init__(self, space, matrix, cells=None, representation=None):
         """Initialize a new instance.
 
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D space, real or complex, or a product of equal ones.
-        matrix : array-like of int, shape (2, 2)
-            Signed permutation matrix, in the order (x, y) of the axes.
-        cells : sequence of int, shape (2,), optional
+            Uniform 2D or 3D space, real or complex, or a product of equal
+            ones.
+        matrix : array-like of int, shape (d, d)
+            Signed permutation matrix, in the order of the axes.
+        cells : sequence of int, shape (d,), optional
             Periodic shift after the turn, in cells along each axis.
+            Default: none.
+        representation : optional
+            How the turn acts on the components, see `GeometricAction`.
 
         Raises
         ------
@@ -138,163 +246,63 @@ class GridAction(Action):
             If ``space`` is not made from `odl.uniform_discr` spaces, or
             ``cells`` are not integers.
         ValueError
-            If ``matrix`` is not a signed permutation, or if it or the
-            shift do not map the grid to itself.
+            If ``matrix`` is not a signed permutation, if it or the shift
+            do not map the grid to itself, or if the representation does
+            not fit.
         """
         component = component_space(space)
+        ndim = component.ndim
         array = np.asarray(matrix)
-        is_permutation = (
-            array.shape == (2, 2)
-            and np.isin(array, (-1, 0, 1)).all()
-            and (np.abs(array).sum(axis=0) == 1).all()
-            and (np.abs(array).sum(axis=1) == 1).all()
-        )
-        if not is_permutation:
+        if array.shape != (ndim, ndim) or not _is_signed_permutation(array):
             raise ValueError(
-                'expected a 2 x 2 matrix with one entry 1 or -1 in each row '
-                f'and column, got {array.tolist()}'
+                f'expected a {ndim} x {ndim} matrix with one entry 1 or -1 '
+                f'in each row and column, got {array.tolist()}'
             )
-        matrix = tuple(tuple(int(entry) for entry in row) for row in array)
-        if not maps_grid_to_itself(component, matrix):
+        check_grid_is_kept(component, array)
+        if cells is None:
+            cells = (0,) * ndim
+        if len(cells) != ndim:
             raise ValueError(
-                f'the matrix {array.tolist()} does not map the grid of '
-                f'{describe_space(space)} to itself: shape '
-                f'{component.shape}, cell sides '
-                f'{component.cell_sides.tolist()}, fractions of the boundary '
-                'cells inside the domain '
-                f'{component.partition.boundary_cell_fractions}; turning by '
-                '90 degrees takes a square grid, mirroring a symmetric one'
+                f'expected a shift of {ndim} whole cells, got {cells}'
             )
-        if len(cells) != 2:
-            raise ValueError(f'expected a shift of 2 whole cells, got {cells}')
-        cells = tuple(
-            index(count) % size
-            for count, size in zip(cells, component.shape, strict=True)
-        )
-        fractions = component.partition.boundary_cell_fractions
-        if any(cells) and not np.allclose(fractions, 1.0):
-            raise ValueError(
-                'a periodic shift needs whole cells at the boundary, got '
-                f'the fractions {fractions} in {describe_space(space)}; make '
-                'the space with `nodes_on_bdry=False`'
-            )
-        super().__init__(space)
-        self.__matrix = matrix
-        self.__cells = cells
-
-    @property
-    def matrix(self):
-        """Matrix R of the action as an integer array of shape (2, 2)."""
-        return np.array(self.__matrix)
+        mover = GridMover(component, array, [index(c) for c in cells])
+        if any(mover.cells):
+            check_whole_cells(component)
+        super().__init__(space, mover, representation)
 
     @property
     def cells(self):
         """Shift after the turn, in cells: ints from 0 to ``size - 1``."""
-        return self.__cells
-
-    @property
-    def translation(self):
-        """Vector t of the action, an array of shape (2,) in length units.
-
-        It holds up to whole periods, and is not zero for a turn about a
-        centre that is not the origin.
-        """
-        component = component_space(self.domain)
-        centre = component.partition.mid_pt
-        shift = np.array(self._signed_cells()) * component.cell_sides
-        return centre - self.matrix @ centre + shift
-
-    @property
-    def is_isometry(self):
-        """``True``: all points that change places have the same weight."""
-        return True
-
-    @property
-    def is_exact(self):
-        """``True``: grid points are mapped to grid points."""
-        return True
-
-    @property
-    def inverse(self):
-        """Inverse in the group, an exact action as well."""
-        transpose = tuple(zip(*self.__matrix, strict=True))
-        cells = tuple(-count for count in _apply(transpose, self.__cells))
-        return GridAction(self.domain, transpose, cells)
-
-    def _compose(self, other):
-        if not isinstance(other, GridAction) or other.domain != self.domain:
-            return NotImplemented
-        moved = _apply(self.__matrix, other.__cells)
-        return GridAction(
-            self.domain,
-            _multiply(self.__matrix, other.__matrix),
-            tuple(a + b for a, b in zip(self.__cells, moved, strict=True)),
-        )
-
-    def _call(self, x):
-        """Return the moved element, which never shares memory with ``x``."""
-        return self._move(x)
-
-    def _move(self, x):
-        if isinstance(x.space, odl.ProductSpace):
-            return x.space.element([self._move(part) for part in x])
-        namespace = x.space.array_namespace
-        data = x.data
-        sources = tuple(0 if row[0] else 1 for row in self.__matrix)
-        flipped = tuple(
-            axis
-            for axis, row in enumerate(self.__matrix)
-            if row[sources[axis]] < 0
-        )
-        moved = namespace.permute_dims(data, sources)
-        if flipped:
-            moved = namespace.flip(moved, axis=flipped)
-        if any(self.__cells):
-            moved = namespace.roll(moved, self.__cells, axis=(0, 1))
-        # ODL wants contiguous data, and some of the above are views of `x`
-        result = namespace.empty(
-            data.shape, dtype=data.dtype, device=data.device
-        )
-        result[...] = moved
-        return x.space.element(result)
-
-    def _signed_cells(self):
-        shape = component_space(self.domain).shape
-        return tuple(
-            count - size if 2 * count > size else count
-            for count, size in zip(self.__cells, shape, strict=True)
-        )
-
-    def __eq__(self, other):
-        """Return whether both are the same element of the same group."""
-        if not isinstance(other, GridAction):
-            return NotImplemented
-        return (
-            self.__matrix == other.__matrix
-            and self.__cells == other.__cells
-            and self.domain == other.domain
-        )
-
-    def __hash__(self):
-        """Return ``hash(self)``."""
-        return hash((self.__matrix, self.__cells))
-
-    def __str__(self):
-        """Return what the action does, in words."""
-        parts = []
-        if self.__matrix in _MIRROR_LINES:
-            line = _MIRROR_LINES[self.__matrix]
-            parts.append(f'reflection in the line at {line} degrees')
-        elif self.__matrix != IDENTITY:
-            turns = QUARTER_TURNS.index(self.__matrix)
-            parts.append(f'rotation by {90 * turns} degrees')
-        if any(self.__cells):
-            parts.append(f'translation by {self._signed_cells()} cells')
-        return ', then '.join(parts) or 'identity'
+        return self.mover.cells
 
     def __repr__(self):
         """Return ``repr(self)``."""
+        matrix = self.matrix.astype(int).tolist()
         return (
-            f'GridAction({describe_space(self.domain)}, '
-            f'{self.matrix.tolist()}, cells={self.cells})'
+            f'GridAction({describe_space(self.domain)}, {matrix}, '
+            f'cells={self.cells}{self._representation_argument()})'
+        )
+
+
+def check_grid_is_kept(space, matrix):
+    """Raise a `ValueError` if a signed permutation does not fit a grid."""
+    if not maps_grid_to_itself(space, matrix):
+        raise ValueError(
+            f'the matrix {np.asarray(matrix).tolist()} does not map the grid '
+            f'of {describe_space(space)} to itself: shape {space.shape}, '
+            f'cell sides {space.cell_sides.tolist()}, fractions of the '
+            'boundary cells inside the domain '
+            f'{space.partition.boundary_cell_fractions}; turning by 90 '
+            'degrees takes a square grid, mirroring a symmetric one'
+        )
+
+
+def check_whole_cells(space):
+    """Raise a `ValueError` if the boundary cuts cells of the grid."""
+    if not has_whole_cells(space):
+        raise ValueError(
+            'a periodic shift needs whole cells at the boundary, got the '
+            f'fractions {space.partition.boundary_cell_fractions} in '
+            f'{describe_space(space)}; make the space with '
+            '`nodes_on_bdry=False`'
         )

@@ -19,12 +19,16 @@ __all__ = ('group_actions',)
 _EXACT_GROUPS = ('C1', 'C2', 'C4', 'D1', 'D2', 'D4')
 
 
-def _list_group(space, name):
+def _list_group(space, name, **arguments):
     order = int(name[1:])
-    rotations = [Rotation(space, 2 * pi * k / order) for k in range(order)]
+    rotations = [
+        Rotation(space, 2 * pi * k / order, **arguments) for k in range(order)
+    ]
     if name[0] == 'C':
         return rotations
-    mirror = Reflection(space, axis=0)
+    mirror = Reflection(
+        space, axis=0, representation=arguments.get('representation')
+    )
     return rotations + [rotation @ mirror for rotation in rotations]
 
 
@@ -36,21 +40,26 @@ def _exists(space, name):
     return True
 
 
-def group_actions(space, group):
+def group_actions(space, group, method=None, *, representation=None):
     """Return the elements of a finite group as actions on a space.
 
     Parameters
     ----------
     space : `odl.DiscretizedSpace` or `odl.ProductSpace`
         Uniform 2D space, real or complex, or a product of equal ones.
-    group : {'C1', 'C2', 'C4', 'D1', 'D2', 'D4'}
+    group : str
         The rotations by multiples of ``360 / N`` degrees ('CN'), and with
-        them the reflections ('DN', with ``2 N`` elements). 'C4' and 'D4'
-        take a square grid.
+        them the reflections ('DN', with ``2 N`` elements). Exact are 'C1',
+        'C2', 'D1', 'D2' and, on a square grid, 'C4' and 'D4'.
+    method : {'linear', 'cubic', 'fourier'}, optional
+        How to turn by angles that are not exact on the grid, see
+        `Rotation`. With a method any N is allowed.
+    representation : optional
+        How the values turn, see `GeometricAction`. Default: not at all.
 
     Returns
     -------
-    actions : list of `GridAction`
+    actions : list of `GeometricAction`
         The identity first, then the rotations by increasing angle, then
         each of them after the reflection ``x -> -x``.
 
@@ -60,7 +69,8 @@ def group_actions(space, group):
         If ``space`` is not made from `odl.uniform_discr` spaces, or
         ``group`` is not a string.
     ValueError
-        If the group is unknown, or is not exact on the grid of the space.
+        If the group is unknown or infinite, is not exact on the grid of the
+        space and there is no method, or the representation does not fit.
 
     Examples
     --------
@@ -72,23 +82,41 @@ def group_actions(space, group):
     rotation by 180 degrees
     reflection in the line at 90 degrees
     reflection in the line at 0 degrees
+    >>> print(group_actions(space, 'C8', method='fourier')[1])
+    rotation by 45 degrees
     """
-    component_space(space)
+    component = component_space(space)
+    if component.ndim != 2:
+        raise ValueError(
+            'the groups CN and DN act on functions of 2 variables, got '
+            f'{component.ndim} in {describe_space(space)}; multiply '
+            '`Rotation` and `Reflection` instead'
+        )
     if not isinstance(group, str):
         raise TypeError(
             f"expected the name of a group like 'C4', got {group!r}"
         )
+    if group in ('SO(2)', 'O(2)', 'SO2', 'O2'):
+        raise ValueError(
+            f'the group {group} is infinite and cannot be listed; take a '
+            "finite one like 'C8' or 'D8' with a `method`, or, without one, "
+            f'one of {", ".join(_EXACT_GROUPS)}'
+        )
     if re.fullmatch(r'[CD][1-9]\d*', group) is None:
         raise ValueError(
-            'expected a cyclic group CN or a dihedral group DN, one of '
-            f'{", ".join(_EXACT_GROUPS)}, got {group!r}'
+            'expected a cyclic group CN or a dihedral group DN, exact ones '
+            f'of which are one of {", ".join(_EXACT_GROUPS)}, got {group!r}'
         )
-    if group not in _EXACT_GROUPS or not _exists(space, group):
+    if method is None and (
+        group not in _EXACT_GROUPS or not _exists(space, group)
+    ):
         exact = [name for name in _EXACT_GROUPS if _exists(space, name)]
         raise ValueError(
             f'the group {group} is not exact on the grid of '
-            f'{describe_space(space)}, of shape '
-            f'{component_space(space).shape}; exact on it are '
+            f'{describe_space(space)}, of shape {component.shape}: give a '
+            "`method`, 'linear', 'cubic' or 'fourier', or take one that is, "
             f'{", ".join(exact)}'
         )
-    return _list_group(space, group)
+    return _list_group(
+        space, group, method=method, representation=representation
+    )

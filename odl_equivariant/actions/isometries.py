@@ -6,35 +6,81 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The rotations, reflections and translations that are exact on a grid."""
+"""Rotations, reflections and translations, exact or by interpolation."""
 
 from math import degrees, isfinite, pi
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 
 import numpy as np
 
+from odl_equivariant.actions._fourier import fourier_mover
+from odl_equivariant.actions._interpolation import interpolating_mover
+from odl_equivariant.actions._movers import TOLERANCE
 from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import (
-    FLIPS,
-    IDENTITY,
     QUARTER_TURNS,
-    GridAction,
+    GridMover,
+    check_grid_is_kept,
+    check_whole_cells,
+    grid_mover,
     maps_grid_to_itself,
 )
 
-__all__ = ('Rotation', 'Reflection', 'Translation')
+__all__ = ('Rotation', 'Reflection', 'Translation', 'METHODS')
 
-# Far below what moves a grid point by a cell, far above float32 rounding.
-_ANGLE_TOLERANCE = 1e-6
-_CELL_TOLERANCE = 1e-6
+METHODS = ('linear', 'cubic', 'fourier')
 
 
-def _unavailable_angle(space, component, angle):
+def check_method(method, known=METHODS):
+    """Raise a `ValueError` if ``method`` is not `None` nor a known one."""
+    if method is not None and method not in known:
+        raise ValueError(
+            f'expected the method {", ".join(map(repr, known))} or, for what '
+            f'is exact on the grid, None, got {method!r}'
+        )
+
+
+def check_fill(fill):
+    """Raise a `TypeError` if ``fill`` is not a number."""
+    if not isinstance(fill, Number):
+        raise TypeError(
+            'expected a number to fill the outside with, got '
+            f'{type(fill).__name__}'
+        )
+
+
+def _plane_of(component, axis):
+    """Return the two axes that a rotation turns, the first to the second."""
+    if component.ndim == 2:
+        if axis is not None:
+            raise ValueError(
+                f'a rotation of the plane has no axis, got {axis!r} for '
+                f'{describe_space(component)}'
+            )
+        return (0, 1)
+    if axis not in (0, 1, 2) or not isinstance(axis, Integral):
+        raise ValueError(
+            'expected the axis 0, 1 or 2 of a rotation in space, got '
+            f'{axis!r}'
+        )
+    return ((axis + 1) % 3, (axis + 2) % 3)
+
+
+def _embedded(ndim, plane, block):
+    matrix = np.eye(ndim)
+    matrix[np.ix_(plane, plane)] = block
+    return matrix
+
+
+def _unavailable_angle(space, component, plane, angle):
     names = ('0', 'pi / 2', 'pi', '3 * pi / 2')
     available = [
         name
-        for name, matrix in zip(names, QUARTER_TURNS, strict=True)
-        if maps_grid_to_itself(component, matrix)
+        for name, block in zip(names, QUARTER_TURNS, strict=True)
+        if maps_grid_to_itself(
+            component, _embedded(component.ndim, plane, block)
+        )
     ]
     message = (
         f'a rotation by {angle} radians ({degrees(angle):.6g} degrees) is '
@@ -49,10 +95,12 @@ def _unavailable_angle(space, component, angle):
         )
     if angle != 0 and angle % 90 == 0:
         message += f'; for {angle:g} degrees give `numpy.deg2rad({angle:g})`'
-    return message
+    return message + (
+        "; any other angle takes `method='linear'`, 'cubic' or 'fourier'"
+    )
 
 
-class Rotation(GridAction):
+class Rotation(GeometricAction):
     r"""Counter-clockwise rotation about the centre of the domain.
 
     Notes
@@ -61,12 +109,33 @@ class Rotation(GridAction):
     :math:`c` the centre of the domain,
 
     .. math::
-        (g \cdot u)(x) = u\big(R_\theta^{-1} (x - c) + c\big).
+        (g \cdot u)(x) = \pi(R_\theta)\,
+        u\big(R_\theta^{-1} (x - c) + c\big).
 
     For a domain that is not centred at the origin this is the
-    roto-translation :math:`(c - R_\theta c, R_\theta)`, see `GridAction`.
-    Axis 0 is x and axis 1 is y: on the data of a square grid a quarter turn
-    is ``numpy.rot90(data, 1)``.
+    roto-translation :math:`(c - R_\theta c, R_\theta)`. Axis 0 is x and
+    axis 1 is y: on the data of a square grid a quarter turn is
+    ``numpy.rot90(data, 1)``.
+
+    Multiples of 90 degrees permute a square grid, and are exact. For other
+    angles there are three methods. On 64 x 64 points a Gaussian with a
+    standard deviation of 5 cells, turned by 30 degrees, changes its norm
+    by, misses the turned Gaussian by, and comes back by the inverse with
+    these errors, relative to its norm:
+
+    =========== ======== ======== ========
+    method      norm     image    inverse
+    =========== ======== ======== ========
+    'linear'    3.3e-3   5.0e-3   9.6e-3
+    'cubic'     3.0e-5   2.0e-4   2.2e-4
+    'fourier'   2.2e-16  3.4e-6   5.9e-16
+    =========== ======== ======== ========
+
+    'fourier' is unitary on the grid for every image, and the inverse is its
+    adjoint. It rings at edges, and what does not vanish outside of the disk
+    of 0.92 times half the side comes back at the other side; see
+    `FourierMover`. The other two are local, lose energy, and give an exact
+    adjoint that is not the inverse.
 
     Examples
     --------
@@ -77,18 +146,43 @@ class Rotation(GridAction):
     [[2.0, 4.0], [1.0, 3.0]]
     >>> print(quarter @ quarter)
     rotation by 180 degrees
+    >>> eighth = Rotation(space, np.pi / 4, method='fourier')
+    >>> eighth.is_isometry, eighth.is_exact
+    (True, False)
+    >>> eighth @ eighth == quarter
+    True
     """
 
-    def __init__(self, space, angle):
+    def __init__(
+        self,
+        space,
+        angle,
+        method=None,
+        *,
+        axis=None,
+        fill=0.0,
+        representation=None,
+    ):
         """Initialize a new instance.
 
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D space, real or complex, or a product of equal ones.
+            Uniform 2D or 3D space, real or complex, or a product of equal
+            ones.
         angle : float
-            Angle in radians: a multiple of pi on any grid, of pi / 2 on a
-            square grid (equal numbers of cells and equal cell sides).
+            Angle in radians. Without a method a multiple of pi, or of
+            pi / 2 on a square grid (equal numbers of cells and equal cell
+            sides).
+        method : {'linear', 'cubic', 'fourier'}, optional
+            How to turn by an angle that is not exact on the grid. Those
+            that are never use it.
+        axis : {0, 1, 2}, optional
+            In 3D, the axis to turn about, by the right-hand rule.
+        fill : float or complex, optional
+            Value outside of the domain, for 'linear' and 'cubic'.
+        representation : optional
+            How the values turn, see `GeometricAction`. Default: not at all.
 
         Raises
         ------
@@ -96,38 +190,75 @@ class Rotation(GridAction):
             If ``space`` is not made from `odl.uniform_discr` spaces, or
             ``angle`` is not a real number.
         ValueError
-            If the rotation is not exact on the grid.
+            If the rotation is not exact on the grid and there is no method,
+            if the method is unknown or needs whole cells at the boundary,
+            or if the axis or the representation does not fit.
         """
         component = component_space(space)
         if not isinstance(angle, Real):
             raise TypeError(
                 f'expected an angle in radians, got {type(angle).__name__}'
             )
+        check_method(method)
+        check_fill(fill)
+        plane = _plane_of(component, axis)
         angle = float(angle)
-        turns = round(angle / (pi / 2)) if isfinite(angle) else 0
-        is_exact = abs(angle - turns * pi / 2) <= _ANGLE_TOLERANCE
-        matrix = QUARTER_TURNS[turns % 4]
-        if not is_exact or not maps_grid_to_itself(component, matrix):
-            raise ValueError(_unavailable_angle(space, component, angle))
-        super().__init__(space, matrix)
-        self.__turns = turns % 4
+        if not isfinite(angle):
+            raise ValueError(
+                _unavailable_angle(space, component, plane, angle)
+            )
+        turns = round(angle / (pi / 2))
+        if abs(angle - turns * pi / 2) <= TOLERANCE:
+            block, angle = QUARTER_TURNS[turns % 4], turns % 4 * pi / 2
+        else:
+            cosine, sine = np.cos(angle), np.sin(angle)
+            block = [[cosine, -sine], [sine, cosine]]
+        matrix = _embedded(component.ndim, plane, block)
+        zero = np.zeros(component.ndim)
+        if method == 'fourier':
+            mover = fourier_mover(component, matrix, zero)
+        elif method is not None:
+            mover = interpolating_mover(component, matrix, zero, method, fill)
+        else:
+            mover = grid_mover(component, matrix, zero)
+            if mover is None:
+                raise ValueError(
+                    _unavailable_angle(space, component, plane, angle)
+                )
+        super().__init__(space, mover, representation)
+        self.__arguments = {'method': method, 'axis': axis, 'fill': fill}
+        self.__angle = angle % (2 * pi)
 
     @property
     def angle(self):
-        """Angle in radians, from 0 to 3 pi / 2."""
-        return self.__turns * pi / 2
+        """Angle in radians, at least 0 and less than 2 pi."""
+        return self.__angle
+
+    @property
+    def method(self):
+        """Method for angles that are not exact on the grid, or `None`."""
+        return self.__arguments['method']
 
     @property
     def inverse(self):
-        """Rotation by the opposite angle."""
-        return Rotation(self.domain, -self.angle)
+        """Rotation by the opposite angle, the adjoint for 'fourier'."""
+        return Rotation(
+            self.domain,
+            -self.angle,
+            **self.__arguments,
+            representation=self.representation,
+        )
 
     def __repr__(self):
         """Return ``repr(self)``."""
-        return f'Rotation({describe_space(self.domain)}, {self.angle!r})'
+        text = f'Rotation({describe_space(self.domain)}, {self.angle!r}'
+        for name, value in self.__arguments.items():
+            if value:
+                text += f', {name}={value!r}'
+        return f'{text}{self._representation_argument()})'
 
 
-class Reflection(GridAction):
+class Reflection(GeometricAction):
     r"""Reflection that changes the sign of one coordinate.
 
     Notes
@@ -137,10 +268,10 @@ class Reflection(GridAction):
     :math:`M = \mathrm{diag}(1, -1)` for ``axis=1``,
 
     .. math::
-        (g \cdot u)(x) = u\big(M (x - c) + c\big).
+        (g \cdot u)(x) = \pi(M)\, u\big(M (x - c) + c\big).
 
-    On the data this is ``numpy.flip(data, axis)``. Reflections in the
-    diagonals of a square are products with a `Rotation`.
+    On the data this is ``numpy.flip(data, axis)``. Reflections in other
+    lines are products with a `Rotation`.
 
     Examples
     --------
@@ -153,15 +284,18 @@ class Reflection(GridAction):
     reflection in the line at 90 degrees
     """
 
-    def __init__(self, space, axis):
+    def __init__(self, space, axis, *, representation=None):
         """Initialize a new instance.
 
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D space, real or complex, or a product of equal ones.
-        axis : {0, 1}
+            Uniform 2D or 3D space, real or complex, or a product of equal
+            ones.
+        axis : {0, 1, 2}
             Axis whose coordinate changes its sign, 0 for x and 1 for y.
+        representation : optional
+            How the values turn, see `GeometricAction`. Default: not at all.
 
         Raises
         ------
@@ -169,18 +303,25 @@ class Reflection(GridAction):
             If ``space`` is not made from `odl.uniform_discr` spaces, or
             ``axis`` is not an integer.
         ValueError
-            If ``axis`` is neither 0 nor 1, or the grid is not symmetric.
+            If ``axis`` is not one of the domain's, the grid is not
+            symmetric, or the representation does not fit.
         """
-        component_space(space)
+        component = component_space(space)
+        last = component.ndim - 1
         if not isinstance(axis, Integral):
             raise TypeError(
-                f'expected the axis 0 or 1, got {type(axis).__name__}'
+                f'expected the axis 0 or 1 or 2, got {type(axis).__name__}'
             )
-        if axis not in (0, 1):
+        if not 0 <= axis <= last:
             raise ValueError(
-                f'expected the axis 0 (x -> -x) or 1 (y -> -y), got {axis}'
+                'expected the axis 0 (x -> -x) or 1 (y -> -y)'
+                f'{" or 2 (z -> -z)" * (last == 2)}, got {axis}'
             )
-        super().__init__(space, FLIPS[axis])
+        matrix = np.eye(component.ndim, dtype=int)
+        matrix[axis, axis] = -1
+        check_grid_is_kept(component, matrix)
+        mover = GridMover(component, matrix, (0,) * component.ndim)
+        super().__init__(space, mover, representation)
         self.__axis = int(axis)
 
     @property
@@ -195,21 +336,32 @@ class Reflection(GridAction):
 
     def __repr__(self):
         """Return ``repr(self)``."""
-        return f'Reflection({describe_space(self.domain)}, {self.axis})'
+        return (
+            f'Reflection({describe_space(self.domain)}, {self.axis}'
+            f'{self._representation_argument()})'
+        )
 
 
-class Translation(GridAction):
-    r"""Periodic translation by whole cells.
+class Translation(GeometricAction):
+    r"""Translation, periodic or with a value that comes in from outside.
 
     Notes
     -----
-    What leaves the domain on one side comes back on the other,
+    Without ``fill``, what leaves the domain on one side comes back on the
+    other,
 
     .. math::
         (g \cdot u)(x) = u(x - t),
 
-    with :math:`u` continued periodically. On the data this is
-    ``numpy.roll(data, t / cell_sides, axis=(0, 1))``.
+    with :math:`u` continued periodically. Shifts by whole cells are
+    ``numpy.roll(data, t / cell_sides, axis=(0, 1))`` and exact. Others take
+    a method: 'fourier' moves the trigonometric interpolant and is unitary,
+    see `shift_lines`; 'linear' and 'cubic' interpolate between the points
+    next to each other, see `InterpolatingMover`, and lose high frequencies.
+
+    With ``fill``, u is continued by that number. Such a translation forgets
+    what leaves the domain, and is no isometry; for another number than 0 it
+    is not linear.
 
     Examples
     --------
@@ -220,19 +372,32 @@ class Translation(GridAction):
     [4.0, 1.0, 2.0, 3.0]
     >>> print(moved @ moved.inverse)
     identity
+    >>> half = Translation(space, (0, 0.25), method='linear', fill=0)
+    >>> half(space.element([[1, 2, 3, 4]] * 2)).asarray()[0].tolist()
+    [0.5, 1.5, 2.5, 3.5]
     """
 
-    def __init__(self, space, shift):
+    def __init__(
+        self, space, shift, method=None, *, fill=None, representation=None
+    ):
         """Initialize a new instance.
 
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D space, real or complex, or a product of equal ones,
-            with whole cells at the boundary (``nodes_on_bdry=False``).
-        shift : sequence of float, shape (2,)
-            Shift along x and y in the unit of the domain, whole multiples
-            of the cell sides.
+            Uniform 2D or 3D space, real or complex, or a product of equal
+            ones. Periodic shifts take whole cells at the boundary
+            (``nodes_on_bdry=False``).
+        shift : sequence of float, shape (d,)
+            Shift along the axes in the unit of the domain. Without a method
+            whole multiples of the cell sides.
+        method : {'linear', 'cubic', 'fourier'}, optional
+            How to move by parts of cells. Whole cells never use it.
+        fill : float or complex, optional
+            Value outside of the domain. Default: periodic.
+        representation : optional
+            Representation of the group that the translation is to be
+            multiplied with; a translation does not turn values.
 
         Raises
         ------
@@ -240,47 +405,85 @@ class Translation(GridAction):
             If ``space`` is not made from `odl.uniform_discr` spaces, or
             ``shift`` is not a sequence of numbers.
         ValueError
-            If ``shift`` has another length than 2, or is not finite or
-            not made from whole cells, or the boundary cells are not whole.
+            If ``shift`` has another length than d, is not finite, or is not
+            made from whole cells and there is no method; if the boundary
+            cells of a periodic shift are not whole; or if the method is
+            unknown or does not go with ``fill``.
         """
         component = component_space(space)
-        try:
-            shift = np.asarray(shift, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f'expected a shift of 2 real numbers, got {shift!r}'
-            ) from error
-        if shift.shape != (2,):
-            raise ValueError(
-                'expected a shift of 2 numbers, one for each axis, got the '
-                f'shape {shift.shape}'
-            )
-        if not np.isfinite(shift).all():
-            raise ValueError(f'expected a finite shift, got {shift.tolist()}')
+        check_method(method)
+        shift = _checked_shift(shift, component.ndim)
+        if fill is not None:
+            check_fill(fill)
+            if method == 'fourier':
+                raise ValueError(
+                    "the method 'fourier' is periodic and takes no `fill`; "
+                    "use 'linear' or 'cubic'"
+                )
+        else:
+            check_whole_cells(component)
         sides = component.cell_sides
         cells = shift / sides
         whole = np.rint(cells)
-        allowed = _CELL_TOLERANCE * np.maximum(1, np.abs(whole))
-        if (np.abs(cells - whole) > allowed).any():
+        allowed = TOLERANCE * np.maximum(1, np.abs(whole))
+        is_whole = not (np.abs(cells - whole) > allowed).any()
+        if method is None and not is_whole:
             raise ValueError(
                 f'expected a shift by whole cells, with sides '
                 f'{sides.tolist()} in {describe_space(space)}, got '
                 f'{shift.tolist()}; the nearest one is '
-                f'{(whole * sides).tolist()}'
+                f'{(whole * sides).tolist()}, and parts of cells take '
+                "`method='linear'`, 'cubic' or 'fourier'"
             )
-        super().__init__(space, IDENTITY, [int(count) for count in whole])
+        if is_whole:
+            shift = whole * sides
+        identity = np.eye(component.ndim)
+        if method == 'fourier':
+            mover = fourier_mover(component, identity, shift)
+        else:
+            mover = interpolating_mover(
+                component, identity, shift, method or 'linear', fill
+            )
+        super().__init__(space, mover, representation)
+        self.__arguments = {'method': method, 'fill': fill}
 
     @property
     def shift(self):
-        """Shift in the unit of the domain, at most half a period."""
+        """Shift in the unit of the domain, at most half a period if so."""
         return self.translation
 
     @property
     def inverse(self):
         """Translation by the opposite shift."""
-        return Translation(self.domain, -self.shift)
+        return Translation(
+            self.domain,
+            -self.shift,
+            **self.__arguments,
+            representation=self.representation,
+        )
 
     def __repr__(self):
         """Return ``repr(self)``."""
         shift = self.shift.tolist()
-        return f'Translation({describe_space(self.domain)}, {shift})'
+        text = f'Translation({describe_space(self.domain)}, {shift}'
+        for name, value in self.__arguments.items():
+            if value is not None:
+                text += f', {name}={value!r}'
+        return f'{text}{self._representation_argument()})'
+
+
+def _checked_shift(shift, ndim):
+    try:
+        shift = np.asarray(shift, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f'expected a shift of {ndim} real numbers, got {shift!r}'
+        ) from error
+    if shift.shape != (ndim,):
+        raise ValueError(
+            f'expected a shift of {ndim} numbers, one for each axis, got the '
+            f'shape {shift.shape}'
+        )
+    if not np.isfinite(shift).all():
+        raise ValueError(f'expected a finite shift, got {shift.tolist()}')
+    return shift

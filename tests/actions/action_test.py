@@ -39,12 +39,19 @@ def test_a_space_without_a_grid_is_refused(make):
 
 
 @make_action
-@pytest.mark.parametrize('ndim', [1, 3])
+@pytest.mark.parametrize('ndim', [1, 4])
 def test_other_dimensions_are_refused(make, ndim):
-    """Functions of one or three variables are refused by name."""
+    """Functions of one or four variables are refused by name."""
     space = odl.uniform_discr([0] * ndim, [1] * ndim, [4] * ndim)
-    with pytest.raises(ValueError, match=f'2 variables, got {ndim}'):
+    with pytest.raises(ValueError, match=f'2 or 3 variables, got {ndim}'):
         make(space)
+
+
+def test_plane_groups_are_refused_in_space():
+    """The groups CN and DN turn the plane only."""
+    space = odl.uniform_discr([0] * 3, [1] * 3, [4] * 3)
+    with pytest.raises(ValueError, match='2 variables, got 3'):
+        group_actions(space, 'C4')
 
 
 @make_action

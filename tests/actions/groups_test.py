@@ -80,7 +80,7 @@ def test_product_space(space):
 @pytest.mark.parametrize('group', ['C8', 'C3', 'D6', 'C16'])
 def test_a_group_off_the_grid_is_refused(space, group):
     """The error names the groups that are exact on the grid."""
-    with pytest.raises(ValueError, match='C1, C2, C4, D1, D2, D4$'):
+    with pytest.raises(ValueError, match='method.*C1, C2, C4, D1, D2, D4$'):
         group_actions(space, group)
 
 
@@ -88,7 +88,7 @@ def test_a_group_off_the_grid_is_refused(space, group):
 def test_quarter_turns_are_refused_on_a_rectangle(group):
     """On a grid that is not square the error leaves out C4 and D4."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 6))
-    with pytest.raises(ValueError, match='exact on it are C1, C2, D1, D2$'):
+    with pytest.raises(ValueError, match='one that is, C1, C2, D1, D2$'):
         group_actions(space, group)
 
 

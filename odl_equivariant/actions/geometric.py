@@ -1,0 +1,275 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Actions that move functions and turn their values."""
+
+import numpy as np
+import odl
+from odl.core.operator.operator import OpNotImplementedError
+
+from odl_equivariant.actions.action import Action, describe_space
+from odl_equivariant.actions.representations import (
+    component_weights,
+    representation_matrix,
+)
+
+__all__ = ('GeometricAction',)
+
+
+class GeometricAction(Action):
+    r"""A group element that moves a function and turns its values.
+
+    `Rotation`, `Reflection`, `Translation`, `Dilation` and `GridAction` are
+    the ways to make one. A product ``g @ h`` of two of them is taken in the
+    group, so that a roto-translation interpolates once, if both use the same
+    method and the same representation; it is an ordinary composition of
+    operators otherwise.
+
+    Notes
+    -----
+    For :math:`g = (t, R)` and a representation :math:`\pi` of the group of
+    the turns,
+
+    .. math::
+        (g \cdot u)(x) = \pi(R)\, u\big(R^{-1} (x - t)\big).
+
+    The argument ``representation`` of the subclasses is one of
+
+    - ``None``, the trivial one: the components are moved one by one;
+    - ``'standard'``, for vector fields: :math:`\pi(R) = R`, in the order of
+      the axes;
+    - an escnn ``Representation`` with as many rows as there are components.
+      The element of its group is the one whose matrix is R: the reflection
+      ``f`` of escnn's dihedral groups is that of axis 1,
+      ``diag(1, -1)``.
+
+    The moved function and the turned values are two commuting factors, and
+    the adjoint is :math:`w^{-1} \pi(R)^T w` with the weights :math:`w` of
+    the components, after the adjoint of the first factor.
+    """
+
+    def __init__(self, space, mover, representation=None):
+        """Initialize a new instance.
+
+        Parameters
+        ----------
+        space : `odl.DiscretizedSpace` or `odl.ProductSpace`
+            Space on which the group acts.
+        mover : `Mover`
+            What moves the components, on the component space.
+        representation : optional
+            How the turn acts on the components.
+        """
+        self.__turn = representation_matrix(
+            representation, mover.matrix, space
+        )
+        super().__init__(space, linear=mover.is_linear)
+        self.__mover = mover
+        self.__representation = representation
+
+    @property
+    def mover(self):
+        """What moves the components."""
+        return self.__mover
+
+    @property
+    def representation(self):
+        """How the turn acts on the components, `None` for not at all."""
+        return self.__representation
+
+    @property
+    def matrix(self):
+        """Matrix R of the action as an array of shape (d, d)."""
+        return self.__mover.matrix.copy()
+
+    @property
+    def translation(self):
+        """Vector t of the action, an array of shape (d,) in length units.
+
+        For periodic actions it holds up to whole periods. It is not zero
+        for a turn about a centre that is not the origin.
+        """
+        return self.__mover.translation
+
+    @property
+    def is_isometry(self):
+        """``True`` if the action keeps all norms in the space."""
+        if not self.__mover.is_isometry:
+            return False
+        return self.__turn is None or np.allclose(
+            self._adjoint_turn() @ self.__turn,
+            np.eye(len(self.__turn)),
+            rtol=0,
+            atol=1e-12,
+        )
+
+    @property
+    def is_exact(self):
+        """``True`` if grid points are mapped to grid points."""
+        return self.__mover.is_exact
+
+    @property
+    def inverse(self):
+        """Action of the inverse element.
+
+        It undoes the action to rounding if that is an isometry, and up to
+        twice the error of the interpolation otherwise.
+        """
+        return self._same_kind(self.__mover.inverse())
+
+    @property
+    def adjoint(self):
+        """Adjoint in the space's inner product, to rounding."""
+        if not self.is_linear:
+            raise OpNotImplementedError(
+                f'{self} is not linear and has no adjoint; take that of '
+                '`derivative(x)`, which fills with 0'
+            )
+        if self.is_isometry:
+            return self.inverse
+        return _Adjoint(self)
+
+    def derivative(self, x):
+        """Return the linear part of the action, which fills with 0.
+
+        Parameters
+        ----------
+        x : ``domain`` element-like
+            Any point.
+
+        Returns
+        -------
+        derivative : `GeometricAction`
+            The action itself if it is linear.
+        """
+        if self.is_linear:
+            return self
+        return self._same_kind(self.__mover.derivative())
+
+    def _call(self, x):
+        return _apply(x, self.__mover.move, self.__turn)
+
+    def _call_adjoint(self, y):
+        turn = None if self.__turn is None else self._adjoint_turn()
+        return _apply(y, self.__mover.move_back, turn)
+
+    def _adjoint_turn(self):
+        weights = component_weights(self.domain)
+        return self.__turn.T * (weights / weights[:, None])
+
+    def _same_kind(self, mover):
+        """Return another element of the group on the same space."""
+        # grid actions are made from this class
+        from odl_equivariant.actions.grid import GridAction, GridMover
+
+        if isinstance(mover, GridMover):
+            return GridAction(
+                self.domain,
+                np.rint(mover.matrix).astype(int),
+                mover.cells,
+                self.__representation,
+            )
+        return GeometricAction(self.domain, mover, self.__representation)
+
+    def _compose(self, other):
+        """Return ``self other`` in the group of the moves and turns."""
+        if (
+            not isinstance(other, GeometricAction)
+            or other.domain != self.domain
+        ):
+            return NotImplemented
+        kind = self
+        if other.representation != self.__representation:
+            # a shift does not turn any values
+            if self.__representation is None and not self.__mover.has_turn:
+                kind = other
+            elif other.representation is not None or other.mover.has_turn:
+                return NotImplemented
+        product = self.__mover.multiply(other.mover)
+        if product is NotImplemented:
+            return NotImplemented
+        return kind._same_kind(product)
+
+    def _representation_argument(self):
+        if self.__representation is None:
+            return ''
+        return f', representation={self.__representation!r}'
+
+    def __eq__(self, other):
+        """Return whether both are the same element of the same group."""
+        if not isinstance(other, GeometricAction):
+            return NotImplemented
+        return (
+            self.__mover == other.mover
+            and self.__representation == other.representation
+            and self.domain == other.domain
+        )
+
+    def __hash__(self):
+        """Return ``hash(self)``."""
+        return hash(self.__mover)
+
+    def __str__(self):
+        """Return what the action does, in words."""
+        return str(self.__mover)
+
+    def __repr__(self):
+        """Return ``repr(self)``."""
+        return f'<{self} on {describe_space(self.domain)}>'
+
+
+class _Adjoint(odl.Operator):
+    """Adjoint of an action that is no isometry."""
+
+    def __init__(self, action):
+        super().__init__(action.range, action.domain, linear=True)
+        self.__action = action
+
+    def _call(self, y):
+        return self.__action._call_adjoint(y)
+
+    @property
+    def adjoint(self):
+        """The action."""
+        return self.__action
+
+    def __str__(self):
+        return f'adjoint of: {self.__action}'
+
+    def __repr__(self):
+        return f'{self.__action!r}.adjoint'
+
+
+def _apply(x, move, turn):
+    if turn is None:
+        return _map(x, move)
+    moved = [_map(part, move) for part in x]
+    return x.space.element([_combine(row, moved) for row in turn])
+
+
+def _map(x, move):
+    if isinstance(x.space, odl.ProductSpace):
+        return x.space.element([_map(part, move) for part in x])
+    return x.space.element(move(x.data))
+
+
+def _combine(row, elements):
+    """Return the combination of elements, without those of weight 0."""
+    space = elements[0].space
+    if isinstance(space, odl.ProductSpace):
+        return space.element(
+            [_combine(row, parts) for parts in zip(*elements, strict=True)]
+        )
+    terms = [
+        float(weight) * element.data
+        for weight, element in zip(row, elements, strict=True)
+        if weight
+    ]
+    if not terms:
+        return space.zero()
+    return space.element(sum(terms[1:], terms[0]))
