@@ -88,28 +88,44 @@ def representation_matrix(representation, matrix, space):
 def _element(group, matrix):
     """Return the element of an escnn group that has a given matrix."""
     words = describe_matrix(matrix) or 'identity'
-    if group.identity.to('MAT').shape != matrix.shape:
+    size = len(_matrix_of(group.identity))
+    if size != len(matrix):
         raise ValueError(
             f'expected a representation of a group of {len(matrix)} x '
             f'{len(matrix)} matrices for the {words}, got one of '
             f'{group.name}; {_fitting(matrix)}'
         )
-    if group.continuous:
-        try:
-            element = group.element(matrix, 'MAT')
-            if np.allclose(element.to('MAT'), matrix, atol=TOLERANCE):
-                return element
-        except (AssertionError, ValueError):
-            # escnn checks that matrices are in the group by assertions
-            pass
-    else:
-        for element in group.elements:
-            if np.allclose(element.to('MAT'), matrix, atol=TOLERANCE):
-                return element
+    for element in _candidates(group, matrix):
+        if np.allclose(_matrix_of(element), matrix, rtol=0, atol=TOLERANCE):
+            return element
     raise ValueError(
         f'the {words} is not in the group {group.name} of the '
         f'representation; {_fitting(matrix)}'
     )
+
+
+def _mirror(size):
+    """Return what the flip of escnn's orthogonal groups stands for."""
+    return np.diag([1.0, -1.0]) if size == 2 else -np.eye(3)
+
+
+def _matrix_of(element):
+    """Return the matrix of an element of an escnn group."""
+    value = element.to('MAT')
+    if isinstance(value, tuple):
+        flipped, turn = value
+        return turn @ _mirror(len(turn)) if flipped else np.asarray(turn)
+    return np.asarray(value)
+
+
+def _candidates(group, matrix):
+    if not group.continuous:
+        return group.elements
+    flipped = int(np.linalg.det(matrix) < 0)
+    turn = matrix @ _mirror(len(matrix)) if flipped else matrix
+    if isinstance(group.identity.to('MAT'), tuple):
+        return [group.element((flipped, turn), 'MAT')]
+    return [] if flipped else [group.element(turn, 'MAT')]
 
 
 def _fitting(matrix):
