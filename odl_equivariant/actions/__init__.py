@@ -12,11 +12,13 @@ from odl_equivariant.actions.action import Action
 from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import GridAction
 from odl_equivariant.actions.groups import group_actions
+from odl_equivariant.actions.induced import InducedAction, induced_action
 from odl_equivariant.actions.isometries import (
     Reflection,
     Rotation,
     Translation,
 )
+from odl_equivariant.actions.scalings import Dilation, Intensity
 
 __all__ = (
     'Action',
@@ -25,5 +27,9 @@ __all__ = (
     'Rotation',
     'Reflection',
     'Translation',
+    'Dilation',
+    'Intensity',
     'group_actions',
+    'InducedAction',
+    'induced_action',
 )

@@ -32,13 +32,14 @@ __all__ = ('Rotation', 'Reflection', 'Translation', 'METHODS')
 METHODS = ('linear', 'cubic', 'fourier')
 
 
-def check_method(method, known=METHODS):
-    """Raise a `ValueError` if ``method`` is not `None` nor a known one."""
-    if method is not None and method not in known:
-        raise ValueError(
-            f'expected the method {", ".join(map(repr, known))} or, for what '
-            f'is exact on the grid, None, got {method!r}'
-        )
+def check_method(method, known=METHODS, optional=True):
+    """Raise a `ValueError` if ``method`` is not a known one."""
+    if method in known or (optional and method is None):
+        return
+    message = f'expected the method {", ".join(map(repr, known))}'
+    if optional:
+        message += ' or, for what is exact on the grid, None'
+    raise ValueError(f'{message}, got {method!r}')
 
 
 def check_fill(fill):

@@ -103,3 +103,36 @@ def test_a_group_that_is_no_name_is_refused(space):
     """The group is given by its name."""
     with pytest.raises(TypeError, match='name of a group'):
         group_actions(space, 4)
+
+
+@pytest.mark.parametrize('group', ['SO(2)', 'O(2)'])
+def test_an_infinite_group_is_refused(space, group):
+    """The error names finite groups of the same kind."""
+    with pytest.raises(ValueError, match="infinite .* like 'C8' or 'D8'"):
+        group_actions(space, group)
+
+
+@pytest.mark.parametrize('method', ['linear', 'cubic', 'fourier'])
+def test_a_method_takes_any_order(space, method):
+    """With a method there are all N rotations, and N reflections."""
+    assert len(group_actions(space, 'C5', method)) == 5
+    actions = group_actions(space, 'D3', method)
+    angles = [np.arctan2(a.matrix[1, 0], a.matrix[0, 0]) for a in actions[:3]]
+    np.testing.assert_allclose(angles, np.deg2rad([0, 120, -120]))
+    for action in actions[3:]:
+        assert np.linalg.det(action.matrix) == pytest.approx(-1)
+
+
+def test_a_method_keeps_exact_elements_exact(space):
+    """The quarter turns in C8 are those of C4."""
+    actions = group_actions(space, 'C8', 'linear')
+    assert actions[::2] == group_actions(space, 'C4')
+    assert [action.is_exact for action in actions] == [True, False] * 4
+
+
+def test_a_representation_turns_all_elements(space):
+    """The representation is passed on to rotations and reflections."""
+    for action in group_actions(space**2, 'D4', representation='standard'):
+        x = (space**2).element([space.one(), space.zero()])
+        moved = [np.asarray(part.data)[0, 0] for part in action(x)]
+        np.testing.assert_array_equal(moved, action.matrix[:, 0])

@@ -256,3 +256,58 @@ def test_a_shift_with_nodes_on_the_boundary_is_refused():
     space = odl.uniform_discr([0, 0], [1, 1], (5, 5), nodes_on_bdry=True)
     with pytest.raises(ValueError, match='nodes_on_bdry=False'):
         Translation(space, (0.25, 0))
+
+
+def test_reflections_and_shifts_in_space():
+    """In 3D they are ``flip`` and ``roll`` along any axis."""
+    space = odl.uniform_discr([0] * 3, [1, 2, 3], (2, 4, 6))
+    values = np.random.default_rng(0).standard_normal((2, 4, 6))
+    x = space.element(values)
+    for axis in range(3):
+        np.testing.assert_array_equal(
+            array(Reflection(space, axis)(x)), np.flip(values, axis)
+        )
+    moved = Translation(space, (0.5, -0.5, 1.0))(x)
+    np.testing.assert_array_equal(
+        array(moved), np.roll(values, (1, -1, 2), axis=(0, 1, 2))
+    )
+    with pytest.raises(ValueError, match='2 \\(z -> -z\\), got 3'):
+        Reflection(space, 3)
+
+
+@pytest.mark.parametrize('axis', [0, 1, 2])
+def test_quarter_turns_in_space(axis):
+    """In 3D a quarter turn is ``rot90`` by the right-hand rule."""
+    space = odl.uniform_discr([0] * 3, [1] * 3, (4, 4, 4))
+    values = np.random.default_rng(0).standard_normal((4, 4, 4))
+    action = Rotation(space, np.pi / 2, axis=axis)
+    assert action.is_exact
+    np.testing.assert_array_equal(
+        array(action(space.element(values))),
+        np.rot90(values, 1, axes=((axis + 1) % 3, (axis + 2) % 3)),
+    )
+    assert action**4 == Rotation(space, 0, axis=axis)
+    assert str(action) == f'rotation about axis {axis} by 90 degrees'
+
+
+def test_quarter_turns_in_space_take_a_square_across_the_axis():
+    """Of a box with one square side only two quarter turns are exact."""
+    space = odl.uniform_discr([0] * 3, [1, 1, 2], (4, 4, 6))
+    assert Rotation(space, np.pi / 2, axis=2).is_exact
+    with pytest.raises(ValueError, match=r'angles 0, pi \(plus.*square grid'):
+        Rotation(space, np.pi / 2, axis=0)
+
+
+@pytest.mark.parametrize('method', [None, 'linear', 'cubic', 'fourier'])
+def test_pickles_are_the_same_action(method):
+    """Actions go to other processes, as data loaders send them."""
+    import pickle
+
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    angle = np.pi / 2 if method is None else 0.4
+    action = Rotation(space, angle, method)
+    x = space.element(np.arange(16.0).reshape(4, 4))
+    again = pickle.loads(pickle.dumps(action))
+    assert again == action
+    np.testing.assert_array_equal(array(again(x)), array(action(x)))
+    assert action.method == method

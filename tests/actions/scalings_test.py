@@ -1,0 +1,188 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The laws of scalings of the domain and of the values."""
+
+import numpy as np
+import odl
+import pytest
+
+from odl_equivariant.actions import Dilation, Intensity, Rotation
+from odl_equivariant.diagnostics import (
+    adjoint_error,
+    derivative_error,
+    equivariance_error,
+)
+
+each_space = pytest.mark.parametrize(
+    'impl, dtype',
+    [
+        ('numpy', 'float32'),
+        ('numpy', 'complex128'),
+        ('pytorch', 'float64'),
+        ('pytorch', 'complex64'),
+    ],
+)
+
+
+def plane(impl='numpy', dtype='float64', shape=(8, 9)):
+    """Return functions on a rectangle that is not centred."""
+    return odl.uniform_discr([0, 0], [2, 3], shape, dtype=dtype, impl=impl)
+
+
+def array(element):
+    """Return the values as a numpy array."""
+    return np.asarray(element.data).copy()
+
+
+def noise(space):
+    """Return standard normal noise."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(space.shape)
+    if space.is_complex:
+        values = values + 1j * rng.standard_normal(space.shape)
+    return space.element(values.astype(str(space.dtype_identifier)))
+
+
+@each_space
+@pytest.mark.parametrize('method', ['linear', 'cubic'])
+def test_dilation_adjoint(impl, dtype, method):
+    """<g.u, v> = <u, g*.v> for growing and shrinking images."""
+    space = plane(impl, dtype)
+    for factor in (0.6, 1.7):
+        action = Dilation(space, factor, method)
+        assert not action.is_isometry and not action.is_exact
+        assert adjoint_error(action) < 1e-6
+        assert action(noise(space)) in space
+
+
+@pytest.mark.parametrize(
+    'method, allowed', [('linear', 2e-2), ('cubic', 1e-3)]
+)
+def test_dilation_of_a_smooth_function(method, allowed):
+    """(g.u)(x) = u((x - c) / a + c), with a > 1 for larger images."""
+    space = plane(shape=(64, 96))
+    x, y = np.meshgrid(*space.grid.coord_vectors, indexing='ij')
+
+    def bump(factor):
+        u, v = (x - 1) / factor + 1, (y - 1.5) / factor + 1.5
+        radius = (u - 1.2) ** 2 + (v - 1.4) ** 2
+        return space.element(np.exp(-radius / 0.05))
+
+    for factor in (0.8, 1.25):
+        gap = Dilation(space, factor, method)(bump(1)) - bump(factor)
+        assert gap.norm() < allowed * bump(factor).norm()
+
+
+def test_dilations_multiply():
+    """The product scales by the product, and turns interpolate with it."""
+    space = plane()
+    product = Dilation(space, 2.0) @ Dilation(space, 0.75)
+    assert product == Dilation(space, 1.5)
+    assert Dilation(space, 2.0) @ Dilation(space, 0.5) == Rotation(space, 0)
+    both = Dilation(space, 1.5) @ Rotation(space, 0.4, 'linear')
+    np.testing.assert_allclose(
+        both.matrix, 1.5 * Rotation(space, 0.4, 'linear').matrix
+    )
+    assert str(both) == 'scaling by 1.5 and rotation by 22.9183 degrees'
+    assert Dilation(space, 4.0).inverse.factor == 0.25
+
+
+@pytest.mark.parametrize('factor', [0, -1.0, np.inf, np.nan])
+def test_a_factor_that_is_not_positive_is_refused(factor):
+    """A scaling has an inverse and no mirror image."""
+    with pytest.raises(ValueError, match='positive finite factor'):
+        Dilation(plane(), factor)
+
+
+def test_other_bad_dilations_are_refused():
+    """The factor is a number, and a method of two is needed."""
+    with pytest.raises(TypeError, match='real factor, got str'):
+        Dilation(plane(), '2')
+    for method in (None, 'fourier'):
+        with pytest.raises(ValueError, match="method 'linear', 'cubic', got"):
+            Dilation(plane(), 2, method)
+
+
+@each_space
+def test_intensity_values(impl, dtype):
+    """(g.u)(x) = a u(x) + b."""
+    space = plane(impl, dtype)
+    x = noise(space)
+    moved = Intensity(space, -2.0, 0.5)(x)
+    assert moved in space
+    np.testing.assert_allclose(array(moved), -2 * array(x) + 0.5, rtol=1e-6)
+
+
+@each_space
+def test_intensity_group(impl, dtype):
+    """(g h).u = g.(h.u), and the inverse undoes the action."""
+    space = plane(impl, dtype)
+    x = noise(space)
+    first, second = Intensity(space, -2.0, 0.5), Intensity(space, 0.5, 3.0)
+    product = first @ second
+    assert isinstance(product, Intensity)
+    np.testing.assert_allclose(
+        array(product(x)), array(first(second(x))), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        array(first.inverse(first(x))), array(x), atol=1e-6
+    )
+    assert first @ first.inverse == Intensity(space)
+
+
+@each_space
+def test_intensity_adjoint(impl, dtype):
+    """<a u, v> = <u, conj(a) v>, and |a| is the norm."""
+    space = plane(impl, dtype)
+    scale = 2 - 1j if space.is_complex else -2.0
+    action = Intensity(space, scale)
+    assert action.is_linear and action.is_exact
+    assert adjoint_error(action) < 1e-6
+    assert action.norm() == pytest.approx(abs(scale))
+    assert not action.is_isometry
+    assert Intensity(space, -1).is_isometry
+
+
+def test_intensity_with_a_shift_is_affine():
+    """The derivative scales, and there is no adjoint."""
+    action = Intensity(plane(), 3.0, 1.0)
+    assert not action.is_linear and not action.is_isometry
+    assert derivative_error(action) < 1e-8
+    with pytest.raises(NotImplementedError, match='derivative'):
+        action.adjoint  # noqa: B018
+
+
+def test_intensity_on_products():
+    """All components of a product are scaled and shifted."""
+    space = plane() ** 2
+    moved = Intensity(space, 2.0, 1.0)(space.one())
+    for part in moved:
+        np.testing.assert_array_equal(array(part), 3.0)
+
+
+def test_homogeneous_operators_are_equivariant():
+    """A linear operator commutes with scalings, a gradient forgets shifts."""
+    space = plane()
+    gradient = odl.Gradient(space, pad_mode='symmetric')
+    scaled = Intensity(gradient.range, -2.0)
+    for shift in (0.0, 3.0):
+        action = Intensity(space, -2.0, shift)
+        assert equivariance_error(gradient, action, scaled) < 1e-13
+
+
+def test_bad_intensities_are_refused():
+    """The scale is not 0, and complex only on complex spaces."""
+    with pytest.raises(ValueError, match='scale that is not 0'):
+        Intensity(plane(), 0)
+    with pytest.raises(ValueError, match='real shift on the real space'):
+        Intensity(plane(), 1, 1j)
+    with pytest.raises(ValueError, match='finite scale'):
+        Intensity(plane(), np.inf)
+    with pytest.raises(TypeError, match='number as scale, got str'):
+        Intensity(plane(), '1')
