@@ -114,20 +114,18 @@ def match_rays(sources, rays):
     """
     from scipy.spatial import cKDTree
 
-    best = None
+    candidates = []
     for oriented in (True, False):
         tree = cKDTree(rays.places(oriented))
         distances, indices = tree.query(
             sources.places(oriented), distance_upper_bound=2.0
         )
         found = np.isfinite(distances)
-        # two rays with the same source would not be a permutation
-        _, first = np.unique(np.where(found, indices, -1), return_index=True)
-        if len(first) - (not found.all()) < found.sum():
-            continue
-        if best is None or found.sum() > best[1].sum():
-            best = np.where(found, indices, 0), found
-    return best
+        # views that are measured twice may give two rays the same source
+        different = len(np.unique(indices[found]))
+        score = (int(found.sum()), different, oriented)
+        candidates.append((score, np.where(found, indices, 0), found))
+    return max(candidates, key=lambda candidate: candidate[0])[1:]
 
 
 def misses_domain(rays, space):

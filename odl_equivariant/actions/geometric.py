@@ -45,8 +45,9 @@ class GeometricAction(Action):
       the axes;
     - an escnn ``Representation`` with as many rows as there are components.
       The element of its group is the one whose matrix is R: the reflection
-      ``f`` of escnn's dihedral groups is that of axis 1,
-      ``diag(1, -1)``.
+      ``f`` of escnn's dihedral groups is that of axis 1, ``diag(1, -1)``.
+      For tensors in ODL's layout, with x along the rows, that is what
+      escnn's ``rot2dOnR2(N)`` and ``flipRot2dOnR2(N)`` do.
 
     The moved function and the turned values are two commuting factors, and
     the adjoint is :math:`w^{-1} \pi(R)^T w` with the weights :math:`w` of

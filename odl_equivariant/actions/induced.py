@@ -70,7 +70,9 @@ class InducedAction(Action):
     @property
     def is_isometry(self):
         """``True`` if all rays only change their places, and weights fit."""
-        if not self.__is_measured.all():
+        if len(np.unique(self.source)) < self.domain.size or not (
+            self.__is_measured.all()
+        ):
             return False
         weights = self._weights
         return weights is None or np.allclose(weights[self.__source], weights)
@@ -120,7 +122,12 @@ class InducedAction(Action):
             data = data * weights
         result = namespace.zeros_like(data)
         places = self._indices(data, self.__source[self.__is_measured])
-        result[places] = data[self._indices(data, self.__is_measured)]
+        values = data[self._indices(data, self.__is_measured)]
+        # a view that is measured twice may be the source of both
+        if isinstance(data, np.ndarray):
+            np.add.at(result, places, values)
+        else:
+            result.index_add_(0, places, values)
         if weights is not None:
             result = result / weights
         return self.domain.element(result.reshape(y.data.shape))

@@ -182,20 +182,33 @@ def test_rays_beside_the_domain(impl):
         assert induced.adjoint.adjoint == induced
 
 
-def test_boundary_views():
-    """Views of half the weight change the adjoint, not the intertwining."""
-    space = images()
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+@pytest.mark.parametrize('angles', [np.pi, 2 * np.pi])
+def test_boundary_views(impl, angles):
+    """Views of half the weight change the adjoint, not the intertwining.
+
+    The first view is the last one too, and each of half the weight.
+    """
+    space = images(impl=impl)
     geometry = tomo.Parallel2dGeometry(
-        odl.uniform_partition(0, np.pi / 2, 3, nodes_on_bdry=True),
+        odl.uniform_partition(0, angles, 9, nodes_on_bdry=True),
         odl.uniform_partition(-1.5, 1.5, 18),
     )
     operator = tomo.RayTransform(space, geometry, impl='astra_matrix')
-    action = Rotation(space, np.pi)
-    assert equivariance_error(
-        operator, action, induced_action(operator, action)
-    ) < 1e-5
-    assert adjoint_error(induced_action(operator, action)) < 1e-6
-
+    assert not operator.range.is_uniformly_weighted
+    for action in group_actions(space, 'D4'):
+        induced = induced_action(operator, action)
+        assert equivariance_error(operator, action, induced) < 1e-5
+        assert adjoint_error(induced) < 1e-6
+        y = noise(operator.range)
+        assert induced(y) in operator.range
+        if induced.is_isometry:
+            assert float(induced(y).norm()) == pytest.approx(
+                float(y.norm()), rel=1e-5
+            )
+    identity = induced_action(operator, Rotation(space, 0))
+    quarter = induced_action(operator, Rotation(space, np.pi / 2))
+    assert identity.is_isometry and not quarter.is_isometry
 
 def test_a_domain_beside_the_origin():
     """The rays turn about the centre of the domain, where they allow it."""
