@@ -42,12 +42,21 @@ def check_method(method, known=METHODS, optional=True):
     raise ValueError(f'{message}, got {method!r}')
 
 
-def check_fill(fill):
-    """Raise a `TypeError` if ``fill`` is not a number."""
+def check_fill(fill, space):
+    """Raise an error if ``fill`` is not a finite number of a space."""
     if not isinstance(fill, Number):
         raise TypeError(
             'expected a number to fill the outside with, got '
             f'{type(fill).__name__}'
+        )
+    if not np.isfinite(fill):
+        raise ValueError(
+            f'expected a finite number to fill the outside with, got {fill}'
+        )
+    if not isinstance(fill, Real) and not space.is_complex:
+        raise ValueError(
+            'expected a real number to fill the outside of the real space '
+            f'{describe_space(space)} with, got {fill}'
         )
 
 
@@ -201,7 +210,7 @@ class Rotation(GeometricAction):
                 f'expected an angle in radians, got {type(angle).__name__}'
             )
         check_method(method)
-        check_fill(fill)
+        check_fill(fill, component)
         plane = _plane_of(component, axis)
         angle = float(angle)
         if not isfinite(angle):
@@ -408,14 +417,16 @@ class Translation(GeometricAction):
         ValueError
             If ``shift`` has another length than d, is not finite, or is not
             made from whole cells and there is no method; if the boundary
-            cells of a periodic shift are not whole; or if the method is
-            unknown or does not go with ``fill``.
+            cells of a periodic shift are not whole; if nothing stays in the
+            domain with ``fill``; or if the method is unknown or does not go
+            with ``fill``.
         """
         component = component_space(space)
         check_method(method)
         shift = _checked_shift(shift, component.ndim)
         if fill is not None:
-            check_fill(fill)
+            check_fill(fill, component)
+            _check_something_stays(component, shift)
             if method == 'fourier':
                 raise ValueError(
                     "the method 'fourier' is periodic and takes no `fill`; "
@@ -434,7 +445,7 @@ class Translation(GeometricAction):
                 f'{sides.tolist()} in {describe_space(space)}, got '
                 f'{shift.tolist()}; the nearest one is '
                 f'{(whole * sides).tolist()}, and parts of cells take '
-                "`method='linear'`, 'cubic' or 'fourier'"
+                "`method='linear'`, 'cubic' or 'fourier'" + _cells_hint(shift)
             )
         if is_whole:
             shift = whole * sides
@@ -471,6 +482,24 @@ class Translation(GeometricAction):
             if value is not None:
                 text += f', {name}={value!r}'
         return f'{text}{self._representation_argument()})'
+
+
+def _cells_hint(shift):
+    """Return what to give if the shift is meant in cells."""
+    if not (shift == np.rint(shift)).all():
+        return ''
+    numbers = [int(count) for count in shift]
+    return f'; for {numbers} cells give `{numbers} * space.cell_sides`'
+
+
+def _check_something_stays(space, shift):
+    extent = np.asarray(space.partition.extent)
+    if (np.abs(shift) >= extent * (1 - TOLERANCE)).any():
+        raise ValueError(
+            f'the shift {shift.tolist()} moves everything out of the domain '
+            f'{describe_space(space)}, whose sides are {extent.tolist()}; '
+            'shifts are in the unit of the domain' + _cells_hint(shift)
+        )
 
 
 def _checked_shift(shift, ndim):

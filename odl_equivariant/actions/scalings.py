@@ -87,7 +87,7 @@ class Dilation(GeometricAction):
                 '`Rotation` and mirror with `Reflection`'
             )
         check_method(method, ('linear', 'cubic'), optional=False)
-        check_fill(fill)
+        check_fill(fill, component)
         mover = interpolating_mover(
             component,
             factor * np.eye(component.ndim),

@@ -311,3 +311,34 @@ def test_pickles_are_the_same_action(method):
     assert again == action
     np.testing.assert_array_equal(array(again(x)), array(action(x)))
     assert action.method == method
+
+
+def test_a_shift_in_cells_is_refused():
+    """The error shows how to convert a shift in cells."""
+    space = odl.uniform_discr([0, 0], [0.7, 0.7], (6, 6))
+    hint = r'for \[3, -1\] cells give `\[3, -1\] \* space\.cell_sides`'
+    with pytest.raises(ValueError, match=hint):
+        Translation(space, (3, -1))
+    with pytest.raises(ValueError, match='out of the domain.*' + hint):
+        Translation(space, (3, -1), 'linear', fill=0)
+
+
+@pytest.mark.parametrize('fill', [np.nan, np.inf, 1j])
+def test_a_fill_outside_of_the_field_is_refused(fill):
+    """What comes in is a finite number, and real in a real space."""
+    space = odl.uniform_discr([0, 0], [1, 1], (6, 6))
+    for make in (
+        lambda: Rotation(space, 0.3, 'linear', fill=fill),
+        lambda: Translation(space, (0.3, 0), 'linear', fill=fill),
+    ):
+        with pytest.raises(ValueError, match='expected a (finite|real) num'):
+            make()
+
+
+def test_a_complex_fill():
+    """In a complex space the outside may be complex."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='complex64')
+    moved = Translation(space, (0.25, 0), fill=2 - 1j)(space.zero())
+    assert moved in space
+    np.testing.assert_array_equal(array(moved)[0], 2 - 1j)
+    np.testing.assert_array_equal(array(moved)[1:], 0)
