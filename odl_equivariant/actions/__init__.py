@@ -13,12 +13,9 @@ from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import GridAction
 from odl_equivariant.actions.groups import group_actions
 from odl_equivariant.actions.induced import InducedAction, induced_action
-from odl_equivariant.actions.isometries import (
-    Reflection,
-    Rotation,
-    Translation,
-)
+from odl_equivariant.actions.isometries import Reflection, Rotation
 from odl_equivariant.actions.scalings import Dilation, Intensity
+from odl_equivariant.actions.translations import Translation
 
 __all__ = (
     'Action',

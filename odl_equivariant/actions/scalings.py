@@ -15,6 +15,7 @@ import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
+from odl_equivariant.actions._checks import check_fill, check_method
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions.action import (
     Action,
@@ -22,7 +23,6 @@ from odl_equivariant.actions.action import (
     describe_space,
 )
 from odl_equivariant.actions.geometric import GeometricAction
-from odl_equivariant.actions.isometries import check_fill, check_method
 
 __all__ = ('Dilation', 'Intensity')
 
