@@ -186,11 +186,10 @@ class GeometricAction(Action):
             return NotImplemented
         kind = self
         if other.representation != self.__representation:
-            # a shift does not turn any values
-            if self.__representation is None and not self.__mover.has_turn:
-                kind = other
-            elif other.representation is not None or other.mover.has_turn:
+            # a shift turns no values, whatever its representation
+            if self.__mover.has_turn and other.mover.has_turn:
                 return NotImplemented
+            kind = self if self.__mover.has_turn else other
         product = self.__mover.multiply(other.mover)
         if product is NotImplemented:
             return NotImplemented

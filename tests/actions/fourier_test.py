@@ -327,6 +327,23 @@ def test_turn_in_space(impl, axis):
         )
 
 
+def test_turn_and_mirror_along_the_axis():
+    """In 3D the product with the flip of the axis flips and turns."""
+    space = odl.uniform_discr([-1] * 3, [1] * 3, (5, 5, 4))
+    turn = Rotation(space, 0.6, 'fourier', axis=2)
+    mirror = Reflection(space, 2)
+    x = noise(space)
+    for left, right in ((turn, mirror), (mirror, turn)):
+        product = left @ right
+        assert not isinstance(product, odl.OperatorComp)
+        np.testing.assert_allclose(
+            array(product(x)), array(left(right(x))), atol=1e-13
+        )
+        np.testing.assert_allclose(
+            array(product.inverse(product(x))), array(x), atol=1e-13
+        )
+
+
 def test_turns_about_different_axes_are_composed():
     """A turn about no axis of the grid is a composition of operators."""
     space = odl.uniform_discr([-1] * 3, [1] * 3, (5, 5, 5))

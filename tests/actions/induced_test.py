@@ -228,6 +228,21 @@ def test_a_domain_beside_the_origin():
         assert equivariance_error(operator, action, induced) < 1e-5
 
 
+def test_rays_beside_a_domain_beside_the_origin():
+    """Which rays miss the domain does not depend on where it lies."""
+    space = images(centre=(2.5, -3.25))
+    geometry = tomo.Parallel2dGeometry(
+        odl.uniform_partition(0, np.pi, 8),
+        odl.uniform_partition(-2.25, 2.0, 34),
+        translation=[2.5, -3.25],
+    )
+    operator = tomo.RayTransform(space, geometry, impl='astra_matrix')
+    for action in group_actions(space, 'C4')[1:]:
+        induced = induced_action(operator, action)
+        assert (induced.source == -1).any()
+        assert equivariance_error(operator, action, induced) < 1e-5
+
+
 def test_views_that_are_not_measured():
     """The error names the view, and the rotations that fit."""
     operator = parallel(images(), 8)

@@ -132,6 +132,31 @@ def test_constants_are_kept(method, fill):
         np.testing.assert_allclose(array(moved), fill, atol=1e-14)
 
 
+@each_method
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+def test_adjoint_with_half_cells_on_one_side(impl, method):
+    """The weights of the first and of the last cells are told apart."""
+    space = odl.uniform_discr(
+        [0, 0],
+        [1, 1],
+        (6, 7),
+        impl=impl,
+        nodes_on_bdry=[(True, False), (False, True)],
+    )
+    assert adjoint_error(Rotation(space, 0.4, method)) < 1e-14
+
+
+def test_different_fills_are_composed():
+    """The product of actions with two fills has neither of them."""
+    space = odl.uniform_discr([0, 0], [1, 1], (6, 6))
+    left = Rotation(space, 0.4, 'linear', fill=1.0)
+    right = Rotation(space, 0.3, 'linear', fill=2.0)
+    assert left != Rotation(space, 0.4, 'linear', fill=2.0)
+    both, x = left @ right, noise(space)
+    assert isinstance(both, odl.OperatorComp)
+    np.testing.assert_array_equal(array(both(x)), array(left(right(x))))
+
+
 def test_fill_makes_an_affine_action():
     """The derivative is the action with 0, and its adjoint exact."""
     space = odl.uniform_discr([0, 0], [1, 1], (7, 7))

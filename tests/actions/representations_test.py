@@ -157,14 +157,33 @@ def test_translations_multiply_with_any_representation():
     turn = Rotation(space, np.pi / 2, representation='standard')
     shift = Translation(space, (0.25, -0.5))
     x = noise(space)
-    for left, right in ((shift, turn), (turn, shift)):
+    other = Translation(space, (0.25, 0), representation='standard')
+    moving = Rotation(space, np.pi / 2)
+    for left, right, expected in (
+        (shift, turn, 'standard'),
+        (turn, shift, 'standard'),
+        (other, moving, None),
+        (moving, other, None),
+    ):
         product = left @ right
-        assert product.representation == 'standard'
+        assert isinstance(product, GridAction)
+        assert product.representation == expected
         np.testing.assert_allclose(
             array(product(x)), array(left(right(x))), atol=1e-15
         )
     mixed = turn @ Rotation(space, np.pi / 2)
     assert isinstance(mixed, odl.OperatorComp)
+
+
+def test_equality_tells_representations_apart():
+    """Actions that turn values in another way are different."""
+    space = plane() ** 2
+    assert Rotation(space, np.pi, representation='standard') != Rotation(
+        space, np.pi
+    )
+    assert Rotation(space, np.pi, representation='standard') == Rotation(
+        space, np.pi, representation='standard'
+    )
 
 
 @pytest.mark.parametrize('name', ['C4', 'C8', 'D4', 'SO(2)', 'O(2)'])
