@@ -9,5 +9,15 @@
 """Functionals: learned ones and invariant ones."""
 
 from odl_equivariant.functionals.learned import LearnedProximal
+from odl_equivariant.functionals.variation import (
+    ConvergenceWarning,
+    InvariantTotalVariation,
+    OneSidedGradients,
+)
 
-__all__ = ('LearnedProximal',)
+__all__ = (
+    'ConvergenceWarning',
+    'InvariantTotalVariation',
+    'LearnedProximal',
+    'OneSidedGradients',
+)

@@ -9,12 +9,11 @@
 """Functionals that are known by a learned proximal alone."""
 
 import inspect
-import math
 
-import numpy as np
 import odl
 from torch import nn
 
+from odl_equivariant.functionals._parameters import positive_number
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximal',)
@@ -117,7 +116,9 @@ class LearnedProximal(odl.functionals.Functional):
         return self._proximal
 
     def _proximal(self, sigma):
-        sigma = _positive_number(sigma)
+        sigma = positive_number(
+            sigma, 'the parameter of a learned proximal'
+        )
         module = self.module
         if _takes_sigma(module):
             module = _AtSigma(module, sigma)
@@ -137,21 +138,3 @@ class LearnedProximal(odl.functionals.Functional):
             f'{type(self).__name__}({self.domain!r}, '
             f'{type(self.module).__name__}(...))'
         )
-
-
-def _positive_number(sigma):
-    if np.ndim(sigma) != 0:
-        raise ValueError(
-            'the parameter of a learned proximal must be one positive number, '
-            f'got an array of shape {np.shape(sigma)}'
-        )
-    try:
-        value = float(sigma)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not (0 < value < math.inf):
-        raise ValueError(
-            'the parameter of a learned proximal must be a positive number, '
-            f'got {sigma!r}'
-        )
-    return value

@@ -1,0 +1,31 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Checks of the parameters of functionals."""
+
+import math
+
+import numpy as np
+
+__all__ = ('positive_number',)
+
+
+def positive_number(value, what):
+    """Return a positive number as a Python float, or raise ValueError."""
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f'{what} must be one positive number, got an array of shape '
+            f'{np.shape(value)}'
+        )
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (0 < number < math.inf):
+        raise ValueError(f'{what} must be a positive number, got {value!r}')
+    return number

@@ -1,0 +1,212 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Differences by all one-sided stencils at once, on tensors."""
+
+from itertools import product
+
+import numpy as np
+import odl
+import torch
+from torch.nn.functional import pad
+
+from odl_equivariant.elements import is_complex, n_parts
+from odl_equivariant.inner_products import inner_product_weights
+
+__all__ = ('PAD_MODES', 'Stencils')
+
+PAD_MODES = ('symmetric', 'periodic')
+
+
+def _leaf(space):
+    while isinstance(space, odl.ProductSpace):
+        if len(space) == 0 or not space.is_power_space:
+            raise ValueError(
+                'expected a `ProductSpace` of at least one and only equal '
+                f'components, got {space!r}'
+            )
+        space = space[0]
+    if not isinstance(space, odl.DiscretizedSpace):
+        raise TypeError(
+            'expected a space from `odl.uniform_discr` or a `ProductSpace` '
+            f'of equal ones, got {space!r}'
+        )
+    if not space.is_uniform:
+        raise ValueError(
+            f'expected a uniform grid, got {space!r}; make one with '
+            '`odl.uniform_discr`'
+        )
+    return space
+
+
+class Stencils:
+    r"""The :math:`2^d` one-sided difference stencils of a grid.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace` or `ProductSpace`
+        Uniform grid space, or a product of equal ones.
+    pad_mode : {'symmetric', 'periodic'}
+        What lies beyond the boundary.
+
+    Notes
+    -----
+    A tensor ``x`` of shape ``(N, P, *shape)``, real or complex, is mapped to
+    ``(N, S, d, P, *shape)``: stencil, axis, part of the space, grid. The
+    stencils are divided by their number :math:`S = 2^d`.
+    """
+
+    def __init__(self, space, pad_mode):
+        if pad_mode not in PAD_MODES:
+            raise ValueError(
+                f'expected `pad_mode` to be one of {PAD_MODES}, got '
+                f'{pad_mode!r}'
+            )
+        leaf = _leaf(space)
+        fractions = np.asarray(leaf.partition.boundary_cell_fractions)
+        self.periodic = pad_mode == 'periodic'
+        if self.periodic and not np.allclose(fractions, 1.0):
+            raise ValueError(
+                'periodic differences need whole cells at the boundary, got '
+                f'the fractions {fractions.tolist()}; make the space with '
+                '`nodes_on_bdry=False`'
+            )
+        self.ndim = leaf.ndim
+        self.shape = leaf.shape
+        self.sides = [float(side) for side in leaf.cell_sides]
+        #: The sides that a stencil looks to: 0 forward, 1 backward.
+        self.signs = list(product((0, 1), repeat=self.ndim))
+        self.n_parts = n_parts(space)
+        self._set_weights(space, leaf)
+
+    def _set_weights(self, space, leaf):
+        """Factor the weights into one of grid points and one of parts."""
+        points = inner_product_weights(leaf)[0]
+        weights = inner_product_weights(space)
+        if is_complex(space):
+            # real and imaginary part have the same weight
+            weights = weights[::2]
+        ratios = weights / points
+        factors = ratios.flatten(1)[:, :1]
+        if not torch.allclose(ratios.flatten(1), factors, rtol=1e-6):
+            raise ValueError(
+                'expected a `ProductSpace` weighted by one number per '
+                f'component, got {space.weighting!r}'
+            )
+        ones = torch.ones(self.shape, dtype=torch.double)
+        #: of shape ``shape`` and ``(P, 1, ..., 1)``
+        self.points = points * ones
+        self.parts = factors.reshape(-1, *(1,) * self.ndim)
+
+    def _edges(self, x, axis):
+        """Return the differences of neighbours, the last with the first."""
+        if self.periodic:
+            return torch.roll(x, -1, axis) - x
+        edges = x.narrow(axis, 1, x.shape[axis] - 1) - x.narrow(
+            axis, 0, x.shape[axis] - 1
+        )
+        return edges
+
+    def _pad(self, edges, axis, before, after):
+        padding = [0, 0] * (-1 - axis) + [before, after]
+        return pad(edges, padding)
+
+    def differences(self, x):
+        """Return all one-sided differences, divided by their number."""
+        sided = []
+        scale = 1 / len(self.signs)
+        for i, side in enumerate(self.sides):
+            axis = i - self.ndim
+            edges = self._edges(x, axis) * (scale / side)
+            if self.periodic:
+                sided.append((edges, torch.roll(edges, 1, axis)))
+            else:
+                sided.append(
+                    (
+                        self._pad(edges, axis, 0, 1),
+                        self._pad(edges, axis, 1, 0),
+                    )
+                )
+        stencils = [
+            torch.stack([sided[i][sign] for i, sign in enumerate(signs)], 1)
+            for signs in self.signs
+        ]
+        return torch.stack(stencils, 1)
+
+    def transpose(self, y):
+        """Return the transpose of `differences`, without weights."""
+        result = 0
+        scale = 1 / len(self.signs)
+        for i, side in enumerate(self.sides):
+            axis = i - self.ndim
+            forward, backward = (
+                sum(
+                    y[:, s, i]
+                    for s, signs in enumerate(self.signs)
+                    if signs[i] == sign
+                )
+                for sign in (0, 1)
+            )
+            if self.periodic:
+                edges = forward + torch.roll(backward, -1, axis)
+                moved = torch.roll(edges, 1, axis) - edges
+            else:
+                size = self.shape[i]
+                edges = forward.narrow(axis, 0, size - 1) + backward.narrow(
+                    axis, 1, size - 1
+                )
+                moved = self._pad(edges, axis, 1, 0) - self._pad(
+                    edges, axis, 0, 1
+                )
+            result = result + moved * (scale / side)
+        return result
+
+    def adjoint(self, y):
+        """Return the adjoint of `differences` in the weighted products."""
+        points = self.points.to(y.device, y.real.dtype)
+        return self.transpose(points * y) / points
+
+    def moduli(self, y):
+        """Return the norms of ``(N, S, d, P, *shape)`` over ``d, P``."""
+        parts = self.parts.to(y.device, y.real.dtype)
+        return (parts * (y * y.conj()).real).sum((2, 3), keepdim=True).sqrt()
+
+    def integral(self, values):
+        """Return the weighted sum over stencils and points, ``(N,)``."""
+        points = self.points.to(values)
+        return (points * values).flatten(1).sum(1)
+
+    def squared_norm_bound(self):
+        r"""Return an upper bound of the squared norm of `differences`.
+
+        Notes
+        -----
+        A difference is at most
+        :math:`|u_{k+1} - u_k|^2 \le 2 |u_k|^2 + 2 |u_{k+1}|^2`, and the
+        difference over an edge has the mean weight of its two ends. With
+        equal weights this gives :math:`\sum_i 4 / h_i^2`, over the number of
+        stencils.
+        """
+        bound = 0.0
+        for i, side in enumerate(self.sides):
+            axis = i - self.ndim
+            size = self.shape[i]
+            if self.periodic:
+                after = torch.roll(self.points, -1, axis)
+                edges = (self.points + after) / 2
+                at_point = edges + torch.roll(edges, 1, axis)
+            else:
+                edges = (
+                    self.points.narrow(axis, 0, size - 1)
+                    + self.points.narrow(axis, 1, size - 1)
+                ) / 2
+                at_point = self._pad(edges, axis, 1, 0) + self._pad(
+                    edges, axis, 0, 1
+                )
+            bound += 2 * float((at_point / self.points).max()) / side**2
+        return bound / len(self.signs)
