@@ -26,6 +26,7 @@ from odl_equivariant.operators.filtered_backprojection import (
     filtered_backprojection,
 )
 from odl_equivariant.operators.fourier import UnitaryFourierTransform
+from odl_equivariant.operators.group_average import GroupAverage
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.masks import CartesianMask
 from odl_equivariant.operators.network import NetworkOperator
@@ -40,6 +41,7 @@ from odl_equivariant.operators.subsampled_fourier import (
 __all__ = (
     'AdjointOperator',
     'CartesianMask',
+    'GroupAverage',
     'NetworkOperator',
     'OperatorLayer',
     'PerformanceWarning',

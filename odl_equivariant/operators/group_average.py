@@ -1,0 +1,274 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Operators and functionals made equivariant by averaging over a group."""
+
+from numbers import Integral
+
+import numpy as np
+import odl
+
+__all__ = ('GroupAverage',)
+
+
+def _check_actions(actions, space, what):
+    actions = list(actions)
+    if not actions:
+        raise ValueError('expected at least one action, got none')
+    for action in actions:
+        if not isinstance(action, odl.Operator):
+            raise TypeError(
+                'expected actions that are of type `odl.Operator`, got '
+                f'{type(action).__name__}'
+            )
+        if action.domain != space or action.range != space:
+            raise ValueError(
+                f'expected actions on the {what} {space!r}, got one on '
+                f'{action.domain!r}'
+            )
+    return actions
+
+
+class _Mean(odl.Operator):
+    """Mean of linear operators."""
+
+    def __init__(self, terms):
+        self._terms = terms
+        super().__init__(terms[0].domain, terms[0].range, linear=True)
+
+    def _call(self, x):
+        return _mean(self._terms, x)
+
+    @property
+    def adjoint(self):
+        """Mean of the adjoints."""
+        return _Mean([term.adjoint for term in self._terms])
+
+
+def _mean(terms, x):
+    total = terms[0](x)
+    for term in terms[1:]:
+        total = total + term(x)
+    return (1 / len(terms)) * total
+
+
+class GroupAverage(odl.Operator):
+    r"""An operator averaged over a group, which makes it equivariant.
+
+    Parameters
+    ----------
+    operator : `odl.Operator` or `odl.functionals.Functional`
+        Operator :math:`\Phi`, linear or not. The average of a functional
+        is a functional.
+    actions : sequence of `odl.Operator`
+        All elements of a finite group, acting on ``operator.domain``, for
+        example from `group_actions`; each has an ``inverse``.
+    range_actions : sequence of `odl.Operator`, optional
+        The same elements acting on ``operator.range``, in the same order.
+        Default: ``actions``, if domain and range are equal. Not used for
+        functionals.
+    n_samples : int, optional
+        Average over that many different elements only, drawn at random. The
+        operator stays the same until `redraw` is called. Default: all.
+    seed : int, optional
+        Seed of the draws.
+
+    Raises
+    ------
+    TypeError
+        If ``operator`` or an action is not an `odl.Operator`.
+    ValueError
+        If there are no actions, they act on other spaces, there are not as
+        many on the range, or not as many as ``n_samples``.
+
+    Notes
+    -----
+    The average (Reynolds operator) of an operator and of a functional over a
+    group :math:`G` is
+
+    .. math::
+        \bar\Phi(u) = \frac{1}{|G|} \sum_{g \in G}
+        g^{-1} \cdot \Phi(g \cdot u), \qquad
+        \bar J(u) = \frac{1}{|G|} \sum_{g \in G} J(g \cdot u).
+
+    It is equivariant (invariant), and what has been so before stays as it
+    is: averaging is a projection, for isometric actions an orthogonal one.
+    The average of operators that are (firmly) non-expansive is so again. It
+    takes :math:`|G|` evaluations. The mean over the draws of
+    ``n_samples`` elements is the average over the group, while a single
+    one is equivariant for none.
+
+    Examples
+    --------
+    >>> from odl_equivariant.actions import group_actions
+    >>> from odl_equivariant.diagnostics import equivariance_error
+    >>> space = odl.uniform_discr([-1, -1], [1, 1], (4, 4))
+    >>> actions = group_actions(space, 'C4')
+    >>> slope = odl.PartialDerivative(space, 0, pad_mode='periodic')
+    >>> equivariance_error(slope @ slope, actions[1]) > 0.1
+    True
+    >>> average = GroupAverage(slope @ slope, actions)
+    >>> equivariance_error(average, actions[1]) < 1e-14
+    True
+    """
+
+    def __new__(cls, operator, *args, **kwargs):
+        """Make a functional of a functional."""
+        if cls is GroupAverage and isinstance(
+            operator, odl.functionals.Functional
+        ):
+            cls = _FunctionalAverage
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        operator,
+        actions,
+        range_actions=None,
+        n_samples=None,
+        seed=0,
+    ):
+        if not isinstance(operator, odl.Operator):
+            raise TypeError(
+                f'expected an `odl.Operator`, got {type(operator).__name__}; '
+                'wrap a torch module as `NetworkOperator(module, domain)`'
+            )
+        self.operator = operator
+        actions = _check_actions(actions, operator.domain, 'domain')
+        self._pairs = self._pair(actions, range_actions)
+        if n_samples is not None and not (
+            isinstance(n_samples, Integral) and 0 < n_samples <= len(actions)
+        ):
+            raise ValueError(
+                'expected `n_samples` to be an integer from 1 to the number '
+                f'of actions, {len(actions)}, got {n_samples!r}'
+            )
+        self.n_samples = n_samples
+        self._rng = np.random.default_rng(seed)
+        self._initialize()
+        self.redraw()
+
+    def _initialize(self):
+        operator = self.operator
+        super().__init__(
+            operator.domain, operator.range, linear=operator.is_linear
+        )
+
+    def _pair(self, actions, range_actions):
+        operator = self.operator
+        if range_actions is None:
+            if operator.range != operator.domain:
+                raise ValueError(
+                    f'the range of {operator!r} is not its domain; give '
+                    '`range_actions`, the group acting on the range'
+                )
+            range_actions = actions
+        range_actions = _check_actions(range_actions, operator.range, 'range')
+        if len(range_actions) != len(actions):
+            raise ValueError(
+                f'expected one action on the range for each of the '
+                f'{len(actions)} on the domain, got {len(range_actions)}'
+            )
+        return list(zip(actions, range_actions, strict=True))
+
+    def redraw(self):
+        """Draw other group elements, where not all of them are used."""
+        pairs = self._pairs
+        if self.n_samples is not None:
+            chosen = self._rng.choice(
+                len(pairs), self.n_samples, replace=False
+            )
+            pairs = [pairs[i] for i in chosen]
+        self._terms = [self._term(*pair) for pair in pairs]
+
+    def _term(self, action, range_action):
+        return range_action.inverse @ self.operator @ action
+
+    def _call(self, x):
+        return _mean(self._terms, x)
+
+    def derivative(self, x):
+        """Return the derivative at a point.
+
+        Parameters
+        ----------
+        x : element of ``domain``
+            Point of linearisation.
+
+        Returns
+        -------
+        derivative : `odl.Operator`
+            Mean of the derivatives, for the group elements now in use.
+        """
+        if self.is_linear:
+            return self
+        x = self.domain.element(x)
+        return _Mean([term.derivative(x) for term in self._terms])
+
+    @property
+    def adjoint(self):
+        """Mean of the adjoints, for the group elements now in use."""
+        if not self.is_linear:
+            raise NotImplementedError(
+                'the average of an operator that is not linear has no '
+                'adjoint; take that of `derivative(x)`'
+            )
+        return _Mean([term.adjoint for term in self._terms])
+
+    def __repr__(self):
+        """Return ``repr(self)``."""
+        return (
+            f'GroupAverage({self.operator!r}, '
+            f'<{len(self._terms)} of {len(self._pairs)} group elements>)'
+        )
+
+
+class _FunctionalAverage(GroupAverage, odl.functionals.Functional):
+    """Average of a functional."""
+
+    def _initialize(self):
+        odl.functionals.Functional.__init__(
+            self, self.operator.domain, linear=self.operator.is_linear
+        )
+
+    def _pair(self, actions, range_actions):
+        return [(action, None) for action in actions]
+
+    def _term(self, action, range_action):
+        return self.operator @ action
+
+    def derivative(self, x):
+        """Return the derivative at a point, the product with the gradient.
+
+        Parameters
+        ----------
+        x : element of ``domain``
+            Point of linearisation.
+
+        Returns
+        -------
+        derivative : `odl.Operator`
+            Linear functional.
+        """
+        return odl.functionals.Functional.derivative(self, x)
+
+    @property
+    def gradient(self):
+        """Operator that maps a point to the mean of the gradients."""
+        return _MeanGradient(self)
+
+
+class _MeanGradient(odl.Operator):
+    """Gradient of a `_FunctionalAverage`."""
+
+    def __init__(self, average):
+        self._average = average
+        super().__init__(average.domain, average.domain, linear=False)
+
+    def _call(self, x):
+        return _mean([term.gradient for term in self._average._terms], x)

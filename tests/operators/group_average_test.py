@@ -1,0 +1,374 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Tests of operators and functionals averaged over a group."""
+
+import numpy as np
+import odl
+import pytest
+from odl.core.util.testutils import simple_fixture
+from torch import nn
+
+from odl_equivariant.actions import Translation, group_actions
+from odl_equivariant.diagnostics import (
+    assert_adjoint,
+    assert_derivative,
+    assert_equivariant,
+    assert_invariant,
+    equivariance_error,
+    invariance_error,
+)
+from odl_equivariant.diagnostics._spaces import inner, norm, random_element
+from odl_equivariant.operators import GroupAverage, NetworkOperator
+
+dtype = simple_fixture('dtype', ['float32', 'float64', 'complex128'])
+group = simple_fixture('group', ['C2', 'C4', 'D4'])
+
+
+def square(dtype='float64', backend='numpy', size=5):
+    """Return a space on a square grid."""
+    return odl.uniform_discr(
+        [-1, -1], [1, 1], (size, size), dtype=dtype, impl=backend
+    )
+
+
+def forward_gradient(space):
+    """Return a linear operator to another space, not equivariant."""
+    return odl.Gradient(space, method='forward', pad_mode='symmetric')
+
+
+def slope(space):
+    """Return a linear operator that is not equivariant."""
+    return odl.PartialDerivative(space, 0, pad_mode='symmetric')
+
+
+class Bend(nn.Module):
+    """A network that is not equivariant."""
+
+    def __init__(self, space):
+        super().__init__()
+        channels = 1 if space.is_real else 2
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
+        self.double()
+
+    def forward(self, x):
+        return x + self.convolution(x).tanh()
+
+
+def bend(space):
+    """Return a non-linear operator that is not equivariant."""
+    return NetworkOperator(Bend(space), space)
+
+
+# --- Operators --- #
+
+
+def test_average_is_equivariant(dtype, backend, group):
+    """A linear operator commutes with the group once it is averaged."""
+    space = square(dtype, backend)
+    actions = group_actions(space, group)
+    assert equivariance_error(slope(space), actions[1]) > 0.1
+    assert_equivariant(GroupAverage(slope(space), actions), actions)
+
+
+def test_average_of_a_network_is_equivariant(group):
+    """So does an operator that is not linear."""
+    for dtype in ('float64', 'complex128'):
+        space = square(dtype)
+        actions = group_actions(space, group)
+        assert equivariance_error(bend(space), actions[1]) > 0.01
+        assert_equivariant(GroupAverage(bend(space), actions), actions)
+
+
+def test_average_between_two_spaces(group):
+    """The group may act on the range in another way."""
+    space = square()
+    op = forward_gradient(space)
+    actions = group_actions(space, group)
+    range_actions = group_actions(op.range, group)
+    average = GroupAverage(op, actions, range_actions)
+    assert average.range == op.range
+    assert_equivariant(average, actions, range_actions)
+
+
+def test_average_by_the_definition(rng):
+    """The value is the mean of g^-1 . Phi(g . u)."""
+    space = square()
+    u = random_element(space, rng)
+    data = u.asarray()
+    total = np.zeros_like(data)
+    op = bend(space)
+    for k in range(4):
+        image = op(space.element(np.rot90(data, k).copy())).asarray()
+        total += np.rot90(image, -k) / 4
+    average = GroupAverage(op, group_actions(space, 'C4'))
+    np.testing.assert_allclose(average(u).asarray(), total, rtol=1e-12)
+
+
+def test_what_is_equivariant_stays(rng):
+    """Averaging is a projection."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    once = GroupAverage(slope(space) @ slope(space), actions)
+    twice = GroupAverage(once, actions)
+    u = random_element(space, rng)
+    assert norm(space, once(u)) > 0.1
+    assert norm(space, twice(u) - once(u)) < 1e-12 * norm(space, once(u))
+
+
+def test_the_slope_along_one_axis_averages_to_nothing(rng):
+    """The only vector that no rotation turns is zero."""
+    space = square()
+    op = odl.PartialDerivative(
+        space, 0, method='central', pad_mode='symmetric'
+    )
+    u = random_element(space, rng)
+    average = GroupAverage(op, group_actions(space, 'C2'))
+    assert norm(space, average(u)) < 1e-14 * norm(space, op(u))
+
+
+def test_average_over_translations():
+    """The product with a function becomes that with its mean."""
+    space = square()
+    rng = np.random.default_rng(0)
+    factor = random_element(space, rng)
+    side = space.cell_sides[0]
+    moves = [
+        Translation(space, (i * side, j * side)) for i, j in np.ndindex(5, 5)
+    ]
+    average = GroupAverage(odl.MultiplyOperator(factor), moves)
+    u = random_element(space, rng)
+    expected = float(factor.asarray().mean()) * u
+    assert norm(space, average(u) - expected) < 1e-13
+
+
+def test_adjoint(dtype, backend):
+    """The average of a linear operator has the adjoint it should have."""
+    space = square(dtype, backend)
+    average = GroupAverage(slope(space), group_actions(space, 'D4'))
+    assert average.is_linear
+    assert_adjoint(average)
+    assert_adjoint(average.adjoint)
+
+
+def test_adjoint_of_a_sample():
+    """The adjoint is that of the elements that were drawn."""
+    space = square()
+    average = GroupAverage(
+        slope(space), group_actions(space, 'D4'), n_samples=3
+    )
+    assert_adjoint(average)
+
+
+@pytest.mark.parametrize('dtype', ['float64', 'complex128'])
+def test_derivative(dtype):
+    """The derivative is the mean of the derivatives, and has an adjoint."""
+    space = square(dtype)
+    average = GroupAverage(bend(space), group_actions(space, 'C4'))
+    assert_derivative(average)
+    x = random_element(space, np.random.default_rng(0))
+    assert_adjoint(average.derivative(x), real_linear=True)
+
+
+def test_average_is_orthogonal(rng):
+    """What is taken away is orthogonal to what stays (Frobenius)."""
+    space = square(size=3)
+    actions = group_actions(space, 'D4')
+    matrix = rng.standard_normal((9, 9))
+
+    class Matrix(odl.Operator):
+        def _call(self, x):
+            data = matrix @ x.asarray().ravel()
+            return self.range.element(data.reshape(3, 3))
+
+    average = GroupAverage(Matrix(space, space, linear=True), actions)
+    basis = np.eye(9).reshape(9, 3, 3)
+    columns = [average(space.element(e)).asarray().ravel() for e in basis]
+    mean = np.stack(columns, 1)
+    assert np.abs(mean).max() > 0.1
+    assert abs(np.sum(mean * (matrix - mean))) < 1e-13
+
+
+def test_average_of_proximals_is_firmly_nonexpansive(rng):
+    """Isometries and means keep firm non-expansiveness."""
+    space = square()
+    gradient = forward_gradient(space)
+    # a proximal of a quadratic functional, as a linear solve
+    basis = [space.element(e.reshape(5, 5)) for e in np.eye(25)]
+    energy = np.array(
+        [[inner(space, gradient.adjoint(gradient(a)), b).real for a in basis]
+         for b in basis]
+    ) / space.cell_volume
+    solve = np.linalg.inv(np.eye(25) + 0.1 * energy)
+
+    class Prox(odl.Operator):
+        def _call(self, x):
+            return space.element(
+                (solve @ x.asarray().ravel() + 1.0).reshape(5, 5)
+            )
+
+    average = GroupAverage(Prox(space, space), group_actions(space, 'D4'))
+    for _ in range(5):
+        x, y = random_element(space, rng), random_element(space, rng)
+        moved = average(x) - average(y)
+        product = inner(space, moved, x - y).real
+        assert norm(space, moved) ** 2 <= product * (1 + 1e-12)
+
+
+# --- Functionals --- #
+
+
+@pytest.mark.parametrize(
+    'dtype, backend', [('float32', 'pytorch'), ('complex128', 'numpy')]
+)
+def test_average_of_a_functional_is_an_invariant_functional(dtype, backend):
+    """The average is one of ODL's functionals, and invariant."""
+    space = square(dtype, backend)
+    actions = group_actions(space, 'C4')
+    x = random_element(space, np.random.default_rng(0))
+    J = odl.functionals.L2Norm(space).translated(x)
+    assert invariance_error(J, actions[1]) > 1e-3
+    average = GroupAverage(J, actions)
+    assert isinstance(average, odl.functionals.Functional)
+    assert_invariant(average, actions)
+
+
+def test_gradient_of_an_average_is_equivariant():
+    """The gradient is the mean of the gradients, turned back."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    shift = random_element(space, np.random.default_rng(1))
+    J = odl.functionals.L2NormSquared(space).translated(shift)
+    average = GroupAverage(J @ slope(space), actions)
+    assert_derivative(average)
+    assert_equivariant(average.gradient, actions)
+
+
+def test_average_in_a_solver(rng):
+    """Gradient descent on the average ends in an invariant minimiser."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    shift = random_element(space, rng)
+    J = odl.functionals.L2NormSquared(space).translated(shift)
+    x = space.zero()
+    odl.solvers.steepest_descent(
+        GroupAverage(J, actions), x, line_search=0.25, maxiter=60
+    )
+    expected = sum((g(shift) for g in actions), space.zero()) / len(actions)
+    assert norm(space, x - expected) < 1e-7
+    assert norm(space, actions[1](x) - x) < 1e-14
+    assert norm(space, x - shift) > 0.1
+
+
+# --- Samples --- #
+
+
+def test_a_sample_is_not_equivariant():
+    """A few elements of a group do not do for all."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    average = GroupAverage(slope(space), actions, n_samples=3)
+    assert equivariance_error(average, actions[1]) > 0.1
+
+
+def test_a_sample_of_all_elements_is_the_average(rng):
+    """Drawn without replacement, all elements are the group."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    sampled = GroupAverage(slope(space), actions, n_samples=8, seed=3)
+    u = random_element(space, rng)
+    difference = sampled(u) - GroupAverage(slope(space), actions)(u)
+    assert norm(space, difference) < 1e-13
+
+
+def test_samples_follow_from_the_seed(rng):
+    """Equal seeds draw equal elements, also the second time."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    u = random_element(space, rng)
+    first, second, other = (
+        GroupAverage(slope(space), actions, n_samples=2, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    before = first(u)
+    assert before == first(u) == second(u) != other(u)
+    first.redraw(), second.redraw()
+    assert before != first(u) == second(u)
+
+
+def test_the_mean_over_samples_is_the_average(rng):
+    """A sample is right in the mean."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    u = random_element(space, rng)
+    sampled = GroupAverage(slope(space), actions, n_samples=2)
+    total = space.zero()
+    for _ in range(1500):
+        sampled.redraw()
+        total += sampled(u)
+    expected = GroupAverage(slope(space), actions)(u)
+    scale = norm(space, slope(space)(u))
+    assert norm(space, total / 1500 - expected) < 0.04 * scale
+    assert norm(space, sampled(u) - expected) > 0.1 * scale
+
+
+# --- What is refused --- #
+
+
+def test_a_range_without_actions_is_refused():
+    """The message asks for the actions on the range."""
+    space = square()
+    with pytest.raises(ValueError, match='range_actions'):
+        GroupAverage(forward_gradient(space), group_actions(space, 'C4'))
+
+
+def test_actions_on_other_spaces_are_refused():
+    """The message names both spaces."""
+    with pytest.raises(ValueError, match='actions on the domain'):
+        GroupAverage(slope(square()), group_actions(square(size=4), 'C4'))
+
+
+def test_unequal_numbers_of_actions_are_refused():
+    """Each element acts on the domain and on the range."""
+    space = square()
+    actions = group_actions(space, 'C4')
+    with pytest.raises(ValueError, match='each of the 4.*got 2'):
+        GroupAverage(slope(space), actions, actions[:2])
+
+
+@pytest.mark.parametrize('n_samples', [0, 5, 1.5])
+def test_impossible_numbers_of_samples_are_refused(n_samples):
+    """There are as many different elements as in the group."""
+    space = square()
+    with pytest.raises(ValueError, match=f'n_samples.*4, got {n_samples}'):
+        GroupAverage(
+            slope(space), group_actions(space, 'C4'), n_samples=n_samples
+        )
+
+
+def test_no_actions_are_refused():
+    """A group has at least one element."""
+    with pytest.raises(ValueError, match='at least one'):
+        GroupAverage(slope(square()), [])
+
+
+def test_what_is_no_operator_is_refused():
+    """The message says how to wrap a module."""
+    space = square()
+    with pytest.raises(TypeError, match='NetworkOperator'):
+        GroupAverage(nn.Identity(), group_actions(space, 'C4'))
+    with pytest.raises(TypeError, match='got Identity'):
+        GroupAverage(slope(space), [nn.Identity()])
+
+
+def test_nonlinear_averages_have_no_adjoint():
+    """The message names the derivative."""
+    space = square()
+    average = GroupAverage(bend(space), group_actions(space, 'C4'))
+    with pytest.raises(NotImplementedError, match='derivative'):
+        average.adjoint  # noqa: B018
