@@ -69,7 +69,7 @@ FUNCTIONALS = {
     'squared L2 norm': L2NormSquared,
     'Huber function': lambda space: Huber(space, 0.3),
     'indicator of a box': lambda space: IndicatorBox(space, -0.5, 0.5),
-    'sum of L1 and a shift by a constant': lambda space: L1Norm(
+    'L1 norm of the distance to a constant': lambda space: L1Norm(
         space
     ).translated(0.4 * space.one()),
 }
@@ -112,8 +112,8 @@ def test_the_proximals_are_equivariant(group, functional):
 
 
 @each_group
-def test_resolvents_of_smooth_invariant_functionals_are_equivariant(group):
-    """Statement: so is one step of gradient descent."""
+def test_gradient_steps_of_invariant_functionals_are_equivariant(group):
+    """Statement: id - t grad J commutes with g."""
     actions = GROUPS[group]()
     space = actions[0].domain
     J = L2NormSquared(space) * odl.Laplacian(space, pad_mode='periodic')

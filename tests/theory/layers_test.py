@@ -1,0 +1,343 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Which layers are equivariant, and what they are made into.
+
+Celledoni et al., *Equivariant neural networks for inverse problems*,
+Inverse Problems 37 (2021), 085006; Weiler and Cesa, *General
+E(2)-equivariant steerable CNNs*, NeurIPS 2019.
+"""
+
+import itertools
+
+import numpy as np
+import odl
+import pytest
+
+from odl_equivariant.actions import Translation, group_actions
+from odl_equivariant.diagnostics import (
+    assert_equivariant,
+    equivariance_error,
+)
+from odl_equivariant.diagnostics._spaces import norm, random_element
+from odl_equivariant.operators import GroupAverage
+
+
+def square(size=5):
+    """Return a space on a square grid with a point in its centre."""
+    return odl.uniform_discr([-1, -1], [1, 1], (size, size))
+
+
+def translations(space):
+    """Return all periodic translations of a square grid."""
+    n, side = space.shape[0], space.cell_sides[0]
+    return [
+        Translation(space, (i * side, j * side))
+        for i, j in np.ndindex(n, n)
+    ]
+
+
+class Function(odl.Operator):
+    """Operator that maps arrays by a function."""
+
+    def __init__(self, function, domain, range=None, linear=False):
+        """Initialize a new instance."""
+        super().__init__(domain, range or domain, linear=linear)
+        self.function = function
+
+    def _call(self, x):
+        return self.range.element(self.function(x.asarray()))
+
+
+class Convolution(Function):
+    """Periodic convolution with a kernel given around the centre."""
+
+    def __init__(self, kernel):
+        """Initialize a new instance."""
+        spectrum = np.fft.fft2(np.fft.ifftshift(kernel.asarray()))
+        super().__init__(
+            lambda u: np.fft.ifft2(spectrum * np.fft.fft2(u)).real,
+            kernel.space,
+            linear=True,
+        )
+
+
+class FieldAction(odl.Operator):
+    """A group element that moves the points and mixes the channels."""
+
+    def __init__(self, space, mover, mixing):
+        """Initialize a new instance."""
+        super().__init__(space, space, linear=True)
+        self.mover, self.mixing = mover, np.asarray(mixing)
+
+    def _call(self, x):
+        moved = [self.mover(part).asarray() for part in x]
+        return self.range.element(np.tensordot(self.mixing, moved, 1))
+
+    @property
+    def inverse(self):
+        """The inverse group element; the mixing is orthogonal."""
+        return FieldAction(self.domain, self.mover.inverse, self.mixing.T)
+
+
+def vector_actions(space, group='D4'):
+    """Return a group that turns vectors along with their points."""
+    fields = space**2
+    return [
+        FieldAction(fields, g, g.matrix) for g in group_actions(space, group)
+    ]
+
+
+def regular_actions(space):
+    """Return C4 acting on one channel for each of its elements."""
+    fields = space**4
+    return [
+        FieldAction(fields, g, np.roll(np.eye(4), k, axis=0))
+        for k, g in enumerate(group_actions(space, 'C4'))
+    ]
+
+
+def invariant_kernel(kernel, group='D4'):
+    """Return the projection of a kernel onto those that a group keeps."""
+    actions = group_actions(kernel.space, group)
+    return (1 / len(actions)) * sum(
+        (g(kernel) for g in actions), kernel.space.zero()
+    )
+
+
+def pieces(space, seed=3):
+    """Return two equivariant operators, one linear and one not."""
+    rng = np.random.default_rng(seed)
+    kernel = invariant_kernel(random_element(space, rng))
+    return Convolution(kernel), Function(np.tanh, space)
+
+
+# --- Building blocks --- #
+
+
+def test_the_identity_is_equivariant():
+    """Doing nothing commutes with everything."""
+    space = square()
+    identity = odl.IdentityOperator(space)
+    assert_equivariant(identity, group_actions(space, 'D4'))
+
+
+def test_compositions_are_equivariant():
+    """Phi and Psi equivariant: so is Phi after Psi."""
+    space = square()
+    linear, bend = pieces(space)
+    for both in (linear @ bend, bend @ linear, bend @ linear @ bend):
+        assert_equivariant(both, group_actions(space, 'D4'))
+
+
+def test_sums_are_equivariant():
+    """Phi and Psi equivariant: so are sums and multiples of them."""
+    space = square()
+    linear, bend = pieces(space)
+    combined = 2 * linear - 0.5 * bend + odl.IdentityOperator(space)
+    assert_equivariant(combined, group_actions(space, 'D4'))
+
+
+def test_one_factor_that_is_not_equivariant_spoils_a_composition():
+    """The converse: not every factor may be anything."""
+    space = square()
+    _, bend = pieces(space)
+    kernel = random_element(space, np.random.default_rng(0))
+    g = group_actions(space, 'D4')[1]
+    assert equivariance_error(bend @ Convolution(kernel), g) > 0.1
+
+
+def test_an_invariant_bias_keeps_equivariance():
+    """A bias that the group keeps may be added."""
+    space = square()
+    linear, _ = pieces(space)
+    bias = invariant_kernel(random_element(space, np.random.default_rng(5)))
+    assert norm(space, bias) > 0.1
+    biased = Function(lambda u: u + bias.asarray(), space)
+    assert_equivariant(biased @ linear, group_actions(space, 'D4'))
+
+
+def test_any_other_bias_breaks_equivariance():
+    """One that the group moves may not: by just how far it is moved."""
+    space = square()
+    g = group_actions(space, 'D4')[1]
+    bias = random_element(space, np.random.default_rng(5))
+    biased = Function(lambda u: u + bias.asarray(), space)
+    u = random_element(space, np.random.default_rng(6))
+    gap = norm(space, biased(g(u)) - g(biased(u)))
+    assert gap == pytest.approx(norm(space, bias - g(bias)))
+    assert gap > 0.1
+
+
+def test_a_constant_bias_on_a_vector_field_breaks_equivariance():
+    """No vector but zero is kept by all rotations."""
+    space = square()
+    actions = vector_actions(space)
+    biased = Function(lambda v: v + 1.0, space**2)
+    assert equivariance_error(biased, actions[1]) > 0.1
+
+
+# --- Linear maps --- #
+
+
+def test_convolutions_are_equivariant_under_translations():
+    """Any kernel will do."""
+    space = square()
+    kernel = random_element(space, np.random.default_rng(0))
+    assert_equivariant(Convolution(kernel), translations(space))
+
+
+def test_convolutions_with_invariant_kernels_are_equivariant():
+    """k(R x) = k(x) makes u -> k * u commute with R."""
+    space = square()
+    noise = random_element(space, np.random.default_rng(0))
+    kernel = invariant_kernel(noise)
+    actions = group_actions(space, 'D4')
+    assert_equivariant(Convolution(kernel), actions)
+    errors = [equivariance_error(Convolution(noise), g) for g in actions[1:]]
+    assert min(errors) > 0.1
+
+
+def test_what_commutes_with_translations_is_a_convolution(rng):
+    """A linear map averaged over them is one, with its response to a point."""
+    space = square(3)
+    matrix = rng.standard_normal((9, 9))
+    linear = Function(
+        lambda u: (matrix @ u.ravel()).reshape(3, 3), space, linear=True
+    )
+    average = GroupAverage(linear, translations(space))
+    point = space.zero()
+    point[1, 1] = 1.0
+    u = random_element(space, rng)
+    convolved = Convolution(average(point))(u)
+    assert norm(space, average(u) - convolved) < 1e-13
+    assert norm(space, linear(u) - convolved) > 0.1
+
+
+def test_what_commutes_with_rotations_too_has_an_invariant_kernel(rng):
+    """Averaged over both, its response to a point is kept by rotations."""
+    space = square(3)
+    matrix = rng.standard_normal((9, 9))
+    linear = Function(
+        lambda u: (matrix @ u.ravel()).reshape(3, 3), space, linear=True
+    )
+    turns = group_actions(space, 'C4')
+    moves = translations(space)
+    both = [turn @ move for turn in turns for move in moves]
+    average = GroupAverage(linear, both)
+    assert_equivariant(average, both)
+    point = space.zero()
+    point[1, 1] = 1.0
+    kernel = average(point)
+    assert norm(space, kernel) > 0.01
+    for turn in turns:
+        assert norm(space, turn(kernel) - kernel) < 1e-14
+    u = random_element(space, rng)
+    assert norm(space, average(u) - Convolution(kernel)(u)) < 1e-13
+
+
+def test_kernels_from_images_to_vector_fields_turn_their_values():
+    """k(R x) = R k(x): projected, a pair of kernels maps equivariantly."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    vectors = vector_actions(space)
+    noise = random_element(space**2, np.random.default_rng(0))
+    kernel = (1 / 8) * sum((g(noise) for g in vectors), (space**2).zero())
+    assert norm(space**2, kernel) > 0.1
+
+    def to_field(pair):
+        return odl.BroadcastOperator(*(Convolution(k) for k in pair))
+
+    assert_equivariant(to_field(kernel), actions, vectors)
+    assert equivariance_error(to_field(noise), actions[1], vectors[1]) > 0.1
+
+
+def test_gradients_map_images_to_vector_fields():
+    """Central differences turn with the image."""
+    space = square()
+    gradient = odl.Gradient(space, method='central', pad_mode='symmetric')
+    actions, vectors = group_actions(space, 'D4'), vector_actions(space)
+    assert_equivariant(gradient, actions, vectors)
+    # and not, if the vectors are not turned
+    g = actions[1]
+    still = FieldAction(gradient.range, g, np.eye(2))
+    assert equivariance_error(gradient, g, still) > 0.1
+
+
+# --- Non-linearities --- #
+
+
+def relu(x):
+    """Return what is positive."""
+    return np.maximum(x, 0)
+
+
+def test_pointwise_functions_are_equivariant_on_images():
+    """Numbers that are moved and not changed allow any function."""
+    space = square()
+    for function in (relu, np.tanh, np.square):
+        assert_equivariant(
+            Function(function, space), group_actions(space, 'D4')
+        )
+
+
+def test_pointwise_functions_are_equivariant_on_regular_fields():
+    """So do channels that change places."""
+    actions = regular_actions(square())
+    for function in (relu, np.tanh, np.square):
+        field = Function(function, actions[0].domain)
+        assert_equivariant(field, actions)
+
+
+def test_pointwise_functions_fail_on_vector_fields():
+    """A vector turned by 90 degrees has other signs."""
+    actions = vector_actions(square())
+    space = actions[0].domain
+    for function in (relu, np.square):
+        error = equivariance_error(Function(function, space), actions[1])
+        assert error > 0.5
+
+
+def test_odd_functions_fail_at_other_angles_only():
+    """Quarter turns commute with tanh, but a turn by 45 degrees does not."""
+    actions = vector_actions(square())
+    field = Function(np.tanh, actions[0].domain)
+    assert_equivariant(field, actions)
+    root = np.sqrt(0.5)
+    turn = np.array([[root, -root], [root, root]])
+    eighth = FieldAction(field.domain, actions[0].mover, turn)
+    assert equivariance_error(field, eighth) > 0.01
+
+
+def shorten(v):
+    """Return vectors of which the lengths are passed through a function."""
+    length = np.sqrt((v**2).sum(0, keepdims=True))
+    return v * relu(length - 0.5) / length
+
+
+def test_functions_of_the_length_are_equivariant_on_vector_fields():
+    """Norm non-linearities keep directions, at every angle."""
+    actions = vector_actions(square())
+    field = Function(shorten, actions[0].domain)
+    assert_equivariant(field, actions)
+    for angle in (0.3, np.pi / 4, 2.0):
+        c, s = np.cos(angle), np.sin(angle)
+        turn = FieldAction(
+            field.domain, actions[0].mover, [[c, -s], [s, c]]
+        )
+        assert_equivariant(field, turn)
+
+
+def test_regular_fields_are_a_representation():
+    """The actions of these tests are groups: g and g^-1 cancel."""
+    for actions in (regular_actions(square()), vector_actions(square())):
+        u = random_element(actions[0].domain, np.random.default_rng(0))
+        for g, h in itertools.product(actions, repeat=2):
+            product = g(h(u))
+            assert any(norm(u.space, product - k(u)) < 1e-12 for k in actions)
+            assert norm(u.space, g.inverse(g(u)) - u) < 1e-12
