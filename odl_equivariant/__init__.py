@@ -30,6 +30,7 @@ __all__ = (
     'operators',
     'plotting',
     'solvers',
+    'testing',
     'training',
 )
 

@@ -30,7 +30,7 @@ FLOORS = (
     ('actions',),
     ('operators',),
     ('functionals', 'nn', 'diagnostics'),
-    ('solvers',),
+    ('solvers', 'testing'),
     ('data', 'models'),
     ('training', 'plotting'),
 )

@@ -22,14 +22,28 @@ from odl_equivariant.diagnostics.assertions import (
     assert_adjoint,
     assert_derivative,
     assert_equivariant,
+    assert_firmly_nonexpansive,
     assert_invariant,
+    assert_isometry,
+    assert_linear,
+    assert_unitary,
 )
+from odl_equivariant.diagnostics.curves import equivariance_curve
 from odl_equivariant.diagnostics.errors import (
     adjoint_error,
     derivative_error,
     equivariance_error,
     invariance_error,
 )
+from odl_equivariant.diagnostics.maps import (
+    firm_nonexpansiveness_error,
+    isometry_error,
+    linearity_error,
+    lipschitz_estimate,
+    reconstruction_equivariance_error,
+    unitarity_error,
+)
+from odl_equivariant.diagnostics.reports import report
 
 __all__ = (
     'TOLERANCES',
@@ -38,8 +52,20 @@ __all__ = (
     'derivative_error',
     'equivariance_error',
     'invariance_error',
+    'linearity_error',
+    'isometry_error',
+    'unitarity_error',
+    'firm_nonexpansiveness_error',
+    'lipschitz_estimate',
+    'reconstruction_equivariance_error',
+    'equivariance_curve',
+    'report',
     'assert_adjoint',
     'assert_derivative',
     'assert_equivariant',
     'assert_invariant',
+    'assert_linear',
+    'assert_isometry',
+    'assert_unitary',
+    'assert_firmly_nonexpansive',
 )

@@ -19,6 +19,12 @@ from odl_equivariant.diagnostics.errors import (
     equivariance_error,
     invariance_error,
 )
+from odl_equivariant.diagnostics.maps import (
+    firm_nonexpansiveness_error,
+    isometry_error,
+    linearity_error,
+    unitarity_error,
+)
 
 __all__ = (
     'TOLERANCES',
@@ -27,6 +33,10 @@ __all__ = (
     'assert_derivative',
     'assert_equivariant',
     'assert_invariant',
+    'assert_linear',
+    'assert_isometry',
+    'assert_unitary',
+    'assert_firmly_nonexpansive',
 )
 
 #: Largest relative error that passes, for the coarsest dtype of the spaces.
@@ -236,3 +246,119 @@ def assert_invariant(functional, actions, x=None, seed=0, tol=None):
             f'{name(functional)} is not invariant, its relative errors are '
             f'above the tolerance {tol:.3g} under {"; ".join(failures)}'
         )
+
+
+def _check(op, law, error, tol):
+    __tracebackhide__ = True
+    tol = _tolerance(op, tol, TOLERANCES)
+    if not error <= tol:
+        raise AssertionError(
+            f'{name(op)} is not {law}: its relative error {error:.3g} is '
+            f'above the tolerance {tol:.3g}'
+        )
+
+
+def assert_linear(op, seed=0, n_samples=3, real_linear=False, tol=None):
+    """Raise an `AssertionError` if an operator is not linear.
+
+    Parameters
+    ----------
+    op : `odl.Operator`
+        Operator, whether or not it says that it is linear.
+    seed, n_samples, real_linear :
+        See `linearity_error`.
+    tol : float, optional
+        Largest relative error that passes. Default: from `TOLERANCES`.
+
+    Raises
+    ------
+    AssertionError
+        If the error is above the tolerance or not finite.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    >>> assert_linear(odl.Laplacian(space, pad_mode='symmetric'))
+    """
+    __tracebackhide__ = True
+    error = linearity_error(op, seed, n_samples, real_linear)
+    _check(op, 'linear', error, tol)
+
+
+def assert_isometry(op, seed=0, n_samples=3, tol=None):
+    """Raise an `AssertionError` if an operator is not an isometry.
+
+    Parameters
+    ----------
+    op : `odl.Operator`
+        Operator, linear or not, for example an action.
+    seed, n_samples :
+        See `isometry_error`.
+    tol : float, optional
+        Largest relative error that passes. Default: from `TOLERANCES`.
+
+    Raises
+    ------
+    AssertionError
+        If the error is above the tolerance or not finite.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    >>> assert_isometry(-odl.IdentityOperator(space))
+    """
+    __tracebackhide__ = True
+    _check(op, 'an isometry', isometry_error(op, seed, n_samples), tol)
+
+
+def assert_unitary(op, seed=0, n_samples=3, tol=None):
+    """Raise an `AssertionError` if an operator is not unitary.
+
+    Parameters
+    ----------
+    op : `odl.Operator`
+        Linear operator with an adjoint.
+    seed, n_samples :
+        See `unitarity_error`.
+    tol : float, optional
+        Largest relative error that passes. Default: from `TOLERANCES`.
+
+    Raises
+    ------
+    AssertionError
+        If the error is above the tolerance or not finite.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    >>> assert_unitary(-odl.IdentityOperator(space))
+    """
+    __tracebackhide__ = True
+    _check(op, 'unitary', unitarity_error(op, seed, n_samples), tol)
+
+
+def assert_firmly_nonexpansive(op, seed=0, n_samples=9, tol=None):
+    """Raise an `AssertionError` if an operator is not firmly non-expansive.
+
+    Parameters
+    ----------
+    op : `odl.Operator`
+        Operator on one space, for example a proximal.
+    seed, n_samples :
+        See `firm_nonexpansiveness_error`.
+    tol : float, optional
+        Largest relative error that passes. Default: from `TOLERANCES`.
+
+    Raises
+    ------
+    AssertionError
+        If the error is above the tolerance or not finite.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    >>> assert_firmly_nonexpansive(odl.functionals.L1Norm(space).proximal(0.5))
+    """
+    __tracebackhide__ = True
+    error = firm_nonexpansiveness_error(op, seed, n_samples)
+    _check(op, 'firmly non-expansive', error, tol)

@@ -1,0 +1,66 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Fixtures of pytest with which other projects test their operators.
+
+They are known to the tests of a project once its ``conftest.py`` says
+
+    pytest_plugins = ['odl_equivariant.testing']
+
+and run a test in each kind of space that an operator should work in. The
+asserts of `odl_equivariant.diagnostics` then state the laws.
+"""
+
+import odl
+import pytest
+
+from odl_equivariant.actions import group_actions
+
+__all__ = (
+    'image_backend',
+    'image_dtype',
+    'image_size',
+    'image_space',
+    'image_actions',
+)
+
+
+@pytest.fixture(params=['numpy', 'pytorch'])
+def image_backend(request):
+    """Back-end of the arrays: 'numpy', then 'pytorch'."""
+    return request.param
+
+
+@pytest.fixture(params=['float32', 'float64', 'complex64', 'complex128'])
+def image_dtype(request):
+    """Name of the data type, real and complex, single and double."""
+    return request.param
+
+
+@pytest.fixture(params=[6, 7])
+def image_size(request):
+    """Number of cells along a side: an even one, then an odd one."""
+    return request.param
+
+
+@pytest.fixture
+def image_space(image_size, image_dtype, image_backend):
+    """Space on a square grid of side 2, with cells that are not of area 1."""
+    return odl.uniform_discr(
+        [-1, -1],
+        [1, 1],
+        (image_size, image_size),
+        dtype=image_dtype,
+        impl=image_backend,
+    )
+
+
+@pytest.fixture
+def image_actions(image_space):
+    """The eight symmetries of the square, acting on `image_space`."""
+    return group_actions(image_space, 'D4')
