@@ -36,14 +36,16 @@ from odl_equivariant.diagnostics.errors import (
     invariance_error,
 )
 from odl_equivariant.diagnostics.maps import (
-    firm_nonexpansiveness_error,
     isometry_error,
     linearity_error,
-    lipschitz_estimate,
     reconstruction_equivariance_error,
     unitarity_error,
 )
 from odl_equivariant.diagnostics.reports import report
+from odl_equivariant.diagnostics.stability import (
+    firm_nonexpansiveness_error,
+    lipschitz_estimate,
+)
 
 __all__ = (
     'TOLERANCES',

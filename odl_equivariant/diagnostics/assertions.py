@@ -20,11 +20,11 @@ from odl_equivariant.diagnostics.errors import (
     invariance_error,
 )
 from odl_equivariant.diagnostics.maps import (
-    firm_nonexpansiveness_error,
     isometry_error,
     linearity_error,
     unitarity_error,
 )
+from odl_equivariant.diagnostics.stability import firm_nonexpansiveness_error
 
 __all__ = (
     'TOLERANCES',

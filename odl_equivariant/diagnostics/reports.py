@@ -17,10 +17,9 @@ from odl_equivariant.diagnostics.errors import (
     equivariance_error,
     invariance_error,
 )
-from odl_equivariant.diagnostics.maps import (
+from odl_equivariant.diagnostics.maps import isometry_error, linearity_error
+from odl_equivariant.diagnostics.stability import (
     firm_nonexpansiveness_error,
-    isometry_error,
-    linearity_error,
     lipschitz_estimate,
 )
 
@@ -104,7 +103,10 @@ def report(
                 'firm non-expansiveness',
                 lambda: firm_nonexpansiveness_error(op, seed),
             )
-        add('Lipschitz constant, at least', lambda: lipschitz_estimate(op))
+        add(
+            'Lipschitz constant, at least',
+            lambda: lipschitz_estimate(op, seed),
+        )
     actions = list(actions)
     others = [None] * len(actions)
     if range_actions is not None:
