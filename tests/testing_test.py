@@ -37,11 +37,11 @@ def test_fixtures_in_another_project(tmp_path):
         [
             *(sys.executable, '-m', 'pytest', '-q', '--tb=line'),
             *('-p', 'no:odl_plugins', '-p', 'no:cacheprovider'),
-            'laplacian_test.py',
+            *('laplacian_test.py', '-k', 'float64 or complex64'),
         ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    assert '16 failed, 16 passed' in result.stdout, result.stdout[-2000:]
+    assert '8 failed, 8 passed' in result.stdout, result.stdout[-2000:]
     assert 'is not equivariant' in result.stdout

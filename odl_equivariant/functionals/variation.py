@@ -366,6 +366,6 @@ class _VariationProximal(odl.Operator):
                 f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
                 'or `tol`',
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,  # where the proximal is called
             )
         return _to_element(u.to(tensor.dtype), self.range)
