@@ -63,7 +63,7 @@ def test_a_rotation_is_nonexpansive_and_not_firmly_so():
 def test_a_hard_threshold_is_not_a_proximal_of_a_convex_functional():
     """It jumps, which close pairs see."""
     op = Pointwise(square(), lambda x: np.where(np.abs(x) > 0.3, x, 0))
-    assert firm_nonexpansiveness_error(op) > 0.01
+    assert firm_nonexpansiveness_error(op) > 1
 
 
 def test_two_spaces_are_refused():
