@@ -249,7 +249,7 @@ def peak_memory(kind, name, arguments):
 
 
 def measured(kind, arguments, budget, with_memory):
-    """Return the rows of a table of times and memory, and the ratios."""
+    """Return the rows of a table of times and memory."""
     ways = WAYS[kind](*arguments)
     memory = {
         name: peak_memory(kind, name, arguments) if with_memory else None
@@ -269,17 +269,25 @@ def measured(kind, arguments, budget, with_memory):
                 share,
             ]
         )
-    return rows, {name: ratio for name, (_, ratio) in times.items()}
+    return rows
 
 
-def compared(kind, ratios):
-    """Return the rows that compare equivariant with ordinary."""
-    return [
-        [kind, name.partition(', ')[2], f'{ratios[name] / ratios[other]:.3f}']
-        for name in ratios
-        if (other := name.replace('C4', 'ordinary')) in ratios
-        and other != name
-    ]
+def compared(arguments, budget):
+    """Return the rows that compare equivariant with ordinary, in pairs."""
+    rows = []
+    for kind, title in (
+        ('train', 'training step'),
+        ('reconstruct', 'reconstruction'),
+    ):
+        ways = WAYS[kind](*arguments)
+        for name in ways:
+            other = name.replace('C4', 'ordinary')
+            if name == other or other not in ways:
+                continue
+            pair = {key: ways[key]() for key in (other, name)}
+            _, ratio = side_by_side(pair, budget)[name]
+            rows.append([title, name.partition(', ')[2], f'{ratio:.3f}'])
+    return rows
 
 
 def psnr_by_precision():
@@ -314,6 +322,11 @@ def main():
     parser.add_argument(
         '--no-memory', action='store_true', help='measure times only'
     )
+    parser.add_argument(
+        '--only-comparison',
+        action='store_true',
+        help='compare equivariant with ordinary, and nothing else',
+    )
     parser.add_argument('--output', help='file to write the tables to')
     parser.add_argument('--memory', nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -323,19 +336,18 @@ def main():
         return
     size, channels, n_iterations = arguments.shape
     header = ['', 'time', 'times faster', 'memory', 'of the plain CNN\'s']
+    comparison = table(
+        ['', 'precision', 'ratio'],
+        compared(arguments.shape, arguments.budget),
+    )
+    if arguments.only_comparison:
+        print(comparison)
+        return
     settings = (arguments.shape, arguments.budget, not arguments.no_memory)
-    train, train_ratios = measured('train', *settings)
-    infer, infer_ratios = measured('reconstruct', *settings)
     sections = {
-        'A training step': table(header, train),
-        'A reconstruction': table(header, infer),
-        'Equivariant against ordinary, times as long': table(
-            ['', 'precision', 'ratio'],
-            [
-                *compared('training step', train_ratios),
-                *compared('reconstruction', infer_ratios),
-            ],
-        ),
+        'A training step': table(header, measured('train', *settings)),
+        'A reconstruction': table(header, measured('reconstruct', *settings)),
+        'Equivariant against ordinary, times as long': comparison,
         'PSNR of the real slice by the shipped C4 network': table(
             ['precision', 'PSNR'], psnr_by_precision()
         ),
