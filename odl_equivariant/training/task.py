@@ -16,6 +16,7 @@ from torchmetrics import MeanMetric
 
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
+from odl_equivariant.nn.inference import proximals_of
 from odl_equivariant.training.metrics import scores
 
 __all__ = ('ReconstructionTask',)
@@ -77,6 +78,9 @@ class ReconstructionTask(LightningModule):
     ------
     ValueError
         If an argument is out of its range, or a block does not fit.
+    TypeError
+        If the blocks are of a class that `odl_equivariant.models.save` does
+        not know.
     """
 
     def __init__(
@@ -131,6 +135,8 @@ class ReconstructionTask(LightningModule):
             initial,
             checkpointing,
         )
+        # of others no weights could be saved, which would be seen late
+        proximals_of(self.network)
         if pretrained is not None:
             self.load_weights(pretrained)
         if channels_last:

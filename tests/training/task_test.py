@@ -29,8 +29,10 @@ from odl_equivariant.operators import OperatorLayer
 from odl_equivariant.training import (
     ReconstructionData,
     ReconstructionTask,
+    RunFolder,
     Trainer,
 )
+from odl_equivariant.training.image_files import ImageFile
 
 loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])
 
@@ -190,6 +192,46 @@ def test_pretrained_weights(tmp_path):
 def test_shared_block():
     """All iterations then have the same weights."""
     assert len(task_for(ct(), shared=True).network.blocks) == 1
+
+
+def test_block_that_cannot_be_saved():
+    """It is refused before any step, and not at the first validation."""
+
+    class Mine(OrdinaryProximal):
+        pass
+
+    with pytest.raises(TypeError, match='no class derived from one, got Mine'):
+        ReconstructionTask(ct(), lambda: Mine(channels=8))
+
+
+def test_random_states_are_those_of_the_checkpoint(tmp_path):
+    """They are set at the first batch, whatever was drawn before it."""
+    keeper = RunFolder(tmp_path)
+    state = keeper.state_dict()
+    expected = torch.rand(3), np.random.rand(3)  # noqa: NPY002
+    resumed = RunFolder(tmp_path)
+    resumed.load_state_dict(state)
+    torch.rand(5)
+    resumed.on_train_batch_start(None, None, None, 0)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert np.array_equal(np.random.rand(3), expected[1])  # noqa: NPY002
+    resumed.on_train_batch_start(None, None, None, 1)
+    assert not torch.equal(torch.rand(3), expected[0])
+
+
+def test_half_written_images_of_other_data(tmp_path):
+    """Images are gone on with for the same data and grid only."""
+    space = ct().space
+    path = tmp_path / 'y.npy'
+    file = ImageFile(path, 3, space, 'these data')
+    file.append(torch.rand(2, 1, 16, 16), pictures=False)
+    assert not path.exists()
+    assert ImageFile(path, 3, space, 'these data').done == 2
+    assert ImageFile(path, 3, space, 'others').done == 0
+    assert ImageFile(path, 4, space, 'these data').done == 0
+    partial = tmp_path / '.y.partial'
+    partial.write_bytes(partial.read_bytes()[:-1])
+    assert ImageFile(path, 3, space, 'these data').done == 0
 
 
 # --- Data --- #
