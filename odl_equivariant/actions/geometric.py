@@ -84,6 +84,11 @@ class GeometricAction(Action):
         return self.__representation
 
     @property
+    def turn(self):
+        """Matrix pi(R) that mixes the components, `None` for none."""
+        return None if self.__turn is None else self.__turn.copy()
+
+    @property
     def matrix(self):
         """Matrix R of the action as an array of shape (d, d)."""
         return self.__mover.matrix.copy()

@@ -16,16 +16,17 @@ the tolerance. Random inputs are white noise from a seed, the same on every
 back-end.
 """
 
-from odl_equivariant.diagnostics.assertions import (
+from odl_equivariant.diagnostics._tolerances import (
     DERIVATIVE_TOLERANCES,
     TOLERANCES,
+)
+from odl_equivariant.diagnostics.assertions import (
     assert_adjoint,
     assert_derivative,
-    assert_equivariant,
     assert_firmly_nonexpansive,
-    assert_invariant,
     assert_isometry,
     assert_linear,
+    assert_lipschitz,
     assert_unitary,
 )
 from odl_equivariant.diagnostics.curves import equivariance_curve
@@ -34,6 +35,12 @@ from odl_equivariant.diagnostics.errors import (
     derivative_error,
     equivariance_error,
     invariance_error,
+)
+from odl_equivariant.diagnostics.group_assertions import (
+    assert_equivariant,
+    assert_equivariant_at_angles,
+    assert_invariant,
+    assert_reconstruction_equivariant,
 )
 from odl_equivariant.diagnostics.maps import (
     isometry_error,
@@ -70,4 +77,7 @@ __all__ = (
     'assert_isometry',
     'assert_unitary',
     'assert_firmly_nonexpansive',
+    'assert_lipschitz',
+    'assert_reconstruction_equivariant',
+    'assert_equivariant_at_angles',
 )

@@ -6,76 +6,39 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Asserts for the laws that operators and functionals should obey."""
+"""Asserts for the laws that single operators should obey.
 
-from collections.abc import Iterable
+Each returns the error that it has measured, where that passes.
+"""
 
-import odl
+from math import inf
 
-from odl_equivariant.diagnostics._spaces import check_operator, dtypes, name
-from odl_equivariant.diagnostics.errors import (
-    adjoint_error,
-    derivative_error,
-    equivariance_error,
-    invariance_error,
+from odl_equivariant.diagnostics._spaces import name
+from odl_equivariant.diagnostics._tolerances import (
+    DERIVATIVE_TOLERANCES,
+    check,
+    tolerance,
 )
+from odl_equivariant.diagnostics.errors import adjoint_error, derivative_error
 from odl_equivariant.diagnostics.maps import (
     isometry_error,
     linearity_error,
     unitarity_error,
 )
-from odl_equivariant.diagnostics.stability import firm_nonexpansiveness_error
+from odl_equivariant.diagnostics.stability import (
+    firm_nonexpansiveness_error,
+    lipschitz_estimate,
+)
 
 __all__ = (
-    'TOLERANCES',
-    'DERIVATIVE_TOLERANCES',
     'assert_adjoint',
     'assert_derivative',
-    'assert_equivariant',
-    'assert_invariant',
     'assert_linear',
     'assert_isometry',
     'assert_unitary',
     'assert_firmly_nonexpansive',
+    'assert_lipschitz',
 )
-
-#: Largest relative error that passes, for the coarsest dtype of the spaces.
-TOLERANCES = {
-    'float32': 1e-5,
-    'complex64': 1e-5,
-    'float64': 1e-10,
-    'complex128': 1e-10,
-}
-
-#: The same for `assert_derivative`, which is limited by finite differences.
-DERIVATIVE_TOLERANCES = {
-    'float32': 1e-2,
-    'complex64': 1e-2,
-    'float64': 1e-6,
-    'complex128': 1e-6,
-}
-
-
-def _tolerance(op, tol, table):
-    if tol is not None:
-        return float(tol)
-    names = dtypes(op.domain, op.range) or {'float64'}
-    unknown = sorted(names - set(table))
-    if unknown:
-        raise ValueError(
-            f'no tolerance is known for the dtype {", ".join(unknown)} of '
-            f'{name(op)}; give `tol`'
-        )
-    return max(table[dtype] for dtype in names)
-
-
-def _as_list(actions):
-    if isinstance(actions, odl.Operator) or not isinstance(actions, Iterable):
-        return [actions]
-    actions = list(actions)
-    if not actions:
-        raise ValueError('expected at least one action, got none')
-    return actions
 
 
 def assert_adjoint(op, seed=0, n_samples=3, real_linear=False, tol=None):
@@ -90,6 +53,11 @@ def assert_adjoint(op, seed=0, n_samples=3, real_linear=False, tol=None):
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
 
+    Returns
+    -------
+    error : float
+        The relative error, where it passes.
+
     Raises
     ------
     AssertionError
@@ -97,17 +65,15 @@ def assert_adjoint(op, seed=0, n_samples=3, real_linear=False, tol=None):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    >>> assert_adjoint(odl.Gradient(space))
+    >>> assert_adjoint(odl.Gradient(space)) < 1e-14
+    True
     """
     __tracebackhide__ = True
     error = adjoint_error(op, seed, n_samples, real_linear)
-    tol = _tolerance(op, tol, TOLERANCES)
-    if not error <= tol:
-        raise AssertionError(
-            f'the adjoint of {name(op)} has the relative error {error:.3g}, '
-            f'above the tolerance {tol:.3g}'
-        )
+    tol = tolerance(op, tol)
+    return check(error, tol, f'the adjoint of {name(op)} has')
 
 
 def assert_derivative(op, x=None, seed=0, steps=None, tol=None):
@@ -123,6 +89,11 @@ def assert_derivative(op, x=None, seed=0, steps=None, tol=None):
         Largest relative error that passes. Default: from
         `DERIVATIVE_TOLERANCES`.
 
+    Returns
+    -------
+    error : float
+        The relative error, where it passes.
+
     Raises
     ------
     AssertionError
@@ -130,132 +101,15 @@ def assert_derivative(op, x=None, seed=0, steps=None, tol=None):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    >>> assert_derivative(odl.functionals.L2NormSquared(space))
+    >>> assert_derivative(odl.functionals.L2NormSquared(space)) < 1e-6
+    True
     """
     __tracebackhide__ = True
     error = derivative_error(op, x, seed, steps)
-    tol = _tolerance(op, tol, DERIVATIVE_TOLERANCES)
-    if not error <= tol:
-        raise AssertionError(
-            f'the derivative of {name(op)} has the relative error '
-            f'{error:.3g}, above the tolerance {tol:.3g}'
-        )
-
-
-def assert_equivariant(
-    op, actions, range_actions=None, x=None, seed=0, tol=None
-):
-    """Raise an `AssertionError` if an operator is not equivariant.
-
-    Parameters
-    ----------
-    op : `odl.Operator`
-        Operator, linear or not.
-    actions : `odl.Operator` or sequence of `odl.Operator`
-        Group elements acting on the domain, for example from
-        `group_actions`.
-    range_actions : `odl.Operator` or sequence of `odl.Operator`, optional
-        The same group elements acting on the range, in the same order.
-        Default: ``actions``, if domain and range are equal.
-    x, seed :
-        See `equivariance_error`.
-    tol : float, optional
-        Largest relative error that passes. Default: from `TOLERANCES`.
-
-    Raises
-    ------
-    AssertionError
-        If an error is above the tolerance or not finite; the message lists
-        all elements that fail.
-    ValueError
-        If there are no actions, or not as many on the range.
-
-    Examples
-    --------
-    >>> from odl_equivariant.actions import group_actions
-    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    >>> op = odl.Laplacian(space, pad_mode='symmetric')
-    >>> assert_equivariant(op, group_actions(space, 'D4'))
-    """
-    __tracebackhide__ = True
-    check_operator(op)
-    actions = _as_list(actions)
-    if range_actions is None:
-        range_actions = [None] * len(actions)
-    range_actions = _as_list(range_actions)
-    if len(range_actions) != len(actions):
-        raise ValueError(
-            f'expected one action on the range for each of the {len(actions)} '
-            f'on the domain, got {len(range_actions)}'
-        )
-    tol = _tolerance(op, tol, TOLERANCES)
-    failures = []
-    for action, range_action in zip(actions, range_actions, strict=True):
-        error = equivariance_error(op, action, range_action, x, seed)
-        if not error <= tol:
-            failures.append(f'{action}: {error:.3g}')
-    if failures:
-        raise AssertionError(
-            f'{name(op)} is not equivariant, its relative errors are above '
-            f'the tolerance {tol:.3g} under {"; ".join(failures)}'
-        )
-
-
-def assert_invariant(functional, actions, x=None, seed=0, tol=None):
-    """Raise an `AssertionError` if a functional is not invariant.
-
-    Parameters
-    ----------
-    functional : `odl.functionals.Functional` or `odl.Operator`
-        Operator whose range is a field.
-    actions : `odl.Operator` or sequence of `odl.Operator`
-        Group elements acting on the domain, for example from
-        `group_actions`.
-    x, seed :
-        See `invariance_error`.
-    tol : float, optional
-        Largest relative error that passes. Default: from `TOLERANCES`.
-
-    Raises
-    ------
-    AssertionError
-        If an error is above the tolerance or not finite; the message lists
-        all elements that fail.
-    ValueError
-        If there are no actions.
-
-    Examples
-    --------
-    >>> from odl_equivariant.actions import group_actions
-    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    >>> functional = odl.functionals.L1Norm(space)
-    >>> assert_invariant(functional, group_actions(space, 'D4'))
-    """
-    __tracebackhide__ = True
-    check_operator(functional)
-    actions = _as_list(actions)
-    tol = _tolerance(functional, tol, TOLERANCES)
-    failures = []
-    for action in actions:
-        error = invariance_error(functional, action, x, seed)
-        if not error <= tol:
-            failures.append(f'{action}: {error:.3g}')
-    if failures:
-        raise AssertionError(
-            f'{name(functional)} is not invariant, its relative errors are '
-            f'above the tolerance {tol:.3g} under {"; ".join(failures)}'
-        )
-
-
-def _check(op, law, error, tol):
-    __tracebackhide__ = True
-    tol = _tolerance(op, tol, TOLERANCES)
-    if not error <= tol:
-        raise AssertionError(
-            f'{name(op)} is not {law}: its relative error {error:.3g} is '
-            f'above the tolerance {tol:.3g}'
-        )
+    tol = tolerance(op, tol, DERIVATIVE_TOLERANCES)
+    return check(error, tol, f'the derivative of {name(op)} has')
 
 
 def assert_linear(op, seed=0, n_samples=3, real_linear=False, tol=None):
@@ -270,6 +124,11 @@ def assert_linear(op, seed=0, n_samples=3, real_linear=False, tol=None):
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
 
+    Returns
+    -------
+    error : float
+        The relative error, where it passes.
+
     Raises
     ------
     AssertionError
@@ -277,12 +136,15 @@ def assert_linear(op, seed=0, n_samples=3, real_linear=False, tol=None):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    >>> assert_linear(odl.Laplacian(space, pad_mode='symmetric'))
+    >>> assert_linear(odl.Laplacian(space, pad_mode='symmetric')) < 1e-14
+    True
     """
     __tracebackhide__ = True
     error = linearity_error(op, seed, n_samples, real_linear)
-    _check(op, 'linear', error, tol)
+    tol = tolerance(op, tol)
+    return check(error, tol, f'{name(op)} is not linear: it has')
 
 
 def assert_isometry(op, seed=0, n_samples=3, tol=None):
@@ -297,6 +159,11 @@ def assert_isometry(op, seed=0, n_samples=3, tol=None):
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
 
+    Returns
+    -------
+    error : float
+        The relative error, where it passes.
+
     Raises
     ------
     AssertionError
@@ -304,11 +171,15 @@ def assert_isometry(op, seed=0, n_samples=3, tol=None):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
     >>> assert_isometry(-odl.IdentityOperator(space))
+    0.0
     """
     __tracebackhide__ = True
-    _check(op, 'an isometry', isometry_error(op, seed, n_samples), tol)
+    error = isometry_error(op, seed, n_samples)
+    tol = tolerance(op, tol)
+    return check(error, tol, f'{name(op)} is not an isometry: it has')
 
 
 def assert_unitary(op, seed=0, n_samples=3, tol=None):
@@ -323,6 +194,11 @@ def assert_unitary(op, seed=0, n_samples=3, tol=None):
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
 
+    Returns
+    -------
+    error : float
+        The relative error, where it passes.
+
     Raises
     ------
     AssertionError
@@ -330,11 +206,15 @@ def assert_unitary(op, seed=0, n_samples=3, tol=None):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
     >>> assert_unitary(-odl.IdentityOperator(space))
+    0.0
     """
     __tracebackhide__ = True
-    _check(op, 'unitary', unitarity_error(op, seed, n_samples), tol)
+    error = unitarity_error(op, seed, n_samples)
+    tol = tolerance(op, tol)
+    return check(error, tol, f'{name(op)} is not unitary: it has')
 
 
 def assert_firmly_nonexpansive(op, seed=0, n_samples=9, tol=None):
@@ -349,6 +229,11 @@ def assert_firmly_nonexpansive(op, seed=0, n_samples=9, tol=None):
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
 
+    Returns
+    -------
+    error : float
+        The relative error, where it passes.
+
     Raises
     ------
     AssertionError
@@ -356,9 +241,65 @@ def assert_firmly_nonexpansive(op, seed=0, n_samples=9, tol=None):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    >>> assert_firmly_nonexpansive(odl.functionals.L1Norm(space).proximal(0.5))
+    >>> prox = odl.functionals.L1Norm(space).proximal(0.5)
+    >>> assert_firmly_nonexpansive(prox) < 1e-14
+    True
     """
     __tracebackhide__ = True
     error = firm_nonexpansiveness_error(op, seed, n_samples)
-    _check(op, 'firmly non-expansive', error, tol)
+    tol = tolerance(op, tol)
+    return check(error, tol, f'{name(op)} is not firmly non-expansive: it has')
+
+
+def assert_lipschitz(
+    op, constant=1.0, seed=0, n_samples=9, n_iterations=20, tol=None
+):
+    """Raise an `AssertionError` if an operator exceeds a Lipschitz constant.
+
+    Parameters
+    ----------
+    op : `odl.Operator`
+        Operator, linear or not.
+    constant : float, optional
+        Lipschitz constant; 1 for a non-expansive operator.
+    seed, n_samples, n_iterations :
+        See `lipschitz_estimate`.
+    tol : float, optional
+        Largest part of ``constant`` by which the estimate may exceed it.
+        Default: from `TOLERANCES`.
+
+    Returns
+    -------
+    estimate : float
+        The estimate, a lower bound. That it passes proves nothing.
+
+    Raises
+    ------
+    AssertionError
+        If the estimate exceeds the constant or is not finite.
+    ValueError
+        If ``constant`` is not a positive number.
+
+    Examples
+    --------
+    >>> import odl
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
+    >>> prox = odl.functionals.L1Norm(space).proximal(0.5)
+    >>> assert_lipschitz(prox) <= 1
+    True
+    """
+    __tracebackhide__ = True
+    if not 0 < constant < inf:
+        raise ValueError(
+            f'expected a positive Lipschitz constant, got {constant}'
+        )
+    estimate = lipschitz_estimate(op, seed, n_samples, n_iterations)
+    tol = tolerance(op, tol)
+    if not estimate <= (1 + tol) * constant:
+        raise AssertionError(
+            f'{name(op)} has a Lipschitz constant of at least {estimate:.6g}, '
+            f'above {constant:.6g}'
+        )
+    return estimate

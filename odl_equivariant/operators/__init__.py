@@ -9,6 +9,7 @@
 """Bridges between ODL operators and torch modules, and forward models."""
 
 from odl_equivariant.operators import (  # noqa: F401  (they register)
+    _batched_actions,
     _batched_differences,
     _batched_fourier,
     _batched_functionals,

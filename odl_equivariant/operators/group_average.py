@@ -122,7 +122,7 @@ class GroupAverage(odl.Operator):
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
         ):
-            cls = _FunctionalAverage
+            cls = FunctionalAverage
         return super().__new__(cls)
 
     def __init__(
@@ -150,8 +150,13 @@ class GroupAverage(odl.Operator):
             )
         self.n_samples = n_samples
         self._rng = np.random.default_rng(seed)
+        self._inverses = {}
         self._initialize()
         self.redraw()
+
+    #: The group elements now in use, on the domain and on the range (`None`
+    #: for a functional).
+    drawn = ()
 
     def _initialize(self):
         operator = self.operator
@@ -184,10 +189,18 @@ class GroupAverage(odl.Operator):
                 len(pairs), self.n_samples, replace=False
             )
             pairs = [pairs[i] for i in chosen]
+        self.drawn = pairs
         self._terms = [self._term(*pair) for pair in pairs]
 
     def _term(self, action, range_action):
-        return range_action.inverse @ self.operator @ action
+        return self.inverse_of(range_action) @ self.operator @ action
+
+    def inverse_of(self, action):
+        """Return the inverse of one of the actions, the same each time."""
+        key = id(action)
+        if key not in self._inverses:
+            self._inverses[key] = action.inverse
+        return self._inverses[key]
 
     def _call(self, x):
         return _mean(self._terms, x)
@@ -228,8 +241,8 @@ class GroupAverage(odl.Operator):
         )
 
 
-class _FunctionalAverage(GroupAverage, odl.functionals.Functional):
-    """Average of a functional."""
+class FunctionalAverage(GroupAverage, odl.functionals.Functional):
+    """Average of a functional, which `GroupAverage` makes of one."""
 
     def _initialize(self):
         odl.functionals.Functional.__init__(
@@ -264,7 +277,7 @@ class _FunctionalAverage(GroupAverage, odl.functionals.Functional):
 
 
 class _MeanGradient(odl.Operator):
-    """Gradient of a `_FunctionalAverage`."""
+    """Gradient of a `FunctionalAverage`."""
 
     def __init__(self, average):
         self._average = average

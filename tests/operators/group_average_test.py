@@ -11,6 +11,7 @@
 import numpy as np
 import odl
 import pytest
+import torch
 from odl.core.util.testutils import simple_fixture
 from torch import nn
 
@@ -24,7 +25,13 @@ from odl_equivariant.diagnostics import (
     invariance_error,
 )
 from odl_equivariant.diagnostics._spaces import inner, norm, random_element
-from odl_equivariant.operators import GroupAverage, NetworkOperator
+from odl_equivariant.elements import as_element, as_tensor
+from odl_equivariant.operators import (
+    GroupAverage,
+    NetworkOperator,
+    OperatorLayer,
+    PerformanceWarning,
+)
 
 dtype = simple_fixture('dtype', ['float32', 'float64', 'complex128'])
 group = simple_fixture('group', ['C2', 'C4', 'D4'])
@@ -315,6 +322,74 @@ def test_the_mean_over_samples_is_the_average(rng):
     scale = norm(space, slope(space)(u))
     assert norm(space, total / 1500 - expected) < 0.04 * scale
     assert norm(space, sampled(u) - expected) > 0.1 * scale
+
+
+# --- Batches --- #
+
+
+@pytest.mark.parametrize('dtype', ['float64', 'complex128'])
+@pytest.mark.parametrize('make', [slope, bend])
+def test_batches_are_averaged_as_their_samples(make, dtype, recwarn):
+    """A layer maps a batch at once to what the operator makes of each."""
+    space = square(dtype)
+    layer = OperatorLayer(
+        GroupAverage(make(space), group_actions(space, 'D4'))
+    )
+    rng = np.random.default_rng(0)
+    samples = [random_element(space, rng) for _ in range(3)]
+    batch = torch.cat([as_tensor(x) for x in samples])
+    expected = torch.cat([as_tensor(layer.operator(x)) for x in samples])
+    torch.testing.assert_close(layer(batch), expected)
+    assert not [w for w in recwarn if w.category is PerformanceWarning]
+
+
+def test_gradients_reach_the_weights_of_an_averaged_network():
+    """They are the mean over the group, as by a loop over its elements."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    operator = bend(space)
+    layer = OperatorLayer(GroupAverage(operator, actions))
+    weights = list(operator.module.parameters())
+    assert list(layer.parameters()) == weights
+    x = as_tensor(random_element(space, np.random.default_rng(0)))
+    gradients = torch.autograd.grad(layer(x).square().sum(), weights)
+    total = 0
+    for k in range(4):
+        for flipped in (False, True):
+            turned = torch.rot90(x.flip(2) if flipped else x, k, (2, 3))
+            y = torch.rot90(operator.module(turned), -k, (2, 3))
+            total = total + (y.flip(2) if flipped else y) / 8
+    expected = torch.autograd.grad(total.square().sum(), weights)
+    torch.testing.assert_close(gradients, expected)
+
+
+def test_layers_follow_what_is_drawn():
+    """Another draw changes the layer as it does the operator."""
+    space = square()
+    average = GroupAverage(
+        slope(space), group_actions(space, 'D4'), n_samples=2
+    )
+    layer = OperatorLayer(average)
+    u = random_element(space, np.random.default_rng(0))
+    before = layer(as_tensor(u))
+    average.redraw()
+    torch.testing.assert_close(layer(as_tensor(u)), as_tensor(average(u)))
+    assert not torch.equal(layer(as_tensor(u)), before)
+
+
+def test_functionals_are_averaged_in_batches():
+    """One number a sample, the same for all of its turns."""
+    space = square()
+    x = random_element(space, np.random.default_rng(0))
+    J = odl.functionals.L2NormSquared(space).translated(x)
+    layer = OperatorLayer(GroupAverage(J, group_actions(space, 'C4')))
+    u = as_tensor(random_element(space, np.random.default_rng(1)))
+    turned = torch.cat([torch.rot90(u, k, (2, 3)) for k in range(4)])
+    values = layer(turned).flatten()
+    torch.testing.assert_close(values, values[:1].expand(4))
+    assert float(values[0]) == pytest.approx(
+        layer.operator(as_element(u, space))
+    )
 
 
 # --- What is refused --- #

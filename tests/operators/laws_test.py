@@ -22,10 +22,12 @@ from odl.core.operator.operator import (
 from scipy import sparse
 from torch.autograd import gradcheck, gradgradcheck
 
+from odl_equivariant.actions import Rotation, Translation, group_actions
 from odl_equivariant.diagnostics import adjoint_error
 from odl_equivariant.elements import merge_complex, split_complex
 from odl_equivariant.operators import (
     AdjointOperator,
+    GroupAverage,
     OperatorLayer,
     filtered_backprojection,
 )
@@ -164,6 +166,26 @@ def _sampling(w, variant):
     return odl.SamplingOperator(w.squares(), points, variant)
 
 
+def _vectors(w):
+    """Return a space of vector fields with half of the weight on each."""
+    space = odl.uniform_discr(
+        [-1, -1], [1, 1], (4, 4), dtype=w.dtype, impl=w.backend
+    )
+    return odl.ProductSpace(space, 2, weighting=[0.5, 0.5])
+
+
+def _roto_translation(w):
+    """Return a quarter turn of vector fields, then a shift by a cell."""
+    turn = Rotation(_vectors(w), np.pi / 2, representation='standard')
+    return Translation(_vectors(w), [0.5, 1.0]) @ turn
+
+
+def _group_average(w):
+    space = _vectors(w)[0]
+    slope = odl.PartialDerivative(space, 0, pad_mode='symmetric')
+    return GroupAverage(slope, group_actions(space, 'D4'), n_samples=3)
+
+
 class Unknown(odl.Operator):
     """Operator of no known type between spaces of different weights."""
 
@@ -240,6 +262,9 @@ OPERATORS = {
     'RayTransform': _ray_transform,
     'RayBackProjection': lambda w: _ray_transform(w).adjoint,
     'FBP': lambda w: filtered_backprojection(_ray_transform(w)),
+    'rotation': lambda w: Rotation(_vectors(w), np.pi / 2),
+    'roto-translation': _roto_translation,
+    'GroupAverage': _group_average,
     'Adjoint': lambda w: AdjointOperator(_matrix(w)),
     'unknown': lambda w: Unknown(w.space(), w.space(factor=1.5), w.scalar),
 }

@@ -1,0 +1,67 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What passes: tolerances for each dtype, and the error that says so."""
+
+from odl_equivariant.diagnostics._spaces import dtypes, name
+
+__all__ = ('TOLERANCES', 'DERIVATIVE_TOLERANCES', 'tolerance', 'check')
+
+#: Largest relative error that passes, for the coarsest dtype of the spaces.
+TOLERANCES = {
+    'float32': 1e-5,
+    'complex64': 1e-5,
+    'float64': 1e-10,
+    'complex128': 1e-10,
+}
+
+#: The same for `assert_derivative`, which is limited by finite differences.
+DERIVATIVE_TOLERANCES = {
+    'float32': 1e-2,
+    'complex64': 1e-2,
+    'float64': 1e-6,
+    'complex128': 1e-6,
+}
+
+
+def tolerance(op, tol, table=TOLERANCES):
+    """Return ``tol``, or what a table has for the spaces of an operator."""
+    if tol is not None:
+        return float(tol)
+    names = dtypes(op.domain, op.range) or {'float64'}
+    unknown = sorted(names - set(table))
+    if unknown:
+        raise ValueError(
+            f'no tolerance is known for the dtype {", ".join(unknown)} of '
+            f'{name(op)}; give `tol`'
+        )
+    return max(table[dtype] for dtype in names)
+
+
+def check(error, tol, failure):
+    """Return an error that passes, or raise an `AssertionError`.
+
+    Parameters
+    ----------
+    error, tol : float
+        Measured error and the largest one that passes.
+    failure : str
+        What is wrong, up to "the relative error".
+
+    Returns
+    -------
+    error : float
+        The measured error.
+    """
+    __tracebackhide__ = True
+    if not error <= tol:
+        raise AssertionError(
+            f'{failure} the relative error {error:.3g}, above the tolerance '
+            f'{tol:.3g}'
+        )
+    return error

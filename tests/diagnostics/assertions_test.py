@@ -1,0 +1,173 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Tests of what the asserts return, and of what they say."""
+
+import numpy as np
+import odl
+import pytest
+
+from odl_equivariant import diagnostics
+from odl_equivariant.actions import group_actions
+from odl_equivariant.diagnostics import (
+    adjoint_error,
+    assert_adjoint,
+    assert_derivative,
+    assert_equivariant,
+    assert_equivariant_at_angles,
+    assert_firmly_nonexpansive,
+    assert_invariant,
+    assert_isometry,
+    assert_linear,
+    assert_lipschitz,
+    assert_reconstruction_equivariant,
+    assert_unitary,
+    equivariance_curve,
+    equivariance_error,
+    lipschitz_estimate,
+)
+
+
+def square(size=6, impl='numpy'):
+    """Return a space on a square grid."""
+    return odl.uniform_discr([-1, -1], [1, 1], (size, size), impl=impl)
+
+
+def slope(space):
+    """Return an operator that no rotation commutes with."""
+    return odl.PartialDerivative(space, 0, pad_mode='symmetric')
+
+
+def test_asserts_return_the_measured_error():
+    """The number is that of the function without an assert."""
+    space = square()
+    op = slope(space)
+    assert assert_adjoint(op) == adjoint_error(op)
+    actions = group_actions(space, 'D4')
+    errors = [equivariance_error(op, g) for g in actions]
+    assert max(errors) > 0.1
+    assert assert_equivariant(op, actions, tol=10) == max(errors)
+
+
+@pytest.mark.parametrize(
+    'measure, most',
+    [
+        (assert_linear, 1e-14),
+        (assert_unitary, 1e-14),
+        (assert_isometry, 1e-14),
+        (assert_firmly_nonexpansive, 1e-14),
+        (assert_derivative, 1e-8),
+    ],
+)
+def test_asserts_of_the_identity_pass(measure, most):
+    """All laws hold of it."""
+    assert 0 <= measure(odl.IdentityOperator(square())) < most
+
+
+@pytest.mark.parametrize(
+    'measure, words',
+    [
+        (assert_linear, 'not linear: it has the relative error'),
+        (assert_isometry, 'not an isometry: it has'),
+        (assert_firmly_nonexpansive, 'not firmly non-expansive: it has'),
+    ],
+)
+def test_what_fails_is_named(measure, words):
+    """The message has the operator, the law, the error, the tolerance."""
+    with pytest.raises(AssertionError, match=words) as caught:
+        measure(3 * odl.PowerOperator(square(), 2))
+    assert 'above the tolerance 1e-10' in str(caught.value)
+
+
+# --- Lipschitz constants --- #
+
+
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+def test_lipschitz_constant_of_a_multiple(impl):
+    """The constant itself passes, and anything below does not."""
+    op = 3 * odl.IdentityOperator(square(impl=impl))
+    assert assert_lipschitz(op, 3.0) == lipschitz_estimate(op)
+    with pytest.raises(AssertionError, match='at least 3, above 2.9'):
+        assert_lipschitz(op, 2.9)
+
+
+def test_proximals_are_nonexpansive():
+    """1 is the default."""
+    space = square()
+    assert assert_lipschitz(odl.functionals.L1Norm(space).proximal(0.1)) <= 1
+    with pytest.raises(AssertionError, match='above 1'):
+        assert_lipschitz(1.1 * odl.IdentityOperator(space))
+
+
+@pytest.mark.parametrize('constant', [0, -1, np.nan, np.inf])
+def test_impossible_constants_are_refused(constant):
+    """Nothing is measured before that is seen."""
+    with pytest.raises(ValueError, match=f'positive.*got {constant}'):
+        assert_lipschitz(odl.IdentityOperator(square()), constant)
+
+
+# --- Reconstructions --- #
+
+
+def landweber(operator, y):
+    """Return some steps of gradient descent."""
+    x = operator.domain.zero()
+    odl.solvers.landweber(operator, x, y, 5, omega=0.01)
+    return x
+
+
+def one_sided(operator, y):
+    """Return a back-projection, smeared along one axis."""
+    x = operator.adjoint(y)
+    return x + 0.1 * slope(operator.domain)(x)
+
+
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+def test_landweber_follows_its_object(impl):
+    """No symmetry of the operator is needed."""
+    space = square(impl=impl)
+    actions = group_actions(space, 'D4')
+    assert equivariance_error(slope(space), actions[1]) > 0.1
+    error = assert_reconstruction_equivariant(
+        landweber, slope(space), actions
+    )
+    assert error < 1e-13
+
+
+def test_a_smeared_reconstruction_does_not():
+    """The message names the elements that fail, and not the identity."""
+    space = square()
+    with pytest.raises(AssertionError, match='the reconstruction') as caught:
+        assert_reconstruction_equivariant(
+            one_sided, slope(space), group_actions(space, 'C4')
+        )
+    assert 'rotation by 90 degrees' in str(caught.value)
+    assert 'identity' not in str(caught.value)
+
+
+# --- Angles --- #
+
+
+def test_equivariance_at_angles():
+    """Pointwise functions pass, one-sided differences do not."""
+    space = square(48)
+    angles = [0.0, 0.3, np.pi / 2]
+    op = odl.PowerOperator(space, 2)
+    error = assert_equivariant_at_angles(op, angles, 0.01, seed=3)
+    assert error == equivariance_curve(op, angles, seed=3).max()
+    with pytest.raises(AssertionError, match='17.1887 degrees: ') as caught:
+        assert_equivariant_at_angles(slope(space), angles, 0.01)
+    assert ' 90 degrees: ' in str(caught.value)
+    assert ' 0 degrees' not in str(caught.value)
+
+
+def test_all_asserts_are_public():
+    """Whoever looks for one finds it in the package."""
+    asserts = {name for name in diagnostics.__all__ if 'assert_' in name}
+    assert len(asserts) == 11
+    assert {assert_invariant.__name__} < asserts
