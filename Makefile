@@ -5,6 +5,7 @@
 #   make test       the tests; ARGS='-k adjoint' goes to pytest
 #   make bench      speed of the operators, as ratios
 #   make bench-network   that of whole networks: ten minutes, 6 GB
+#   make theory-table    what the tests of the theory measure, for the docs
 #   make lint       style of code and docstrings
 #   make install    the environment alone
 #
@@ -19,7 +20,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
 METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test bench bench-network lint clean
+.PHONY: install demo test bench bench-network theory-table lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -36,6 +37,9 @@ bench: $(VENV)/.installed-base
 
 bench-network: $(VENV)/.installed-demo
 	@$(PY) benchmarks/unrolled.py $(ARGS)
+
+theory-table: $(VENV)/.installed-test
+	@$(PY) -m pytest -q tests/theory --theory-table docs/theory_table.md
 
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
