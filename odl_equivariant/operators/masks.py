@@ -10,6 +10,7 @@
 """Which samples of k-space an acquisition takes."""
 
 import math
+import numbers
 import operator
 
 import numpy as np
@@ -17,6 +18,15 @@ import numpy as np
 __all__ = ('CartesianMask',)
 
 _PATTERNS = ('random', 'equispaced')
+
+
+def _integer(name, value):
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise TypeError(
+            f'`{name}` must be an integer, got {value!r}'
+        ) from error
 
 
 class CartesianMask:
@@ -48,7 +58,8 @@ class CartesianMask:
         If a parameter is out of its range, or the fully sampled lines alone
         are more than the acceleration allows.
     TypeError
-        If the axis, the seed or the shape do not consist of integers.
+        If the axis, the seed or the shape do not consist of integers, or the
+        acceleration or the fraction is no number.
 
     Examples
     --------
@@ -79,13 +90,19 @@ class CartesianMask:
                 f'`shape` must have positive lengths, got {self._shape}'
             )
         ndim = len(self._shape)
-        self._axis = operator.index(axis)
+        self._axis = _integer('axis', axis)
         if not -ndim <= self._axis < ndim:
             raise ValueError(
                 f'`axis` must be between {-ndim} and {ndim - 1} for the shape '
                 f'{self._shape}, got {axis}'
             )
         self._axis %= ndim
+        for name, value in (
+            ('acceleration', acceleration),
+            ('center_fraction', center_fraction),
+        ):
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f'`{name}` must be a number, got {value!r}')
         if not (math.isfinite(acceleration) and acceleration >= 1):
             raise ValueError(
                 f'`acceleration` must be at least 1, got {acceleration}'
@@ -104,7 +121,7 @@ class CartesianMask:
             float(center_fraction),
             pattern,
         )
-        self._seed = operator.index(seed)
+        self._seed = _integer('seed', seed)
         if self._seed < 0:
             raise ValueError(f'`seed` must not be negative, got {seed}')
         self._lines = self._choose()

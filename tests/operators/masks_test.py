@@ -156,15 +156,17 @@ def test_wrong_values(arguments, keywords, message):
 
 
 @pytest.mark.parametrize(
-    'arguments, keywords',
+    'shape, keywords, message',
     [
-        ((8,), {}),
-        (((8.0,),), {}),
-        (((8,),), {'axis': 0.0}),
-        (((8,),), {'seed': None}),
+        (8, {}, '`shape` must be a sequence of integers, got 8'),
+        ((8.0,), {}, '`shape` must be a sequence of integers'),
+        ((8,), {'axis': 0.0}, '`axis` must be an integer, got 0.0'),
+        ((8,), {'seed': None}, '`seed` must be an integer, got None'),
+        ((8,), {'acceleration': '4'}, "`acceleration` must be a number.*'4'"),
+        ((8,), {'center_fraction': None}, '`center_fraction` must be a num'),
     ],
 )
-def test_wrong_types(arguments, keywords):
-    """What must be an integer is one."""
-    with pytest.raises(TypeError):
-        CartesianMask(*arguments, **keywords)
+def test_wrong_types(shape, keywords, message):
+    """The message names the parameter and what came."""
+    with pytest.raises(TypeError, match=message):
+        CartesianMask(shape, **keywords)
