@@ -63,7 +63,7 @@ class Trainer(LightningTrainer):
     callbacks, plugins : optional
         As for Lightning, besides our own.
     accumulate_grad_batches, num_sanity_val_steps, log_every_n_steps, \
-kwargs : optional
+enable_progress_bar, kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
 
     Notes
@@ -93,6 +93,7 @@ kwargs : optional
         plugins: object | list[object] | None = None,
         num_sanity_val_steps: int = 0,
         log_every_n_steps: int = 10,
+        enable_progress_bar: bool = True,
         **kwargs,
     ):
         if precision == 'auto':
@@ -128,7 +129,11 @@ kwargs : optional
             val_check_interval=val_check_interval * accumulate_grad_batches,
             accumulate_grad_batches=accumulate_grad_batches,
             logger=logger,
-            callbacks=[*_as_list(callbacks), Progress()],
+            callbacks=[
+                *_as_list(callbacks),
+                *([Progress()] if enable_progress_bar else []),
+            ],
+            enable_progress_bar=enable_progress_bar,
             plugins=[*_as_list(plugins), CheckpointFiles()],
             num_sanity_val_steps=num_sanity_val_steps,
             check_val_every_n_epoch=None,

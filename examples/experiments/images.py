@@ -1,0 +1,147 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Images to train with and to test with."""
+
+import functools
+import importlib.util
+import pathlib
+
+import numpy as np
+import torch
+
+from odl_equivariant import data
+from odl_equivariant.data import Phantoms, Slices, split
+
+__all__ = ('acquisition_of', 'parts', 'real_slices')
+
+_SEEDS = {'train': 0, 'validation': 1, 'test': 2}
+
+
+def acquisition_of(settings):
+    """Return the acquisition of a task."""
+    arguments = dict(settings['acquisition'])
+    return getattr(data, arguments.pop('class'))(**arguments)
+
+
+class Kept(Slices):
+    """Slices that are read or drawn once, and then kept in memory."""
+
+    def __init__(self, slices):
+        super().__init__(slices.names, slices.groups)
+        self._slices, self._kept = slices, {}
+
+    def _image(self, place, epoch):
+        if place not in self._kept:
+            self._kept[place] = self._slices[place]
+        return self._kept[place]
+
+
+def parts(settings, folders):
+    """Return training, validation and test images of a task.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the task.
+    folders : dict
+        Folders of collections by their names, ``'lidc'`` and ``'fastmri'``.
+
+    Returns
+    -------
+    parts : dict of Slices
+        Of the three parts, as many training images as there are.
+    """
+    images = dict(settings['images'])
+    kind = images.pop('kind')
+    shape = acquisition_of(settings).image_shape
+    numbers = {
+        'train': settings['n_train'],
+        'validation': settings['n_validation'],
+        'test': settings['n_test'],
+    }
+    if kind == 'phantoms':
+        draw = getattr(data, images['draw'])
+        return {
+            part: Kept(Phantoms(numbers[part], shape, seed, draw=draw))
+            for part, seed in _SEEDS.items()
+        }
+    folder = folders[images.pop('folder')]
+    return split(getattr(data, kind)(folder, **images), numbers, seed=2021)
+
+
+def real_slices(settings):
+    """Return real slices, never trained on, on the grid of the images.
+
+    Returns
+    -------
+    slices : dict of numpy.ndarray
+        Images by their names. Those of a package that is not installed are
+        left out.
+    """
+    shape = acquisition_of(settings).image_shape
+    found = {}
+    for name in settings['slices']:
+        found |= {
+            f'{name}{i}': _resized(image, shape)
+            for i, image in enumerate(_READERS[name]())
+        }
+    return found
+
+
+def _resized(image, shape):
+    """Return the middle of an image on another grid, smoothed for it."""
+    side = min(image.shape)
+    start = [(n - side) // 2 for n in image.shape]
+    square = image[start[0] : start[0] + side, start[1] : start[1] + side]
+    tensor = torch.from_numpy(np.ascontiguousarray(square, np.float32))
+    return torch.nn.functional.interpolate(
+        tensor[None, None], size=shape, mode='bilinear', antialias=True
+    )[0, 0].numpy()
+
+
+def _padded(image):
+    """Return an image that zeros make square."""
+    side = max(image.shape)
+    before = [(side - n) // 2 for n in image.shape]
+    after = [side - n - b for n, b in zip(image.shape, before, strict=True)]
+    return np.pad(image, list(zip(before, after, strict=True)))
+
+
+def _ct_slice():
+    return [data.sample_ct_slice('relative').asarray()]
+
+
+def _mr_slice():
+    image = data.sample_mr_slice().asarray()
+    return [_padded(image / image.max())]
+
+
+@functools.cache
+def _mni152():
+    """Return axial slices of the MNI152 template, if nilearn is there."""
+    spec = importlib.util.find_spec('nilearn')
+    if spec is None:
+        return []
+    import nibabel
+
+    folder = pathlib.Path(spec.origin).parent / 'datasets' / 'data'
+    volume = nibabel.load(
+        folder / 'mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz'
+    )
+    values = np.asarray(volume.dataobj, dtype=np.float32)
+    values = values / values.max()
+    heights = np.linspace(0.35, 0.7, 5) * values.shape[2]
+    return [_padded(values[:, :, int(height)]) for height in heights]
+
+
+_READERS = {
+    'sample_ct_slice': _ct_slice,
+    'sample_mr_slice': _mr_slice,
+    'mni152': _mni152,
+}

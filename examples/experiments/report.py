@@ -1,0 +1,180 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The results as a page of the documentation, made from the tables."""
+
+import pathlib
+
+from examples.experiments.conditions import CONDITIONS
+from examples.experiments.figures import figure_names, others_of, summarised
+from examples.experiments.statements import checked
+from examples.experiments.tables import read_rows
+from odl_equivariant._files import write_atomically
+
+__all__ = ('make_report',)
+
+_SETS = {'test': 'phantoms', 'slices': 'real slices'}
+
+
+def make_report(experiments, output, path, arguments):
+    """Write tables, figures and statements as one page of Markdown.
+
+    Parameters
+    ----------
+    experiments : list of Experiment
+        Experiments, the tables of which are in the folder.
+    output : path-like
+        Folder of tables and figures.
+    path : path-like
+        Page to write. Its figures go into ``images/experiments`` beside it,
+        and what is written by hand into the page ``<stem>_notes.md``, which
+        is included where it is there.
+    arguments : list of str
+        Arguments of the command that made the tables.
+    """
+    output, path = pathlib.Path(output), pathlib.Path(path)
+    tables = {}
+    for experiment in experiments:
+        table = output / f'{experiment.name}.csv'
+        if table.is_file():
+            tables[experiment.name] = read_rows(table)
+    commits = sorted(
+        {row['commit'] for rows in tables.values() for row in rows}
+    )
+    command = ' '.join(['python -m examples.experiments', *arguments])
+    lines = [
+        '# Results',
+        '',
+        f'Made by `{command} --report {path.as_posix()}`, from the tables '
+        'that this command writes; the networks and scores are of the '
+        f'{"commit" if len(commits) == 1 else "commits"} '
+        f'{", ".join(f"`{c}`" for c in commits)}. Scores are means over the '
+        'test images, then mean and standard deviation over the seeds: of '
+        'the weights, of the order of the data and of their noise. No number '
+        'on this page was typed.',
+        '',
+        '## What the paper states',
+        '',
+        '| statement | measured | agrees |',
+        '|---|---|---|',
+    ]
+    lines += [f'| {" | ".join(row)} |' for row in checked(tables)]
+    notes = path.with_name(f'{path.stem}_notes.md')
+    if notes.is_file():
+        lines += ['', notes.read_text(encoding='utf-8').strip()]
+    images = path.parent / 'images' / 'experiments'
+    images.mkdir(parents=True, exist_ok=True)
+    for experiment in experiments:
+        lines += ['', f'## {experiment.title}', '']
+        for name in figure_names(experiment, output):
+            content = (output / f'{name}.png').read_bytes()
+            write_atomically(images / f'{name}.png', content)
+            lines += [f'![{name}](images/experiments/{name}.png)', '']
+        rows = tables.get(experiment.name)
+        if rows and experiment.cost_of:
+            lines += _cost_table(rows)
+        elif rows:
+            lines += _score_tables(experiment, rows)
+    rates = output / 'learning_rates.csv'
+    if rates.is_file():
+        lines += ['', '## Learning rates', '', *_rate_table(read_rows(rates))]
+    write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
+
+
+def _table(header, rows):
+    lines = [header, ['---'] * len(header), *rows]
+    return [f'| {" | ".join(map(str, line))} |' for line in lines]
+
+
+def _score_tables(experiment, rows):
+    lines = []
+    for images, what in _SETS.items():
+        own = [row for row in rows if row['images'] == images]
+        if not own:
+            continue
+        found = {row['condition'] for row in own}
+        shown = [condition for condition in CONDITIONS if condition in found]
+        trained = [row for row in own if row['seed'] != '']
+        keys = ['arm']
+        if experiment.vary != 'arm':
+            keys = [experiment.vary, 'arm']
+        means = summarised(trained, (*keys, 'condition'))
+        names = dict.fromkeys(key[:-1] for key in means)
+        body = [
+            [*name, *(_cell(means[*name, c]) for c in shown)] for name in names
+        ]
+        for other in others_of([row for row in own if row['seed'] == '']):
+            by_condition = {
+                row['condition']: row for row in own if row['arm'] == other
+            }
+            body.append(
+                [
+                    *[''] * (len(keys) - 1),
+                    other,
+                    *(
+                        f'{row["psnr"]:.2f} / {row["ssim"]:.3f}'
+                        for row in map(by_condition.get, shown)
+                    ),
+                ]
+            )
+        n_images = own[0]['n_images']
+        noun = 'image' if n_images == 1 else 'images'
+        lines += [
+            f'{what.capitalize()} ({n_images} {noun}), PSNR in dB / SSIM:',
+            '',
+            *_table([*keys, *shown], body),
+            '',
+        ]
+    return lines
+
+
+def _cell(values):
+    (psnr, psnr_spread), (ssim, ssim_spread) = values['psnr'], values['ssim']
+    return f'{psnr:.2f} ± {psnr_spread:.2f} / {ssim:.3f} ± {ssim_spread:.3f}'
+
+
+def _cost_table(rows):
+    return _table(
+        [
+            'network',
+            'parameters',
+            'training step',
+            'ratio',
+            'reconstruction',
+            'ratio',
+            'kept for the gradient',
+        ],
+        [
+            [
+                row['arm'],
+                row['parameters'],
+                f'{1e3 * row["training_seconds"]:.1f} ms',
+                f'{row["training_ratio"]:.3f}',
+                f'{1e3 * row["inference_seconds"]:.1f} ms',
+                f'{row["inference_ratio"]:.3f}',
+                f'{row["saved_megabytes"]:.1f} MiB',
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _rate_table(rows):
+    return _table(
+        ['task', 'arm', 'rate', 'PSNR of the validation images', 'chosen'],
+        [
+            [
+                row['task'],
+                row['arm'],
+                row['rate'],
+                f'{row["validation_psnr"]:.2f} dB',
+                'yes' if row['chosen'] else '',
+            ]
+            for row in rows
+        ],
+    )

@@ -1,0 +1,300 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Train one network and score it under all conditions."""
+
+import functools
+import json
+import logging
+import pathlib
+import warnings
+
+import torch
+
+from examples.experiments.conditions import CONDITIONS, samples, turned
+from examples.experiments.images import acquisition_of, parts, real_slices
+from examples.experiments.tables import read_rows, write_rows
+from examples.experiments.total_variation import total_variation
+from odl_equivariant import models
+from odl_equivariant._files import write_atomically
+from odl_equivariant.actions import group_actions
+from odl_equivariant.data import Augmentation
+from odl_equivariant.elements import as_element, as_tensor
+from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.training import (
+    ReconstructionData,
+    ReconstructionTask,
+    Trainer,
+    scores,
+)
+
+__all__ = ('finished', 'make_baselines', 'make_run', 'network_of', 'test_sets')
+
+SCORES, DONE = 'scores.csv', 'run.json'
+
+
+def finished(folder):
+    """Return what was written down at the end of a run, or ``None``."""
+    path = pathlib.Path(folder) / DONE
+    if not path.is_file():
+        return None
+    return json.loads(path.read_text(encoding='utf-8'))
+
+
+def make_run(run, folder, folders, commit):
+    """Train the network of a run and score it, unless that was done.
+
+    Parameters
+    ----------
+    run : Run
+        What to train.
+    folder : path-like
+        Folder of the run. One that was interrupted is gone on with.
+    folders : dict
+        Folders of collections of images by their names.
+    commit : str
+        Written down with the scores.
+    """
+    folder = pathlib.Path(folder)
+    if finished(folder) is not None:
+        return
+    _quiet()
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(run.seed)
+    settings = run.settings
+    task, trainer, datamodule = _training(run, settings, folder, folders)
+    trainer.train(task, datamodule)
+    task.load_weights(folder / 'final.safetensors')
+    network = task.network.eval()
+    rows = _scored(
+        lambda sample: network(sample.data, sample.operator),
+        task.acquisition,
+        settings,
+        run.smoothing,
+        folders,
+    )
+    if run.group is None and run.rotation == 'none':
+        # averaged over the group at test time
+        rows += [
+            {**row, 'averaged': 1}
+            for row in _scored(
+                functools.partial(_averaged, network),
+                task.acquisition,
+                settings,
+                run.smoothing,
+                folders,
+            )
+        ]
+    write_rows(folder / SCORES, rows)
+    validation = [r for r in rows if r['images'] == 'validation']
+    summary = {
+        'steps': trainer.max_steps,
+        'parameters': sum(p.numel() for p in network.parameters()),
+        'validation': _mean(r['psnr'] for r in validation
+                            if 'averaged' not in r),
+        'commit': commit,
+    }
+    write_atomically(folder / DONE, json.dumps(summary).encode())
+
+
+@functools.lru_cache(maxsize=2)
+def _parts_of(common, folders):
+    return parts(json.loads(common), dict(folders))
+
+
+def _parts(common, folders):
+    """Return the parts of the images, the same ones for all runs."""
+    return _parts_of(common, tuple(folders.items()))
+
+
+def _training(run, settings, folder, folders):
+    """Return task, trainer and data of a run."""
+    acquisition = acquisition_of(settings)
+    network = dict(settings['network'])
+    training = dict(settings['training'])
+    arguments = {
+        'in_channels': 2 if acquisition.space.is_complex else 1,
+        'channels': network.pop('channels'),
+        'skip': network.pop('skip'),
+    }
+    proximal = functools.partial(OrdinaryProximal, **arguments)
+    if run.group is not None:
+        proximal = functools.partial(
+            EquivariantProximal, group=run.group, **arguments
+        )
+    max_steps = training.pop('max_steps')
+    trainer = Trainer(
+        default_root_dir=str(folder),
+        max_steps=max_steps,
+        val_check_interval=max_steps,
+        checkpoint_every=max(100, max_steps // 5),
+        logger=False,
+        gradient_clip_val=training.pop('gradient_clip_val', None),
+        enable_progress_bar=False,
+    )
+    task = ReconstructionTask(
+        acquisition,
+        proximal,
+        learning_rate=run.rate,
+        **network,
+        **training,
+    )
+    images = _parts(run.common, folders)
+    datamodule = ReconstructionData(
+        acquisition,
+        train=lambda: images['train'],
+        validation=lambda: images['validation'].subset([0]),
+        n_train=run.size,
+        augmentation=Augmentation(run.smoothing, run.rotation),
+        seed=run.seed,
+    )
+    return task, trainer, datamodule
+
+
+def network_of(run, folder):
+    """Return the trained network of a run."""
+    operator = acquisition_of(run.settings).operator
+    return models.load(pathlib.Path(folder) / 'final.safetensors', operator)
+
+
+def _averaged(network, sample):
+    r"""Return the mean of :math:`T^{-1} \Phi(T y)` over the quarter turns."""
+    space = sample.operator.domain
+    total = 0
+    for turn in group_actions(space, 'C4'):
+        moved = turned(sample, turn)
+        image = as_element(network(moved.data, moved.operator), space)
+        total = total + as_tensor(turn.inverse(image))
+    return total / 4
+
+
+def test_sets(settings, folders):
+    """Return the images to score with, by the names of the sets.
+
+    Returns
+    -------
+    sets : dict of dict
+        Validation and test images, and real slices where there are any.
+    """
+    images = _parts(json.dumps(settings, sort_keys=True), folders)
+    sets = {
+        part: {
+            f'{part} {name}': images[part][i]
+            for i, name in enumerate(images[part].names)
+        }
+        for part in ('validation', 'test')
+    }
+    slices = real_slices(settings)
+    if slices:
+        sets['slices'] = slices
+    return sets
+
+
+@torch.no_grad()
+def _scored(reconstruct, acquisition, settings, smoothing, folders):
+    """Return the scores of a method, one row for each test image."""
+    rows = []
+    for images, members in test_sets(settings, folders).items():
+        conditions = CONDITIONS[:1] if images == 'validation' else CONDITIONS
+        for condition in conditions:
+            for sample in samples(
+                acquisition, members, condition, smoothing
+            ):
+                values = scores(reconstruct(sample), sample.truth)
+                rows.append(
+                    {
+                        'images': images,
+                        'condition': condition,
+                        'image': sample.name,
+                        'psnr': float(values['psnr'][0]),
+                        'ssim': float(values['ssim'][0]),
+                    }
+                )
+    return rows
+
+
+def make_baselines(settings, folder, folders, commit):
+    """Score total variation and the baseline of the acquisition.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the task.
+    folder : path-like
+        Where the scores are kept.
+    folders : dict
+        Folders of collections of images by their names.
+    commit : str
+        Written down with the scores.
+    """
+    folder = pathlib.Path(folder)
+    if finished(folder) is not None:
+        return
+    _quiet()
+    folder.mkdir(parents=True, exist_ok=True)
+    acquisition = acquisition_of(settings)
+
+    def start(sample):
+        y = as_element(sample.data, sample.operator.range)
+        if sample.operator.range == acquisition.operator.range and isinstance(
+            sample.operator, type(acquisition.operator)
+        ):
+            return y, acquisition.baseline(y)
+        return y, sample.operator.adjoint(y)
+
+    def regularised(weight, sample):
+        y, x = start(sample)
+        x = total_variation(sample.operator, y, x, weight)
+        return as_tensor(x)
+
+    validation = samples(
+        acquisition,
+        test_sets(settings, folders)['validation'],
+        'upright',
+    )
+    tuning = {
+        weight: _mean(
+            float(scores(regularised(weight, s), s.truth)['psnr'][0])
+            for s in validation
+        )
+        for weight in settings['tv_weights']
+    }
+    weight = max(tuning, key=tuning.get)
+    rows = []
+    for name, method in (
+        (acquisition.baseline_name, lambda s: as_tensor(start(s)[1])),
+        ('TV', functools.partial(regularised, weight)),
+    ):
+        rows += [
+            {'arm': name, **row}
+            for row in _scored(method, acquisition, settings, 0.0, folders)
+        ]
+    write_rows(folder / SCORES, rows)
+    summary = {'tv_weight': weight, 'tuning': tuning, 'commit': commit}
+    write_atomically(folder / DONE, json.dumps(summary).encode())
+
+
+def scores_of(folder):
+    """Return the rows that a run has written."""
+    return read_rows(pathlib.Path(folder) / SCORES)
+
+
+def _mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def _quiet():
+    logging.getLogger('lightning.pytorch').setLevel(logging.ERROR)
+    for words in (
+        'The .*dataloader.* does not have many workers',
+        '.*isinstance.treespec, LeafSpec.. is deprecated',
+        '.*is applied to one sample of a batch after the other',
+        '.*across ranks',
+    ):
+        warnings.filterwarnings('ignore', words)

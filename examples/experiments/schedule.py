@@ -1,0 +1,307 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Which runs are needed, in which order, and their tables."""
+
+import concurrent.futures
+import multiprocessing
+import pathlib
+import subprocess
+
+import torch
+from tqdm import tqdm
+
+from examples.experiments import runs
+from examples.experiments.cost import measure_cost
+from examples.experiments.pictures import make_pictures
+from examples.experiments.settings import baselines_key, searched, tasks
+from examples.experiments.tables import mean_and_spread, write_rows
+
+__all__ = ('Study',)
+
+_HERE = pathlib.Path(__file__).parent
+
+
+class Study:
+    """Experiments at one scale, in one folder.
+
+    Parameters
+    ----------
+    experiments : list of Experiment
+        What to do.
+    scale : str
+        ``'small'`` or ``'paper'``.
+    output : path-like
+        Folder of runs, tables and figures.
+    settings : path-like
+        Folder of the YAML files.
+    folders : dict
+        Folders of collections of images by their names, or ``None``.
+
+    Raises
+    ------
+    ValueError
+        If a folder of images is needed and not given.
+    FileNotFoundError
+        If it does not exist.
+    """
+
+    def __init__(self, experiments, scale, output, settings, folders):
+        self.experiments = experiments
+        self.scale = scale
+        self.output = pathlib.Path(output)
+        self.tasks = tasks(scale, settings)
+        self.folders = folders
+        self.commit = _commit()
+        for name in self._used_tasks():
+            needed = self.tasks[name]['images'].get('folder')
+            if needed is None:
+                continue
+            if folders.get(needed) is None:
+                raise ValueError(
+                    f'the experiments on {name} need the collection of '
+                    f'images: give its folder by --{needed} FOLDER'
+                )
+            if not folders[needed].is_dir():
+                raise FileNotFoundError(
+                    f'--{needed}: there is no folder {folders[needed]}'
+                )
+
+    def _used_tasks(self):
+        used = []
+        for experiment in self.experiments:
+            used += [experiment.task, experiment.cost_of]
+            used += experiment.picture_of or {}
+        return [name for name in self.tasks if name in used]
+
+    def _folder(self, key):
+        return self.output / 'runs' / key
+
+    def _baselines_folder(self, name):
+        return self._folder(baselines_key(name, self.tasks[name]))
+
+    def run(self, jobs):
+        """Do all that has not been done, and write the tables.
+
+        Parameters
+        ----------
+        jobs : int
+            How many networks to train at once.
+        """
+        if jobs < 1:
+            raise ValueError(f'--jobs must be at least 1, got {jobs}')
+        self.output.mkdir(parents=True, exist_ok=True)
+        trains = [e for e in self.experiments if e.task or e.picture_of]
+        searches = {
+            name: searched(name, self.scale, self.tasks[name])
+            for name in self._used_tasks()
+            if any(
+                name == e.task or name in (e.picture_of or ()) for e in trains
+            )
+        }
+        search_runs = {
+            run.key: run
+            for arms in searches.values()
+            for candidates in arms.values()
+            for run in candidates
+        }
+        baselines = {
+            e.task for e in self.experiments if e.task and e.baselines
+        }
+        context = multiprocessing.get_context('spawn')
+        bar = tqdm(unit='run', desc='learning rates', dynamic_ncols=True)
+        with (
+            bar,
+            concurrent.futures.ProcessPoolExecutor(
+                jobs, context, initializer=_one_thread
+            ) as pool,
+        ):
+            bar.total = len(search_runs) + len(baselines)
+            self._work(pool, bar, search_runs, baselines)
+            rates = self._write_searches(searches)
+            needed = {}
+            for experiment in self.experiments:
+                for _, run in self._runs(experiment, rates):
+                    needed[run.key] = run
+            bar.total += len(needed)
+            bar.set_description('networks')
+            self._work(pool, bar, needed)
+            bar.set_description('tables')
+        for experiment in self.experiments:
+            if experiment.task:
+                self._write_table(experiment, rates)
+            elif experiment.picture_of:
+                self._make_pictures(experiment, rates)
+            elif experiment.cost_of:
+                rows = measure_cost(
+                    self.tasks[experiment.cost_of], experiment, self.commit
+                )
+                write_rows(self.output / f'{experiment.name}.csv', rows)
+
+    def _runs(self, experiment, rates):
+        """Return pairs of arm and run, of all tasks of an experiment."""
+        if experiment.task:
+            names = [experiment.task]
+        else:
+            names = list(experiment.picture_of or ())
+        return [
+            pair
+            for name in names
+            for pair in experiment.runs(self.tasks[name], rates[name], name)
+        ]
+
+    def _work(self, pool, bar, needed, baselines=()):
+        futures = [
+            pool.submit(
+                runs.make_run, run, self._folder(key), self.folders,
+                self.commit,
+            )
+            for key, run in needed.items()
+        ]
+        futures += [
+            pool.submit(
+                runs.make_baselines, self.tasks[name],
+                self._baselines_folder(name), self.folders, self.commit,
+            )
+            for name in baselines
+        ]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+                bar.update()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    def _write_searches(self, searches):
+        """Write all rates that were tried, and return the best ones."""
+        rows, rates = [], {}
+        for name, arms in searches.items():
+            rates[name] = {}
+            for arm, candidates in arms.items():
+                found = {
+                    run.rate: runs.finished(self._folder(run.key))
+                    for run in candidates
+                }
+                best = max(found, key=lambda r: found[r]['validation'])
+                rates[name][arm] = best
+                rows += [
+                    {
+                        'task': name,
+                        'arm': arm,
+                        'rate': rate,
+                        'validation_psnr': summary['validation'],
+                        'chosen': int(rate == best),
+                        'commit': summary['commit'],
+                    }
+                    for rate, summary in found.items()
+                ]
+        if rows:
+            write_rows(self.output / 'learning_rates.csv', rows)
+        return rates
+
+    def _write_table(self, experiment, rates):
+        """Write one row for each run, set of images and condition."""
+        rows = []
+        for arm, run in self._runs(experiment, rates):
+            folder = self._folder(run.key)
+            summary = runs.finished(folder)
+            rows += _summed(
+                [
+                    row
+                    for row in runs.scores_of(folder)
+                    if bool(row.get('averaged')) == (arm == 'averaged')
+                ],
+                {
+                    'arm': arm,
+                    'size': run.size,
+                    'smoothing': run.smoothing,
+                    'seed': run.seed,
+                    'rate': run.rate,
+                    'steps': summary['steps'],
+                    'parameters': summary['parameters'],
+                    'run': run.key,
+                    'commit': summary['commit'],
+                },
+            )
+        if experiment.baselines:
+            folder = self._baselines_folder(experiment.task)
+            summary = runs.finished(folder)
+            scores = runs.scores_of(folder)
+            for arm in dict.fromkeys(row['arm'] for row in scores):
+                rows += _summed(
+                    [row for row in scores if row['arm'] == arm],
+                    {
+                        'arm': arm,
+                        'run': folder.name,
+                        'commit': summary['commit'],
+                    },
+                )
+        write_rows(self.output / f'{experiment.name}.csv', rows)
+
+    def _make_pictures(self, experiment, rates):
+        for name in experiment.picture_of:
+            found = {
+                arm: self._folder(run.key)
+                for arm, run in experiment.runs(
+                    self.tasks[name], rates[name], name
+                )
+            }
+            make_pictures(
+                self.tasks[name],
+                found,
+                self.output / f'{experiment.name}_{name}.npz',
+                self.folders,
+            )
+
+
+def _summed(rows, columns):
+    """Return the means over the images of each set, with more columns."""
+    groups = {}
+    for row in rows:
+        key = row['images'], row['condition']
+        groups.setdefault(key, []).append(row)
+    result = []
+    for (images, condition), members in groups.items():
+        values = {}
+        for name in ('psnr', 'ssim'):
+            mean, spread = mean_and_spread(row[name] for row in members)
+            values |= {name: mean, f'{name}_spread': spread}
+        result.append(
+            {
+                **columns,
+                'images': images,
+                'condition': condition,
+                'n_images': len(members),
+                **values,
+            }
+        )
+    return result
+
+
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def _commit():
+    """Return the commit that the code is of, with a plus if it is changed."""
+    try:
+        commit, changes = (
+            subprocess.run(
+                ['git', *words], cwd=_HERE, capture_output=True, text=True,
+                check=True,
+            ).stdout.strip()
+            for words in (
+                ['rev-parse', '--short', 'HEAD'],
+                ['status', '--porcelain', '--untracked-files=no'],
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+    return commit + ('+' if changes else '')

@@ -1,0 +1,226 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Which networks the experiments are made of."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import yaml
+
+__all__ = (
+    'ARMS',
+    'SCALES',
+    'Experiment',
+    'Run',
+    'baselines_key',
+    'experiments',
+    'searched',
+    'tasks',
+)
+
+SCALES = ('small', 'paper')
+FOLDER = pathlib.Path(__file__).parent / 'settings'
+# What is not in the file of an experiment: how its arms are made.
+_ROTATIONS = {'quarter turns': 'quarter', 'any angle': 'any'}
+_UNTRAINED = ('averaged',)
+ARMS = (
+    'ordinary',
+    *_ROTATIONS,
+    *_UNTRAINED,
+    'C2',
+    'C3',
+    'C4',
+    'C6',
+    'C8',
+    'C12',
+    'D4',
+)
+SEARCH_SEED = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One network to train, told by all that its weights depend on.
+
+    Parameters
+    ----------
+    task : str
+        ``'ct'`` or ``'mri'``.
+    scale : str
+        ``'small'`` or ``'paper'``.
+    group : str or None
+        Group of the network; ``None`` for an ordinary one.
+    rotation : str
+        How the training images are turned, see `Augmentation`.
+    smoothing : float
+        How all images are smoothed, in pixels.
+    size, seed : int
+        Number of training images; seed of everything.
+    rate : float
+        Learning rate.
+    common : str
+        What all runs of the task share, as JSON.
+    """
+
+    task: str
+    scale: str
+    group: str | None
+    rotation: str
+    smoothing: float
+    size: int
+    seed: int
+    rate: float
+    common: str
+
+    @property
+    def settings(self):
+        """What all runs of the task share."""
+        return json.loads(self.common)
+
+    @property
+    def key(self):
+        """A short name: other settings have another one."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+        return f'{self.task}-{self.group or "ordinary"}-{self.size}-{digest}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What one file of settings says, at one scale."""
+
+    name: str
+    title: str
+    arms: tuple
+    scale: str
+    task: str = None
+    vary: str = None
+    baselines: bool = False
+    sizes: tuple = ()
+    seeds: tuple = ()
+    smoothings: tuple = (0,)
+    picture_of: dict = None
+    cost_of: str = None
+    rounds: int = 0
+
+    def runs(self, common, rates, task=None):
+        """Return a run for each arm, size, seed and smoothness.
+
+        Parameters
+        ----------
+        common : dict
+            What all runs of the task share, see `tasks`.
+        rates : dict
+            Learning rates of ``'ordinary'`` and ``'equivariant'`` arms.
+        task : str, optional
+            The task, where it is not that of the experiment.
+
+        Returns
+        -------
+        runs : list of tuple
+            Pairs of the name of an arm and its `Run`.
+        """
+        return [
+            (arm, trained(task or self.task, self.scale, arm, size, seed,
+                          smoothing, common, rates))
+            for seed in self.seeds
+            for size in self.sizes
+            for smoothing in self.smoothings
+            for arm in self.arms
+        ]
+
+
+def trained(task, scale, arm, size, seed, smoothing, common, rates):
+    """Return the run that gives the network of an arm."""
+    is_ordinary = arm == 'ordinary' or arm in _ROTATIONS or arm in _UNTRAINED
+    return Run(
+        task,
+        scale,
+        None if is_ordinary else arm,
+        _ROTATIONS.get(arm, 'none'),
+        float(smoothing),
+        size,
+        seed,
+        rates['ordinary' if is_ordinary else 'equivariant'],
+        _shared(common),
+    )
+
+
+def searched(task, scale, common):
+    """Return the runs by which learning rates are chosen, by the arm."""
+    return {
+        arm: [
+            trained(
+                task, scale, group, common['search_size'], SEARCH_SEED, 0,
+                common, {arm: rate},
+            )
+            for rate in common['rates']
+        ]
+        for arm, group in (('ordinary', 'ordinary'), ('equivariant', 'C4'))
+    }
+
+
+def _shared(common):
+    left_out = ('rates', 'tv_weights', 'search_size')
+    shared = {k: v for k, v in common.items() if k not in left_out}
+    return json.dumps(shared, sort_keys=True)
+
+
+def baselines_key(task, common):
+    """Return a short name of the baselines: other settings, another one."""
+    left_out = ('rates', 'training', 'network', 'search_size')
+    settings = {k: v for k, v in common.items() if k not in left_out}
+    text = json.dumps(settings, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return f'{task}-baselines-{digest}'
+
+
+def tasks(scale, folder=FOLDER):
+    """Return the settings of all tasks at a scale, by their names."""
+    path = pathlib.Path(folder) / 'tasks.yaml'
+    loaded = yaml.safe_load(path.read_text(encoding='utf-8'))
+    return {name: scales[scale] for name, scales in loaded.items()}
+
+
+def experiments(scale, folder=FOLDER):
+    """Return all experiments at a scale, by their names.
+
+    Raises
+    ------
+    ValueError
+        If a file has an arm or a setting that is not known.
+    """
+    found = {}
+    for path in sorted(pathlib.Path(folder).glob('*.yaml')):
+        if path.stem == 'tasks':
+            continue
+        loaded = yaml.safe_load(path.read_text(encoding='utf-8'))
+        settings = {**loaded, **loaded[scale], 'scale': scale}
+        for name in SCALES:
+            settings.pop(name, None)
+        unknown = set(settings.get('arms', ())) - set(ARMS)
+        if unknown:
+            raise ValueError(
+                f'{path} has the arms {sorted(unknown)}; known are '
+                f'{", ".join(ARMS)}'
+            )
+        fields = {f.name for f in dataclasses.fields(Experiment)}
+        if not settings.keys() <= fields:
+            raise ValueError(
+                f'{path} has the settings {sorted(settings.keys() - fields)}; '
+                f'known are {", ".join(sorted(fields))}'
+            )
+        found[path.stem] = Experiment(
+            name=path.stem,
+            **{k: tuple(v) if isinstance(v, list) else v
+               for k, v in settings.items()},
+        )
+    return found

@@ -1,0 +1,184 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What the paper states, each checked against the tables."""
+
+from examples.experiments.figures import summarised
+
+__all__ = ('checked',)
+
+_SMALL = 50
+
+
+def checked(tables):
+    """Return the statements, and whether the tables agree.
+
+    Parameters
+    ----------
+    tables : dict
+        Rows of the experiments by their names; statements about a table that
+        is missing are left out.
+
+    Returns
+    -------
+    rows : list of tuple
+        For each statement its words, what was measured, and ``'yes'``,
+        ``'no'`` or ``'in part'``.
+    """
+    rows = []
+    for task in ('ct', 'mri'):
+        table = tables.get(f'{task}_training_size')
+        if table is None:
+            continue
+        for images in dict.fromkeys(row['images'] for row in table):
+            if images == 'validation':
+                continue
+            own = [
+                row
+                for row in table
+                if row['images'] == images and row['seed'] != ''
+            ]
+            where = f'{task.upper()}, {_SETS[images]}'
+            rows += [
+                _better(own, where, 'upright'),
+                _better(own, where, 'random angles'),
+                _exact(own, where),
+                _falls(own, where),
+                _gap(own, where),
+            ]
+            if task == 'mri':
+                rows.append(_smooth(own, where))
+    if 'cost' in tables:
+        rows.append(_cost(tables['cost']))
+    return rows
+
+
+_SETS = {'test': 'phantoms', 'slices': 'real slices'}
+
+
+def _gains(rows, condition):
+    """Return the gain of C4 in decibel, by size and seed."""
+    found = {
+        (r['arm'], r['size'], r['seed']): r['psnr']
+        for r in rows
+        if r['condition'] == condition
+    }
+    gains = {}
+    for (arm, size, seed), value in found.items():
+        if arm == 'C4':
+            gains.setdefault(size, []).append(
+                value - found['ordinary', size, seed]
+            )
+    return dict(sorted(gains.items()))
+
+
+def _verdict(flags):
+    flags = list(flags)
+    return 'yes' if all(flags) else 'in part' if any(flags) else 'no'
+
+
+def _mean(values):
+    return sum(values) / len(values)
+
+
+def _better(rows, where, condition):
+    gains = {
+        size: values
+        for size, values in _gains(rows, condition).items()
+        if size <= _SMALL
+    }
+    measured = ', '.join(
+        f'{size}: {_mean(values):+.2f} dB '
+        f'({sum(v > 0 for v in values)} of {len(values)} seeds)'
+        for size, values in gains.items()
+    )
+    return (
+        f'{where}, {condition}: C4 is above ordinary for up to {_SMALL} '
+        'training images',
+        measured,
+        _verdict(_mean(values) > 0 for values in gains.values()),
+    )
+
+
+def _changes(rows, arm):
+    """Return by how much exact quarter turns change the score."""
+    found = {
+        (r['size'], r['seed'], r['condition']): r['psnr']
+        for r in rows
+        if r['arm'] == arm
+    }
+    return [
+        found[size, seed, 'quarter turns'] - value
+        for (size, seed, condition), value in found.items()
+        if condition == 'upright'
+    ]
+
+
+def _exact(rows, where):
+    largest = max(map(abs, _changes(rows, 'C4')))
+    return (
+        f'{where}: exact quarter turns do not move the score of C4 (0.01 dB)',
+        f'at most {largest:.1e} dB',
+        _verdict([largest < 0.01]),
+    )
+
+
+def _falls(rows, where):
+    changes = _changes(rows, 'ordinary')
+    return (
+        f'{where}: exact quarter turns lower the score of the ordinary '
+        'network',
+        f'{_mean(changes):+.2f} dB on average, lower in '
+        f'{sum(c < 0 for c in changes)} of {len(changes)} runs',
+        _verdict([_mean(changes) < 0]),
+    )
+
+
+def _gap(rows, where):
+    gains = {
+        size: _mean(values)
+        for size, values in _gains(rows, 'upright').items()
+    }
+    sizes = list(gains)
+    half = len(sizes) // 2
+    few = _mean([gains[size] for size in sizes[:half]])
+    many = _mean([gains[size] for size in sizes[-half:]])
+    return (
+        f'{where}, upright: the gain is larger for smaller training sets',
+        f'{few:+.2f} dB for {sizes[0]} to {sizes[half - 1]} images, '
+        f'{many:+.2f} dB for {sizes[-half]} to {sizes[-1]}',
+        _verdict([few > many]),
+    )
+
+
+def _smooth(rows, where):
+    means = summarised(rows, ('condition',))
+    scores = {c: values['psnr'][0] for (c,), values in means.items()}
+    measured = ', '.join(f'{c} {value:.2f} dB' for c, value in scores.items())
+    return (
+        f'{where}: turned images score higher because interpolation smooths '
+        'them, as turning there and back does, and exact turns do not',
+        measured,
+        _verdict(
+            [
+                scores['random angles'] > scores['upright'],
+                scores['turned and back'] > scores['upright'],
+            ]
+        ),
+    )
+
+
+def _cost(rows):
+    (row,) = [r for r in rows if r['arm'] == 'C4']
+    return (
+        'The equivariant network reconstructs at the cost of the ordinary one '
+        '(a ratio of at most 1.02)',
+        f'{row["inference_ratio"]:.3f}; a training step '
+        f'{row["training_ratio"]:.3f}',
+        _verdict([row['inference_ratio'] <= 1.02]),
+    )

@@ -1,0 +1,61 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Rows of numbers in files of comma-separated values."""
+
+import csv
+import io
+import pathlib
+import statistics
+
+from odl_equivariant._files import write_atomically
+
+__all__ = ('mean_and_spread', 'read_rows', 'write_rows')
+
+
+def write_rows(path, rows):
+    """Write dicts as one table, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    rows : list of dict
+        Their keys, in the order in which they come first, are the columns.
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(pathlib.Path(path), text.getvalue().encode())
+
+
+def read_rows(path):
+    """Return the rows of a table, numbers as numbers."""
+    with open(path, newline='', encoding='utf-8') as file:
+        return [
+            {key: _number(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def _number(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def mean_and_spread(values):
+    """Return the mean and the standard deviation of a sample."""
+    values = list(values)
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return statistics.fmean(values), spread
