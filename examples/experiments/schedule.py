@@ -113,14 +113,8 @@ class Study:
         baselines = {
             e.task for e in self.experiments if e.task and e.baselines
         }
-        context = multiprocessing.get_context('spawn')
         bar = tqdm(unit='run', desc='learning rates', dynamic_ncols=True)
-        with (
-            bar,
-            concurrent.futures.ProcessPoolExecutor(
-                jobs, context, initializer=_one_thread
-            ) as pool,
-        ):
+        with bar, _pool(jobs) as pool:
             bar.total = len(search_runs) + len(baselines)
             self._work(pool, bar, search_runs, baselines)
             rates = self._write_searches(searches)
@@ -259,6 +253,31 @@ class Study:
                 self.output / f'{experiment.name}_{name}.npz',
                 self.folders,
             )
+
+
+class _Here(concurrent.futures.Executor):
+    """Does what it is given at once, with one thread as other processes."""
+
+    def __enter__(self):
+        self._threads = torch.get_num_threads()
+        _one_thread()
+        return self
+
+    def __exit__(self, *error):
+        torch.set_num_threads(self._threads)
+
+    def submit(self, function, *arguments):
+        future = concurrent.futures.Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def _pool(jobs):
+    if jobs == 1:
+        return _Here()
+    return concurrent.futures.ProcessPoolExecutor(
+        jobs, multiprocessing.get_context('spawn'), initializer=_one_thread
+    )
 
 
 def _summed(rows, columns):

@@ -1,0 +1,379 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Tests of the experiments' runner, at a scale of its own."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip('lightning')
+
+# Lightning's own, under warnings as errors
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings('ignore:.*does not have many workers'),
+    pytest.mark.filterwarnings('ignore:.*Checkpoint directory'),
+    pytest.mark.filterwarnings('ignore:.*LeafSpec.*:FutureWarning'),
+    pytest.mark.filterwarnings('ignore:.*is applied to one sample'),
+]
+
+ROOT = Path(__file__).parents[2]
+TASK = {
+    'network': {'channels': 8, 'n_iterations': 1, 'skip': True},
+    'training': {'max_steps': 3, 'loss': 'relative'},
+    'rates': [1e-3, 1e-2],
+    'search_size': 2,
+    'n_train': 3,
+    'n_validation': 1,
+    'n_test': 2,
+}
+TASKS = {
+    'ct': {
+        'acquisition': {
+            'class': 'SparseViewCT', 'shape': [16, 16], 'n_views': 4
+        },
+        'images': {'kind': 'phantoms', 'draw': 'ellipse_phantom'},
+        'slices': ['sample_ct_slice'],
+        'tv_weights': [1e-6, 4e-6],
+        **TASK,
+    },
+    'mri': {
+        'acquisition': {
+            'class': 'CartesianMRI', 'shape': [16, 16], 'random_masks': True
+        },
+        'images': {'kind': 'phantoms', 'draw': 'mr_phantom'},
+        'slices': ['sample_mr_slice'],
+        'tv_weights': [1e-4, 2e-4],
+        **TASK,
+    },
+}
+TASKS['ct']['network'] = {**TASK['network'], 'initial': 'fbp'}
+TASKS['mri']['rates'] = [1e-3]
+EXPERIMENTS = {
+    'ct_training_size': {
+        'title': 'Sizes',
+        'task': 'ct',
+        'vary': 'size',
+        'arms': ['ordinary', 'C4'],
+        'baselines': True,
+        'small': {'sizes': [1, 2], 'seeds': [1]},
+    },
+    'ct_arms': {
+        'title': 'Arms',
+        'task': 'ct',
+        'vary': 'arm',
+        'arms': ['ordinary', 'averaged', 'quarter turns', 'C4'],
+        'small': {'sizes': [2], 'seeds': [1]},
+    },
+    'mri_smoothing': {
+        'title': 'Smoothness',
+        'task': 'mri',
+        'vary': 'smoothing',
+        'arms': ['C4'],
+        'small': {'sizes': [2], 'seeds': [1], 'smoothings': [0, 1]},
+    },
+    'pictures': {
+        'title': 'Pictures',
+        'picture_of': {'ct': 'ct_training_size'},
+        'arms': ['ordinary', 'C4'],
+        'small': {'sizes': [2], 'seeds': [1]},
+    },
+    'cost': {
+        'title': 'Cost',
+        'cost_of': 'ct',
+        'arms': ['ordinary', 'C4'],
+        'small': {'rounds': 2},
+    },
+}
+
+
+def write_settings(folder, tasks=TASKS, **experiments):
+    """Write the files of settings."""
+    folder.mkdir(exist_ok=True)
+    both = {
+        name: {'small': task, 'paper': task} for name, task in tasks.items()
+    }
+    (folder / 'tasks.yaml').write_text(yaml.safe_dump(both))
+    for name, settings in experiments.items():
+        settings = {**settings, 'paper': settings['small']}
+        (folder / f'{name}.yaml').write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def experiments(*arguments):
+    """Call the command line."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from examples.experiments.__main__ import main
+    finally:
+        sys.path.remove(str(ROOT))
+    main(['--jobs', '1', *map(str, arguments)])
+
+
+def table(path):
+    """Return the rows of a table."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from examples.experiments.tables import read_rows
+    finally:
+        sys.path.remove(str(ROOT))
+    return read_rows(path)
+
+
+@pytest.fixture(scope='module')
+def done(tmp_path_factory):
+    """Return the folders of the settings and of all experiments, done."""
+    folder = tmp_path_factory.mktemp('experiments')
+    settings = write_settings(folder / 'settings', **EXPERIMENTS)
+    experiments('--settings', settings, '--output', folder / 'output')
+    return settings, folder / 'output'
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    """Return the same folders as a copy that may be changed."""
+    for path in done:
+        shutil.copytree(path, tmp_path / path.name)
+    return tmp_path / 'settings', tmp_path / 'output'
+
+
+def times(output):
+    """Return when each run was finished."""
+    return {
+        path.parent.name: path.stat().st_mtime_ns
+        for path in output.glob('runs/*/run.json')
+    }
+
+
+def test_tables_have_a_row_for_each_run_and_condition(done):
+    """Arms, sizes, seeds; sets of images and conditions."""
+    rows = table(done[1] / 'ct_training_size.csv')
+    runs = {(r['arm'], r['size'], r['seed']) for r in rows if r['seed'] != ''}
+    assert len(runs) == 2 * 2
+    conditions = {r['condition'] for r in rows if r['images'] == 'slices'}
+    assert len(conditions) == 4
+    assert {r['arm'] for r in rows if r['seed'] == ''} == {'FBP', 'TV'}
+    assert all(5 < r['psnr'] < 60 and -1 <= r['ssim'] <= 1 for r in rows)
+    assert all(r['steps'] == 3 for r in rows if r['seed'] != '')
+
+
+def test_networks_that_two_experiments_need_are_trained_once(done):
+    """Those of the sizes are among the arms, and in the pictures."""
+    runs = [{r['run'] for r in table(done[1] / f'{name}.csv')}
+            for name in ('ct_training_size', 'ct_arms')]
+    shared = runs[0] & runs[1]
+    assert len(shared) == 2
+
+
+def test_quarter_turns_leave_the_score_of_c4_alone(done):
+    """As they do not that of the ordinary network."""
+    rows = table(done[1] / 'ct_training_size.csv')
+    keys = 'arm', 'size', 'images', 'condition'
+    score = {tuple(r[k] for k in keys): r['psnr'] for r in rows}
+    changes = {'ordinary': [], 'C4': []}
+    for (arm, size, images, condition), value in score.items():
+        if arm in changes and condition == 'quarter turns':
+            upright = score[arm, size, images, 'upright']
+            changes[arm].append(abs(value - upright))
+    assert max(changes['C4']) < 1e-4 < 1e-3 < max(changes['ordinary'])
+
+
+def test_averages_over_the_group_are_equivariant_too(done):
+    """The ordinary network, averaged at test time."""
+    score = {
+        (r['images'], r['condition']): r['psnr']
+        for r in table(done[1] / 'ct_arms.csv')
+        if r['arm'] == 'averaged'
+    }
+    for images in ('test', 'slices'):
+        upright, turned = (
+            score[images, c] for c in ('upright', 'quarter turns')
+        )
+        assert turned == pytest.approx(upright, abs=1e-4)
+
+
+def test_rates_are_those_with_the_best_validation(done):
+    """Of each arm one, from images that are not tested with."""
+    rows = table(done[1] / 'learning_rates.csv')
+    for task, arm in {(r['task'], r['arm']) for r in rows}:
+        own = [r for r in rows if (r['task'], r['arm']) == (task, arm)]
+        best = max(own, key=lambda r: r['validation_psnr'])
+        assert [r['rate'] for r in own if r['chosen']] == [best['rate']]
+
+
+def test_pictures_hold_the_images_and_scores(done):
+    """The truth and what each arm makes of it."""
+    with np.load(done[1] / 'pictures_ct.npz') as file:
+        assert file['upright/ground truth'].shape == (16, 16)
+        assert file['random angles/C4'].shape == (16, 16)
+        assert float(file['upright/ordinary/psnr'][0]) > 5
+
+
+def test_costs_are_relative_to_the_first_arm(done):
+    """Its ratios are 1, and C4 has fewer parameters."""
+    ordinary, c4 = table(done[1] / 'cost.csv')
+    assert ordinary['training_ratio'] == ordinary['inference_ratio'] == 1
+    assert 0 < c4['parameters'] < ordinary['parameters']
+    assert c4['inference_seconds'] > 0
+
+
+def test_nothing_is_done_twice(copied):
+    """A second call makes tables and figures anew, of the same runs."""
+    settings, output = copied
+    before = times(output)
+    text = (output / 'ct_training_size.csv').read_text()
+    (output / 'ct_training_size.csv').unlink()
+    experiments('ct_training_size', '--settings', settings, '--output', output)
+    assert times(output) == before
+    assert (output / 'ct_training_size.csv').read_text() == text
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_scores(copied):
+    """Here one that was killed before it could write its scores."""
+    settings, output = copied
+    run = next(output.glob('runs/ct-C4-2-*'))
+    scores = (run / 'scores.csv').read_bytes()
+    (run / 'scores.csv').unlink(), (run / 'run.json').unlink()
+    experiments('ct_arms', '--settings', settings, '--output', output)
+    assert (run / 'scores.csv').read_bytes() == scores
+
+
+def test_changed_settings_are_run_anew(copied):
+    """Runs of other settings are left alone, and not taken."""
+    settings, output = copied
+    before = times(output)
+    tasks = {**TASKS, 'ct': {**TASKS['ct'], 'rates': [1e-3]}}
+    tasks['ct']['training'] = {**TASK['training'], 'max_steps': 2}
+    small = {'sizes': [2], 'seeds': [1]}
+    changed = {**EXPERIMENTS['ct_arms'], 'small': small}
+    write_settings(settings, tasks, ct_arms=changed)
+    experiments('ct_arms', '--settings', settings, '--output', output)
+    after = times(output)
+    assert before.items() <= after.items() and len(after) > len(before)
+    assert all(r['steps'] == 2 for r in table(output / 'ct_arms.csv'))
+
+
+def test_figures_are_made_from_the_tables_alone(copied):
+    """Without any run."""
+    settings, output = copied
+    shutil.rmtree(output / 'runs')
+    before = {
+        path.name: path.stat().st_mtime_ns
+        for path in output.iterdir()
+        if path.suffix in ('.png', '.pdf')
+    }
+    assert len(before) == 14
+    (output / 'pictures_ct.png').unlink()
+    experiments(
+        'pictures', 'ct_arms', '--only-figures', '--settings', settings,
+        '--output', output,
+    )
+    made = {
+        name
+        for name, time in before.items()
+        if (output / name).stat().st_mtime_ns != time
+    }
+    assert made == {
+        f'{name}.{ending}'
+        for name in ('pictures_ct', 'ct_arms_test', 'ct_arms_slices')
+        for ending in ('png', 'pdf')
+    }
+
+
+def test_the_report_has_what_the_tables_have(copied):
+    """Tables, figures beside it, and statements with a verdict."""
+    settings, output = copied
+    page = output.parent / 'docs' / 'results.md'
+    page.parent.mkdir()
+    (page.parent / 'results_notes.md').write_text('A note by hand.')
+    experiments(
+        '--only-figures', '--settings', settings, '--output', output,
+        '--report', page,
+    )
+    text = page.read_text(encoding='utf-8')
+    for title in ('Sizes', 'Arms', 'Smoothness', 'Pictures', 'Cost'):
+        assert f'\n## {title}\n' in text
+    assert 'A note by hand.' in text
+    assert text.count('| yes |') + text.count('| no |') >= 8
+    for name in ('ct_training_size_test', 'pictures_ct'):
+        assert (page.parent / f'images/experiments/{name}.png').is_file()
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nothing'], 'there are no experiments nothing; known are .*ct_arms'),
+        (['--only-figures', '--output', 'nowhere'], 'No such file'),
+    ],
+)
+def test_what_is_not_there_is_named(done, arguments, message):
+    """The command ends with one line, and no traceback."""
+    with pytest.raises(SystemExit, match=message):
+        experiments('--settings', done[0], *arguments)
+
+
+def test_the_scale_of_the_paper_needs_its_images(tmp_path):
+    """Said at once: which option gives the folder, or that it is not there."""
+    ct = {**TASKS['ct'], 'images': {'kind': 'LIDCSlices', 'folder': 'lidc'}}
+    settings = write_settings(
+        tmp_path / 'settings', {'ct': ct}, ct_arms=EXPERIMENTS['ct_arms']
+    )
+    arguments = ['--settings', settings, '--scale', 'paper']
+    with pytest.raises(SystemExit, match='--lidc FOLDER'):
+        experiments(*arguments)
+    with pytest.raises(SystemExit, match='--lidc: there is no folder gone'):
+        experiments(*arguments, '--lidc', 'gone')
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'arms': ['C5']}, "arms .'C5'.*known are ordinary"),
+        ({'colour': 1}, "settings .'colour'.*known are arms"),
+    ],
+)
+def test_unknown_settings_are_refused(tmp_path, change, message):
+    """The file and what is known are named."""
+    settings = write_settings(
+        tmp_path / 'settings', arms={**EXPERIMENTS['ct_arms'], **change}
+    )
+    with pytest.raises(SystemExit, match=message):
+        experiments('--settings', settings)
+
+
+def test_the_settings_that_come_with_the_package_are_whole():
+    """All of them can be read at both scales, and their groups fit."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from examples.experiments import settings
+    finally:
+        sys.path.remove(str(ROOT))
+    for scale in settings.SCALES:
+        tasks = settings.tasks(scale)
+        found = settings.experiments(scale)
+        assert len(found) == 7
+        rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
+        for experiment in found.values():
+            for task in [experiment.task, *(experiment.picture_of or ())]:
+                if task is None:
+                    continue
+                runs = experiment.runs(tasks[task], rates, task)
+                assert len({run.seed for _, run in runs}) >= (
+                    3 if experiment.task else 1
+                )
+                channels = tasks[task]['network']['channels']
+                for _, run in runs:
+                    if run.group:
+                        order = int(run.group[1:])
+                        order *= 2 if run.group[0] == 'D' else 1
+                        assert channels % order == 0
