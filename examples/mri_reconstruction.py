@@ -6,24 +6,30 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-r"""MRI of a real abdomen from a quarter of the lines, learned and classical.
+r"""MRI of a real abdomen from a quarter of the lines
+=================================================
 
-From noisy samples y of a quarter of the lines of k-space we look for the
-complex image u with A u = m F u = y, with the unitary Fourier transform F and
-the mask m. The classical way is total variation,
+From noisy samples :math:`y` of a quarter of the lines of k-space we look for
+the complex image :math:`u` with :math:`A u = m \mathcal{F} u = y`, with the
+unitary Fourier transform :math:`\mathcal{F}` and the mask :math:`m`. The
+classical way is total variation,
 
-    min_u  1/2 |A u - y|^2 + lambda |grad u|_1 ,
+.. math::
+    \min_u \tfrac12 \|A u - y\|^2 + \lambda \|\nabla u\|_1,
 
 solved by the primal-dual hybrid gradient method. An unrolled network makes
 eight steps of the proximal gradient method, each with a learned proximal,
 
-    (u, s) <- prox_k(u, tau_k A^*(A u - y), s) .
+.. math::
+    (u, s) \leftarrow \mathrm{prox}_k(u, \tau_k A^*(A u - y), s).
 
 The slice is reconstructed upright and turned by 90 degrees, with the mask and
-the noise turned along. With a quarter turn T of the image the data are the
-same, y = A T^{-1} (T u), and the reconstruction should turn with the image,
+the noise turned along. With a quarter turn :math:`T` of the image the data
+are the same, :math:`y = A T^{-1} (T u)`, and the reconstruction should turn
+with the image,
 
-    Phi(y; A T^{-1}) = T Phi(y; A) .
+.. math::
+    \Phi(y; A T^{-1}) = T \Phi(y; A).
 
 The equivariant network does so by design. The ordinary one of the same width
 saw the same training data: phantoms, whose lines were always along the same
@@ -100,7 +106,7 @@ def total_variation(acquisition, data, weight, callback=None):
 
 def main():
     """Reconstruct the slice by all methods, upright and turned."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument(
         '--output', type=pathlib.Path, default='mri_reconstruction.png'
     )

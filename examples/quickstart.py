@@ -6,17 +6,20 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-r"""Sparse-view CT of a real head, by learned and by classical methods.
+r"""Sparse-view CT of a real head
+=============================
 
-From low-dose data y of 50 views we look for the image u with A u = y. The
-classical way is total variation,
+From low-dose data :math:`y` of 50 views we look for the image :math:`u` with
+:math:`A u = y`. The classical way is total variation,
 
-    min_{u >= 0}  1/2 |A u - y|^2 + lambda |grad u|_1 ,
+.. math::
+    \min_{u \ge 0} \tfrac12 \|A u - y\|^2 + \lambda \|\nabla u\|_1,
 
 solved by the primal-dual hybrid gradient method. A learned proximal takes the
 place of the regulariser's in ODL's own proximal gradient method,
 
-    u <- Phi_theta(u - gamma A^*(A u - y); sigma) ,
+.. math::
+    u \leftarrow \Phi_\theta(u - \gamma A^*(A u - y); \sigma),
 
 and an unrolled network is the same iteration with a block of its own for each
 step. All learned parts are equivariant under quarter turns by design, beside
@@ -149,7 +152,7 @@ def best(method, candidates, truth):
 
 def main():
     """Reconstruct the slice by all methods, upright and turned."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument(
         '--output', type=pathlib.Path, default='quickstart.png'
     )

@@ -6,27 +6,30 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-r"""Train the models that are shipped with the package.
+r"""Training of the models that are shipped
+=======================================
 
 Two reconstruction networks for sparse-view CT, two for magnetic resonance
 imaging from a quarter of the lines, and two noise-conditioned denoisers, each
 equivariant and ordinary, of the same width, from the same phantoms in the
-same order and with the same number of steps. For the images u_i of random
-phantoms and their simulated data y_i we solve
+same order and with the same number of steps. For the images :math:`u_i` of
+random phantoms and their simulated data :math:`y_i` we solve
 
-    min_theta  sum_i  |Phi_theta(y_i; A_i) - u_i|^2 / |u_i|^2
+.. math::
+    \min_\theta \sum_i
+    \frac{\|\Phi_\theta(y_i; A_i) - u_i\|^2}{\|u_i\|^2}
 
 with Adam, first on small images, where a step costs a fraction, then on large
 ones. The step size falls like a cosine over all of it.
 
-In tomography the operator A_i = A is that of 25, then of 50 views. In magnetic
-resonance imaging it changes with the mask, which is random. As the lines are
-sampled along one axis alone, positions along the other do not mix, and the
+In tomography the operator :math:`A_i = A` is that of 25, then of 50 views. In
+magnetic resonance imaging it changes with the mask, which is random. As the
+lines are sampled along one axis alone, positions along the other do not mix, and the
 networks are trained on strips: as long as an image along the axis of phase
 encoding, which is always axis 1, and short along axis 0.
 
 A run that was stopped goes on from its last checkpoint, and what it draws
-depends on the seed and the number of the step alone.
+depends on the seed and the number of the step alone::
 
     python examples/train_models.py sparse_view_ct_c4 --output weights
 """
@@ -402,7 +405,7 @@ def train(name, output, scale=1.0):
 
 def main():
     """Train the models named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument('names', nargs='*', metavar='name', default=MODELS)
     parser.add_argument('--output', type=pathlib.Path, default='weights')
     parser.add_argument(

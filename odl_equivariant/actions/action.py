@@ -112,7 +112,7 @@ class Action(odl.Operator):
 
     see Celledoni et al., *Equivariant neural networks for inverse
     problems*, Inverse Problems 37 (2021), 085006. Subclasses give
-    ``_call``, `inverse`, `is_isometry` and `is_exact`, and ``_compose``,
+    ``_call``, ``inverse``, `is_isometry` and `is_exact`, and ``_compose``,
     which multiplies two elements in the group.
     """
 

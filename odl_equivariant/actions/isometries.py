@@ -113,8 +113,10 @@ class Rotation(GeometricAction):
 
     'fourier' is unitary on the grid for every image, and the inverse is its
     adjoint. It rings at edges, and what does not vanish outside of the disk
-    of 0.92 times half the side comes back at the other side; see
-    `FourierMover`. The other two are local, lose energy, and give an exact
+    of 0.92 times half the side comes back at the other side: a turn is
+    three shears, each of which shifts every line of the grid periodically
+    (Unser, Thevenaz & Yaroslavsky, IEEE Trans. Image Process. 4, 1995,
+    1371-1381). The other two are local, lose energy, and give an exact
     adjoint that is not the inverse.
 
     Examples

@@ -35,8 +35,8 @@ class Translation(GeometricAction):
     with :math:`u` continued periodically. Shifts by whole cells are
     ``numpy.roll(data, t / cell_sides, axis=(0, 1))`` and exact. Others take
     a method: 'fourier' moves the trigonometric interpolant and is unitary,
-    see `shift_lines`; 'linear' and 'cubic' interpolate between the points
-    next to each other, see `InterpolatingMover`, and lose high frequencies.
+    'linear' and 'cubic' interpolate between the points next to each other
+    and lose high frequencies.
 
     With ``fill``, u is continued by that number. Such a translation forgets
     what leaves the domain, and is no isometry; for another number than 0 it

@@ -45,7 +45,7 @@ class Acquisition(abc.ABC):
 
     Notes
     -----
-    Subclasses keep their settings in `_settings`, by the name of the
+    Subclasses keep their settings in ``_settings``, by the name of the
     argument: an acquisition is pickled by its settings.
     """
 

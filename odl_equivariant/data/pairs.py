@@ -52,8 +52,9 @@ class SimulatedPairs(Dataset):
     -----
     A key is an index, or ``(index, epoch)``; an index alone is epoch 0. A
     pair is a dict with what ``acquisition.pair`` returns: ``data``, of shape
-    (channels, *data shape), ``truth``, of shape (channels, *image shape),
-    and others like ``mask``; and with ``name``, a str, and ``index``, an int.
+    ``(channels, *data shape)``, ``truth``, of shape ``(channels, *image
+    shape)``, and others like ``mask``; and with ``name``, a str, and
+    ``index``, an int.
 
     Examples
     --------

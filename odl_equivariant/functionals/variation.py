@@ -252,7 +252,7 @@ class InvariantTotalVariation(odl.functionals.Functional):
     algorithms for constrained total variation image denoising and
     deblurring problems*, IEEE Trans. Image Process. 18 (2009), 2419-2434).
     For `odl.solvers.pdhg` and its like, which need no inner iterations,
-    :math:`J` is `norm_functional` after `operator`.
+    :math:`J` is `norm_functional` after ``operator``.
 
     Examples
     --------
@@ -293,7 +293,7 @@ class InvariantTotalVariation(odl.functionals.Functional):
 
     @property
     def norm_functional(self):
-        """`StencilNorm`, which after `operator` is the functional."""
+        """Norm on the stencils, which after ``operator`` is the functional."""
         return StencilNorm(self.operator)
 
     def _call(self, x):

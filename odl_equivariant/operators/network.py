@@ -58,10 +58,11 @@ class NetworkOperator(odl.Operator):
     ----------
     module : torch.nn.Module
         Module that maps tensors of shape ``(1, C, *domain.shape)`` to
-        ``(1, C', *range.shape)``, in the layout of `elements.as_tensor`: one
-        channel for a real space, two for a complex one, and those of its
-        parts for a product space. It is used in the mode in which it is:
-        choose `module.eval()` if it has dropout or batch normalisation.
+        ``(1, C', *range.shape)``, in the layout of
+        `odl_equivariant.elements`: one channel for a real space, two for a
+        complex one, and those of its parts for a product space. It is used
+        in the mode in which it is:
+        choose ``module.eval()`` if it has dropout or batch normalisation.
     domain : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Space of the inputs, backed by numpy or pytorch, of the precision of
         the module's parameters.

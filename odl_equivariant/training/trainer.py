@@ -263,7 +263,8 @@ enable_progress_bar, kwargs : optional
         output : path-like
             Folder for the images. Images that are already there are kept.
         input : path-like, optional
-            File or folder of data, see `Measurements`. Default: the data of
+            File ``.npy``, or folder of such files, with the data of one
+            image or of several along a first axis. Default: the data of
             the test pairs.
         weights : path-like, optional
             File of weights, or the name of a shipped model. Default: the best

@@ -1,0 +1,48 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""How the examples are run for the gallery, and where their figures are."""
+
+import pathlib
+import shutil
+
+from sphinx_gallery.scrapers import figure_rst
+
+__all__ = ('arguments', 'figures', 'order')
+
+# outside of the sources, which stay as they are
+_FOLDER = pathlib.Path(__file__).parents[2] / 'build' / 'docs' / 'figures'
+_FIRST = ('quickstart.py', 'mri_reconstruction.py')
+_LAST = ('train_models.py',)
+
+
+def arguments(gallery_conf, script_vars):
+    """Return the command line of an example: where its figure goes."""
+    path = pathlib.Path(script_vars['src_file'])
+    if "'--output'" not in path.read_text('utf-8'):
+        return []
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    return ['--output', str(_FOLDER / f'{path.stem}.png')]
+
+
+def figures(block, block_vars, gallery_conf):
+    """Take the figure that an example has written, once."""
+    stem = pathlib.Path(block_vars['src_file']).stem
+    taken = []
+    for path in _FOLDER.glob(f'{stem}.png'):
+        target = next(block_vars['image_path_iterator'])
+        shutil.move(path, target)
+        taken.append(target)
+    return figure_rst(taken, gallery_conf['src_dir'])
+
+
+def order(filename):
+    """Return the sorting key of an example: what to read first is first."""
+    if filename in _FIRST:
+        return (0, _FIRST.index(filename), filename)
+    return (1 + (filename in _LAST), 0, filename)

@@ -1,0 +1,87 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Settings of Sphinx; `make docs` builds the pages into `build/docs`."""
+
+import pathlib
+import sys
+
+import odl_equivariant
+
+DOCS = pathlib.Path(__file__).parent
+sys.path.insert(0, str(DOCS / '_extensions'))
+
+project = 'odl_equivariant'
+author = 'The odl_equivariant contributors'
+copyright = '2026, the odl_equivariant contributors'
+version = release = odl_equivariant.__version__
+
+extensions = [
+    'mathml',
+    'reference',
+    'myst_parser',
+    'numpydoc',
+    'sphinx.ext.autodoc',
+    'sphinx.ext.autosummary',
+    'sphinx_gallery.gen_gallery',
+]
+templates_path = ['_templates']
+exclude_patterns = ['_*', '**/GALLERY_HEADER.rst']
+
+# Single backticks are names, as in ODL: links to what is documented here. The
+# names of other packages are shown without a link, since their lists would
+# have to be fetched.
+default_role = 'py:obj'
+nitpicky = True
+nitpick_ignore_regex = [
+    ('py:.*', r'(abc|collections|lightning|numpy|odl|torch)\b.*'),
+    ('py:obj', 'DiscretizedSpace|ProductSpace|TensorSpace'),
+    # private bases of public classes
+    ('py:class', r'odl_equivariant\..*\b_.*'),
+]
+
+myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'deflist']
+myst_heading_anchors = 3
+
+# Pages of the reference follow `__all__`, so that nothing is left out.
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_inherit_docstrings = False
+autodoc_member_order = 'bysource'
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+# labels like C+2021
+numpydoc_citation_re = r'[\w.+-]+'
+
+sphinx_gallery_conf = {
+    'examples_dirs': '../examples',
+    'gallery_dirs': 'gallery',
+    # training takes half an hour: shown, but not run
+    'filename_pattern': r'/(?!train_)\w+\.py$',
+    'reset_argv': 'gallery.arguments',
+    'image_scrapers': ('matplotlib', 'gallery.figures'),
+    'within_subsection_order': 'gallery.order',
+    'copyfile_regex': r'^$',
+    'download_all_examples': False,
+    'remove_config_comments': True,
+    'show_signature': False,
+    'show_memory': False,
+    # pages do not change with the speed of the machine
+    'min_reported_time': float('inf'),
+    'write_computation_times': False,
+    'plot_gallery': True,
+    'abort_on_example_error': True,
+    'only_warn_on_example_error': False,
+}
+
+html_theme = 'furo'
+html_title = f'odl_equivariant {version}'
+html_copy_source = False
+html_show_sourcelink = False
+html_permalinks_icon = '#'
