@@ -92,6 +92,8 @@ class RunFolder(Callback):
         """Note where the run begins, and that it is not at its end."""
         self._step = self._saved_at = trainer.global_step
         if trainer.is_global_zero:
+            # loggers make it too, but there may be none
+            self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / _FINISHED).unlink(missing_ok=True)
 
     def on_train_batch_start(self, trainer, task, batch, batch_idx):

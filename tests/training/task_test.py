@@ -357,6 +357,19 @@ def test_unknown_part():
         data_for(**none, images=lambda: None, sizes={'training': 3})
 
 
+def test_a_run_without_loggers_makes_its_own_folder(tmp_path):
+    """The best weights come before any checkpoint, into a new folder."""
+    trainer = Trainer(
+        tmp_path / 'new' / 'run',
+        max_steps=1,
+        val_check_interval=1,
+        logger=False,
+        accelerator='cpu',
+    )
+    trainer.train(task_for(ct()), data_for())
+    assert (tmp_path / 'new' / 'run' / 'best.safetensors').is_file()
+
+
 @pytest.mark.slow
 def test_workers_change_nothing(tmp_path):
     """Pairs that other processes simulate are the same, in the same order."""
