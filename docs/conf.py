@@ -8,10 +8,15 @@
 
 """Settings of Sphinx; `make docs` builds the pages into `build/docs`."""
 
+import os
 import pathlib
 import sys
 
-import odl_equivariant
+# Examples run without bars of progress, which would be in their output. It is
+# read when tqdm is imported.
+os.environ['TQDM_DISABLE'] = '1'
+
+import odl_equivariant  # noqa: E402
 
 DOCS = pathlib.Path(__file__).parent
 sys.path.insert(0, str(DOCS / '_extensions'))
@@ -29,6 +34,7 @@ extensions = [
     'sphinx.ext.autodoc',
     'sphinx.ext.autosummary',
     'sphinx_gallery.gen_gallery',
+    'written_pages',
 ]
 templates_path = ['_templates']
 exclude_patterns = ['_*', '**/GALLERY_HEADER.rst']
@@ -81,6 +87,8 @@ sphinx_gallery_conf = {
 }
 
 html_theme = 'furo'
+html_static_path = ['_static']
+html_css_files = ['odl_equivariant.css']
 html_title = f'odl_equivariant {version}'
 html_copy_source = False
 html_show_sourcelink = False

@@ -8,6 +8,7 @@
 
 """How the examples are run for the gallery, and where their figures are."""
 
+import os
 import pathlib
 import shutil
 
@@ -27,7 +28,9 @@ def arguments(gallery_conf, script_vars):
     if "'--output'" not in path.read_text('utf-8'):
         return []
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    return ['--output', str(_FOLDER / f'{path.stem}.png')]
+    # relative, as it is printed
+    target = os.path.relpath(_FOLDER / f'{path.stem}.png', path.parent)
+    return ['--output', target]
 
 
 def figures(block, block_vars, gallery_conf):

@@ -8,6 +8,7 @@
 
 """Formulas as MathML, which browsers draw without a script or a network."""
 
+import itertools
 import re
 
 from docutils import nodes
@@ -17,16 +18,28 @@ from sphinx.util import logging
 
 __all__ = ('setup',)
 
-# docutils knows delimiters of a given size by their side only
-_OPENING = re.compile(r'\\([bB]ig+)\s*(?=[(\[]|\\\{|\\l)')
-_CLOSING = re.compile(r'\\([bB]ig+)\s*(?=[)\]|]|\\\}|\\[r|])')
-
 _logger = logging.getLogger(__name__)
 
 
+def _in_terms_of_docutils(tex):
+    r"""Return a formula without what docutils does not know.
+
+    It knows delimiters of a given size by their side only, no ``\dots``,
+    takes all digits after a fraction as one number, and puts an exponent
+    after a norm on its second bar alone.
+    """
+    tex = tex.replace(r'\dots', r'\ldots')
+    tex = re.sub(r'\\([td]?frac)\s*(\d)(\d)', r'\\\1{\2}{\3}', tex)
+    tex = re.sub(r'\\([bB]igg?)\s*(?=[(\[]|\\\{)', r'\\\1l ', tex)
+    tex = re.sub(r'\\([bB]igg?)\s*(?=[)\]]|\\\})', r'\\\1r ', tex)
+    if r'\left\|' not in tex and tex.count(r'\|') % 2 == 0:
+        sides = itertools.cycle([r'\left\|', r'\right\|'])
+        tex = re.sub(r'\\\|', lambda _: next(sides), tex)
+    return tex
+
+
 def _mathml(node, as_block):
-    tex = _OPENING.sub(r'\\\1l ', node.astext())
-    tex = _CLOSING.sub(r'\\\1r ', tex).replace(r'\dots', r'\ldots')
+    tex = _in_terms_of_docutils(node.astext())
     try:
         return tex2mathml(tex, as_block=as_block)
     except MathError as error:
