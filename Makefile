@@ -5,6 +5,7 @@
 #   make test       the tests; ARGS='-k adjoint' goes to pytest
 #   make bench      speed of the operators, as ratios
 #   make bench-network   that of whole networks: ten minutes, 6 GB
+#   make docs       the documentation, with the examples run, in build/docs
 #   make theory-table    what the tests of the theory measure, for the docs
 #   make lint       style of code and docstrings
 #   make install    the environment alone
@@ -20,7 +21,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
 METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test bench bench-network theory-table lint clean
+.PHONY: install demo test docs bench bench-network theory-table lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -30,6 +31,11 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-test
 	@$(PY) -m pytest $(ARGS)
+
+docs: $(VENV)/.installed-docs
+	@$(PY) -m sphinx -b html -W --keep-going -n -q -d build/docs/doctrees \
+	    docs build/docs/html $(ARGS)
+	@echo 'Start reading at build/docs/html/index.html'
 
 bench: $(VENV)/.installed-base
 	@$(PY) benchmarks/import_time.py
@@ -45,10 +51,12 @@ lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
 
 clean:
-	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache
+	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache \
+	    docs/gallery docs/api/generated
 
 $(VENV)/.installed-base: EXTRAS :=
 $(VENV)/.installed-demo: EXTRAS := [plots,data,metrics]
+$(VENV)/.installed-docs: EXTRAS := [docs]
 $(VENV)/.installed-test: EXTRAS := [all]
 
 # escnn without its requirements, see setup.cfg; pip would report them as

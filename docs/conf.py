@@ -37,6 +37,8 @@ extensions = [
     'written_pages',
 ]
 templates_path = ['_templates']
+# strings such as 'fourier' are code
+smartquotes = False
 exclude_patterns = ['_*', '**/GALLERY_HEADER.rst']
 
 # Single backticks are names, as in ODL: links to what is documented here. The

@@ -24,9 +24,9 @@ ones. The step size falls like a cosine over all of it.
 
 In tomography the operator :math:`A_i = A` is that of 25, then of 50 views. In
 magnetic resonance imaging it changes with the mask, which is random. As the
-lines are sampled along one axis alone, positions along the other do not mix, and the
-networks are trained on strips: as long as an image along the axis of phase
-encoding, which is always axis 1, and short along axis 0.
+lines are sampled along one axis alone, positions along the other do not mix,
+and the networks are trained on strips: as long as an image along the axis of
+phase encoding, which is always axis 1, and short along axis 0.
 
 A run that was stopped goes on from its last checkpoint, and what it draws
 depends on the seed and the number of the step alone::

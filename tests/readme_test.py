@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The code that the README and the documentation show."""
+"""The code that the README shows."""
 
 import pathlib
 import re
@@ -14,7 +14,6 @@ import re
 import numpy as np
 import pytest
 
-DOCS = pathlib.Path(__file__).parents[1] / 'docs'
 README = pathlib.Path(__file__).parents[1] / 'README.md'
 
 
@@ -39,31 +38,3 @@ def test_code_of_the_readme_runs_and_reconstructs():
 def blocks_of(path):
     """Return the blocks of Python of a page."""
     return re.findall(r'```python\n(.*?)```', path.read_text('utf-8'), re.S)
-
-
-def test_code_of_the_page_on_training_runs():
-    """Pairs are stored, and a shipped network becomes an operator."""
-    names = {}
-    blocks = blocks_of(DOCS / 'training.md')
-    assert len(blocks) == 2
-    for block in blocks:
-        exec(compile(block, 'training.md', 'exec'), names)
-    assert len(names['PairStore']('pairs')) == 100
-    y = names['ct'].operator.range.zero()
-    assert names['quick'](y) in names['ct'].space
-
-
-@pytest.mark.parametrize('path', [README, *sorted(DOCS.glob('*.md'))])
-def test_links_to_files(path):
-    """What a page links to in the repository is there."""
-    links = re.findall(r'\]\(([^)#]+)\)', path.read_text('utf-8'))
-    for link in links:
-        if not link.startswith('http'):
-            assert (path.parent / link).exists(), link
-
-
-def test_configurations_of_the_readme():
-    """The commands that it shows name files that there are."""
-    for path in (README, DOCS / 'training.md'):
-        for name in re.findall(r'--config (\S+)', path.read_text('utf-8')):
-            assert (README.parent / name).is_file(), name

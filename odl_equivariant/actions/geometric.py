@@ -61,7 +61,7 @@ class GeometricAction(Action):
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
             Space on which the group acts.
-        mover : `Mover`
+        mover : Mover
             What moves the components, on the component space.
         representation : optional
             How the turn acts on the components.

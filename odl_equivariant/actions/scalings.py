@@ -63,7 +63,7 @@ class Dilation(GeometricAction):
         factor : float
             Positive number by which lengths are multiplied.
         method : {'linear', 'cubic'}, optional
-            Kernel of the interpolation, see `InterpolatingMover`.
+            Kernel of the interpolation.
         fill : float or complex, optional
             Value outside of the domain.
 
