@@ -67,9 +67,9 @@ class LearnedProximal(odl.functionals.Functional):
 
     is. It takes the place of :math:`f` in any solver of `odl.solvers` that
     uses a proximal only, and of :math:`g` through ``convex_conj``, the
-    proximal of which follows by Moreau's identity. Asking for the value raises.
-    ``c * f`` has the proximal :math:`\Phi_\theta(x; c \sigma)`. If the module
-    is equivariant, so is the proximal.
+    proximal of which follows by Moreau's identity. Asking for the value
+    raises. ``c * f`` has the proximal :math:`\Phi_\theta(x; c \sigma)`. If
+    the module is equivariant, so is the proximal.
 
     Examples
     --------
