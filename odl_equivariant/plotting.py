@@ -118,7 +118,7 @@ def save_figure(figure, path, **kwargs):
     path : path-like
         File; its ending tells the format. An existing file is replaced once
         the new one is complete.
-    kwargs
+    **kwargs
         Passed to ``figure.savefig``.
 
     Raises

@@ -154,7 +154,7 @@ class Action(odl.Operator):
         ----------
         estimate : bool, optional
             Ignored for an isometry.
-        kwargs :
+        **kwargs :
             Passed on to `odl.power_method_opnorm` otherwise.
 
         Returns

@@ -245,7 +245,7 @@ class Intensity(Action):
         ----------
         estimate : bool, optional
             Ignored: the norm is known.
-        kwargs :
+        **kwargs :
             Ignored as well.
 
         Returns

@@ -46,6 +46,9 @@ class LearnedProximalGradient(nn.Module):
         Where the iteration starts: at zero, at :math:`A^* y / \|A\|^2`, at
         the filtered back-projection (of a parallel-beam ray transform), or
         at another reconstruction, an operator from Y to X.
+    checkpointing : bool, optional
+        Whether training keeps what one iteration at a time has computed, and
+        computes the rest again for the gradient: less memory, more time.
 
     Attributes
     ----------

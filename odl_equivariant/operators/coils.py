@@ -160,7 +160,7 @@ class SensitivityEncoding(odl.Operator):
 
         Parameters
         ----------
-        estimate, kwargs :
+        estimate, **kwargs :
             Not used: nothing has to be estimated.
 
         Returns

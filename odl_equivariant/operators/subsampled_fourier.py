@@ -164,7 +164,7 @@ class SubsampledFourierTransform(odl.Operator):
 
         Parameters
         ----------
-        estimate, kwargs :
+        estimate, **kwargs :
             Not used: nothing has to be estimated.
 
         Returns

@@ -57,14 +57,21 @@ class Trainer(LightningTrainer):
     resume : bool, optional
         Whether training goes on from the last checkpoint in the folder, if
         there is one. Otherwise a folder with a run in it is an error.
+    accumulate_grad_batches : int, optional
+        Number of batches whose gradients make one step.
     logger : Logger, list of Logger or bool, optional
         Where numbers and images go. Default: to a file of comma-separated
         values, in ``logs/``, and to TensorBoard, in ``tensorboard/``.
     callbacks, plugins : optional
         As for Lightning, besides our own.
-    accumulate_grad_batches, num_sanity_val_steps, log_every_n_steps, \
-enable_progress_bar, kwargs : optional
+    num_sanity_val_steps, log_every_n_steps, enable_progress_bar, \
+**kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
+
+    Raises
+    ------
+    ValueError
+        If a number of steps is not positive.
 
     Notes
     -----
@@ -72,11 +79,6 @@ enable_progress_bar, kwargs : optional
     Samplers are never replaced: those of `ReconstructionData` know of several
     processes themselves. A run is one epoch of Lightning, however often it
     passes over the data, and its length is counted in steps.
-
-    Raises
-    ------
-    ValueError
-        If a number of steps is not positive.
     """
 
     def __init__(
