@@ -9,7 +9,9 @@
 """What the reference says of a class, and where its names lead."""
 
 import inspect
+import pathlib
 
+from docutils import nodes
 from sphinx.util.inspect import stringify_signature
 
 __all__ = ('setup',)
@@ -56,26 +58,46 @@ def _arguments_of_init(app, what, name, obj, options, lines):
     lines[place:place] = [*text[text.index('Parameters') :], '']
 
 
-def _by_end(app, env, node, contnode):
-    """Link a name to the one documented name that ends in it."""
-    if node.get('refdomain') != 'py':
-        return None
-    domain = env.get_domain('py')
-    target = node['reftarget']
+def _public_name(domain, target):
+    """Return the one documented name that ends in this one, or ``None``."""
     found = [
         name
         for name, entry in domain.objects.items()
         if name.startswith(_PACKAGE)
-        and name.endswith(f'.{target}')
+        and f'.{name}'.endswith(f'.{target}')
         and not entry.aliased
         # `operator` alone could be the attribute of many a class
         and ('.' in target or entry.objtype in ('class', 'function'))
     ]
-    if len(found) != 1:
+    return found[0] if len(found) == 1 else None
+
+
+def _by_end(app, env, node, contnode):
+    """Link a name in a docstring to the name that ends in it."""
+    if node.get('refdomain') != 'py':
+        return None
+    domain = env.get_domain('py')
+    name = _public_name(domain, node['reftarget'])
+    if name is None:
         return None
     return domain.resolve_xref(
-        env, node['refdoc'], app.builder, 'obj', found[0], node, contnode
+        env, node['refdoc'], app.builder, 'obj', name, node, contnode
     )
+
+
+def _link_code(app, doctree, docname):
+    """Link public names that a page of markdown has as code."""
+    if pathlib.Path(app.env.doc2path(docname)).suffix != '.md':
+        return
+    domain = app.env.get_domain('py')
+    for node in list(doctree.findall(nodes.literal)):
+        name = _public_name(domain, node.astext().removesuffix('()'))
+        if name is None or isinstance(node.parent, nodes.reference):
+            continue
+        link = domain.resolve_xref(
+            app.env, docname, app.builder, 'obj', name, node, node.deepcopy()
+        )
+        node.replace_self(link)
 
 
 def setup(app):
@@ -86,4 +108,5 @@ def setup(app):
     # before numpydoc
     app.connect('autodoc-process-docstring', _arguments_of_init, priority=400)
     app.connect('missing-reference', _by_end)
+    app.connect('doctree-resolved', _link_code)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}
