@@ -94,6 +94,8 @@ sphinx_gallery_conf = {
     # pages do not change with the speed of the machine
     'min_reported_time': float('inf'),
     'write_computation_times': False,
+    # what the last line of a block is worth is not a result
+    'capture_repr': (),
     'plot_gallery': True,
     'abort_on_example_error': True,
     'only_warn_on_example_error': False,

@@ -11,7 +11,9 @@
 import os
 import pathlib
 import shutil
+import weakref
 
+from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
 
 __all__ = ('arguments', 'figures', 'order')
@@ -20,6 +22,8 @@ __all__ = ('arguments', 'figures', 'order')
 _FOLDER = pathlib.Path(__file__).parents[2] / 'build' / 'docs' / 'figures'
 _FIRST = ('quickstart.py', 'mri_reconstruction.py')
 _LAST = ('train_models.py',)
+
+_shown = weakref.WeakSet()
 
 
 def arguments(gallery_conf, script_vars):
@@ -34,13 +38,26 @@ def arguments(gallery_conf, script_vars):
 
 
 def figures(block, block_vars, gallery_conf):
-    """Take the figure that an example has written, once."""
+    """Take the figures of a block that pyplot does not know, each once.
+
+    These are the file that an example has written, and the figures of
+    `odl_equivariant.plotting` that it holds in a variable.
+    """
     stem = pathlib.Path(block_vars['src_file']).stem
+    targets = block_vars['image_path_iterator']
     taken = []
     for path in _FOLDER.glob(f'{stem}.png'):
-        target = next(block_vars['image_path_iterator'])
-        shutil.move(path, target)
-        taken.append(target)
+        taken.append(next(targets))
+        shutil.move(path, taken[-1])
+    for value in list(block_vars['example_globals'].values()):
+        if (
+            isinstance(value, Figure)
+            and getattr(value, 'number', None) is None
+            and value not in _shown
+        ):
+            taken.append(next(targets))
+            value.savefig(taken[-1], dpi=100)
+            _shown.add(value)
     return figure_rst(taken, gallery_conf['src_dir'])
 
 
