@@ -51,6 +51,7 @@ def blocks_of(path, language):
 
 
 @parametrised([path for path in PAGES if blocks_of(path, 'python')])
+@pytest.mark.slow
 # of torch about its own code
 @pytest.mark.filterwarnings('ignore:.torch.jit.script. is deprecated')
 def test_code_of_a_page_runs(path):

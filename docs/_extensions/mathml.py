@@ -32,6 +32,7 @@ def _in_terms_of_docutils(tex):
     tex = re.sub(r'\\([td]?frac)\s*(\d)(\d)', r'\\\1{\2}{\3}', tex)
     tex = re.sub(r'\\([bB]igg?)\s*(?=[(\[]|\\\{)', r'\\\1l ', tex)
     tex = re.sub(r'\\([bB]igg?)\s*(?=[)\]]|\\\})', r'\\\1r ', tex)
+    tex = tex.replace(r'\lVert', r'\left\|').replace(r'\rVert', r'\right\|')
     if r'\left\|' not in tex and tex.count(r'\|') % 2 == 0:
         sides = itertools.cycle([r'\left\|', r'\right\|'])
         tex = re.sub(r'\\\|', lambda _: next(sides), tex)
