@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Steerable convolutions between trivial and regular fields.
+"""Steerable convolutions between fields of one kind each.
 
 escnn supplies the bases of equivariant kernels. The layer itself is a plain
 torch module: its parameters are the coefficients alone, the same in training
@@ -22,7 +22,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from odl_equivariant.nn._groups import parse_group
+from odl_equivariant.nn._convolution import (
+    PaddedConvolution,
+    check_image_size,
+    convolve,
+    normal,
+)
+from odl_equivariant.nn._representations import is_hidden
 from odl_equivariant.nn._symmetries import exact_symmetries, moved
 
 __all__ = (
@@ -79,8 +85,9 @@ def _kernel_basis(group_name, source, target, kernel_size):
     ----------
     group_name : str
         Name of the group, such as ``'C4'``.
-    source, target : {'trivial', 'regular'}
-        Representations of the input and of the output field.
+    source, target : str
+        Representations of the input and of the output field, ``'regular'``
+        or one of `irreps_of`.
     kernel_size : int
         Side of the kernel in cells.
 
@@ -90,12 +97,15 @@ def _kernel_basis(group_name, source, target, kernel_size):
         Float64 tensor of shape ``(n, size(target), size(source),
         kernel_size, kernel_size)``.
     """
+    from odl_equivariant.nn import _escnn_fields
     from odl_equivariant.nn._escnn import enn
 
-    space = _gspace(group_name)
+    space = _escnn_fields.gspace(group_name)
     fields = {
-        'trivial': enn.FieldType(space, [space.trivial_repr]),
-        'regular': enn.FieldType(space, [space.regular_repr]),
+        name: enn.FieldType(
+            space, [_escnn_fields.escnn_representation(space, name)]
+        )
+        for name in {source, target}
     }
     with _escnn_defaults(), torch.no_grad():
         convolution = enn.R2Conv(
@@ -115,24 +125,6 @@ def _kernel_basis(group_name, source, target, kernel_size):
             kernel_size,
         )
         return _make_exact(basis, group_name, source, target)
-
-
-def _gspace(group_name):
-    """Return escnn's description of a group that acts on the plane."""
-    from odl_equivariant.nn._escnn import gspaces
-
-    kind, order = parse_group(group_name)
-    if kind == 'C':
-        return (
-            gspaces.trivialOnR2() if order == 1 else gspaces.rot2dOnR2(order)
-        )
-    # All groups with reflections have that of the first axis of an image, as
-    # in `odl_equivariant.actions`. escnn draws this axis downwards.
-    if order == 1:
-        return gspaces.flip2dOnR2(0.0)
-    if order % 2:
-        return gspaces.flipRot2dOnR2(order, axis=0.0)
-    return gspaces.flipRot2dOnR2(order)
 
 
 @contextlib.contextmanager
@@ -173,69 +165,9 @@ def _scaled_basis(group_name, source, target, kernel_size):
     return basis * (columns * kernel_size**2 / n / energy).sqrt()
 
 
-def check_image_size(x, kernel_size):
-    """Raise a ValueError unless a kernel fits on the images of a batch."""
-    if min(x.shape[-2:]) < kernel_size:
-        raise ValueError(
-            f'the image of shape {tuple(x.shape[-2:])} is smaller than the '
-            f'kernel of side {kernel_size}; take a larger image or a '
-            'smaller kernel_size'
-        )
-
-
-def _convolve(x, kernel, bias, padding_mode):
-    margin = kernel.shape[-1] // 2
-    check_image_size(x, kernel.shape[-1])
-    if padding_mode == 'zeros':
-        return functional.conv2d(x, kernel, bias, padding=margin)
-    x = functional.pad(x, 4 * (margin,), mode=padding_mode)
-    return functional.conv2d(x, kernel, bias)
-
-
-def _normal(shape, std):
-    weight = torch.empty(shape)
-    # To draw on the meta device, torch would first load much of itself.
-    return weight if weight.is_meta else std * torch.randn(shape)
-
-
-class PaddedConvolution(nn.Module):
-    """An ordinary convolution that keeps the shape of the image.
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Numbers of channels.
-    kernel_size : int, optional
-        Odd side of the kernel in cells.
-    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
-        How the image goes on past its boundary.
-    gain : float, optional
-        Standard deviation of the output for an input of unit variance at
-        the start; 0 starts weights and bias at zero.
-    """
-
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size=3,
-        padding_mode='replicate',
-        gain=1.0,
-    ):
-        super().__init__()
-        self.padding_mode = padding_mode
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        std = gain / math.sqrt(in_channels * kernel_size**2)
-        self.weight = nn.Parameter(_normal(shape, std))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-
-    def kernel(self):
-        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
-        return self.weight, self.bias
-
-    def forward(self, x):
-        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
-        return _convolve(x, self.weight, self.bias, self.padding_mode)
+def _has_invariants(representation):
+    """Return whether a field has a channel, or a sum, that nothing moves."""
+    return representation == 'trivial' or is_hidden(representation)
 
 
 class SteerableConvolution(nn.Module):
@@ -245,11 +177,12 @@ class SteerableConvolution(nn.Module):
     ----------
     in_fields, out_fields : int
         Numbers of fields.
-    source, target : {'trivial', 'regular'}
+    source, target : str
         How the group acts on the channels of an input and an output field:
-        not at all (one channel), or by permuting one channel per element.
+        ``'trivial'``, not at all (one channel), ``'regular'``, by permuting
+        one channel per element, or another one of `irreps_of`.
     group : str
-        ``'C<N>'`` or ``'D<N>'``.
+        ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``.
     kernel_size : int, optional
         Odd side of the kernel in cells.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
@@ -257,6 +190,10 @@ class SteerableConvolution(nn.Module):
     gain : float, optional
         Standard deviation of the output for an input of unit variance at
         the start; 0 starts weights and bias at zero.
+    bias : bool, optional
+        Whether there is a bias, where the output has what no element of the
+        group moves: one number a field, which all channels of a regular
+        field have and the first one of a band-limited field.
 
     Notes
     -----
@@ -281,6 +218,7 @@ class SteerableConvolution(nn.Module):
         kernel_size=3,
         padding_mode='replicate',
         gain=1.0,
+        bias=True,
     ):
         super().__init__()
         self.padding_mode = padding_mode
@@ -289,14 +227,17 @@ class SteerableConvolution(nn.Module):
         basis = _basis_for(self.basis_key)
         n, _, columns = basis.shape[:3]
         std = gain / math.sqrt(in_fields * columns * kernel_size**2)
-        self.weight = nn.Parameter(_normal((out_fields, in_fields, n), std))
+        self.weight = nn.Parameter(normal((out_fields, in_fields, n), std))
         self.register_buffer(
             'basis', basis.to(self.weight, copy=True), persistent=False
         )
         # No buffer, which would be converted with the module; read only, as
         # all layers share it.
         self.exact_basis = basis
-        self.bias = nn.Parameter(torch.zeros(out_fields))
+        if not (bias and _has_invariants(target)):
+            self.register_parameter('bias', None)
+        else:
+            self.bias = nn.Parameter(torch.zeros(out_fields))
 
     def _apply(self, fn, recurse=True):
         # five axes cannot be in the memory format channels_last
@@ -321,11 +262,20 @@ class SteerableConvolution(nn.Module):
         kernel = kernel.transpose(1, 2).reshape(
             out_fields * rows, in_fields * columns, *size
         )
-        return kernel, self.bias.repeat_interleave(rows)
+        return kernel, self._bias_of_channels(kernel)
+
+    def _bias_of_channels(self, kernel):
+        _, _, target, _ = self.basis_key
+        rows = self.basis.shape[1]
+        if self.bias is None:
+            return kernel.new_zeros(kernel.shape[0])
+        if target in ('trivial', 'regular'):
+            return self.bias.repeat_interleave(rows)
+        return functional.pad(self.bias[:, None], (0, rows - 1)).flatten()
 
     def forward(self, x):
         """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
-        return _convolve(x, *self.kernel(), self.padding_mode)
+        return convolve(x, *self.kernel(), self.padding_mode)
 
 
 def expanded_kernels(module):

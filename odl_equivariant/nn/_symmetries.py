@@ -16,9 +16,10 @@ import math
 
 import torch
 
-from odl_equivariant.nn._groups import group_order, parse_group
+from odl_equivariant.nn._groups import INFINITE, parse_group
+from odl_equivariant.nn._representations import fibre_matrix, field_size
 
-__all__ = ('exact_symmetries', 'moved', 'equivariance_gap', 'field_size')
+__all__ = ('exact_symmetries', 'moved', 'equivariance_gap')
 
 
 def exact_symmetries(group):
@@ -27,14 +28,15 @@ def exact_symmetries(group):
     Parameters
     ----------
     group : str
-        ``'C<N>'`` or ``'D<N>'``.
+        ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``.
 
     Returns
     -------
     symmetries : list of tuple
         For each element its matrix, rows of whole numbers in the coordinates
         x to the right and y upwards, and the permutation by which its
-        regular representation moves the unit vectors.
+        regular representation moves the unit vectors; of the infinite groups
+        that of their elements with such a matrix.
 
     Notes
     -----
@@ -51,6 +53,8 @@ def exact_symmetries(group):
     ((1, 0), (0, 1)) [0, 1, 2, 3, 4, 5, 6, 7]
     ((0, -1), (1, 0)) [2, 3, 4, 5, 6, 7, 0, 1]
     """
+    if group in INFINITE:
+        group = 'C4' if group == 'SO2' else 'D4'
     kind, order = parse_group(group)
     symmetries = []
     for flipped in (0, 1) if kind == 'D' else (0,):
@@ -85,8 +89,9 @@ def moved(kernels, symmetry, source, target):
         Kernels of shape ``(..., rows, columns, k, k)``.
     symmetry : tuple
         One of `exact_symmetries`.
-    source, target : {'trivial', 'regular'}
-        Representations of the columns and of the rows.
+    source, target : str
+        Representations of the columns and of the rows, ``'regular'`` or one
+        of `irreps_of`.
 
     Returns
     -------
@@ -105,9 +110,23 @@ def moved(kernels, symmetry, source, target):
     inverse = torch.tensor(permutation, device=device).argsort()
     if target == 'regular':
         result = result[..., inverse, :, :, :]
+    elif target != 'trivial':
+        turn = _fibre(target, matrix).to(kernels)
+        result = torch.einsum('ab,...bcij->...acij', turn, result)
     if source == 'regular':
         result = result[..., inverse, :, :]
+    elif source != 'trivial':
+        turn = _fibre(source, matrix).to(kernels)
+        result = torch.einsum('...abij,cb->...acij', result, turn)
     return result
+
+
+def _fibre(representation, matrix):
+    """Return the matrix of a symmetry in one of the representations."""
+    (xx, xy), (yx, yy) = matrix
+    # in the axes of an image, of which the first one is -y, the second one x
+    angle, flipped = math.atan2(-xy, yy), xx * yy - xy * yx < 0
+    return fibre_matrix(representation, angle, flipped)
 
 
 def equivariance_gap(kernels, group, source, target):
@@ -118,9 +137,10 @@ def equivariance_gap(kernels, group, source, target):
     kernels : torch.Tensor
         Kernels of shape ``(..., rows, columns, k, k)``.
     group : str
-        ``'C<N>'`` or ``'D<N>'``.
-    source, target : {'trivial', 'regular'}
-        Representations of the columns and of the rows.
+        As for `exact_symmetries`.
+    source, target : str
+        Representations of the columns and of the rows, ``'regular'`` or one
+        of `irreps_of`.
 
     Returns
     -------
@@ -152,8 +172,3 @@ def equivariance_gap(kernels, group, source, target):
         / largest
         for s in exact_symmetries(group)
     )
-
-
-def field_size(group, representation):
-    """Return the number of channels of a field."""
-    return 1 if representation == 'trivial' else group_order(group)

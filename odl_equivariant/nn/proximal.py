@@ -8,8 +8,11 @@
 
 """Learned proximals: one equivariant by design, one ordinary."""
 
-
-from odl_equivariant.nn._groups import group_order, nearest_channels
+from odl_equivariant.nn._groups import (
+    checked_group,
+    group_order,
+    nearest_channels,
+)
 from odl_equivariant.nn._proximal import Proximal
 from odl_equivariant.nn._steerable import (
     PaddedConvolution,
@@ -106,7 +109,7 @@ class EquivariantProximal(Proximal):
     ):
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
-        order = group_order(group)
+        order = group_order(checked_group(group))
         channels, size = self.channels, self.kernel_size
         if order > _LARGEST_ORDER or order**3 * size**4 > _LARGEST_BASIS:
             raise ValueError(

@@ -621,7 +621,7 @@ def test_ordinary_networks_that_are_refused(change, match):
 @pytest.mark.parametrize(
     'change, match',
     [
-        (_set_arguments(group='SO2'), "unknown group 'SO2'"),
+        (_set_arguments(group='SO3'), "unknown group 'SO3'"),
         (_set_arguments(group='C3'), '3 or 6'),
         (_set_arguments(group='C2'), 'no basis is given of .* of C2'),
         (_set_arguments(kernel_size=9999), 'smaller group or'),

@@ -17,11 +17,11 @@ from torch import nn
 
 from odl_equivariant.nn import _steerable
 from odl_equivariant.nn._escnn import enn
+from odl_equivariant.nn._escnn_fields import gspace
 from odl_equivariant.nn._groups import group_order
 from odl_equivariant.nn._steerable import (
     PaddedConvolution,
     SteerableConvolution,
-    _gspace,
     _kernel_basis,
     _scaled_basis,
 )
@@ -71,7 +71,7 @@ def convolution(source='regular', target='regular', group='C4', **kwargs):
 
 def test_basis_has_the_size_and_the_span_of_escnn(group):
     """The kernels are escnn's: as many, and each a sum of ours."""
-    space = _gspace(group)
+    space = gspace(group)
     fields = {
         'trivial': enn.FieldType(space, 2 * [space.trivial_repr]),
         'regular': enn.FieldType(space, 3 * [space.regular_repr]),

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from odl_equivariant.nn._steerable import _gspace, _scaled_basis
+from odl_equivariant.nn._escnn_fields import gspace
+from odl_equivariant.nn._steerable import _scaled_basis
 from odl_equivariant.nn._symmetries import (
     equivariance_gap,
     exact_symmetries,
@@ -28,7 +29,7 @@ from odl_equivariant.nn._symmetries import (
 )
 def test_symmetries_are_those_of_escnn(group):
     """Matrices and permutations are escnn's, where pixels go to pixels."""
-    space = _gspace(group)
+    space = gspace(group)
     expected = []
     for element in space.fibergroup.elements:
         matrix = np.array(space.basespace_action(element))

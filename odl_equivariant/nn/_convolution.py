@@ -1,0 +1,84 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Ordinary convolutions that keep the shape of an image."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ('PaddedConvolution', 'check_image_size', 'convolve', 'normal')
+
+
+def check_image_size(x, kernel_size):
+    """Raise a ValueError unless a kernel fits on the images of a batch."""
+    if min(x.shape[-2:]) < kernel_size:
+        raise ValueError(
+            f'the image of shape {tuple(x.shape[-2:])} is smaller than the '
+            f'kernel of side {kernel_size}; take a larger image or a '
+            'smaller kernel_size'
+        )
+
+
+def convolve(x, kernel, bias, padding_mode):
+    """Convolve images with a kernel, and keep their shape."""
+    margin = kernel.shape[-1] // 2
+    check_image_size(x, kernel.shape[-1])
+    if padding_mode == 'zeros':
+        return functional.conv2d(x, kernel, bias, padding=margin)
+    x = functional.pad(x, 4 * (margin,), mode=padding_mode)
+    return functional.conv2d(x, kernel, bias)
+
+
+def normal(shape, std):
+    """Return normally distributed weights."""
+    weight = torch.empty(shape)
+    # To draw on the meta device, torch would first load much of itself.
+    return weight if weight.is_meta else std * torch.randn(shape)
+
+
+class PaddedConvolution(nn.Module):
+    """An ordinary convolution that keeps the shape of the image.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Numbers of channels.
+    kernel_size : int, optional
+        Odd side of the kernel in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How the image goes on past its boundary.
+    gain : float, optional
+        Standard deviation of the output for an input of unit variance at
+        the start; 0 starts weights and bias at zero.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        padding_mode='replicate',
+        gain=1.0,
+    ):
+        super().__init__()
+        self.padding_mode = padding_mode
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        std = gain / math.sqrt(in_channels * kernel_size**2)
+        self.weight = nn.Parameter(normal(shape, std))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def kernel(self):
+        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        return self.weight, self.bias
+
+    def forward(self, x):
+        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
+        return convolve(x, self.weight, self.bias, self.padding_mode)
