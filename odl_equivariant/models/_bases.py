@@ -16,6 +16,7 @@ import re
 
 import torch
 
+from odl_equivariant.nn._representations import is_hidden
 from odl_equivariant.nn._steerable import SteerableConvolution
 from odl_equivariant.nn._symmetries import equivariance_gap
 
@@ -23,12 +24,7 @@ __all__ = ('PREFIX', 'bases_of', 'checked_bases')
 
 PREFIX = 'bases.'
 
-# Representations of the input and of the output of the layers of a proximal.
-_PLACES = (
-    ('trivial', 'regular'),
-    ('regular', 'regular'),
-    ('regular', 'trivial'),
-)
+_NAMES = r'trivial|standard|regular|regular\((?:SO2|O2),\d{1,9}\)'
 
 # As they are stored in float64, their symmetry is exact up to rounding.
 _TOLERANCE = 1e-12
@@ -78,12 +74,13 @@ def checked_bases(tensors):
     bases = {}
     for name, basis in tensors.items():
         match = re.fullmatch(
-            r'bases\.([CD]\d{1,9})\.(trivial|regular)\.(trivial|regular)\.'
+            rf'bases\.([CD]\d{{1,9}}|SO2|O2)\.({_NAMES})\.({_NAMES})\.'
             r'(\d{1,9})',
             name,
             re.ASCII,
         )
-        if match is None or match.groups()[1:3] not in _PLACES:
+        # Each layer of a proximal has a hidden field on one side at least.
+        if match is None or not any(map(is_hidden, match.groups()[1:3])):
             raise ValueError(f'{name} is not the name of a basis')
         group, source, target = match.groups()[:3]
         size = int(match[4])

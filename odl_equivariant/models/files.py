@@ -38,6 +38,8 @@ _BLOCKS = {
 _UNROLLED = LearnedProximalGradient.__name__
 # 1 had no bases of kernels, for which loading needs escnn.
 _FORMAT = 2
+# Arguments with which a convolution may have fewer or more than two weights.
+_OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -336,7 +338,8 @@ def _loaded_block(architecture, weights, prefix):
         )
     # Before a header of a few bytes makes any number of modules.
     n_layers = 2 + arguments['n_residual_blocks']
-    if len(weights) != 2 * n_layers:
+    exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
+    if len(weights) != 2 * n_layers and (exactly or len(weights) < n_layers):
         raise ValueError(
             f'the {n_layers} convolutions of {prefix or "the network"} have '
             f'{2 * n_layers} weights and biases, the file has {len(weights)}'

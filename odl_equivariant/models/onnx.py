@@ -214,7 +214,7 @@ class _Graph(nn.Module):
             kernels,
             4 * (True,),
             block.padding_mode,
-            block.negative_slope,
+            block.nonlinearities(),
         )
         new_x = y[:, : block.in_channels]
         if block.skip:

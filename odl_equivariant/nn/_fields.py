@@ -17,35 +17,7 @@ from odl_equivariant.nn._convolution import convolve
 from odl_equivariant.nn._representations import field_size
 from odl_equivariant.nn._steerable import SteerableConvolution
 
-__all__ = ('MixedConvolution', 'components_first')
-
-
-def components_first(n_fields, size):
-    """Return where the channels of fields lie, all first components first.
-
-    In a product space, as `odl_equivariant.actions` turns it, a component of
-    all fields comes before the next one.
-
-    Parameters
-    ----------
-    n_fields, size : int
-        Number of fields, and of channels of each.
-
-    Returns
-    -------
-    order : list of int
-        For each channel its place if one field came after the other.
-
-    Examples
-    --------
-    >>> components_first(3, 2)
-    [0, 2, 4, 1, 3, 5]
-    """
-    return [
-        field * size + component
-        for component in range(size)
-        for field in range(n_fields)
-    ]
+__all__ = ('MixedConvolution',)
 
 
 class MixedConvolution(nn.Module):

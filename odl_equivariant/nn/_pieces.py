@@ -81,8 +81,10 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
         precision.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}
         How each layer goes on past the boundary of the image.
-    slope : float
-        Slope of the LeakyReLU for negative values.
+    slope : float or tuple of callable
+        Slope of the LeakyReLU for negative values, or what there is in its
+        place after each convolution but the last: maps that take each pixel
+        for itself, and zero to zero.
     side : int, optional
         Pieces have at most this many cells along each axis, and as many
         cells as its square. Default: everything in one piece.
@@ -217,17 +219,19 @@ def layers(x, kernels, sides, padding_mode, slope):
         mode = 'constant' if padding_mode == 'zeros' else padding_mode
         return functional.pad(x, widths, mode)
 
-    def activate(x):
+    def activate(x, i):
+        if isinstance(slope, tuple):
+            return slope[i](x)
         # of which the gradient needs no more than the result
         return functional.leaky_relu(x, slope, inplace=slope > 0)
 
     x = functional.conv2d(pad(x, kernels[0]), *kernels[:2])
     # padded before it is activated, as these commute: so what the gradients
     # of activation and convolution need is the same array
-    x = activate(pad(x, kernels[2]))
+    x = activate(pad(x, kernels[2]), 0)
     for i in range(2, len(kernels) - 2, 2):
         inner = _inner(x, kernels[i].shape[-1] // 2)
-        x = activate(functional.conv2d(x, *kernels[i : i + 2]))
+        x = activate(functional.conv2d(x, *kernels[i : i + 2]), i // 2)
         x = x.add_(inner) if in_place else x + inner
         x = pad(x, kernels[i + 2])
     return functional.conv2d(x, *kernels[-2:])

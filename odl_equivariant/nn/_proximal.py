@@ -10,7 +10,6 @@
 
 import math
 import numbers
-import operator
 
 import odl
 import torch
@@ -19,38 +18,13 @@ from torch.nn import functional
 
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.nn import _pieces
+from odl_equivariant.nn._activations import make_activation
+from odl_equivariant.nn._calibration import calibrate
+from odl_equivariant.nn._layout import whole_number
 
 __all__ = ('Proximal',)
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
-
-
-def _whole_number(name, value, least):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if isinstance(value, bool) or number is None or number < least:
-        raise ValueError(
-            f'`{name}` must be a whole number >= {least}, got {value!r}'
-        )
-    return number
-
-
-def _random_images(channels, size, n_images=16):
-    """Return images of unit mean square with a spectrum like 1 / |f|.
-
-    They come from a random state of their own, so that the global one is
-    left to the weights.
-    """
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(
-        (n_images, channels, size, size), generator=generator, device='cpu'
-    )
-    f = torch.fft.fftfreq(size, device='cpu')
-    frequency = torch.hypot(f[:, None], f).clamp_min(1 / size)
-    images = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
-    return images / images.square().mean((2, 3), keepdim=True).sqrt()
 
 
 class Proximal(nn.Module):
@@ -65,7 +39,7 @@ class Proximal(nn.Module):
             ('n_residual_blocks', 0),
             ('kernel_size', 1),
         ):
-            arguments[name] = _whole_number(name, arguments[name], least)
+            arguments[name] = whole_number(name, arguments[name], least)
         for name in ('gradient', 'noise_level', 'skip'):
             if not isinstance(arguments[name], bool):
                 raise ValueError(
@@ -91,44 +65,39 @@ class Proximal(nn.Module):
         for name, value in arguments.items():
             setattr(self, name, value)
 
+    def _set(self, name, value, default):
+        """Set an argument that only the architectures that need it have."""
+        setattr(self, name, value)
+        self._arguments.pop(name, None)
+        if value != default:
+            self._arguments[name] = value
+
     def _build(self):
         n_inputs = (
             self.in_channels * (2 if self.gradient else 1)
             + self.memory
             + (1 if self.noise_level else 0)
         )
-        self.lift = self._convolution(n_inputs, 'lift', 1.0)
+        self.lift = self._lifting(n_inputs, 1.0)
         self.residual = nn.ModuleList(
-            self._convolution(None, 'hidden', 0.0)
-            for _ in range(self.n_residual_blocks)
+            self._hidden(i, 0.0) for i in range(self.n_residual_blocks)
         )
-        self.project = self._convolution(
-            self.in_channels + self.memory, 'project', 1.0
-        )
+        self.project = self._projecting(self.in_channels + self.memory, 1.0)
+        self.activations = None
+        description = self.described_nonlinearity()
+        if description is not None:
+            self.activations = nn.ModuleList(
+                make_activation(
+                    description, self.channels, self.negative_slope
+                )
+                for _ in range(1 + self.n_residual_blocks)
+            )
         # Tells of `.to(memory_format=torch.channels_last)`, also where no
         # weight has four axes.
         order = torch.zeros(1, 2, 2, 2, device='cpu')
         self.register_buffer('_order', order, persistent=False)
         # With `skip`: a step that starts as gradient descent plus little.
-        self._calibrate(n_inputs, 0.1 if self.skip else 1.0)
-
-    @torch.no_grad()
-    def _calibrate(self, n_inputs, output_scale):
-        """Scale the weights to the same mean squares in every architecture.
-
-        Variances that hold for white noise do not for images: equivariant
-        kernels add up what neighbouring pixels have in common. So measure,
-        on random images.
-        """
-        if self.lift.weight.is_meta:
-            return
-        x = _random_images(n_inputs, max(32, self.kernel_size))
-        x = x.to(self.lift.weight)
-        x = self._lift(x)
-        scale = x.square().mean().sqrt()
-        self.lift.weight.div_(scale)
-        x = self.project(x / scale)
-        self.project.weight.mul_(output_scale / x.square().mean().sqrt())
+        calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
 
     @property
     def architecture(self):
@@ -166,8 +135,10 @@ class Proximal(nn.Module):
             raise ValueError(
                 f'the space {space!r} has {n_channels(space)} channel(s) (two '
                 'if complex), the proximal was made with in_channels='
-                f'{self.in_channels}'
+                f'{self.in_channels}; make it with in_channels='
+                f'{n_channels(space)}'
             )
+        self._check_values(space)
         while isinstance(space, odl.ProductSpace):
             space = space[0]
         if isinstance(space, odl.DiscretizedSpace):
@@ -177,6 +148,9 @@ class Proximal(nn.Module):
                     f'{space!r}'
                 )
             self._check_cells(space)
+
+    def _check_values(self, space):
+        """Accept any channels: nothing turns them."""
 
     def _check_cells(self, space):
         """Accept any uniform grid: ordinary kernels may be anisotropic."""
@@ -286,18 +260,30 @@ class Proximal(nn.Module):
             return new_x, result[:, self.in_channels :]
         return new_x
 
-    def _lift(self, x):
-        return functional.leaky_relu(self.lift(x), self.negative_slope)
+    def lifted(self, x):
+        """Return what the residual blocks are given."""
+        return self._activate(self.lift(x), 0)
+
+    def _activate(self, x, place):
+        if self.activations is not None:
+            return self.activations[place](x)
+        return functional.leaky_relu(x, self.negative_slope)
 
     def _network(self, x):
         dtype = self._compute_dtype()
         side = self._side_of_pieces(x, dtype)
         if side is not None:
             return self._in_pieces(x, dtype, side)
-        x = self._lift(x)
-        for convolution in self.residual:
-            x = x + functional.leaky_relu(convolution(x), self.negative_slope)
+        x = self.lifted(x)
+        for i, convolution in enumerate(self.residual):
+            x = x + self._activate(convolution(x), i + 1)
         return self.project(x)
+
+    def nonlinearities(self):
+        """Return what `_pieces.layers` takes as the slope."""
+        if self.activations is not None:
+            return tuple(self.activations)
+        return self.negative_slope
 
     def _side_of_pieces(self, x, dtype):
         """Return the side of pieces that a processor computes quickest."""
@@ -324,5 +310,5 @@ class Proximal(nn.Module):
         ]
         with torch.autocast(x.device.type, enabled=False):
             return _pieces.evaluate(
-                x, kernels, self.padding_mode, self.negative_slope, side, run
+                x, kernels, self.padding_mode, self.nonlinearities(), side, run
             )

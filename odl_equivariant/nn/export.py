@@ -9,11 +9,13 @@
 """Networks with plain convolutions in place of equivariant ones."""
 
 import copy
+import inspect
 
 import torch
 from torch import nn
 
 from odl_equivariant.nn._escnn_export import is_escnn, without_escnn
+from odl_equivariant.nn._fields import MixedConvolution
 from odl_equivariant.nn._steerable import (
     PaddedConvolution,
     SteerableConvolution,
@@ -92,7 +94,7 @@ def _replace(module, copies):
         return
     if type(module) is EquivariantProximal:
         copies[id(module)] = _ordinary_proximal(module)
-    elif isinstance(module, SteerableConvolution):
+    elif isinstance(module, (SteerableConvolution, MixedConvolution)):
         copies[id(module)] = _padded_convolution(module)
     elif is_escnn(module):
         copies[id(module)] = without_escnn(
@@ -123,7 +125,11 @@ def _padded_convolution(layer):
             layer.padding_mode,
         )
     for name, value in (('weight', kernel), ('bias', bias)):
-        trained = getattr(layer, name).requires_grad
+        trained = any(
+            parameter.requires_grad
+            for key, parameter in layer.named_parameters()
+            if key.rpartition('.')[2] == name
+        )
         setattr(plain, name, nn.Parameter(value.clone(), trained))
     return plain
 
@@ -131,14 +137,15 @@ def _padded_convolution(layer):
 def _ordinary_proximal(block):
     arguments = {
         name: getattr(block, name)
-        for name in block.architecture['arguments']
-        if name != 'group'
+        for name in inspect.signature(OrdinaryProximal).parameters
     }
+    arguments['nonlinearity'] = block.described_nonlinearity()
     with torch.device('meta'):
         plain = OrdinaryProximal(**arguments)
     plain.lift = _padded_convolution(block.lift)
     plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
     plain.project = _padded_convolution(block.project)
+    plain.activations = copy.deepcopy(block.activations)
     copy_buffers(block, plain)
     return plain
 

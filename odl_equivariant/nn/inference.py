@@ -178,7 +178,7 @@ class _QuickProximal(OrdinaryProximal):
         with torch.device('meta'):
             super().__init__(**plain.architecture['arguments'])
         self.lift, self.residual = plain.lift, plain.residual
-        self.project = plain.project
+        self.project, self.activations = plain.project, plain.activations
         copy_buffers(plain, self)
         self._dtype, self._compile, self._tile = dtype, compile, tile
 
@@ -205,9 +205,7 @@ class _QuickProximal(OrdinaryProximal):
         if device.type == 'cpu' and not self._compile:
             sides.append(_pieces.side_for_cache(self.channels, dtype))
         if self._tile == 'auto':
-            sides.append(
-                _pieces.side_for_memory(self.channels, dtype, device)
-            )
+            sides.append(_pieces.side_for_memory(self.channels, dtype, device))
         return min(sides, default=None)
 
 

@@ -8,11 +8,10 @@
 
 """Learned proximals: one equivariant by design, one ordinary."""
 
-from odl_equivariant.nn._groups import (
-    checked_group,
-    group_order,
-    nearest_channels,
-)
+from odl_equivariant.nn import _layout
+from odl_equivariant.nn._activations import checked_description, n_inputs_of
+from odl_equivariant.nn._fields import MixedConvolution
+from odl_equivariant.nn._groups import INFINITE, checked_group
 from odl_equivariant.nn._proximal import Proximal
 from odl_equivariant.nn._steerable import (
     PaddedConvolution,
@@ -21,10 +20,6 @@ from odl_equivariant.nn._steerable import (
 
 __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 
-# Computing such a basis takes half a minute or a gigabyte.
-_LARGEST_ORDER = 64
-_LARGEST_BASIS = 3e7
-
 
 class EquivariantProximal(Proximal):
     r"""Learned proximal that is equivariant under roto-translations.
@@ -32,12 +27,17 @@ class EquivariantProximal(Proximal):
     Parameters
     ----------
     in_channels : int, optional
-        Channels of an image: 1 if real, 2 if complex.
+        Channels of an image: 1 if real, 2 if complex; twice as many for a
+        vector field, and n times as many for n of them.
     channels : int, optional
-        Width of the network; the order of the group divides it.
+        Width of the network, a multiple of the channels of a field: of the
+        order of a finite group, of :math:`2 F + 1` for ``'SO2'`` and of
+        :math:`2 (2 F + 1)` for ``'O2'``, with F = ``max_frequency``. Gates
+        come on top.
     group : str, optional
-        ``'C<N>'``, the rotations by multiples of :math:`2 \pi / N`, or
-        ``'D<N>'``, the same with reflections.
+        ``'C<N>'``, the rotations by multiples of :math:`2 \pi / N`,
+        ``'D<N>'``, the same with reflections, ``'SO2'``, all rotations, or
+        ``'O2'``, the same with reflections.
     memory : int, optional
         Number of memory channels; 0 for none.
     gradient : bool, optional
@@ -56,32 +56,60 @@ class EquivariantProximal(Proximal):
         How an image goes on past its boundary.
     negative_slope : float, optional
         Slope of the LeakyReLU for negative values.
+    representation : {'trivial', 'standard'}, optional
+        How the values of an image turn: not at all, or, for vector fields,
+        as the plane does; also called ``'vector'``. The components are in
+        the order of the axes, and lie as in ``space ** 2``: all channels of
+        the first one before those of the second one.
+    nonlinearity : {'pointwise', 'fourier', 'norm', 'gated'}, optional
+        For finite groups ``'pointwise'``, a LeakyReLU of each channel. For
+        infinite ones ``'fourier'`` (default), a LeakyReLU of samples on the
+        group, exact for turns by whole samples; ``'norm'``,
+        :math:`x\, \mathrm{ReLU}(|x| + b) / |x|` of each irreducible part,
+        or ``'gated'``, each part times a sigmoid, exact for all turns.
+    max_frequency : int, optional
+        Largest frequency F of the hidden fields of an infinite group.
+        Default: 1.
+    n_samples : int, optional
+        Number of rotations that ``'fourier'`` samples, a multiple of 4. The
+        error of other turns falls with it. Default: 4 (F + 1).
+    restrict_to : str, optional
+        Subgroup to which the network is restricted with depth: what comes
+        after ``restrict_after`` residual blocks is equivariant under it
+        alone, and so is the network.
+    restrict_after : int, optional
+        Number of residual blocks before the restriction. Default: all, so
+        that the last convolution alone is less symmetric.
 
     Raises
     ------
     ValueError
         If the group is not known or does not divide ``channels``, or an
-        argument is out of its range.
+        argument is out of its range, or does not fit the group.
 
     Notes
     -----
     The network is a convolution, a LeakyReLU, residual blocks
     :math:`x + \mathrm{LeakyReLU}(k * x)` and a convolution, all of them
-    steerable: the hidden channels are regular fields, the image and the
-    memory trivial ones. Hence
+    steerable: the hidden channels are regular fields, band-limited for an
+    infinite group, the image (unless it is a vector field) and the memory
+    trivial ones. Hence
 
     .. math::
         \Phi(g \cdot u, g \cdot v, g \cdot s) = g \cdot \Phi(u, v, s)
 
     for every rotation and reflection of the group that maps the grid to
     itself, up to rounding; between such angles up to the discretisation.
-    With the default arguments it is the block of [C+2021]_.
+    With the default arguments it is the block of [C+2021]_. Steerable
+    kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
 
     References
     ----------
     .. [C+2021] Celledoni E, Ehrhardt M J, Etmann C, Owren B, Schönlieb C-B
        and Sherry F. *Equivariant neural networks for inverse problems*.
        Inverse Problems 37 (2021) 085006.
+    .. [WC2019] Weiler M and Cesa G. *General E(2)-equivariant steerable
+       CNNs*. Advances in Neural Information Processing Systems 32 (2019).
 
     Examples
     --------
@@ -91,6 +119,14 @@ class EquivariantProximal(Proximal):
     >>> u, s = block(u, gradient=u)
     >>> u.shape, s.shape
     (torch.Size([1, 1, 16, 16]), torch.Size([1, 2, 16, 16]))
+
+    A denoiser of vector fields, for all rotations and reflections:
+
+    >>> denoiser = EquivariantProximal(
+    ...     2, 12, 'O2', 0, gradient=False, representation='standard'
+    ... )
+    >>> denoiser(torch.zeros(1, 2, 16, 16)).shape
+    torch.Size([1, 2, 16, 16])
     """
 
     def __init__(
@@ -106,43 +142,115 @@ class EquivariantProximal(Proximal):
         kernel_size=3,
         padding_mode='replicate',
         negative_slope=0.01,
+        representation='trivial',
+        nonlinearity=None,
+        max_frequency=None,
+        n_samples=None,
+        restrict_to=None,
+        restrict_after=None,
     ):
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
-        order = group_order(checked_group(group))
-        channels, size = self.channels, self.kernel_size
-        if order > _LARGEST_ORDER or order**3 * size**4 > _LARGEST_BASIS:
-            raise ValueError(
-                f'the basis of kernels of side {size} for the group {group} '
-                'would take minutes or gigabytes to compute: take a smaller '
-                f'group or kernel, of order <= {_LARGEST_ORDER} and with '
-                f'order^3 * kernel_size^4 <= {_LARGEST_BASIS:.0e}'
-            )
-        if channels % order:
-            nearest = ' or '.join(map(str, nearest_channels(channels, order)))
-            raise ValueError(
-                f'the order {order} of the group {group} must divide '
-                f'`channels`, got {channels}; the nearest are {nearest}'
-            )
+        self.group = self._arguments['group'] = checked_group(group)
+        checked = _layout.checked_representation(
+            representation, self.in_channels
+        )
+        self._set('representation', checked, 'trivial')
+        for (name, default), value in zip(
+            (
+                ('nonlinearity', 'pointwise'),
+                ('max_frequency', None),
+                ('n_samples', None),
+            ),
+            _layout.checked_nonlinearity(
+                self.group, nonlinearity, max_frequency, n_samples
+            ),
+            strict=True,
+        ):
+            self._set(name, value, default)
+        for name, value in zip(
+            ('restrict_to', 'restrict_after'),
+            _layout.checked_restriction(
+                self.group,
+                restrict_to,
+                restrict_after,
+                self.n_residual_blocks,
+            ),
+            strict=True,
+        ):
+            self._set(name, value, None)
+        _layout.check_channels(
+            self.group, self.channels, self.max_frequency, self.kernel_size
+        )
         self._build()
 
-    def _convolution(self, n_fields, place, gain):
-        n_hidden = self.channels // group_order(self.group)
-        in_fields, out_fields, source, target = {
-            'lift': (n_fields, n_hidden, 'trivial', 'regular'),
-            'hidden': (n_hidden, n_hidden, 'regular', 'regular'),
-            'project': (n_hidden, n_fields, 'regular', 'trivial'),
-        }[place]
-        return SteerableConvolution(
-            in_fields,
-            out_fields,
-            source,
-            target,
-            self.group,
-            self.kernel_size,
-            self.padding_mode,
-            gain,
+    def described_nonlinearity(self):
+        """Return what `make_activation` takes, None for a LeakyReLU."""
+        if self.group not in INFINITE:
+            return None
+        names = ('group', 'max_frequency', 'n_samples')
+        described = {name: getattr(self, name) for name in names}
+        described = {k: v for k, v in described.items() if v is not None}
+        return {'name': self.nonlinearity, **described}
+
+    def _acting(self, block):
+        """Return the group of the kernels after so many residual blocks."""
+        if self.restrict_to is None or block < self.restrict_after:
+            return self.group
+        return self.restrict_to
+
+    def _hidden_fields(self, group):
+        return _layout.hidden_fields(
+            self.group, group, self.channels, self.max_frequency
         )
+
+    def _gated(self, fields):
+        """Return fields with the gates that the non-linearity takes."""
+        n_gates = n_inputs_of(self.described_nonlinearity(), self.channels)
+        n_gates -= self.channels
+        return fields + [('trivial', n_gates)] if n_gates else fields
+
+    def _image_fields(self, n_images, n_channels):
+        n_scalars = n_channels - n_images * self.in_channels
+        return _layout.image_fields(
+            self.representation, self.in_channels, n_images, n_scalars
+        )
+
+    def _lifting(self, n_channels, gain):
+        images = self._image_fields(1 + self.gradient, n_channels)
+        fields, order = self._hidden_fields(self.group)
+        return self._convolution(
+            images, (self._gated(fields), order), self.group, gain
+        )
+
+    def _hidden(self, block, gain):
+        group = self._acting(block)
+        fields, order = self._hidden_fields(group)
+        return self._convolution(
+            (fields, order), (self._gated(fields), order), group, gain
+        )
+
+    def _projecting(self, n_channels, gain):
+        group = self._acting(self.n_residual_blocks)
+        images = self._image_fields(1, n_channels)
+        return self._convolution(
+            self._hidden_fields(group), images, group, gain
+        )
+
+    def _convolution(self, source, target, group, gain):
+        (sources, source_order), (targets, target_order) = source, target
+        arguments = (group, self.kernel_size, self.padding_mode, gain)
+        ordered = source_order is not None or target_order is not None
+        if ordered or len(sources) + len(targets) > 2:
+            return MixedConvolution(
+                sources, targets, *arguments, source_order, target_order
+            )
+        ((source, n_in),), ((target, n_out),) = sources, targets
+        return SteerableConvolution(n_in, n_out, source, target, *arguments)
+
+    def _check_values(self, space):
+        if self.representation == 'standard':
+            _layout.check_vector_space(space)
 
     def _check_cells(self, space):
         if not space.partition.has_isotropic_cells:
@@ -165,6 +273,10 @@ class OrdinaryProximal(Proximal):
     in_channels, channels, memory, gradient, noise_level, n_residual_blocks, \
 skip, kernel_size, padding_mode, negative_slope
         As for `EquivariantProximal`; ``channels`` may be any number.
+    nonlinearity : mapping, optional
+        Description of the non-linearity, where `to_convolutional` had an
+        `EquivariantProximal` of an infinite group. Default: a LeakyReLU of
+        each channel.
 
     Raises
     ------
@@ -193,17 +305,30 @@ skip, kernel_size, padding_mode, negative_slope
         kernel_size=3,
         padding_mode='replicate',
         negative_slope=0.01,
+        nonlinearity=None,
     ):
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
+        self._set('nonlinearity', checked_description(nonlinearity), None)
         self._build()
 
-    def _convolution(self, n_outer, place, gain):
-        in_channels, out_channels = {
-            'lift': (n_outer, self.channels),
-            'hidden': (self.channels, self.channels),
-            'project': (self.channels, n_outer),
-        }[place]
+    def described_nonlinearity(self):
+        """Return what `make_activation` takes, None for a LeakyReLU."""
+        return self.nonlinearity
+
+    def _lifting(self, n_channels, gain):
+        return self._convolution(n_channels, self._n_hidden(), gain)
+
+    def _hidden(self, block, gain):
+        return self._convolution(self.channels, self._n_hidden(), gain)
+
+    def _projecting(self, n_channels, gain):
+        return self._convolution(self.channels, n_channels, gain)
+
+    def _n_hidden(self):
+        return n_inputs_of(self.nonlinearity, self.channels)
+
+    def _convolution(self, in_channels, out_channels, gain):
         return PaddedConvolution(
             in_channels,
             out_channels,

@@ -392,4 +392,6 @@ class LearnedProximalGradient(nn.Module):
         if not self.memory:
             return None
         domain = self.forward_operator.domain
+        while isinstance(domain, odl.ProductSpace):
+            domain = domain[0]
         return odl.ProductSpace(domain.real_space, self.memory)

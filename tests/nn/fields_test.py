@@ -20,7 +20,8 @@ from odl_equivariant.actions import group_actions
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn._escnn import enn
 from odl_equivariant.nn._escnn_fields import escnn_representation, gspace
-from odl_equivariant.nn._fields import MixedConvolution, components_first
+from odl_equivariant.nn._fields import MixedConvolution
+from odl_equivariant.nn._layout import components_first
 from odl_equivariant.nn._representations import (
     fibre_matrix,
     field_size,

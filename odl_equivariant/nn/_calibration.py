@@ -1,0 +1,79 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The same scales at the start, whatever the architecture."""
+
+import torch
+
+__all__ = ('calibrate',)
+
+# Gates are not homogeneous, so that one scaling does not give its aim.
+_N_SCALINGS = 8
+
+
+def _weights(convolution):
+    """Return the weights of a convolution, without its bias."""
+    return [
+        parameter
+        for name, parameter in convolution.named_parameters()
+        if name.endswith('weight')
+    ]
+
+
+def _scale(convolution, factor):
+    for weight in _weights(convolution):
+        weight.mul_(factor)
+
+
+def _random_images(channels, size, n_images=16):
+    """Return images of unit mean square with a spectrum like 1 / |f|.
+
+    They come from a random state of their own, so that the global one is
+    left to the weights.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(
+        (n_images, channels, size, size), generator=generator, device='cpu'
+    )
+    f = torch.fft.fftfreq(size, device='cpu')
+    frequency = torch.hypot(f[:, None], f).clamp_min(1 / size)
+    images = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
+    return images / images.square().mean((2, 3), keepdim=True).sqrt()
+
+
+@torch.no_grad()
+def calibrate(proximal, n_inputs, output_scale):
+    """Scale the weights to the same mean squares in every architecture.
+
+    Variances that hold for white noise do not for images: equivariant
+    kernels add up what neighbouring pixels have in common. So measure, on
+    random images.
+
+    Parameters
+    ----------
+    proximal : Proximal
+        Module with fresh weights.
+    n_inputs : int
+        Number of its input channels.
+    output_scale : float
+        Root mean square of the output.
+    """
+    lift, project = proximal.lift, proximal.project
+    if lift.weight.is_meta:
+        return
+    images = _random_images(n_inputs, max(32, proximal.kernel_size))
+    images = images.to(lift.weight)
+    x = proximal.lifted(images)
+    for _ in range(0 if proximal.activations is None else _N_SCALINGS):
+        _scale(lift, 1 / x.square().mean().sqrt())
+        x = proximal.lifted(images)
+    scale = x.square().mean().sqrt()
+    for weight in _weights(lift):
+        weight.div_(scale)
+    x = project(x / scale)
+    _scale(project, output_scale / x.square().mean().sqrt())
