@@ -16,6 +16,7 @@ import re
 
 import torch
 
+from odl_equivariant.nn._groups import INFINITE
 from odl_equivariant.nn._representations import is_hidden
 from odl_equivariant.nn._steerable import SteerableConvolution
 from odl_equivariant.nn._symmetries import equivariance_gap
@@ -51,6 +52,14 @@ def bases_of(network):
     }
 
 
+def _of_a_layer(group, source, target):
+    """Return whether a proximal can have such a convolution."""
+    if is_hidden(source) or is_hidden(target):
+        return True
+    # the gates of the first layer
+    return group in INFINITE and target == 'trivial'
+
+
 def checked_bases(tensors):
     """Return the bases in a file, each of which is what its name says.
 
@@ -79,8 +88,7 @@ def checked_bases(tensors):
             name,
             re.ASCII,
         )
-        # Each layer of a proximal has a hidden field on one side at least.
-        if match is None or not any(map(is_hidden, match.groups()[1:3])):
+        if match is None or not _of_a_layer(*match.groups()[:3]):
             raise ValueError(f'{name} is not the name of a basis')
         group, source, target = match.groups()[:3]
         size = int(match[4])

@@ -14,7 +14,7 @@ import math
 import numpy as np
 import scipy.linalg
 
-from odl_equivariant.nn._groups import parse_group
+from odl_equivariant.nn._groups import INFINITE, parse_group
 from odl_equivariant.nn._representations import fibre_matrix, irreps_of
 
 __all__ = ('gspace', 'escnn_representation')
@@ -30,14 +30,26 @@ _CHANGES_OF_BASIS = {
 }
 
 
-def gspace(group_name):
-    """Return escnn's description of a group that acts on the plane."""
+def gspace(group_name, *representations):
+    """Return escnn's description of a group that acts on the plane.
+
+    Parameters
+    ----------
+    group_name : str
+        Name of the group.
+    *representations : str
+        The representations that kernels are wanted between: of an infinite
+        group, escnn must be told how many frequencies there are.
+    """
     from odl_equivariant.nn._escnn import gspaces
 
-    if group_name == 'SO2':
-        return gspaces.rot2dOnR2(-1, maximum_frequency=1)
-    if group_name == 'O2':
-        return gspaces.flipRot2dOnR2(-1, maximum_frequency=1)
+    if group_name in INFINITE:
+        frequencies = [k for name in representations for k in irreps_of(name)]
+        # in a product of two representations, frequencies add
+        largest = 2 * max(frequencies, default=0) + 1
+        if group_name == 'SO2':
+            return gspaces.rot2dOnR2(-1, maximum_frequency=largest)
+        return gspaces.flipRot2dOnR2(-1, maximum_frequency=largest)
     kind, order = parse_group(group_name)
     if kind == 'C':
         return (

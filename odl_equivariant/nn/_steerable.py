@@ -100,7 +100,7 @@ def _kernel_basis(group_name, source, target, kernel_size):
     from odl_equivariant.nn import _escnn_fields
     from odl_equivariant.nn._escnn import enn
 
-    space = _escnn_fields.gspace(group_name)
+    space = _escnn_fields.gspace(group_name, source, target)
     fields = {
         name: enn.FieldType(
             space, [_escnn_fields.escnn_representation(space, name)]

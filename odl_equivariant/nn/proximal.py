@@ -66,7 +66,8 @@ class EquivariantProximal(Proximal):
         infinite ones ``'fourier'`` (default), a LeakyReLU of samples on the
         group, exact for turns by whole samples; ``'norm'``,
         :math:`x\, \mathrm{ReLU}(|x| + b) / |x|` of each irreducible part,
-        or ``'gated'``, each part times a sigmoid, exact for all turns.
+        which jumps at zero where training makes b positive, or ``'gated'``,
+        each part times a sigmoid. These two are exact for all turns.
     max_frequency : int, optional
         Largest frequency F of the hidden fields of an infinite group.
         Default: 1.
@@ -182,6 +183,15 @@ class EquivariantProximal(Proximal):
         _layout.check_channels(
             self.group, self.channels, self.max_frequency, self.kernel_size
         )
+        if (
+            self.nonlinearity == 'gated'
+            and self.representation == 'standard'
+            and self.kernel_size == 1
+        ):
+            raise ValueError(
+                'a vector field has no gates at a single pixel: take '
+                "kernel_size=3, or nonlinearity='fourier' or 'norm'"
+            )
         self._build()
 
     def described_nonlinearity(self):
