@@ -93,8 +93,14 @@ def group_actions(space, group, method=None, *, representation=None):
             '`Rotation` and `Reflection` instead'
         )
     if not isinstance(group, str):
+        hint = ''
+        if hasattr(group, 'fibergroup') or hasattr(group, 'representation'):
+            hint = (
+                ', of escnn: pass the name, and how values turn as '
+                '`representation`'
+            )
         raise TypeError(
-            f"expected the name of a group like 'C4', got {group!r}"
+            f"expected the name of a group like 'C4', got {group!r}{hint}"
         )
     if group in ('SO(2)', 'O(2)', 'SO2', 'O2'):
         raise ValueError(

@@ -62,7 +62,7 @@ def representation_matrix(representation, matrix, space):
     else:
         raise TypeError(
             "expected the representation None, 'standard' or an escnn "
-            f'`Representation`, got {representation!r}'
+            f'`Representation`, got {representation!r}{_hint(representation)}'
         )
     found = len(space) if isinstance(space, odl.ProductSpace) else 1
     is_product = isinstance(space, odl.ProductSpace)
@@ -83,6 +83,18 @@ def representation_matrix(representation, matrix, space):
     whole = np.rint(turn)
     # escnn computes permutation matrices through characters
     return np.where(np.abs(turn - whole) < 1e-12, whole, turn)
+
+
+def _hint(value):
+    """Return what to take of something else of escnn."""
+    if hasattr(value, 'gspace'):
+        return '. A `FieldType` has one as its attribute `representation`'
+    if hasattr(value, 'fibergroup'):
+        return (
+            ". A group has many: take one, or 'standard' for vector fields"
+            ', whatever the group'
+        )
+    return ''
 
 
 def _element(group, matrix):

@@ -343,3 +343,26 @@ def test_what_is_no_representation_is_refused(representation):
     """The error lists what can be given."""
     with pytest.raises(TypeError, match="None, 'standard' or an escnn"):
         Rotation(plane() ** 2, np.pi, representation=representation)
+
+
+def test_other_things_of_escnn_are_refused():
+    """The error says what to take of a `FieldType` or a `GSpace`."""
+    from odl_equivariant.nn._escnn import enn, gspaces
+
+    space = plane() ** 2
+    for gspace in (gspaces.rot2dOnR2(4), gspaces.flip2dOnR2(0.0)):
+        fields = enn.FieldType(gspace, 2 * [gspace.trivial_repr])
+        for value, match in (
+            (fields, 'its attribute `representation`'),
+            (gspace, "'standard' for vector fields"),
+        ):
+            with pytest.raises(TypeError, match=f'(?s)None, .*{match}'):
+                Rotation(space, np.pi, representation=value)
+            with pytest.raises(TypeError, match='(?s)C4.*pass the name'):
+                group_actions(space, value)
+    quarter = gspaces.rot2dOnR2(4)
+    vectors = enn.FieldType(quarter, [quarter.irrep(1)]).representation
+    action = Rotation(space, np.pi / 2, representation=vectors)
+    x = noise(space)
+    standard = Rotation(space, np.pi / 2, representation='standard')
+    np.testing.assert_allclose(array(action(x)), array(standard(x)))
