@@ -38,13 +38,17 @@ __all__ = (
 
 NONLINEARITIES = ('fourier', 'norm', 'gated')
 
+# A file of weights may ask for any number.
+_MOST_SAMPLES = 1024
+_LARGEST_FREQUENCY = 100
+
 # Lengths of vectors are smoothed below its root, where their derivative has
 # no value.
 _SMOOTHING = 1e-6
 
 
 def default_samples(max_frequency):
-    """Return a number of samples, of which the error is some per cent."""
+    """Return about twice as many samples as the frequencies need."""
     return 4 * (max_frequency + 1)
 
 
@@ -83,6 +87,11 @@ def checked_description(description):
             'positive max_frequency, and n_samples if it is fourier, got '
             f'{str(description):.100}'
         )
+    if given['max_frequency'] > _LARGEST_FREQUENCY:
+        raise ValueError(
+            f'the max_frequency of a non-linearity is at most '
+            f'{_LARGEST_FREQUENCY}, got {given["max_frequency"]}'
+        )
     if given['name'] == 'fourier':
         check_samples(given['max_frequency'], given['n_samples'])
     return given
@@ -90,6 +99,11 @@ def checked_description(description):
 
 def check_samples(max_frequency, n_samples):
     """Raise a ValueError unless so many samples are enough, and fit."""
+    if n_samples > _MOST_SAMPLES:
+        raise ValueError(
+            f'`n_samples` must be at most {_MOST_SAMPLES}, with which the '
+            f'error is far below that of the grid, got {n_samples}'
+        )
     if n_samples % 4 or n_samples <= 2 * max_frequency:
         least = 4 * (max_frequency // 2 + 1)
         raise ValueError(

@@ -52,7 +52,7 @@ def band_limited(group, max_frequency):
 
 
 def _parse_band_limited(name):
-    match = re.fullmatch(r'regular\((SO2|O2),(\d{1,9})\)', name, re.ASCII)
+    match = re.fullmatch(r'regular\((SO2|O2),(\d+)\)', name, re.ASCII)
     return None if match is None else (match[1], int(match[2]))
 
 

@@ -60,7 +60,9 @@ def to_convolutional(module):
     -----
     The kernels are the sums of basis and coefficients, written out: as many
     numbers as the ordinary network has. Trained on, they would not stay
-    equivariant.
+    equivariant. The non-linearity of an infinite group stays, as the
+    matrices that it consists of, and as the ``nonlinearity`` of the
+    `OrdinaryProximal`.
 
     Examples
     --------

@@ -348,6 +348,7 @@ def test_round_trip(tmp_path):
         assert torch.equal(loaded(y), network(y))
 
 
+@pytest.mark.slow
 def test_onnx(tmp_path):
     """The file computes the same, which the export itself compares."""
     pytest.importorskip('onnxruntime')
