@@ -280,7 +280,7 @@ class Proximal(nn.Module):
         return self.project(x)
 
     def nonlinearities(self):
-        """Return what `_pieces.layers` takes as the slope."""
+        """Return what ``_pieces.layers`` takes as the slope."""
         if self.activations is not None:
             return tuple(self.activations)
         return self.negative_slope

@@ -195,7 +195,7 @@ class EquivariantProximal(Proximal):
         self._build()
 
     def described_nonlinearity(self):
-        """Return what `make_activation` takes, None for a LeakyReLU."""
+        """Return what ``make_activation`` takes, None for a LeakyReLU."""
         if self.group not in INFINITE:
             return None
         names = ('group', 'max_frequency', 'n_samples')
@@ -323,7 +323,7 @@ skip, kernel_size, padding_mode, negative_slope
         self._build()
 
     def described_nonlinearity(self):
-        """Return what `make_activation` takes, None for a LeakyReLU."""
+        """Return what ``make_activation`` takes, None for a LeakyReLU."""
         return self.nonlinearity
 
     def _lifting(self, n_channels, gain):
