@@ -137,6 +137,7 @@ def test_page_on_theory_names_all_of_its_tests():
     assert named == {
         (path.name, node.name)
         for path in (ROOT / 'tests/theory').glob('*_test.py')
+        if path.name != 'recording_test.py'  # is about the other ones
         for node in ast.parse(path.read_text('utf-8')).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith('test_')
     }

@@ -18,14 +18,18 @@ import itertools
 import numpy as np
 import odl
 import pytest
+import torch
 
 from odl_equivariant.actions import Translation, group_actions
 from odl_equivariant.diagnostics import (
+    TOLERANCES,
     assert_equivariant,
+    equivariance_curve,
     equivariance_error,
 )
 from odl_equivariant.diagnostics._spaces import norm, random_element
-from odl_equivariant.operators import GroupAverage
+from odl_equivariant.nn import EquivariantProximal
+from odl_equivariant.operators import GroupAverage, NetworkOperator
 
 
 def square(size=5):
@@ -335,6 +339,83 @@ def test_functions_of_the_length_are_equivariant_on_vector_fields(law):
             field.domain, actions[0].mover, [[c, -s], [s, c]]
         )
         law.holds(assert_equivariant(field, turn))
+
+
+# --- Networks of these layers --- #
+
+
+def network(group, dtype='float64', **arguments):
+    """Return a denoiser with random weights in all of its layers."""
+    torch.manual_seed(3)
+    module = EquivariantProximal(
+        group=group, memory=0, gradient=False, **arguments
+    ).to(getattr(torch, dtype))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return module
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+@pytest.mark.parametrize('size', [6, 7])
+@pytest.mark.parametrize('group', ['D4', 'O2'])
+def test_networks_map_vector_fields_equivariantly(
+    law, group, size, impl, dtype
+):
+    """A vector field in, a vector field out: pi(R) = R at both ends."""
+    space = odl.uniform_discr(
+        [-1, -1], [1, 1], (size, size), dtype=dtype, impl=impl
+    )
+    module = network(
+        group, dtype, in_channels=2, channels=24, representation='standard'
+    )
+    field = NetworkOperator(module, space**2)
+    actions = group_actions(space**2, 'D4', representation='standard')
+    law.holds(assert_equivariant(field, actions), TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize('nonlinearity', ['fourier', 'norm', 'gated'])
+@pytest.mark.parametrize('group', ['SO2', 'O2'])
+def test_networks_for_all_rotations_are_equivariant(law, group, nonlinearity):
+    """Exact on the grid, for each non-linearity of band-limited fields."""
+    space = square(7)
+    module = network(
+        group, channels=20, max_frequency=2, nonlinearity=nonlinearity
+    )
+    name = {'SO2': 'C4', 'O2': 'D4'}[group]
+    error = assert_equivariant(
+        NetworkOperator(module, space), group_actions(space, name)
+    )
+    law.holds(error)
+
+
+def test_networks_for_all_rotations_are_better_between_quarter_turns(law):
+    """At 45 degrees, where C4 promises nothing."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (48, 48))
+    errors = {
+        group: equivariance_curve(
+            NetworkOperator(
+                network(group, channels=24, kernel_size=5), space
+            ),
+            [np.pi / 4],
+        )[0]
+        for group in ('C4', 'C8', 'SO2')
+    }
+    law.fails(errors['C4'], 1e-2, 'C4, kernels of 5 x 5 cells.')
+    law.holds(errors['C8'], 1e-2, 'C8, kernels of 5 x 5 cells.')
+    law.holds(errors['SO2'], 1e-2, 'SO2, kernels of 5 x 5 cells.')
+
+
+def test_restricted_networks_are_equivariant_under_the_subgroup(law):
+    """D4 restricted to C4: turns still commute, and reflections do not."""
+    space = square(7)
+    module = network('D4', channels=16, restrict_to='C4', restrict_after=1)
+    operator = NetworkOperator(module, space)
+    law.holds(assert_equivariant(operator, group_actions(space, 'C4')))
+    mirror = group_actions(space, 'D4')[4]
+    error = equivariance_error(operator, mirror)
+    law.fails(error, 1e-2, 'A reflection, which is not in the subgroup.')
 
 
 def test_regular_fields_are_a_representation():
