@@ -104,7 +104,7 @@ class PointwiseRectifier(odl.Operator):
         super().__init__(fields, fields)
 
     def _call(self, v):
-        return self.range.element([part.ufuncs.maximum(0) for part in v])
+        return self.range.element(np.maximum(v.asarray(), 0))
 
 
 # --- Compare the two rectifiers --- #
@@ -125,7 +125,7 @@ for name, error in rectifier_errors.items():
     print(f'rectifier {name:22}{error:10.1e}')
 
 # %%
-# The two actions, drawn
+# The two actions, seen
 # ----------------------
 # The gradient points uphill, before and after the turn. The field that was
 # only moved does not.
@@ -134,7 +134,7 @@ for name, error in rectifier_errors.items():
 
 
 def draw(ax, title, image, field):
-    """Draw an image, and arrows at every fourth point."""
+    """Draw an image, and arrows at every fifth point."""
     x, y = (axis[2::5] for axis in space.grid.coord_vectors)
     arrows = field.asarray()[:, 2::5, 2::5].transpose(0, 2, 1)
     ax.imshow(
