@@ -243,7 +243,7 @@ def assert_equivariant_at_angles(op, angles, tol, **options):
         Largest relative error that passes. What is right depends on the
         grid: see `equivariance_curve`.
     **options :
-        ``function``, ``seed``, ``radius`` and others of
+        ``function``, ``seed``, ``radius``, ``representation`` of
         `equivariance_curve`.
 
     Returns

@@ -97,3 +97,78 @@ def test_two_spaces_are_refused():
     """Rotations of the range are not known."""
     with pytest.raises(ValueError, match='to itself'):
         equivariance_curve(odl.Gradient(square()), [0.0])
+
+
+# --- Vector fields --- #
+
+
+@pytest.mark.parametrize(
+    'dtype, backend',
+    [('float32', 'pytorch'), ('float64', 'numpy'), ('complex128', 'numpy')],
+)
+@pytest.mark.parametrize('size', [64, 65])
+def test_the_gradient_of_the_divergence_turns_vectors(dtype, backend, size):
+    """It commutes if the arrows turn too, and only then."""
+    space = square(size, dtype=dtype, impl=backend)
+    slopes = [
+        odl.PartialDerivative(space, i, method='central') for i in (0, 1)
+    ]
+    op = odl.ProductSpaceOperator(
+        [[a @ b for b in slopes] for a in slopes],
+        domain=space**2,
+        range=space**2,
+    )
+    options = {'angles': ANGLES, 'radius': 0.6}
+    turned = equivariance_curve(op, representation='standard', **options)
+    moved = equivariance_curve(op, **options)
+    assert turned[0] < 1e-5 and turned[3] < 1e-4
+    assert turned.max() < 0.05
+    assert moved[1:].min() > 0.1
+
+
+def test_the_identity_on_vector_fields_has_the_error_of_the_splines():
+    """Turning the values adds no error."""
+    op = odl.IdentityOperator(square(64) ** 2)
+    errors = equivariance_curve(op, ANGLES, representation='standard')
+    assert errors.max() < 1e-4
+
+
+def test_constant_fields_tell_the_sense_of_the_turn():
+    """The projection on one axis: at a quarter turn the other is left."""
+    fields = square() ** 2
+    identity = odl.IdentityOperator(fields[0])
+    op = odl.ProductSpaceOperator(
+        [[identity, 0], [0, 0 * identity]], domain=fields, range=fields
+    )
+
+    def constant(points):
+        return np.stack([np.ones(points.shape[1:]), 0 * points[0]])
+
+    # Phi(R e_1) = cos e_1 against R Phi(e_1) = (cos, sin)
+    errors = equivariance_curve(
+        op, ANGLES, function=constant, representation='standard'
+    )
+    assert errors == pytest.approx(np.abs(np.sin(ANGLES)), abs=1e-9)
+
+
+def test_representations_of_escnn():
+    """Those of SO(2) have all angles; those of C4 are refused at others."""
+    from odl_equivariant.nn._escnn import group
+
+    so2, c4 = group.so2_group(), group.cyclic_group(4)
+    op = odl.functionals.GroupL1Norm(square() ** 2).proximal(0.1)
+    errors = [
+        equivariance_curve(op, ANGLES, representation=representation)
+        for representation in ('standard', so2.irrep(1))
+    ]
+    np.testing.assert_allclose(errors[1], errors[0], atol=1e-12)
+    with pytest.raises(ValueError, match='is not in the group C4'):
+        equivariance_curve(op, [0.3], representation=c4.irrep(1))
+
+
+def test_a_representation_that_does_not_fit_is_refused():
+    """Images have no arrows to turn."""
+    with pytest.raises(ValueError, match='`ProductSpace` of 2'):
+        equivariance_curve(
+            odl.IdentityOperator(square()), [0.3], representation='standard'
+        )
