@@ -8,6 +8,10 @@
 
 """Functionals: learned ones and invariant ones."""
 
+from odl_equivariant.functionals.generalized_variation import (
+    InvariantTotalGeneralizedVariation,
+    LiftedGradients,
+)
 from odl_equivariant.functionals.learned import LearnedProximal
 from odl_equivariant.functionals.variation import (
     ConvergenceWarning,
@@ -17,7 +21,9 @@ from odl_equivariant.functionals.variation import (
 
 __all__ = (
     'ConvergenceWarning',
+    'InvariantTotalGeneralizedVariation',
     'InvariantTotalVariation',
     'LearnedProximal',
+    'LiftedGradients',
     'OneSidedGradients',
 )

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-__all__ = ('positive_number',)
+__all__ = ('positive_integer', 'positive_number')
 
 
 def positive_number(value, what):
@@ -29,3 +29,12 @@ def positive_number(value, what):
     if not (0 < number < math.inf):
         raise ValueError(f'{what} must be a positive number, got {value!r}')
     return number
+
+
+def positive_integer(value, what):
+    """Return a positive integer as a Python int, or raise ValueError."""
+    if value != int(value) or value < 1:
+        raise ValueError(
+            f'expected {what} to be a positive integer, got {value!r}'
+        )
+    return int(value)

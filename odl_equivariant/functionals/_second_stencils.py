@@ -10,6 +10,7 @@
 
 from itertools import combinations_with_replacement
 
+import numpy as np
 import torch
 
 from odl_equivariant.functionals._stencils import Stencils
@@ -46,6 +47,8 @@ class SecondStencils:
         self.ratios = [self.unit / side for side in self.first.sides]
         axes = range(self.first.ndim)
         self.pairs = list(combinations_with_replacement(axes, 2))
+        points = self.first.points
+        self._uniform = bool((points == points.flatten()[0]).all())
 
     def gradients(self, u):
         """Return the gradients by all stencils over the root of their number.
@@ -143,16 +146,10 @@ class SecondStencils:
         return self.mask_(result)
 
     def _weighted(self, transpose, y):
-        if self.uniform:
+        if self._uniform:
             return transpose(y)
         points = self.first.points.to(y.device, y.real.dtype)
         return transpose(points * y) / points
-
-    @property
-    def uniform(self):
-        """Whether all points have the same weight."""
-        points = self.first.points
-        return bool((points == points.flatten()[0]).all())
 
     def gradients_adjoint(self, p):
         """Return the adjoint of `gradients` in the weighted products."""
@@ -161,3 +158,39 @@ class SecondStencils:
     def derivatives_adjoint(self, q):
         """Return the adjoint of `derivatives` in the weighted products."""
         return self._weighted(self.derivatives_transpose, q)
+
+    def squared_norm_bound(self):
+        r"""Return an upper bound of the squared norm of `derivatives`.
+
+        Notes
+        -----
+        The symmetric part is not larger than the whole derivative, and
+        :math:`|v_k - v_{k-1}|^2 \le 2 |v_k|^2 + 2 |v_{k-1}|^2`. Where the
+        difference is taken, there is its weight.
+        """
+        bound = 0.0
+        points = self.first.points
+        for i, ratio in enumerate(self.ratios):
+            size = self.first.shape[i]
+            largest = 2.0
+            for lower, upper in ((0, 1), (1, 0)):
+                part = points.narrow(i, lower, size - 1)
+                neighbour = points.narrow(i, upper, size - 1)
+                if size > 1:
+                    most = float((1 + neighbour / part).max())
+                    largest = max(largest, most)
+            bound += 2 * largest * ratio**2
+        return bound
+
+    def gradients_squared_norm_bound(self):
+        """Return an upper bound of the squared norm of `gradients`."""
+        scale = self.unit**2 * self.n_stencils
+        return self.first.squared_norm_bound() * scale
+
+    def combined_norm_bound(self):
+        """Return an upper bound of the norm of (u, v) -> (A u - v, E v)."""
+        norms = [
+            [self.gradients_squared_norm_bound() ** 0.5, 1.0],
+            [0.0, self.squared_norm_bound() ** 0.5],
+        ]
+        return float(np.linalg.norm(norms, 2))

@@ -103,6 +103,10 @@ class Stencils:
         self.points = points * ones
         self.parts = factors.reshape(-1, *(1,) * self.ndim)
 
+    def unflatten(self, y):
+        """Return ``(N, S n P, *shape)`` as ``(N, S, n, P, *shape)``."""
+        return y.unflatten(1, (len(self.signs), -1, self.n_parts))
+
     def _edges(self, x, axis):
         """Return the differences of neighbours, the last with the first."""
         if self.periodic:

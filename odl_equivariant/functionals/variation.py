@@ -8,20 +8,23 @@
 
 """Total variation that is invariant under the symmetries of the grid."""
 
-import warnings
-
 import odl
-import torch
 
-from odl_equivariant.elements import (
-    as_element,
-    as_tensor,
-    is_complex,
-    merge_complex,
-    split_complex,
+from odl_equivariant.functionals._inner_proximal import (
+    ConvergenceWarning,
+    InnerProximal,
 )
-from odl_equivariant.functionals._parameters import positive_number
+from odl_equivariant.functionals._parameters import (
+    positive_integer,
+    positive_number,
+)
+from odl_equivariant.functionals._stencil_norm import StencilNorm
 from odl_equivariant.functionals._stencils import Stencils
+from odl_equivariant.functionals._tensors import (
+    doubled,
+    to_element,
+    to_tensor,
+)
 from odl_equivariant.functionals._variation_dual import denoise
 from odl_equivariant.operators.batched import register_batched
 
@@ -30,26 +33,6 @@ __all__ = (
     'InvariantTotalVariation',
     'OneSidedGradients',
 )
-
-
-class ConvergenceWarning(RuntimeWarning):
-    """An inner solver has not reached its tolerance."""
-
-
-def _to_tensor(x):
-    """Return an element in the complex layout, in its own precision."""
-    tensor = as_tensor(x)
-    return merge_complex(tensor) if is_complex(x.space) else tensor
-
-
-def _to_element(tensor, space):
-    if tensor.is_complex():
-        tensor = split_complex(tensor)
-    return as_element(tensor, space)
-
-
-def _doubled(tensor):
-    return tensor.to(torch.complex128 if tensor.is_complex() else torch.double)
 
 
 class OneSidedGradients(odl.Operator):
@@ -102,13 +85,8 @@ class OneSidedGradients(odl.Operator):
         super().__init__(space, range, linear=True)
 
     def _call(self, x):
-        y = self._stencils.differences(_to_tensor(x))
-        return _to_element(y.flatten(1, 3), self.range)
-
-    def _unflatten(self, y):
-        stencils = self._stencils
-        layout = (len(stencils.signs), stencils.ndim, stencils.n_parts)
-        return y.unflatten(1, layout)
+        y = self._stencils.differences(to_tensor(x))
+        return to_element(y.flatten(1, 3), self.range)
 
     @property
     def adjoint(self):
@@ -133,9 +111,9 @@ class _OneSidedDivergence(odl.Operator):
         super().__init__(gradients.range, gradients.domain, linear=True)
 
     def _call(self, y):
-        gradients = self._gradients
-        y = gradients._unflatten(_to_tensor(y))
-        return _to_element(gradients._stencils.adjoint(y), self.range)
+        stencils = self._gradients._stencils
+        y = stencils.unflatten(to_tensor(y))
+        return to_element(stencils.adjoint(y), self.range)
 
     @property
     def adjoint(self):
@@ -148,59 +126,8 @@ def _one_sided_gradients(operator):
     stencils = operator._stencils
     return (
         lambda x: stencils.differences(x).flatten(1, 3),
-        lambda y: stencils.transpose(operator._unflatten(y)),
+        lambda y: stencils.transpose(stencils.unflatten(y)),
     )
-
-
-class StencilNorm(odl.functionals.Functional):
-    r"""Sum over stencils and points of the lengths of vectors.
-
-    Parameters
-    ----------
-    gradients : OneSidedGradients
-        Operator, the range of which is the domain of the functional.
-
-    Notes
-    -----
-    With the weights :math:`w_x` of points and :math:`\omega_c` of parts,
-
-    .. math::
-        F(y) = \sum_{s, x} w_x |y_s(x)|, \qquad
-        |y_s(x)|^2 = \sum_{i, c} \omega_c |y_{s, i, c}(x)|^2.
-
-    The proximal shortens each vector by the parameter.
-    """
-
-    def __init__(self, gradients):
-        self._gradients = gradients
-        super().__init__(gradients.range, linear=False)
-
-    def _call(self, y):
-        stencils = self._gradients._stencils
-        y = _doubled(self._gradients._unflatten(_to_tensor(y)))
-        return float(stencils.integral(stencils.moduli(y)))
-
-    @property
-    def proximal(self):
-        """Factory of the proximal operators, given a positive number."""
-        return lambda sigma=1.0: _Shortening(
-            self._gradients, positive_number(sigma, 'the parameter `sigma`')
-        )
-
-
-class _Shortening(odl.Operator):
-    """Proximal of `StencilNorm`."""
-
-    def __init__(self, gradients, sigma):
-        self._gradients, self.sigma = gradients, sigma
-        super().__init__(gradients.range, gradients.range, linear=False)
-
-    def _call(self, y):
-        y = self._gradients._unflatten(_to_tensor(y))
-        moduli = self._gradients._stencils.moduli(y)
-        # no division by zero: a vector as short as sigma becomes zero
-        factor = 1 - self.sigma / moduli.clamp_min(self.sigma)
-        return _to_element((factor * y).flatten(1, 3), self.range)
 
 
 class InvariantTotalVariation(odl.functionals.Functional):
@@ -281,24 +208,19 @@ class InvariantTotalVariation(odl.functionals.Functional):
     ):
         self.operator = OneSidedGradients(space, pad_mode)
         self.tol = positive_number(tol, 'the tolerance `tol`')
-        if max_iter != int(max_iter) or max_iter < 1:
-            raise ValueError(
-                'expected `max_iter` to be a positive integer, got '
-                f'{max_iter!r}'
-            )
-        self.max_iter = int(max_iter)
+        self.max_iter = positive_integer(max_iter, '`max_iter`')
         self.warm_start = bool(warm_start)
-        self._dual = None
+        self._state = None
         super().__init__(space, linear=False)
 
     @property
     def norm_functional(self):
         """Norm on the stencils, which after ``operator`` is the functional."""
-        return StencilNorm(self.operator)
+        return StencilNorm(self.operator.range, self.operator._stencils)
 
     def _call(self, x):
         stencils = self.operator._stencils
-        y = stencils.differences(_doubled(_to_tensor(x)))
+        y = stencils.differences(doubled(to_tensor(x)))
         return float(stencils.integral(stencils.moduli(y)))
 
     @property
@@ -315,7 +237,17 @@ class InvariantTotalVariation(odl.functionals.Functional):
 
     def _proximal(self, sigma=1.0):
         sigma = positive_number(sigma, 'the parameter `sigma`')
-        return _VariationProximal(self, sigma)
+        return InnerProximal(self, sigma)
+
+    def _denoise(self, noisy, sigma, start):
+        return denoise(
+            self.operator._stencils,
+            noisy,
+            sigma,
+            self.tol,
+            self.max_iter,
+            start,
+        )
 
     @property
     def gradient(self):
@@ -331,41 +263,3 @@ class InvariantTotalVariation(odl.functionals.Functional):
             f'{type(self).__name__}({self.domain!r}, '
             f'{self.operator.pad_mode!r}, tol={self.tol:g})'
         )
-
-
-class _VariationProximal(odl.Operator):
-    """Proximal of an `InvariantTotalVariation`."""
-
-    def __init__(self, functional, sigma):
-        self.functional, self.sigma = functional, sigma
-        #: What the last call has reached: error bound and iterations.
-        self.error_bound = self.n_iter = None
-        super().__init__(functional.domain, functional.domain, linear=False)
-
-    def _call(self, x):
-        functional = self.functional
-        tensor = _to_tensor(x)
-        if not torch.isfinite(tensor).all():
-            raise ValueError(
-                'the proximal of a total variation needs finite values'
-            )
-        u, dual, self.error_bound, self.n_iter = denoise(
-            functional.operator._stencils,
-            _doubled(tensor),
-            self.sigma,
-            functional.tol,
-            functional.max_iter,
-            functional._dual if functional.warm_start else None,
-        )
-        if functional.warm_start:
-            functional._dual = dual
-        if self.error_bound > functional.tol:
-            warnings.warn(
-                f'the proximal of {functional} has an error of up to '
-                f'{self.error_bound:.2g} after {self.n_iter} iterations, '
-                f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
-                'or `tol`',
-                ConvergenceWarning,
-                stacklevel=3,  # where the proximal is called
-            )
-        return _to_element(u.to(tensor.dtype), self.range)

@@ -1,0 +1,70 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Proximals that are computed by inner iterations, to a tolerance."""
+
+import warnings
+
+import odl
+import torch
+
+from odl_equivariant.functionals._tensors import (
+    doubled,
+    to_element,
+    to_tensor,
+)
+
+__all__ = ('ConvergenceWarning', 'InnerProximal')
+
+
+class ConvergenceWarning(RuntimeWarning):
+    """An inner solver has not reached its tolerance."""
+
+
+class InnerProximal(odl.Operator):
+    """Proximal of a functional that has an inner solver.
+
+    Parameters
+    ----------
+    functional : odl.functionals.Functional
+        Functional with ``tol``, ``max_iter`` and ``warm_start``, and a method
+        ``_denoise(noisy, sigma, start)`` that returns what the solvers do.
+    sigma : float
+        Positive parameter.
+    """
+
+    def __init__(self, functional, sigma):
+        self.functional, self.sigma = functional, sigma
+        #: What the last call has reached: error bound and iterations.
+        self.error_bound = self.n_iter = None
+        super().__init__(functional.domain, functional.domain, linear=False)
+
+    def _call(self, x):
+        functional = self.functional
+        tensor = to_tensor(x)
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                'the proximal of a total variation needs finite values'
+            )
+        u, state, self.error_bound, self.n_iter = functional._denoise(
+            doubled(tensor),
+            self.sigma,
+            functional._state if functional.warm_start else None,
+        )
+        if functional.warm_start:
+            functional._state = state
+        if self.error_bound > functional.tol:
+            warnings.warn(
+                f'the proximal of {functional} has an error of up to '
+                f'{self.error_bound:.2g} after {self.n_iter} iterations, '
+                f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
+                'or `tol`',
+                ConvergenceWarning,
+                stacklevel=3,  # where the proximal is called
+            )
+        return to_element(u.to(tensor.dtype), self.range)

@@ -1,0 +1,74 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The sum of the lengths of vectors over all stencils and points."""
+
+import odl
+
+from odl_equivariant.functionals._parameters import positive_number
+from odl_equivariant.functionals._tensors import (
+    doubled,
+    to_element,
+    to_tensor,
+)
+
+__all__ = ('StencilNorm',)
+
+
+class StencilNorm(odl.functionals.Functional):
+    r"""Sum over stencils and points of the lengths of vectors.
+
+    Parameters
+    ----------
+    space : `ProductSpace`
+        Domain: for each stencil the entries of a vector, in each part.
+    stencils : Stencils
+        Stencils with the weights of points and parts.
+
+    Notes
+    -----
+    With the weights :math:`w_x` of points and :math:`\omega_c` of parts,
+
+    .. math::
+        F(y) = \sum_{s, x} w_x |y_s(x)|, \qquad
+        |y_s(x)|^2 = \sum_{i, c} \omega_c |y_{s, i, c}(x)|^2.
+
+    The proximal shortens each vector by the parameter.
+    """
+
+    def __init__(self, space, stencils):
+        self._stencils = stencils
+        super().__init__(space, linear=False)
+
+    def _call(self, y):
+        stencils = self._stencils
+        y = stencils.unflatten(doubled(to_tensor(y)))
+        return float(stencils.integral(stencils.moduli(y)))
+
+    @property
+    def proximal(self):
+        """Factory of the proximal operators, given a positive number."""
+        return lambda sigma=1.0: _Shortening(
+            self, positive_number(sigma, 'the parameter `sigma`')
+        )
+
+
+class _Shortening(odl.Operator):
+    """Proximal of `StencilNorm`."""
+
+    def __init__(self, functional, sigma):
+        self._stencils, self.sigma = functional._stencils, sigma
+        space = functional.domain
+        super().__init__(space, space, linear=False)
+
+    def _call(self, y):
+        y = self._stencils.unflatten(to_tensor(y))
+        moduli = self._stencils.moduli(y)
+        # no division by zero: a vector as short as sigma becomes zero
+        factor = 1 - self.sigma / moduli.clamp_min(self.sigma)
+        return to_element((factor * y).flatten(1, 3), self.range)
