@@ -17,7 +17,7 @@ _EVERY = 10
 # The relaxation must be below 2; the ratio of the primal step to the dual one
 # has been found by experiment, and enters the speed alone.
 _RELAXATION = 1.9
-_RATIO = 0.1
+_RATIO = 0.3
 
 
 def _squared_norm(stencils, x):
@@ -179,11 +179,11 @@ def denoise(second, noisy, weights, tol, max_iter, state=None):
     scale = _squared_norm(first, noisy).clamp_min(
         torch.finfo(noisy.real.dtype).tiny
     )
-    image = noisy.clone()
     if state is None:
         field = torch.zeros_like(second.gradients(noisy))
         state = field, field.clone(), second.derivatives(field)
     field, slope, dual = (each.clone() for each in state)
+    image = noisy - second.gradients_adjoint(slope)
     norm = second.combined_norm_bound()
     tau, sigma = _RATIO / norm, 1 / (_RATIO * norm)
     n_iter = 0

@@ -17,7 +17,7 @@ from odl_equivariant.functionals._tensors import (
     to_tensor,
 )
 
-__all__ = ('StencilNorm',)
+__all__ = ('StencilNorm', 'StencilNormSum')
 
 
 class StencilNorm(odl.functionals.Functional):
@@ -72,3 +72,45 @@ class _Shortening(odl.Operator):
         # no division by zero: a vector as short as sigma becomes zero
         factor = 1 - self.sigma / moduli.clamp_min(self.sigma)
         return to_element((factor * y).flatten(1, 3), self.range)
+
+
+class StencilNormSum(odl.functionals.Functional):
+    r"""Weighted sum of the norms of the parts of a product space.
+
+    Parameters
+    ----------
+    space : `ProductSpace`
+        Domain, each part of which is the domain of a `StencilNorm`.
+    stencils : Stencils
+        Stencils with the weights of points and parts.
+    weights : sequence of float
+        One positive number for each part.
+
+    Notes
+    -----
+    This is not a `SeparableSum`, the conjugate of which forgets a scalar
+    that it is multiplied by in ODL 1.0.
+    """
+
+    def __init__(self, space, stencils, weights):
+        self._norms = [StencilNorm(part, stencils) for part in space]
+        self.weights = tuple(weights)
+        super().__init__(space, linear=False)
+
+    def _call(self, y):
+        terms = zip(self.weights, self._norms, y, strict=True)
+        return sum(weight * norm(part) for weight, norm, part in terms)
+
+    @property
+    def proximal(self):
+        """Factory of the proximal operators, given a positive number."""
+        return self._proximal
+
+    def _proximal(self, sigma=1.0):
+        sigma = positive_number(sigma, 'the parameter `sigma`')
+        parts = zip(self.weights, self._norms, strict=True)
+        return odl.DiagonalOperator(
+            *(norm.proximal(sigma * weight) for weight, norm in parts),
+            domain=self.domain,
+            range=self.domain,
+        )

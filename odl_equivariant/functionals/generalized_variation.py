@@ -24,7 +24,7 @@ from odl_equivariant.functionals._parameters import (
     positive_number,
 )
 from odl_equivariant.functionals._second_stencils import SecondStencils
-from odl_equivariant.functionals._stencil_norm import StencilNorm
+from odl_equivariant.functionals._stencil_norm import StencilNormSum
 from odl_equivariant.functionals._tensors import (
     doubled,
     to_element,
@@ -268,14 +268,7 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
     def norm_functional(self):
         """Weighted sum of norms, to be taken after `operator`."""
         stencils = self.operator._second.first
-        return odl.functionals.SeparableSum(
-            *(
-                weight * StencilNorm(part, stencils)
-                for weight, part in zip(
-                    self._weights(), self.operator.range, strict=True
-                )
-            )
-        )
+        return StencilNormSum(self.operator.range, stencils, self._weights())
 
     def _call(self, x):
         tensor = doubled(to_tensor(x))
