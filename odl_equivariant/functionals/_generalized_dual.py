@@ -100,7 +100,7 @@ def evaluate(second, image, weights, tol, max_iter):
         torch.finfo(torch.double).tiny
     )
     norm = (1 + second.squared_norm_bound()) ** 0.5
-    ratio = _over_batch(size / weights[0], field)
+    ratio = _over_batch(_RATIO * size / weights[0], field)
     tau, sigma = ratio / norm, 1 / (ratio * norm)
     slope = torch.zeros_like(field)
     dual = torch.zeros_like(second.derivatives(field))

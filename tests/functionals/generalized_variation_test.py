@@ -315,13 +315,14 @@ def test_a_checkerboard_has_a_value(size):
     assert variation(space)(board) > 1
 
 
-@each_space
-def test_seminorm_below_the_total_variation(space, rng):
+@pytest.mark.parametrize('kind', ['complex', 'half cells', 'torch pair'])
+def test_seminorm_below_the_total_variation(kind, rng):
     """Homogeneous, subadditive, and not above the variation."""
-    J = variation(space, tol=1e-3)
+    space = spaces()[kind]
+    J = variation(space)
     TV = ALPHA[0] * InvariantTotalVariation(space)
     x, y = random_element(space, rng), random_element(space, rng)
-    slack = 1e-3 * (TV(x) + TV(y))
+    slack = 1e-2 * (TV(x) + TV(y))
     assert abs(J(-2.5 * x) - 2.5 * J(x)) < 2.5 * slack
     assert J(x + y) < J(x) + J(y) + slack
     assert J(x) < 1.000001 * TV(x)
@@ -346,7 +347,7 @@ def test_value_that_is_not_known_is_announced(rng):
 
 def test_proximal_agrees_with_a_solver_of_odl(rng):
     """``pdhg`` with operator and norm comes to the same minimiser."""
-    space = square(4, nodes_on_bdry=True)
+    space = square(3, nodes_on_bdry=True)
     J = variation(space, tol=1e-3)
     f = random_element(space, rng)
     u = J.proximal(0.2)(f)
@@ -384,11 +385,10 @@ def test_scaled_norms_have_the_scaled_conjugate(rng):
     assert norm(F.domain, total - y) < 1e-12 * norm(F.domain, y)
 
 
-@pytest.mark.parametrize('kind', ['real', 'torch'])
-def test_proximal_minimises(kind, rng):
+def test_proximal_minimises(backend, rng):
     """Every other element has a larger objective, by half a square."""
-    space = spaces()[kind]
-    J = variation(space, tol=1e-3)
+    space = square(4, 'complex64', backend)
+    J = variation(space, tol=3e-3)
     f = random_element(space, rng)
     u = J.proximal(0.1)(f)
 
@@ -398,15 +398,14 @@ def test_proximal_minimises(kind, rng):
     least = objective(u)
     for size in (1e-1, 1.0):
         d = size * random_element(space, rng)
-        slack = 1e-3 * (least + norm(space, f) * norm(space, d))
+        slack = 3e-3 * (least + norm(space, f) * norm(space, d))
         gain = objective(u + d) - least
         assert gain > norm(space, d) ** 2 / 2 - slack
 
 
-@pytest.mark.parametrize('kind', ['real', 'half cells'])
-def test_the_tolerance_is_kept(kind, rng):
+def test_the_tolerance_is_kept(rng):
     """The error is below the bound, which is below the tolerance."""
-    space = spaces()[kind]
+    space = square(nodes_on_bdry=True)
     f = random_element(space, rng)
     exact = variation(space, tol=5e-4).proximal(0.2)(f)
     errors = []

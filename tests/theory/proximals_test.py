@@ -43,7 +43,10 @@ from odl_equivariant.diagnostics import (
     lipschitz_estimate,
 )
 from odl_equivariant.diagnostics._spaces import norm, random_element
-from odl_equivariant.functionals import InvariantTotalVariation
+from odl_equivariant.functionals import (
+    InvariantTotalGeneralizedVariation,
+    InvariantTotalVariation,
+)
 from odl_equivariant.nn._steerable import (
     PaddedConvolution,
     SteerableConvolution,
@@ -106,6 +109,11 @@ def vector_norm(space):
 FUNCTIONALS = {
     'total variation': lambda space: InvariantTotalVariation(
         space, 'periodic'
+    ),
+    'total generalized variation': (
+        lambda space: InvariantTotalGeneralizedVariation(
+            space, (1.0, 0.3), 'periodic'
+        )
     ),
     'L1 norm': vector_norm,
     'L2 norm': L2Norm,
