@@ -47,8 +47,6 @@ class SecondStencils:
         self.ratios = [self.unit / side for side in self.first.sides]
         axes = range(self.first.ndim)
         self.pairs = list(combinations_with_replacement(axes, 2))
-        points = self.first.points
-        self._uniform = bool((points == points.flatten()[0]).all())
 
     def gradients(self, u):
         """Return the gradients by all stencils over the root of their number.
@@ -146,7 +144,7 @@ class SecondStencils:
         return self.mask_(result)
 
     def _weighted(self, transpose, y):
-        if self._uniform:
+        if self.first.uniform:
             return transpose(y)
         points = self.first.points.to(y.device, y.real.dtype)
         return transpose(points * y) / points

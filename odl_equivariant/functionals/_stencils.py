@@ -102,6 +102,9 @@ class Stencils:
         #: of shape ``shape`` and ``(P, 1, ..., 1)``
         self.points = points * ones
         self.parts = factors.reshape(-1, *(1,) * self.ndim)
+        self._factors = factors.flatten().tolist()
+        #: Whether all points have the same weight.
+        self.uniform = bool((self.points == self.points.flatten()[0]).all())
 
     def unflatten(self, y):
         """Return ``(N, S n P, *shape)`` as ``(N, S, n, P, *shape)``."""
@@ -120,65 +123,89 @@ class Stencils:
         padding = [0, 0] * (-1 - axis) + [before, after]
         return pad(edges, padding)
 
-    def differences(self, x):
-        """Return all one-sided differences, divided by their number."""
-        sided = []
-        scale = 1 / len(self.signs)
+    def _of_sign(self, y, axis, sign):
+        """Return a view of one component, of the stencils of one sign.
+
+        Its shape is ``(N, 2, ..., 2, P, *shape)`` with one axis less than
+        the grid has for the stencils.
+        """
+        signs = y.unflatten(1, (2,) * self.ndim).select(1 + axis, sign)
+        return signs.select(self.ndim, axis)
+
+    def differences(self, x, out=None):
+        """Return all one-sided differences, divided by their number.
+
+        They are written to ``out`` if it is given.
+        """
+        n_stencils = len(self.signs)
+        if out is None:
+            shape = (len(x), n_stencils, self.ndim, *x.shape[1:])
+            out = x.new_zeros(shape)
         for i, side in enumerate(self.sides):
             axis = i - self.ndim
-            edges = self._edges(x, axis) * (scale / side)
-            if self.periodic:
-                sided.append((edges, torch.roll(edges, 1, axis)))
-            else:
-                sided.append(
-                    (
-                        self._pad(edges, axis, 0, 1),
-                        self._pad(edges, axis, 1, 0),
-                    )
-                )
-        stencils = [
-            torch.stack([sided[i][sign] for i, sign in enumerate(signs)], 1)
-            for signs in self.signs
-        ]
-        return torch.stack(stencils, 1)
+            edges = self._edges(x, axis) * (1 / n_stencils / side)
+            edges = edges[(slice(None), *(None,) * (self.ndim - 1))]
+            for sign in (0, 1):
+                target = self._of_sign(out, i, sign)
+                if self.periodic:
+                    target.copy_(torch.roll(edges, sign, axis))
+                    continue
+                target.select(axis, (sign - 1) % self.shape[i]).zero_()
+                size = self.shape[i] - 1
+                target.narrow(axis, sign, size).copy_(edges)
+        return out
 
     def transpose(self, y):
         """Return the transpose of `differences`, without weights."""
-        result = 0
-        scale = 1 / len(self.signs)
+        result = y.new_zeros((len(y), *y.shape[3:]))
+        stencil_axes = tuple(range(1, self.ndim))
         for i, side in enumerate(self.sides):
             axis = i - self.ndim
             forward, backward = (
-                sum(
-                    y[:, s, i]
-                    for s, signs in enumerate(self.signs)
-                    if signs[i] == sign
-                )
-                for sign in (0, 1)
+                part.sum(stencil_axes) if stencil_axes else part
+                for part in (self._of_sign(y, i, sign) for sign in (0, 1))
             )
+            scale = 1 / len(self.signs) / side
             if self.periodic:
                 edges = forward + torch.roll(backward, -1, axis)
-                moved = torch.roll(edges, 1, axis) - edges
-            else:
-                size = self.shape[i]
-                edges = forward.narrow(axis, 0, size - 1) + backward.narrow(
-                    axis, 1, size - 1
-                )
-                moved = self._pad(edges, axis, 1, 0) - self._pad(
-                    edges, axis, 0, 1
-                )
-            result = result + moved * (scale / side)
+                result.add_(torch.roll(edges, 1, axis), alpha=scale)
+                result.sub_(edges, alpha=scale)
+                continue
+            size = self.shape[i] - 1
+            edges = forward.narrow(axis, 0, size) + backward.narrow(
+                axis, 1, size
+            )
+            result.narrow(axis, 1, size).add_(edges, alpha=scale)
+            result.narrow(axis, 0, size).sub_(edges, alpha=scale)
         return result
 
     def adjoint(self, y):
         """Return the adjoint of `differences` in the weighted products."""
+        if self.uniform:
+            return self.transpose(y)
         points = self.points.to(y.device, y.real.dtype)
         return self.transpose(points * y) / points
 
+    def products(self, x, y):
+        """Return the inner products of vectors at all points.
+
+        These are sums over the components and parts of ``(N, S, d, P,
+        *shape)``, without a temporary array of that size.
+        """
+        shape = (*y.shape[:2], 1, 1, *y.shape[4:])
+        result = y.real.new_zeros(shape)
+        total = result[:, :, 0, 0]
+        for part, factor in enumerate(self._factors):
+            for i in range(y.shape[2]):
+                a, b = x[:, :, i, part], y[:, :, i, part]
+                total.addcmul_(a.real, b.real, value=factor)
+                if y.is_complex():
+                    total.addcmul_(a.imag, b.imag, value=factor)
+        return result
+
     def moduli(self, y):
         """Return the norms of ``(N, S, d, P, *shape)`` over ``d, P``."""
-        parts = self.parts.to(y.device, y.real.dtype)
-        return (parts * (y * y.conj()).real).sum((2, 3), keepdim=True).sqrt()
+        return self.products(y, y).sqrt_()
 
     def integral(self, values):
         """Return the weighted sum over stencils and points, ``(N,)``."""

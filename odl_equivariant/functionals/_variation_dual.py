@@ -22,15 +22,24 @@ def _over_batch(values, like):
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def _gap(stencils, gamma, u, average, dual):
+def _gap(stencils, gamma, u, average, dual, scratch):
     """Return the duality gap as a sum of terms that are not negative."""
-    differences = stencils.differences(average)
-    parts = stencils.parts.to(dual.device)
-    product = (parts * (differences * dual.conj()).real).sum(
-        (2, 3), keepdim=True
-    )
+    differences = stencils.differences(average, out=scratch)
+    product = stencils.products(differences, dual)
     excess = stencils.integral(stencils.moduli(differences) - product)
     return gamma * excess + _squared_norm(stencils, average - u) / 2
+
+
+def _dots(x, y):
+    """Return the sums of products for each image, without weights."""
+    if x.is_complex():
+        x, y = torch.view_as_real(x), torch.view_as_real(y)
+    return torch.stack(
+        [
+            torch.dot(a, b)
+            for a, b in zip(x.flatten(1), y.flatten(1), strict=True)
+        ]
+    )
 
 
 def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
@@ -82,15 +91,17 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
     )
     if dual is None:
         dual = torch.zeros_like(stencils.differences(noisy))
-    ahead, momentum = dual, noisy.real.new_ones(len(noisy))
+    # memory is taken once: fresh arrays cost more than computing with them
+    dual, ahead, scratch = dual.clone(), dual.clone(), dual.clone()
+    momentum = noisy.real.new_ones(len(noisy))
     total = torch.zeros_like(momentum)
     average = noisy - gamma * stencils.adjoint(dual)
     n_iter = 0
     while True:
         if n_iter % 10 == 0 or n_iter == max_iter:
             u = noisy - gamma * stencils.adjoint(dual)
-            gaps = _gap(stencils, gamma, u, average, dual)
-            last = _gap(stencils, gamma, u, u, dual)
+            gaps = _gap(stencils, gamma, u, average, dual, scratch)
+            last = _gap(stencils, gamma, u, u, dual, scratch)
             best = torch.where(_over_batch(last < gaps, u), u, average)
             gaps = torch.minimum(gaps, last).clamp_min(0)
             bound = float((gaps / scale).max().sqrt())
@@ -101,14 +112,16 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
         average = average + _over_batch(momentum / total, image) * (
             image - average
         )
-        moved = ahead + step * stencils.differences(image)
-        moved = moved / stencils.moduli(moved).clamp_min(1)
-        turned = ((ahead - moved) * (moved - dual).conj()).real
-        restart = turned.flatten(1).sum(1) > 0
+        moved = stencils.differences(image, out=scratch)
+        moved.mul_(step).add_(ahead)
+        moved.div_(stencils.moduli(moved).clamp_min_(1))
+        lag = ahead.sub_(moved)
+        motion = dual.neg_().add_(moved)
+        restart = _dots(lag, motion) > 0
         total = torch.where(restart, 0.0, total)
         momentum = torch.where(restart, 1.0, momentum)
         following = (1 + (1 + 4 * momentum**2).sqrt()) / 2
         weight = _over_batch((momentum - 1) / following, moved)
-        ahead = moved + weight * (moved - dual)
-        dual, momentum = moved, following
+        torch.mul(motion, weight, out=ahead).add_(moved)
+        dual, scratch, momentum = moved, motion, following
         n_iter += 1
