@@ -34,28 +34,49 @@ def _over_batch(values, like):
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def _shorten_(stencils, y, radius):
-    """Project onto the vectors not longer than ``radius``, in place."""
-    return y.div_((stencils.moduli(y) / radius).clamp_min_(1))
+class _Fields:
+    r"""Fields and dual variables, with the memory of an iteration.
 
+    Memory is taken once: fresh arrays cost more than computing with them.
+    """
 
-def _relaxed_(x, moved):
-    return x.lerp_(moved, _RELAXATION)
+    def __init__(self, second, weights, field, slope, dual):
+        self.second, self.weights = second, weights
+        self.field, self.slope, self.dual = field, slope, dual
+        self._moved, self._ahead = field.clone(), field.clone()
+        self._bend, self._lengths = dual.clone(), second.first.moduli(dual)
 
+    def step(self, gradients, tau, sigma):
+        """Do one iteration, given the gradients of the image ahead."""
+        second, shorten_ = self.second, self.second.first.shorten_
+        moved = second.derivatives_adjoint(self.dual, self._moved)
+        moved.neg_().add_(self.slope).mul_(tau).add_(self.field)
+        ahead = torch.lerp(self.field, moved, 2.0, out=self._ahead)
+        self.field.lerp_(moved, _RELAXATION)
+        moved = torch.sub(gradients, ahead, out=self._moved)
+        moved.mul_(sigma).add_(self.slope)
+        shorten_(moved, self.weights[0], self._lengths)
+        self.slope.lerp_(moved, _RELAXATION)
+        bend = second.derivatives(ahead, self._bend)
+        bend.mul_(sigma).add_(self.dual)
+        shorten_(bend, self.weights[1], self._lengths)
+        self.dual.lerp_(bend, _RELAXATION)
 
-def _feasible(second, dual, radius):
-    r"""Return :math:`\theta E^* q`, not longer than ``radius`` anywhere."""
-    field = second.derivatives_adjoint(dual)
-    longest = second.first.moduli(field).flatten(1).amax(1)
-    return field.div_(_over_batch((longest / radius).clamp_min(1), field))
+    def energy(self, gradients):
+        """Return the sum of both terms for the field, ``(N,)``."""
+        first = self.second.first
+        distances = torch.sub(gradients, self.field, out=self._moved)
+        distance = first.integral(first.moduli(distances, self._lengths))
+        bends = self.second.derivatives(self.field, self._bend)
+        bend = first.integral(first.moduli(bends, self._lengths))
+        return self.weights[0] * distance + self.weights[1] * bend
 
-
-def _energy(second, gradients, field, weights):
-    """Return the sum of both terms for a field, ``(N,)``."""
-    first = second.first
-    distance = first.integral(first.moduli(gradients - field))
-    bend = first.integral(first.moduli(second.derivatives(field)))
-    return weights[0] * distance + weights[1] * bend
+    def feasible(self):
+        r"""Return :math:`\theta E^* q`, not longer than the first weight."""
+        field = self.second.derivatives_adjoint(self.dual, self._moved)
+        longest = self.second.first.moduli(field, self._lengths)
+        longest = longest.flatten(1).amax(1) / self.weights[0]
+        return field.div_(_over_batch(longest.clamp_min(1), field))
 
 
 def evaluate(second, image, weights, tol, max_iter):
@@ -93,40 +114,33 @@ def evaluate(second, image, weights, tol, max_iter):
     gradients = second.gradients(image)
     # zero is the best field at edges, and the gradient in smooth parts
     scale = weights[0] * first.integral(first.moduli(gradients))
-    field = gradients.clone()
-    value = torch.minimum(scale, _energy(second, gradients, field, weights))
+    fields = _Fields(
+        second,
+        weights,
+        gradients.clone(),
+        torch.zeros_like(gradients),
+        torch.zeros_like(second.derivatives(gradients)),
+    )
+    value = torch.minimum(scale, fields.energy(gradients))
     area = first.integral(torch.ones_like(first.moduli(gradients)))
     size = (scale / weights[0] / area).clamp_min(
         torch.finfo(torch.double).tiny
     )
     norm = (1 + second.squared_norm_bound()) ** 0.5
-    ratio = _over_batch(_RATIO * size / weights[0], field)
+    ratio = _over_batch(_RATIO * size / weights[0], gradients)
     tau, sigma = ratio / norm, 1 / (ratio * norm)
-    slope = torch.zeros_like(field)
-    dual = torch.zeros_like(second.derivatives(field))
     lower = torch.zeros_like(value)
     n_iter = 0
     while True:
         if n_iter % _EVERY == 0 or n_iter == max_iter:
-            if n_iter > 0:
-                energy = _energy(second, gradients, field, weights)
-                value = torch.minimum(value, energy)
-            feasible = _feasible(second, dual, weights[0])
-            product = (gradients * feasible.conj()).real.sum((1, 2))
-            parts = first.parts.to(product)
-            product = first.integral((parts * product).sum(1))
-            lower = torch.maximum(lower, product)
+            value = torch.minimum(value, fields.energy(gradients))
+            product = first.products(gradients, fields.feasible())
+            lower = torch.maximum(lower, first.integral(product))
             gaps = (value - lower).clamp_min(0)
             bound = float(torch.where(gaps > 0, gaps / scale, 0.0).max())
             if not bound > tol or n_iter == max_iter:
                 return value, bound, n_iter
-        moved = field + tau * (slope - second.derivatives_adjoint(dual))
-        ahead = 2 * moved - field
-        raised = slope + sigma * (gradients - ahead)
-        _relaxed_(slope, _shorten_(first, raised, weights[0]))
-        raised = dual + sigma * second.derivatives(ahead)
-        _relaxed_(dual, _shorten_(first, raised, weights[1]))
-        _relaxed_(field, moved)
+        fields.step(gradients, tau, sigma)
         n_iter += 1
 
 
@@ -179,38 +193,31 @@ def denoise(second, noisy, weights, tol, max_iter, state=None):
     scale = _squared_norm(first, noisy).clamp_min(
         torch.finfo(noisy.real.dtype).tiny
     )
+    gradients = second.gradients(noisy)
     if state is None:
-        field = torch.zeros_like(second.gradients(noisy))
-        state = field, field.clone(), second.derivatives(field)
-    field, slope, dual = (each.clone() for each in state)
-    image = noisy - second.gradients_adjoint(slope)
+        zero = torch.zeros_like(gradients)
+        state = zero, zero, second.derivatives(zero)
+    fields = _Fields(second, weights, *(each.clone() for each in state))
+    image = noisy - second.gradients_adjoint(fields.slope)
     norm = second.combined_norm_bound()
     tau, sigma = _RATIO / norm, 1 / (_RATIO * norm)
     n_iter = 0
     while True:
         if n_iter % _EVERY == 0 or n_iter == max_iter:
-            feasible = _feasible(second, dual, weights[0])
-            change = second.gradients_adjoint(feasible)
-            energy = _energy(second, second.gradients(image), field, weights)
+            energy = fields.energy(second.gradients(image, gradients))
+            change = second.gradients_adjoint(fields.feasible())
             # primal value minus dual value, in terms that are not negative
-            other = noisy - change
-            distance = _squared_norm(first, image - other)
+            distance = _squared_norm(first, image - noisy + change)
             gaps = energy - _inner(first, image, change) + distance / 2
             half = distance.sqrt() / 2
             radius = (gaps - half**2).clamp_min(0).sqrt() + half
             bound = float((radius / scale.sqrt()).max())
             if not bound > tol or n_iter == max_iter:
-                return image, (field, slope, dual), bound, n_iter
-        moved = (image + tau * (noisy - second.gradients_adjoint(slope))) / (
-            1 + tau
-        )
-        shifted = field + tau * (slope - second.derivatives_adjoint(dual))
-        ahead = 2 * shifted - field
-        raised = second.gradients(2 * moved - image).sub_(ahead)
-        _shorten_(first, raised.mul_(sigma).add_(slope), weights[0])
-        _relaxed_(slope, raised)
-        raised = second.derivatives(ahead).mul_(sigma).add_(dual)
-        _relaxed_(dual, _shorten_(first, raised, weights[1]))
-        _relaxed_(image, moved)
-        _relaxed_(field, shifted)
+                state = fields.field, fields.slope, fields.dual
+                return image, state, bound, n_iter
+        moved = second.gradients_adjoint(fields.slope).neg_().add_(noisy)
+        moved.mul_(tau).add_(image).div_(1 + tau)
+        second.gradients(torch.lerp(image, moved, 2.0), gradients)
+        fields.step(gradients, tau, sigma)
+        image.lerp_(moved, _RELAXATION)
         n_iter += 1

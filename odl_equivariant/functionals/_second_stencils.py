@@ -48,13 +48,13 @@ class SecondStencils:
         axes = range(self.first.ndim)
         self.pairs = list(combinations_with_replacement(axes, 2))
 
-    def gradients(self, u):
+    def gradients(self, u, out=None):
         """Return the gradients by all stencils over the root of their number.
 
         They are in units of a cell.
         """
         scale = self.unit * self.n_stencils**0.5
-        return self.first.differences(u).mul_(scale)
+        return self.first.differences(u, out).mul_(scale)
 
     def gradients_transpose(self, p):
         """Return the transpose of `gradients`, without weights."""
@@ -103,10 +103,10 @@ class SecondStencils:
                     scale = factor * self.ratios[axis]
                     yield entry, component, axis, sign, scale
 
-    def derivatives(self, v):
+    def derivatives(self, v, out=None):
         """Return the symmetrised derivatives by the opposite stencils."""
         shape = (*v.shape[:2], len(self.pairs), *v.shape[3:])
-        result = v.new_zeros(shape)
+        result = v.new_zeros(shape) if out is None else out.zero_()
         for entry, component, j, sign, scale in self._terms():
             axis = self._axis(j)
             source = self._side(v, j, sign, component)
@@ -123,10 +123,10 @@ class SecondStencils:
                 target.sub_(source.narrow(axis, low, n), alpha=scale)
         return result
 
-    def derivatives_transpose(self, q):
+    def derivatives_transpose(self, q, out=None):
         """Return the transpose of `derivatives`, without weights."""
         shape = (*q.shape[:2], self.first.ndim, *q.shape[3:])
-        result = q.new_zeros(shape)
+        result = q.new_zeros(shape) if out is None else out.zero_()
         for entry, component, j, sign, scale in self._terms():
             axis = self._axis(j)
             source = self._side(q, j, sign, entry)
@@ -143,19 +143,17 @@ class SecondStencils:
                 target.narrow(axis, low, n).sub_(source, alpha=scale)
         return self.mask_(result)
 
-    def _weighted(self, transpose, y):
-        if self.first.uniform:
-            return transpose(y)
-        points = self.first.points.to(y.device, y.real.dtype)
-        return transpose(points * y) / points
-
     def gradients_adjoint(self, p):
         """Return the adjoint of `gradients` in the weighted products."""
-        return self._weighted(self.gradients_transpose, p)
+        scale = self.unit * self.n_stencils**0.5
+        return self.first.adjoint(p).mul_(scale)
 
-    def derivatives_adjoint(self, q):
+    def derivatives_adjoint(self, q, out=None):
         """Return the adjoint of `derivatives` in the weighted products."""
-        return self._weighted(self.derivatives_transpose, q)
+        if self.first.uniform:
+            return self.derivatives_transpose(q, out)
+        points = self.first.points.to(q.device, q.real.dtype)
+        return self.derivatives_transpose(points * q, out).div_(points)
 
     def squared_norm_bound(self):
         r"""Return an upper bound of the squared norm of `derivatives`.

@@ -186,14 +186,14 @@ class Stencils:
         points = self.points.to(y.device, y.real.dtype)
         return self.transpose(points * y) / points
 
-    def products(self, x, y):
+    def products(self, x, y, out=None):
         """Return the inner products of vectors at all points.
 
         These are sums over the components and parts of ``(N, S, d, P,
         *shape)``, without a temporary array of that size.
         """
         shape = (*y.shape[:2], 1, 1, *y.shape[4:])
-        result = y.real.new_zeros(shape)
+        result = y.real.new_zeros(shape) if out is None else out.zero_()
         total = result[:, :, 0, 0]
         for part, factor in enumerate(self._factors):
             for i in range(y.shape[2]):
@@ -203,9 +203,16 @@ class Stencils:
                     total.addcmul_(a.imag, b.imag, value=factor)
         return result
 
-    def moduli(self, y):
+    def moduli(self, y, out=None):
         """Return the norms of ``(N, S, d, P, *shape)`` over ``d, P``."""
-        return self.products(y, y).sqrt_()
+        return self.products(y, y, out).sqrt_()
+
+    def shorten_(self, y, radius, out=None):
+        """Project onto vectors not longer than ``radius``, in place.
+
+        The lengths are written to ``out`` if it is given.
+        """
+        return y.div_(self.moduli(y, out).div_(radius).clamp_min_(1))
 
     def integral(self, values):
         """Return the weighted sum over stencils and points, ``(N,)``."""

@@ -93,6 +93,7 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
         dual = torch.zeros_like(stencils.differences(noisy))
     # memory is taken once: fresh arrays cost more than computing with them
     dual, ahead, scratch = dual.clone(), dual.clone(), dual.clone()
+    lengths = stencils.moduli(dual)
     momentum = noisy.real.new_ones(len(noisy))
     total = torch.zeros_like(momentum)
     average = noisy - gamma * stencils.adjoint(dual)
@@ -107,14 +108,13 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
             bound = float((gaps / scale).max().sqrt())
             if not bound > tol or n_iter == max_iter:
                 return (u + best) / 2, dual, bound, n_iter
-        image = noisy - gamma * stencils.adjoint(ahead)
+        image = stencils.adjoint(ahead).mul_(-gamma).add_(noisy)
         total = total + momentum
-        average = average + _over_batch(momentum / total, image) * (
-            image - average
-        )
+        change = (image - average).mul_(_over_batch(momentum / total, image))
+        average.add_(change)
         moved = stencils.differences(image, out=scratch)
         moved.mul_(step).add_(ahead)
-        moved.div_(stencils.moduli(moved).clamp_min_(1))
+        stencils.shorten_(moved, 1.0, lengths)
         lag = ahead.sub_(moved)
         motion = dual.neg_().add_(moved)
         restart = _dots(lag, motion) > 0
