@@ -194,9 +194,9 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
     permutes the stencils, and with them their minimisers :math:`w`, so that
     :math:`J(g \cdot u) = J(u)` and :math:`\mathrm{prox}_{\sigma J}(g \cdot u)
     = g \cdot \mathrm{prox}_{\sigma J}(u)` up to rounding. One :math:`w` for
-    all stencils would be invariant too, but no field is then the gradient of
-    an image by all of them, unless the image is affine, so that it would
-    punish the second derivatives of smooth images twice.
+    all stencils would be invariant too, but could not be near the forward
+    and the backward gradient of a smooth image at once, which differ by a
+    second derivative times the side of a cell.
 
     The functional is a seminorm, not above :math:`\alpha_1` times the
     invariant total variation. A component of :math:`w` lives on the edges
