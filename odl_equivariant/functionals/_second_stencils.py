@@ -67,17 +67,12 @@ class SecondStencils:
             return v
         for i, size in enumerate(self.first.shape):
             for sign, last in ((0, size - 1), (1, 0)):
-                self._side(v, i, sign, i).select(self._axis(i), last).zero_()
+                edges = self.first.of_sign(v, i, sign, i)
+                edges.select(self._axis(i), last).zero_()
         return v
 
     def _axis(self, i):
         return i - self.first.ndim
-
-    def _side(self, v, axis, sign, component):
-        """Return a view of one component, for the stencils of one sign."""
-        ndim = self.first.ndim
-        signs = v.unflatten(1, (2,) * ndim).select(1 + axis, sign)
-        return signs.select(ndim, component)
 
     def _edges(self, i, j, sign):
         """Return where a difference goes to and what it is made of.
@@ -109,8 +104,8 @@ class SecondStencils:
         result = v.new_zeros(shape) if out is None else out.zero_()
         for entry, component, j, sign, scale in self._terms():
             axis = self._axis(j)
-            source = self._side(v, j, sign, component)
-            target = self._side(result, j, sign, entry)
+            source = self.first.of_sign(v, j, sign, component)
+            target = self.first.of_sign(result, j, sign, entry)
             if self.first.periodic:
                 moved = torch.roll(source, 1 - 2 * sign, axis)
                 scale = scale * (1 - 2 * sign)
@@ -129,8 +124,8 @@ class SecondStencils:
         result = q.new_zeros(shape) if out is None else out.zero_()
         for entry, component, j, sign, scale in self._terms():
             axis = self._axis(j)
-            source = self._side(q, j, sign, entry)
-            target = self._side(result, j, sign, component)
+            source = self.first.of_sign(q, j, sign, entry)
+            target = self.first.of_sign(result, j, sign, component)
             if self.first.periodic:
                 moved = torch.roll(source, 2 * sign - 1, axis)
                 scale = scale * (1 - 2 * sign)

@@ -123,14 +123,14 @@ class Stencils:
         padding = [0, 0] * (-1 - axis) + [before, after]
         return pad(edges, padding)
 
-    def _of_sign(self, y, axis, sign):
+    def of_sign(self, y, axis, sign, component):
         """Return a view of one component, of the stencils of one sign.
 
         Its shape is ``(N, 2, ..., 2, P, *shape)`` with one axis less than
         the grid has for the stencils.
         """
         signs = y.unflatten(1, (2,) * self.ndim).select(1 + axis, sign)
-        return signs.select(self.ndim, axis)
+        return signs.select(self.ndim, component)
 
     def differences(self, x, out=None):
         """Return all one-sided differences, divided by their number.
@@ -146,7 +146,7 @@ class Stencils:
             edges = self._edges(x, axis) * (1 / n_stencils / side)
             edges = edges[(slice(None), *(None,) * (self.ndim - 1))]
             for sign in (0, 1):
-                target = self._of_sign(out, i, sign)
+                target = self.of_sign(out, i, sign, i)
                 if self.periodic:
                     target.copy_(torch.roll(edges, sign, axis))
                     continue
@@ -163,7 +163,7 @@ class Stencils:
             axis = i - self.ndim
             forward, backward = (
                 part.sum(stencil_axes) if stencil_axes else part
-                for part in (self._of_sign(y, i, sign) for sign in (0, 1))
+                for part in (self.of_sign(y, i, sign, i) for sign in (0, 1))
             )
             scale = 1 / len(self.signs) / side
             if self.periodic:
