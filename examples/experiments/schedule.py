@@ -9,9 +9,14 @@
 """Which runs are needed, in which order, and their tables."""
 
 import concurrent.futures
+import importlib.util
 import multiprocessing
+import multiprocessing.connection
+import os
 import pathlib
 import subprocess
+import sys
+import threading
 
 import torch
 from tqdm import tqdm
@@ -58,6 +63,12 @@ class Study:
         self.tasks = tasks(scale, settings)
         self.folders = folders
         self.commit = _commit()
+        if self._misses_nilearn():
+            print(
+                'nilearn is not installed: the real slices are without those '
+                'of the MNI152 template (pip install nilearn)',
+                file=sys.stderr,
+            )
         for name in self._used_tasks():
             needed = self.tasks[name]['images'].get('folder')
             if needed is None:
@@ -78,6 +89,13 @@ class Study:
             used += [experiment.task, experiment.cost_of]
             used += experiment.picture_of or {}
         return [name for name in self.tasks if name in used]
+
+    def _misses_nilearn(self):
+        wanted = any(
+            'mni152' in self.tasks[name]['slices']
+            for name in self._used_tasks()
+        )
+        return wanted and importlib.util.find_spec('nilearn') is None
 
     def _folder(self, key):
         return self.output / 'runs' / key
@@ -276,7 +294,7 @@ def _pool(jobs):
     if jobs == 1:
         return _Here()
     return concurrent.futures.ProcessPoolExecutor(
-        jobs, multiprocessing.get_context('spawn'), initializer=_one_thread
+        jobs, multiprocessing.get_context('spawn'), initializer=_start_worker
     )
 
 
@@ -306,6 +324,18 @@ def _summed(rows, columns):
 
 def _one_thread():
     torch.set_num_threads(1)
+
+
+def _start_worker():
+    """Compute with one thread, and end with the process that asks for it."""
+    _one_thread()
+    parent = multiprocessing.parent_process()
+
+    def wait():
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _commit():

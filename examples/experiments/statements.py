@@ -43,7 +43,9 @@ def checked(tables):
                 for row in table
                 if row['images'] == images and row['seed'] != ''
             ]
-            where = f'{task.upper()}, {_SETS[images]}'
+            n_images = own[0]['n_images']
+            noun = _SETS[images][n_images > 1]
+            where = f'{task.upper()}, {n_images} {noun}'
             rows += [
                 _better(own, where, 'upright'),
                 _better(own, where, 'random angles'),
@@ -58,7 +60,11 @@ def checked(tables):
     return rows
 
 
-_SETS = {'test': 'phantoms', 'slices': 'real slices'}
+# one, and several
+_SETS = {
+    'test': ('phantom', 'phantoms'),
+    'slices': ('real slice', 'real slices'),
+}
 
 
 def _gains(rows, condition):
@@ -157,24 +163,37 @@ def _gap(rows, where):
 
 
 def _smooth(rows, where):
-    means = summarised(rows, ('condition',))
-    scores = {c: values['psnr'][0] for (c,), values in means.items()}
-    measured = ', '.join(f'{c} {value:.2f} dB' for c, value in scores.items())
+    means = summarised(rows, ('arm', 'condition'))
+    flags, words = [], []
+    for arm in ('ordinary', 'C4'):
+        score = {
+            condition: means[arm, condition]['psnr'][0]
+            for condition in (
+                'upright', 'quarter turns', 'random angles', 'turned and back'
+            )
+        }
+        upright = score.pop('upright')
+        gains = {name: value - upright for name, value in score.items()}
+        words.append(
+            f'{arm}: '
+            + ', '.join(f'{name} {gain:+.2f}' for name, gain in gains.items())
+        )
+        flags += [
+            gains['random angles'] > 0,
+            gains['turned and back'] > 0,
+            # what smooths nothing gains less than what smooths
+            gains['quarter turns'] < 0.5 * gains['turned and back'],
+        ]
     return (
         f'{where}: turned images score higher because interpolation smooths '
         'them, as turning there and back does, and exact turns do not',
-        measured,
-        _verdict(
-            [
-                scores['random angles'] > scores['upright'],
-                scores['turned and back'] > scores['upright'],
-            ]
-        ),
+        '; '.join(words) + ' dB against upright',
+        _verdict(flags),
     )
 
 
 def _cost(rows):
-    (row,) = [r for r in rows if r['arm'] == 'C4']
+    row, *_ = [r for r in rows if r['arm'] == 'C4']
     return (
         'The equivariant network reconstructs at the cost of the ordinary one '
         '(a ratio of at most 1.02)',

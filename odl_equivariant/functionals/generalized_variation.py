@@ -207,8 +207,8 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
     Values are upper bounds, from primal-dual iterations over :math:`w` in
     double precision, and so are proximals. For `odl.solvers.pdhg` and its
     like, which need no inner iterations, :math:`J(u)` is the minimum over
-    :math:`v` of `norm_functional` after `operator` at :math:`(u, v)`, an
-    element of `lifted_space`.
+    :math:`v` of ``norm_functional`` after ``operator`` at :math:`(u, v)`,
+    an element of ``lifted_space``.
 
     Examples
     --------
@@ -266,7 +266,7 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
 
     @property
     def norm_functional(self):
-        """Weighted sum of norms, to be taken after `operator`."""
+        """Weighted sum of norms, to be taken after ``operator``."""
         stencils = self.operator._second.first
         return StencilNormSum(self.operator.range, stencils, self._weights())
 

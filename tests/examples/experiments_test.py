@@ -8,7 +8,9 @@
 
 """Tests of the experiments' runner, at a scale of its own."""
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -307,6 +309,35 @@ def test_the_report_has_what_the_tables_have(copied):
     assert text.count('| yes |') + text.count('| no |') >= 8
     for name in ('ct_training_size_test', 'pictures_ct'):
         assert (page.parent / f'images/experiments/{name}.png').is_file()
+
+
+_WORKERS = '''
+import os
+import time
+
+from examples.experiments.schedule import _pool
+
+if __name__ == '__main__':
+    with _pool(2) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(120)
+'''
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    """They do not go on by themselves."""
+    script = tmp_path / 'workers.py'
+    script.write_text(_WORKERS)
+    process = subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+    int(process.stdout.readline())
+    process.kill()
+    # ends with the last process that could write to it
+    process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize(
