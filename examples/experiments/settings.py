@@ -104,6 +104,7 @@ class Experiment:
     task: str = None
     vary: str = None
     baselines: bool = False
+    max_steps: int = None
     sizes: tuple = ()
     seeds: tuple = ()
     smoothings: tuple = (0,)
@@ -128,6 +129,9 @@ class Experiment:
         runs : list of tuple
             Pairs of the name of an arm and its `Run`.
         """
+        if self.max_steps:
+            training = {**common['training'], 'max_steps': self.max_steps}
+            common = {**common, 'training': training}
         return [
             (arm, trained(task or self.task, self.scale, arm, size, seed,
                           smoothing, common, rates))

@@ -31,8 +31,12 @@ def checked(tables):
         ``'no'`` or ``'in part'``.
     """
     rows = []
-    for task in ('ct', 'mri'):
-        table = tables.get(f'{task}_training_size')
+    for name, task, when in (
+        ('ct_training_size', 'ct', ''),
+        ('ct_longer', 'ct', ', four times as many steps'),
+        ('mri_training_size', 'mri', ''),
+    ):
+        table = tables.get(name)
         if table is None:
             continue
         for images in dict.fromkeys(row['images'] for row in table):
@@ -45,7 +49,7 @@ def checked(tables):
             ]
             n_images = own[0]['n_images']
             noun = _SETS[images][n_images > 1]
-            where = f'{task.upper()}, {n_images} {noun}'
+            where = f'{task.upper()}, {n_images} {noun}{when}'
             rows += [
                 _better(own, where, 'upright'),
                 _better(own, where, 'random angles'),
