@@ -123,6 +123,9 @@ def _curves(experiment, rows, what):
                 )
             if experiment.vary == 'size':
                 ax.set_xscale('log')
+                sizes = sorted({x for *_, x in means})
+                ax.set_xticks(sizes, sizes)
+                ax.minorticks_off()
             if row == 0:
                 ax.set_title(condition, fontsize=10)
             else:

@@ -32,8 +32,8 @@ def make_report(experiments, output, path, arguments):
         Folder of tables and figures.
     path : path-like
         Page to write. Its figures go into ``images/experiments`` beside it,
-        and what is written by hand into the page ``<stem>_notes.md``, which
-        is included where it is there.
+        and what is written by hand is included from ``_<stem>_notes.md``,
+        where that is there.
     arguments : list of str
         Arguments of the command that made the tables.
     """
@@ -64,7 +64,7 @@ def make_report(experiments, output, path, arguments):
         '|---|---|---|',
     ]
     lines += [f'| {" | ".join(row)} |' for row in checked(tables)]
-    notes = path.with_name(f'{path.stem}_notes.md')
+    notes = path.with_name(f'_{path.stem}_notes.md')
     if notes.is_file():
         lines += ['', notes.read_text(encoding='utf-8').strip()]
     images = path.parent / 'images' / 'experiments'

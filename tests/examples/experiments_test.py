@@ -297,7 +297,7 @@ def test_the_report_has_what_the_tables_have(copied):
     settings, output = copied
     page = output.parent / 'docs' / 'results.md'
     page.parent.mkdir()
-    (page.parent / 'results_notes.md').write_text('A note by hand.')
+    (page.parent / '_results_notes.md').write_text('A note by hand.')
     experiments(
         '--only-figures', '--settings', settings, '--output', output,
         '--report', page,
