@@ -9,11 +9,11 @@
 """What ordinary and equivariant networks cost."""
 
 import functools
-import statistics
-import time
+import math
 
 import torch
 
+from benchmarks._timing import side_by_side
 from examples.experiments.images import acquisition_of
 from odl_equivariant.nn import (
     EquivariantProximal,
@@ -76,9 +76,8 @@ def measure_cost(settings, experiment, commit):
         ('training', training),
         ('inference', inference),
     ):
-        for arm, (seconds, ratio) in _timed(
-            alternatives, experiment.rounds
-        ).items():
+        times = side_by_side(alternatives, math.inf, experiment.rounds)
+        for arm, (seconds, ratio) in times.items():
             rows[arm] |= {f'{name}_seconds': seconds, f'{name}_ratio': ratio}
     return [{**row, 'commit': commit} for row in rows.values()]
 
@@ -127,24 +126,3 @@ def _saved(network, data):
         result = network(data)
     del result
     return sum(sizes.values())
-
-
-def _timed(alternatives, rounds):
-    for function in alternatives.values():
-        function()
-    times = {name: [] for name in alternatives}
-    for _ in range(rounds):
-        for name, function in alternatives.items():
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    reference = next(iter(times.values()))
-    return {
-        name: (
-            statistics.median(own),
-            statistics.median(
-                a / b for a, b in zip(own, reference, strict=True)
-            ),
-        )
-        for name, own in times.items()
-    }

@@ -13,13 +13,17 @@ import warnings
 import odl
 import torch
 
+from odl_equivariant.functionals._parameters import (
+    positive_integer,
+    positive_number,
+)
 from odl_equivariant.functionals._tensors import (
     doubled,
     to_element,
     to_tensor,
 )
 
-__all__ = ('ConvergenceWarning', 'InnerProximal')
+__all__ = ('ConvergenceWarning', 'InnerProximal', 'Variation')
 
 
 class ConvergenceWarning(RuntimeWarning):
@@ -68,3 +72,45 @@ class InnerProximal(odl.Operator):
                 stacklevel=3,  # where the proximal is called
             )
         return to_element(u.to(tensor.dtype), self.range)
+
+
+class Variation(odl.functionals.Functional):
+    """Functional whose proximal is computed by an inner solver.
+
+    Subclasses have ``operator`` and ``norm_functional``, and a method
+    ``_denoise``, see `InnerProximal`.
+    """
+
+    has_value = True
+    has_proximal = True
+
+    def __init__(self, space, tol, max_iter, warm_start):
+        self.tol = positive_number(tol, 'the tolerance `tol`')
+        self.max_iter = positive_integer(max_iter, '`max_iter`')
+        self.warm_start = bool(warm_start)
+        self._state = None
+        super().__init__(space, linear=False)
+
+    @property
+    def proximal(self):
+        """Factory of the proximal operators.
+
+        Returns
+        -------
+        factory : callable
+            Maps ``sigma``, a positive number, to an `odl.Operator` on the
+            domain. Raises ValueError for any other ``sigma``.
+        """
+        return self._proximal
+
+    def _proximal(self, sigma=1.0):
+        sigma = positive_number(sigma, 'the parameter `sigma`')
+        return InnerProximal(self, sigma)
+
+    @property
+    def gradient(self):
+        """Not known: a total variation is not differentiable."""
+        raise NotImplementedError(
+            'a total variation is not differentiable; use a solver that takes '
+            'its proximal, or its `operator` and `norm_functional`'
+        )

@@ -17,10 +17,9 @@ import torch
 from odl_equivariant.functionals._generalized_dual import denoise, evaluate
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
-    InnerProximal,
+    Variation,
 )
 from odl_equivariant.functionals._parameters import (
-    positive_integer,
     positive_number,
 )
 from odl_equivariant.functionals._second_stencils import SecondStencils
@@ -137,7 +136,7 @@ def _lifted_gradients(operator):
     return operator._apply, operator._transpose
 
 
-class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
+class InvariantTotalGeneralizedVariation(Variation):
     r"""Second-order total generalized variation, invariant under symmetries.
 
     Parameters
@@ -222,9 +221,6 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
     True
     """
 
-    has_value = True
-    has_proximal = True
-
     def __init__(
         self,
         space,
@@ -247,11 +243,7 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
             positive_number(weight, f'the {name} weight of `alpha`')
             for weight, name in zip(alpha, names, strict=True)
         )
-        self.tol = positive_number(tol, 'the tolerance `tol`')
-        self.max_iter = positive_integer(max_iter, '`max_iter`')
-        self.warm_start = bool(warm_start)
-        self._state = None
-        super().__init__(space, linear=False)
+        super().__init__(space, tol, max_iter, warm_start)
 
     @property
     def lifted_space(self):
@@ -291,22 +283,6 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
             )
         return float(value)
 
-    @property
-    def proximal(self):
-        """Factory of the proximal operators.
-
-        Returns
-        -------
-        factory : callable
-            Maps ``sigma``, a positive number, to an `odl.Operator` on the
-            domain. Raises ValueError for any other ``sigma``.
-        """
-        return self._proximal
-
-    def _proximal(self, sigma=1.0):
-        sigma = positive_number(sigma, 'the parameter `sigma`')
-        return InnerProximal(self, sigma)
-
     def _denoise(self, noisy, sigma, start):
         return denoise(
             self.operator._second,
@@ -315,15 +291,6 @@ class InvariantTotalGeneralizedVariation(odl.functionals.Functional):
             self.tol,
             self.max_iter,
             start,
-        )
-
-    @property
-    def gradient(self):
-        """Not known: a total variation is not differentiable."""
-        raise NotImplementedError(
-            'a total generalized variation is not differentiable; use a '
-            'solver that takes its proximal, or its `operator` and '
-            '`norm_functional`'
         )
 
     def __repr__(self):

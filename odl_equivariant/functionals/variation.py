@@ -12,11 +12,7 @@ import odl
 
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
-    InnerProximal,
-)
-from odl_equivariant.functionals._parameters import (
-    positive_integer,
-    positive_number,
+    Variation,
 )
 from odl_equivariant.functionals._stencil_norm import StencilNorm
 from odl_equivariant.functionals._stencils import Stencils
@@ -130,7 +126,7 @@ def _one_sided_gradients(operator):
     )
 
 
-class InvariantTotalVariation(odl.functionals.Functional):
+class InvariantTotalVariation(Variation):
     r"""Isotropic total variation, invariant under the grid's symmetries.
 
     Parameters
@@ -195,9 +191,6 @@ class InvariantTotalVariation(odl.functionals.Functional):
     True
     """
 
-    has_value = True
-    has_proximal = True
-
     def __init__(
         self,
         space,
@@ -207,11 +200,7 @@ class InvariantTotalVariation(odl.functionals.Functional):
         warm_start=False,
     ):
         self.operator = OneSidedGradients(space, pad_mode)
-        self.tol = positive_number(tol, 'the tolerance `tol`')
-        self.max_iter = positive_integer(max_iter, '`max_iter`')
-        self.warm_start = bool(warm_start)
-        self._state = None
-        super().__init__(space, linear=False)
+        super().__init__(space, tol, max_iter, warm_start)
 
     @property
     def norm_functional(self):
@@ -223,22 +212,6 @@ class InvariantTotalVariation(odl.functionals.Functional):
         y = stencils.differences(doubled(to_tensor(x)))
         return float(stencils.integral(stencils.moduli(y)))
 
-    @property
-    def proximal(self):
-        """Factory of the proximal operators.
-
-        Returns
-        -------
-        factory : callable
-            Maps ``sigma``, a positive number, to an `odl.Operator` on the
-            domain. Raises ValueError for any other ``sigma``.
-        """
-        return self._proximal
-
-    def _proximal(self, sigma=1.0):
-        sigma = positive_number(sigma, 'the parameter `sigma`')
-        return InnerProximal(self, sigma)
-
     def _denoise(self, noisy, sigma, start):
         return denoise(
             self.operator._stencils,
@@ -247,14 +220,6 @@ class InvariantTotalVariation(odl.functionals.Functional):
             self.tol,
             self.max_iter,
             start,
-        )
-
-    @property
-    def gradient(self):
-        """Not known: a total variation is not differentiable."""
-        raise NotImplementedError(
-            'a total variation is not differentiable; use a solver that takes '
-            'its proximal, or its `operator` and `norm_functional`'
         )
 
     def __repr__(self):
