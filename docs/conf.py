@@ -34,7 +34,6 @@ extensions = [
     'sphinx.ext.autodoc',
     'sphinx.ext.autosummary',
     'sphinx_gallery.gen_gallery',
-    'written_pages',
 ]
 templates_path = ['_templates']
 # strings such as 'fourier' are code

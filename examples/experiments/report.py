@@ -55,8 +55,8 @@ def make_report(experiments, output, path, arguments):
         f'{"commit" if len(commits) == 1 else "commits"} '
         f'{", ".join(f"`{c}`" for c in commits)}. Scores are means over the '
         'test images, then mean and standard deviation over the seeds: of '
-        'the weights, of the order of the data and of their noise. No number '
-        'on this page was typed.',
+        'the weights, of the order of the data and of their noise. No '
+        'measured number on this page was typed.',
         '',
         '## What the paper states',
         '',
