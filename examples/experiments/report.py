@@ -32,6 +32,7 @@ def make_report(experiments, output, path, arguments):
         Folder of tables and figures.
     path : path-like
         Page to write. Its figures go into ``images/experiments`` beside it,
+        the tables into a folder of the name of the page,
         and what is written by hand is included from ``_<stem>_notes.md``,
         where that is there.
     arguments : list of str
@@ -51,7 +52,9 @@ def make_report(experiments, output, path, arguments):
         '# Results',
         '',
         f'Made by `{command} --report {path.as_posix()}`, from the tables '
-        'that this command writes; the networks and scores are of the '
+        'that this command writes (kept in '
+        f'`{(path.parent / path.stem).as_posix()}`); the networks and scores '
+        'are of the '
         f'{"commit" if len(commits) == 1 else "commits"} '
         f'{", ".join(f"`{c}`" for c in commits)}. Scores are means over the '
         'test images, then mean and standard deviation over the seeds: of '
@@ -68,7 +71,11 @@ def make_report(experiments, output, path, arguments):
     if notes.is_file():
         lines += ['', notes.read_text(encoding='utf-8').strip()]
     images = path.parent / 'images' / 'experiments'
-    images.mkdir(parents=True, exist_ok=True)
+    copies = path.parent / path.stem
+    for folder in (images, copies):
+        folder.mkdir(parents=True, exist_ok=True)
+    for table in sorted(output.glob('*.csv')):
+        write_atomically(copies / table.name, table.read_bytes())
     for experiment in experiments:
         lines += ['', f'## {experiment.title}', '']
         for name in figure_names(experiment, output):

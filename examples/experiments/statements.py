@@ -160,10 +160,14 @@ def _gap(rows, where):
     many = _mean([gains[size] for size in sizes[-half:]])
     return (
         f'{where}, upright: the gain is larger for smaller training sets',
-        f'{few:+.2f} dB for {sizes[0]} to {sizes[half - 1]} images, '
-        f'{many:+.2f} dB for {sizes[-half]} to {sizes[-1]}',
+        f'{few:+.2f} dB for {_range(sizes[:half])} images, '
+        f'{many:+.2f} dB for {_range(sizes[-half:])}',
         _verdict([few > many]),
     )
+
+
+def _range(sizes):
+    return ' to '.join(str(size) for size in sorted({sizes[0], sizes[-1]}))
 
 
 def _smooth(rows, where):
