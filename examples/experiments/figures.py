@@ -54,6 +54,11 @@ def make_figures(experiments, output):
     for experiment in experiments:
         if experiment.cost_of:
             continue
+        source = output / f'{experiment.name}.csv'
+        if experiment.task and not source.is_file():
+            raise FileNotFoundError(
+                f'there is no table {source}: run without --only-figures first'
+            )
         for name in figure_names(experiment, output):
             if experiment.picture_of:
                 figure = _pictures(output / f'{name}.npz', experiment.arms)

@@ -10,6 +10,7 @@
 
 import concurrent.futures
 import importlib.util
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -201,7 +202,7 @@ class Study:
                     run.rate: runs.finished(self._folder(run.key))
                     for run in candidates
                 }
-                best = max(found, key=lambda r: found[r]['validation'])
+                best = max(found, key=lambda r: _or_worst(found[r]))
                 rates[name][arm] = best
                 rows += [
                     {
@@ -296,6 +297,12 @@ def _pool(jobs):
     return concurrent.futures.ProcessPoolExecutor(
         jobs, multiprocessing.get_context('spawn'), initializer=_start_worker
     )
+
+
+def _or_worst(summary):
+    """Return a score, that of a run which diverged below all others."""
+    score = summary['validation']
+    return -math.inf if math.isnan(score) else score
 
 
 def _summed(rows, columns):

@@ -190,8 +190,26 @@ def baselines_key(task, common):
 def tasks(scale, folder=FOLDER):
     """Return the settings of all tasks at a scale, by their names."""
     path = pathlib.Path(folder) / 'tasks.yaml'
-    loaded = yaml.safe_load(path.read_text(encoding='utf-8'))
-    return {name: scales[scale] for name, scales in loaded.items()}
+    return {
+        name: _at_scale(scales, scale, f'{path}, {name}')
+        for name, scales in _read(path).items()
+    }
+
+
+def _read(path):
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is no YAML: {error}') from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f'{path} must hold settings by their names')
+    return loaded
+
+
+def _at_scale(settings, scale, where):
+    if not isinstance(settings.get(scale), dict):
+        raise ValueError(f'{where} has no settings for the scale {scale}')
+    return settings[scale]
 
 
 def experiments(scale, folder=FOLDER):
@@ -206,8 +224,9 @@ def experiments(scale, folder=FOLDER):
     for path in sorted(pathlib.Path(folder).glob('*.yaml')):
         if path.stem == 'tasks':
             continue
-        loaded = yaml.safe_load(path.read_text(encoding='utf-8'))
-        settings = {**loaded, **loaded[scale], 'scale': scale}
+        loaded = _read(path)
+        own = _at_scale(loaded, scale, path)
+        settings = {**loaded, **own, 'scale': scale}
         for name in SCALES:
             settings.pop(name, None)
         unknown = set(settings.get('arms', ())) - set(ARMS)

@@ -14,6 +14,7 @@ from odl.core.operator.operator import OpNotImplementedError
 
 from odl_equivariant.actions.action import Action, describe_space
 from odl_equivariant.actions.representations import (
+    canonical,
     component_weights,
     representation_matrix,
 )
@@ -40,9 +41,9 @@ class GeometricAction(Action):
 
     The argument ``representation`` of the subclasses is one of
 
-    - ``None``, the trivial one: the components are moved one by one;
-    - ``'standard'``, for vector fields: :math:`\pi(R) = R`, in the order of
-      the axes;
+    - ``None`` or ``'trivial'``: the components are moved one by one;
+    - ``'standard'`` or ``'vector'``, for vector fields: :math:`\pi(R) = R`,
+      in the order of the axes;
     - an escnn ``Representation`` with as many rows as there are components.
       The element of its group is the one whose matrix is R: the reflection
       ``f`` of escnn's dihedral groups is that of axis 1, ``diag(1, -1)``.
@@ -71,7 +72,7 @@ class GeometricAction(Action):
         )
         super().__init__(space, linear=mover.is_linear)
         self.__mover = mover
-        self.__representation = representation
+        self.__representation = canonical(representation)
 
     @property
     def mover(self):

@@ -15,7 +15,15 @@ from odl.core.space.weightings.weighting import ArrayWeighting
 from odl_equivariant.actions._movers import TOLERANCE, describe_matrix
 from odl_equivariant.actions.action import describe_space
 
-__all__ = ('representation_matrix', 'component_weights')
+__all__ = ('canonical', 'representation_matrix', 'component_weights')
+
+
+def canonical(representation):
+    """Return a representation under the name by which they are compared."""
+    if isinstance(representation, str):
+        names = {'trivial': None, 'vector': 'standard'}
+        return names.get(representation, representation)
+    return representation
 
 
 def representation_matrix(representation, matrix, space):
@@ -23,8 +31,9 @@ def representation_matrix(representation, matrix, space):
 
     Parameters
     ----------
-    representation : `None`, 'standard' or escnn ``Representation``
-        The representation of a group that contains the turn.
+    representation : {'trivial', 'standard'} or escnn ``Representation``
+        The representation of a group that contains the turn. `None` is the
+        trivial one, ``'vector'`` the standard one.
     matrix : array-like of float, shape (d, d)
         The turn R, orthogonal unless ``representation`` is `None`.
     space : `odl.DiscretizedSpace` or `odl.ProductSpace`
@@ -49,6 +58,7 @@ def representation_matrix(representation, matrix, space):
     >>> representation_matrix('standard', [[0, -1], [1, 0]], space).tolist()
     [[0.0, -1.0], [1.0, 0.0]]
     """
+    representation = canonical(representation)
     if representation is None:
         return None
     matrix = np.asarray(matrix, dtype=float)
@@ -61,7 +71,7 @@ def representation_matrix(representation, matrix, space):
         turn = None
     else:
         raise TypeError(
-            "expected the representation None, 'standard' or an escnn "
+            "expected the representation 'trivial', 'standard' or an escnn "
             f'`Representation`, got {representation!r}{_hint(representation)}'
         )
     found = len(space) if isinstance(space, odl.ProductSpace) else 1

@@ -46,8 +46,8 @@ def _check_all(errors, tol, failure):
     """Return the largest of the errors, or name all that do not pass."""
     __tracebackhide__ = True
     failures = [
-        f'{key}: {error:.3g}'
-        for key, error in errors.items()
+        f'{element}: {error:.3g}'
+        for element, error in errors
         if not error <= tol
     ]
     if failures:
@@ -55,7 +55,7 @@ def _check_all(errors, tol, failure):
             f'{failure}, its relative errors are above the tolerance '
             f'{tol:.3g} under {"; ".join(failures)}'
         )
-    return max(errors.values())
+    return max(error for _, error in errors)
 
 
 def assert_equivariant(
@@ -111,10 +111,10 @@ def assert_equivariant(
             f'expected one action on the range for each of the {len(actions)} '
             f'on the domain, got {len(range_actions)}'
         )
-    errors = {
-        action: equivariance_error(op, action, range_action, x, seed)
+    errors = [
+        (action, equivariance_error(op, action, range_action, x, seed))
         for action, range_action in zip(actions, range_actions, strict=True)
-    }
+    ]
     failure = f'{name(op)} is not equivariant'
     return _check_all(errors, tolerance(op, tol), failure)
 
@@ -159,10 +159,10 @@ def assert_invariant(functional, actions, x=None, seed=0, tol=None):
     __tracebackhide__ = True
     check_operator(functional)
     actions = _as_list(actions)
-    errors = {
-        action: invariance_error(functional, action, x, seed)
+    errors = [
+        (action, invariance_error(functional, action, x, seed))
         for action in actions
-    }
+    ]
     failure = f'{name(functional)} is not invariant'
     return _check_all(errors, tolerance(functional, tol), failure)
 
@@ -220,12 +220,15 @@ def assert_reconstruction_equivariant(
     """
     __tracebackhide__ = True
     check_operator(operator)
-    errors = {
-        action: reconstruction_equivariance_error(
-            method, operator, action, y, seed
+    errors = [
+        (
+            action,
+            reconstruction_equivariance_error(
+                method, operator, action, y, seed
+            ),
         )
         for action in _as_list(actions)
-    }
+    ]
     failure = f'the reconstruction from {name(operator)} is not equivariant'
     return _check_all(errors, tolerance(operator, tol), failure)
 
@@ -269,9 +272,9 @@ def assert_equivariant_at_angles(op, angles, tol, **options):
     """
     __tracebackhide__ = True
     curve = equivariance_curve(op, angles, **options)
-    errors = {
-        f'{np.degrees(angle):.6g} degrees': float(error)
+    errors = [
+        (f'{np.degrees(angle):.6g} degrees', float(error))
         for angle, error in zip(angles, curve, strict=True)
-    }
+    ]
     failure = f'{name(op)} is not equivariant under rotations'
     return _check_all(errors, float(tol), failure)

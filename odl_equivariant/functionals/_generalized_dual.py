@@ -138,7 +138,7 @@ def evaluate(second, image, weights, tol, max_iter):
             lower = torch.maximum(lower, first.integral(product))
             gaps = (value - lower).clamp_min(0)
             bound = float(torch.where(gaps > 0, gaps / scale, 0.0).max())
-            if not bound > tol or n_iter == max_iter:
+            if bound <= tol or n_iter == max_iter:
                 return value, bound, n_iter
         fields.step(gradients, tau, sigma)
         n_iter += 1
@@ -212,7 +212,7 @@ def denoise(second, noisy, weights, tol, max_iter, state=None):
             half = distance.sqrt() / 2
             radius = (gaps - half**2).clamp_min(0).sqrt() + half
             bound = float((radius / scale.sqrt()).max())
-            if not bound > tol or n_iter == max_iter:
+            if bound <= tol or n_iter == max_iter:
                 state = fields.field, fields.slope, fields.dual
                 return image, state, bound, n_iter
         moved = second.gradients_adjoint(fields.slope).neg_().add_(noisy)

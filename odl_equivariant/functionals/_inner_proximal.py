@@ -8,6 +8,7 @@
 
 """Proximals that are computed by inner iterations, to a tolerance."""
 
+import math
 import warnings
 
 import odl
@@ -19,6 +20,7 @@ from odl_equivariant.functionals._parameters import (
 )
 from odl_equivariant.functionals._tensors import (
     doubled,
+    power_of_size,
     to_element,
     to_tensor,
 )
@@ -55,14 +57,20 @@ class InnerProximal(odl.Operator):
             raise ValueError(
                 'the proximal of a total variation needs finite values'
             )
+        noisy = doubled(tensor)
+        # the functional is homogeneous: prox_{sigma J}(c f) is that of
+        # sigma / c at f, times c
+        scale = power_of_size(noisy)
+        is_warm = functional.warm_start and scale == 1
         u, state, self.error_bound, self.n_iter = functional._denoise(
-            doubled(tensor),
-            self.sigma,
-            functional._state if functional.warm_start else None,
+            noisy / scale,
+            self.sigma / scale,
+            functional._state if is_warm else None,
         )
-        if functional.warm_start:
+        u = scale * u
+        if is_warm:
             functional._state = state
-        if self.error_bound > functional.tol:
+        if not self.error_bound <= functional.tol:
             warnings.warn(
                 f'the proximal of {functional} has an error of up to '
                 f'{self.error_bound:.2g} after {self.n_iter} iterations, '
@@ -77,8 +85,9 @@ class InnerProximal(odl.Operator):
 class Variation(odl.functionals.Functional):
     """Functional whose proximal is computed by an inner solver.
 
-    Subclasses have ``operator`` and ``norm_functional``, and a method
-    ``_denoise``, see `InnerProximal`.
+    Subclasses have ``operator`` and ``norm_functional``, and the methods
+    ``_denoise``, see `InnerProximal`, and ``_value``, of a tensor in double
+    precision.
     """
 
     has_value = True
@@ -90,6 +99,13 @@ class Variation(odl.functionals.Functional):
         self.warm_start = bool(warm_start)
         self._state = None
         super().__init__(space, linear=False)
+
+    def _call(self, x):
+        tensor = doubled(to_tensor(x))
+        if not torch.isfinite(tensor).all():
+            return math.nan if torch.isnan(tensor).any() else math.inf
+        scale = power_of_size(tensor)
+        return scale * self._value(tensor / scale)
 
     @property
     def proximal(self):

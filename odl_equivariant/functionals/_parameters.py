@@ -9,6 +9,7 @@
 """Checks of the parameters of functionals."""
 
 import math
+import operator
 
 import numpy as np
 
@@ -33,8 +34,12 @@ def positive_number(value, what):
 
 def positive_integer(value, what):
     """Return a positive integer as a Python int, or raise ValueError."""
-    if value != int(value) or value < 1:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
         raise ValueError(
             f'expected {what} to be a positive integer, got {value!r}'
         )
-    return int(value)
+    return number

@@ -8,6 +8,8 @@
 
 """Elements as tensors in the complex layout, and in double precision."""
 
+import math
+
 import torch
 
 from odl_equivariant.elements import (
@@ -18,7 +20,7 @@ from odl_equivariant.elements import (
     split_complex,
 )
 
-__all__ = ('to_tensor', 'to_element', 'doubled')
+__all__ = ('doubled', 'power_of_size', 'to_element', 'to_tensor')
 
 
 def to_tensor(x):
@@ -37,3 +39,15 @@ def to_element(tensor, space):
 def doubled(tensor):
     """Return a tensor in double precision."""
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.double)
+
+
+def power_of_size(tensor):
+    """Return the power of two by which to divide a tensor of extreme size.
+
+    Squares of its values would leave the range of double precision. It is 1
+    where they do not, so that what is computed depends on it in no digit.
+    """
+    size = float(tensor.abs().max()) if tensor.numel() else 0.0
+    if size == 0 or not math.isfinite(size) or 1e-100 < size < 1e100:
+        return 1.0
+    return 2.0 ** math.frexp(size)[1]

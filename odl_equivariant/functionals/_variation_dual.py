@@ -106,7 +106,7 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
             best = torch.where(_over_batch(last < gaps, u), u, average)
             gaps = torch.minimum(gaps, last).clamp_min(0)
             bound = float((gaps / scale).max().sqrt())
-            if not bound > tol or n_iter == max_iter:
+            if bound <= tol or n_iter == max_iter:
                 return (u + best) / 2, dual, bound, n_iter
         image = stencils.adjoint(ahead).mul_(-gamma).add_(noisy)
         total = total + momentum

@@ -9,6 +9,7 @@
 """Total generalized variation, invariant under the symmetries of the grid."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import odl
@@ -25,7 +26,6 @@ from odl_equivariant.functionals._parameters import (
 from odl_equivariant.functionals._second_stencils import SecondStencils
 from odl_equivariant.functionals._stencil_norm import StencilNormSum
 from odl_equivariant.functionals._tensors import (
-    doubled,
     to_element,
     to_tensor,
 )
@@ -233,7 +233,7 @@ class InvariantTotalGeneralizedVariation(Variation):
         self.operator = LiftedGradients(space, pad_mode)
         if alpha is None:
             alpha = 1.0, 2 * self.operator._second.unit
-        if np.ndim(alpha) != 1 or len(alpha) != 2:
+        if not isinstance(alpha, Sequence | np.ndarray) or len(alpha) != 2:
             raise ValueError(
                 'expected `alpha` to be the two weights of the gradient minus '
                 f'the field and of the derivative of the field, got {alpha!r}'
@@ -262,10 +262,7 @@ class InvariantTotalGeneralizedVariation(Variation):
         stencils = self.operator._second.first
         return StencilNormSum(self.operator.range, stencils, self._weights())
 
-    def _call(self, x):
-        tensor = doubled(to_tensor(x))
-        if not torch.isfinite(tensor).all():
-            return float('nan')
+    def _value(self, tensor):
         value, bound, n_iter = evaluate(
             self.operator._second,
             tensor,
@@ -273,7 +270,7 @@ class InvariantTotalGeneralizedVariation(Variation):
             self.tol,
             self.max_iter,
         )
-        if bound > self.tol:
+        if not bound <= self.tol:
             warnings.warn(
                 f'the value of {self} has a relative error of up to '
                 f'{bound:.2g} after {n_iter} iterations, above the tolerance '

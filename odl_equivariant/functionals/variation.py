@@ -17,7 +17,6 @@ from odl_equivariant.functionals._inner_proximal import (
 from odl_equivariant.functionals._stencil_norm import StencilNorm
 from odl_equivariant.functionals._stencils import Stencils
 from odl_equivariant.functionals._tensors import (
-    doubled,
     to_element,
     to_tensor,
 )
@@ -207,9 +206,9 @@ class InvariantTotalVariation(Variation):
         """Norm on the stencils, which after ``operator`` is the functional."""
         return StencilNorm(self.operator.range, self.operator._stencils)
 
-    def _call(self, x):
+    def _value(self, tensor):
         stencils = self.operator._stencils
-        y = stencils.differences(doubled(to_tensor(x)))
+        y = stencils.differences(tensor)
         return float(stencils.integral(stencils.moduli(y)))
 
     def _denoise(self, noisy, sigma, start):

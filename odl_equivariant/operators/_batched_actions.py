@@ -79,20 +79,15 @@ class _Average(Structure):
         super().__init__(function)
         self._average, self._known = average, {}
 
-    def _of(self, action):
-        key = id(action)
-        if key not in self._known:
-            # the action is kept, so that no other one takes its identity
-            self._known[key] = action, batched_map(action)
-        return self._known[key][1]
-
     def terms(self):
         """Yield the maps of domain and range, as now drawn."""
-        for action, range_action in self._average.drawn:
-            back = None
-            if range_action is not None:
-                back = self._of(self._average.inverse_of(range_action))
-            yield self._of(action), back
+        for i in self._average.drawn:
+            if i not in self._known:
+                self._known[i] = [
+                    None if action is None else batched_map(action)
+                    for action in self._average.elements[i]
+                ]
+            yield self._known[i]
 
     def forward(self, x):
         (function,) = self.maps

@@ -117,7 +117,7 @@ class GroupAverage(odl.Operator):
     True
     """
 
-    def __new__(cls, operator, *args, **kwargs):
+    def __new__(cls, operator=None, *args, **kwargs):
         """Make a functional of a functional."""
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
@@ -140,7 +140,9 @@ class GroupAverage(odl.Operator):
             )
         self.operator = operator
         actions = _check_actions(actions, operator.domain, 'domain')
-        self._pairs = self._pair(actions, range_actions)
+        #: Each group element with its inverse on the range, ``None`` for a
+        #: functional.
+        self.elements = self._with_inverses(actions, range_actions)
         if n_samples is not None and not (
             isinstance(n_samples, Integral) and 0 < n_samples <= len(actions)
         ):
@@ -150,13 +152,8 @@ class GroupAverage(odl.Operator):
             )
         self.n_samples = n_samples
         self._rng = np.random.default_rng(seed)
-        self._inverses = {}
         self._initialize()
         self.redraw()
-
-    #: The group elements now in use, on the domain and on the range (`None`
-    #: for a functional).
-    drawn = ()
 
     def _initialize(self):
         operator = self.operator
@@ -164,7 +161,7 @@ class GroupAverage(odl.Operator):
             operator.domain, operator.range, linear=operator.is_linear
         )
 
-    def _pair(self, actions, range_actions):
+    def _with_inverses(self, actions, range_actions):
         operator = self.operator
         if range_actions is None:
             if operator.range != operator.domain:
@@ -179,28 +176,23 @@ class GroupAverage(odl.Operator):
                 f'expected one action on the range for each of the '
                 f'{len(actions)} on the domain, got {len(range_actions)}'
             )
-        return list(zip(actions, range_actions, strict=True))
+        return [
+            (action, other.inverse)
+            for action, other in zip(actions, range_actions, strict=True)
+        ]
 
     def redraw(self):
         """Draw other group elements, where not all of them are used."""
-        pairs = self._pairs
+        n = len(self.elements)
+        #: Indices of the group elements now in use.
+        self.drawn = list(range(n))
         if self.n_samples is not None:
-            chosen = self._rng.choice(
-                len(pairs), self.n_samples, replace=False
-            )
-            pairs = [pairs[i] for i in chosen]
-        self.drawn = pairs
-        self._terms = [self._term(*pair) for pair in pairs]
+            chosen = self._rng.choice(n, self.n_samples, replace=False)
+            self.drawn = chosen.tolist()
+        self._terms = [self._term(*self.elements[i]) for i in self.drawn]
 
-    def _term(self, action, range_action):
-        return self.inverse_of(range_action) @ self.operator @ action
-
-    def inverse_of(self, action):
-        """Return the inverse of one of the actions, the same each time."""
-        key = id(action)
-        if key not in self._inverses:
-            self._inverses[key] = action.inverse
-        return self._inverses[key]
+    def _term(self, action, inverse):
+        return inverse @ self.operator @ action
 
     def _call(self, x):
         return _mean(self._terms, x)
@@ -237,7 +229,7 @@ class GroupAverage(odl.Operator):
         """Return ``repr(self)``."""
         return (
             f'GroupAverage({self.operator!r}, '
-            f'<{len(self._terms)} of {len(self._pairs)} group elements>)'
+            f'<{len(self._terms)} of {len(self.elements)} group elements>)'
         )
 
 
@@ -249,10 +241,10 @@ class FunctionalAverage(GroupAverage, odl.functionals.Functional):
             self, self.operator.domain, linear=self.operator.is_linear
         )
 
-    def _pair(self, actions, range_actions):
+    def _with_inverses(self, actions, range_actions):
         return [(action, None) for action in actions]
 
-    def _term(self, action, range_action):
+    def _term(self, action, inverse):
         return self.operator @ action
 
     def derivative(self, x):

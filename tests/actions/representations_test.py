@@ -338,10 +338,10 @@ def test_a_group_of_another_dimension_is_refused():
         Rotation(plane() ** 3, np.pi, representation=vectors)
 
 
-@pytest.mark.parametrize('representation', ['vector', 4, 'regular', object()])
+@pytest.mark.parametrize('representation', ['vectors', 4, 'regular', object()])
 def test_what_is_no_representation_is_refused(representation):
     """The error lists what can be given."""
-    with pytest.raises(TypeError, match="None, 'standard' or an escnn"):
+    with pytest.raises(TypeError, match="'trivial', 'standard' or an escnn"):
         Rotation(plane() ** 2, np.pi, representation=representation)
 
 
@@ -356,7 +356,7 @@ def test_other_things_of_escnn_are_refused():
             (fields, 'its attribute `representation`'),
             (gspace, "'standard' for vector fields"),
         ):
-            with pytest.raises(TypeError, match=f'(?s)None, .*{match}'):
+            with pytest.raises(TypeError, match=f"(?s)'trivial', .*{match}"):
                 Rotation(space, np.pi, representation=value)
             with pytest.raises(TypeError, match='(?s)C4.*pass the name'):
                 group_actions(space, value)
@@ -366,3 +366,14 @@ def test_other_things_of_escnn_are_refused():
     x = noise(space)
     standard = Rotation(space, np.pi / 2, representation='standard')
     np.testing.assert_allclose(array(action(x)), array(standard(x)))
+
+
+def test_names_of_networks_are_known():
+    """'trivial' and 'vector' are what networks call None and 'standard'."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 4)) ** 2
+    for own, theirs in ((None, 'trivial'), ('standard', 'vector')):
+        g = Rotation(space, np.pi / 2, representation=own)
+        h = Rotation(space, np.pi / 2, representation=theirs)
+        assert g == h
+        assert h.representation == own
+        assert (g @ h).representation == own

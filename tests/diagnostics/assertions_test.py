@@ -84,6 +84,15 @@ def test_what_fails_is_named(measure, words):
     assert 'above the tolerance 1e-10' in str(caught.value)
 
 
+def test_an_element_that_comes_twice_is_tested_twice():
+    """A pair that fails is not forgotten for a later one that passes."""
+    space = square()
+    g = group_actions(space, 'C4')
+    identity = odl.IdentityOperator(space)
+    with pytest.raises(AssertionError, match='rotation by 90 degrees'):
+        assert_equivariant(identity, [g[1], g[1]], [g[2], g[1]])
+
+
 # --- Lipschitz constants --- #
 
 

@@ -344,7 +344,7 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path):
     'arguments, message',
     [
         (['nothing'], 'there are no experiments nothing; known are .*ct_arms'),
-        (['--only-figures', '--output', 'nowhere'], 'No such file'),
+        (['--only-figures', '--output', 'nowhere'], 'no table nowhere.*run'),
     ],
 )
 def test_what_is_not_there_is_named(done, arguments, message):
@@ -378,6 +378,22 @@ def test_unknown_settings_are_refused(tmp_path, change, message):
     settings = write_settings(
         tmp_path / 'settings', arms={**EXPERIMENTS['ct_arms'], **change}
     )
+    with pytest.raises(SystemExit, match=message):
+        experiments('--settings', settings)
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('title: [x', 'arms.yaml is no YAML'),
+        ('title: x', 'arms.yaml has no settings for the scale small'),
+        ('', 'arms.yaml must hold settings'),
+    ],
+)
+def test_files_that_are_no_settings_are_refused(tmp_path, text, message):
+    """With the name of the file."""
+    settings = write_settings(tmp_path / 'settings')
+    (settings / 'arms.yaml').write_text(text)
     with pytest.raises(SystemExit, match=message):
         experiments('--settings', settings)
 

@@ -505,3 +505,49 @@ def test_there_is_no_gradient():
     """The error says what to use instead."""
     with pytest.raises(NotImplementedError, match='norm_functional'):
         _ = variation(square()).gradient
+
+
+# --- Extreme sizes, in both variations --- #
+
+
+@pytest.mark.parametrize('scale', [2.0**-600, 2.0**600])
+@pytest.mark.parametrize(
+    'make', [InvariantTotalVariation, InvariantTotalGeneralizedVariation]
+)
+def test_extreme_values_scale(make, scale):
+    """J(c u) = c J(u), and so for the proximal, where squares overflow."""
+    space = square(4)
+    J = make(space, tol=0.05)
+    u = random_element(space, np.random.default_rng(0))
+    assert J(scale * u) == pytest.approx(scale * J(u))
+    prox, scaled = J.proximal(0.1), J.proximal(scale * 0.1)
+    gap = scaled(scale * u).asarray() / scale - prox(u).asarray()
+    assert np.abs(gap).max() < 0.1 * np.abs(u.asarray()).max()
+    assert 0 < scaled.error_bound <= 0.05
+
+
+@pytest.mark.parametrize(
+    'make', [InvariantTotalVariation, InvariantTotalGeneralizedVariation]
+)
+def test_values_that_are_not_finite(make):
+    """Infinite for an image with infinite values, NaN for NaN."""
+    space = square(4)
+    u = space.one()
+    u[1, 2] = np.inf
+    assert make(space)(u) == np.inf
+    u[1, 2] = np.nan
+    assert np.isnan(make(space)(u))
+
+
+@pytest.mark.parametrize('max_iter', [None, np.inf, [1], np.nan, 0, True, 2.5])
+def test_what_is_no_number_of_iterations_is_refused(max_iter):
+    """By an error that names the parameter."""
+    with pytest.raises(ValueError, match='`max_iter`.*positive integer'):
+        InvariantTotalGeneralizedVariation(square(), max_iter=max_iter)
+
+
+@pytest.mark.parametrize('alpha', [([1, 2], [3]), (1.0,), 2.0, 'ab'])
+def test_what_is_no_pair_of_weights_is_refused(alpha):
+    """By an error that names the weights."""
+    with pytest.raises(ValueError, match='alpha'):
+        InvariantTotalGeneralizedVariation(square(), alpha=alpha)

@@ -8,6 +8,9 @@
 
 """Tests of operators and functionals averaged over a group."""
 
+import copy
+import pickle
+
 import numpy as np
 import odl
 import pytest
@@ -390,6 +393,34 @@ def test_functionals_are_averaged_in_batches():
     assert float(values[0]) == pytest.approx(
         layer.operator(as_element(u, space))
     )
+
+
+# --- Copies --- #
+
+
+@pytest.mark.parametrize(
+    'copied',
+    [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],  # noqa: S301
+)
+@pytest.mark.parametrize('is_functional', [False, True])
+def test_copies_average_over_the_same_elements(copied, is_functional, rng):
+    """Of operators and of functionals."""
+    space = square()
+    operator = slope(space)
+    if is_functional:
+        shift = random_element(space, rng)
+        operator = odl.functionals.L2NormSquared(space).translated(shift)
+    average = GroupAverage(operator, group_actions(space, 'D4'), n_samples=3)
+    other = copied(average)
+    u = random_element(space, rng)
+    assert other(u) == average(u)
+    average.redraw(), other.redraw()
+    assert other(u) == average(u)
+    layer = OperatorLayer(other)
+    expected = [average(u)]
+    if not is_functional:
+        expected = as_tensor(average(u)).flatten().tolist()
+    assert layer(as_tensor(u)).flatten().tolist() == pytest.approx(expected)
 
 
 # --- What is refused --- #
