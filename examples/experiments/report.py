@@ -59,7 +59,9 @@ def make_report(experiments, output, path, arguments):
         f'{", ".join(f"`{c}`" for c in commits)}. Scores are means over the '
         'test images, then mean and standard deviation over the seeds: of '
         'the weights, of the order of the data and of their noise. No '
-        'measured number on this page was typed.',
+        'measured number on this page was typed. The command needs the extras '
+        '`training`, `plots` and `data`, and takes slices of the MNI152 '
+        'template from nilearn where that is installed.',
         '',
         '## What the paper states',
         '',
