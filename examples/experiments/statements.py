@@ -35,6 +35,7 @@ def checked(tables):
         ('ct_training_size', 'ct', ''),
         ('ct_longer', 'ct', ', four times as many steps'),
         ('mri_training_size', 'mri', ''),
+        ('mri_longer', 'mri', ', four times as many steps'),
     ):
         table = tables.get(name)
         if table is None:

@@ -408,7 +408,7 @@ def test_the_settings_that_come_with_the_package_are_whole():
     for scale in settings.SCALES:
         tasks = settings.tasks(scale)
         found = settings.experiments(scale)
-        assert len(found) == 8
+        assert len(found) == 9
         rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
         for experiment in found.values():
             for task in [experiment.task, *(experiment.picture_of or ())]:
