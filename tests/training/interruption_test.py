@@ -200,11 +200,15 @@ def test_full_disk_ends_a_reconstruction(command_line, run, tmp_path):
 
 def test_interrupted_run_keeps_its_checkpoints(command_line, tmp_path):
     """Ctrl-C ends a run with a status, and what was written stays."""
+    # a shell lets what it starts in the background ignore the signal, and
+    # processes inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = command_line(
         'train', '--trainer.max_steps', '100000',
         '--trainer.checkpoint_every', '2',
         env=without_our_warnings(),
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     folder = tmp_path / 'run' / 'checkpoints'
     wait_for(lambda: len(checkpoints(folder)) >= 2, process)
     process.send_signal(signal.SIGINT)
