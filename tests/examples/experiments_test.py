@@ -213,6 +213,17 @@ def test_rates_are_those_with_the_best_validation(done):
         assert [r['rate'] for r in own if r['chosen']] == [best['rate']]
 
 
+def test_rates_that_diverge_are_not_chosen():
+    """A score that is NaN is below all others, also where it comes first."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from examples.experiments.schedule import _or_worst
+    finally:
+        sys.path.remove(str(ROOT))
+    found = [{'validation': np.nan}, {'validation': -3.0}]
+    assert max(found, key=_or_worst) == found[1]
+
+
 def test_pictures_hold_the_images_and_scores(done):
     """The truth and what each arm makes of it."""
     with np.load(done[1] / 'pictures_ct.npz') as file:
