@@ -14,7 +14,8 @@ import numpy as np
 import odl
 
 from odl_equivariant.data._checks import optional_package
-from odl_equivariant.data._dicom import oriented, read_dataset, read_frame
+from odl_equivariant.data._dicom import read_dataset
+from odl_equivariant.data._dicom_pixels import oriented, read_frame
 
 __all__ = ('sample_ct_slice', 'sample_mr_slice')
 
