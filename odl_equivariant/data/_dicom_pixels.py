@@ -9,6 +9,8 @@
 """Pixels of DICOM files, in the units of their modality."""
 
 import math
+import re
+import warnings
 
 import numpy as np
 
@@ -28,6 +30,8 @@ __all__ = ('check_rescaling', 'oriented', 'read_frame', 'read_image')
 AIR_HU = -1000.0
 # what images are kept in
 LARGEST = float(np.finfo('float32').max)
+# pydicom's remark on run lengths that go on after the last pixel
+_SURPLUS = re.compile(r'RLE segment .* (\d+) vs\. (\d+) bytes')
 
 
 def oriented(pixels):
@@ -90,7 +94,11 @@ def read_frame(dataset, frame=0, path=None, background=None):
         source = dataset if path is None else path
 
         def stored(**options):
-            return pixel_tools.pixel_array(source, index=frame, **options)
+            with warnings.catch_warnings(record=True) as remarks:
+                warnings.simplefilter('always')
+                array = pixel_tools.pixel_array(source, index=frame, **options)
+            _check_remarks(remarks, array)
+            return array
 
         values = stored()
         padded = _padded(dataset, values, stored)
@@ -109,6 +117,17 @@ def read_frame(dataset, frame=0, path=None, background=None):
             f'{pixels.min():g} to {pixels.max():g}'
         )
     return pixels
+
+
+def _check_remarks(remarks, array):
+    """Raise `NoImage` if pixels were left out, more than fill a row."""
+    for remark in remarks:
+        match = _SURPLUS.search(str(remark.message))
+        if match and int(match[1]) - int(match[2]) > array.shape[-1]:
+            raise NoImage(
+                f'its compressed pixels are {match[1]}, and its header says '
+                f'{match[2]}: {array.shape[-2]} x {array.shape[-1]}'
+            )
 
 
 def check_rescaling(dataset):

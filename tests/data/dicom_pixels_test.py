@@ -223,6 +223,16 @@ def test_pixels_of_another_number(tmp_path, write_dicom, rows):
     assert f'1536 bytes, and its header says {rows * 64}' in reason
 
 
+@pytest.mark.parametrize('rows', [12, 22, 26])
+def test_compressed_pixels_of_another_number(tmp_path, write_dicom, rows):
+    """So are more pixels, or fewer, of a compressed file."""
+    write_dicom(tmp_path / 'a.dcm', _body()[0], True)
+    dataset = pydicom.dcmread(tmp_path / 'a.dcm')
+    dataset.Rows = rows
+    dataset.save_as(tmp_path / 'a.dcm')
+    assert str(rows * 32) in _reason(tmp_path, 'a.dcm')
+
+
 def test_frames_of_another_number(tmp_path, write_dicom):
     """So are frames that the header does not know of."""
     frames = np.ones((3, 6, 8), 'int16')
