@@ -29,8 +29,6 @@ from odl_equivariant.data._index import FolderIndex
 
 __all__ = ('DicomSlices',)
 
-# Changes with what the index keeps of a file: those of before are not used.
-_ENTRIES = 2
 GROUPINGS = ('patient', 'study', 'series', 'folder')
 
 
@@ -139,7 +137,6 @@ class DicomSlices(FolderSlices):
             folder,
             self._kind,
             self._describe,
-            options={'entries': _ENTRIES},
             cache=cache,
             progress=progress,
         )

@@ -21,8 +21,6 @@ from odl_equivariant.data._index import FolderIndex, NoImage
 __all__ = ('NiftiSlices', 'NumpySlices')
 
 
-# Changes with what is of use: an index of before is not used.
-_ENTRIES = 2
 CONVENTIONS = ('radiological', 'neurological')
 MOST_COLOURS = 4
 _SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
@@ -116,7 +114,6 @@ class NiftiSlices(FolderSlices):
             folder,
             'nifti',
             _describe_nifti,
-            options={'entries': _ENTRIES},
             suffixes=('.nii', '.nii.gz'),
             cache=cache,
             progress=progress,
@@ -250,7 +247,6 @@ class NumpySlices(FolderSlices):
             folder,
             'numpy',
             _describe_numpy,
-            options={'entries': _ENTRIES},
             suffixes=('.npy',),
             cache=cache,
             progress=progress,
