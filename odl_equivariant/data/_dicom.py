@@ -8,10 +8,9 @@
 
 """DICOM files: what they hold, and whether it is an image."""
 
-import contextlib
 import math
-import warnings
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data._index import NoImage
 
@@ -20,7 +19,6 @@ __all__ = (
     'check_image',
     'number_of_frames',
     'open_dataset',
-    'quiet',
     'read_dataset',
     'text',
 )
@@ -32,14 +30,6 @@ PIXELS = {'PixelData': None, 'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
 # The first group of elements, of the file or of the image, in either order
 # of bytes: what a file without a preamble begins with.
 FIRST_GROUPS = (b'\x02\x00', b'\x08\x00', b'\x00\x08')
-
-
-@contextlib.contextmanager
-def quiet():
-    """Keep pydicom's remarks on files that break the standard silent."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        yield
 
 
 def read_dataset(path, pixels=True):

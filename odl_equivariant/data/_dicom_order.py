@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from odl_equivariant.data._dicom import quiet
+from odl_equivariant._warnings import quiet
 
 __all__ = ('in_order', 'place')
 

@@ -14,12 +14,12 @@ import warnings
 
 import numpy as np
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data._dicom import (
     PURPOSE,
     number_of_frames,
     open_dataset,
-    quiet,
     read_dataset,
     text,
 )

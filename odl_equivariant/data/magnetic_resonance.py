@@ -21,12 +21,14 @@ from odl_equivariant.data._acquisition import (
     short_mask,
 )
 from odl_equivariant.data._checks import (
+    as_array,
     check_extent,
     image_array,
     not_negative,
     positive,
 )
 from odl_equivariant.data._kspace import Coils, samples
+from odl_equivariant.data._ranges import ScaleCheck, check_noise
 from odl_equivariant.operators.masks import CartesianMask
 
 __all__ = ('CartesianMRI',)
@@ -36,7 +38,9 @@ class CartesianMRI(Acquisition):
     r"""Magnetic resonance imaging from some lines of k-space.
 
     Images are complex. Their values have no unit; with the default noise,
-    the largest magnitude is meant to be about 1.
+    the largest magnitude is meant to be about 1. The noise is the same for
+    all images, as it is for the slices of a volume: divide these by one
+    number, not each by its own maximum.
 
     Parameters
     ----------
@@ -165,6 +169,7 @@ class CartesianMRI(Acquisition):
             dtype='complex64' if dtype == 'float32' else 'complex128',
             impl=backend,
         )
+        self._scale_check = ScaleCheck()
         self._coils = Coils(self.space, coil_maps)
         # Checks the settings too where a mask is given.
         drawn = self._mask(seed)
@@ -238,8 +243,15 @@ class CartesianMRI(Acquisition):
         ValueError
             If the image has another shape or extent, or values that are
             infinite or not a number, or the mask does not fit.
+
+        Warns
+        -----
+        UserWarning
+            Once, if ``sigma`` is above the largest magnitude of the image,
+            or below a thousandth of it where that is above 10.
         """
         image = self.ground_truth(image)
+        check_noise(self._scale_check, as_array(image), self.sigma)
         sampled = self._coils.sampled(self.mask if mask is None else mask)
         array = samples(self._coils.encoded(sampled)(image))
         if self.sigma:
