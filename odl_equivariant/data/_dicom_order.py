@@ -97,7 +97,7 @@ def in_order(items):
     """
     items = sorted(items, key=_key)
     ordered = []
-    for _, series in itertools.groupby(items, key=lambda i: _key(i)[:2]):
+    for _, series in itertools.groupby(items, key=lambda i: _key(i)[:3]):
         series = list(series)
         ordered += _along_normal(series) or series
     return ordered
@@ -109,6 +109,8 @@ def _key(item):
     return (
         entry['patient'],
         entry['series'],
+        # what files without the name of a series have in common
+        '' if entry['series'] else name.rpartition('/')[0],
         math.inf if number is None else number,
         entry['place'][0] if entry['place'] else -math.inf,
         name,

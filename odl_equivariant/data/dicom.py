@@ -10,6 +10,7 @@
 
 import re
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import grid, optional_package
 from odl_equivariant.data._dicom import (
     check_image,
@@ -167,7 +168,12 @@ class DicomSlices(FolderSlices):
     @classmethod
     def _describe(cls, path):
         """Return what the index keeps of each frame of a file."""
-        dataset = read_dataset(path)
+        with quiet():
+            return cls._entries(read_dataset(path))
+
+    @classmethod
+    def _entries(cls, dataset):
+        """Return the same of what was read."""
         check_image(dataset)
         check_rescaling(dataset)
         n = number_of_frames(dataset)

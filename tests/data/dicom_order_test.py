@@ -129,3 +129,20 @@ def test_frames_go_by_their_positions(tmp_path, write_dicom):
     slices = DicomSlices(tmp_path)
     assert slices.names == ['a#0', 'a#2', 'a#1', 'a#3']
     assert [int(image[0, 0]) for image in slices] == [0, 2, 1, 3]
+
+
+def test_files_without_a_series_go_by_their_folder(tmp_path, write_dicom):
+    """Volumes that no name tells apart are not mixed."""
+    for k, (folder, position) in enumerate(
+        [('a', 0.0), ('b', 0.5), ('a', 1.0), ('b', 1.5)]
+    ):
+        write_dicom(
+            tmp_path / folder / f'{9 - k}',
+            np.full((4, 4), k, 'int16'),
+            SeriesInstanceUID='',
+            InstanceNumber=None,
+            ImagePositionPatient=[0.0, 0.0, position],
+            ImageOrientationPatient=AXIAL,
+        )
+    images = DicomSlices(tmp_path)
+    assert [int(image[0, 0]) for image in images] == [0, 2, 1, 3]
