@@ -56,7 +56,7 @@ def place(dataset, frame):
             return None
     normal = np.cross(*sides)
     values = [float(corner @ normal), *map(float, normal)]
-    if not all(map(math.isfinite, values)) or not normal.any():
+    if not all(map(math.isfinite, values)):
         return None
     return [round(value, DIGITS) for value in values]
 

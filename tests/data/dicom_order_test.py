@@ -86,6 +86,16 @@ def test_numbers_order_what_is_no_volume(tmp_path, write_dicom):
     assert order == by_number
 
 
+def test_images_without_a_number_come_last(tmp_path, write_dicom):
+    """Where some numbers are missing, the others count, or positions do."""
+    order = _order(tmp_path / 'a', write_dicom, [2, None, 1], [None] * 3)
+    assert order == [2, 0, 1]
+    order = _order(
+        tmp_path / 'b', write_dicom, [3, 2, 1, None], [0.0, 1.0, 2.0, -1.0]
+    )
+    assert order == [3, 0, 1, 2]
+
+
 def test_number_zero_is_a_number(tmp_path, write_dicom):
     """A series that is numbered from 0 begins with 0."""
     order = _order(tmp_path, write_dicom, [0, 1, 2], [None] * 3)

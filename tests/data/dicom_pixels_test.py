@@ -256,6 +256,59 @@ def test_zeros_that_fill_a_file(tmp_path):
     assert np.array_equal(slices[0], slices[1])
 
 
+def test_rows_of_zeros_fill_no_file(tmp_path, write_dicom):
+    """Zeros that go on for more than a row are pixels too many."""
+    pixels = _body()[0]
+    pixels[12:] = 0
+    write_dicom(tmp_path / 'a.dcm', pixels, Rows=12)
+    assert 'header says 768' in _reason(tmp_path, 'a.dcm')
+
+
+def _write_floats(path, write_dicom, pixels, **attributes):
+    write_dicom(path, np.zeros(pixels.shape, 'int16'), **attributes)
+    dataset = pydicom.dcmread(path)
+    del dataset.PixelData, dataset.PixelRepresentation
+    del dataset.BitsStored, dataset.HighBit
+    dataset.BitsAllocated = 32
+    dataset.FloatPixelData = pixels.astype('float32').tobytes()
+    dataset.save_as(path)
+
+
+def test_values_that_are_floats(tmp_path, write_dicom):
+    """Parametric maps have a padding value of their own, and may be NaN."""
+    pixels = np.arange(24.0).reshape(4, 6)
+    pixels[0, 0] = -999.5
+    _write_floats(
+        tmp_path / 'a.dcm', write_dicom, pixels, FloatPixelPaddingValue=-999.5
+    )
+    pixels[0, 0] = np.nan
+    _write_floats(tmp_path / 'b.dcm', write_dicom, pixels)
+    slices = DicomSlices(tmp_path)
+    pixels[0, 0] = 1.0
+    assert np.array_equal(slices[0], pixels[::-1].T)
+    [(name, reason)] = slices.index.skipped
+    assert name == 'b.dcm' and 'not finite' in reason
+
+
+def test_padding_and_a_table(tmp_path, write_dicom):
+    """What a table makes of stored values is in no HU."""
+    table = pydicom.Dataset()
+    table.LUTDescriptor = [4, 0, 16]
+    table.LUTData = [50, 60, 70, 80]
+    table.ModalityLUTType = 'US'
+    table['LUTDescriptor'].VR = table['LUTData'].VR = 'US'
+    pixels = np.array([[0, 1], [2, 3]], 'uint16')
+    write_dicom(
+        tmp_path / 'a.dcm',
+        pixels,
+        ModalityLUTSequence=[table],
+        RescaleIntercept=0,
+        PixelPaddingValue=3,
+    )
+    image = DicomSlices(tmp_path)[0]
+    assert np.array_equal(image, np.array([[50, 60], [70, 50]])[::-1].T)
+
+
 def _without(path, preamble=True, syntax=True, implicit=True, little=True):
     dataset = pydicom.dcmread(path)
     if not little:
@@ -320,8 +373,9 @@ def test_what_only_begins_like_a_file_without_preamble(tmp_path):
     (tmp_path / 'a').write_bytes(b'\x08\x00 some text that goes on and on')
     (tmp_path / 'b').write_bytes(b'\x02\x00\x00\x00')
     (tmp_path / 'c').write_bytes(b'\x08\x00' + bytes(1000))
-    index = _index(tmp_path)
-    assert [name for name, _ in index.skipped] == ['a', 'b', 'c']
+    reasons = dict(_index(tmp_path).skipped)
+    assert reasons.keys() == {'a', 'b', 'c'}
+    assert reasons['c'] == 'it is no DICOM file'
 
 
 def test_localisers_are_left_out(tmp_path, write_dicom):

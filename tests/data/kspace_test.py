@@ -317,7 +317,7 @@ def test_columns_that_were_measured(tmp_path, measured):
     for name, array, header in (
         # of the 40 columns 27, the zero frequency at number 14 of them
         ('c.h5', last, _header(NX, 14, 26)),
-        ('d.h5', kspace, _header(NX + 1, 14, 26)),
+        ('d.h5', kspace, _header(NX + 8, 14, 26)),
         ('e.h5', kspace, '<no header'),
     ):
         _write(tmp_path / name, array)
