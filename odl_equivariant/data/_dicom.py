@@ -17,6 +17,7 @@ from odl_equivariant.data._index import NoImage
 __all__ = (
     'PURPOSE',
     'check_image',
+    'nested',
     'number_of_frames',
     'open_dataset',
     'read_dataset',
@@ -113,6 +114,35 @@ def number_of_frames(dataset):
     """Return how many images the file has."""
     with quiet():
         return int(dataset.get('NumberOfFrames') or 1)
+
+
+def nested(dataset, frame, sequence):
+    """Return what enhanced files say of a frame, or of all, in a sequence.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        Content of the file.
+    frame : int
+        Which image of it.
+    sequence : str
+        Keyword of the sequence, of which the first item counts.
+
+    Returns
+    -------
+    item : pydicom.Dataset or None
+        ``None`` if there is none.
+    """
+    groups = [
+        *(dataset.get('PerFrameFunctionalGroupsSequence') or [])[
+            frame : frame + 1
+        ],
+        *(dataset.get('SharedFunctionalGroupsSequence') or [])[:1],
+    ]
+    for group in groups:
+        if group.get(sequence):
+            return group.get(sequence)[0]
+    return None
 
 
 def check_image(dataset):

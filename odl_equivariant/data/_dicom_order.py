@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from odl_equivariant._warnings import quiet
+from odl_equivariant.data._dicom import nested
 
 __all__ = ('in_order', 'place')
 
@@ -65,16 +66,8 @@ def _found(dataset, frame, sequence, keyword):
     """Return an attribute of an image: enhanced files nest them."""
     if keyword in dataset:
         return dataset.get(keyword)
-    groups = [
-        *(dataset.get('PerFrameFunctionalGroupsSequence') or [])[
-            frame : frame + 1
-        ],
-        *(dataset.get('SharedFunctionalGroupsSequence') or [])[:1],
-    ]
-    for group in groups:
-        if group.get(sequence):
-            return group.get(sequence)[0].get(keyword)
-    return None
+    item = nested(dataset, frame, sequence)
+    return None if item is None else item.get(keyword)
 
 
 def in_order(items):

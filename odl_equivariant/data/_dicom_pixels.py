@@ -18,6 +18,7 @@ from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data._dicom import (
     PURPOSE,
+    nested,
     number_of_frames,
     open_dataset,
     read_dataset,
@@ -179,16 +180,8 @@ def _rescaling(dataset, frame):
     """Return where slope and intercept are: enhanced files nest them."""
     if dataset.get('RescaleSlope') is not None:
         return dataset
-    groups = [
-        *(dataset.get('PerFrameFunctionalGroupsSequence') or [])[
-            frame : frame + 1
-        ],
-        *(dataset.get('SharedFunctionalGroupsSequence') or [])[:1],
-    ]
-    for group in groups:
-        if group.get('PixelValueTransformationSequence'):
-            return group.PixelValueTransformationSequence[0]
-    return dataset
+    item = nested(dataset, frame, 'PixelValueTransformationSequence')
+    return dataset if item is None else item
 
 
 def _stored_range(dataset):

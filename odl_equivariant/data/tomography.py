@@ -159,6 +159,7 @@ class SparseViewCT(Acquisition):
         self.n_photons = n_photons
         self.mu_max = positive(mu_max, 'mu_max')
         self.impl = impl
+        self._scale_check = ScaleCheck()
 
         pixel = self.side / max(shape)
         corner = [pixel * n / 2 for n in shape]
@@ -176,7 +177,6 @@ class SparseViewCT(Acquisition):
         )
         self.operator = _ray_transform(self.space, self.geometry, impl)
         self._fine_operator = None
-        self._scale_check = ScaleCheck()
 
     @property
     def image_shape(self):
