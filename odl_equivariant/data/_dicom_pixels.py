@@ -166,7 +166,8 @@ def _slope_and_intercept(dataset, frame):
         except (TypeError, ValueError):
             number = math.nan
         if number is not None and (
-            not math.isfinite(number) or (keyword == slope and number == 0)
+            not math.isfinite(number)
+            or (keyword == slope and _is_lost(number, source, dataset))
         ):
             raise NoImage(
                 f'its {keyword} is {value}, with which stored values stand '
@@ -174,6 +175,18 @@ def _slope_and_intercept(dataset, frame):
             )
         found.append(number)
     return found
+
+
+def _is_lost(slope, source, dataset):
+    """Return whether a slope makes all that can be stored one number."""
+    try:
+        intercept = float(source.get('RescaleIntercept') or 0)
+    except (TypeError, ValueError):
+        return False
+    largest = 2.0 ** int(dataset.get('BitsAllocated') or 64)
+    with np.errstate(over='ignore'):
+        ends = np.array([intercept, intercept + slope * largest], 'float32')
+    return bool(ends[0] == ends[1] and np.isfinite(ends[0]))
 
 
 def _rescaling(dataset, frame):

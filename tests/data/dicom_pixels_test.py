@@ -181,9 +181,15 @@ def test_padding_is_outside_of_a_circular_field(
     ('attributes', 'said'),
     [
         ({'RescaleSlope': 0, 'RescaleIntercept': 5}, 'RescaleSlope is 0'),
+        ({'RescaleSlope': '1e-320'}, 'RescaleSlope is 1e-320'),
+        ({'RescaleSlope': '1e-9', 'RescaleIntercept': 9999}, 'is 1e-9'),
         ({'RescaleSlope': '1e400'}, 'RescaleSlope is 1e400'),
         ({'RescaleSlope': 'nan'}, 'RescaleSlope is nan'),
         ({'RescaleIntercept': '-inf'}, 'RescaleIntercept is -inf'),
+        (
+            {'RescaleSlope': 1, 'RescaleIntercept': 'inf'},
+            'RescaleIntercept is inf',
+        ),
         ({'DoseGridScaling': 0.0}, 'DoseGridScaling is 0'),
         ({'RescaleSlope': '1e39'}, 'not finite in float32'),
     ],
@@ -195,6 +201,15 @@ def test_rescaling_that_destroys_values(
     with pydicom.config.disable_value_validation():
         write_dicom(tmp_path / 'a.dcm', _body()[0], **attributes)
     assert said in _reason(tmp_path, 'a.dcm')
+
+
+@pytest.mark.parametrize('slope', [1e-9, -1.0, 1e30])
+def test_slopes_that_are_unusual(tmp_path, write_dicom, slope):
+    """Small slopes, as of doses, negative and large ones are slopes."""
+    pixels = np.arange(12, dtype='int16').reshape(3, 4)
+    write_dicom(tmp_path / 'a.dcm', pixels, RescaleSlope=slope)
+    image = DicomSlices(tmp_path)[0]
+    assert np.allclose(image, (slope * pixels)[::-1].T, rtol=1e-6, atol=0)
 
 
 def test_rescaling_of_a_frame(tmp_path, write_dicom):
