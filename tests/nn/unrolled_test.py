@@ -402,7 +402,7 @@ def test_n_iterations_out_of_range(n_iterations):
         (
             odl.ScalingOperator(odl.rn((6, 6), dtype='float32'), np.nan),
             ValueError,
-            'non-zero and finite',
+            'must be finite',
         ),
     ],
 )
