@@ -118,6 +118,8 @@ def _steepest(op, x, start, n_iterations):
     )
     if not isfinite(leading.value):
         return inf
+    if not basis:
+        return 0.0
     # not the root of the eigenvalue: a lower bound, also if ODL's adjoint
     # is another operator
     coordinates = map(float, leading.coordinates)

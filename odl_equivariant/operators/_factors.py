@@ -70,14 +70,14 @@ def factorised(operator):
     if isinstance(operator, odl.OperatorRightVectorMult):
         scalar, factors = factorised(operator.operator)
         return scalar, [*factors, _multiplication(operator)]
-    if type(operator) is odl.ScalingOperator:
+    if isinstance(operator, odl.ScalingOperator):
         return operator.scalar, []
     if isinstance(operator, AdjointOperator):
         scalar, factors = factorised(operator.operator)
         if _is_one(factors, operator.operator):
             return scalar, [operator]
         adjoints = [_adjoint(factor) for factor in reversed(factors)]
-        return np.conj(scalar), adjoints
+        return scalar.conjugate(), adjoints
     return 1.0, [operator]
 
 
@@ -145,9 +145,7 @@ def gain(operator, adjoint=False):
     if not _is_one(factors, operator):
         gains = [gain(factor, adjoint) for factor in factors]
         return None if None in gains else float(abs(scalar) * np.prod(gains))
-    if is_isometric_action(operator) or isinstance(
-        operator, odl.IdentityOperator
-    ):
+    if is_isometric_action(operator):
         return 1.0
     if isinstance(operator, odl.DiagonalOperator):
         return _diagonal_gain(operator, adjoint)

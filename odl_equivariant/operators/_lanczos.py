@@ -40,6 +40,7 @@ class Leading:
     coordinates: np.ndarray
 
 
+_ZERO = Leading(0.0, 0.0, 0, np.zeros(0))
 _NOT_FINITE = Leading(nan, nan, 0, np.zeros(0))
 
 
@@ -51,7 +52,7 @@ def lanczos(apply, start, inner, tolerance, n_steps, basis=None):
     apply : callable
         Self-adjoint, positive semi-definite linear map of vectors.
     start : vector
-        First vector, not zero. Vectors are added, and multiplied by numbers.
+        First vector. Vectors are added, and multiplied by numbers.
     inner : callable
         Real inner product of two vectors, in which ``apply`` is self-adjoint.
     tolerance : float
@@ -82,7 +83,9 @@ def lanczos(apply, start, inner, tolerance, n_steps, basis=None):
     where there is a gap to the next eigenvalue.
     """
     length = sqrt(inner(start, start))
-    if not isfinite(length) or length == 0:
+    if length == 0:
+        return _ZERO
+    if not isfinite(length):
         return _NOT_FINITE
     vector, before = (1 / length) * start, None
     diagonal, beside = [], []

@@ -195,6 +195,9 @@ def moved_operators(operator):
     yield operator @ nested, nested, 1
     yield odl.OperatorComp(operator @ turn, mirror), turn @ mirror, 1
     yield (2 * operator) @ (turn.adjoint * -3), turn.inverse, -6
+    same = odl.IdentityOperator(space)
+    half = odl.ScalingOperator(space, 0.5)
+    yield operator @ same @ half @ turn, turn, 0.5
 
 
 def test_initial_of_a_moved_operator(backend):
