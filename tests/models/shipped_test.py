@@ -178,6 +178,26 @@ def test_unrolled_networks_reconstruct(name, acquisition, phantom):
     assert squared_error(as_tensor(result), truth) < 0.5 * before
 
 
+@pytest.mark.parametrize('name', ['sparse_view_ct_c4'])
+def test_unrolled_networks_follow_a_moved_operator(name, acquisition, phantom):
+    """Phi(y; A T_g) = T_g^-1 Phi(y; A) for quarter turns, loaded so or not."""
+    data = acquisition.simulate(phantom, np.random.default_rng(79))
+    network = load(name, acquisition)
+    upright = network.as_operator()(data)
+    for k in range(1, 4):
+        turn = Rotation(acquisition.space, k * np.pi / 2)
+        moved = acquisition.operator @ turn
+        expected = as_tensor(turn.inverse(upright))
+        with torch.no_grad():
+            results = [
+                models.load(name, moved)(as_tensor(data)),
+                network.with_operator(moved)(as_tensor(data)),
+                network(as_tensor(data), forward_operator=moved),
+            ]
+        for result in results:
+            assert (result - expected).norm() < 1e-5 * expected.norm()
+
+
 @pytest.mark.parametrize('shape', [(96, 192), (61, 256)])
 @pytest.mark.parametrize('name', MAGNETIC)
 def test_networks_reconstruct_from_few_lines(name, shape):
