@@ -25,6 +25,7 @@ __all__ = (
     'unsealed',
     'write_atomically',
     'write_files',
+    'write_sealed',
 )
 
 # A separator at either end, or `..`, would lead out of a folder.
@@ -84,6 +85,11 @@ def split_seal(text):
     if match is None:
         return text, None
     return f'{match[1]}}}', match[2]
+
+
+def write_sealed(path, content):
+    """Write what `sealed` returns to a file, which is whole or not there."""
+    write_atomically(path, sealed(content).encode())
 
 
 def unsealed(text):
