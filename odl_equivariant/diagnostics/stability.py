@@ -12,6 +12,7 @@ from math import inf, isfinite
 
 import numpy as np
 
+from odl_equivariant._warnings import probing
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
     difference,
@@ -34,6 +35,7 @@ def _pairs(space, rng, n_samples):
         yield x, x + distance * random_element(space, rng)
 
 
+@probing
 def firm_nonexpansiveness_error(op, seed=0, n_samples=9):
     r"""Return by how much an operator fails to be firmly non-expansive.
 
@@ -116,6 +118,7 @@ def _steepest(op, x, direction, n_iterations):
     return norm(op.range, image)
 
 
+@probing
 def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
     r"""Return a lower bound of an operator's Lipschitz constant.
 

@@ -15,7 +15,7 @@ import odl
 import torch
 from torch import nn
 
-from odl_equivariant._warnings import warn_user
+from odl_equivariant._warnings import is_probing, warn_user
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals._parameters import positive_number
 from odl_equivariant.operators.network import NetworkOperator
@@ -23,9 +23,11 @@ from odl_equivariant.operators.network import NetworkOperator
 __all__ = ('LearnedProximal',)
 
 _PARAMETERS = ('deviation', 'variance')
-# Images are far outside a range if they leave it by more than its width, or
-# fill less than this part of it.
-_LEAST_PART = 0.05
+# Parts of the width of a range of values. Images are far outside of it if a
+# value leaves it by the first, or their mean by the second, or if all values
+# fill less than the third. Beyond the second and the third, of the noise that
+# is to be removed the shipped denoisers leave all, or add more.
+_MOST_OUTSIDE, _MOST_OF_MEAN, _LEAST_FILLED = 1.0, 0.25, 0.05
 
 
 class _AtLevel(nn.Module):
@@ -101,8 +103,11 @@ class LearnedProximal(odl.functionals.Functional):
     UserWarning
         Once, when a proximal is applied to an image that is far outside the
         range of values that the module was trained on, if it has an attribute
-        ``value_range``, as `odl_equivariant.models.load` sets it: the image
-        leaves the range by more than its width, or fills less than 5 % of it.
+        ``value_range``, as `odl_equivariant.models.load` sets it: a value
+        leaves the range by more than its width, or the mean by more than a
+        quarter of it, or all values fill less than 5 % of it. The random
+        elements of `odl_equivariant.diagnostics` are no images, and count
+        for nothing.
 
     Notes
     -----
@@ -261,14 +266,20 @@ class LearnedProximal(odl.functionals.Functional):
 
     def _check_values(self, x):
         """Warn, but once, if an image is in another unit than expected."""
-        if self._is_warned or self._range() is None:
+        expected = self._range()
+        if self._is_warned or is_probing() or expected is None:
             return
-        low, high = self._range()
+        low, high = expected
         width = high - low
-        least, most = (float(end) for end in as_tensor(x).aminmax())
-        is_outside = most > high + width or least < low - width
+        tensor = as_tensor(x)
+        least, most = (float(end) for end in tensor.aminmax())
+        mean = float(tensor.mean())
         # a constant image, such as zero, has no unit
-        if is_outside or 0 < most - least < _LEAST_PART * width:
+        if (
+            max(most - high, low - least) > _MOST_OUTSIDE * width
+            or max(mean - high, low - mean) > _MOST_OF_MEAN * width
+            or 0 < most - least < _LEAST_FILLED * width
+        ):
             self._is_warned = True
             warn_user(
                 f'the image has values from {least:.4g} to {most:.4g}, and '

@@ -19,9 +19,17 @@ from odl.core.util.testutils import simple_fixture
 from torch import nn
 
 from odl_equivariant import models
-from odl_equivariant.actions import group_actions
+from odl_equivariant.actions import Rotation, group_actions
 from odl_equivariant.data import ellipse_phantom
-from odl_equivariant.diagnostics import assert_equivariant
+from odl_equivariant.diagnostics import (
+    assert_equivariant,
+    derivative_error,
+    equivariance_error,
+    firm_nonexpansiveness_error,
+    isometry_error,
+    linearity_error,
+    lipschitz_estimate,
+)
 from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels
 from odl_equivariant.functionals import LearnedProximal
@@ -389,7 +397,16 @@ def ramp(low, high):
 
 @pytest.mark.parametrize(
     'low, high',
-    [(0, 255), (-1000, 3000), (0, 2.1), (-1.1, 0), (0, 0.04), (0.5, 0.54)],
+    [
+        (0, 255),
+        (-1000, 3000),
+        (0, 2.1),
+        (-1.1, 0.9),
+        (-0.9, 0.1),
+        (1.2, 1.5),
+        (0, 0.04),
+        (0.5, 0.54),
+    ],
 )
 def test_images_far_outside_the_range_are_told(low, high):
     """The warning has both ranges, the advice, and the caller's line."""
@@ -401,7 +418,8 @@ def test_images_far_outside_the_range_are_told(low, high):
 
 
 @pytest.mark.parametrize(
-    'low, high', [(0, 1), (-0.9, 1.9), (0.2, 0.26), (0, 0), (0.7, 0.7)]
+    'low, high',
+    [(0, 1), (-0.9, 1.9), (-0.6, 0.2), (0.2, 0.26), (0, 0), (0.7, 0.7)],
 )
 def test_other_images_are_not(low, high):
     """Noise, dark images and constant ones are in order."""
@@ -449,6 +467,25 @@ def test_range_of_complex_images_is_that_of_their_parts():
     functional.proximal(1.0)(image)
     with pytest.warns(UserWarning, match='from -1 to 1'):
         functional.proximal(1.0)(50 * image)
+
+
+@pytest.mark.parametrize(
+    'measure',
+    [
+        firm_nonexpansiveness_error,
+        lipschitz_estimate,
+        lambda op: equivariance_error(op, Rotation(op.domain, np.pi / 2)),
+        derivative_error,
+        linearity_error,
+        isometry_error,
+    ],
+)
+def test_random_elements_of_diagnostics_are_no_images(measure):
+    """What is measured on noise warns of nothing, the next image does."""
+    functional = known((0, 0.1))
+    measure(functional.proximal(1.0))
+    with pytest.warns(UserWarning, match='from 0 to 0.1'):
+        functional.proximal(1.0)(ramp(0, 1))
 
 
 def test_modules_that_do_not_know_their_range_are_not_asked():
