@@ -127,7 +127,7 @@ def path_inside(folder, *names):
     ------
     ValueError
         If a name has other characters than letters, digits and ``_-.``, or
-        begins with a dot, or links lead out of the folder.
+        begins with a dot, or links lead out of the folder or in circles.
     """
     for name in names:
         if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
@@ -136,10 +136,14 @@ def path_inside(folder, *names):
                 'letters, digits and _-. are'
             )
     path = folder.joinpath(*names)
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        real, root = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f'{path} is a circle of links: {error}') from error
+    if not real.is_relative_to(root):
         raise ValueError(
-            f'{path} is a link out of its folder, to {path.resolve()}: what '
-            'is not in the folder is not read, and not written'
+            f'{path} is a link out of its folder, to {real}: what is not in '
+            'the folder is not read, and not written'
         )
     return path
 

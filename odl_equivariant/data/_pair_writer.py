@@ -10,6 +10,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import math
 import numbers
@@ -77,8 +78,10 @@ class PairWriter:
             self._labels = partial['labels']
             self._checksums = partial['checksums']
             # The same pairs as before, as far as can be told from two.
-            if self.done == 0 or all(
-                self._is_stored(i, pairs[i]) for i in {0, self.done - 1}
+            if self._has_headers() and all(
+                self._is_stored(i, pairs[i])
+                for i in {0, self.done - 1}
+                if self.done
             ):
                 for key in self._files:
                     self._seek(key, self.done)
@@ -118,13 +121,8 @@ class PairWriter:
         part = f'part-{uuid.uuid4().hex[:12]}'
         (self._folder / part).mkdir()
         self._open(part, 'w+b')
-        for key, (dtype, shape) in self._fields.items():
-            header = {
-                'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
-                'fortran_order': False,
-                'shape': (self._n, *shape),
-            }
-            np.lib.format.write_array_header_1_0(self._files[key], header)
+        for key, file in self._files.items():
+            file.write(self._header(key))
         self._mark()
 
     def _open(self, part, mode):
@@ -133,17 +131,35 @@ class PairWriter:
             path = array_path(self._folder, part, key)
             self._files[key] = open(path, mode)  # noqa: SIM115
 
+    def _header(self, key):
+        """Return how the file of an array begins."""
+        dtype, shape = self._fields[key]
+        header = io.BytesIO()
+        layout = {
+            'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            'fortran_order': False,
+            'shape': (self._n, *shape),
+        }
+        np.lib.format.write_array_header_1_0(header, layout)
+        return header.getvalue()
+
+    def _has_headers(self):
+        """Return whether the files begin as they should."""
+        for key, file in self._files.items():
+            header = self._header(key)
+            file.seek(0)
+            if file.read(len(header)) != header:
+                return False
+        return True
+
     def _item_bytes(self, key):
         dtype, shape = self._fields[key]
         return np.dtype(dtype).itemsize * math.prod(shape)
 
     def _seek(self, key, index):
         """Go to where a pair begins, after the header."""
-        file = self._files[key]
-        file.seek(0)
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        file.seek(index * self._item_bytes(key), os.SEEK_CUR)
+        start = len(self._header(key))
+        self._files[key].seek(start + index * self._item_bytes(key))
 
     def _is_stored(self, index, pair):
         arrays, labels = self._checked(index, pair)

@@ -444,6 +444,18 @@ way = pytest.mark.parametrize(
 )
 
 
+def test_circles_of_links_are_refused(tmp_path):
+    """A link to itself is an error that names it."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    part = tmp_path / store._content['part']
+    shutil.rmtree(part)
+    part.symlink_to(part)
+    pickled = pickle.dumps(store)
+    for use in (PairStore, lambda folder: pickle.loads(pickled)[0]):
+        with pytest.raises(ValueError, match=f'(?s){part.name}.*circle'):
+            use(tmp_path)
+
+
 @way
 def test_nothing_is_read_from_outside(tmp_path, outside, way):
     """Neither names nor links lead out of the folder of a store."""
@@ -593,6 +605,31 @@ def test_flipped_bits_of_the_list_are_noticed(tmp_path):
     assert n_noticed == 200
 
 
+def test_writing_goes_on_beside_flipped_bits(tmp_path):
+    """What is left of an earlier call is right, or noticed, or not used."""
+    pairs = _Pairs()
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path / 'first')
+    generator = random.Random(0)
+    outcomes = []
+    for i in range(60):
+        folder = tmp_path / str(i)
+        shutil.copytree(tmp_path / 'first', folder)
+        path = generator.choice(sorted(folder.rglob('*.*')))
+        damaged = bytearray(path.read_bytes())
+        # in the header of an array as often as in its numbers
+        end = len(damaged) if i % 2 or path.suffix == '.json' else 128
+        place = generator.randrange(8 * end)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            store = PairStore.write(pairs, folder)
+            outcomes.append(all(_equal(store[i], pairs[i]) for i in range(6)))
+        except ValueError as error:
+            assert 'damaged' in str(error) or 'no list' in str(error)
+    assert all(outcomes) and len(outcomes) > 20
+
+
 def test_checksums_go_on_where_writing_broke_off(tmp_path):
     """A store that was written in parts is the one written at once."""
     with pytest.raises(RuntimeError):
@@ -620,6 +657,21 @@ def test_pairs_are_checked_once(tmp_path, monkeypatch):
     assert len(list(loader)) == 6
     monkeypatch.setattr(PairStore, '_check', lambda *arguments: 1 / 0)
     assert _equal(store[2], _Pairs()[2])
+
+
+def test_damaged_pair_stays_damaged(tmp_path):
+    """It is refused each time, and the others are not."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    (path,) = tmp_path.rglob('mask.npy')
+    content = bytearray(path.read_bytes())
+    # the last number of the last pair but one
+    content[-13] ^= 1
+    path.write_bytes(content)
+    store = PairStore(tmp_path)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="pair 4 .*of 'mask' is wrong"):
+            store[4]
+        assert _equal(store[5], _Pairs()[5])
 
 
 def test_store_of_an_earlier_version(tmp_path):
