@@ -5,63 +5,59 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
+"""Warnings that are given at the user's line, and those that are not given."""
 
-"""Warnings about what users pass in, which point at their code."""
-
-import contextvars
-import functools
-import os
+import contextlib
 import sys
 import warnings
 
-import odl
+from odl_equivariant._locks import Lock
 
-__all__ = ('is_probing', 'probing', 'warn_user')
+__all__ = ('quiet', 'warn_user')
 
-# Operators and solvers call each other through both packages.
-_PACKAGES = tuple(
-    os.path.dirname(os.path.abspath(path)) + os.sep
-    for path in (__file__, odl.__file__)
-)
+# Between the user's line and the one that knows.
+_BETWEEN = {'contextlib', 'functools', 'lightning', 'odl', 'torch'}
+_BETWEEN.add(__name__.partition('.')[0])
 
-_IS_PROBING = contextvars.ContextVar('is_probing', default=False)
+_FILTERS = Lock()
 
 
-def is_probing():
-    """Return whether operators are applied to elements drawn at random."""
-    return _IS_PROBING.get()
-
-
-def probing(function):
-    """Decorate what applies operators to random elements, to measure them.
-
-    Nobody is told then that these are no images.
-    """
-
-    @functools.wraps(function)
-    def probe(*args, **kwargs):
-        token = _IS_PROBING.set(True)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            _IS_PROBING.reset(token)
-
-    return probe
-
-
-def warn_user(message, category=UserWarning):
-    """Warn with the line outside of this package and ODL that led here.
+def warn_user(message, category):
+    """Give a warning that points to the line of the user's code.
 
     Parameters
     ----------
     message : str
-        What is the matter, with numbers, and what to do.
-    category : type, optional
+        What to say.
+    category : type
         Class of the warning.
     """
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(
-        _PACKAGES
-    ):
+    while frame.f_back is not None and _is_between(frame):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def _is_between(frame):
+    name = frame.f_globals.get('__name__') or ''
+    return name.partition('.')[0] in _BETWEEN
+
+
+@contextlib.contextmanager
+def quiet(*messages, category=Warning):
+    """Context in which some warnings of other packages are not given.
+
+    Filters belong to all threads: two that put their own in place at once
+    would put back each other's, for ever. So they take turns.
+
+    Parameters
+    ----------
+    *messages : str
+        Regular expressions for the beginnings of the warnings. Default: all.
+    category : type, optional
+        Their class.
+    """
+    with _FILTERS, warnings.catch_warnings():
+        for message in messages or ('',):
+            warnings.filterwarnings('ignore', message, category)
+        yield

@@ -13,7 +13,7 @@ from math import inf, isfinite
 import numpy as np
 import odl
 
-from odl_equivariant._warnings import probing
+from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,

@@ -12,7 +12,7 @@ from math import inf, isfinite
 
 import numpy as np
 
-from odl_equivariant._warnings import probing
+from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
     difference,

@@ -15,7 +15,8 @@ import odl
 import torch
 from torch import nn
 
-from odl_equivariant._warnings import is_probing, warn_user
+from odl_equivariant._probing import is_probing
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals._parameters import positive_number
 from odl_equivariant.operators.network import NetworkOperator
@@ -288,7 +289,8 @@ class LearnedProximal(odl.functionals.Functional):
                 f'scale={self.scale:g}): what comes out may be worthless; '
                 'pass `scale=`, what 1 in the unit of the training is in '
                 'yours, and if the zero is another one, translate the '
-                'functional, see `LearnedProximal`'
+                'functional, see `LearnedProximal`',
+                UserWarning,
             )
 
     @property

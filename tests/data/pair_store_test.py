@@ -545,6 +545,15 @@ def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
             use(tmp_path)
 
 
+def test_half_a_store_is_no_whole_one(tmp_path):
+    """A list of some of the pairs does not pass for one of all."""
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path)
+    (tmp_path / 'partial.json').rename(tmp_path / 'pairs.json')
+    with pytest.raises(ValueError, match='damaged: 4 of 6 are done'):
+        PairStore(tmp_path)
+
+
 @pytest.mark.parametrize(
     'text', ['', '{', '[]', '3', 50_000 * '[', '{"format": 1' + 5000 * '0']
 )
