@@ -55,9 +55,14 @@ class _AtLevel(nn.Module):
 class _ProximalOperator(NetworkOperator):
     """A proximal of a functional, which knows the values that it expects."""
 
-    def __init__(self, functional, module):
+    def __init__(self, functional, module, sigma):
         self._functional = functional
+        self._sigma = sigma
         super().__init__(module, functional.domain)
+
+    def __repr__(self):
+        """Return ``repr(self)``."""
+        return f'{self._functional!r}.proximal({self._sigma:g})'
 
     def _call(self, x):
         self._functional._check_values(x)
@@ -129,19 +134,20 @@ class LearnedProximal(odl.functionals.Functional):
 
     *Which parameter?* ``a * f`` has the proximal of :math:`f` at
     :math:`a \sigma`, for both. Only by the variance is this what it is for a
-    functional that is known: a denoiser for Gaussian noise of variance
-    :math:`s^2` by the prior :math:`e^{-R}` is
+    functional that is known: the most probable image, given one with
+    Gaussian noise of variance :math:`s^2` and the prior :math:`e^{-R}`, is
 
     .. math::
         \Phi(x; s) = \mathrm{arg\,min}_u \; \frac{\|u - x\|^2}{2 s^2} + R(u)
         = \mathrm{prox}_{s^2 R}(x),
 
-    so that with ``parameter='variance'`` the functional is :math:`R` itself,
-    weights of data fit and :math:`f` are balanced as the model of the noise
-    says, and with another step of a solver the weights stay as they are. By
+    so that with ``parameter='variance'`` the functional is :math:`R` itself
+    (times the constant weight of the space, as the norms of ODL are), and a
+    solver may change its step without another weight of :math:`f`. By
     the deviation, the default, a solver with the step :math:`\tau` removes
     noise of level :math:`\tau` times the weight of :math:`f`: to have the
-    level :math:`s`, pass ``s / tau * f``.
+    level :math:`s`, pass ``s / tau * f``, or ``s**2 / tau * f`` by the
+    variance.
 
     *Why the scale?* A network is not homogeneous: a denoiser for images in
     [0, 1] takes those in Hounsfield units for something else. For a module
@@ -238,15 +244,14 @@ class LearnedProximal(odl.functionals.Functional):
         )
         module, level = self.module, None
         if _takes_sigma(module):
-            if self.parameter == 'variance':
-                sigma = math.sqrt(sigma)
+            is_variance = self.parameter == 'variance'
             level = positive_number(
-                sigma / self.scale,
+                (math.sqrt(sigma) if is_variance else sigma) / self.scale,
                 'the noise level that the module is given, in its unit,',
             )
         if level is not None or self.scale != 1:
             module = _AtLevel(module, level, self.scale)
-        return _ProximalOperator(self, module)
+        return _ProximalOperator(self, module, sigma)
 
     def _range(self):
         """Return the values expected, in the unit of the images, or None."""

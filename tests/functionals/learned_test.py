@@ -289,9 +289,11 @@ def test_homogeneity_in_the_unit(dtype, backend, parameter, size, rng):
 def test_variance_is_the_parameter_of_a_known_functional(
     backend, module, norm, scale, rng
 ):
-    """A denoiser by the prior R is that of ``R(x / scale)``, and multiples."""
-    # unit weight, for which the sum of magnitudes is the norm
-    space = odl.rn((6, 5), impl=backend)
+    """A denoiser by the prior R is that of ``R(x / scale)``, and multiples.
+
+    The norms of ODL have the weight of the space, and so has R.
+    """
+    space = image_space('float64', backend, 5)
     x = random_element(space, rng)
     ours = LearnedProximal(space, module, scale, 'variance')
     # both norms are homogeneous
@@ -523,6 +525,8 @@ def test_repr_names_space_and_module():
     assert 'scale' not in repr(functional)
     functional = LearnedProximal(image_space(), Shrink(), 255, 'variance')
     assert repr(functional).endswith("scale=255, parameter='variance')")
+    expected = f'{functional!r}.proximal(0.5)'
+    assert repr(functional.proximal(0.5)) == expected
 
 
 # --- Bad input --- #
