@@ -64,6 +64,8 @@ class _ProximalOperator(NetworkOperator):
         """Return ``repr(self)``."""
         return f'{self._functional!r}.proximal({self._sigma:g})'
 
+    __str__ = __repr__
+
     def _call(self, x):
         self._functional._check_values(x)
         return super()._call(x)

@@ -527,6 +527,7 @@ def test_repr_names_space_and_module():
     assert repr(functional).endswith("scale=255, parameter='variance')")
     expected = f'{functional!r}.proximal(0.5)'
     assert repr(functional.proximal(0.5)) == expected
+    assert str(functional.proximal(0.5)) == expected
 
 
 # --- Bad input --- #
