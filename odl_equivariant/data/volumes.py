@@ -235,6 +235,7 @@ class NumpySlices(FolderSlices):
             suffixes=('.npy',),
             cache=cache,
             progress=progress,
+            is_entry=_is_numpy_entry,
         )
         items = [
             (name, {'slice': i})
@@ -263,3 +264,10 @@ def _describe_numpy(path):
         raise NoImage(f'it has the shape {array.shape}')
     float_dtype(array.dtype)
     return [{'n': len(array) if array.ndim == 3 else None}]
+
+
+def _is_numpy_entry(entry):
+    if entry.keys() != {'n'}:
+        return False
+    n = entry['n']
+    return n is None or type(n) is int and n > 0

@@ -14,6 +14,7 @@ from operator import add, mul
 
 import numpy as np
 
+from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
     difference,
@@ -40,6 +41,7 @@ def _pairs(space, rng, n_samples):
         yield x, x + distance * random_element(space, rng)
 
 
+@probing
 def firm_nonexpansiveness_error(op, seed=0, n_samples=9):
     r"""Return by how much an operator fails to be firmly non-expansive.
 
@@ -129,6 +131,7 @@ def _steepest(op, x, start, n_iterations):
     )
 
 
+@probing
 def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
     r"""Return a lower bound of an operator's Lipschitz constant.
 

@@ -102,6 +102,9 @@ class LearnedProximalGradient(nn.Module):
     True
     """
 
+    # Least and greatest value of the images of its training, where known.
+    value_range = None
+
     def __init__(
         self,
         forward_operator,
@@ -345,6 +348,7 @@ class LearnedProximalGradient(nn.Module):
         network.relative_steps = self.relative_steps
         network._layers.to(self.relative_steps.device)
         network.training = self.training
+        network.value_range = self.value_range
         return network
 
     def as_operator(self, precision=None, compile=False, tile=None):
