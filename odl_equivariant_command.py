@@ -21,10 +21,7 @@ __all__ = ('COMMANDS', 'Command', 'Option', 'answer', 'main', 'nearest')
 
 PROGRAM = 'odl-equivariant'
 # What the command needs beyond what the package does.
-_INSTALL = (
-    "pip install 'lightning>=2.5' 'jsonargparse[signatures]>=4.53' "
-    'torchmetrics tensorboard tqdm'
-)
+_NEEDED = ('lightning', 'jsonargparse', 'torchmetrics', 'tensorboard', 'tqdm')
 _WIDTH = 79
 
 
@@ -259,13 +256,12 @@ def main(arguments=None):
     if status is not None:
         return status
     try:
+        from odl_equivariant._packages import require_packages
+
+        require_packages(_NEEDED, f'the command {PROGRAM}')
         from odl_equivariant.training.cli import main as run
     except ImportError as error:
-        print(
-            f'{PROGRAM}: error: the command needs {error.name}, which cannot '
-            f'be imported ({error}): {_INSTALL}',
-            file=sys.stderr,
-        )
+        print(f'{PROGRAM}: error: {error}', file=sys.stderr)
         return 1
     return run(arguments)
 

@@ -114,13 +114,14 @@ def test_targets_of_make(path):
 def test_options_of_commands(command, capsys):
     """The command line has the options that the pages give it."""
     with pytest.raises(SystemExit):
-        main([command, '--help'])
-    known = set(re.findall(r'--[\w.]+', capsys.readouterr().out))
+        main([command, '--help-all'])
+    known = set(re.findall(r'--[\w.-]+', capsys.readouterr().out))
+    known |= {'--help-all', '--version', '--import'}
     for path in (README, *PAGES):
         # a command goes on where a line ends in a backslash
         text = path.read_text('utf-8').replace('\\\n', ' ')
         for line in re.findall(rf'odl-equivariant {command} (.*)', text):
-            for option in re.findall(r'--[\w.]+', line):
+            for option in re.findall(r'--[\w.-]+', line):
                 assert option in known, f'{path.name}: {option}'
         if command == 'train':
             dotted = re.findall(r'--(?:trainer|model|data)\.\w+', text)

@@ -84,6 +84,7 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args, **kwargs):
         kwargs.setdefault('parser_mode', _MODE)
         kwargs.setdefault('allow_abbrev', False)
+        kwargs.setdefault('description', 'Train, evaluate and reconstruct.')
         super().__init__(*args, **kwargs)
 
     def error(self, message, ex=None):

@@ -61,8 +61,9 @@ def read_yaml(path):
         kind = 'a list' if isinstance(content, list) else 'a single value'
         is_empty = content is None or not str(content).strip()
         raise ConfigurationError(
-            f'{path} holds {"nothing" if is_empty else kind}: a configuration is made of keys and their '
-            'values, such as `seed_everything: 1`'
+            f'{path} holds {"nothing" if is_empty else kind}: a '
+            'configuration is made of keys and their values, such as '
+            '`seed_everything: 1`'
         )
     return content
 

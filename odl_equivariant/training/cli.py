@@ -102,6 +102,11 @@ class CommandLine(LightningCLI):
             'data.acquisition', 'model.acquisition', apply_on='instantiate'
         )
 
+    def after_instantiate_classes(self):
+        """Let the data say in the folder of the run what they left out."""
+        if self.trainer.is_global_zero:
+            self.datamodule.folder = self.trainer.folder
+
     def before_train(self):
         """Keep the configuration in the folder of the run."""
         trainer = self.trainer
