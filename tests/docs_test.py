@@ -78,6 +78,32 @@ def test_there_are_pages_with_code():
     assert how_to - {'index.md'} < found
 
 
+# What a page shows, and what it has to name in its first lines for that.
+NEEDS = {
+    r'export_onnx\(|import onnx': '`onnx`',
+    r'odl_equivariant\.training|odl-equivariant (train|eval|recon)': (
+        '`training`'
+    ),
+    r'EquivariantProximal\(|escnn import': 'escnn',
+}
+
+
+@parametrised(PAGES)
+def test_extras_of_a_page(path):
+    """Where its code needs more than the package, its top says so."""
+    code = '\n'.join(
+        block
+        for language in ('python', 'sh')
+        for block in blocks_of(path, language)
+    )
+    text = path.read_text('utf-8')
+    code += '\n'.join(re.findall(r'^    (\S.*)$', text, re.M))
+    top = '\n'.join(text.splitlines()[:10])
+    for pattern, name in NEEDS.items():
+        if re.search(pattern, code):
+            assert name in top, name
+
+
 # --- Commands --- #
 
 
