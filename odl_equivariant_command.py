@@ -12,6 +12,7 @@ ODL and torch.
 """
 
 import difflib
+import os
 import pathlib
 import re
 import sys
@@ -252,7 +253,12 @@ def main(arguments=None):
         and 2 if there is no such command.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    status = answer(arguments)
+    try:
+        status = answer(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of a pager that has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
     if status is not None:
         return status
     try:
@@ -261,7 +267,11 @@ def main(arguments=None):
         require_packages(_NEEDED, f'the command {PROGRAM}')
         from odl_equivariant.training.cli import main as run
     except ImportError as error:
-        print(f'{PROGRAM}: error: {error}', file=sys.stderr)
+        message = str(error)
+        if 'pip install' not in message and error.name:
+            # of what the package cannot be imported without
+            message += f': pip install {error.name.partition(".")[0]}'
+        print(f'{PROGRAM}: error: {message}', file=sys.stderr)
         return 1
     return run(arguments)
 

@@ -89,6 +89,8 @@ class Parser(LightningArgumentParser):
 
     def error(self, message, ex=None):
         """Say what is wrong and where, and end the process with status 2."""
+        if not self.exit_on_error:  # of a part, which others may accept
+            super().error(message, ex)
         message = str(message)
         key, denied = _KEY.search(message), _DENIED.search(message)
         if denied:
@@ -108,12 +110,12 @@ class Parser(LightningArgumentParser):
             parser = getattr(ex, 'subcommand_parser', None) or self
             name = next(filter(None, unknown.groups()))
             message += nearest(name, parser.names(message))
-            place = self._place(name)
+            place = f'{key[1]}.init_args.{name}' if key else name
         else:
-            place = self._place(key[1]) if key else ''
+            place = key[1] if key else ''
         command = [a for a in self.arguments if a in COMMANDS][:1]
         sys.stderr.write(
-            f'{PROGRAM}: error: {message}{place}\n'
+            f'{PROGRAM}: error: {message}{self._place(place)}\n'
             f'`{" ".join([PROGRAM, *command])} --help` shows the options\n'
         )
         self.exit(2)

@@ -73,6 +73,9 @@ class CommandLine(LightningCLI):
 
     def parse_arguments(self, parser, args):
         """Parse the arguments, and check what is no matter of types."""
+        for argument in args:
+            if '\0' in argument:
+                parser.error(f'{argument!r} holds a NUL character')
         try:
             self.config = parser.parse_args(
                 ['--help' if a == '--help-all' else a for a in args]

@@ -73,7 +73,7 @@ class ReconstructionData(LightningDataModule):
     Attributes
     ----------
     folder : path-like or None
-        Where `pairs` writes ``skipped.csv``, the files of the images that
+        Where ``pairs`` writes ``skipped.csv``, the files of the images that
         could not be used, and the reasons. The command takes the folder of
         the run.
 
