@@ -8,6 +8,7 @@
 """The parser of the command, which says in a few lines what is wrong."""
 
 import inspect
+import os
 import pathlib
 import re
 import sys
@@ -37,12 +38,8 @@ _UNKNOWN = re.compile(
 )
 
 
-def _load(text):
-    return parse_yaml(text)
-
-
 # jsonargparse takes what cannot be loaded for a text, where it may be one
-set_loader(_MODE, _load, (ConfigurationError,))
+set_loader(_MODE, parse_yaml, (ConfigurationError,))
 
 
 def _check_sections(path):
@@ -63,7 +60,7 @@ class ConfigurationFile(ActionConfigFile):
     def apply_config(parser, cfg, dest, value):
         """Read a file, or settings in braces."""
         value = str(value)
-        path = pathlib.Path(value).expanduser()
+        path = pathlib.Path(os.path.expanduser(value))
         if path.is_fifo() or value == '-':
             pass  # can be read only once; what it holds is checked anyway
         elif not value.lstrip().startswith('{'):

@@ -42,7 +42,7 @@ def nameable():
     kinds = (data.Acquisition, data.Augmentation, data.Slices, Dataset)
     found = {'odl_equivariant.training.ImagePanels': ImagePanels}
     for module, choose in (
-        (nn, lambda item: _is_a(item, torch.nn.Module)),
+        (nn, _is_block),
         (data, lambda item: _is_a(item, kinds)),
         (callbacks, lambda item: _is_a(item, callbacks.Callback)),
     ):
@@ -55,6 +55,13 @@ def nameable():
         found[f'{loggers.__name__}.{name}'] = getattr(loggers, name)
     own = (f'{item.__module__}.{item.__qualname__}' for item in found.values())
     return sorted({*found, *own})
+
+
+def _is_block(item):
+    # not the whole network, which is made of them
+    return _is_a(item, torch.nn.Module) and not _is_a(
+        item, nn.LearnedProximalGradient
+    )
 
 
 def _is_a(item, kinds):

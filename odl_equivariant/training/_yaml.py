@@ -88,7 +88,7 @@ def _text(path):
             f'{path} is no file: configurations are read from files of this '
             'machine'
         )
-    path = pathlib.Path(path).expanduser()
+    path = pathlib.Path(os.path.expanduser(path))
     if path.is_symlink() and not path.exists():
         raise ConfigurationError(
             f'{path} is a link to {os.readlink(path)}, which is not there'

@@ -133,6 +133,7 @@ def test_environment_names_nothing_else(
         'odl_equivariant.data.phantoms.np.save',
         'odl_equivariant.training.cli.os.system',
         'odl_equivariant.models.save',
+        'odl_equivariant.nn.LearnedProximalGradient',
         'torch.load',
         'torch.nn.Conv2d',
         'jsonargparse.set_parsing_settings',
