@@ -14,6 +14,7 @@ import warnings
 
 import numpy as np
 
+from odl_equivariant._packages import how_to_install
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data._dicom import (
@@ -87,9 +88,8 @@ def read_frame(dataset, frame=0, path=None, background=None):
     syntax = dataset.file_meta.TransferSyntaxUID
     if not pixel_tools.get_decoder(syntax).is_available:
         raise ImportError(
-            f'no decoder for {syntax.name} is installed: pip install '
-            "'odl-equivariant[data]', or, for JPEG and JPEG-LS, "
-            "'pylibjpeg[all]'"
+            f'no decoder for {syntax.name} is installed: '
+            f'{how_to_install("pylibjpeg")}'
         )
     with quiet():
         source = dataset if path is None else path

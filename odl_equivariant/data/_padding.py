@@ -13,6 +13,7 @@ import xml.etree.ElementTree
 
 import numpy as np
 
+from odl_equivariant.data._hdf5 import own_dataset
 from odl_equivariant.data._index import NoImage
 
 __all__ = ('has_all_columns', 'measured_columns')
@@ -123,11 +124,8 @@ def _number(root, *names):
 
 def _array(file, name):
     """Return a small dataset that lies in the file itself, or None."""
-    import h5py
-
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    try:
+        dataset = own_dataset(file, name)
+    except NoImage:
         return None
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.external:
-        return None
-    return None if dataset.is_virtual else np.asarray(dataset[()])
+    return None if dataset is None else np.asarray(dataset[()])

@@ -22,6 +22,7 @@ from odl_equivariant.data._checks import (
 )
 from odl_equivariant.data._folders import FolderSlices
 from odl_equivariant.data._grids import crop_center
+from odl_equivariant.data._hdf5 import own_dataset
 from odl_equivariant.data._index import FolderIndex, NoImage
 from odl_equivariant.data._padding import has_all_columns, measured_columns
 
@@ -36,7 +37,8 @@ class FastMRIKspace(FolderSlices):
     r"""Measured k-space of fastMRI, and the images that follow from it.
 
     Each HDF5 file is a volume with a dataset ``kspace`` of complex numbers,
-    of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx).
+    of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx),
+    which lies in this file: links to other files are not followed.
     ``s[i]`` is the complex image that the coils combine to; where k-space was
     not measured it counts as zero.
 
@@ -235,7 +237,10 @@ class FastMRIKspace(FolderSlices):
         import h5py
 
         with h5py.File(path, 'r') as file:
-            stored = file['kspace'][entry['slice']]
+            kspace = own_dataset(file, 'kspace')
+            if kspace is None:
+                raise NoImage('it has no dataset `kspace`')
+            stored = kspace[entry['slice']]
         if list(stored.shape) != entry['shape']:
             raise ValueError(
                 f'its slices have the shape {stored.shape}, and had '
@@ -298,8 +303,8 @@ def _describe(path):
     import h5py
 
     with h5py.File(path, 'r') as file:
-        kspace = file.get('kspace')
-        if not isinstance(kspace, h5py.Dataset):
+        kspace = own_dataset(file, 'kspace')
+        if kspace is None:
             raise NoImage('it has no dataset `kspace`')
         if kspace.dtype.kind != 'c' or kspace.ndim not in (3, 4):
             raise NoImage(

@@ -250,6 +250,7 @@ class NumpySlices(FolderSlices):
             suffixes=('.npy',),
             cache=cache,
             progress=progress,
+            is_entry=_is_numpy_entry,
         )
         items = [
             (name, {'slice': i})
@@ -286,3 +287,10 @@ def _describe_numpy(path):
         )
     float_dtype(array.dtype)
     return [{'n': len(array) if array.ndim == 3 else None}]
+
+
+def _is_numpy_entry(entry):
+    if entry.keys() != {'n'}:
+        return False
+    n = entry['n']
+    return n is None or type(n) is int and n > 0
