@@ -29,6 +29,8 @@ LEAST_SIGNAL = 0.5
 # The noise of k-space relative to the largest magnitude of an image.
 LARGEST_NOISE = 1.0
 LEAST_NOISE = 1e-3
+# Past it the data hold nothing of the image.
+HIDING_NOISE = 100.0
 # A large image with little noise may be meant so up to here.
 LARGEST_MAGNITUDE = 10.0
 
@@ -149,6 +151,12 @@ def check_noise(check, image, sigma):
         Real or complex image; one of zeros has no scale.
     sigma : float
         Standard deviation of the noise, in both parts; 0 for none.
+
+    Raises
+    ------
+    ValueError
+        If the noise hides the image, unless it is one of a data set: a
+        volume may have slices that are nearly empty, which end no training.
     """
     largest = float(np.abs(image).max(initial=0))
     if not largest or not sigma:
@@ -164,8 +172,9 @@ def check_noise(check, image, sigma):
         'choose `sigma` in the unit of the images.'
     )
     if noise > LARGEST_NOISE:
-        check.warn(
-            'small', f'{found}{noise:.3g} times as much. {advice} {EMPTY}'
-        )
+        found += f'{noise:.3g} times as much. {advice}'
+        if noise > HIDING_NOISE and _NAME.get() is None:
+            raise ValueError(found)
+        check.warn('small', f'{found} {EMPTY}')
     elif noise < LEAST_NOISE and largest > LARGEST_MAGNITUDE:
         check.warn('large', f'{found}only {noise:.3g} of it. {advice}')

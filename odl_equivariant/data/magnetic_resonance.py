@@ -242,12 +242,15 @@ class CartesianMRI(Acquisition):
         ------
         ValueError
             If the image has another shape or extent, or values that are
-            infinite or not a number, or the mask does not fit.
+            infinite or not a number, the mask does not fit, or ``sigma`` is
+            more than 100 times the largest magnitude of the image: the
+            message says how to scale images.
 
         Warns
         -----
         UserWarning
             Once, if ``sigma`` is above the largest magnitude of the image,
+            also in a data set, the images of which raise no such error,
             or below a thousandth of it where that is above 10.
         """
         image = self.ground_truth(image)
