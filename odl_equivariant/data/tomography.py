@@ -177,6 +177,7 @@ class SparseViewCT(Acquisition):
         )
         self.operator = _ray_transform(self.space, self.geometry, impl)
         self._fine_operator = None
+        self._filters = {}
 
     @property
     def image_shape(self):
@@ -186,9 +187,7 @@ class SparseViewCT(Acquisition):
     @property
     def fbp_operator(self):
         """Filtered back-projection from the data to ``space``."""
-        return filtered_backprojection(
-            self.operator, frequency_scaling=FBP_CUTOFF
-        )
+        return self._fbp_operator('Hann', FBP_CUTOFF)
 
     @property
     def fine_operator(self):
@@ -300,9 +299,7 @@ class SparseViewCT(Acquisition):
         image : element of ``space``
             Reconstruction; it may have negative values.
         """
-        operator = filtered_backprojection(
-            self.operator, filter_type, frequency_scaling
-        )
+        operator = self._fbp_operator(filter_type, frequency_scaling)
         if data not in self.operator.range:
             array = as_real_array(data)
             if array.shape != self.operator.range.shape:
@@ -321,6 +318,14 @@ class SparseViewCT(Acquisition):
     def baseline(self, data):
         """Return the filtered back-projection of the data, see `fbp`."""
         return self.fbp(data)
+
+    def _fbp_operator(self, *window):
+        """Return the filtered back-projection, made once for each window."""
+        if window not in self._filters:
+            self._filters[window] = filtered_backprojection(
+                self.operator, *window
+            )
+        return self._filters[window]
 
     def _settings(self):
         return {

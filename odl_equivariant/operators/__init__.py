@@ -24,6 +24,7 @@ from odl_equivariant.operators.batched import (
 )
 from odl_equivariant.operators.coils import SensitivityEncoding
 from odl_equivariant.operators.filtered_backprojection import (
+    LimitedAngleWarning,
     filtered_backprojection,
 )
 from odl_equivariant.operators.fourier import UnitaryFourierTransform
@@ -44,6 +45,7 @@ __all__ = (
     'AdjointOperator',
     'CartesianMask',
     'GroupAverage',
+    'LimitedAngleWarning',
     'NetworkOperator',
     'OperatorLayer',
     'PerformanceWarning',
