@@ -15,9 +15,10 @@ from odl.applications.tomo.geometry import ParallelBeamGeometry
 
 __all__ = (
     'Rays',
+    'detector_offset',
+    'explain_mismatch',
     'match_rays',
     'misses_domain',
-    'explain_mismatch',
     'parallel_offsets',
 )
 
@@ -132,12 +133,31 @@ class Rays:
         return np.stack(columns, -1).reshape(-1, len(columns))
 
 
-def parallel_offsets(geometry):
-    """Return how far from the origin the rays of detector parameter 0 pass.
+def detector_offset(geometry):
+    """Return how far from the centre of rotation parameter 0 is measured.
 
     ODL places the detector at a distance of 1 from the origin, whatever the
     unit of length. Its component along the rays says nothing about them, and
     would take the digits of everything that is much smaller.
+
+    Parameters
+    ----------
+    geometry : odl.applications.tomo.Parallel2dGeometry
+        Parallel beams.
+
+    Returns
+    -------
+    offset : float
+        Signed distance along the axis of the detector, the same for each
+        view, in the unit of the geometry.
+    """
+    position = geometry.det_pos_init - geometry.translation
+    # both turn with the view, so that their product does not
+    return float(position @ geometry.det_axis_init)
+
+
+def parallel_offsets(geometry):
+    """Return how far from the origin the rays of detector parameter 0 pass.
 
     Parameters
     ----------
@@ -152,11 +172,8 @@ def parallel_offsets(geometry):
         geometry.
     """
     angles = np.atleast_1d(np.asarray(geometry.angles, dtype=float))
-    position = geometry.det_pos_init - geometry.translation
-    # both turn with the view, so that their product does not
-    offset = float(position @ geometry.det_axis_init)
     axes = np.reshape(geometry.det_axis(angles), (-1, 2))
-    return offset + axes @ geometry.translation
+    return detector_offset(geometry) + axes @ geometry.translation
 
 
 def _parallel_lines(geometry, angles, places):

@@ -10,8 +10,6 @@
 
 import dataclasses
 import math
-import sys
-import warnings
 
 import numpy as np
 import odl
@@ -23,6 +21,8 @@ from odl.applications.tomo import (
 from odl.applications.tomo.backends.astra_cpu import AstraCpuImpl
 from odl.applications.tomo.backends.skimage_radon import SkImageImpl
 
+from odl_equivariant._warnings import warn_user
+from odl_equivariant.actions._rays import detector_offset
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators._astra_matrix import AstraMatrixImpl
 from odl_equivariant.operators._fan_backprojection import (
@@ -49,17 +49,6 @@ class LimitedAngleWarning(UserWarning):
     """The views leave out lines that a reconstruction needs."""
 
 
-def _warn(message):
-    """Warn with the place that called the package."""
-    level, frame = 2, sys._getframe(1)
-    while frame is not None:
-        name = frame.f_globals.get('__name__', '')
-        if not name.startswith('odl_equivariant.'):
-            break
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, LimitedAngleWarning, stacklevel=level)
-
-
 def _radii(space, centre):
     """Return the radii of the circles inside and around a field of view."""
     low, high = full_cells(space.partition)
@@ -75,12 +64,13 @@ def _check_angles(scan, edges, margin, inside, is_fan=False):
         return
     share = measured_share(scan, edges, reach, is_fan)
     needed = 180 + 2 * math.degrees(reach) if is_fan else 180
-    _warn(
+    warn_user(
         f'the views cover {math.degrees(scan.length):.0f} degrees, where '
         f'{needed:.0f} are needed, and {100 * share:.0f} % of the lines '
         'through the middle of the image are measured: filtered '
         'back-projection leaves out the others, so that values are off and '
-        'edges are missing'
+        'edges are missing',
+        LimitedAngleWarning,
     )
 
 
@@ -98,12 +88,8 @@ def _parallel(ray_transform, filter_type, frequency_scaling):
     data_space = ray_transform.range
     detector = geometry.det_partition
     step = float(detector.cell_sides[0])
-    angles = np.asarray(geometry.angles, dtype=float)
     centre = np.asarray(geometry.translation, dtype=float)
-    places = geometry.det_refpoint(angles).reshape(-1, 2) - centre
-    axes = np.reshape(geometry.det_axis(angles), (-1, 2))
-    # of the detector's origin beside the ray through the centre
-    offset = float(np.mean(np.sum(places * axes, axis=1)))
+    offset = detector_offset(geometry)
     edges = tuple(offset + float(end[0]) for end in full_cells(detector))
     implementation = ray_transform._impl_type
     if issubclass(implementation, (AstraCpuImpl, SkImageImpl)) and (

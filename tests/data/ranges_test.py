@@ -9,11 +9,10 @@
 """Laws of the check that images are in the unit of an acquisition."""
 
 import pickle
+import re
 import warnings
 
 import nibabel
-import re
-
 import numpy as np
 import pytest
 

@@ -353,7 +353,7 @@ def test_back_ends_agree(beam, impl, backend):
     assert air == pytest.approx(0, abs=1e-2)
 
 
-@pytest.mark.parametrize('unit', [1e-3, SIDE / 2, SIDE, 1e3])
+@pytest.mark.parametrize('unit', [1e-9, 1e-6, 1e-3, SIDE / 2, SIDE, 1e3, 1e6])
 @pytest.mark.parametrize('beam', [_parallel, _fan])
 def test_unit_of_length_does_not_matter(beam, unit):
     """Data in another unit, cells of 1 x 1 included, give the same image."""
