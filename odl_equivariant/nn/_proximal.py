@@ -192,7 +192,9 @@ class Proximal(nn.Module):
             )
         return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
 
-    def forward(self, x, gradient=None, memory=None, sigma=None):
+    def forward(
+        self, x, gradient=None, memory=None, sigma=None, kernels=None
+    ):
         """Apply the learned proximal.
 
         Parameters
@@ -207,6 +209,9 @@ class Proximal(nn.Module):
         sigma : float or torch.Tensor, optional
             Noise level, one number or one for each image; needed if the
             module has ``noise_level=True``.
+        kernels : list of tuple of torch.Tensor, optional
+            What `kernels` returned, for a proximal that is used several
+            times with the same weights. Default: they are made anew.
 
         Returns
         -------
@@ -252,7 +257,9 @@ class Proximal(nn.Module):
         inputs = torch.cat(inputs, 1)
         if self._order.stride(1) == 1:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        result = self._network(inputs)
+        result = self._network(
+            inputs, self.kernels() if kernels is None else kernels
+        )
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)
@@ -260,24 +267,38 @@ class Proximal(nn.Module):
             return new_x, result[:, self.in_channels :]
         return new_x
 
-    def lifted(self, x):
+    def kernels(self):
+        """Return what the convolutions convolve with, for `forward`.
+
+        Returns
+        -------
+        kernels : list of tuple of torch.Tensor
+            Kernel and bias of each convolution, in their order, through
+            which gradients flow to the weights. They are no longer right
+            once the weights change.
+        """
+        layers = (self.lift, *self.residual, self.project)
+        return [layer.kernel() for layer in layers]
+
+    def lifted(self, x, kernel=None):
         """Return what the residual blocks are given."""
-        return self._activate(self.lift(x), 0)
+        return self._activate(self.lift(x, kernel), 0)
 
     def _activate(self, x, place):
         if self.activations is not None:
             return self.activations[place](x)
         return functional.leaky_relu(x, self.negative_slope)
 
-    def _network(self, x):
+    def _network(self, x, kernels):
         dtype = self._compute_dtype()
         side = self._side_of_pieces(x, dtype)
         if side is not None:
-            return self._in_pieces(x, dtype, side)
-        x = self.lifted(x)
+            return self._in_pieces(x, kernels, dtype, side)
+        first, *others, last = kernels
+        x = self.lifted(x, first)
         for i, convolution in enumerate(self.residual):
-            x = x + self._activate(convolution(x), i + 1)
-        return self.project(x)
+            x = x + self._activate(convolution(x, others[i]), i + 1)
+        return self.project(x, last)
 
     def nonlinearities(self):
         """Return what ``_pieces.layers`` takes as the slope."""
@@ -299,14 +320,14 @@ class Proximal(nn.Module):
             return torch.get_autocast_dtype('cpu')
         return self.lift.weight.dtype
 
-    def _in_pieces(self, x, dtype, side, run=None):
+    def _in_pieces(self, x, kernels, dtype, side, run=None):
         """Apply the network piece by piece, see `_pieces.evaluate`."""
         kernels = [
             tensor.to(dtype, memory_format=torch.channels_last)
             if tensor.ndim == 4
             else tensor.to(dtype)
-            for layer in (self.lift, *self.residual, self.project)
-            for tensor in layer.kernel()
+            for kernel in kernels
+            for tensor in kernel
         ]
         with torch.autocast(x.device.type, enabled=False):
             return _pieces.evaluate(

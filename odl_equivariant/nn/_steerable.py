@@ -35,9 +35,7 @@ __all__ = (
     'SteerableConvolution',
     'PaddedConvolution',
     'check_image_size',
-    'expanded_kernels',
     'given_bases',
-    'kernels_in_use',
 )
 
 _given = contextvars.ContextVar('given', default=None)
@@ -222,7 +220,6 @@ class SteerableConvolution(nn.Module):
     ):
         super().__init__()
         self.padding_mode = padding_mode
-        self._expanded = None
         self.basis_key = (group, source, target, kernel_size)
         basis = _basis_for(self.basis_key)
         n, _, columns = basis.shape[:3]
@@ -250,8 +247,6 @@ class SteerableConvolution(nn.Module):
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
-        if self._expanded is not None:
-            return self._expanded
         n, rows, columns, *size = self.basis.shape
         out_fields, in_fields, _ = self.weight.shape
         # In lowered precision, the sums would be equivariant up to rounding
@@ -273,46 +268,10 @@ class SteerableConvolution(nn.Module):
             return self.bias.repeat_interleave(rows)
         return functional.pad(self.bias[:, None], (0, rows - 1)).flatten()
 
-    def forward(self, x):
-        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
-        return convolve(x, *self.kernel(), self.padding_mode)
+    def forward(self, x, kernel=None):
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``.
 
-
-def expanded_kernels(module):
-    """Return the kernels of all steerable convolutions in a module.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Module, the parts of which may be used several times.
-
-    Returns
-    -------
-    kernels : dict
-        For each `SteerableConvolution` its kernel and bias, through which
-        gradients flow to the coefficients.
-    """
-    return {
-        part: part.kernel()
-        for part in module.modules()
-        if isinstance(part, SteerableConvolution)
-    }
-
-
-@contextlib.contextmanager
-def kernels_in_use(kernels):
-    """Context in which steerable convolutions take kernels made before.
-
-    Parameters
-    ----------
-    kernels : dict
-        What `expanded_kernels` returned.
-    """
-    before = {part: part._expanded for part in kernels}
-    try:
-        for part, kernel in kernels.items():
-            part._expanded = kernel
-        yield
-    finally:
-        for part, kernel in before.items():
-            part._expanded = kernel
+        ``kernel`` is what `kernel` returned, if it was called before.
+        """
+        kernel = self.kernel() if kernel is None else kernel
+        return convolve(x, *kernel, self.padding_mode)

@@ -189,13 +189,13 @@ class _QuickProximal(OrdinaryProximal):
             f'compile={self._compile}, tile={self._tile!r}'
         )
 
-    def _network(self, x):
+    def _network(self, x, kernels):
         dtype = self.lift.weight.dtype if self._dtype is None else self._dtype
         side = self._side(x.device, dtype)
         run = _compiled if self._compile else None
         # Kernels are converted anew each time, which takes less than a piece
         # does: so nothing is out of date once weights are moved or loaded.
-        return self._in_pieces(x, dtype, side, run)
+        return self._in_pieces(x, kernels, dtype, side, run)
 
     def _side(self, device, dtype):
         if isinstance(self._tile, int):

@@ -10,12 +10,13 @@
 
 import functools
 import itertools
-import warnings
 
 import odl
 import torch
 from torch import nn
 
+from odl_equivariant._locks import Lock
+from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -27,6 +28,9 @@ from odl_equivariant.elements import (
 from odl_equivariant.inner_products import inner_product_weights
 
 __all__ = ('NetworkOperator',)
+
+# torch has one forward mode for all threads
+_FORWARD_MODE = Lock()
 
 
 def _space_layout(space):
@@ -46,8 +50,7 @@ def _impl(space):
 @functools.cache
 def _load_forward_mode():
     """Let torch load its forward mode, which warns about torch's own code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)
+    with quiet(category=DeprecationWarning):
         torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
@@ -257,12 +260,11 @@ class _NetworkDerivative(odl.Operator):
 
     def _call(self, h):
         operator = self.operator
-        _load_forward_mode()
-        with torch.no_grad():
+        direction = operator._input(h, 'the direction')
+        with _FORWARD_MODE, torch.no_grad():
+            _load_forward_mode()
             _, tangent = torch.func.jvp(
-                operator._evaluate,
-                (self.point.clone(),),
-                (operator._input(h, 'the direction'),),
+                operator._evaluate, (self.point.clone(),), (direction,)
             )
         operator._check_finite(tangent, 'the derivative')
         return as_element(tangent, self.range, copy=True)
