@@ -14,12 +14,12 @@ import json
 import logging
 import operator
 import pathlib
-import warnings
 
 import torch
 from torch import nn
 
 from odl_equivariant._files import write_files
+from odl_equivariant._warnings import quiet
 from odl_equivariant.nn import (
     LearnedProximalGradient,
     _pieces,
@@ -140,9 +140,8 @@ def export_onnx(network, path, shape=None):
 
 
 def _import(package):
-    with warnings.catch_warnings():
-        # Of these packages' own code.
-        warnings.simplefilter('ignore')
+    # Of these packages' own code.
+    with quiet():
         try:
             return importlib.import_module(package)
         except ImportError as error:
@@ -305,12 +304,13 @@ def _quiet_exporter():
 
     logger.addFilter(refuse)
     try:
-        with warnings.catch_warnings():
+        with (
             # Its own code uses what torch has deprecated.
-            warnings.simplefilter('ignore', FutureWarning)
-            warnings.simplefilter('ignore', DeprecationWarning)
+            quiet(category=FutureWarning),
+            quiet(category=DeprecationWarning),
             # An axis that all inputs share is named once.
-            warnings.filterwarnings('ignore', '.*The axis name: ')
+            quiet('.*The axis name: '),
+        ):
             yield
     finally:
         logger.removeFilter(refuse)

@@ -28,6 +28,7 @@ from odl_equivariant.nn._convolution import (
     convolve,
     normal,
 )
+from odl_equivariant.nn._defaults import tensor_defaults
 from odl_equivariant.nn._representations import is_hidden
 from odl_equivariant.nn._symmetries import exact_symmetries, moved
 
@@ -105,7 +106,9 @@ def _kernel_basis(group_name, source, target, kernel_size):
         )
         for name in {source, target}
     }
-    with _escnn_defaults(), torch.no_grad():
+    # as escnn can compute with, also where modules are being built on the
+    # meta device, or in float64
+    with tensor_defaults(torch.float32, 'cpu'), torch.no_grad():
         convolution = enn.R2Conv(
             fields[source],
             fields[target],
@@ -123,21 +126,6 @@ def _kernel_basis(group_name, source, target, kernel_size):
             kernel_size,
         )
         return _make_exact(basis, group_name, source, target)
-
-
-@contextlib.contextmanager
-def _escnn_defaults():
-    """Context in which new tensors are such as escnn can compute with.
-
-    Also where modules are being built on the meta device, or in float64.
-    """
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device('cpu'):
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 def _make_exact(basis, group_name, source, target):

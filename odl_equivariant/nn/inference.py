@@ -8,13 +8,14 @@
 
 """Snapshots of trained networks, for reconstructing many images quickly."""
 
+import contextlib
 import functools
 import operator
-import warnings
 
 import torch
 from torch import nn
 
+from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.nn import _pieces
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
@@ -212,35 +213,47 @@ class _QuickProximal(OrdinaryProximal):
 @functools.cache
 def _compiler():
     """Return the compiled layers, in a list that is emptied if they fail."""
-    with warnings.catch_warnings():
+    with quiet():
         # Of torch's own code, while much of it is imported.
-        warnings.simplefilter('ignore')
         return [torch.compile(_pieces.layers, dynamic=True)]
 
 
-def _compiled(x, kernels, *arguments):
+# Kinds of arguments that the layers were compiled for.
+_KINDS = set()
+
+
+def _compiled(x, kernels, sides, padding_mode, slope):
     """Apply the layers, compiled where that is possible."""
-    functions = _compiler()
+    functions = list(_compiler())
+    arguments = (x, kernels, sides, padding_mode, slope)
     if not functions or _is_differentiated(x):
-        return _pieces.layers(x, kernels, *arguments)
+        return _pieces.layers(*arguments)
+    kind = (
+        *(x.shape, x.stride(), x.dtype, x.device, sides, padding_mode),
+        tuple(map(id, slope)) if isinstance(slope, tuple) else slope,
+        tuple(kernel.shape for kernel in kernels),
+    )
     try:
-        with (
-            torch._dynamo.config.patch(recompile_limit=_VARIANTS),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter('ignore')
-            return functions[0](x, kernels, *arguments)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(
+                torch._dynamo.config.patch(recompile_limit=_VARIANTS)
+            )
+            if kind not in _KINDS:
+                # Threads take turns here, and only here.
+                stack.enter_context(quiet())
+            result = functions[0](*arguments)
+        _KINDS.add(kind)
+        return result
     except Exception as error:
         # An error of the layers themselves, such as too little memory, comes
         # again here.
-        result = _pieces.layers(x, kernels, *arguments)
-        functions.clear()
+        result = _pieces.layers(*arguments)
+        _compiler().clear()
         reason = ' '.join(str(error).split())
-        warnings.warn(
+        warn_user(
             'the convolutions cannot be compiled, and are used as they are; '
             f'is there a C++ compiler? {type(error).__name__}: {reason:.200}',
             PerformanceWarning,
-            stacklevel=2,
         )
         return result
 

@@ -9,13 +9,13 @@
 """Ray transforms of batches on a GPU, by ASTRA on the tensors themselves."""
 
 import copy
-import warnings
 import weakref
 from collections import OrderedDict
 
 import torch
 from odl.applications.tomo import Parallel2dGeometry
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._layout import layouts
 
 __all__ = ('CudaRays', 'stacked_geometries')
@@ -172,12 +172,11 @@ class CudaRays:
         single = self._as_batch(x[:1], forward)
         error = (single - result[:1]).norm()
         if not error <= _TOLERANCE * single.norm():
-            warnings.warn(
+            warn_user(
                 'ASTRA projects a stack of slices differently from the first '
                 f'of them, by {float(error / single.norm()):.1e}; the slices '
                 'are taken one after the other',
                 RuntimeWarning,
-                stacklevel=2,
             )
             self.stacks = False
             result.copy_(self._as_batch(x, forward))

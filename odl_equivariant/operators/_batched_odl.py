@@ -8,7 +8,6 @@
 
 """Batched maps of ODL's own operators."""
 
-import warnings
 
 import numpy as np
 import odl
@@ -18,6 +17,7 @@ from odl.core.operator import operator as odl_operator
 from odl.functionals import functional as odl_functional
 from scipy import sparse
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.operators._autograd import LinearMap
 from odl_equivariant.operators._batched_functionals import vector_maps
 from odl_equivariant.operators._layout import Constant, Layout, layouts
@@ -171,10 +171,7 @@ def _matrix(operator):
 def sparse_constant(matrix, dtype):
     """Return a sparse matrix of SciPy as one of torch, on each device."""
     csr = matrix.tocsr()
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', message='Sparse CSR tensor support is in beta'
-        )
+    with quiet('Sparse CSR tensor support is in beta'):
         tensor = torch.sparse_csr_tensor(
             torch.from_numpy(csr.indptr.astype('int64')),
             torch.from_numpy(csr.indices.astype('int64')),

@@ -11,11 +11,12 @@
 import math
 import os
 import threading
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from odl_equivariant._warnings import quiet
 
 __all__ = (
     'RayMatrix',
@@ -144,10 +145,7 @@ def matrix_bytes(nonzeros, shape, itemsize):
 
 
 def _csr_tensor(matrix):
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', message='Sparse CSR tensor support is in beta'
-        )
+    with quiet('Sparse CSR tensor support is in beta'):
         return torch.sparse_csr_tensor(
             # other integers than int32 would be converted in each product
             torch.from_numpy(matrix.indptr.astype(np.int32, copy=False)),

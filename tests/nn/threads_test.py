@@ -11,7 +11,10 @@ import concurrent.futures
 import copy
 import sys
 import threading
+import time
+import warnings
 
+import numpy as np
 import odl
 import pytest
 import torch
@@ -24,7 +27,10 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
     _layers,
     _pieces,
+    for_inference,
+    inference,
 )
+from odl_equivariant.nn._steerable import _kernel_basis
 
 N_THREADS = 8
 N_CALLS = 10
@@ -212,9 +218,43 @@ def test_operators_are_forgotten_in_order(monkeypatch):
     def work(i):
         return all(
             cache.layers_for(operator, 1, None).operator is operator
-            for _ in range(200)
+            for _ in range(1000)
             for operator in operators[i % 5 :] + operators[: i % 5]
         )
 
     assert all(in_threads(work))
     assert len(cache) == 2
+
+
+def test_filters_of_warnings_stay(monkeypatch):
+    """Threads whose convolutions are compiled leave no filter behind."""
+
+    def slow(x, *arguments):
+        # those that begin first end first
+        time.sleep(0.05)
+        return _pieces.layers(x, *arguments)
+
+    monkeypatch.setattr(inference, '_compiler', lambda: [slow])
+    network = for_inference(
+        network_for(lambda: OrdinaryProximal(channels=4), shared=True),
+        compile=True,
+    )
+    y = data(network)
+    before = list(warnings.filters)
+    in_threads(lambda i: evaluate(network, y[: 1 + i % 2], 1))
+    assert warnings.filters == before
+
+
+def test_kernels_are_made_in_several_threads():
+    """The default dtype and NumPy's random state are as they were before."""
+    keys = [(f'C{n}', 'regular', 'trivial', 3) for n in range(1, 9)]
+    state = np.random.get_state()  # noqa: NPY002
+    torch.set_default_dtype(torch.float64)
+    try:
+        bases = in_threads(lambda i: _kernel_basis.__wrapped__(*keys[i]))
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert equal(bases, [_kernel_basis(*key) for key in keys])
+    after = np.random.get_state()  # noqa: NPY002
+    assert all(map(np.array_equal, after, state))
