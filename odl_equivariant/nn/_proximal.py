@@ -170,10 +170,23 @@ class Proximal(nn.Module):
                 f'`{name}` must have the shape {expected}, got '
                 f'{tuple(x.shape)}'
             )
-        if like is not None and x.shape[2:] != like.shape[2:]:
+        dtype = self.lift.weight.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f'the weights are in {dtype}, and so must `{name}` be, got '
+                f'{x.dtype}; convert one of them, as in `module.double()`'
+            )
+        if like is None:
+            return
+        if x.shape[2:] != like.shape[2:]:
             raise ValueError(
                 f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
                 f'`x`, got {tuple(x.shape[2:])}'
+            )
+        if x.shape[0] != like.shape[0]:
+            raise ValueError(
+                f'`{name}` must have one image for each of the '
+                f'{like.shape[0]} of `x`, got {x.shape[0]}'
             )
 
     def _noise_channel(self, sigma, x):
@@ -184,12 +197,20 @@ class Proximal(nn.Module):
             )
         if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
             raise ValueError(f'`sigma` must be positive, got {sigma}')
+        given = sigma
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
             raise ValueError(
                 f'`sigma` must be a number or a tensor of shape '
                 f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
             )
+        if not isinstance(given, numbers.Real) and _has_values(sigma):
+            wrong = sigma[~((sigma > 0) & sigma.isfinite())]
+            if wrong.numel():
+                raise ValueError(
+                    f'`sigma` must be positive, got {wrong[0].item()} among '
+                    f'{sigma.numel()} noise levels'
+                )
         return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
 
     def forward(
@@ -227,16 +248,10 @@ class Proximal(nn.Module):
             the precision of the weights.
         ValueError
             If a shape does not fit, an image is smaller than the kernel, an
-            input is given that the module does not take, or ``sigma`` is a
-            number that is not positive.
+            input is given that the module does not take, or ``sigma`` is not
+            positive and finite.
         """
         self._check_input('x', x, self.in_channels)
-        dtype = self.lift.weight.dtype
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-            raise TypeError(
-                f'the weights are in {dtype}, and so must `x` be, got '
-                f'{x.dtype}; convert one of them, as in `module.double()`'
-            )
         for name, value in (('gradient', gradient), ('memory', memory)):
             if value is not None and not getattr(self, name):
                 raise ValueError(
@@ -308,8 +323,7 @@ class Proximal(nn.Module):
 
     def _side_of_pieces(self, x, dtype):
         """Return the side of pieces that a processor computes quickest."""
-        exporting = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        if x.device.type != 'cpu' or exporting:
+        if x.device.type != 'cpu' or _is_exported():
             return None
         side = _pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
@@ -333,3 +347,14 @@ class Proximal(nn.Module):
             return _pieces.evaluate(
                 x, kernels, self.padding_mode, self.nonlinearities(), side, run
             )
+
+
+def _is_exported():
+    """Return whether a graph is made of what is computed."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
+def _has_values(x):
+    """Return whether it can be looked what numbers a tensor has."""
+    in_transform = torch._C._functorch.maybe_current_level() is not None
+    return not (x.is_meta or in_transform or _is_exported())
