@@ -9,6 +9,7 @@
 """Networks as ONNX files, for runtimes without torch."""
 
 import contextlib
+import copy
 import importlib
 import json
 import logging
@@ -41,7 +42,8 @@ def export_onnx(network, path, shape=None):
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
-        Network to write, in float32 and with plain convolutions. Of a
+        Network to write, in float32 and with plain convolutions, the
+        kernels of which are made in no lower precision. Of a
         `LearnedProximalGradient` each block becomes a file of its own, as
         its operators have no place in ONNX.
     path : path-like
@@ -184,6 +186,9 @@ class _Graph(nn.Module):
 
     def __init__(self, block):
         super().__init__()
+        # rounded to float32 once the kernels are made, not before
+        if block.lift.weight.dtype.itemsize < torch.float32.itemsize:
+            block = copy.deepcopy(block).float()
         self.block = to_convolutional(block).float().cpu()
         self.names = ['x'] + [
             name

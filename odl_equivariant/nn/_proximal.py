@@ -21,6 +21,7 @@ from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._activations import make_activation
 from odl_equivariant.nn._calibration import calibrate
 from odl_equivariant.nn._layout import whole_number
+from odl_equivariant.nn._precision import check_arithmetic
 
 __all__ = ('Proximal',)
 
@@ -249,7 +250,10 @@ class Proximal(nn.Module):
         ValueError
             If a shape does not fit, an image is smaller than the kernel, an
             input is given that the module does not take, or ``sigma`` is not
-            positive and finite.
+            positive and finite; or if the device has no arithmetic in the
+            lowered precision of a region of `torch.autocast`, or of the
+            weights, and would emulate it. The environment variable
+            ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that.
         """
         self._check_input('x', x, self.in_channels)
         for name, value in (('gradient', gradient), ('memory', memory)):
@@ -305,7 +309,9 @@ class Proximal(nn.Module):
         return functional.leaky_relu(x, self.negative_slope)
 
     def _network(self, x, kernels):
-        dtype = self._compute_dtype()
+        dtype = self._compute_dtype(x.device.type)
+        if not _is_exported():
+            check_arithmetic(dtype, x.device)
         side = self._side_of_pieces(x, dtype)
         if side is not None:
             return self._in_pieces(x, kernels, dtype, side)
@@ -328,11 +334,17 @@ class Proximal(nn.Module):
         side = _pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
 
-    def _compute_dtype(self):
-        """Return what the convolutions compute in, on a processor."""
-        if torch.is_autocast_enabled('cpu'):
-            return torch.get_autocast_dtype('cpu')
-        return self.lift.weight.dtype
+    def _compute_dtype(self, device):
+        """Return what the convolutions compute in, on a kind of device."""
+        dtype = self.lift.weight.dtype
+        # double precision is what autocast leaves alone
+        if (
+            dtype != torch.float64
+            and torch.amp.is_autocast_available(device)
+            and torch.is_autocast_enabled(device)
+        ):
+            return torch.get_autocast_dtype(device)
+        return dtype
 
     def _in_pieces(self, x, kernels, dtype, side, run=None):
         """Apply the network piece by piece, see `_pieces.evaluate`."""

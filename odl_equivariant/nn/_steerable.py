@@ -213,12 +213,10 @@ class SteerableConvolution(nn.Module):
         n, _, columns = basis.shape[:3]
         std = gain / math.sqrt(in_fields * columns * kernel_size**2)
         self.weight = nn.Parameter(normal((out_fields, in_fields, n), std))
-        self.register_buffer(
-            'basis', basis.to(self.weight, copy=True), persistent=False
-        )
         # No buffer, which would be converted with the module; read only, as
         # all layers share it.
         self.exact_basis = basis
+        self.register_buffer('basis', self._new_basis(), persistent=False)
         if not (bias and _has_invariants(target)):
             self.register_parameter('bias', None)
         else:
@@ -230,8 +228,13 @@ class SteerableConvolution(nn.Module):
         super()._apply(fn, recurse)
         # Made anew: converted to float64, it would keep the rounding errors of
         # float32, and a module that was on the meta device has no numbers.
-        self.basis = self.exact_basis.to(self.weight, copy=True)
+        self.basis = self._new_basis()
         return self
+
+    def _new_basis(self):
+        """Return the basis where the weights are, in float32 at least."""
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        return self.exact_basis.to(self.weight.device, dtype, copy=True)
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
@@ -240,7 +243,9 @@ class SteerableConvolution(nn.Module):
         # In lowered precision, the sums would be equivariant up to rounding
         # only, where rounding their values keeps them so exactly.
         with torch.autocast(self.weight.device.type, enabled=False):
-            kernel = self.weight.reshape(-1, n) @ self.basis.reshape(n, -1)
+            weight = self.weight.reshape(-1, n).to(self.basis.dtype)
+            kernel = weight @ self.basis.reshape(n, -1)
+            kernel = kernel.to(self.weight.dtype)
         kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
         kernel = kernel.transpose(1, 2).reshape(
             out_fields * rows, in_fields * columns, *size

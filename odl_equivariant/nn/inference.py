@@ -17,12 +17,18 @@ from torch import nn
 
 from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.nn import _pieces
+from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 from odl_equivariant.operators import PerformanceWarning
 
-__all__ = ('for_inference', 'has_bfloat16', 'proximals_of')
+__all__ = (
+    'for_inference',
+    'check_arithmetic',
+    'has_bfloat16',
+    'proximals_of',
+)
 
 _PRECISIONS = {
     'float32': torch.float32,
@@ -71,7 +77,9 @@ def for_inference(network, precision=None, compile=False, tile=None):
         If the network, or one of its blocks, is none of these classes.
     ValueError
         If an argument is none of the above, or the processor has no
-        arithmetic in bfloat16.
+        arithmetic in bfloat16 and would emulate it. The environment variable
+        ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that, here, in regions of
+        `torch.autocast` and in training.
 
     Warns
     -----
@@ -137,24 +145,8 @@ def _checked_precision(precision, device):
             f"`precision` must be one of {', '.join(_PRECISIONS)}, 'auto' or "
             f'None, got {precision!r}'
         )
-    if precision == 'bfloat16' and not has_bfloat16(device):
-        raise ValueError(
-            f'this machine has no arithmetic in bfloat16 on {device}, and '
-            "would be slower in it; take precision='float32', or 'auto' to "
-            'have bfloat16 only where it helps'
-        )
+    check_arithmetic(_PRECISIONS[precision], device)
     return _PRECISIONS[precision]
-
-
-def has_bfloat16(device):
-    """Return whether a device computes in bfloat16, and does not emulate."""
-    if device.type == 'cuda':
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == 'cpu' and any(
-        # Not public in torch, so perhaps not there in other versions.
-        getattr(torch.cpu, name, lambda: False)()
-        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
-    )
 
 
 def _checked_tile(tile):
@@ -191,7 +183,13 @@ class _QuickProximal(OrdinaryProximal):
         )
 
     def _network(self, x, kernels):
-        dtype = self.lift.weight.dtype if self._dtype is None else self._dtype
+        own = self.lift.weight.dtype
+        dtype = own if self._dtype is None else self._dtype
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            # The pieces would be those of the example's grid, for ever.
+            if dtype == own:
+                return super()._network(x, kernels)
+            return self._in_pieces(x, kernels, dtype, None)
         side = self._side(x.device, dtype)
         run = _compiled if self._compile else None
         # Kernels are converted anew each time, which takes less than a piece

@@ -23,6 +23,7 @@ from odl_equivariant.elements import (
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache
 from odl_equivariant.nn._proximal import Proximal
+from odl_equivariant.operators._exporting import check_not_exported_strictly
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
@@ -248,7 +249,11 @@ class LearnedProximalGradient(nn.Module):
         TypeError
             If ``y`` is not a tensor of the precision of the operator's
             spaces, or ``forward_operator`` not of ODL.
+        NotImplementedError
+            Within `torch.export.export` or `torch.jit.trace`, if the operator
+            cannot be exported: those over a sparse matrix cannot.
         """
+        check_not_exported_strictly()
         self._check_data(y)
         layers = self._operators.layers_for(
             forward_operator, len(y), self.relative_steps.device

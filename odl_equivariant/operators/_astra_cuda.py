@@ -16,6 +16,7 @@ import torch
 from odl.applications.tomo import Parallel2dGeometry
 
 from odl_equivariant._warnings import warn_user
+from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import layouts
 
 __all__ = ('CudaRays', 'stacked_geometries')
@@ -155,6 +156,9 @@ class CudaRays:
 
     def _as_batch(self, x, forward):
         """Apply the map to the parts of a batch in the complex layout."""
+        check_not_exported(
+            'the ray transform', 'ASTRA computes it', traced=False
+        )
         target = self.range if forward else self.domain
         if x.is_complex():
             parts = self._map(torch.stack([x.real, x.imag]), forward)

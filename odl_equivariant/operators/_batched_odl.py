@@ -20,6 +20,7 @@ from scipy import sparse
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators._autograd import LinearMap
 from odl_equivariant.operators._batched_functionals import vector_maps
+from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import Constant, Layout, layouts
 from odl_equivariant.operators._structures import chain, total
 from odl_equivariant.operators.batched import batched_map, register_batched
@@ -193,6 +194,7 @@ def _sparse_matrix(matrix, domain, range):
     backward = sparse_constant(matrix.conj().T, dtype)
 
     def multiply(x, matrix, layout):
+        check_not_exported('the `MatrixOperator`', 'its matrix is sparse')
         columns = x.to(dtype)[:, 0].T.contiguous()
         return layout.cast((matrix.like(x) @ columns).T.contiguous()[:, None])
 

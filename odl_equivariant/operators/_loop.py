@@ -13,6 +13,7 @@ import torch
 
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._autograd import NonlinearMap
+from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import Weights, layouts
 
 __all__ = ('PerformanceWarning', 'linear_loop', 'nonlinear_loop')
@@ -50,6 +51,7 @@ class _Loop:
         self.domain, self.range = domain, range
 
     def __call__(self, x):
+        check_not_exported(f'`{self.name}`', 'ODL computes it', traced=False)
         if len(x) > 1:
             _say_once(self.name)
         result = self.range.zeros(x)

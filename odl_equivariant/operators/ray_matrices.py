@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from odl_equivariant._warnings import quiet
+from odl_equivariant.operators._exporting import check_not_exported
 
 __all__ = (
     'RayMatrix',
@@ -260,6 +261,7 @@ def _product(matrix, x, shape):
             f'expected a tensor of dtype {matrix.dtype} or '
             f'{matrix.dtype.to_complex()}, got {x.dtype}'
         )
+    check_not_exported('the ray transform', 'its matrix is sparse')
     batch = x.shape[: x.ndim - 2]
     if x.numel() == 0:
         return x.new_zeros(*batch, *shape)
