@@ -470,8 +470,12 @@ def test_layers_that_cannot_be_compiled(compiler):
     compiler.append(fail)
     block = proximal()
     quick = for_inference(block, compile=True)
-    with pytest.warns(PerformanceWarning, match='no C\\+\\+ compiler found'):
+    with pytest.warns(
+        PerformanceWarning, match='no C\\+\\+ compiler found'
+    ) as said:
         assert error(quick, block, inputs()) < 1e-6
+    # the line of the user
+    assert said[0].filename == __file__
     assert error(quick, block, inputs()) < 1e-6
 
 
