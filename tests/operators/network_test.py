@@ -540,7 +540,7 @@ def test_result_that_is_not_finite_is_refused(backend):
         ([[1.0] * 500], 'got list'),
         (None, 'got None'),
     ],
-    ids=str,
+    ids=['long', 'batch', 'complex', 'text', 'element', 'list', 'none'],
 )
 def test_wrong_arguments_are_told_by_their_shape(backend, x, got):
     """Neither all their numbers are written out, nor any are taken for None.
