@@ -10,7 +10,6 @@
 
 import contextlib
 import copy
-import importlib
 import json
 import logging
 import operator
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from odl_equivariant._files import write_files
+from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import quiet
 from odl_equivariant.nn import (
     LearnedProximalGradient,
@@ -144,14 +144,7 @@ def export_onnx(network, path, shape=None):
 def _import(package):
     # Of these packages' own code.
     with quiet():
-        try:
-            return importlib.import_module(package)
-        except ImportError as error:
-            raise ImportError(
-                f'{package} is needed to write ONNX files, and cannot be '
-                "imported: pip install 'odl-equivariant[onnx]'",
-                name=error.name,
-            ) from error
+        return import_package(package, 'writing ONNX files')
 
 
 def _checked_shape(shape, kernel_size):

@@ -31,6 +31,7 @@ from odl_equivariant.operators.group_average import GroupAverage
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.masks import CartesianMask
 from odl_equivariant.operators.network import NetworkOperator
+from odl_equivariant.operators.operator_norm import operator_norm
 from odl_equivariant.operators.ray_matrices import (
     RayMatrixMemoryWarning,
     configure_ray_matrices,
@@ -52,5 +53,6 @@ __all__ = (
     'UnitaryFourierTransform',
     'configure_ray_matrices',
     'filtered_backprojection',
+    'operator_norm',
     'register_batched',
 )
