@@ -13,7 +13,7 @@ import json
 import os
 import pathlib
 import re
-import tempfile
+import secrets
 
 import torch
 
@@ -190,15 +190,15 @@ def write_files(contents):
     path = None
     try:
         for path, content in contents.items():
-            handle, temporary = tempfile.mkstemp(
-                '.tmp', f'.{path.stem}-', path.parent
-            )
-            temporaries[path] = temporary
-            with os.fdopen(handle, 'wb') as file:
+            # Opened as any new file, it has the permissions of any: to ask
+            # for them would change them for all threads meanwhile.
+            name = f'.{path.stem}-{secrets.token_hex(6)}.tmp'
+            temporary = path.parent / name
+            with open(temporary, 'xb') as file:
+                temporaries[path] = temporary
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
         for path in contents:
             os.replace(temporaries[path], path)
             del temporaries[path]
@@ -213,9 +213,3 @@ def write_files(contents):
         for temporary in temporaries.values():
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-
-
-def _umask():
-    value = os.umask(0)
-    os.umask(value)
-    return value

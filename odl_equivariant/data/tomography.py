@@ -9,7 +9,6 @@
 """Simulated acquisitions: tomography from few views and few photons."""
 
 import math
-import warnings
 
 import numpy as np
 import odl
@@ -18,6 +17,7 @@ from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 import odl_equivariant.operators  # noqa: F401  (registers 'astra_matrix')
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._acquisition import (
     Acquisition,
     check_names,
@@ -372,12 +372,7 @@ class SparseViewCT(Acquisition):
 def _ray_transform(space, geometry, impl):
     operator = tomo.RayTransform(space, geometry, impl=impl)
     if impl == 'astra_cpu':
-        with warnings.catch_warnings():
-            # On large grids ODL advises a GPU, which may not be there.
-            warnings.filterwarnings(
-                'ignore',
-                category=RuntimeWarning,
-                message=".*'astra_cpu' backend",
-            )
+        # On large grids ODL advises a GPU, which may not be there.
+        with quiet(".*'astra_cpu' backend", category=RuntimeWarning):
             operator.get_impl(impl)
     return operator

@@ -15,6 +15,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._locks import Lock
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.operators._factors import (
     composed,
@@ -191,6 +192,7 @@ class OperatorCache:
     def __init__(self, layers):
         self._own = layers
         self._others = collections.OrderedDict()
+        self._lock = Lock()
 
     def __len__(self):
         return len(self._others)
@@ -253,11 +255,16 @@ class OperatorCache:
                 '`network.with_operator(forward_operator)`'
             )
         key = id(operator)
-        if key not in self._others:
+        with self._lock:
+            known = self._others.get(key)
+        if known is None:
             layers = Layers(operator, self._own.initial_elsewhere())
             # with the operator, so that no other one gets its number
-            self._others[key] = (operator, layers)
+            known = (operator, layers)
+        with self._lock:
+            # another thread may have been quicker
+            known = self._others.setdefault(key, known)
+            self._others.move_to_end(key)
             if len(self._others) > _MOST_OPERATORS:
                 self._others.popitem(last=False)
-        self._others.move_to_end(key)
-        return self._others[key][1].to(device)
+        return known[1].to(device)

@@ -22,7 +22,8 @@ from odl_equivariant.elements import (
 )
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache
-from odl_equivariant.nn._steerable import expanded_kernels, kernels_in_use
+from odl_equivariant.nn._proximal import Proximal
+from odl_equivariant.operators._exporting import check_not_exported_strictly
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
@@ -263,7 +264,11 @@ class LearnedProximalGradient(nn.Module):
         TypeError
             If ``y`` is not a tensor of the precision of the operator's
             spaces, or ``forward_operator`` not of ODL.
+        NotImplementedError
+            Within `torch.export.export` or `torch.jit.trace`, if the operator
+            cannot be exported: those over a sparse matrix cannot.
         """
+        check_not_exported_strictly()
         self._check_data(y)
         layers = self._operators.layers_for(
             forward_operator, len(y), self.relative_steps.device
@@ -271,15 +276,14 @@ class LearnedProximalGradient(nn.Module):
         squared_norm = layers.squared_norm
         if torch.is_tensor(squared_norm):
             squared_norm = squared_norm.to(y).reshape(-1, *(y.ndim - 1) * [1])
-        kernels = expanded_kernels(self.blocks)
+        made = {block: _kernels_of(block) for block in self.blocks.children()}
 
         def iterate(k, u, memory):
-            with kernels_in_use(kernels):
-                step = self.relative_steps[k] / squared_norm
-                gradient = step * layers.gradient(u, y)
-                if not self.memory:
-                    return self.block(k)(u, gradient), None
-                return self.block(k)(u, gradient, memory)
+            block, step = self.block(k), self.relative_steps[k] / squared_norm
+            gradient = step * layers.gradient(u, y)
+            if not self.memory:
+                return block(u, gradient, **made[block]), None
+            return block(u, gradient, memory, **made[block])
 
         u, memory = layers.initial(y), None
         for k in range(self.n_iterations):
@@ -411,3 +415,11 @@ class LearnedProximalGradient(nn.Module):
         while isinstance(domain, odl.ProductSpace):
             domain = domain[0]
         return odl.ProductSpace(domain.real_space, self.memory)
+
+
+def _kernels_of(block):
+    """Return the kernels of a block as an argument, if it takes them."""
+    # a derived class, or a user, may have put another one in its place
+    if getattr(block.forward, '__func__', None) is Proximal.forward:
+        return {'kernels': block.kernels()}
+    return {}

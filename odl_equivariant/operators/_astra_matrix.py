@@ -9,8 +9,8 @@
 """Ray transform by the sparse matrix of ASTRA's own projector."""
 
 import functools
-import warnings
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -50,13 +50,12 @@ def _warn_too_large(size):
         )
     else:
         reason = 'and has more than 2**31 - 1 entries, too many to index;'
-    warnings.warn(
+    warn_user(
         'the matrix of the ray transform and its transpose take about '
         f'{_gibibytes(size)}, {reason} take fewer views or a coarser grid. '
         'It is projected on the fly instead, in single precision and several '
         'times more slowly',
         RayMatrixMemoryWarning,
-        stacklevel=3,
     )
 
 

@@ -14,11 +14,11 @@ import os
 import pathlib
 import time
 import uuid
-import warnings
 
 import numpy as np
 import safetensors
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._matrix_building import MatrixTooLarge
 
 __all__ = ('MatrixKey', 'load_matrix', 'save_matrix')
@@ -186,11 +186,10 @@ def load_matrix(folder, key, max_nonzeros):
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, safetensors.SafetensorError, _Unusable) as error:
-        warnings.warn(
+        warn_user(
             f'the file {path} cannot be used, {error}; the matrix is built '
             'anew',
             RuntimeWarning,
-            stacklevel=2,
         )
         return None
     return sparse.csr_matrix(tuple(arrays), shape=key.shape)
@@ -241,10 +240,9 @@ def save_matrix(folder, key, matrix):
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        warnings.warn(
+        warn_user(
             f'the matrix of a ray transform cannot be kept as {path}: '
             f'{error}; make room, or choose another folder by '
             '`configure_ray_matrices(cache_folder=...)`',
             RuntimeWarning,
-            stacklevel=2,
         )

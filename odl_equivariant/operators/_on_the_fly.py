@@ -13,6 +13,8 @@ import math
 import numpy as np
 import torch
 
+from odl_equivariant.operators._exporting import check_not_exported
+
 __all__ = ('OnTheFlyProjector',)
 
 
@@ -42,6 +44,9 @@ class OnTheFlyProjector:
         if x.is_complex():
             parts = torch.stack([x.real, x.imag])
             return torch.complex(*self._batch(algorithm, parts, shape))
+        check_not_exported(
+            'the ray transform', 'ASTRA computes it', traced=False
+        )
         batch = x.shape[: x.ndim - 2]
         inputs = x.detach().reshape(math.prod(batch), *x.shape[-2:])
         inputs = inputs.resolve_neg().cpu().numpy()

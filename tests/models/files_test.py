@@ -174,8 +174,9 @@ def test_proximals_keep_their_precision(dtype):
         (*network.parameters(), *network.buffers()),
         strict=True,
     ):
-        assert ours.dtype == dtype
+        assert ours.dtype == theirs.dtype
         assert torch.equal(ours, theirs)
+    assert {p.dtype for p in loaded.parameters()} == {dtype}
 
 
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
@@ -537,7 +538,7 @@ def test_loading_without_escnn():
 # --- Writing --- #
 
 
-@pytest.mark.parametrize('failing', ['replace', 'fsync', 'chmod'])
+@pytest.mark.parametrize('failing', ['replace', 'fsync'])
 def test_file_is_written_whole_or_not_at_all(failing, monkeypatch):
     """When writing fails, the old file stays and no other is left."""
     models.save(OrdinaryProximal(channels=4), PATH)
@@ -567,6 +568,17 @@ def test_permissions_follow_the_umask():
         pass
     models.save(OrdinaryProximal(channels=4), PATH)
     assert os.stat(PATH).st_mode == os.stat('other').st_mode
+
+
+def test_umask_of_other_threads_stays(monkeypatch):
+    """It belongs to the process, and is not even changed for a moment."""
+
+    def refuse(mask):
+        raise AssertionError
+
+    monkeypatch.setattr(os, 'umask', refuse)
+    models.save(OrdinaryProximal(channels=4), PATH)
+    assert os.path.isfile(PATH)
 
 
 class Derived(OrdinaryProximal):
