@@ -9,7 +9,6 @@
 """Networks as ONNX files, for runtimes without torch."""
 
 import contextlib
-import importlib
 import json
 import logging
 import operator
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from odl_equivariant._files import write_files
+from odl_equivariant._packages import import_package
 from odl_equivariant.nn import (
     LearnedProximalGradient,
     _pieces,
@@ -143,14 +143,7 @@ def _import(package):
     with warnings.catch_warnings():
         # Of these packages' own code.
         warnings.simplefilter('ignore')
-        try:
-            return importlib.import_module(package)
-        except ImportError as error:
-            raise ImportError(
-                f'{package} is needed to write ONNX files, and cannot be '
-                "imported: pip install 'odl-equivariant[onnx]'",
-                name=error.name,
-            ) from error
+        return import_package(package, 'writing ONNX files')
 
 
 def _checked_shape(shape, kernel_size):

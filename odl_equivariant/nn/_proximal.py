@@ -30,6 +30,9 @@ _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 class Proximal(nn.Module):
     """What the two proximals share: everything but the convolutions."""
 
+    # Least and greatest value of the images of its training, where known.
+    value_range = None
+
     def __init__(self, arguments):
         super().__init__()
         for name, least in (

@@ -45,7 +45,9 @@ class LearnedProximalGradient(nn.Module):
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts: at zero, at :math:`A^* y / \|A\|^2`, at
         the filtered back-projection (of a parallel-beam ray transform), or
-        at another reconstruction, an operator from Y to X.
+        at another reconstruction, an operator from Y to X. The filtered
+        back-projection of :math:`A T_g`, with an isometric action
+        :math:`T_g`, is :math:`T_g^{-1}` of that of :math:`A`.
     checkpointing : bool, optional
         Whether training keeps what one iteration at a time has computed, and
         computes the rest again for the gradient: less memory, more time.
@@ -54,7 +56,9 @@ class LearnedProximalGradient(nn.Module):
     ----------
     relative_steps : torch.nn.Parameter
         The steps :math:`\tau_k \|A\|^2`, started at 1: relative to the
-        operator's norm, so that they carry over to another grid.
+        operator's norm, so that they carry over to another grid. The norm is
+        `operator_norm`; for Fourier samples of the images of coils it is the
+        product of the norms, an upper bound.
 
     Raises
     ------
@@ -97,6 +101,9 @@ class LearnedProximalGradient(nn.Module):
     >>> network.as_operator().domain == space
     True
     """
+
+    # Least and greatest value of the images of its training, where known.
+    value_range = None
 
     def __init__(
         self,
@@ -189,6 +196,14 @@ class LearnedProximalGradient(nn.Module):
             },
             'blocks': [block.architecture for block in self.blocks],
         }
+
+    def extra_repr(self):
+        """Return the number, the start and the steps, for ``repr``."""
+        steps = ', '.join(f'{step:.3g}' for step in self.relative_steps)
+        return (
+            f'n_iterations={self.n_iterations}, '
+            f'initial={self._layers.kind!r}, relative_steps=[{steps}]'
+        )
 
     def block(self, iteration):
         """Return the block of an iteration, counted from 0."""
@@ -333,6 +348,7 @@ class LearnedProximalGradient(nn.Module):
         network.relative_steps = self.relative_steps
         network._layers.to(self.relative_steps.device)
         network.training = self.training
+        network.value_range = self.value_range
         return network
 
     def as_operator(self, precision=None, compile=False, tile=None):

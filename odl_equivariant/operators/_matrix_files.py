@@ -24,7 +24,8 @@ from odl_equivariant.operators._matrix_building import MatrixTooLarge
 __all__ = ('MatrixKey', 'load_matrix', 'save_matrix')
 
 _FORMAT = 'odl_equivariant ray matrix'
-_VERSION = '1'
+# 1 had the symmetry of quarter turns alone
+_VERSION = '2'
 _SUFFIX = '.safetensors'
 _TEMPORARY = '.tmp'
 _ARRAYS = ('data', 'indices', 'indptr')
@@ -42,17 +43,14 @@ class MatrixKey:
         Grid, rays and projector.
     dtype : numpy.dtype
         Dtype of the weights.
-    symmetric : bool
-        Whether the matrix commutes exactly with quarter turns.
     """
 
-    def __init__(self, rays, dtype, symmetric):
+    def __init__(self, rays, dtype):
         self.text = json.dumps(
             {
                 'geometry': rays.digest,
                 'projector': rays.projector,
                 'dtype': np.dtype(dtype).name,
-                'quarter turns': bool(symmetric),
             }
         )
         self.dtype = np.dtype(dtype)

@@ -49,6 +49,7 @@ class OnTheFlyProjector:
         inputs = inputs.astype(np.float32, order='C')
         results = np.zeros((len(inputs), *shape), dtype=np.float32)
         self._run(algorithm, inputs, results)
+        results *= self.rays.unit
         return torch.from_numpy(results).to(x).reshape(*batch, *shape)
 
     def _run(self, algorithm, inputs, results):

@@ -12,7 +12,7 @@ import json
 import os
 import re
 
-import yaml
+from odl_equivariant.training._yaml import parse_yaml
 
 __all__ = ('check_file', 'check_same', 'contents', 'decisive', 'identity')
 
@@ -73,7 +73,7 @@ def identity(trainer, task, data):
         'seed_everything': os.environ.get('PL_GLOBAL_SEED'),
     }
     if trainer.configuration is not None:
-        own['configuration'] = decisive(yaml.safe_load(trainer.configuration))
+        own['configuration'] = decisive(parse_yaml(trainer.configuration))
     return json.loads(json.dumps(own, default=str))
 
 
@@ -192,14 +192,14 @@ def check_file(path, text, begun):
         )
     if begun and path.is_file():
         try:
-            before = decisive(yaml.safe_load(path.read_text('utf-8')))
-        except (RecursionError, ValueError, yaml.YAMLError) as error:
+            before = decisive(parse_yaml(path.read_text('utf-8'), 'it'))
+        except (RecursionError, ValueError) as error:
             raise ValueError(
                 f'{path} is damaged: {error}. Delete it if the run in that '
                 'folder is yours'
             ) from error
         check_same(
-            before, decisive(yaml.safe_load(text)), f'the folder {path.parent}'
+            before, decisive(parse_yaml(text)), f'the folder {path.parent}'
         )
 
 

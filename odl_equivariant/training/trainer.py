@@ -391,16 +391,30 @@ class Trainer(LightningTrainer):
         return n_made
 
     def _weights(self, name):
-        """Return the path of weights, by default the best of the run."""
+        """Return the path of weights, by default the best of the run.
+
+        Which these are is printed.
+        """
         if name is not None:
-            return weights_path(name)
-        for path in (self.folder / BEST, self.folder / FINAL):
+            path = weights_path(name)
+            is_file = path == pathlib.Path(name)
+            self._say_weights(path, '' if is_file else 'a shipped model')
+            return path
+        for path, what in (
+            (self.folder / BEST, 'the best of the run'),
+            (self.folder / FINAL, 'the last of the run, which has no best'),
+        ):
             if path.is_file():
+                self._say_weights(path, what)
                 return path
         raise FileNotFoundError(
             f'there are no weights {self.folder / BEST}: train first, or name '
             'a file by `weights`'
         )
+
+    def _say_weights(self, path, what):
+        if self.is_global_zero:
+            print(f'weights: {path}{f" ({what})" if what else ""}')
 
     def _of_all_processes(self, rows):
         if self.world_size == 1:

@@ -9,18 +9,23 @@
 
 import csv
 import os
+import pathlib
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+import odl_equivariant_command
 from odl_equivariant.training import ReconstructionData, ReconstructionTask
 from odl_equivariant.training.checkpoints import checkpoints, last_whole
 
+DOOR = pathlib.Path(odl_equivariant_command.__file__)
 MESSAGES = {
     signal.SIGINT: 'odl-equivariant: error: interrupted',
     signal.SIGTERM: 'odl-equivariant: error: stopped by SIGTERM',
@@ -393,3 +398,25 @@ def test_two_processes_are_as_one_with_a_doubled_batch(
         ['learned', '3'],
         ['FBP', '3'],
     ]
+
+
+@pytest.mark.parametrize('number', MESSAGES)
+def test_stopped_during_the_imports(number):
+    """They take seconds, in which the command ends as at any other time."""
+    code = (
+        'import odl_equivariant_command as command, os, signal\n'
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
+        'with command._ended_by_signals():\n'
+        f'    os.kill(os.getpid(), {int(number)})\n'
+        '    print(end="it goes on")\n'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(DOOR.parent)},
+    )
+    assert result.returncode == 128 + number
+    assert result.stdout == ''
+    assert result.stderr.startswith(MESSAGES[number])
+    assert result.stderr.count('\n') == 1
