@@ -304,7 +304,16 @@ def test_failing_validation_loses_no_step(
     assert_same_folders, tmp_path, monkeypatch, max_steps, every
 ):
     """The run goes on with the validation, and ends like any other."""
-    options = {'max_steps': max_steps, 'checkpoint_every': every}
+
+    class Draw(Callback):
+        def on_validation_start(self, *args):
+            torch.rand(3)
+
+    options = {
+        'max_steps': max_steps,
+        'checkpoint_every': every,
+        'callbacks': Draw(),
+    }
     train('whole', **options)
     with monkeypatch.context() as patch:
         patch.setattr(
