@@ -309,6 +309,8 @@ def test_failing_validation_loses_no_step(
         def on_validation_start(self, *args):
             torch.rand(3)
 
+        on_train_batch_start = on_validation_start
+
     options = {
         'max_steps': max_steps,
         'checkpoint_every': every,
