@@ -11,12 +11,15 @@ It lies outside of the package: to import that takes seconds, as it imports
 ODL and torch.
 """
 
+import contextlib
 import difflib
 import os
 import pathlib
 import re
+import signal
 import sys
 import textwrap
+import threading
 
 __all__ = ('COMMANDS', 'Command', 'Option', 'answer', 'main', 'nearest')
 
@@ -250,7 +253,8 @@ def main(arguments=None):
     -------
     status : int
         See `odl_equivariant.training.cli.main`; 1 if a package is missing,
-        and 2 if there is no such command.
+        and 2 if there is no such command. During the imports, Ctrl-C and
+        SIGTERM end the process with 130 and 143.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -262,10 +266,11 @@ def main(arguments=None):
     if status is not None:
         return status
     try:
-        from odl_equivariant._packages import require_packages
+        with _ended_by_signals():
+            from odl_equivariant._packages import require_packages
 
-        require_packages(_NEEDED, f'the command {PROGRAM}')
-        from odl_equivariant.training.cli import main as run
+            require_packages(_NEEDED, f'the command {PROGRAM}')
+            from odl_equivariant.training.cli import main as run
     except ImportError as error:
         message = str(error)
         if 'pip install' not in message and error.name:
@@ -274,6 +279,39 @@ def main(arguments=None):
         print(f'{PROGRAM}: error: {message}', file=sys.stderr)
         return 1
     return run(arguments)
+
+
+@contextlib.contextmanager
+def _ended_by_signals():
+    """End by a signal, with its status and a message, and at once.
+
+    Nothing has been written yet, and an exception amid an import can end up
+    as any other.
+    """
+    texts = {
+        signal.SIGINT: 'interrupted',
+        signal.SIGTERM: 'stopped by SIGTERM; the run can go on',
+    }
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {
+            number: signal.getsignal(number)
+            for number in texts
+            if signal.getsignal(number) not in (signal.SIG_IGN, None)
+        }
+
+    def end(number, frame):
+        text = f'{PROGRAM}: error: {texts[number]}\n'
+        os.write(sys.__stderr__.fileno(), text.encode())
+        os._exit(128 + number)
+
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def answer(arguments):

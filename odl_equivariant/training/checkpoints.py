@@ -10,8 +10,10 @@
 import hashlib
 import json
 import logging
+import os
 import pathlib
 import re
+import tempfile
 
 import safetensors
 import safetensors.torch
@@ -21,7 +23,13 @@ from lightning.fabric.plugins import CheckpointIO
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training._tree import pack, unpack
 
-__all__ = ('CheckpointFiles', 'checkpoint_path', 'checkpoints', 'last_whole')
+__all__ = (
+    'CheckpointFiles',
+    'checkpoint_path',
+    'checkpoints',
+    'last_whole',
+    'set_aside',
+)
 
 _NAME = re.compile(r'step-(\d+)\.ckpt')
 _log = logging.getLogger(__name__)
@@ -89,8 +97,12 @@ class CheckpointFiles(CheckpointIO):
             If there is no such file.
         """
         path = pathlib.Path(path)
+        if not path.exists():
+            leads = ': the link leads nowhere' if path.is_symlink() else ''
+            raise FileNotFoundError(f'there is no checkpoint {path}{leads}')
         if not path.is_file():
-            raise FileNotFoundError(f'there is no checkpoint {path}')
+            kind = 'a folder' if path.is_dir() else 'no file'
+            raise ValueError(f'{path} is {kind}, and no checkpoint')
         try:
             with safetensors.safe_open(path, 'pt') as file:
                 metadata = file.metadata() or {}
@@ -101,7 +113,10 @@ class CheckpointFiles(CheckpointIO):
             if _checksum(tree, tensors) != checksum:
                 raise ValueError('its checksum is wrong')
             return unpack(json.loads(tree), tensors)
+        except PermissionError:
+            raise  # which says nothing against the file
         except (
+            AttributeError,
             KeyError,
             OSError,
             TypeError,
@@ -131,23 +146,51 @@ def checkpoint_path(folder, step):
 
 
 def checkpoints(folder):
-    """Return the paths of a folder's checkpoints, the newest first."""
+    """Return the paths of a folder's checkpoints, the newest first.
+
+    Whatever has the name of one is returned. If the folder itself is a file,
+    or a link that leads nowhere, a NotADirectoryError is raised.
+    """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
+        if os.path.lexists(folder):
+            raise NotADirectoryError(
+                f'{folder} should be the folder of the checkpoints, but is '
+                'none: move it away'
+            )
         return []
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
     return sorted(found, reverse=True)
 
 
-def last_whole(folder):
+def set_aside(path):
+    """Take what is no checkpoint out of the place of one.
+
+    A torn file or a link is deleted, anything else is moved to a folder of
+    its own beside it, as somebody may have put it there.
+    """
+    if path.is_file() or path.is_symlink():
+        path.unlink()
+        return
+    aside = tempfile.mkdtemp(prefix=f'{path.name}.damaged-', dir=path.parent)
+    path.rename(pathlib.Path(aside) / path.name)
+    _log.warning('%s is now in %s', path, aside)
+
+
+def last_whole(folder, check=None):
     """Return the newest checkpoint that is whole.
 
-    Torn ones are passed over, which is said by a warning in the log.
+    Others are passed over, which is said by a warning in the log: torn ones,
+    folders and links that lead nowhere, and those in which something is
+    missing.
 
     Parameters
     ----------
     folder : path-like
         Folder of the checkpoints of one run.
+    check : callable, optional
+        Called with the path and the content of a checkpoint, it raises a
+        ValueError if something is missing in it.
 
     Returns
     -------
@@ -157,14 +200,20 @@ def last_whole(folder):
     Raises
     ------
     ValueError
-        If there are checkpoints, and all of them are torn.
+        If there are checkpoints, and none of them is whole.
+    NotADirectoryError
+        If the folder is none.
+    PermissionError
+        If a checkpoint must not be read.
     """
     found = checkpoints(folder)
     reasons = []
     for path in found:
         try:
-            CheckpointFiles().load_checkpoint(path)
-        except ValueError as error:
+            state = CheckpointFiles().load_checkpoint(path)
+            if check is not None:
+                check(path, state)
+        except (FileNotFoundError, ValueError) as error:
             reasons.append(str(error))
             _log.warning('%s: the checkpoint before it is taken', error)
             continue

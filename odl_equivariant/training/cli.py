@@ -18,13 +18,11 @@ from lightning.pytorch import __version__ as lightning_version
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from odl_equivariant._files import write_atomically
 from odl_equivariant.training._parser import ConfigurationFile, Parser
 from odl_equivariant.training._permissions import restricted, taken_from
+from odl_equivariant.training._signals import termination_raised
 from odl_equivariant.training._yaml import ConfigurationError
-from odl_equivariant.training.checkpoints import checkpoints
 from odl_equivariant.training.data import ReconstructionData
-from odl_equivariant.training.run_folder import BEST
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer
 from odl_equivariant_command import answer
@@ -35,14 +33,6 @@ _TRACEBACK = 'ODL_EQUIVARIANT_TRACEBACK'
 # Of our own functions, and of what a configuration can name.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
 _SKIPPED = {'model', 'datamodule'}
-_DECISIVE = (
-    'accumulate_grad_batches',
-    'devices',
-    'gradient_clip_algorithm',
-    'gradient_clip_val',
-    'num_nodes',
-    'precision',
-)
 
 
 class CommandLine(LightningCLI):
@@ -111,73 +101,10 @@ class CommandLine(LightningCLI):
             self.datamodule.folder = self.trainer.folder
 
     def before_train(self):
-        """Keep the configuration in the folder of the run."""
-        trainer = self.trainer
-        if not trainer.is_global_zero:
-            return
-        content = self._parser('train').dump(
+        """Let the configuration be kept in the folder of the run."""
+        self.trainer.configuration = self._parser('train').dump(
             self.config['train'], skip_unset=False
         )
-        path = trainer.folder / 'config.yaml'
-        begun = checkpoints(trainer.folder / 'checkpoints')
-        if begun and not trainer.resume:
-            return  # an error of `Trainer.train`
-        if path.is_file() and (begun or (trainer.folder / BEST).exists()):
-            _check_same_run(path, content)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content.encode())
-
-
-def _check_same_run(path, content):
-    """Raise an error if another run has the folder for its own."""
-    import yaml
-
-    try:
-        before = yaml.safe_load(path.read_text('utf-8'))
-        before, now = (
-            _decisive(configuration)
-            for configuration in (before, yaml.safe_load(content))
-        )
-    except (AttributeError, KeyError, yaml.YAMLError) as error:
-        raise ValueError(
-            f'{path} is damaged; delete it if the run is yours: {error}'
-        ) from error
-    for part in now:
-        if before[part] != now[part]:
-            raise ValueError(
-                f'the folder {path.parent} holds a run of another '
-                f'configuration, {_difference(before, now, part)}: take '
-                'another `trainer.default_root_dir`'
-            )
-
-
-def _decisive(configuration):
-    """Return the settings on which the weights of a run depend."""
-    model, data = dict(configuration['model']), dict(configuration['data'])
-    trainer = configuration['trainer']
-    for settings, key in (
-        (model, 'checkpointing'),
-        (data, 'workers'),
-        (data, 'test'),
-    ):
-        settings.pop(key, None)
-    return {
-        'seed_everything': configuration['seed_everything'],
-        'model': model,
-        'data': data,
-        'trainer': {key: trainer.get(key) for key in _DECISIVE},
-    }
-
-
-def _difference(before, now, key):
-    """Return where two configurations differ first, in words."""
-    one, other = before.get(key), now.get(key)
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in [*one, *other]:
-            if one.get(name) != other.get(name):
-                inner = _difference(one, other, name)
-                return f'{key}.{inner}'
-    return f'{key}: {one!r} instead of {other!r}'
 
 
 def _said(message, status):
@@ -222,7 +149,7 @@ def main(arguments=None):
     logging.basicConfig(format='%(message)s', level=logging.INFO)
     for name in ('lightning.pytorch', 'lightning.fabric'):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with termination_raised(), warnings.catch_warnings():
         # advice for other tasks than this
         warnings.filterwarnings('ignore', module='lightning')
         try:

@@ -139,8 +139,10 @@ class ImagePanels(Callback):
             for image in (outputs, task.baseline(batch))
         )
         low, high = truth.min(), truth.max()
+        # a constant image has no range
+        scale = 1 / (high - low) if high > low else 1
         panels = [
-            (image - low) / (high - low) for image in (baseline, result, truth)
+            scale * (image - low) for image in (baseline, result, truth)
         ]
         error = self.error_scale * (panels[1] - panels[2]).abs()
         # axis 0 is x, to the right, and axis 1 is y, upwards

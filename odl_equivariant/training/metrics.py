@@ -7,11 +7,13 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Scores of reconstructions, as the reference computes them."""
 
+import math
+
 import torch
 
 from odl_equivariant.elements import merge_complex
 
-__all__ = ('magnitude', 'scores')
+__all__ = ('has_range', 'magnitude', 'scores')
 
 _SSIM_WINDOW = 11
 
@@ -32,6 +34,25 @@ def magnitude(image):
     return image if image.shape[1] == 1 else merge_complex(image).abs()
 
 
+def has_range(truth):
+    """Return for which images there are scores relative to their range.
+
+    Parameters
+    ----------
+    truth : torch.Tensor
+        Ground truth, of shape ``(N, 1 or 2, n, m)``.
+
+    Returns
+    -------
+    has_range : torch.Tensor
+        Booleans of shape ``(N,)``: whether the magnitude has a positive
+        maximum, and is not constant. Values that are not finite are no
+        matter of this: their scores are not finite either.
+    """
+    low, high = magnitude(truth.detach().float()).flatten(1).aminmax(dim=1)
+    return ~((high <= 0) | (low == high))
+
+
 def scores(image, truth):
     """Return peak signal-to-noise ratio and structural similarity.
 
@@ -46,12 +67,13 @@ def scores(image, truth):
         ``'psnr'`` in decibel, with the maximum of the truth's magnitude as
         peak, and ``'ssim'``, with the range of the truth's magnitude as data
         range; each a tensor of shape ``(N,)``. Both are scores of magnitudes.
+        They are not a number where the ground truth has no range: where it is
+        constant, such as a slice of nothing but air, or nowhere positive.
 
     Raises
     ------
     ValueError
-        If a ground truth is zero or constant, so that it has no range, or an
-        image is smaller than the window of the similarity, 11 x 11.
+        If an image is smaller than the window of the similarity, 11 x 11.
     """
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio,
@@ -65,19 +87,17 @@ def scores(image, truth):
             f'{tuple(truth.shape[-2:])}'
         )
     result = {'psnr': [], 'ssim': []}
-    pairs = zip(
-        magnitude(image.detach().float()),
-        magnitude(truth.detach().float()),
-        strict=True,
-    )
-    for x, reference in pairs:
+    image, truth = (magnitude(u.detach().float()) for u in (image, truth))
+    undefined = torch.full((), math.nan, device=truth.device)
+    for x, reference, defined in zip(
+        image, truth, has_range(truth).tolist(), strict=True
+    ):
+        if not defined:
+            for values in result.values():
+                values.append(undefined)
+            continue
         peak = float(reference.max())
         span = peak - float(reference.min())
-        if not (peak > 0 and span > 0):
-            raise ValueError(
-                'a ground truth is constant, and scores relative to its '
-                f'range are undefined: its maximum is {peak}'
-            )
         result['psnr'].append(
             peak_signal_noise_ratio(x, reference, data_range=peak)
         )

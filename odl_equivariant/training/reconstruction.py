@@ -10,6 +10,7 @@
 import hashlib
 import json
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -24,6 +25,7 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 from odl_equivariant.training._headers import check_header, header_path
+from odl_equivariant.training._lock import FolderLock
 from odl_equivariant.training.image_files import ImageFile
 
 __all__ = (
@@ -271,6 +273,8 @@ def reconstruct_files(
         If the folder holds results of other settings or other data, or is
         that of the data, the mask of a file is missing or does not fit, or
         what lies beside the data says that they were taken otherwise.
+    BlockingIOError
+        If another reconstruction is writing to the folder.
     OSError
         If a file cannot be written.
     """
@@ -288,15 +292,23 @@ def reconstruct_files(
             f'{output} is the folder of the data, and images have their '
             'names: take another folder for the output'
         )
-    output.mkdir(parents=True, exist_ok=True)
-    manifest = _Manifest(output / _MANIFEST, settings)
+    lock = FolderLock(
+        output,
+        'reconstructing',
+        'wait for it, or take another folder for the output',
+    )
     n_made = 0
-    with tqdm(
-        total=len(measurements),
-        desc='reconstruction',
-        unit='image',
-        disable=not progress,
-    ) as bar:
+    with (
+        lock,
+        tqdm(
+            total=len(measurements),
+            desc='reconstruction',
+            unit='image',
+            disable=not progress,
+        ) as bar,
+    ):
+        manifest = _Manifest(output / _MANIFEST, settings)
+        _clean(output, measurements.files)
         for path, n_images in measurements.files.items():
             source = measurements.source(path)
             target = output / path.name
@@ -318,6 +330,17 @@ def reconstruct_files(
             manifest.record(target, source)
             volume.finish()
     return n_made
+
+
+def _clean(folder, paths):
+    """Remove what a killed process has left half written."""
+    ours = (_MANIFEST, *(path.name for path in paths))
+    ours = tuple(f'.{pathlib.Path(name).stem}-' for name in ours)
+    # of `ImageFile`: those of counts begin with two dots
+    ours += tuple(f'.{name}' for name in ours)
+    for path in folder.glob('.*.tmp'):
+        if path.name.startswith(ours):
+            path.unlink(missing_ok=True)
 
 
 def _operator(acquisition, mask, path):
@@ -343,14 +366,15 @@ class _Manifest:
     def __init__(self, path, settings):
         self._path = path
         self._content = {'settings': settings, 'files': {}}
-        if path.is_file():
+        if os.path.lexists(path):
             try:
                 self._content = json.loads(path.read_text('utf-8'))
-                before = self._content['settings']
-            except (KeyError, TypeError, ValueError) as error:
+            except (OSError, RecursionError, ValueError) as error:
                 raise ValueError(
                     f'{path} is damaged, take another folder: {error}'
                 ) from error
+            before = self._part('settings')
+            self._part('files')
             changed = sorted(
                 key
                 for key in before.keys() | settings.keys()
@@ -362,6 +386,16 @@ class _Manifest:
                     f'{" and ".join(changed)}: take another folder'
                 )
         self._write()
+
+    def _part(self, name):
+        content = self._content
+        part = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(part, dict):
+            raise ValueError(
+                f'{self._path} is damaged, take another folder: it has no '
+                f'{name}'
+            )
+        return part
 
     def _write(self):
         content = json.dumps(self._content, indent=1, sort_keys=True)

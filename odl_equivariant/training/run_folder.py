@@ -7,7 +7,9 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """What a training run leaves in its folder, so that nothing is lost."""
 
+import contextlib
 import json
+import logging
 import math
 import pathlib
 
@@ -19,6 +21,7 @@ from lightning.pytorch import Callback
 
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
+from odl_equivariant.training._identity import check_same
 from odl_equivariant.training.checkpoints import (
     CheckpointFiles,
     checkpoint_path,
@@ -31,6 +34,7 @@ BEST, FINAL = 'best.safetensors', 'final.safetensors'
 _FINISHED = 'finished.json'
 _N_KEPT = 2
 _OURS = ('.best-', '.final-', '.finished-', '.config-', '.step-')
+_log = logging.getLogger(__name__)
 
 
 class RunFolder(Callback):
@@ -44,6 +48,12 @@ class RunFolder(Callback):
         by the PSNR of validation, and ``final.safetensors``.
     every : int, optional
         Number of steps between checkpoints.
+    run : dict, optional
+        What tells the run apart from others: a checkpoint of which
+        something in it is different is refused.
+    validation : dict, optional
+        What tells the validation pairs apart from others. If they have
+        changed when a run goes on, the best weights are chosen anew.
 
     Raises
     ------
@@ -55,10 +65,12 @@ class RunFolder(Callback):
     With the checkpoint of a step, a run goes on as if it had never been
     interrupted: weights, optimiser, schedule, random states and the place in
     the stream of samples are those of the step. Where the network is validated
-    after the step, the checkpoint is from after that.
+    after the step, there is a checkpoint from before, so that no step is lost
+    if the validation fails, which is then the first thing that is done when
+    the run goes on; and one from after it, which takes the place of the first.
     """
 
-    def __init__(self, folder, every=500):
+    def __init__(self, folder, every=500, run=None, validation=None):
         if every < 1:
             raise ValueError(
                 '`trainer.checkpoint_every` must be a positive number of '
@@ -66,25 +78,121 @@ class RunFolder(Callback):
             )
         self.folder = pathlib.Path(folder)
         self.every = every
+        self.run = run
+        self.validation = validation
         self.best_psnr = None
         self._rng_states = None
         self._step = 0
         self._saved_at = None
-        self._is_due = False
+        self._awaits_validation = False
         self._is_stopped = False
+        self._max_steps = None
 
     def state_dict(self):
-        """Return the best score, whether to stop, and the random states."""
+        """Return what the run is, where it is, and the random states."""
         return {
             'best_psnr': self.best_psnr,
             'is_stopped': self._is_stopped,
+            'awaits_validation': self._awaits_validation,
             'rng_states': _collect_rng_states(),
+            'run': self.run,
+            'validation': self.validation,
         }
 
+    def on_save_checkpoint(self, trainer, task, checkpoint):
+        """Let Lightning go on after a validation, even if there was none."""
+        if self._awaits_validation:
+            loops = checkpoint['loops']['fit_loop']
+            for count in ('total', 'current'):
+                loops['epoch_loop.batch_progress'][count]['completed'] += 1
+
     def load_state_dict(self, state):
-        """Take the best score from a checkpoint."""
+        """Take from a checkpoint where the run is."""
         self.best_psnr = state['best_psnr']
         self._rng_states = state['rng_states']
+        self._is_stopped = state['is_stopped']
+        if self.run and not state.get('run'):
+            _log.warning(
+                'the checkpoint does not say which run it is of, as an older '
+                'version wrote it: it is taken for one of this run'
+            )
+        self._awaits_validation = state.get('awaits_validation', False)
+        before = state.get('validation')
+        if None not in (before, self.validation) and (
+            before != self.validation
+        ):
+            self.best_psnr = None
+            _log.warning(
+                'the validation pairs have changed: %s is chosen anew', BEST
+            )
+
+    # --- Going on --- #
+
+    def check_run(self, path, checkpoint):
+        """Raise an error for the checkpoint of another run.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            Where it comes from.
+        checkpoint : dict
+            What was read.
+
+        Raises
+        ------
+        ValueError
+            If weights of that run depend on something that is different now;
+            with what it is.
+        """
+        before = self._own(checkpoint).get('run')
+        check_same(before or {}, self.run or {}, str(path))
+
+    def _own(self, checkpoint):
+        return checkpoint['callbacks'][self.state_key]
+
+    def awaits_validation(self, checkpoint):
+        """Return whether a checkpoint is from just before a validation."""
+        return self._own(checkpoint).get('awaits_validation', False)
+
+    def is_last(self, checkpoint, max_steps):
+        """Return whether nothing follows after a checkpoint, as it is read."""
+        is_stopped = self._own(checkpoint)['is_stopped']
+        return not self.awaits_validation(checkpoint) and (
+            is_stopped or checkpoint['global_step'] >= max_steps
+        )
+
+    @contextlib.contextmanager
+    def validation_first(self, trainer, step):
+        """Let a run go on with a validation, be it at its end.
+
+        Lightning's loop does not even begin if no step follows.
+        """
+        loop = trainer.fit_loop.epoch_loop
+        self._max_steps = loop.max_steps
+        loop.max_steps = max(loop.max_steps, step + 1)
+        try:
+            yield
+        finally:
+            loop.max_steps = self._max_steps
+
+    def _validate_first(self, trainer):
+        loop = trainer.fit_loop.epoch_loop
+        if self._max_steps is not None:
+            loop.max_steps = self._max_steps
+        _set_rng_states(self._rng_states)
+        if trainer.enable_validation:
+            # as in Lightning's `on_advance_end`
+            connector = trainer._logger_connector
+            first = connector._first_loop_iter
+            trainer.validating = True
+            loop.val_loop.restarting = False
+            loop.val_loop.run()
+            trainer.training = True
+            connector._first_loop_iter = first
+        self._rng_states = None
+        self._awaits_validation = False
+        if self._is_stopped:
+            trainer.should_stop = True
 
     # --- Checkpoints --- #
 
@@ -95,6 +203,9 @@ class RunFolder(Callback):
             # loggers make it too, but there may be none
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / _FINISHED).unlink(missing_ok=True)
+        if self._awaits_validation:
+            self._saved_at = None
+            self._validate_first(trainer)
 
     def on_train_batch_start(self, trainer, task, batch, batch_idx):
         """Go on with the random numbers of the interrupted run."""
@@ -104,18 +215,17 @@ class RunFolder(Callback):
             self._rng_states = None
 
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
-        """Write a checkpoint if it is time, or leave it to the validation."""
+        """Write a checkpoint if it is time, or a validation comes next."""
         step = trainer.global_step
         if step == self._step:  # gradients are being accumulated
             return
         self._step = step
-        self._is_due = step % self.every == 0
         # The one epoch of Lightning is the whole run.
-        validates = (
+        self._awaits_validation = (
             trainer.enable_validation
             and (batch_idx + 1) % trainer.val_check_batch == 0
         )
-        if self._is_due and not validates:
+        if self._awaits_validation or step % self.every == 0:
             self.save_checkpoint(trainer)
 
     def save_checkpoint(self, trainer):
@@ -123,24 +233,21 @@ class RunFolder(Callback):
         folder = self.folder / 'checkpoints'
         self._is_stopped = bool(trainer.should_stop)
         trainer.save_checkpoint(checkpoint_path(folder, trainer.global_step))
-        self._saved_at, self._is_due = trainer.global_step, False
+        self._saved_at = trainer.global_step
         if trainer.is_global_zero:
-            for path in checkpoints(folder)[_N_KEPT:]:
+            files = [path for path in checkpoints(folder) if path.is_file()]
+            for path in files[_N_KEPT:]:
                 CheckpointFiles().remove_checkpoint(path)
-
-    def is_last(self, checkpoint, max_steps):
-        """Return whether nothing follows after a checkpoint, as it is read."""
-        own = checkpoint['callbacks'][self.state_key]
-        return own['is_stopped'] or checkpoint['global_step'] >= max_steps
 
     # --- Weights --- #
 
     def on_validation_end(self, trainer, task):
-        """Keep a copy of the best weights, and then write what is due."""
-        if trainer.state.fn != 'fit':
+        """Keep a copy of the best weights, and then the checkpoint."""
+        if trainer.state.fn != 'fit' or trainer.sanity_checking:
             return
         self._keep_best(trainer, task)
-        if self._is_due:
+        if self._awaits_validation:
+            self._awaits_validation = False
             self.save_checkpoint(trainer)
 
     def _keep_best(self, trainer, task):

@@ -9,21 +9,62 @@
 
 import csv
 import io
-import statistics
+
+import numpy as np
+from lightning.pytorch import Callback
 
 from odl_equivariant._files import write_atomically
 
-__all__ = ('save_scores', 'score_table')
+__all__ = ('Scores', 'listed', 'save_scores', 'score_table')
 
-_COLUMNS = ('index', 'image', 'method', 'psnr', 'ssim')
+_COLUMNS = ('index', 'image', 'method', 'psnr', 'ssim', 'blank')
+_N_NAMED = 10
+
+
+class Scores(Callback):
+    """Keep the scores of each test pair, as `score_table` takes them.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One for each image and method.
+    """
+
+    def __init__(self):
+        self.rows = []
+
+    def on_test_batch_end(
+        self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
+    ):
+        """Take the scores of a batch apart."""
+        for i, name in enumerate(batch['name']):
+            for method, values in outputs.items():
+                if method == 'blank':
+                    continue
+                row = {'index': int(batch['index'][i]), 'image': str(name)}
+                row['method'] = method
+                row |= {key: float(value[i]) for key, value in values.items()}
+                row['blank'] = bool(outputs['blank'][i])
+                self.rows.append(row)
 
 
 def save_scores(rows, path):
-    """Write the scores of each image as comma-separated values."""
+    """Write the scores of each image as comma-separated values.
+
+    Parameters
+    ----------
+    rows : list of dict
+        See `score_table`. The last column, ``blank``, is 1 for an image that
+        has no scores since its ground truth is constant, and 0 for others.
+    path : path-like
+        File to write.
+    """
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, _COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {**row, 'blank': int(row.get('blank', False))} for row in rows
+    )
     write_atomically(path, text.getvalue().encode())
 
 
@@ -33,13 +74,15 @@ def score_table(rows):
     Parameters
     ----------
     rows : list of dict
-        ``'method'``, ``'psnr'`` in decibel and ``'ssim'`` of each image.
+        ``'method'``, ``'psnr'`` in decibel and ``'ssim'`` of each image, and
+        possibly whether it is ``'blank'``: such an image is left out of the
+        means, counted and named, by its ``'index'`` and ``'image'``.
 
     Returns
     -------
     table : str
         One line a method, in the order in which they occur: mean and
-        standard deviation over the images.
+        standard deviation over the images. One more line if some are blank.
 
     Examples
     --------
@@ -53,17 +96,53 @@ def score_table(rows):
         f'{"method":<12}{"images":>4}{"PSNR (dB)":>15}{"SSIM":>17}'
     ]
     for method in dict.fromkeys(row['method'] for row in rows):
-        own = [row for row in rows if row['method'] == method]
+        own = [
+            row
+            for row in rows
+            if row['method'] == method and not row.get('blank')
+        ]
         psnr, ssim = (
             [row[key] for row in own] for key in ('psnr', 'ssim')
         )
         lines.append(
             f'{method:<12}{len(own):>4}'
-            f'  {statistics.mean(psnr):5.2f} +- {_deviation(psnr):4.2f}'
-            f'  {statistics.mean(ssim):6.4f} +- {_deviation(ssim):6.4f}'
+            f'  {_mean(psnr):5.2f} +- {_deviation(psnr):4.2f}'
+            f'  {_mean(ssim):6.4f} +- {_deviation(ssim):6.4f}'
+        )
+    blank = {
+        row['index']: row['image'] for row in rows if row.get('blank')
+    }
+    if blank:
+        lines.append(
+            f'left out, as the ground truth is constant: {len(blank)}, '
+            f'{listed(blank.values())}'
         )
     return '\n'.join(lines)
 
 
+def listed(names):
+    """Return names in one line, the first ten of them.
+
+    Examples
+    --------
+    >>> listed('abc')
+    'a, b, c'
+    >>> listed(range(99))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 89 more'
+    """
+    names = list(map(str, names))
+    text = ', '.join(names[:_N_NAMED])
+    more = len(names) - _N_NAMED
+    return f'{text} and {more} more' if more > 0 else text
+
+
+def _mean(values):
+    return np.mean(values) if values else np.nan
+
+
 def _deviation(values):
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    if len(values) < 2:
+        return 0.0
+    # not a number if a score is infinite, as that of a perfect image
+    with np.errstate(invalid='ignore'):
+        return np.std(values, ddof=1)

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """The learning task: networks, loss, optimiser and scores."""
 
+import logging
 import math
 from collections.abc import Callable
 
@@ -17,11 +18,13 @@ from torchmetrics import MeanMetric
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
-from odl_equivariant.training.metrics import scores
+from odl_equivariant.training.metrics import has_range, scores
+from odl_equivariant.training.tables import listed
 
 __all__ = ('ReconstructionTask',)
 
 _SCHEDULES = ('constant', 'cosine')
+_log = logging.getLogger(__name__)
 
 
 def _squared(result, truth):
@@ -119,11 +122,13 @@ class ReconstructionTask(LightningModule):
         self.schedule = schedule
         self.warm_up = warm_up
         self._names = ''
+        self._blank, self._named = [], set()
         # Means over uneven shares of several processes, which those of
-        # Lightning are not.
+        # Lightning are not. What is not a number is no matter to be silent
+        # about: images without scores are left out before.
         self._means = torch.nn.ModuleDict(
             {
-                f'{part}/{name}': MeanMetric()
+                f'{part}/{name}': MeanMetric(nan_strategy='disable')
                 for part in ('validation', 'test')
                 for name in ('psnr', 'ssim', 'loss')
             }
@@ -238,30 +243,63 @@ class ReconstructionTask(LightningModule):
                     'rate'
                 )
 
-    def _evaluate(self, batch, part):
+    def _evaluate(self, batch, batch_idx, part):
         result, truth = self(batch), batch['truth']
         own = scores(result, truth)
-        values = {f'{part}/{name}': own[name] for name in own}
-        values[f'{part}/loss'] = LOSSES[self.loss](result, truth)
+        counts = has_range(truth)
+        numbers = range(batch_idx * len(truth), (batch_idx + 1) * len(truth))
+        names = batch.get('name', batch.get('index', numbers))
+        self._blank += [
+            str(names[i]) for i in (~counts).nonzero().flatten().tolist()
+        ]
+        values = {f'{part}/{name}': own[name][counts] for name in own}
+        loss = LOSSES[self.loss](result, truth)
+        # relative to an image of zeros, there is none
+        values[f'{part}/loss'] = loss[counts | loss.isfinite()]
         for name, value in values.items():
             mean = self._means[name]
             mean.update(value)
             self.log(name, mean, on_step=False, on_epoch=True)
         return result, own
 
+    def _name_blank(self, part):
+        """Say once which images have no scores."""
+        new = [
+            name for name in self._blank if (part, name) not in self._named
+        ]
+        self._named.update((part, name) for name in new)
+        self._blank = []
+        if new:
+            _log.warning(
+                '%d of the %s images: the ground truth is constant, so that '
+                'it has no scores, and is left out of their means: %s',
+                len(new),
+                part,
+                listed(new),
+            )
+
     def validation_step(self, batch, batch_idx):
         """Score the network; return its reconstructions."""
-        result, _ = self._evaluate(batch, 'validation')
+        result, _ = self._evaluate(batch, batch_idx, 'validation')
         return result
+
+    def on_validation_epoch_end(self):
+        """Say which images have no scores."""
+        self._name_blank('validation')
 
     def test_step(self, batch, batch_idx):
         """Return the scores of network and baseline, sample by sample."""
-        _, own = self._evaluate(batch, 'test')
+        _, own = self._evaluate(batch, batch_idx, 'test')
         baseline = scores(self.baseline(batch), batch['truth'])
         return {
             'learned': own,
             self.acquisition.baseline_name: baseline,
+            'blank': ~has_range(batch['truth']),
         }
+
+    def on_test_epoch_end(self):
+        """Say which images have no scores."""
+        self._name_blank('test')
 
     def baseline(self, batch):
         """Return the reconstructions that the network has to beat.

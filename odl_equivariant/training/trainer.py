@@ -7,7 +7,9 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Lightning's trainer, with what reconstruction needs beside it."""
 
+import contextlib
 import logging
+import os
 import pathlib
 
 import torch
@@ -15,13 +17,23 @@ from lightning.pytorch import Callback
 from lightning.pytorch import Trainer as LightningTrainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from odl_equivariant._files import write_atomically
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
+from odl_equivariant.training._identity import (
+    check_file,
+    contents,
+    identity,
+)
+from odl_equivariant.training._lock import FolderLock
+from odl_equivariant.training._signals import interrupts_raised
+from odl_equivariant.training._wholeness import check_whole
 from odl_equivariant.training.checkpoints import (
     CheckpointFiles,
     checkpoints,
     last_whole,
+    set_aside,
 )
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
@@ -31,7 +43,7 @@ from odl_equivariant.training.reconstruction import (
     reconstruct_files,
 )
 from odl_equivariant.training.run_folder import BEST, FINAL, RunFolder
-from odl_equivariant.training.tables import save_scores, score_table
+from odl_equivariant.training.tables import Scores, save_scores, score_table
 
 __all__ = ('Trainer',)
 
@@ -70,6 +82,12 @@ class Trainer(LightningTrainer):
 **kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
 
+    Attributes
+    ----------
+    configuration : str or None
+        Text, YAML, that ``train`` keeps as ``config.yaml`` in the folder: the
+        command sets it.
+
     Raises
     ------
     ValueError
@@ -101,6 +119,8 @@ class Trainer(LightningTrainer):
         enable_progress_bar: bool = True,
         **kwargs,
     ):
+        self.configuration = None
+        is_auto = precision == 'auto'
         if precision == 'auto':
             on_cpu = kwargs.get('accelerator') == 'cpu'
             use_cuda = torch.cuda.is_available() and not on_cpu
@@ -150,6 +170,7 @@ class Trainer(LightningTrainer):
             use_distributed_sampler=False,
             **kwargs,
         )
+        self.asked_precision = 'auto' if is_auto else self.precision
         # on a processor, Lightning takes bfloat16 where it is told '16-mixed'
         for start, dtype in (('bf16', torch.bfloat16), ('16', torch.float16)):
             if str(self.precision).startswith(start):
@@ -163,6 +184,8 @@ class Trainer(LightningTrainer):
     def train(self, model, datamodule):
         """Train a network, or go on with a run that was interrupted.
 
+        The folder is locked meanwhile: no other training writes to it.
+
         Parameters
         ----------
         model : ReconstructionTask
@@ -173,46 +196,87 @@ class Trainer(LightningTrainer):
         Raises
         ------
         ValueError
-            If the checkpoint is of another architecture, all checkpoints are
-            torn, or the folder has a run in it that must not go on.
+            If the checkpoint is of another architecture or another run, all
+            checkpoints are torn, or the folder has a run in it that must not
+            go on.
+        BlockingIOError
+            If another training is writing to the folder.
         FloatingPointError
             If the loss or a gradient is not finite.
+        KeyboardInterrupt
+            After Ctrl-C.
         """
+        lock = contextlib.nullcontext()
+        if self.is_global_zero:  # for all processes of the run
+            lock = FolderLock(
+                self.folder,
+                'training',
+                'wait for it, or take another `trainer.default_root_dir`',
+            )
+        with lock, interrupts_raised():
+            self._train(model, datamodule)
+
+    def _train(self, model, datamodule):
         folder = self.folder / 'checkpoints'
-        checkpoint = last_whole(folder)
+        keeper = RunFolder(
+            self.folder,
+            self.checkpoint_every,
+            identity(self, model, datamodule),
+        )
+        checkpoint = last_whole(
+            folder,
+            lambda path, state: check_whole(
+                path, state, self, model, keeper.state_key
+            ),
+        )
         if checkpoint is not None and not self.resume:
             raise ValueError(
                 f'the folder {self.folder} holds a run, {checkpoint.name}: '
                 'take another `trainer.default_root_dir`, or let '
                 '`trainer.resume` be true'
             )
-        keeper = RunFolder(self.folder, self.checkpoint_every)
+        path = self.folder / 'config.yaml'
+        if self.configuration is not None:
+            begun = checkpoint or os.path.lexists(self.folder / BEST)
+            check_file(path, self.configuration, begun)
+        if self.is_global_zero:
+            keeper.clean()
+        state = None
+        if checkpoint is not None:
+            state = CheckpointFiles().load_checkpoint(checkpoint)
+            model.on_load_checkpoint(state)
+            keeper.check_run(checkpoint, state)
         finished_at = keeper.finished_at(self.max_steps)
         if finished_at is not None:
             _log.info('the run is at its end, step %d', finished_at)
             return
-        for part in ('train', 'validation'):
-            datamodule.pairs(part)
+        keeper.run['training images'] = contents(datamodule.pairs('train'))
+        keeper.validation = contents(datamodule.pairs('validation'))
+        if state is not None:
+            keeper.check_run(checkpoint, state)
         if self.is_global_zero:
-            keeper.clean()
-            for path in checkpoints(folder):
-                if checkpoint is None or path > checkpoint:  # it is torn
-                    path.unlink()
-        if checkpoint is not None:
+            for other in checkpoints(folder):
+                if checkpoint is None or other > checkpoint:  # it is torn
+                    set_aside(other)
+            if self.configuration is not None:
+                write_atomically(path, self.configuration.encode())
+        first = contextlib.nullcontext()
+        if state is not None:
             _log.info('going on from %s', checkpoint)
-            state = CheckpointFiles().load_checkpoint(checkpoint)
             if keeper.is_last(state, self.max_steps):
                 self._finish(model, state, keeper)
                 return
+            if keeper.awaits_validation(state):
+                first = keeper.validation_first(self, state['global_step'])
         self.callbacks.append(keeper)
         try:
-            self.fit(model, datamodule=datamodule, ckpt_path=checkpoint)
+            with first:
+                self.fit(model, datamodule=datamodule, ckpt_path=checkpoint)
         finally:
             self.callbacks.remove(keeper)
 
     def _finish(self, model, state, keeper):
         """Write what a run has not, that was killed after its last step."""
-        model.on_load_checkpoint(state)
         model.load_state_dict(state['state_dict'])
         if self.is_global_zero:
             keeper.finish(
@@ -235,20 +299,40 @@ class Trainer(LightningTrainer):
         Returns
         -------
         rows : list of dict
-            Scores of each image by each method. They are also written to
-            ``scores.csv`` in the folder, and their means printed.
+            Scores of each image by each method, and whether the image is
+            ``'blank'``: it then has no scores, and is left out of their means.
+            They are also written to ``scores.csv`` in the folder, and their
+            means printed.
+
+        Raises
+        ------
+        BlockingIOError
+            If another evaluation is writing to the folder. A training may.
+        KeyboardInterrupt
+            After Ctrl-C.
         """
-        model.load_weights(self._weights(weights))
-        collect = _Collect()
-        self.callbacks.append(collect)
-        try:
-            self.test(model, datamodule=datamodule, verbose=False)
-        finally:
-            self.callbacks.remove(collect)
-        rows = self._of_all_processes(collect.rows)
+        path = self._weights(weights)
+        lock = contextlib.nullcontext()
         if self.is_global_zero:
-            save_scores(rows, self.folder / 'scores.csv')
-            print(score_table(rows))
+            lock = FolderLock(
+                self.folder,
+                'evaluating',
+                'wait for it, or take another `trainer.default_root_dir` and '
+                'name the `weights`',
+                '.evaluation.lock',
+            )
+        with lock, interrupts_raised():
+            model.load_weights(path)
+            collect = Scores()
+            self.callbacks.append(collect)
+            try:
+                self.test(model, datamodule=datamodule, verbose=False)
+            finally:
+                self.callbacks.remove(collect)
+            rows = self._of_all_processes(collect.rows)
+            if self.is_global_zero:
+                save_scores(rows, self.folder / 'scores.csv')
+                print(score_table(rows))
         return rows
 
     def reconstruct(
@@ -353,21 +437,3 @@ def _as_list(value):
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-class _Collect(Callback):
-    """Keep the scores of each test pair."""
-
-    def __init__(self):
-        self.rows = []
-
-    def on_test_batch_end(
-        self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
-    ):
-        """Take the scores of a batch apart."""
-        for i, name in enumerate(batch['name']):
-            for method, values in outputs.items():
-                row = {'index': int(batch['index'][i]), 'image': str(name)}
-                row['method'] = method
-                row |= {key: float(value[i]) for key, value in values.items()}
-                self.rows.append(row)

@@ -10,6 +10,8 @@
 import csv
 import os
 import re
+import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from odl_equivariant.data import Phantoms, SparseViewCT
 from odl_equivariant.elements import as_tensor, merge_complex
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.training import checkpoints
+from odl_equivariant.training._lock import FolderLock
+from odl_equivariant.training.cli import main
 
 
 def rows(path):
@@ -491,6 +495,171 @@ def test_folder_of_another_run(run, tmp_path):
     assert status == 1
     assert 'the folder run holds a run' in error
     assert (tmp_path / 'run/config.yaml').read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'[]',
+        b'3',
+        b'model: 3',
+        b'model: {}\ndata: {}\n',
+        b'trainer: {}\nmodel: {}\ndata: [1]',
+        b'\x00\xff\xfe binary',
+        b'trainer: {',
+        b'trainer: {}\nmodel: {? [1, 2] : 3}\ndata: {}\n',
+        b'[' * 5000,
+        None,
+    ],
+)
+def test_damaged_configuration_of_a_run(run, tmp_path, finished, content):
+    """It is named, and nothing is written."""
+    path = tmp_path / 'run' / 'config.yaml'
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    before = sorted(tmp_path.rglob('*'))
+    status, _, error = run('train', '--trainer.max_steps', '2')
+    assert status == 1
+    assert 'error: run/config.yaml is ' in error
+    assert sorted(tmp_path.rglob('*')) == before
+    if content is not None:
+        path.unlink()
+        assert run('train', '--trainer.max_steps', '2')[0] == 0
+
+
+@pytest.fixture(scope='module')
+def finished_once(tmp_path_factory, configuration_text):
+    """Return the folder of a run of one step."""
+    folder = tmp_path_factory.mktemp('finished')
+    (folder / 'run.yaml').write_text(configuration_text, 'utf-8')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        options = ['--config', 'run.yaml', '--trainer.max_steps', '1']
+        assert main(['train', *options]) == 0
+    return folder / 'run'
+
+
+@pytest.fixture
+def finished(tmp_path, finished_once):
+    """Let there be a run of one step in `run`."""
+    shutil.copytree(finished_once, tmp_path / 'run')
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--seed_everything', '2'], "seed_everything: '1' instead of '2'"),
+        (
+            ['--data.acquisition.init_args.n_views', '9'],
+            'acquisition: .*n_views=8.*instead of .*n_views=9',
+        ),
+        (
+            ['--data.train.init_args.seed', '5'],
+            'data.train.init_args.seed: 0 instead of 5',
+        ),
+    ],
+)
+@pytest.mark.parametrize('max_steps', ['1', '2'])
+def test_checkpoints_are_bound_to_their_run(
+    run, tmp_path, finished, options, message, max_steps
+):
+    """Without its configuration, too, they say what they are of."""
+    (tmp_path / 'run' / 'config.yaml').unlink()
+    options = [*options, '--trainer.max_steps', max_steps]
+    status, _, error = run('train', *options)
+    assert status == 1
+    assert re.search(
+        'step-000000001.ckpt holds a run of another configuration, .*'
+        f'{message}',
+        error,
+    )
+    assert not (tmp_path / 'run' / 'config.yaml').exists()
+
+
+def test_what_may_change_when_a_run_goes_on(run, tmp_path, finished):
+    """Test and validation data, intervals and display touch no weights."""
+    changed = (
+        '--data.test.init_args.n', '1',
+        '--data.validation.init_args.n', '2',
+        '--data.evaluation_augmentation.flip', 'true',
+        '--data.workers', '1',
+        '--model.checkpointing', 'true',
+        '--trainer.val_check_interval', '1',
+        '--trainer.checkpoint_every', '1',
+        '--trainer.log_every_n_steps', '2',
+        '--trainer.enable_progress_bar', 'false',
+    )  # fmt: skip
+    options = ('--trainer.max_steps', '2')
+    assert run('train', *options, *changed)[0] == 0
+    whole = ('--trainer.default_root_dir', 'whole')
+    # the rate of the first step depends on the length of the run
+    for n_steps in '12':
+        assert run('train', *whole, '--trainer.max_steps', n_steps)[0] == 0
+    assert_same_weights('run/final.safetensors', 'whole/final.safetensors')
+
+
+def test_folder_in_use(run, tmp_path, finished):
+    """A second command is refused and told by whom, and writes nothing."""
+    before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
+    message = f'process {os.getpid()} on {socket.gethostname()}, which has'
+    weights = ('--weights', 'run/final.safetensors')
+    for command, options, folder, name in (
+        ('train', (), 'run', '.lock'),
+        ('evaluate', weights, 'run', '.evaluation.lock'),
+        ('reconstruct', (*weights, '--output', 'images'), 'images', '.lock'),
+    ):
+        with FolderLock(folder, 'busy', 'wait', name):
+            status, _, error = run(command, *options)
+        assert status == 1
+        assert f'the folder {folder} is in use by this very {message}' in error
+    for path in tmp_path.rglob('*'):
+        assert path.is_dir() or before.pop(path) == path.read_bytes()
+    assert not before
+    with FolderLock('run', 'training', 'wait'):
+        assert run('evaluate', *weights)[0] == 0
+
+
+def test_blank_test_image(run, configuration, tmp_path, finished):
+    """It is left out of the table's means, counted there, and in the file."""
+    volume = np.stack([Phantoms(2, (48, 48))[i] for i in (0, 1)])
+    np.save(tmp_path / 'test.npy', np.concatenate([volume, 0 * volume[:1]]))
+    status, table, error = run(
+        'evaluate', '--weights', 'run/final.safetensors',
+        '--data.test', 'odl_equivariant.data.NumpySlices',
+        '--data.test.init_args.folder', 'test.npy',
+    )  # fmt: skip
+    assert status == 0, error
+    *_, learned, baseline, left_out = table.strip().splitlines()
+    assert learned.split()[:2] == ['learned', '2']
+    assert baseline.split()[:2] == ['FBP', '2']
+    assert left_out.endswith('constant: 1, test.npy#2')
+    scored = rows(tmp_path / 'run' / 'scores.csv')
+    assert [row['blank'] for row in scored] == ['0'] * 4 + ['1'] * 2
+    assert [row['psnr'] == 'nan' for row in scored] == 4 * [False] + 2 * [True]
+    mean = np.mean([float(r['psnr']) for r in scored[:4:2]])
+    assert float(learned.split()[2]) == pytest.approx(mean, abs=0.006)
+    assert 'nan' not in table
+
+
+@pytest.mark.parametrize(
+    'content', ['[]', '3', '{}', '{"settings": 3}', '{"settings": {}', '\0']
+)
+def test_damaged_manifest(run, tmp_path, finished, content):
+    """That of a folder of images is named, too."""
+    (tmp_path / 'images').mkdir()
+    path = tmp_path / 'images' / 'reconstruction.json'
+    path.write_text(content, 'utf-8')
+    status, _, error = run(
+        'reconstruct', '--output', 'images',
+        '--weights', 'run/final.safetensors',
+    )  # fmt: skip
+    assert status == 1
+    assert 'error: images/reconstruction.json is damaged' in error
+    assert path.read_text('utf-8') == content
 
 
 def test_checkpoint_of_another_architecture(run, tmp_path):

@@ -13,6 +13,9 @@ import sys
 import pytest
 import torch
 
+from odl_equivariant.training import CheckpointFiles
+from odl_equivariant.training._tree import pack
+
 CONFIGURATION = """\
 seed_everything: 1
 trainer:
@@ -54,6 +57,12 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope='session')
+def configuration_text():
+    """Return the configuration."""
+    return CONFIGURATION
 
 
 @pytest.fixture
@@ -103,3 +112,42 @@ def run(configuration, capsys):
         return status, output.out, output.err
 
     return call
+
+
+@pytest.fixture
+def assert_same_folders():
+    """Return a function that compares what two runs have left."""
+
+    def compare(one, other):
+        """Compare two folders, file by file, but for logs and their times.
+
+        Nothing orders the header of a checkpoint.
+        """
+        logs = ('logs', 'tensorboard')
+        names = [
+            sorted(
+                path.relative_to(folder)
+                for path in folder.rglob('*')
+                if path.is_file()
+                and path.relative_to(folder).parts[0] not in logs
+            )
+            for folder in (one, other)
+        ]
+        assert names[0] == names[1]
+        for name in names[0]:
+            if name.suffix != '.ckpt':
+                assert (one / name).read_bytes() == (other / name).read_bytes()
+                continue
+            trees, tensors = zip(
+                *(
+                    pack(CheckpointFiles().load_checkpoint(folder / name))
+                    for folder in (one, other)
+                ),
+                strict=True,
+            )
+            assert trees[0] == trees[1]
+            assert tensors[0].keys() == tensors[1].keys()
+            for key, tensor in tensors[0].items():
+                assert torch.equal(tensor, tensors[1][key]), (name, key)
+
+    return compare

@@ -9,16 +9,27 @@
 
 import csv
 import os
+import pathlib
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+import odl_equivariant_command
+from odl_equivariant.training import ReconstructionData, ReconstructionTask
 from odl_equivariant.training.checkpoints import checkpoints, last_whole
 
+DOOR = pathlib.Path(odl_equivariant_command.__file__)
+MESSAGES = {
+    signal.SIGINT: 'odl-equivariant: error: interrupted',
+    signal.SIGTERM: 'odl-equivariant: error: stopped by SIGTERM',
+}
 pytestmark = pytest.mark.slow
 _PATIENCE = 300
 
@@ -41,6 +52,15 @@ def finished(process):
 def without_our_warnings():
     """Return an environment, with one thread, for a process of its own."""
     return {**os.environ, 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1'}
+
+
+def leftovers(folder):
+    """Return the names of files that a command writes on its way."""
+    return [
+        path.name
+        for path in folder.rglob('.*')
+        if path.suffix in ('.tmp', '.lock')
+    ]
 
 
 def limit_file_size():
@@ -213,9 +233,98 @@ def test_interrupted_run_keeps_its_checkpoints(command_line, tmp_path):
     wait_for(lambda: len(checkpoints(folder)) >= 2, process)
     process.send_signal(signal.SIGINT)
     status, _, error = finished(process)
-    assert status not in (0, -signal.SIGINT)
+    assert status == 130
+    assert 'odl-equivariant: error: interrupted' in error
     assert 'Traceback' not in error
     assert last_whole(folder) is not None
+    assert not (tmp_path / 'run' / '.lock').exists()
+
+
+@pytest.mark.parametrize(
+    'command, number, lock',
+    [
+        ('train', signal.SIGTERM, 'run/.lock'),
+        ('evaluate', signal.SIGINT, 'run/.evaluation.lock'),
+        ('reconstruct', signal.SIGTERM, 'images/.lock'),
+    ],
+)
+def test_stopped_at_once(command_line, run, tmp_path, command, number, lock):
+    """Also before the first step or image: the promised status, a message."""
+    options = ['--weights', 'run/final.safetensors']
+    if command == 'train':
+        options = []
+    else:
+        assert run('train', '--trainer.max_steps', '1')[0] == 0
+    if command == 'reconstruct':
+        options += ['--output', 'images']
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = command_line(command, *options, env=without_our_warnings())
+    signal.signal(signal.SIGINT, before)
+    wait_for((tmp_path / lock).exists, process)
+    process.send_signal(number)
+    status, _, error = finished(process)
+    assert (status, MESSAGES[number] in error) == (128 + number, True), error
+    assert 'Traceback' not in error
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    'command, place, number',
+    [
+        # the first file that is written is the configuration, before training
+        ('train', 'fsync 1', signal.SIGTERM),
+        ('train', 'fsync 4', signal.SIGTERM),
+        ('train', 'fsync 4', signal.SIGINT),
+        ('train', 'training_step 3', signal.SIGINT),
+        ('train', 'validation_step 2', signal.SIGTERM),
+        ('train', 'pairs 1', signal.SIGTERM),
+        ('train', 'pairs 1', signal.SIGINT),
+        ('evaluate', 'test_step 2', signal.SIGINT),
+        ('evaluate', 'test_step 2', signal.SIGTERM),
+        ('reconstruct', 'fsync 4', signal.SIGTERM),
+        ('reconstruct', 'fsync 5', signal.SIGINT),
+        ('reconstruct', 'pairs 1', signal.SIGTERM),
+    ],
+)
+def test_stopped_at_a_moment(
+    run, assert_same_folders, tmp_path, monkeypatch, command, place, number
+):
+    """The promised status, and no trace once the command is given again."""
+    name, _, count = place.partition(' ')
+    options, folder = [], 'run'
+    if command != 'train':
+        assert run('train', '--trainer.max_steps', '1')[0] == 0
+        options = ['--weights', 'run/final.safetensors']
+    if command == 'reconstruct':
+        options += ['--output', 'images']
+        folder = 'images'
+    copy = shutil.copytree if command == 'evaluate' else shutil.move
+    assert run(command, *options)[0] == 0
+    copy(folder, 'whole')
+    if command == 'evaluate':
+        os.unlink('run/scores.csv')
+    place = {'fsync': os, 'pairs': ReconstructionData}.get(
+        name, ReconstructionTask
+    )
+    original, calls = getattr(place, name), []
+
+    def then_send(*args):
+        calls.append(None)
+        if len(calls) == int(count):
+            os.kill(os.getpid(), number)
+        return original(*args)
+
+    handlers = [signal.getsignal(n) for n in MESSAGES]
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, then_send)
+        status, _, error = run(command, *options)
+    assert signal.signal(signal.SIGINT, ours) is signal.default_int_handler
+    assert handlers == [signal.getsignal(n) for n in MESSAGES]
+    assert (status, MESSAGES[number] in error) == (128 + number, True), error
+    assert leftovers(tmp_path) == []
+    assert run(command, *options)[0] == 0
+    assert_same_folders(tmp_path / 'whole', tmp_path / folder)
 
 
 def test_full_disk_ends_a_run(command_line, run, tmp_path):
@@ -289,3 +398,25 @@ def test_two_processes_are_as_one_with_a_doubled_batch(
         ['learned', '3'],
         ['FBP', '3'],
     ]
+
+
+@pytest.mark.parametrize('number', MESSAGES)
+def test_stopped_during_the_imports(number):
+    """They take seconds, in which the command ends as at any other time."""
+    code = (
+        'import odl_equivariant_command as command, os, signal\n'
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
+        'with command._ended_by_signals():\n'
+        f'    os.kill(os.getpid(), {int(number)})\n'
+        '    print(end="it goes on")\n'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(DOOR.parent)},
+    )
+    assert result.returncode == 128 + number
+    assert result.stdout == ''
+    assert result.stderr.startswith(MESSAGES[number])
+    assert result.stderr.count('\n') == 1

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from odl_equivariant.training import scores
-from odl_equivariant.training.metrics import magnitude
+from odl_equivariant.training.metrics import has_range, magnitude
 
 
 def test_psnr_by_its_formula(rng):
@@ -56,11 +56,35 @@ def test_complex_images_by_magnitude():
         torch.testing.assert_close(result[name], expected[name])
 
 
-@pytest.mark.parametrize('value', [0.0, 1.0])
+@pytest.mark.parametrize('value', [0.0, 1.0, -1.0])
 def test_truth_without_a_range(value):
-    """Scores relative to no range are an error, and no infinity."""
-    with pytest.raises(ValueError, match='constant'):
-        scores(torch.rand(1, 1, 16, 16), torch.full((1, 1, 16, 16), value))
+    """Scores relative to no range are no number, and others are as ever."""
+    truth = torch.rand(3, 1, 16, 16)
+    image = truth + 0.1 * torch.randn_like(truth)
+    truth[1] = value
+    assert has_range(truth).tolist() == [True, False, True]
+    result = scores(image, truth)
+    for name, expected in scores(image[::2], truth[::2]).items():
+        assert result[name].isnan().tolist() == [False, True, False]
+        assert torch.equal(result[name][::2], expected)
+
+
+def test_complex_truth_without_a_range():
+    """A phase is no range, and a complex image of zeros has none."""
+    phase = torch.rand(1, 16, 16)
+    truth = torch.stack(
+        [torch.cat([phase.cos(), phase.sin()]), torch.zeros(2, 16, 16)]
+    )
+    truth[0] *= 0.5
+    truth[0, :, 0, 0] = torch.tensor([3.0, 4.0])
+    assert has_range(truth).tolist() == [True, False]
+
+
+def test_result_that_is_not_finite():
+    """It has scores that are not finite, which is no matter of the truth."""
+    truth = torch.rand(1, 1, 16, 16)
+    assert has_range(truth).all()
+    assert scores(truth * torch.nan, truth)['psnr'].isnan().all()
 
 
 def test_image_smaller_than_the_window():

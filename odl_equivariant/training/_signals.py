@@ -1,0 +1,85 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Signals as exceptions, so that whatever they stop is left tidy."""
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+__all__ = ('interrupts_raised', 'termination_raised')
+
+
+@contextlib.contextmanager
+def termination_raised():
+    """Let SIGTERM raise a ``SIGTERMException``, as Ctrl-C raises its own.
+
+    Another one within a second changes nothing: what the first has stopped
+    is being left.
+    Processes that are forked meanwhile end by the signal as ever, and of
+    several that train together Lightning ends all at the next step. Outside
+    of the main thread, or where the signal is ignored, nothing is changed.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    ):
+        yield
+        return
+    owner = os.getpid()
+    last = -math.inf
+
+    def end(number, frame):
+        nonlocal last
+        before, last = last, time.monotonic()
+        if os.getpid() != owner:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif last - before > 1 and not _trains_with_others():
+            raise SIGTERMException
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        # what is not Python's own is `None`
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _trains_with_others():
+    distributed = torch.distributed
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
+
+
+@contextlib.contextmanager
+def interrupts_raised():
+    """Let Ctrl-C raise a ``KeyboardInterrupt`` out of Lightning's loops.
+
+    They leave the process instead, with status 1, and the signal ignored if
+    they had not begun.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if is_main and before is not None:
+            signal.signal(signal.SIGINT, before)
