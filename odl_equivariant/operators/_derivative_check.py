@@ -179,14 +179,15 @@ class DerivativeCheck:
 
         Steps are smaller where a larger one meets waves, kinks or jumps.
         """
-        for step in _precision(x) ** 0.2 * torch.tensor([1, 1 / 32, 1 / 1024]):
+        for smaller in (1, 32, 1024):
+            step = _precision(x) ** 0.2 / smaller
             secants = torch.stack(
                 [
                     (_flat(self._call(x + h * direction)) - value) / h
                     for h in (step, -step, step / 2, -step / 2)
                 ]
             )
-            noise = rounding / float(step)
+            noise = rounding / step
             coarse, fine = secants[:2].mean(0), secants[2:].mean(0)
             size = torch.maximum(coarse.abs(), fine.abs())
             floor = noise / len(value)
