@@ -228,6 +228,8 @@ _RIGHT = {
     'logarithm': (np.log, np.reciprocal),
     'root': (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
     'waves': (lambda x: np.sin(50 * x), lambda x: 50 * np.cos(50 * x)),
+    'fast waves': (lambda x: np.sin(500 * x), lambda x: 500 * np.cos(500 * x)),
+    'ends': (lambda x: np.clip(x, 0, 1), lambda x: (x > 0) * (x < 1) * 1.0),
     'of small numbers': (lambda x: np.log(1 - x), lambda x: -1 / (1 - x)),
     'large offset': (lambda x: x**2 + 1e4, lambda x: 2 * x),
     'underflow': (lambda x: x**8, lambda x: 8 * x**7),
@@ -318,6 +320,14 @@ def test_forward_mode_is_checked_too():
     x = as_tensor(positive(operator.domain))
     with pytest.raises(ValueError, match=WRONG.format('Pointwise')):
         torch.func.jvp(OperatorLayer(operator), (x,), (x,))
+
+
+def test_the_error_comes_with_the_values():
+    """The line that applies the layer raises, and not that of the gradient."""
+    operator = Pointwise(space_of('float64'), np.square, np.zeros_like)
+    x = as_tensor(positive(operator.domain)).clone().requires_grad_()
+    with pytest.raises(ValueError, match=WRONG.format('Pointwise')):
+        OperatorLayer(operator)(x)
 
 
 def test_values_of_wrong_derivatives_are_right():
