@@ -44,11 +44,12 @@ import time
 import numpy as np
 import odl
 import torch
-from quickstart import best, norm, psnr, ssim
+from quickstart import best, psnr, ssim
 from tqdm import tqdm
 
 from odl_equivariant import models, plotting
 from odl_equivariant.data import CartesianMRI, sample_mr_slice
+from odl_equivariant.operators import operator_norm
 
 TV_ITERATIONS = 100
 TV_WEIGHTS = (0.01, 0.015, 0.0175, 0.02)
@@ -85,7 +86,7 @@ def total_variation(acquisition, data, weight, callback=None):
     A = acquisition.operator
     gradient = odl.Gradient(acquisition.space)
     # both parts of equal norm, or the smaller would converge too slowly
-    scaling = norm(A) / norm(gradient)
+    scaling = operator_norm(A) / operator_norm(gradient)
     L = odl.BroadcastOperator(A, scaling * gradient)
     f = odl.functionals.ZeroFunctional(acquisition.space)
     g = odl.functionals.SeparableSum(
@@ -96,7 +97,8 @@ def total_variation(acquisition, data, weight, callback=None):
         / scaling
         * odl.functionals.GroupL1Norm(gradient.range),
     )
-    step = 0.99 / norm(L)
+    # an upper bound of the norm of both parts together
+    step = 0.99 / (2**0.5 * operator_norm(A))
     u = acquisition.zero_filled(data)
     odl.solvers.pdhg(
         u, f, g, L, TV_ITERATIONS, tau=step, sigma=step, callback=callback

@@ -45,6 +45,7 @@ from odl_equivariant.actions import Rotation
 from odl_equivariant.data import SparseViewCT, sample_ct_slice
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals import LearnedProximal
+from odl_equivariant.operators import operator_norm
 
 TV_ITERATIONS = 250
 TV_WEIGHTS = (1e-6, 1.5e-6, 1.75e-6, 2e-6, 3e-6)
@@ -100,14 +101,14 @@ def total_variation(acquisition, data, weight, callback=None):
     A = acquisition.operator
     gradient = odl.Gradient(acquisition.space)
     # both parts of equal norm, or the smaller would converge too slowly
-    scaling = norm(A) / norm(gradient)
+    scaling = operator_norm(A) / operator_norm(gradient)
     L = odl.BroadcastOperator(A, scaling * gradient)
     f = odl.functionals.IndicatorNonnegativity(acquisition.space)
     g = odl.functionals.SeparableSum(
         0.5 * odl.functionals.L2NormSquared(A.range).translated(data),
         weight / scaling * odl.functionals.GroupL1Norm(gradient.range),
     )
-    step = 0.99 / norm(L)
+    step = 0.99 / operator_norm(L)
     u = acquisition.fbp(data)
     odl.solvers.pdhg(
         u, f, g, L, TV_ITERATIONS, tau=step, sigma=step, callback=callback
@@ -118,7 +119,7 @@ def total_variation(acquisition, data, weight, callback=None):
 def plug_and_play(acquisition, data, denoiser, level, callback=None):
     """Run ODL's proximal gradient method with a learned proximal."""
     A = acquisition.operator
-    gamma = 1.0 / norm(A) ** 2
+    gamma = 1.0 / operator_norm(A) ** 2
     fit = 0.5 * odl.functionals.L2NormSquared(A.range).translated(data) * A
     # the proximal's parameter gamma times this is the noise level
     f = level / gamma * LearnedProximal(acquisition.space, denoiser)
@@ -127,15 +128,6 @@ def plug_and_play(acquisition, data, denoiser, level, callback=None):
         u, f, fit, gamma, PROXIMAL_ITERATIONS, callback=callback
     )
     return u
-
-
-def norm(operator, n_iterations=20):
-    """Return the operator's norm, by the power method."""
-    x = odl.phantom.white_noise(operator.domain, seed=SEED)
-    for _ in range(n_iterations):
-        x = x / float(x.norm())
-        x = operator.adjoint(operator(x))
-    return float(x.norm()) ** 0.5
 
 
 def best(method, candidates, truth):

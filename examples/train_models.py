@@ -88,6 +88,9 @@ NOISE_LEVELS = (0.003, 0.1)
 class Task:
     """What all tasks do alike."""
 
+    # of the phantoms, which goes into the file of the weights
+    value_range = (0, 1)
+
     @staticmethod
     def apply(network, *inputs):
         """Return what the network makes of the inputs of a batch."""
@@ -135,6 +138,9 @@ class Tomography(Task):
 
 class MagneticResonance(Task):
     """MRI from random lines: data and networks that reconstruct from them."""
+
+    # of real and imaginary parts, the magnitude being at most 1
+    value_range = (-1, 1)
 
     stages = MRI_STAGES
 
@@ -392,7 +398,9 @@ def train(name, output, scale=1.0):
                     flush=True,
                 )
     progress.close()
-    odl_equivariant.models.save(network, output / f'{name}.safetensors')
+    odl_equivariant.models.save(
+        network, output / f'{name}.safetensors', task.value_range
+    )
     return {
         'model': name,
         'steps': step,

@@ -5,14 +5,147 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Files that are whole or not there at all."""
+"""Files that are whole or not there at all, and as they were written."""
 
 import contextlib
+import hashlib
+import json
 import os
 import pathlib
-import tempfile
+import re
+import secrets
 
-__all__ = ('write_atomically', 'write_files')
+import torch
+
+__all__ = (
+    'checksum',
+    'path_inside',
+    'sealed',
+    'split_seal',
+    'unsealed',
+    'write_atomically',
+    'write_files',
+    'write_sealed',
+)
+
+# A separator at either end, or `..`, would lead out of a folder.
+_PLAIN_NAME = re.compile(r'[\w-][\w.-]*')
+_SEAL = re.compile(r'(.*),"checksum":"([0-9a-f]{32})"\}', re.DOTALL)
+
+
+def checksum(text, tensors=None):
+    """Return a checksum of a text and of named tensors.
+
+    Parameters
+    ----------
+    text : str
+        Text, such as JSON.
+    tensors : dict, optional
+        Tensors on the processor, by name. Names, dtypes, shapes and bytes
+        count, their order does not.
+
+    Returns
+    -------
+    checksum : str
+        32 hexadecimal digits.
+    """
+    content = text.encode()
+    digest = hashlib.blake2b(b'%d ' % len(content), digest_size=16)
+    digest.update(content)
+    for name, tensor in sorted((tensors or {}).items()):
+        layout = json.dumps([name, str(tensor.dtype), list(tensor.shape)])
+        digest.update(layout.encode())
+        numbers = tensor.contiguous().reshape(-1).view(torch.uint8)
+        digest.update(numbers.numpy())
+    return digest.hexdigest()
+
+
+def sealed(content, tensors=None):
+    """Return JSON that ends with a checksum of itself.
+
+    Parameters
+    ----------
+    content : dict
+        What JSON can hold, not empty, without a key ``checksum``.
+    tensors : dict, optional
+        Tensors that belong to it, see `checksum`.
+
+    Returns
+    -------
+    text : str
+        JSON of the same dict with the key ``checksum`` at its end.
+    """
+    text = json.dumps(content, separators=(',', ':'))
+    return f'{text[:-1]},"checksum":"{checksum(text, tensors)}"}}'
+
+
+def split_seal(text):
+    """Return the text without its checksum, and the checksum or ``None``."""
+    match = _SEAL.fullmatch(text)
+    if match is None:
+        return text, None
+    return f'{match[1]}}}', match[2]
+
+
+def write_sealed(path, content):
+    """Write what `sealed` returns to a file, which is whole or not there."""
+    write_atomically(path, sealed(content).encode())
+
+
+def unsealed(text):
+    """Return what `sealed` wrote, without its checksum.
+
+    Raises
+    ------
+    ValueError
+        If the text has no checksum, or that of another text.
+    """
+    text, expected = split_seal(text)
+    if expected is None:
+        raise ValueError('it does not end with a checksum')
+    if checksum(text) != expected:
+        raise ValueError('its checksum is wrong')
+    return json.loads(text)
+
+
+def path_inside(folder, *names):
+    """Return a path in a folder, of names that are not to be trusted.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder that may not be left.
+    names : str
+        Name of a file, after those of the folders that it lies in.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The path, which need not exist.
+
+    Raises
+    ------
+    ValueError
+        If a name has other characters than letters, digits and ``_-.``, or
+        begins with a dot, or links lead out of the folder or in circles.
+    """
+    for name in names:
+        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+            raise ValueError(
+                f'{name!r:.80} is no name of a file in {folder}: only '
+                'letters, digits and _-. are'
+            )
+    path = folder.joinpath(*names)
+    try:
+        real, root = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f'{path} is a circle of links: {error}') from error
+    if not real.is_relative_to(root):
+        raise ValueError(
+            f'{path} is a link out of its folder, to {real}: what is not in '
+            'the folder is not read, and not written'
+        )
+    return path
 
 
 def write_atomically(path, content):
@@ -57,15 +190,15 @@ def write_files(contents):
     path = None
     try:
         for path, content in contents.items():
-            handle, temporary = tempfile.mkstemp(
-                '.tmp', f'.{path.stem}-', path.parent
-            )
-            temporaries[path] = temporary
-            with os.fdopen(handle, 'wb') as file:
+            # Opened as any new file, it has the permissions of any: to ask
+            # for them would change them for all threads meanwhile.
+            name = f'.{path.stem}-{secrets.token_hex(6)}.tmp'
+            temporary = path.parent / name
+            with open(temporary, 'xb') as file:
+                temporaries[path] = temporary
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
         for path in contents:
             os.replace(temporaries[path], path)
             del temporaries[path]
@@ -80,9 +213,3 @@ def write_files(contents):
         for temporary in temporaries.values():
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-
-
-def _umask():
-    value = os.umask(0)
-    os.umask(value)
-    return value

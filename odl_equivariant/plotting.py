@@ -14,6 +14,7 @@ import pathlib
 import numpy as np
 
 from odl_equivariant._files import write_atomically
+from odl_equivariant._packages import import_package
 
 __all__ = ('compare', 'save_figure')
 
@@ -99,13 +100,7 @@ def compare(rows, window=None, close_up=None, row_labels=None):
 
 
 def _figure_class():
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            'figures need matplotlib: pip install "odl-equivariant[plots]"'
-        ) from error
-    return Figure
+    return import_package('matplotlib.figure', 'a figure').Figure
 
 
 def save_figure(figure, path, **kwargs):

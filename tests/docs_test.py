@@ -78,6 +78,32 @@ def test_there_are_pages_with_code():
     assert how_to - {'index.md'} < found
 
 
+# What a page shows, and what it has to name in its first lines for that.
+NEEDS = {
+    r'export_onnx\(|import onnx': '`onnx`',
+    r'odl_equivariant\.training|odl-equivariant (train|eval|recon)': (
+        '`training`'
+    ),
+    r'EquivariantProximal\(|escnn import': 'escnn',
+}
+
+
+@parametrised(PAGES)
+def test_extras_of_a_page(path):
+    """Where its code needs more than the package, its top says so."""
+    code = '\n'.join(
+        block
+        for language in ('python', 'sh')
+        for block in blocks_of(path, language)
+    )
+    text = path.read_text('utf-8')
+    code += '\n'.join(re.findall(r'^    (\S.*)$', text, re.M))
+    top = '\n'.join(text.splitlines()[:10])
+    for pattern, name in NEEDS.items():
+        if re.search(pattern, code):
+            assert name in top, name
+
+
 # --- Commands --- #
 
 
@@ -114,13 +140,14 @@ def test_targets_of_make(path):
 def test_options_of_commands(command, capsys):
     """The command line has the options that the pages give it."""
     with pytest.raises(SystemExit):
-        main([command, '--help'])
-    known = set(re.findall(r'--[\w.]+', capsys.readouterr().out))
+        main([command, '--help-all'])
+    known = set(re.findall(r'--[\w.-]+', capsys.readouterr().out))
+    known |= {'--help-all', '--version', '--import'}
     for path in (README, *PAGES):
         # a command goes on where a line ends in a backslash
         text = path.read_text('utf-8').replace('\\\n', ' ')
         for line in re.findall(rf'odl-equivariant {command} (.*)', text):
-            for option in re.findall(r'--[\w.]+', line):
+            for option in re.findall(r'--[\w.-]+', line):
                 assert option in known, f'{path.name}: {option}'
         if command == 'train':
             dotted = re.findall(r'--(?:trainer|model|data)\.\w+', text)

@@ -11,8 +11,16 @@
 import dataclasses
 
 import numpy as np
+from odl.applications.tomo.geometry import ParallelBeamGeometry
 
-__all__ = ('Rays', 'match_rays', 'misses_domain', 'explain_mismatch')
+__all__ = (
+    'Rays',
+    'detector_offset',
+    'explain_mismatch',
+    'match_rays',
+    'misses_domain',
+    'parallel_offsets',
+)
 
 # Relative to the detector elements and to an angle of 1.
 _TOLERANCE = 1e-5
@@ -43,6 +51,9 @@ class Rays:
         places = np.asarray(
             geometry.det_partition.coord_vectors[0], dtype=float
         )
+        width = float(geometry.det_partition.cell_sides[0])
+        if isinstance(geometry, ParallelBeamGeometry):
+            return cls(*_parallel_lines(geometry, angles, places), width)
         points = np.stack(
             [
                 np.reshape(geometry.det_point_position(a, places), (-1, 2))
@@ -60,7 +71,6 @@ class Rays:
         )
         lengths = np.linalg.norm(backwards, axis=-1, keepdims=True)
         directions = -backwards / lengths
-        width = float(geometry.det_partition.cell_sides[0])
         return cls(directions, _offsets(directions, points), width)
 
     @property
@@ -76,6 +86,38 @@ class Rays:
         offsets = _offsets(directions, points @ matrix.T + shift)
         return Rays(directions, offsets, self.width)
 
+    def detectors(self, indices):
+        """Return the rays to some of the detector elements."""
+        return Rays(
+            self.directions[:, indices], self.offsets[:, indices], self.width
+        )
+
+    def gaps(self, other, views, detectors):
+        """Return how far lines are from some of other ones at most.
+
+        Parameters
+        ----------
+        other : Rays
+            The other rays.
+        views, detectors : numpy.ndarray of int
+            Which of them belong to these rays, of shapes that broadcast to
+            that of the offsets.
+
+        Returns
+        -------
+        angle, distance : float
+            Largest angle between two lines, whichever way they run, and
+            largest difference between their distances from the origin.
+        """
+        x, y = np.moveaxis(self.directions, -1, 0)
+        u, v = np.moveaxis(other.directions[views, detectors], -1, 0)
+        sides = np.sign(x * u + y * v)
+        offsets = sides * other.offsets[views, detectors]
+        return (
+            float(np.abs(x * v - y * u).max()),
+            float(np.abs(self.offsets - offsets).max()),
+        )
+
     def places(self, oriented):
         """Return points of which equal ones are those of equal lines."""
         length = self.width * _TOLERANCE
@@ -89,6 +131,64 @@ class Rays:
         columns = [c / _TOLERANCE for c in angle]
         columns += [c / length for c in offsets]
         return np.stack(columns, -1).reshape(-1, len(columns))
+
+
+def detector_offset(geometry):
+    """Return how far from the centre of rotation parameter 0 is measured.
+
+    ODL places the detector at a distance of 1 from the origin, whatever the
+    unit of length. Its component along the rays says nothing about them, and
+    would take the digits of everything that is much smaller.
+
+    Parameters
+    ----------
+    geometry : odl.applications.tomo.Parallel2dGeometry
+        Parallel beams.
+
+    Returns
+    -------
+    offset : float
+        Signed distance along the axis of the detector, the same for each
+        view, in the unit of the geometry.
+    """
+    position = geometry.det_pos_init - geometry.translation
+    # both turn with the view, so that their product does not
+    return float(position @ geometry.det_axis_init)
+
+
+def parallel_offsets(geometry):
+    """Return how far from the origin the rays of detector parameter 0 pass.
+
+    Parameters
+    ----------
+    geometry : odl.applications.tomo.Parallel2dGeometry
+        Parallel beams.
+
+    Returns
+    -------
+    offsets : numpy.ndarray, shape (n_views,)
+        Signed distances from the origin, along the axis of the detector, to
+        the rays that hit the detector at its parameter 0, in the unit of the
+        geometry.
+    """
+    angles = np.atleast_1d(np.asarray(geometry.angles, dtype=float))
+    axes = np.reshape(geometry.det_axis(angles), (-1, 2))
+    return detector_offset(geometry) + axes @ geometry.translation
+
+
+def _parallel_lines(geometry, angles, places):
+    """Return the directions and the offsets of parallel rays."""
+    axes = np.reshape(geometry.det_axis(angles), (-1, 2))
+    backwards = np.reshape(geometry.det_to_src(angles, places[0]), (-1, 2))
+    directions = -backwards / np.linalg.norm(backwards, axis=1, keepdims=True)
+    # the axis runs to the left of the rays, or to their right
+    sides = np.sign(
+        directions[:, 0] * axes[:, 1] - directions[:, 1] * axes[:, 0]
+    )
+    along = parallel_offsets(geometry)[:, None] + places
+    shape = (len(angles), len(places), 2)
+    directions = np.broadcast_to(directions[:, None], shape)
+    return directions, sides[:, None] * along
 
 
 def _offsets(directions, points):

@@ -119,6 +119,16 @@ class Acquisition(abc.ABC):
     def _settings(self):
         """Return the arguments that make this acquisition, in order."""
 
+    def settings(self):
+        """Return the arguments that make this acquisition, by their names.
+
+        Returns
+        -------
+        settings : dict
+            All of them, defaults included.
+        """
+        return dict(self._settings())
+
     def fingerprint(self):
         """Return a short text that tells acquisitions apart.
 

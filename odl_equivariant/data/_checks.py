@@ -8,7 +8,6 @@
 
 """Checks of what callers pass in."""
 
-import importlib
 import math
 import numbers
 import operator
@@ -17,6 +16,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._packages import import_package
 from odl_equivariant.elements import as_tensor, merge_complex
 
 __all__ = (
@@ -37,13 +37,7 @@ __all__ = (
 
 def optional_package(name, purpose):
     """Import a package of the extra ``data``, or say how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f'{purpose} needs {name}, which is not installed: '
-            "pip install 'odl-equivariant[data]'"
-        ) from error
+    return import_package(name, purpose)
 
 
 def position(index, length, what):

@@ -6,34 +6,31 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pixels of DICOM files, as they are meant to be seen."""
+"""DICOM files: what they hold, and whether it is an image."""
 
-import contextlib
-import warnings
+import math
 
-import numpy as np
-
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data._index import NoImage
 
 __all__ = (
+    'PURPOSE',
     'check_image',
+    'nested',
     'number_of_frames',
-    'oriented',
+    'open_dataset',
     'read_dataset',
-    'read_frame',
     'text',
 )
 
-_PURPOSE = 'reading DICOM files'
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keep pydicom's remarks on files that break the standard silent."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        yield
+PURPOSE = 'reading DICOM files'
+NO_DICOM = 'it is no DICOM file'
+# Bits of a pixel, where the header does not say them.
+PIXELS = {'PixelData': None, 'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
+# The first group of elements, of the file or of the image, in either order
+# of bytes: what a file without a preamble begins with.
+FIRST_GROUPS = (b'\x02\x00', b'\x08\x00', b'\x00\x08')
 
 
 def read_dataset(path, pixels=True):
@@ -42,114 +39,100 @@ def read_dataset(path, pixels=True):
     Parameters
     ----------
     path : path-like
-        File.
+        File. It may lack the preamble and the transfer syntax, as those of
+        old scanners and of some archives do.
     pixels : bool, optional
         Whether to read the pixels too.
 
     Raises
     ------
     NoImage
-        If it is no DICOM file.
+        If it is no DICOM file, or its encoding is not known.
     """
-    pydicom = optional_package('pydicom', _PURPOSE)
-    with _quiet():
+    return open_dataset(path, pixels)[0]
+
+
+def open_dataset(path, pixels=True):
+    """Return a dataset as `read_dataset`, and whether the file is complete.
+
+    A file that lacks its preamble or its transfer syntax is not: pydicom
+    needs the dataset to find its pixels.
+    """
+    pydicom = optional_package('pydicom', PURPOSE)
+    complete = True
+    with quiet():
         try:
-            return pydicom.dcmread(path, stop_before_pixels=not pixels)
+            dataset = pydicom.dcmread(path, stop_before_pixels=not pixels)
         except pydicom.errors.InvalidDicomError as error:
-            raise NoImage('it is no DICOM file') from error
+            complete = False
+            with open(path, 'rb') as file:
+                if file.read(2) not in FIRST_GROUPS:
+                    raise NoImage(NO_DICOM) from error
+            dataset = pydicom.dcmread(
+                path, stop_before_pixels=not pixels, force=True
+            )
+            if not any(
+                name in dataset for name in ('SOPClassUID', 'Modality', 'Rows')
+            ):
+                raise NoImage(NO_DICOM) from error
+        if not dataset.file_meta.get('TransferSyntaxUID'):
+            complete = False
+            _assume_syntax(dataset, pydicom)
+    return dataset, complete
+
+
+def _assume_syntax(dataset, pydicom):
+    """Name the transfer syntax of a file that does not say it.
+
+    It is the one that its elements are written in; that the length of the
+    pixels agrees is for `check_image` to see.
+    """
+    if 'PixelData' in dataset and dataset['PixelData'].is_undefined_length:
+        raise NoImage(
+            'it has no TransferSyntaxUID, and its pixels are compressed, so '
+            'that nothing says how to decode them'
+        )
+    implicit, little_endian = dataset.original_encoding
+    uid = pydicom.uid
+    if not little_endian:
+        syntax = uid.ExplicitVRBigEndian
+    elif implicit:
+        syntax = uid.ImplicitVRLittleEndian
+    else:
+        syntax = uid.ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
 
 
 def text(dataset, keyword):
     """Return an attribute as a string, empty if there is none."""
-    with _quiet():
-        return str(dataset.get(keyword) or '').strip()
+    with quiet():
+        value = dataset.get(keyword)
+        return '' if value is None else str(value).strip()
 
 
 def number_of_frames(dataset):
     """Return how many images the file has."""
-    with _quiet():
+    with quiet():
         return int(dataset.get('NumberOfFrames') or 1)
 
 
-def check_image(dataset):
-    """Raise `NoImage` unless the pixels are shades of grey."""
-    kind = text(dataset, 'PhotometricInterpretation')
-    if not kind or 'Rows' not in dataset or 'Columns' not in dataset:
-        what = text(dataset, 'Modality') or 'unknown modality'
-        raise NoImage(f'it holds no image ({what})')
-    samples = dataset.get('SamplesPerPixel') or 1
-    if samples != 1 or kind not in ('MONOCHROME1', 'MONOCHROME2'):
-        raise NoImage(f'it is no image in shades of grey, but {kind}')
-
-
-def oriented(pixels):
-    """Return rows from top to bottom as an array with x right and y up."""
-    return np.ascontiguousarray(pixels[::-1].T)
-
-
-def read_frame(dataset, frame=0, path=None):
-    """Return an image in the units of its modality, such as HU.
+def nested(dataset, frame, sequence):
+    """Return what enhanced files say of a frame, or of all, in a sequence.
 
     Parameters
     ----------
     dataset : pydicom.Dataset
         Content of the file.
-    frame : int, optional
-        Which image of the file.
-    path : path-like, optional
-        Where the pixels are read from, if they are not in ``dataset``.
+    frame : int
+        Which image of it.
+    sequence : str
+        Keyword of the sequence, of which the first item counts.
 
     Returns
     -------
-    pixels : numpy.ndarray
-        float64, of shape (rows, columns), the top row first. Where the least
-        value is shown as white (MONOCHROME1), values are mirrored in the
-        middle of the range of what can be stored, so that more is brighter.
-
-    Raises
-    ------
-    ImportError
-        If no decoder for the compression of the file is installed.
+    item : pydicom.Dataset or None
+        ``None`` if there is none.
     """
-    pixel_tools = optional_package('pydicom.pixels', _PURPOSE)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not pixel_tools.get_decoder(syntax).is_available:
-        raise ImportError(
-            f'no decoder for {syntax.name} is installed: pip install '
-            "'odl-equivariant[data]', or, for JPEG and JPEG-LS, "
-            "'pylibjpeg[all]'"
-        )
-    with _quiet():
-        source = dataset if path is None else path
-        stored = pixel_tools.pixel_array(source, index=frame)
-        pixels = _rescaled(stored, dataset, frame)
-        if text(dataset, 'PhotometricInterpretation') == 'MONOCHROME1':
-            ends = _rescaled(_stored_range(dataset), dataset, frame)
-            pixels = ends.sum() - pixels
-    return pixels
-
-
-def _rescaled(stored, dataset, frame):
-    """Return values that the scanner stored in the units they stand for."""
-    if dataset.get('ModalityLUTSequence'):
-        from pydicom.pixels import apply_modality_lut
-
-        return apply_modality_lut(stored, dataset).astype(np.float64)
-    source = _rescaling(dataset, frame)
-    pixels = stored.astype(np.float64)
-    slope = source.get('RescaleSlope', dataset.get('DoseGridScaling'))
-    if slope is not None:
-        pixels *= float(slope)
-    intercept = source.get('RescaleIntercept')
-    if intercept is not None:
-        pixels += float(intercept)
-    return pixels
-
-
-def _rescaling(dataset, frame):
-    """Return where slope and intercept are: enhanced files nest them."""
-    if 'RescaleSlope' in dataset:
-        return dataset
     groups = [
         *(dataset.get('PerFrameFunctionalGroupsSequence') or [])[
             frame : frame + 1
@@ -157,14 +140,63 @@ def _rescaling(dataset, frame):
         *(dataset.get('SharedFunctionalGroupsSequence') or [])[:1],
     ]
     for group in groups:
-        if group.get('PixelValueTransformationSequence'):
-            return group.PixelValueTransformationSequence[0]
-    return dataset
+        if group.get(sequence):
+            return group.get(sequence)[0]
+    return None
 
 
-def _stored_range(dataset):
-    """Return the least and the greatest value that can be stored."""
-    bits = int(dataset.BitsStored)
-    if dataset.PixelRepresentation:
-        return np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1])
-    return np.array([0, 2**bits - 1])
+def check_image(dataset):
+    """Raise `NoImage` unless the file holds images in shades of grey.
+
+    Those that a scan is planned with are left out too: they lie across the
+    slices. All pixels that the header speaks of must be there, and no more.
+    """
+    kind = text(dataset, 'PhotometricInterpretation')
+    if not kind or 'Rows' not in dataset or 'Columns' not in dataset:
+        what = text(dataset, 'Modality') or 'unknown modality'
+        raise NoImage(f'it holds no image ({what})')
+    samples = dataset.get('SamplesPerPixel') or 1
+    if samples != 1 or kind not in ('MONOCHROME1', 'MONOCHROME2'):
+        raise NoImage(f'it is no image in shades of grey, but {kind}')
+    image_type = dataset.get('ImageType') or ()
+    if isinstance(image_type, str):
+        image_type = [image_type]
+    if 'LOCALIZER' in (str(value).strip().upper() for value in image_type):
+        raise NoImage('it is a localiser (ImageType has LOCALIZER), no slice')
+    name = next((name for name in PIXELS if name in dataset), None)
+    if name is None:
+        raise NoImage('it has no pixel data')
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_frames(dataset)
+    else:
+        _check_length(dataset, name)
+
+
+def _check_length(dataset, name):
+    """Compare the pixels of a file with its header."""
+    frames = number_of_frames(dataset)
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    bits = PIXELS[name] or int(dataset.BitsAllocated)
+    expected = math.ceil(frames * rows * columns * bits / 8)
+    data = dataset[name].value or b''
+    surplus = data[expected:]
+    # Zeros fill a file to an even length, or to whole blocks. More of them
+    # than a row are pixels.
+    filling = len(surplus) <= max(1, columns * bits // 8) and not any(surplus)
+    if len(data) < expected or not filling:
+        raise NoImage(
+            f'its pixel data have {len(data)} bytes, and its header says '
+            f'{expected}: {frames} x {rows} x {columns} pixels of {bits} bits'
+        )
+
+
+def _check_frames(dataset):
+    """Compare the number of frames with that of compressed frames."""
+    from pydicom.encaps import parse_basic_offsets
+
+    frames = number_of_frames(dataset)
+    there = len(parse_basic_offsets(dataset.PixelData))
+    if there and there != frames:
+        raise NoImage(
+            f'it has {there} compressed frames, and its header says {frames}'
+        )

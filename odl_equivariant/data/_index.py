@@ -16,13 +16,13 @@ import pathlib
 import stat
 import time
 
-from odl_equivariant._files import write_atomically
+from odl_equivariant._files import unsealed, write_sealed
 
-__all__ = ('FolderIndex', 'NoImage', 'write_json')
+__all__ = ('FolderIndex', 'NoImage')
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = 'odl_equivariant index'
-_VERSION = 1
+_VERSION = 2
 _CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
 _SECONDS_BETWEEN_SAVES = 60.0
 _LONGEST_REASON = 200
@@ -39,7 +39,9 @@ class FolderIndex:
     Files and folders with names that begin with a dot are passed over. The
     index is kept as JSON and used again. Files of which the size or the time
     of change is another one are looked at anew, and if something breaks off
-    the work, what is done is kept.
+    the work, what is done is kept. An index with a wrong checksum, or with an
+    entry that cannot be one, is made anew. The names in it are only looked
+    up: no file is opened that is not in the folder.
 
     Parameters
     ----------
@@ -60,6 +62,9 @@ class FolderIndex:
         ``ODL_EQUIVARIANT_CACHE`` or the user's folder for caches.
     progress : bool, optional
         Whether to show a progress bar, where there is a terminal.
+    is_entry : callable, optional
+        Called with a stored dict; returns whether ``describe`` can have made
+        it. Default: any dict is an entry.
 
     Attributes
     ----------
@@ -90,6 +95,7 @@ class FolderIndex:
         suffixes=(),
         cache=None,
         progress=True,
+        is_entry=None,
     ):
         path = pathlib.Path(folder).expanduser().absolute()
         if not path.exists():
@@ -102,7 +108,7 @@ class FolderIndex:
         only = '' if path.is_dir() else path.name
         key = {'kind': kind, 'options': options or {}, 'only': only}
         places = _places(self.root, key, cache)
-        stored = _load(places, key)
+        stored = _load(places, key, is_entry)
         found = {
             name: stored[name]
             for name, signature in files.items()
@@ -264,36 +270,49 @@ def _places(root, key, cache):
     return [root / name(key), pathlib.Path(own).expanduser() / apart]
 
 
-def _load(places, key):
+def _load(places, key, is_entry):
     """Return what was found out about each file, or nothing."""
     for path in places:
         try:
-            content = json.loads(path.read_text('utf-8'))
+            content = unsealed(path.read_text('utf-8'))
             if (
                 content['format'] == _FORMAT
                 and content['version'] == _VERSION
                 and content['key'] == json.loads(json.dumps(key))
             ):
                 files = content['files']
-                if all(_is_record(record) for record in files.values()):
-                    return files
+                for record in files.values():
+                    _check_record(record, is_entry)
+                return files
             _LOG.info('%s is of another kind, and not used', path)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            _LOG.info('%s is damaged, and not used: %s', path, e)
+        except (
+            AttributeError,
+            KeyError,
+            OSError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            _LOG.info('%s is damaged, and not used: %s', path, error)
     return {}
 
 
-def _is_record(record):
+def _check_record(record, is_entry):
+    """Raise a ValueError unless this is what is kept of a file."""
     size, time_of_change, entries, reason = record
-    return (
+    if not (
         isinstance(size, int)
         and isinstance(time_of_change, int)
         and isinstance(entries, list)
         and all(isinstance(entry, dict) for entry in entries)
         and (reason is None or isinstance(reason, str))
-    )
+    ):
+        raise ValueError(f'{str(record):.80} is no record of a file')
+    for entry in entries if is_entry is not None else ():
+        if not is_entry(entry):
+            raise ValueError(f'{str(entry):.80} is no entry')
 
 
 def _save(places, key, files):
@@ -308,22 +327,8 @@ def _save(places, key, files):
         try:
             if number:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, content)
+            write_sealed(path, content)
         except OSError as error:
             _LOG.info('the index cannot be kept as %s: %s', path, error)
         else:
             return
-
-
-def write_json(path, content):
-    """Write JSON to a file, which is complete or not there.
-
-    Parameters
-    ----------
-    path : path-like
-        File to write. An existing one is replaced when the new one is whole.
-    content :
-        What `json` can hold.
-    """
-    text = json.dumps(content, separators=(',', ':'))
-    write_atomically(path, text.encode())

@@ -10,6 +10,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import math
 import numbers
@@ -17,22 +18,25 @@ import os
 import shutil
 import time
 import uuid
+import zlib
 
 import numpy as np
 import torch
 
-from odl_equivariant.data._index import write_json
+from odl_equivariant._files import write_sealed
+from odl_equivariant.data._pair_list import (
+    FORMAT,
+    KINDS,
+    PARTIAL,
+    VERSION,
+    WHOLE,
+    array_path,
+    read_list,
+)
 
-__all__ = ('PARTIAL', 'WHOLE', 'PairWriter', 'read_json', 'with_progress')
+__all__ = ('PairWriter', 'with_progress')
 
-# The list of the pairs in a store, and how far a new one has come.
-WHOLE = 'pairs.json'
-PARTIAL = 'partial.json'
-
-_FORMAT = 'odl_equivariant pairs'
-_VERSION = 1
 _SECONDS_BETWEEN_MARKS = 5.0
-_KINDS = 'biufc'
 
 
 class PairWriter:
@@ -44,6 +48,7 @@ class PairWriter:
         self._fields, self._keys = _layout(first)
         self._files = {}
         self._labels = []
+        self._checksums = {key: [] for key in self._fields}
         self._part = None
         self._marked = time.monotonic()
 
@@ -67,13 +72,16 @@ class PairWriter:
 
     def resume(self, pairs):
         """Open the files, at the place where an earlier call broke off."""
-        partial = read_json(self._folder / PARTIAL)
+        partial = read_list(self._folder, PARTIAL)
         if partial is not None and self._fits(partial):
             self._open(partial['part'], 'r+b')
             self._labels = partial['labels']
+            self._checksums = partial['checksums']
             # The same pairs as before, as far as can be told from two.
-            if self.done == 0 or all(
-                self._is_stored(i, pairs[i]) for i in {0, self.done - 1}
+            if self._has_headers() and all(
+                self._is_stored(i, pairs[i])
+                for i in {0, self.done - 1}
+                if self.done
             ):
                 for key in self._files:
                     self._seek(key, self.done)
@@ -81,22 +89,24 @@ class PairWriter:
             for file in self._files.values():
                 file.close()
         self._files, self._labels = {}, []
+        self._checksums = {key: [] for key in self._fields}
         self._start()
 
     def _fits(self, partial):
         return (
             partial['n'] == self._n
             and partial['fields'] == json.loads(json.dumps(self._fields))
-            and len(partial['labels']) == partial['done']
+            # not so in a store of an earlier version
+            and partial.get('checksums', {}).keys() == self._fields.keys()
             and all(
-                (self._folder / partial['part'] / f'{key}.npy').is_file()
+                array_path(self._folder, partial['part'], key).is_file()
                 for key in self._fields
             )
         )
 
     def _start(self):
         """Begin with files that are new."""
-        whole = read_json(self._folder / WHOLE)
+        whole = read_list(self._folder, WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
         _clean(self._folder, whole and whole['part'])
         needed = self._n * sum(map(self._item_bytes, self._fields))
@@ -111,20 +121,36 @@ class PairWriter:
         part = f'part-{uuid.uuid4().hex[:12]}'
         (self._folder / part).mkdir()
         self._open(part, 'w+b')
-        for key, (dtype, shape) in self._fields.items():
-            header = {
-                'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
-                'fortran_order': False,
-                'shape': (self._n, *shape),
-            }
-            np.lib.format.write_array_header_1_0(self._files[key], header)
+        for key, file in self._files.items():
+            file.write(self._header(key))
         self._mark()
 
     def _open(self, part, mode):
         self._part = part
         for key in self._fields:
-            path = self._folder / part / f'{key}.npy'
+            path = array_path(self._folder, part, key)
             self._files[key] = open(path, mode)  # noqa: SIM115
+
+    def _header(self, key):
+        """Return how the file of an array begins."""
+        dtype, shape = self._fields[key]
+        header = io.BytesIO()
+        layout = {
+            'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            'fortran_order': False,
+            'shape': (self._n, *shape),
+        }
+        np.lib.format.write_array_header_1_0(header, layout)
+        return header.getvalue()
+
+    def _has_headers(self):
+        """Return whether the files begin as they should."""
+        for key, file in self._files.items():
+            header = self._header(key)
+            file.seek(0)
+            if file.read(len(header)) != header:
+                return False
+        return True
 
     def _item_bytes(self, key):
         dtype, shape = self._fields[key]
@@ -132,11 +158,8 @@ class PairWriter:
 
     def _seek(self, key, index):
         """Go to where a pair begins, after the header."""
-        file = self._files[key]
-        file.seek(0)
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        file.seek(index * self._item_bytes(key), os.SEEK_CUR)
+        start = len(self._header(key))
+        self._files[key].seek(start + index * self._item_bytes(key))
 
     def _is_stored(self, index, pair):
         arrays, labels = self._checked(index, pair)
@@ -174,7 +197,9 @@ class PairWriter:
         """Write the next pair."""
         arrays, labels = self._checked(self.done, pair)
         for key, array in arrays.items():
-            self._files[key].write(array.tobytes())
+            content = array.tobytes()
+            self._files[key].write(content)
+            self._checksums[key].append(zlib.crc32(content))
         self._labels.append(labels)
         if time.monotonic() - self._marked > _SECONDS_BETWEEN_MARKS:
             self._mark()
@@ -184,24 +209,27 @@ class PairWriter:
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
-        write_json(self._folder / PARTIAL, self._content())
+        self._list(PARTIAL)
         self._marked = time.monotonic()
 
-    def _content(self):
-        return {
-            'format': _FORMAT,
-            'version': _VERSION,
+    def _list(self, name):
+        """Write down what the files hold."""
+        content = {
+            'format': FORMAT,
+            'version': VERSION,
             'n': self._n,
             'done': self.done,
             'part': self._part,
             'fields': self._fields,
             'labels': self._labels,
+            'checksums': self._checksums,
         }
+        write_sealed(self._folder / name, content)
 
     def finish(self):
         """Put the new store in the place of an earlier one."""
         self._mark()
-        write_json(self._folder / WHOLE, self._content())
+        self._list(WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
         _clean(self._folder, self._part)
 
@@ -227,7 +255,7 @@ def _layout(pair):
             if not str(key).isidentifier():
                 raise ValueError(f'{key!r} cannot be the name of a file')
             array = _array(value, key)
-            if array.dtype.kind not in _KINDS:
+            if array.dtype.kind not in KINDS:
                 raise TypeError(
                     f'{key!r} of a pair has the dtype {array.dtype}, and '
                     'only numbers can be stored'
@@ -253,22 +281,6 @@ def _in_words(fields, keys):
         for key, (dtype, shape) in fields.items()
     ]
     return ', '.join([*words, *keys])
-
-
-def read_json(path):
-    """Return what a mark or a list of pairs says, None if there is none."""
-    try:
-        content = json.loads(path.read_text('utf-8'))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        raise ValueError(f'{path} is damaged: {error}') from error
-    known = isinstance(content, dict) and content.get('format') == _FORMAT
-    if not known or content.get('version') != _VERSION:
-        raise ValueError(
-            f'{path} is no list of pairs of format version {_VERSION}'
-        )
-    return content
 
 
 def _clean(folder, keep):

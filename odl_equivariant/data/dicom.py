@@ -10,14 +10,20 @@
 
 import re
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import grid, optional_package
 from odl_equivariant.data._dicom import (
     check_image,
     number_of_frames,
-    oriented,
     read_dataset,
-    read_frame,
     text,
+)
+from odl_equivariant.data._dicom_order import in_order, place
+from odl_equivariant.data._dicom_pixels import (
+    check_rescaling,
+    oriented,
+    read_frame,
+    read_image,
 )
 from odl_equivariant.data._folders import FolderSlices
 from odl_equivariant.data._index import FolderIndex
@@ -35,10 +41,20 @@ class DicomSlices(FolderSlices):
     the least value is shown as white (MONOCHROME1), values are mirrored in
     the middle of what can be stored, so that more is brighter. Pixels are
     oriented as the image is shown: axis 0 to the viewer's right, axis 1
-    upwards. Compressed files and files with several frames are read as well;
-    images in colour are skipped.
+    upwards. Compressed files and files with several frames are read as well,
+    and files without preamble or transfer syntax; images in colour and
+    localisers are skipped. Pixels that the file says are padding
+    (PixelPaddingValue) are air: -1000 HU, or where values are not in
+    Hounsfield units the least one that is measured.
 
-    Slices are sorted by patient, series and number in the series.
+    Slices are sorted by patient and series. The slices of a volume go by
+    their positions along its normal (ImagePositionPatient), in the direction
+    in which their numbers (InstanceNumber) grow, if they have any; where
+    positions are missing or occur twice, as in a series over time, they go
+    by their numbers.
+
+    A file is skipped if its rescaling is zero or not finite, or it has fewer
+    or more pixels than its header says.
 
     Parameters
     ----------
@@ -140,7 +156,7 @@ class DicomSlices(FolderSlices):
                 + _variety(entry for _, entry in index.entries)
             )
         items = self._selected(items, index)
-        items.sort(key=_order)
+        items = in_order(items)
         super().__init__(
             index,
             items,
@@ -152,8 +168,14 @@ class DicomSlices(FolderSlices):
     @classmethod
     def _describe(cls, path):
         """Return what the index keeps of each frame of a file."""
-        dataset = read_dataset(path)
+        with quiet():
+            return cls._entries(read_dataset(path))
+
+    @classmethod
+    def _entries(cls, dataset):
+        """Return the same of what was read."""
         check_image(dataset)
+        check_rescaling(dataset)
         n = number_of_frames(dataset)
         common = {
             'modality': text(dataset, 'Modality'),
@@ -165,13 +187,15 @@ class DicomSlices(FolderSlices):
             'size': [int(dataset.Columns), int(dataset.Rows)],
         }
         # The last frame is missing in a truncated file.
-        last = read_frame(dataset, n - 1)
+        last = read_frame(dataset, n - 1, background=cls._background)
         entries = []
         for frame in range(n):
             pixels = last
             if frame < n - 1 and cls._measure is not None:
-                pixels = read_frame(dataset, frame)
-            entry = dict(common)
+                pixels = read_frame(
+                    dataset, frame, background=cls._background
+                )
+            entry = {**common, 'place': place(dataset, frame)}
             if n > 1:
                 entry['frame'] = frame
             if cls._measure is not None:
@@ -182,36 +206,23 @@ class DicomSlices(FolderSlices):
     # Given the rows and columns of an image, returns what else is kept.
     _measure = None
 
+    # Value of padding, see `read_frame`.
+    _background = None
+
     def _selected(self, items, index):
         """Return those images that are wanted."""
         return items
 
     def _read(self, path, name, entry):
         frame = entry.get('frame')
-        if frame is None:
-            return oriented(read_frame(read_dataset(path)))
-        dataset = read_dataset(path, pixels=False)
-        if dataset.file_meta.TransferSyntaxUID.is_deflated:
-            return oriented(read_frame(read_dataset(path), frame))
-        return oriented(read_frame(dataset, frame, path))
+        return oriented(read_image(path, frame, self._background))
 
 
 def _number(value):
     try:
         return int(value)
     except ValueError:
-        return 0
-
-
-def _order(item):
-    name, entry = item
-    return (
-        entry['patient'],
-        entry['series'],
-        entry['instance'],
-        name,
-        entry.get('frame', 0),
-    )
+        return None
 
 
 def _name(name, entry):

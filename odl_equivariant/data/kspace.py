@@ -22,7 +22,9 @@ from odl_equivariant.data._checks import (
 )
 from odl_equivariant.data._folders import FolderSlices
 from odl_equivariant.data._grids import crop_center
+from odl_equivariant.data._hdf5 import own_dataset
 from odl_equivariant.data._index import FolderIndex, NoImage
+from odl_equivariant.data._padding import has_all_columns, measured_columns
 
 __all__ = ('FastMRIKspace',)
 
@@ -35,9 +37,15 @@ class FastMRIKspace(FolderSlices):
     r"""Measured k-space of fastMRI, and the images that follow from it.
 
     Each HDF5 file is a volume with a dataset ``kspace`` of complex numbers,
-    of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx).
+    of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx),
+    which lies in this file: links to other files are not followed.
     ``s[i]`` is the complex image that the coils combine to; where k-space was
     not measured it counts as zero.
+
+    Scanners fill k-space up with columns of zeros on both sides, which are
+    said by the attributes ``padding_left`` and ``padding_right``, or follow
+    from the ISMRMRD header. Columns run along axis 0, that of phase encoding:
+    take lines of it with ``CartesianMRI(axis=0)``.
 
     Parameters
     ----------
@@ -68,6 +76,11 @@ class FastMRIKspace(FolderSlices):
         The attribute ``patient_id`` of the volume, or its file.
     acquisitions : list of str
         The attribute ``acquisition`` of the volume each slice is from.
+    measured_columns : list of tuple
+        For each slice the first column that was measured, and the one after
+        the last.
+    fully_sampled : list of bool
+        Whether all of these were, according to the dataset ``mask``.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -173,6 +186,16 @@ class FastMRIKspace(FolderSlices):
         """The acquisition each slice is from, a list of str."""
         return [self._items[i][1]['acquisition'] for i in self._places]
 
+    @property
+    def measured_columns(self):
+        """The measured columns of each slice, a list of (first, stop)."""
+        return [tuple(self._items[i][1]['columns']) for i in self._places]
+
+    @property
+    def fully_sampled(self):
+        """Whether each slice has all measured columns, a list of bool."""
+        return [self._items[i][1]['full'] for i in self._places]
+
     def kspace(self, index):
         """Return the measured k-space of a slice.
 
@@ -202,7 +225,8 @@ class FastMRIKspace(FolderSlices):
         -------
         coil_maps : numpy.ndarray
             complex64, of shape (coils, nx, ny); the sum of the squares of
-            their absolute values is 1, or 0 where there is no signal.
+            their absolute values is 1, or 0 where there is no signal. Those
+            of a slice of zeros are alike.
         """
         place = self._places[position(index, len(self), 'slices')]
         return self._from_file(
@@ -213,7 +237,10 @@ class FastMRIKspace(FolderSlices):
         import h5py
 
         with h5py.File(path, 'r') as file:
-            stored = file['kspace'][entry['slice']]
+            kspace = own_dataset(file, 'kspace')
+            if kspace is None:
+                raise NoImage('it has no dataset `kspace`')
+            stored = kspace[entry['slice']]
         if list(stored.shape) != entry['shape']:
             raise ValueError(
                 f'its slices have the shape {stored.shape}, and had '
@@ -227,6 +254,9 @@ class FastMRIKspace(FolderSlices):
     def _maps(self, kspace):
         if len(kspace) == 1:
             return np.ones_like(kspace)
+        if not kspace.any():
+            # Maps of zeros stand for no coils.
+            return np.full_like(kspace, len(kspace) ** -0.5)
         low = to_image(kspace * _window(kspace, self.calibration))
         size = np.sqrt((np.abs(low) ** 2).sum(axis=0))
         return np.divide(low, size, out=np.zeros_like(low), where=size > 0)
@@ -273,8 +303,8 @@ def _describe(path):
     import h5py
 
     with h5py.File(path, 'r') as file:
-        kspace = file.get('kspace')
-        if not isinstance(kspace, h5py.Dataset):
+        kspace = own_dataset(file, 'kspace')
+        if kspace is None:
             raise NoImage('it has no dataset `kspace`')
         if kspace.dtype.kind != 'c' or kspace.ndim not in (3, 4):
             raise NoImage(
@@ -284,7 +314,7 @@ def _describe(path):
         if 0 in kspace.shape:
             raise NoImage(f'its `kspace` has the shape {kspace.shape}')
         # Blocks are missing in a truncated file, the last ones first.
-        kspace[-1]
+        columns = measured_columns(file, kspace[-1])
         attributes = {
             key: _text(file.attrs.get(key))
             for key in ('patient_id', 'acquisition')
@@ -295,6 +325,8 @@ def _describe(path):
                 'shape': [int(n) for n in kspace.shape[1:]],
                 'patient': attributes['patient_id'],
                 'acquisition': attributes['acquisition'],
+                'columns': columns,
+                'full': has_all_columns(file, columns),
             }
             for i in range(len(kspace))
         ]

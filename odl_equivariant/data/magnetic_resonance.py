@@ -10,6 +10,7 @@
 
 import numpy as np
 import odl
+import torch
 
 from odl_equivariant.data._acquisition import (
     Acquisition,
@@ -20,12 +21,14 @@ from odl_equivariant.data._acquisition import (
     short_mask,
 )
 from odl_equivariant.data._checks import (
+    as_array,
     check_extent,
     image_array,
     not_negative,
     positive,
 )
 from odl_equivariant.data._kspace import Coils, samples
+from odl_equivariant.data._ranges import ScaleCheck, check_noise
 from odl_equivariant.operators.masks import CartesianMask
 
 __all__ = ('CartesianMRI',)
@@ -35,7 +38,9 @@ class CartesianMRI(Acquisition):
     r"""Magnetic resonance imaging from some lines of k-space.
 
     Images are complex. Their values have no unit; with the default noise,
-    the largest magnitude is meant to be about 1.
+    the largest magnitude is meant to be about 1. The noise is the same for
+    all images, as it is for the slices of a volume: divide these by one
+    number, not each by its own maximum.
 
     Parameters
     ----------
@@ -164,6 +169,7 @@ class CartesianMRI(Acquisition):
             dtype='complex64' if dtype == 'float32' else 'complex128',
             impl=backend,
         )
+        self._scale_check = ScaleCheck()
         self._coils = Coils(self.space, coil_maps)
         # Checks the settings too where a mask is given.
         drawn = self._mask(seed)
@@ -178,20 +184,23 @@ class CartesianMRI(Acquisition):
         """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
         return self._coils.maps
 
-    def draw_mask(self, rng=None):
+    def draw_mask(self, rng=None, measured=None):
         """Draw the samples to take, with the settings of the acquisition.
 
         Parameters
         ----------
         rng : int, numpy.random.Generator or None, optional
             Seed or source of randomness.
+        measured : tuple of 2 ints, optional
+            Lines that can be taken, see `CartesianMask`. Default: all.
 
         Returns
         -------
         mask : CartesianMask
             Mask of the shape of k-space.
         """
-        return self._mask(int(np.random.default_rng(rng).integers(2**31)))
+        seed = int(np.random.default_rng(rng).integers(2**31))
+        return self._mask(seed, measured)
 
     def forward_operator(self, mask=None):
         """Return the forward operator of a mask.
@@ -233,9 +242,19 @@ class CartesianMRI(Acquisition):
         ------
         ValueError
             If the image has another shape or extent, or values that are
-            infinite or not a number, or the mask does not fit.
+            infinite or not a number, the mask does not fit, or ``sigma`` is
+            more than 100 times the largest magnitude of the image: the
+            message says how to scale images.
+
+        Warns
+        -----
+        UserWarning
+            Once, if ``sigma`` is above the largest magnitude of the image,
+            also in a data set, the images of which raise no such error,
+            or below a thousandth of it where that is above 10.
         """
         image = self.ground_truth(image)
+        check_noise(self._scale_check, as_array(image), self.sigma)
         sampled = self._coils.sampled(self.mask if mask is None else mask)
         array = samples(self._coils.encoded(sampled)(image))
         if self.sigma:
@@ -318,7 +337,9 @@ class CartesianMRI(Acquisition):
         data = self.simulate(image, rng, mask)
         return as_pair(data, self.ground_truth(image), mask)
 
-    def from_kspace(self, kspace, coil_maps=None, image=None, rng=None):
+    def from_kspace(
+        self, kspace, coil_maps=None, image=None, rng=None, measured=None
+    ):
         """Return a pair as of `pair`, from measured instead of simulated data.
 
         Parameters
@@ -338,11 +359,18 @@ class CartesianMRI(Acquisition):
             least-squares combination of the coils.
         rng : int, numpy.random.Generator or None, optional
             Seed or source of the mask, if it is random.
+        measured : array-like, optional
+            Booleans, of the shape of the image or of length 1 along some
+            axes, false where ``kspace`` was filled up with zeros. Nothing is
+            taken there: acceleration and centre fraction are of the lines
+            between the first and the last that was measured, whether masks
+            are random or one is drawn from ``seed``; a given mask is cut.
 
         Returns
         -------
         pair : dict of torch.Tensor
-            Data and ground truth, and the mask if masks are random.
+            Data and ground truth, and the mask if masks are random or
+            ``measured`` is given.
 
         Raises
         ------
@@ -366,11 +394,55 @@ class CartesianMRI(Acquisition):
             truth = self.zero_filled(self._coils.data(full))
         else:
             truth = self.ground_truth(image)
+        if measured is not None:
+            mask = self._measured_mask(np.asarray(measured), rng)
+            pair = as_pair(self._coils.data(mask * full), truth)
+            return {**pair, 'mask': torch.from_numpy(mask)}
         mask = self.draw_mask(rng) if self.random_masks else None
         sampled = self.mask if mask is None else mask.array
         return as_pair(self._coils.data(sampled * full), truth, mask)
 
-    def _mask(self, seed):
+    def _measured_mask(self, measured, rng):
+        """Return a mask of what was measured, of the shortest shape.
+
+        It depends on the settings and the shape of ``measured`` alone, so
+        that those of a set of images can be stacked.
+        """
+        if (
+            measured.dtype != bool
+            or measured.ndim != 2
+            or any(
+                m not in (1, n)
+                for m, n in zip(measured.shape, self.shape, strict=True)
+            )
+        ):
+            raise ValueError(
+                f'`measured` must be booleans of shape {self.shape}, or of '
+                f'length 1 along some axes, got {measured.dtype} of shape '
+                f'{measured.shape}'
+            )
+        if self._mask_is_given:
+            mask = self.mask & measured
+        else:
+            across = 1 - self.axis % 2
+            lines = np.flatnonzero(
+                np.broadcast_to(measured, self.shape).any(axis=across)
+            )
+            if not len(lines):
+                raise ValueError('`measured` is false everywhere')
+            ends = int(lines[0]), int(lines[-1]) + 1
+            if self.random_masks:
+                drawn = self.draw_mask(rng, ends)
+            else:
+                drawn = self._mask(self.seed, ends)
+            mask = drawn.array.take([0], across) & measured
+        if not mask.any():
+            raise ValueError(
+                'the mask of the acquisition takes nothing that was measured'
+            )
+        return mask
+
+    def _mask(self, seed, measured=None):
         return CartesianMask(
             self.shape,
             self.acceleration,
@@ -378,6 +450,7 @@ class CartesianMRI(Acquisition):
             self.pattern,
             self.axis,
             seed,
+            measured,
         )
 
     def _settings(self):

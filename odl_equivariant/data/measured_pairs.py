@@ -20,6 +20,10 @@ __all__ = ('MeasuredPairs',)
 class MeasuredPairs(Dataset):
     """Measured k-space, from which an acquisition takes some lines.
 
+    Where scanners have filled k-space up with zeros, see `FastMRIKspace`,
+    nothing is taken, and the acceleration is that of the measured columns:
+    each pair then has a mask of its own.
+
     Parameters
     ----------
     slices : FastMRIKspace
@@ -35,7 +39,8 @@ class MeasuredPairs(Dataset):
     normalise : bool, optional
         Whether data and image are divided by the largest magnitude of the
         zero-filled image, which is known where the image is not: do the same
-        with data to be reconstructed by the trained network.
+        with data to be reconstructed by the trained network. Data that are
+        zero stay so.
 
     Raises
     ------
@@ -44,7 +49,8 @@ class MeasuredPairs(Dataset):
     IndexError
         On access, if an index is negative, or not below the number of pairs.
     ValueError
-        On access, if k-space has another shape than the acquisition.
+        If k-space lacks columns already, according to its mask; or, on
+        access, if k-space has another shape than the acquisition.
 
     Notes
     -----
@@ -64,11 +70,25 @@ class MeasuredPairs(Dataset):
                 'the acquisition must have a method `from_kspace`, as '
                 f'`CartesianMRI` has, got {acquisition!r}'
             )
+        full = getattr(slices, 'fully_sampled', None) or [True]
+        if not all(full):
+            name = slices.names[full.index(False)]
+            raise ValueError(
+                f'{full.count(False)} of {len(full)} slices, such as {name}, '
+                'lack columns that were not measured, as the dataset `mask` '
+                'of their files says, so that there is no ground truth: take '
+                'fully sampled volumes'
+            )
         self.slices = slices
         self.acquisition = acquisition
         self.seed = seed_of(seed)
         self.fresh_noise = bool(fresh_noise)
         self.normalise = bool(normalise)
+        # All pairs have a mask, or none: they are stacked to batches.
+        self._padded = any(
+            columns != (0, acquisition.shape[0])
+            for columns in getattr(slices, 'measured_columns', ())
+        )
 
     def __len__(self):
         return len(self.slices)
@@ -80,9 +100,14 @@ class MeasuredPairs(Dataset):
         rng = np.random.default_rng([self.seed, epoch, index])
         kspace = self.slices.kspace(index)
         name = self.slices.names[index]
+        options = {}
+        if self._padded:
+            measured = np.zeros((kspace.shape[1], 1), dtype=bool)
+            measured[slice(*self.slices.measured_columns[index])] = True
+            options['measured'] = measured
         try:
             pair = self.acquisition.from_kspace(
-                kspace, self.slices.coil_maps(index), rng=rng
+                kspace, self.slices.coil_maps(index), rng=rng, **options
             )
         except (TypeError, ValueError) as error:
             error.add_note(f'This happened in pair {index}, {name}.')
@@ -92,7 +117,6 @@ class MeasuredPairs(Dataset):
             image = self.acquisition.baseline(as_element(pair['data'], space))
             # the largest magnitude of a complex image, in two channels
             scale = as_tensor(image).square().sum(1).max().sqrt().cpu()
-            if not scale > 0:
-                raise ValueError(f'the data of pair {index}, {name}, are zero')
-            pair |= {key: pair[key] / scale for key in ('data', 'truth')}
+            if scale > 0:
+                pair |= {key: pair[key] / scale for key in ('data', 'truth')}
         return {**pair, 'name': name, 'index': index}

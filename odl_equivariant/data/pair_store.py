@@ -8,19 +8,21 @@
 
 """Pairs that were made once, and lie in a folder."""
 
+import mmap
 import pathlib
+import zlib
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from odl_equivariant.data._pair_writer import (
+from odl_equivariant.data._pair_list import (
     PARTIAL,
     WHOLE,
-    PairWriter,
-    read_json,
-    with_progress,
+    array_path,
+    read_list,
 )
+from odl_equivariant.data._pair_writer import PairWriter, with_progress
 from odl_equivariant.data.slices import index_and_epoch
 
 __all__ = ('PairStore',)
@@ -42,7 +44,8 @@ class PairStore(Dataset):
     FileNotFoundError
         If there is no store in the folder.
     ValueError
-        If the store is not complete, or damaged.
+        If the store is not complete, or damaged; also on access, if the
+        checksum of a pair is wrong.
     IndexError
         On access, if an index is negative, or not below the number of pairs.
 
@@ -50,6 +53,12 @@ class PairStore(Dataset):
     -----
     ``store[key]`` is the dict that was written. A key is an index, or
     ``(index, epoch)`` as in `SimulatedPairs`, but all epochs are alike.
+
+    Each pair has checksums, which are compared when it is read for the first
+    time: once for all processes that were forked after the store was opened,
+    and once in each other process. Stores that earlier versions wrote have
+    none. No file outside of the folder is read or written, whatever the
+    files in it say, and wherever links in it lead.
 
     Examples
     --------
@@ -66,10 +75,10 @@ class PairStore(Dataset):
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder).expanduser().absolute()
-        self._arrays = None
-        content = read_json(self.folder / WHOLE)
+        self._arrays = self._is_checked = None
+        content = read_list(self.folder, WHOLE)
         if content is None:
-            partial = read_json(self.folder / PARTIAL)
+            partial = read_list(self.folder, PARTIAL)
             if partial is not None:
                 raise ValueError(
                     f'the store {self.folder} has {partial["done"]} of '
@@ -87,13 +96,15 @@ class PairStore(Dataset):
         """Map the files to memory, after checking that they are whole."""
         arrays = {}
         for key, (dtype, shape) in self._content['fields'].items():
-            path = self.folder / self._content['part'] / f'{key}.npy'
             try:
+                path = array_path(self.folder, self._content['part'], key)
                 array = np.load(path, mmap_mode='r', allow_pickle=False)
-            except (OSError, ValueError) as error:
+            # what numpy raises for a damaged header is of many types
+            except Exception as error:
                 raise ValueError(
                     f'the store {self.folder} is damaged, or was written anew '
-                    f'since it was opened: {error}'
+                    f'since it was opened: {key}.npy: '
+                    f'{type(error).__name__}: {error}'
                 ) from error
             expected = (self._content['n'], *shape)
             if array.shape != expected or array.dtype != np.dtype(dtype):
@@ -103,6 +114,8 @@ class PairStore(Dataset):
                     f'of shape {expected}'
                 )
             arrays[key] = array
+        # shared with processes that are forked from this one
+        self._is_checked = mmap.mmap(-1, len(self))
         self._arrays = arrays
 
     def __len__(self):
@@ -112,13 +125,28 @@ class PairStore(Dataset):
         index, _ = index_and_epoch(key, len(self), 'pairs')
         if self._arrays is None:
             self._open()
-        pair = {
-            # a copy, which may be changed
-            key: torch.from_numpy(np.array(array[index]))
+        # copies, which may be changed
+        arrays = {
+            key: np.array(array[index], order='C')
             for key, array in self._arrays.items()
         }
+        if not self._is_checked[index]:
+            self._check(index, arrays)
+            self._is_checked[index] = 1
+        pair = {key: torch.from_numpy(a) for key, a in arrays.items()}
         pair.update(self._content['labels'][index])
         return pair
+
+    def _check(self, index, arrays):
+        """Compare the checksums of a pair, where there are some."""
+        for key, expected in self._content.get('checksums', {}).items():
+            if zlib.crc32(arrays[key]) != expected[index]:
+                name = self._content['labels'][index].get('name', 'no name')
+                raise ValueError(
+                    f'pair {index} ({name}) of the store {self.folder} is '
+                    f'damaged: the checksum of {key!r} is wrong; write the '
+                    'pairs anew'
+                )
 
     def __getstate__(self):
         return {'folder': str(self.folder), '_content': self._content}
@@ -126,7 +154,7 @@ class PairStore(Dataset):
     def __setstate__(self, state):
         self.folder = pathlib.Path(state['folder'])
         self._content = state['_content']
-        self._arrays = None
+        self._arrays = self._is_checked = None
 
     def __repr__(self):
         """Return a short description."""
@@ -157,8 +185,8 @@ class PairStore(Dataset):
         Raises
         ------
         ValueError
-            If there are no pairs, or two of them differ in keys, shapes or
-            dtypes.
+            If there are no pairs, two of them differ in keys, shapes or
+            dtypes, or the list of the pairs that are there is damaged.
         TypeError
             If a pair has something else than tensors, str and int.
         OSError

@@ -12,6 +12,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from odl_equivariant.data._checks import seed_of
+from odl_equivariant.data._ranges import named
 from odl_equivariant.data.slices import Slices, index_and_epoch
 
 __all__ = ('SimulatedPairs',)
@@ -109,7 +110,8 @@ class SimulatedPairs(Dataset):
         if self.augment is not None:
             image = self.augment(image, rng)
         try:
-            pair = self.acquisition.pair(image, rng)
+            with named(name):
+                pair = self.acquisition.pair(image, rng)
         except (TypeError, ValueError) as error:
             error.add_note(f'This happened in pair {index}, {name}.')
             raise

@@ -127,10 +127,11 @@ class LIDCSlices(_SelectedSlices):
         \|u\|_1 = \frac{1}{N} \sum |u|.
 
     Outside of a circular field of view the scanner writes a constant far
-    below air, like -3024 HU. It is found at the corners: the field is
-    circular if all four have the same value, below -1024 HU. (The reference
-    looks for such values anywhere, before the rescaling, which is the same
-    for the scanners that write them: their intercept is -1024.)
+    below air, like -3024 HU, or what its file says is padding. It is found at
+    the corners: the field is circular if all four have the same value, below
+    -1024 HU. (The reference looks for such values anywhere, before the
+    rescaling, which is the same for the scanners that write them: their
+    intercept is -1024.)
 
     Settings: Celledoni et al., *Equivariant neural networks for inverse
     problems*, Inverse Problems 37 (2021), 085006, and the code published with
@@ -152,6 +153,8 @@ class LIDCSlices(_SelectedSlices):
 
     _kind = 'lidc'
     _statistic_names = ('tv', 'l1', 'max', 'circle')
+    # Attenuation 0, and outside of a circular field of view.
+    _background = -2 * CT_OFFSET
     _rules = {
         'TV < 0.15 L1': lambda s: s['tv'] < 0.15 * s['l1'],
         '0.25 < max < 0.75': lambda s: 0.25 < s['max'] < 0.75,

@@ -13,8 +13,10 @@ import os
 import numpy as np
 import odl
 
+from odl_equivariant._packages import how_to_install
 from odl_equivariant.data._checks import optional_package
-from odl_equivariant.data._dicom import oriented, read_dataset, read_frame
+from odl_equivariant.data._dicom import read_dataset
+from odl_equivariant.data._dicom_pixels import oriented, read_frame
 
 __all__ = ('sample_ct_slice', 'sample_mr_slice')
 
@@ -134,7 +136,7 @@ def _read(name):
     if not os.path.isfile(path):
         raise ImportError(
             f'pydicom {pydicom.__version__} comes without the file {name!r}: '
-            "pip install 'pydicom>=3.0'"
+            f'{how_to_install("pydicom")}'
         )
     dataset = read_dataset(path)
     spacing = tuple(float(s) for s in dataset.PixelSpacing)

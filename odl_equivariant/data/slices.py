@@ -57,6 +57,9 @@ class Slices:
     ------
     IndexError
         If an index is negative, or not below the number of images.
+    ValueError
+        On access, if an image has not two dimensions, or a value that is
+        infinite or not a number.
 
     Examples
     --------
@@ -92,7 +95,14 @@ class Slices:
                 f'{self.names[index]} is no image of two dimensions, it has '
                 f'the shape {image.shape}'
             )
-        image = image.astype(float_dtype(image.dtype), copy=False)
+        with np.errstate(over='ignore'):
+            image = image.astype(float_dtype(image.dtype), copy=False)
+        if not np.isfinite(image).all():
+            raise ValueError(
+                f'{self.names[index]} has {(~np.isfinite(image)).sum()} '
+                'values that are infinite, not a number, or too large for '
+                'float32: replace them, or leave the image out by `subset`'
+            )
         if self.shape is not None:
             image = fit(image, self.shape)
         return np.ascontiguousarray(image)

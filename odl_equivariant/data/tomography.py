@@ -9,7 +9,6 @@
 """Simulated acquisitions: tomography from few views and few photons."""
 
 import math
-import warnings
 
 import numpy as np
 import odl
@@ -18,6 +17,7 @@ from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 import odl_equivariant.operators  # noqa: F401  (registers 'astra_matrix')
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data._acquisition import (
     Acquisition,
     check_names,
@@ -29,6 +29,11 @@ from odl_equivariant.data._checks import (
     check_extent,
     positive,
     positive_int,
+)
+from odl_equivariant.data._ranges import (
+    ScaleCheck,
+    attenuation_of_hounsfield,
+    check_attenuation,
 )
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.operators.filtered_backprojection import (
@@ -154,6 +159,7 @@ class SparseViewCT(Acquisition):
         self.n_photons = n_photons
         self.mu_max = positive(mu_max, 'mu_max')
         self.impl = impl
+        self._scale_check = ScaleCheck()
 
         pixel = self.side / max(shape)
         corner = [pixel * n / 2 for n in shape]
@@ -171,6 +177,7 @@ class SparseViewCT(Acquisition):
         )
         self.operator = _ray_transform(self.space, self.geometry, impl)
         self._fine_operator = None
+        self._filters = {}
 
     @property
     def image_shape(self):
@@ -180,9 +187,7 @@ class SparseViewCT(Acquisition):
     @property
     def fbp_operator(self):
         """Filtered back-projection from the data to ``space``."""
-        return filtered_backprojection(
-            self.operator, frequency_scaling=FBP_CUTOFF
-        )
+        return self._fbp_operator('Hann', FBP_CUTOFF)
 
     @property
     def fine_operator(self):
@@ -220,7 +225,17 @@ class SparseViewCT(Acquisition):
         ------
         ValueError
             If the image has another shape or extent, is complex, or has
-            values that are negative, infinite or not a number.
+            values that are negative, infinite or not a number; or if no ray
+            carries a photon.
+
+        Warns
+        -----
+        UserWarning
+            Once, if the image seems to be in another unit: if more than half
+            of the rays through it carry less than one photon and their
+            exponent reaches 12, or if no exponent reaches half the noise of
+            a ray, :math:`N_0^{-1/2}`; without noise, if the mean exponent is
+            above 50.
 
         Notes
         -----
@@ -230,14 +245,21 @@ class SparseViewCT(Acquisition):
             N \sim \mathrm{Poisson}(N_0 e^{-\mu_{\max} A u}), \qquad
             y = -\frac{1}{\mu_{\max}} \log \max(N / N_0, 10^{-8}).
         """
-        fine = self._fine_image(image)
-        fine = element_from_array(fine, self.fine_space)
+        image = self._fine_image(image)
+        fine = element_from_array(image, self.fine_space)
         projection = self.fine_operator(fine)
         lengths = as_tensor(projection)[0, 0].cpu().numpy()
+        exponents = self.mu_max * lengths.astype(np.float64)
+        check_attenuation(
+            self._scale_check,
+            image,
+            exponents,
+            self.n_photons,
+            self.mu_max,
+        )
         if self.n_photons is not None:
             rng = np.random.default_rng(rng)
-            mean = np.exp(-self.mu_max * lengths.astype(np.float64))
-            counts = rng.poisson(self.n_photons * mean)
+            counts = rng.poisson(self.n_photons * np.exp(-exponents))
             transmission = np.maximum(
                 counts / self.n_photons, SMALLEST_TRANSMISSION
             )
@@ -277,9 +299,7 @@ class SparseViewCT(Acquisition):
         image : element of ``space``
             Reconstruction; it may have negative values.
         """
-        operator = filtered_backprojection(
-            self.operator, filter_type, frequency_scaling
-        )
+        operator = self._fbp_operator(filter_type, frequency_scaling)
         if data not in self.operator.range:
             array = as_real_array(data)
             if array.shape != self.operator.range.shape:
@@ -298,6 +318,14 @@ class SparseViewCT(Acquisition):
     def baseline(self, data):
         """Return the filtered back-projection of the data, see `fbp`."""
         return self.fbp(data)
+
+    def _fbp_operator(self, *window):
+        """Return the filtered back-projection, made once for each window."""
+        if window not in self._filters:
+            self._filters[window] = filtered_backprojection(
+                self.operator, *window
+            )
+        return self._filters[window]
 
     def _settings(self):
         return {
@@ -333,7 +361,8 @@ class SparseViewCT(Acquisition):
             raise ValueError(
                 'an attenuation cannot be negative, got an image with '
                 f'minimum {array.min()}; convert it to fractions of `mu_max` '
-                'and clip it at 0'
+                'and clip it at 0: '
+                + attenuation_of_hounsfield(self.mu_max)
             )
         if array.shape == self.shape:
             array = array.repeat(2, axis=0).repeat(2, axis=1)
@@ -343,12 +372,7 @@ class SparseViewCT(Acquisition):
 def _ray_transform(space, geometry, impl):
     operator = tomo.RayTransform(space, geometry, impl=impl)
     if impl == 'astra_cpu':
-        with warnings.catch_warnings():
-            # On large grids ODL advises a GPU, which may not be there.
-            warnings.filterwarnings(
-                'ignore',
-                category=RuntimeWarning,
-                message=".*'astra_cpu' backend",
-            )
+        # On large grids ODL advises a GPU, which may not be there.
+        with quiet(".*'astra_cpu' backend", category=RuntimeWarning):
             operator.get_impl(impl)
     return operator

@@ -22,6 +22,7 @@ __all__ = ('NiftiSlices', 'NumpySlices')
 
 
 CONVENTIONS = ('radiological', 'neurological')
+MOST_COLOURS = 4
 _SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
 
 
@@ -30,7 +31,8 @@ class NiftiSlices(FolderSlices):
 
     The axes of a volume are permuted and reversed, as its affine map says, so
     that they run about to the patient's right, front and head. It is not
-    interpolated.
+    interpolated. Values are in the unit of the file, its ``scl_slope`` and
+    ``scl_inter`` applied; a slope of 0 stands for none, as in the standard.
 
     Parameters
     ----------
@@ -163,6 +165,7 @@ def _describe_nifti(path):
         raise NoImage(f'it is no volume, it has the shape {tuple(shape)}')
     if image.get_data_dtype().kind not in 'biufc':
         raise NoImage(f'it holds no numbers, but {image.get_data_dtype()}')
+    _check_slope(path, type(image.header))
     orientation = nibabel.io_orientation(image.affine)
     if np.isnan(orientation).any():
         raise NoImage('its affine map is singular')
@@ -178,6 +181,16 @@ def _describe_nifti(path):
     ]
 
 
+def _check_slope(path, kind):
+    """Raise `NoImage` for a slope that nibabel passes over silently."""
+    import nibabel
+
+    with nibabel.openers.ImageOpener(path) as file:
+        slope = kind.from_fileobj(file, check=False)['scl_slope']
+    if np.isinf(slope):
+        raise NoImage(f'its scl_slope is {slope}')
+
+
 def _subject(name):
     match = _SUBJECT.search(name)
     return match and match[1]
@@ -188,6 +201,8 @@ class NumpySlices(FolderSlices):
 
     Arrays are taken as they are: axis 0 is x, to the viewer's right, axis 1
     is y, upwards, and with three dimensions the first one counts images.
+    Where the last of three axes seems to be one of colours, as in the shape
+    (64, 64, 3), the file is skipped.
 
     Parameters
     ----------
@@ -235,6 +250,7 @@ class NumpySlices(FolderSlices):
             suffixes=('.npy',),
             cache=cache,
             progress=progress,
+            is_entry=_is_numpy_entry,
         )
         items = [
             (name, {'slice': i})
@@ -261,5 +277,20 @@ def _describe_numpy(path):
     array = np.load(path, mmap_mode='r', allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise NoImage(f'it has the shape {array.shape}')
+    if array.ndim == 3 and array.shape[2] <= MOST_COLOURS < min(
+        array.shape[:2]
+    ):
+        raise NoImage(
+            f'it has the shape {array.shape}: its last axis seems to be one '
+            'of colours, but axis 0 counts images, and axes 1 and 2 are x '
+            'and y'
+        )
     float_dtype(array.dtype)
     return [{'n': len(array) if array.ndim == 3 else None}]
+
+
+def _is_numpy_entry(entry):
+    if entry.keys() != {'n'}:
+        return False
+    n = entry['n']
+    return n is None or type(n) is int and n > 0

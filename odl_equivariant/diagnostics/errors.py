@@ -13,6 +13,7 @@ from math import inf, isfinite
 import numpy as np
 import odl
 
+from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,
@@ -115,6 +116,7 @@ def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
     return max(errors)
 
 
+@probing
 def derivative_error(op, x=None, seed=0, steps=None):
     r"""Return by how much a derivative misses the finite differences.
 
@@ -193,6 +195,7 @@ def derivative_error(op, x=None, seed=0, steps=None):
     return min(errors)
 
 
+@probing
 def equivariance_error(op, action, range_action=None, x=None, seed=0):
     r"""Return by how much an operator fails to commute with an action.
 

@@ -11,6 +11,7 @@
 import numpy as np
 import odl
 
+from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,
@@ -37,6 +38,7 @@ def check_samples(n_samples):
         raise ValueError(f'expected at least 1 sample, got {n_samples}')
 
 
+@probing
 def linearity_error(op, seed=0, n_samples=3, real_linear=False):
     r"""Return by how much an operator fails to be linear.
 
@@ -98,6 +100,7 @@ def linearity_error(op, seed=0, n_samples=3, real_linear=False):
     return max(errors)
 
 
+@probing
 def isometry_error(op, seed=0, n_samples=3):
     r"""Return by how much an operator changes distances.
 

@@ -9,11 +9,11 @@
 """Proximals that are computed by inner iterations, to a tolerance."""
 
 import math
-import warnings
 
 import odl
 import torch
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._parameters import (
     positive_integer,
     positive_number,
@@ -62,22 +62,23 @@ class InnerProximal(odl.Operator):
         # sigma / c at f, times c
         scale = power_of_size(noisy)
         is_warm = functional.warm_start and scale == 1
-        u, state, self.error_bound, self.n_iter = functional._denoise(
+        # by names of its own, as another thread may use the same operator
+        u, state, bound, n_iter = functional._denoise(
             noisy / scale,
             self.sigma / scale,
             functional._state if is_warm else None,
         )
         u = scale * u
+        self.error_bound, self.n_iter = bound, n_iter
         if is_warm:
             functional._state = state
-        if not self.error_bound <= functional.tol:
-            warnings.warn(
+        if not bound <= functional.tol:
+            warn_user(
                 f'the proximal of {functional} has an error of up to '
-                f'{self.error_bound:.2g} after {self.n_iter} iterations, '
+                f'{bound:.2g} after {n_iter} iterations, '
                 f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
                 'or `tol`',
                 ConvergenceWarning,
-                stacklevel=3,  # where the proximal is called
             )
         return to_element(u.to(tensor.dtype), self.range)
 

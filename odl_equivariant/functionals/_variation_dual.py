@@ -85,7 +85,8 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
     :math:`\|u - u^*\|^2 + \|v - u^*\|^2 \le 2 G`, and what is
     returned has :math:`\|\tfrac12 (u + v) - u^*\|^2 \le G`.
     """
-    step = 1 / (gamma * stencils.squared_norm_bound())
+    # a single pixel has no differences, and every step is right
+    step = 1 / (gamma * (stencils.squared_norm_bound() or 1.0))
     scale = _squared_norm(stencils, noisy).clamp_min(
         torch.finfo(noisy.real.dtype).tiny
     )

@@ -8,13 +8,13 @@
 
 """Total generalized variation, invariant under the symmetries of the grid."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import odl
 import torch
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._generalized_dual import denoise, evaluate
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
@@ -271,12 +271,11 @@ class InvariantTotalGeneralizedVariation(Variation):
             self.max_iter,
         )
         if not bound <= self.tol:
-            warnings.warn(
+            warn_user(
                 f'the value of {self} has a relative error of up to '
                 f'{bound:.2g} after {n_iter} iterations, above the tolerance '
                 f'{self.tol:.2g}; raise `max_iter` or `tol`',
                 ConvergenceWarning,
-                stacklevel=3,  # where the functional is called
             )
         return float(value)
 

@@ -9,26 +9,66 @@
 """Functionals that are known by a learned proximal alone."""
 
 import inspect
+import math
 
 import odl
+import torch
 from torch import nn
 
+from odl_equivariant._probing import is_probing
+from odl_equivariant._warnings import warn_user
+from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals._parameters import positive_number
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximal',)
 
+_PARAMETERS = ('deviation', 'variance')
+# Parts of the width of a range of values. Images are far outside of it if a
+# value leaves it by the first, or their mean by the second, or if all values
+# fill less than the third. Beyond the second and the third, of the noise that
+# is to be removed the shipped denoisers leave all, or add more.
+_MOST_OUTSIDE, _MOST_OF_MEAN, _LEAST_FILLED = 1.0, 0.25, 0.05
 
-class _AtSigma(nn.Module):
-    """A module of ``(x, sigma)`` at a fixed sigma."""
 
-    def __init__(self, module, sigma):
+class _AtLevel(nn.Module):
+    """A module of ``(x, sigma)`` at a fixed sigma, in another unit of x."""
+
+    def __init__(self, module, level, scale):
         super().__init__()
         self.module = module
-        self.sigma = sigma
+        self.level = level
+        self.scale = scale
 
     def forward(self, x):
-        return self.module(x, sigma=self.sigma)
+        x = x if self.scale == 1 else x / self.scale
+        y = (
+            self.module(x)
+            if self.level is None
+            else self.module(x, sigma=self.level)
+        )
+        if self.scale == 1 or not isinstance(y, torch.Tensor):
+            return y
+        return self.scale * y
+
+
+class _ProximalOperator(NetworkOperator):
+    """A proximal of a functional, which knows the values that it expects."""
+
+    def __init__(self, functional, module, sigma):
+        self._functional = functional
+        self._sigma = sigma
+        super().__init__(module, functional.domain)
+
+    def __repr__(self):
+        """Return ``repr(self)``."""
+        return f'{self._functional!r}.proximal({self._sigma:g})'
+
+    __str__ = __repr__
+
+    def _call(self, x):
+        self._functional._check_values(x)
+        return super()._call(x)
 
 
 def _takes_sigma(module):
@@ -46,7 +86,15 @@ class LearnedProximal(odl.functionals.Functional):
     module : torch.nn.Module
         Module that maps ``(1, C, *shape)`` to the same shape, in the layout
         of `odl_equivariant.elements`. Where its ``forward`` takes ``sigma``,
-        it is given the parameter of the proximal.
+        it is given a noise level: see ``parameter``.
+    scale : float, optional
+        What the value 1 of the images that the module was trained on is in
+        the unit of the images of ``space``. With ``scale=255``, a denoiser
+        for images in [0, 1] denoises images in [0, 255].
+    parameter : {'deviation', 'variance'}, optional
+        What :math:`\sigma` in :math:`\mathrm{prox}_{\sigma f}` is: the
+        standard deviation of the noise that the module is to remove, or its
+        variance. Both are in the unit of the images of ``space``.
 
     Raises
     ------
@@ -55,21 +103,80 @@ class LearnedProximal(odl.functionals.Functional):
         cannot be laid out as a tensor.
     ValueError
         If the module has the wrong number of channels, or needs more than an
-        image (a gradient or a memory).
+        image (a gradient or a memory), or ``scale`` is not positive, or
+        ``parameter`` none of these.
+
+    Warns
+    -----
+    UserWarning
+        Once, when a proximal is applied to an image that is far outside the
+        range of values that the module was trained on, if it has an attribute
+        ``value_range``, as `odl_equivariant.models.load` sets it: a value
+        leaves the range by more than its width, or the mean by more than a
+        quarter of it, or all values fill less than 5 % of it. The random
+        elements of `odl_equivariant.diagnostics` are no images, and count
+        for nothing.
 
     Notes
     -----
     The functional :math:`f` is a regulariser that is not known itself, as in
-    plug-and-play methods, but
+    plug-and-play methods. With :math:`c` for ``scale`` and a module
+    :math:`\Phi_\theta(x; s)` for noise of standard deviation :math:`s`, its
+    proximal is
 
     .. math::
-        \mathrm{prox}_{\sigma f}(x) = \Phi_\theta(x; \sigma)
+        \mathrm{prox}_{\sigma f}(x) = c\, \Phi_\theta(x / c; s / c), \quad
+        s = \sigma \text{ (deviation)}, \quad
+        s = \sqrt{\sigma} \text{ (variance)}.
 
-    is. It takes the place of :math:`f` in any solver of `odl.solvers` that
+    It takes the place of :math:`f` in any solver of `odl.solvers` that
     uses a proximal only, and of :math:`g` through ``convex_conj``, the
     proximal of which follows by Moreau's identity. Asking for the value
-    raises. ``c * f`` has the proximal :math:`\Phi_\theta(x; c \sigma)`. If
-    the module is equivariant, so is the proximal.
+    raises. If the module is equivariant, so is the proximal.
+
+    *Which parameter?* ``a * f`` has the proximal of :math:`f` at
+    :math:`a \sigma`, for both. Only by the variance is this what it is for a
+    functional that is known: the most probable image, given one with
+    Gaussian noise of variance :math:`s^2` and the prior :math:`e^{-R}`, is
+
+    .. math::
+        \Phi(x; s) = \mathrm{arg\,min}_u \; \frac{\|u - x\|^2}{2 s^2} + R(u)
+        = \mathrm{prox}_{s^2 R}(x),
+
+    so that with ``parameter='variance'`` the functional is :math:`R` itself
+    (times the constant weight of the space, as the norms of ODL are), and a
+    solver may change its step without another weight of :math:`f`. By
+    the deviation, the default, a solver with the step :math:`\tau` removes
+    noise of level :math:`\tau` times the weight of :math:`f`: to have the
+    level :math:`s`, pass ``s / tau * f``, or ``s**2 / tau * f`` by the
+    variance.
+
+    *Why the scale?* A network is not homogeneous: a denoiser for images in
+    [0, 1] takes those in Hounsfield units for something else. For a module
+    that is a proximal, :math:`\Phi(\cdot; s) = \mathrm{prox}_{s^2 R}`,
+    substituting :math:`u = c w` gives
+
+    .. math::
+        c\, \mathrm{prox}_{(s / c)^2 R}(x / c)
+        = \mathrm{arg\,min}_u \; \tfrac12 \|u - x\|^2 + s^2 R(u / c)
+        = \mathrm{prox}_{s^2 R(\cdot / c)}(x):
+
+    the regulariser of the same image in the other unit. With :math:`f_c` for
+    the functional with the scale :math:`c`, and :math:`k > 0`,
+
+    .. math::
+        \mathrm{prox}_{k \sigma f_{k c}}(k x)
+        = k\, \mathrm{prox}_{\sigma f_c}(x) \text{ (deviation)}, \quad
+        \mathrm{prox}_{k^2 \sigma f_{k c}}(k x)
+        = k\, \mathrm{prox}_{\sigma f_c}(x) \text{ (variance)}.
+
+    Where also the zero is another one, translate the functional, whose
+    proximal is then :math:`b + \mathrm{prox}_{\sigma f}(x - b)`. Images with
+    0 for air and 1 for 81.36 per metre have in Hounsfield units the scale
+    4072 and the zero -1001, see `odl_equivariant.data.sample_ct_slice`::
+
+        f = LearnedProximal(space, module, scale=4072)
+        f = f.translated(-1001 * space.one())
 
     Examples
     --------
@@ -77,12 +184,20 @@ class LearnedProximal(odl.functionals.Functional):
     >>> f = LearnedProximal(space, nn.Threshold(0.5, 0.0))
     >>> f.proximal(1.0)(0.25 * space.one()).norm()
     0.0
+
+    In another unit, in which 1 is 255:
+
+    >>> f = LearnedProximal(space, nn.Threshold(0.5, 0.0), scale=255)
+    >>> float(f.proximal(1.0)(130 * space.one())[0, 0])
+    130.0
+    >>> float(f.proximal(1.0)(120 * space.one())[0, 0])
+    0.0
     """
 
     has_value = False
     has_proximal = True
 
-    def __init__(self, space, module):
+    def __init__(self, space, module, scale=1.0, parameter='deviation'):
         memory = getattr(module, 'memory', 0)
         if getattr(module, 'gradient', None) is True or (
             isinstance(memory, int) and memory > 0
@@ -92,10 +207,18 @@ class LearnedProximal(odl.functionals.Functional):
                 'make it with gradient=False and memory=0 (a proximal with '
                 'gradient and memory goes into `LearnedProximalGradient`)'
             )
+        if parameter not in _PARAMETERS:
+            raise ValueError(
+                f'`parameter` must be one of {_PARAMETERS}, got {parameter!r}'
+            )
+        self.scale = positive_number(scale, 'the `scale`')
+        self.parameter = parameter
         # knows whether module and space fit, before any work
         NetworkOperator(module, space)
         super().__init__(space, linear=False)
         self.module = module
+        self._is_warned = False
+        self._range()
 
     def _call(self, x):
         raise NotImplementedError(
@@ -111,7 +234,9 @@ class LearnedProximal(odl.functionals.Functional):
         -------
         factory : callable
             Maps ``sigma``, a positive number, to an `odl.Operator` on the
-            domain. Raises ValueError for any other ``sigma``.
+            domain. It is a standard deviation or a variance, in the unit of
+            the images, see ``parameter``. Raises ValueError for any other
+            ``sigma``.
         """
         return self._proximal
 
@@ -119,10 +244,61 @@ class LearnedProximal(odl.functionals.Functional):
         sigma = positive_number(
             sigma, 'the parameter of a learned proximal'
         )
-        module = self.module
+        module, level = self.module, None
         if _takes_sigma(module):
-            module = _AtSigma(module, sigma)
-        return NetworkOperator(module, self.domain)
+            is_variance = self.parameter == 'variance'
+            level = positive_number(
+                (math.sqrt(sigma) if is_variance else sigma) / self.scale,
+                'the noise level that the module is given, in its unit,',
+            )
+        if level is not None or self.scale != 1:
+            module = _AtLevel(module, level, self.scale)
+        return _ProximalOperator(self, module, sigma)
+
+    def _range(self):
+        """Return the values expected, in the unit of the images, or None."""
+        ends = getattr(self.module, 'value_range', None)
+        if not isinstance(ends, tuple | list):
+            return None
+        try:
+            low, high = (self.scale * float(end) for end in ends)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(
+                'the `value_range` of a module must be the least and the '
+                'greatest value of the images it was trained on, got '
+                f'{ends!r:.80}'
+            )
+        return low, high
+
+    def _check_values(self, x):
+        """Warn, but once, if an image is in another unit than expected."""
+        expected = self._range()
+        if self._is_warned or is_probing() or expected is None:
+            return
+        low, high = expected
+        width = high - low
+        tensor = as_tensor(x)
+        least, most = (float(end) for end in tensor.aminmax())
+        mean = float(tensor.mean())
+        # a constant image, such as zero, has no unit
+        if (
+            max(most - high, low - least) > _MOST_OUTSIDE * width
+            or max(mean - high, low - mean) > _MOST_OF_MEAN * width
+            or 0 < most - least < _LEAST_FILLED * width
+        ):
+            self._is_warned = True
+            warn_user(
+                f'the image has values from {least:.4g} to {most:.4g}, and '
+                f'the weights of {type(self.module).__name__} were trained on '
+                f'images with values from {low:.4g} to {high:.4g} (with '
+                f'scale={self.scale:g}): what comes out may be worthless; '
+                'pass `scale=`, what 1 in the unit of the training is in '
+                'yours, and if the zero is another one, translate the '
+                'functional, see `LearnedProximal`',
+                UserWarning,
+            )
 
     @property
     def gradient(self):
@@ -134,7 +310,10 @@ class LearnedProximal(odl.functionals.Functional):
 
     def __repr__(self):
         """Return ``repr(self)``."""
+        more = '' if self.scale == 1 else f', scale={self.scale:g}'
+        if self.parameter != _PARAMETERS[0]:
+            more += f', parameter={self.parameter!r}'
         return (
             f'{type(self).__name__}({self.domain!r}, '
-            f'{type(self.module).__name__}(...))'
+            f'{type(self.module).__name__}(...){more})'
         )

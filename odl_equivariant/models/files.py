@@ -10,6 +10,8 @@
 
 import contextlib
 import json
+import math
+import numbers
 import pathlib
 import re
 
@@ -18,7 +20,12 @@ import safetensors
 import safetensors.torch
 import torch
 
-from odl_equivariant._files import write_files
+from odl_equivariant._files import (
+    checksum,
+    sealed,
+    split_seal,
+    write_files,
+)
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models._bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.models.shipped import weights_path
@@ -43,7 +50,7 @@ _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def save(network, path):
+def save(network, path, value_range=None):
     """Save the weights and the architecture of a network.
 
     Parameters
@@ -55,6 +62,12 @@ def save(network, path):
     path : path-like
         File to write, ending in ``.safetensors``. An existing file is
         replaced once the new one is complete.
+    value_range : tuple of 2 floats, optional
+        Least and greatest value of the images that the network was trained
+        on, of their real and imaginary parts if they are complex. `load`
+        sets it as the attribute ``value_range``, by which
+        `odl_equivariant.functionals.LearnedProximal` knows images in another
+        unit. Default: the attribute ``value_range`` of the network.
 
     Raises
     ------
@@ -62,9 +75,14 @@ def save(network, path):
         If the network is none of these, or has blocks of another class.
     ValueError
         If the path does not end in ``.safetensors``, a weight is not finite,
-        or the weights are not all of one precision.
+        the weights are not all of one precision, or the range is none.
     FileNotFoundError
         If there is no such folder.
+
+    Notes
+    -----
+    The header of the file has a checksum of itself and of all tensors, which
+    `load` compares.
 
     Examples
     --------
@@ -72,9 +90,11 @@ def save(network, path):
     >>> network = OrdinaryProximal(channels=4, memory=0, gradient=False)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, 'network.safetensors')
-    ...     save(network, path)
+    ...     save(network, path, value_range=(0, 1))
     ...     load(path).architecture == network.architecture
+    ...     load(path).value_range
     True
+    (0.0, 1.0)
     """
     path = pathlib.Path(path)
     if path.suffix != '.safetensors':
@@ -101,7 +121,11 @@ def save(network, path):
     tensors |= bases_of(network)
     # one entry, as safetensors writes several in any order
     header = {'format': _FORMAT, 'architecture': network.architecture}
-    metadata = {'odl_equivariant': json.dumps(header)}
+    if value_range is None:
+        value_range = network.value_range
+    if value_range is not None:
+        header['value_range'] = _checked_range(value_range)
+    metadata = {'odl_equivariant': sealed(header, tensors)}
     content = safetensors.torch.save(tensors, metadata)
     write_files({path: content})
 
@@ -124,14 +148,17 @@ def load(name, forward_operator=None, initial=None):
     Returns
     -------
     network : torch.nn.Module
-        Network in evaluation mode, with the weights of the file.
+        Network in evaluation mode, with the weights of the file. Its
+        attribute ``value_range`` is the least and the greatest value of the
+        images it was trained on, or ``None`` if the file does not say.
 
     Raises
     ------
     ValueError
         If there is no such model, the file is not in this format or a later
         one, damaged, or its weights do not fit its architecture, or the
-        operator is missing or superfluous.
+        operator is missing or superfluous. Files that earlier versions
+        wrote have no checksum, and not all damage to them is seen.
     FileNotFoundError
         If there is no such file.
 
@@ -142,8 +169,9 @@ def load(name, forward_operator=None, initial=None):
     torch.Size([1, 1, 16, 16])
     """
     path = weights_path(name)
-    architecture, tensors, bases = _read(path)
+    architecture, tensors, bases, value_range = _read(path)
     try:
+        value_range = _checked_range(value_range)
         _check_values(tensors)
         with _only_these(bases):
             blocks = _loaded_blocks(architecture, tensors)
@@ -162,6 +190,7 @@ def load(name, forward_operator=None, initial=None):
                 f'{path.name} holds a proximal: it takes neither '
                 '`forward_operator` nor `initial`'
             )
+        blocks[0].value_range = value_range
         return blocks[0].eval()
     if not isinstance(forward_operator, odl.Operator):
         raise ValueError(
@@ -184,6 +213,7 @@ def load(name, forward_operator=None, initial=None):
     )
     with torch.no_grad():
         network.relative_steps.copy_(tensors['relative_steps'])
+    network.value_range = value_range
     space = forward_operator.domain
     return network.to(tensor_device(space), tensor_dtype(space)).eval()
 
@@ -214,7 +244,7 @@ class _Counted(dict):
 
 
 def _read(path):
-    """Return the architecture, weights and bases of a file.
+    """Return the architecture, weights, bases and values of a file.
 
     The bases are by name, and None in a file of the first format.
     """
@@ -231,10 +261,13 @@ def _read(path):
         raise ValueError(
             f'{path} is not a whole safetensors file: {error}'
         ) from error
+    expected, value_range = None, None
     try:
         if 'odl_equivariant' in metadata:
-            header = json.loads(metadata['odl_equivariant'])
+            text, expected = split_seal(metadata['odl_equivariant'])
+            header = json.loads(text)
             version, architecture = header['format'], header['architecture']
+            value_range = header.get('value_range')
         else:
             version, architecture = 1, json.loads(metadata['architecture'])
         if not isinstance(architecture, dict):
@@ -249,11 +282,38 @@ def _read(path):
             f'{path} is in the format {str(version):.20}, and this version of '
             f'odl_equivariant reads up to {_FORMAT}: install a newer one'
         )
+    if expected is not None and checksum(text, tensors) != expected:
+        raise ValueError(
+            f'{path} is damaged, its checksum is wrong: get or save it again'
+        )
     if version == 1:
-        return architecture, tensors, None
+        return architecture, tensors, None, value_range
     names = [name for name in tensors if name.startswith(PREFIX)]
     bases = {name: tensors.pop(name) for name in names}
-    return architecture, tensors, bases
+    return architecture, tensors, bases, value_range
+
+
+def _checked_range(value_range):
+    """Return the least and the greatest value as floats, or None."""
+    if value_range is None:
+        return None
+    try:
+        low, high = value_range
+    except (TypeError, ValueError):
+        low = high = None
+    if not (
+        all(
+            isinstance(end, numbers.Real) and math.isfinite(end)
+            for end in (low, high)
+        )
+        and low < high
+    ):
+        raise ValueError(
+            'the `value_range` must be the least and the greatest value of '
+            f'the images of the training, two finite numbers, got '
+            f'{value_range!r:.80}'
+        )
+    return float(low), float(high)
 
 
 def _check_values(tensors):

@@ -9,17 +9,18 @@
 """Networks as ONNX files, for runtimes without torch."""
 
 import contextlib
-import importlib
+import copy
 import json
 import logging
 import operator
 import pathlib
-import warnings
 
 import torch
 from torch import nn
 
 from odl_equivariant._files import write_files
+from odl_equivariant._packages import import_package
+from odl_equivariant._warnings import quiet
 from odl_equivariant.nn import (
     LearnedProximalGradient,
     _pieces,
@@ -41,7 +42,8 @@ def export_onnx(network, path, shape=None):
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
-        Network to write, in float32 and with plain convolutions. Of a
+        Network to write, in float32 and with plain convolutions, the
+        kernels of which are made in no lower precision. Of a
         `LearnedProximalGradient` each block becomes a file of its own, as
         its operators have no place in ONNX.
     path : path-like
@@ -140,17 +142,9 @@ def export_onnx(network, path, shape=None):
 
 
 def _import(package):
-    with warnings.catch_warnings():
-        # Of these packages' own code.
-        warnings.simplefilter('ignore')
-        try:
-            return importlib.import_module(package)
-        except ImportError as error:
-            raise ImportError(
-                f'{package} is needed to write ONNX files, and cannot be '
-                "imported: pip install 'odl-equivariant[onnx]'",
-                name=error.name,
-            ) from error
+    # Of these packages' own code.
+    with quiet():
+        return import_package(package, 'writing ONNX files')
 
 
 def _checked_shape(shape, kernel_size):
@@ -185,6 +179,9 @@ class _Graph(nn.Module):
 
     def __init__(self, block):
         super().__init__()
+        # rounded to float32 once the kernels are made, not before
+        if block.lift.weight.dtype.itemsize < torch.float32.itemsize:
+            block = copy.deepcopy(block).float()
         self.block = to_convolutional(block).float().cpu()
         self.names = ['x'] + [
             name
@@ -305,12 +302,13 @@ def _quiet_exporter():
 
     logger.addFilter(refuse)
     try:
-        with warnings.catch_warnings():
+        with (
             # Its own code uses what torch has deprecated.
-            warnings.simplefilter('ignore', FutureWarning)
-            warnings.simplefilter('ignore', DeprecationWarning)
+            quiet(category=FutureWarning),
+            quiet(category=DeprecationWarning),
             # An axis that all inputs share is named once.
-            warnings.filterwarnings('ignore', '.*The axis name: ')
+            quiet('.*The axis name: '),
+        ):
             yield
     finally:
         logger.removeFilter(refuse)

@@ -20,6 +20,8 @@ import itertools
 import torch
 from torch import nn
 
+from odl_equivariant.nn._defaults import tensor_defaults
+
 __all__ = ('is_escnn', 'without_escnn')
 
 _FUNCTIONS = {
@@ -152,14 +154,15 @@ def _exported(module):
     tensors = itertools.chain(module.parameters(), module.buffers())
     like = next((t for t in tensors if t.is_floating_point()), None)
     like = torch.empty(0) if like is None else like
-    modes = [(child, child.training) for child in module.modules()]
-    dtype = torch.get_default_dtype()
+    # kernels of evaluation mode, which have a graph and cannot be copied
+    kernels = {
+        id(b): b.detach().clone() for b in module.buffers() if not b.is_leaf
+    }
     try:
         # In which escnn makes the new module.
-        torch.set_default_dtype(like.dtype)
-        with torch.device(like.device), torch.no_grad():
-            # A copy, as some of its tensors are those of the original.
-            plain = copy.deepcopy(module.export())
+        with tensor_defaults(like.dtype, like.device), torch.no_grad():
+            # Of a copy, as it puts into evaluation mode what it exports.
+            plain = copy.deepcopy(module, kernels).export()
     except (
         AssertionError,
         AttributeError,
@@ -171,11 +174,6 @@ def _exported(module):
             f'{type(module).__name__} cannot be converted to a module '
             f'without escnn: {reason}'
         ) from error
-    finally:
-        torch.set_default_dtype(dtype)
-        for child, training in modes:
-            if child.training != training:
-                child.train(training)
     for child in plain.modules():
         if is_escnn(child):
             raise TypeError(

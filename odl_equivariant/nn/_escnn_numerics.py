@@ -20,6 +20,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from odl_equivariant.nn._defaults import fixed_random_state
+
 __all__ = ('Memory', 'null', 'build_sylvester_constraint')
 
 
@@ -151,21 +153,8 @@ class Memory:
             arguments = filter_args(function, list(ignore), args, kwargs)
             key = joblib.hash(arguments)
             if key not in values:
-                with _fixed_random_state():
+                with fixed_random_state():
                     values[key] = function(*args, **kwargs)
             return copy.deepcopy(values[key])
 
         return remembered
-
-
-class _fixed_random_state:  # noqa: N801
-    """Context in which NumPy's global generator starts from a seed."""
-
-    def __enter__(self):
-        """Keep the present state and put a fixed one in its place."""
-        self._state = np.random.get_state()  # noqa: NPY002
-        np.random.seed(0)  # noqa: NPY002
-
-    def __exit__(self, *error):
-        """Put the state back."""
-        np.random.set_state(self._state)  # noqa: NPY002

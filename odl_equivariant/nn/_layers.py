@@ -15,21 +15,19 @@ import odl
 import torch
 from torch import nn
 
-from odl_equivariant.elements import (
-    grid_shape,
-    n_channels,
-    tensor_device,
-    tensor_dtype,
+from odl_equivariant._locks import Lock
+from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.operators._factors import (
+    composed,
+    factorised,
+    is_isometric_action,
+    split,
 )
-from odl_equivariant.operators.coils import SensitivityEncoding
 from odl_equivariant.operators.filtered_backprojection import (
     filtered_backprojection,
 )
-from odl_equivariant.operators.fourier import UnitaryFourierTransform
 from odl_equivariant.operators.layer import OperatorLayer
-from odl_equivariant.operators.subsampled_fourier import (
-    SubsampledFourierTransform,
-)
+from odl_equivariant.operators.operator_norm import norm_for_steps
 
 __all__ = ('INITIALS', 'Layers', 'OperatorCache')
 
@@ -42,49 +40,37 @@ INITIALS = ('zero', 'adjoint', 'fbp')
 # So many operators besides the network's own are kept ready.
 _MOST_OPERATORS = 32
 
-_OF_KNOWN_NORM = (
-    SensitivityEncoding,
-    SubsampledFourierTransform,
-    UnitaryFourierTransform,
-)
 
-
-def _known_norm(operator):
-    """Return the norm, or a bound that is near to it, or ``None``."""
-    if isinstance(operator, odl.OperatorComp):
-        norms = [_known_norm(part) for part in (operator.left, operator.right)]
-        return None if None in norms else norms[0] * norms[1]
-    if isinstance(operator, _OF_KNOWN_NORM):
-        return operator.norm()
-    return None
-
-
-def _squared_norm(layer, adjoint, space, n_iterations=25):
-    """Return ``||A||^2``, the largest eigenvalue of ``A^* A``.
-
-    The power method, from a fixed seed: weights that were trained with one
-    estimate are used with the same.
-    """
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(
-        (1, n_channels(space), *grid_shape(space)),
-        generator=generator,
-        dtype=tensor_dtype(space),
-        device='cpu',
-    ).to(tensor_device(space))
-    value = 0.0
-    with torch.no_grad():
-        for _ in range(n_iterations):
-            x = adjoint(layer(x / x.norm()))
-            value = float(x.norm())
-            if value == 0 or not math.isfinite(value):
-                break
-    if value == 0 or not math.isfinite(value):
+def _squared_norm(operator):
+    """Return ``||A||^2``, by which steps are relative to the operator."""
+    squared_norm = norm_for_steps(operator) ** 2
+    if squared_norm == 0 or not math.isfinite(squared_norm):
         raise ValueError(
             'the forward operator must be non-zero and finite, got the '
-            f'squared norm {value}'
+            f'squared norm {squared_norm}'
         )
-    return value
+    return squared_norm
+
+
+def _start(operator):
+    """Return the filtered back-projection of a ray transform, maybe moved.
+
+    That of ``c S A T`` is ``T^-1 B S^-1 / c`` with that of ``A``, for actions
+    ``S`` and ``T`` that keep lengths.
+    """
+    scalar, factors = factorised(operator)
+    moves = split(factors, is_isometric_action, is_isometric_action)
+    if scalar == 0 or not moves[1]:
+        scalar, moves = 1.0, ([], [operator], [])
+    left, middle, right = moves
+    start = filtered_backprojection(
+        composed(middle), frequency_scaling=FBP_CUTOFF
+    )
+    for action in reversed(left):
+        start = start @ action.inverse
+    for action in right:
+        start = action.inverse @ start
+    return start if scalar == 1 else (1 / scalar) * start
 
 
 class Layers(nn.Module):
@@ -105,12 +91,7 @@ class Layers(nn.Module):
         self.apply_operator = OperatorLayer(forward_operator)
         self.apply_adjoint = self.apply_operator.adjoint
         space = forward_operator.domain
-        norm = _known_norm(forward_operator)
-        self.squared_norm = (
-            _squared_norm(self.apply_operator, self.apply_adjoint, space)
-            if norm is None
-            else norm**2
-        )
+        self.squared_norm = _squared_norm(forward_operator)
         self._image_shape = (n_channels(space), *grid_shape(space))
         if isinstance(initial, odl.Operator):
             if (
@@ -133,11 +114,7 @@ class Layers(nn.Module):
             )
         self.kind = initial
         if initial == 'fbp':
-            self.apply_initial = OperatorLayer(
-                filtered_backprojection(
-                    forward_operator, frequency_scaling=FBP_CUTOFF
-                )
-            )
+            self.apply_initial = OperatorLayer(_start(forward_operator))
 
     def initial(self, y):
         """Return the images at which the iteration starts."""
@@ -215,6 +192,7 @@ class OperatorCache:
     def __init__(self, layers):
         self._own = layers
         self._others = collections.OrderedDict()
+        self._lock = Lock()
 
     def __len__(self):
         return len(self._others)
@@ -277,11 +255,16 @@ class OperatorCache:
                 '`network.with_operator(forward_operator)`'
             )
         key = id(operator)
-        if key not in self._others:
+        with self._lock:
+            known = self._others.get(key)
+        if known is None:
             layers = Layers(operator, self._own.initial_elsewhere())
             # with the operator, so that no other one gets its number
-            self._others[key] = (operator, layers)
+            known = (operator, layers)
+        with self._lock:
+            # another thread may have been quicker
+            known = self._others.setdefault(key, known)
+            self._others.move_to_end(key)
             if len(self._others) > _MOST_OPERATORS:
                 self._others.popitem(last=False)
-        self._others.move_to_end(key)
-        return self._others[key][1].to(device)
+        return known[1].to(device)

@@ -21,6 +21,7 @@ from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._activations import make_activation
 from odl_equivariant.nn._calibration import calibrate
 from odl_equivariant.nn._layout import whole_number
+from odl_equivariant.nn._precision import check_arithmetic
 
 __all__ = ('Proximal',)
 
@@ -29,6 +30,9 @@ _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
 class Proximal(nn.Module):
     """What the two proximals share: everything but the convolutions."""
+
+    # Least and greatest value of the images of its training, where known.
+    value_range = None
 
     def __init__(self, arguments):
         super().__init__()
@@ -170,10 +174,23 @@ class Proximal(nn.Module):
                 f'`{name}` must have the shape {expected}, got '
                 f'{tuple(x.shape)}'
             )
-        if like is not None and x.shape[2:] != like.shape[2:]:
+        dtype = self.lift.weight.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f'the weights are in {dtype}, and so must `{name}` be, got '
+                f'{x.dtype}; convert one of them, as in `module.double()`'
+            )
+        if like is None:
+            return
+        if x.shape[2:] != like.shape[2:]:
             raise ValueError(
                 f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
                 f'`x`, got {tuple(x.shape[2:])}'
+            )
+        if x.shape[0] != like.shape[0]:
+            raise ValueError(
+                f'`{name}` must have one image for each of the '
+                f'{like.shape[0]} of `x`, got {x.shape[0]}'
             )
 
     def _noise_channel(self, sigma, x):
@@ -184,15 +201,25 @@ class Proximal(nn.Module):
             )
         if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
             raise ValueError(f'`sigma` must be positive, got {sigma}')
+        given = sigma
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
             raise ValueError(
                 f'`sigma` must be a number or a tensor of shape '
                 f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
             )
+        if not isinstance(given, numbers.Real) and _has_values(sigma):
+            wrong = sigma[~((sigma > 0) & sigma.isfinite())]
+            if wrong.numel():
+                raise ValueError(
+                    f'`sigma` must be positive, got {wrong[0].item()} among '
+                    f'{sigma.numel()} noise levels'
+                )
         return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
 
-    def forward(self, x, gradient=None, memory=None, sigma=None):
+    def forward(
+        self, x, gradient=None, memory=None, sigma=None, kernels=None
+    ):
         """Apply the learned proximal.
 
         Parameters
@@ -207,6 +234,9 @@ class Proximal(nn.Module):
         sigma : float or torch.Tensor, optional
             Noise level, one number or one for each image; needed if the
             module has ``noise_level=True``.
+        kernels : list of tuple of torch.Tensor, optional
+            What `kernels` returned, for a proximal that is used several
+            times with the same weights. Default: they are made anew.
 
         Returns
         -------
@@ -222,16 +252,13 @@ class Proximal(nn.Module):
             the precision of the weights.
         ValueError
             If a shape does not fit, an image is smaller than the kernel, an
-            input is given that the module does not take, or ``sigma`` is a
-            number that is not positive.
+            input is given that the module does not take, or ``sigma`` is not
+            positive and finite; or if the device has no arithmetic in the
+            lowered precision of a region of `torch.autocast`, or of the
+            weights, and would emulate it. The environment variable
+            ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that.
         """
         self._check_input('x', x, self.in_channels)
-        dtype = self.lift.weight.dtype
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-            raise TypeError(
-                f'the weights are in {dtype}, and so must `x` be, got '
-                f'{x.dtype}; convert one of them, as in `module.double()`'
-            )
         for name, value in (('gradient', gradient), ('memory', memory)):
             if value is not None and not getattr(self, name):
                 raise ValueError(
@@ -252,7 +279,9 @@ class Proximal(nn.Module):
         inputs = torch.cat(inputs, 1)
         if self._order.stride(1) == 1:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        result = self._network(inputs)
+        result = self._network(
+            inputs, self.kernels() if kernels is None else kernels
+        )
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)
@@ -260,24 +289,40 @@ class Proximal(nn.Module):
             return new_x, result[:, self.in_channels :]
         return new_x
 
-    def lifted(self, x):
+    def kernels(self):
+        """Return what the convolutions convolve with, for `forward`.
+
+        Returns
+        -------
+        kernels : list of tuple of torch.Tensor
+            Kernel and bias of each convolution, in their order, through
+            which gradients flow to the weights. They are no longer right
+            once the weights change.
+        """
+        layers = (self.lift, *self.residual, self.project)
+        return [layer.kernel() for layer in layers]
+
+    def lifted(self, x, kernel=None):
         """Return what the residual blocks are given."""
-        return self._activate(self.lift(x), 0)
+        return self._activate(self.lift(x, kernel), 0)
 
     def _activate(self, x, place):
         if self.activations is not None:
             return self.activations[place](x)
         return functional.leaky_relu(x, self.negative_slope)
 
-    def _network(self, x):
-        dtype = self._compute_dtype()
+    def _network(self, x, kernels):
+        dtype = self._compute_dtype(x.device.type)
+        if not _is_exported():
+            check_arithmetic(dtype, x.device)
         side = self._side_of_pieces(x, dtype)
         if side is not None:
-            return self._in_pieces(x, dtype, side)
-        x = self.lifted(x)
+            return self._in_pieces(x, kernels, dtype, side)
+        first, *others, last = kernels
+        x = self.lifted(x, first)
         for i, convolution in enumerate(self.residual):
-            x = x + self._activate(convolution(x), i + 1)
-        return self.project(x)
+            x = x + self._activate(convolution(x, others[i]), i + 1)
+        return self.project(x, last)
 
     def nonlinearities(self):
         """Return what ``_pieces.layers`` takes as the slope."""
@@ -287,28 +332,44 @@ class Proximal(nn.Module):
 
     def _side_of_pieces(self, x, dtype):
         """Return the side of pieces that a processor computes quickest."""
-        exporting = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        if x.device.type != 'cpu' or exporting:
+        if x.device.type != 'cpu' or _is_exported():
             return None
         side = _pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
 
-    def _compute_dtype(self):
-        """Return what the convolutions compute in, on a processor."""
-        if torch.is_autocast_enabled('cpu'):
-            return torch.get_autocast_dtype('cpu')
-        return self.lift.weight.dtype
+    def _compute_dtype(self, device):
+        """Return what the convolutions compute in, on a kind of device."""
+        dtype = self.lift.weight.dtype
+        # double precision is what autocast leaves alone
+        if (
+            dtype != torch.float64
+            and torch.amp.is_autocast_available(device)
+            and torch.is_autocast_enabled(device)
+        ):
+            return torch.get_autocast_dtype(device)
+        return dtype
 
-    def _in_pieces(self, x, dtype, side, run=None):
+    def _in_pieces(self, x, kernels, dtype, side, run=None):
         """Apply the network piece by piece, see `_pieces.evaluate`."""
         kernels = [
             tensor.to(dtype, memory_format=torch.channels_last)
             if tensor.ndim == 4
             else tensor.to(dtype)
-            for layer in (self.lift, *self.residual, self.project)
-            for tensor in layer.kernel()
+            for kernel in kernels
+            for tensor in kernel
         ]
         with torch.autocast(x.device.type, enabled=False):
             return _pieces.evaluate(
                 x, kernels, self.padding_mode, self.nonlinearities(), side, run
             )
+
+
+def _is_exported():
+    """Return whether a graph is made of what is computed."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
+def _has_values(x):
+    """Return whether it can be looked what numbers a tensor has."""
+    in_transform = torch._C._functorch.maybe_current_level() is not None
+    return not (x.is_meta or in_transform or _is_exported())

@@ -28,6 +28,7 @@ from odl_equivariant.nn._convolution import (
     convolve,
     normal,
 )
+from odl_equivariant.nn._defaults import tensor_defaults
 from odl_equivariant.nn._representations import is_hidden
 from odl_equivariant.nn._symmetries import exact_symmetries, moved
 
@@ -35,9 +36,7 @@ __all__ = (
     'SteerableConvolution',
     'PaddedConvolution',
     'check_image_size',
-    'expanded_kernels',
     'given_bases',
-    'kernels_in_use',
 )
 
 _given = contextvars.ContextVar('given', default=None)
@@ -107,7 +106,9 @@ def _kernel_basis(group_name, source, target, kernel_size):
         )
         for name in {source, target}
     }
-    with _escnn_defaults(), torch.no_grad():
+    # as escnn can compute with, also where modules are being built on the
+    # meta device, or in float64
+    with tensor_defaults(torch.float32, 'cpu'), torch.no_grad():
         convolution = enn.R2Conv(
             fields[source],
             fields[target],
@@ -125,21 +126,6 @@ def _kernel_basis(group_name, source, target, kernel_size):
             kernel_size,
         )
         return _make_exact(basis, group_name, source, target)
-
-
-@contextlib.contextmanager
-def _escnn_defaults():
-    """Context in which new tensors are such as escnn can compute with.
-
-    Also where modules are being built on the meta device, or in float64.
-    """
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device('cpu'):
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 def _make_exact(basis, group_name, source, target):
@@ -222,18 +208,15 @@ class SteerableConvolution(nn.Module):
     ):
         super().__init__()
         self.padding_mode = padding_mode
-        self._expanded = None
         self.basis_key = (group, source, target, kernel_size)
         basis = _basis_for(self.basis_key)
         n, _, columns = basis.shape[:3]
         std = gain / math.sqrt(in_fields * columns * kernel_size**2)
         self.weight = nn.Parameter(normal((out_fields, in_fields, n), std))
-        self.register_buffer(
-            'basis', basis.to(self.weight, copy=True), persistent=False
-        )
         # No buffer, which would be converted with the module; read only, as
         # all layers share it.
         self.exact_basis = basis
+        self.register_buffer('basis', self._new_basis(), persistent=False)
         if not (bias and _has_invariants(target)):
             self.register_parameter('bias', None)
         else:
@@ -245,19 +228,24 @@ class SteerableConvolution(nn.Module):
         super()._apply(fn, recurse)
         # Made anew: converted to float64, it would keep the rounding errors of
         # float32, and a module that was on the meta device has no numbers.
-        self.basis = self.exact_basis.to(self.weight, copy=True)
+        self.basis = self._new_basis()
         return self
+
+    def _new_basis(self):
+        """Return the basis where the weights are, in float32 at least."""
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        return self.exact_basis.to(self.weight.device, dtype, copy=True)
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
-        if self._expanded is not None:
-            return self._expanded
         n, rows, columns, *size = self.basis.shape
         out_fields, in_fields, _ = self.weight.shape
         # In lowered precision, the sums would be equivariant up to rounding
         # only, where rounding their values keeps them so exactly.
         with torch.autocast(self.weight.device.type, enabled=False):
-            kernel = self.weight.reshape(-1, n) @ self.basis.reshape(n, -1)
+            weight = self.weight.reshape(-1, n).to(self.basis.dtype)
+            kernel = weight @ self.basis.reshape(n, -1)
+            kernel = kernel.to(self.weight.dtype)
         kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
         kernel = kernel.transpose(1, 2).reshape(
             out_fields * rows, in_fields * columns, *size
@@ -273,46 +261,10 @@ class SteerableConvolution(nn.Module):
             return self.bias.repeat_interleave(rows)
         return functional.pad(self.bias[:, None], (0, rows - 1)).flatten()
 
-    def forward(self, x):
-        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
-        return convolve(x, *self.kernel(), self.padding_mode)
+    def forward(self, x, kernel=None):
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``.
 
-
-def expanded_kernels(module):
-    """Return the kernels of all steerable convolutions in a module.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Module, the parts of which may be used several times.
-
-    Returns
-    -------
-    kernels : dict
-        For each `SteerableConvolution` its kernel and bias, through which
-        gradients flow to the coefficients.
-    """
-    return {
-        part: part.kernel()
-        for part in module.modules()
-        if isinstance(part, SteerableConvolution)
-    }
-
-
-@contextlib.contextmanager
-def kernels_in_use(kernels):
-    """Context in which steerable convolutions take kernels made before.
-
-    Parameters
-    ----------
-    kernels : dict
-        What `expanded_kernels` returned.
-    """
-    before = {part: part._expanded for part in kernels}
-    try:
-        for part, kernel in kernels.items():
-            part._expanded = kernel
-        yield
-    finally:
-        for part, kernel in before.items():
-            part._expanded = kernel
+        ``kernel`` is what `kernel` returned, if it was called before.
+        """
+        kernel = self.kernel() if kernel is None else kernel
+        return convolve(x, *kernel, self.padding_mode)

@@ -153,6 +153,7 @@ def _ordinary_proximal(block):
 
 
 def copy_buffers(module, plain):
-    """Give a module its own copies of the buffers of another one."""
+    """Give a proximal its own copies of what another has but in layers."""
+    plain.value_range = module.value_range
     for name, buffer in module.named_buffers(recurse=False):
         setattr(plain, name, copy.deepcopy(buffer))

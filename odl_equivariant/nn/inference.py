@@ -8,20 +8,27 @@
 
 """Snapshots of trained networks, for reconstructing many images quickly."""
 
+import contextlib
 import functools
 import operator
-import warnings
 
 import torch
 from torch import nn
 
+from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.nn import _pieces
+from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 from odl_equivariant.operators import PerformanceWarning
 
-__all__ = ('for_inference', 'has_bfloat16', 'proximals_of')
+__all__ = (
+    'for_inference',
+    'check_arithmetic',
+    'has_bfloat16',
+    'proximals_of',
+)
 
 _PRECISIONS = {
     'float32': torch.float32,
@@ -70,7 +77,9 @@ def for_inference(network, precision=None, compile=False, tile=None):
         If the network, or one of its blocks, is none of these classes.
     ValueError
         If an argument is none of the above, or the processor has no
-        arithmetic in bfloat16.
+        arithmetic in bfloat16 and would emulate it. The environment variable
+        ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that, here, in regions of
+        `torch.autocast` and in training.
 
     Warns
     -----
@@ -136,24 +145,8 @@ def _checked_precision(precision, device):
             f"`precision` must be one of {', '.join(_PRECISIONS)}, 'auto' or "
             f'None, got {precision!r}'
         )
-    if precision == 'bfloat16' and not has_bfloat16(device):
-        raise ValueError(
-            f'this machine has no arithmetic in bfloat16 on {device}, and '
-            "would be slower in it; take precision='float32', or 'auto' to "
-            'have bfloat16 only where it helps'
-        )
+    check_arithmetic(_PRECISIONS[precision], device)
     return _PRECISIONS[precision]
-
-
-def has_bfloat16(device):
-    """Return whether a device computes in bfloat16, and does not emulate."""
-    if device.type == 'cuda':
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == 'cpu' and any(
-        # Not public in torch, so perhaps not there in other versions.
-        getattr(torch.cpu, name, lambda: False)()
-        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
-    )
 
 
 def _checked_tile(tile):
@@ -189,13 +182,19 @@ class _QuickProximal(OrdinaryProximal):
             f'compile={self._compile}, tile={self._tile!r}'
         )
 
-    def _network(self, x):
-        dtype = self.lift.weight.dtype if self._dtype is None else self._dtype
+    def _network(self, x, kernels):
+        own = self.lift.weight.dtype
+        dtype = own if self._dtype is None else self._dtype
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            # The pieces would be those of the example's grid, for ever.
+            if dtype == own:
+                return super()._network(x, kernels)
+            return self._in_pieces(x, kernels, dtype, None)
         side = self._side(x.device, dtype)
         run = _compiled if self._compile else None
         # Kernels are converted anew each time, which takes less than a piece
         # does: so nothing is out of date once weights are moved or loaded.
-        return self._in_pieces(x, dtype, side, run)
+        return self._in_pieces(x, kernels, dtype, side, run)
 
     def _side(self, device, dtype):
         if isinstance(self._tile, int):
@@ -212,35 +211,47 @@ class _QuickProximal(OrdinaryProximal):
 @functools.cache
 def _compiler():
     """Return the compiled layers, in a list that is emptied if they fail."""
-    with warnings.catch_warnings():
+    with quiet():
         # Of torch's own code, while much of it is imported.
-        warnings.simplefilter('ignore')
         return [torch.compile(_pieces.layers, dynamic=True)]
 
 
-def _compiled(x, kernels, *arguments):
+# Kinds of arguments that the layers were compiled for.
+_KINDS = set()
+
+
+def _compiled(x, kernels, sides, padding_mode, slope):
     """Apply the layers, compiled where that is possible."""
-    functions = _compiler()
+    functions = list(_compiler())
+    arguments = (x, kernels, sides, padding_mode, slope)
     if not functions or _is_differentiated(x):
-        return _pieces.layers(x, kernels, *arguments)
+        return _pieces.layers(*arguments)
+    kind = (
+        *(x.shape, x.stride(), x.dtype, x.device, sides, padding_mode),
+        tuple(map(id, slope)) if isinstance(slope, tuple) else slope,
+        tuple(kernel.shape for kernel in kernels),
+    )
     try:
-        with (
-            torch._dynamo.config.patch(recompile_limit=_VARIANTS),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter('ignore')
-            return functions[0](x, kernels, *arguments)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(
+                torch._dynamo.config.patch(recompile_limit=_VARIANTS)
+            )
+            if kind not in _KINDS:
+                # Threads take turns here, and only here.
+                stack.enter_context(quiet())
+            result = functions[0](*arguments)
+        _KINDS.add(kind)
+        return result
     except Exception as error:
         # An error of the layers themselves, such as too little memory, comes
         # again here.
-        result = _pieces.layers(x, kernels, *arguments)
-        functions.clear()
+        result = _pieces.layers(*arguments)
+        _compiler().clear()
         reason = ' '.join(str(error).split())
-        warnings.warn(
+        warn_user(
             'the convolutions cannot be compiled, and are used as they are; '
             f'is there a C++ compiler? {type(error).__name__}: {reason:.200}',
             PerformanceWarning,
-            stacklevel=2,
         )
         return result
 

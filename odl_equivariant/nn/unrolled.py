@@ -22,7 +22,8 @@ from odl_equivariant.elements import (
 )
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache
-from odl_equivariant.nn._steerable import expanded_kernels, kernels_in_use
+from odl_equivariant.nn._proximal import Proximal
+from odl_equivariant.operators._exporting import check_not_exported_strictly
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
@@ -45,7 +46,9 @@ class LearnedProximalGradient(nn.Module):
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts: at zero, at :math:`A^* y / \|A\|^2`, at
         the filtered back-projection (of a parallel-beam ray transform), or
-        at another reconstruction, an operator from Y to X.
+        at another reconstruction, an operator from Y to X. The filtered
+        back-projection of :math:`A T_g`, with an isometric action
+        :math:`T_g`, is :math:`T_g^{-1}` of that of :math:`A`.
     checkpointing : bool, optional
         Whether training keeps what one iteration at a time has computed, and
         computes the rest again for the gradient: less memory, more time.
@@ -54,7 +57,9 @@ class LearnedProximalGradient(nn.Module):
     ----------
     relative_steps : torch.nn.Parameter
         The steps :math:`\tau_k \|A\|^2`, started at 1: relative to the
-        operator's norm, so that they carry over to another grid.
+        operator's norm, so that they carry over to another grid. The norm is
+        `operator_norm`; for Fourier samples of the images of coils it is the
+        product of the norms, an upper bound.
 
     Raises
     ------
@@ -97,6 +102,9 @@ class LearnedProximalGradient(nn.Module):
     >>> network.as_operator().domain == space
     True
     """
+
+    # Least and greatest value of the images of its training, where known.
+    value_range = None
 
     def __init__(
         self,
@@ -190,6 +198,14 @@ class LearnedProximalGradient(nn.Module):
             'blocks': [block.architecture for block in self.blocks],
         }
 
+    def extra_repr(self):
+        """Return the number, the start and the steps, for ``repr``."""
+        steps = ', '.join(f'{step:.3g}' for step in self.relative_steps)
+        return (
+            f'n_iterations={self.n_iterations}, '
+            f'initial={self._layers.kind!r}, relative_steps=[{steps}]'
+        )
+
     def block(self, iteration):
         """Return the block of an iteration, counted from 0."""
         return self.blocks[iteration % len(self.blocks)]
@@ -248,7 +264,11 @@ class LearnedProximalGradient(nn.Module):
         TypeError
             If ``y`` is not a tensor of the precision of the operator's
             spaces, or ``forward_operator`` not of ODL.
+        NotImplementedError
+            Within `torch.export.export` or `torch.jit.trace`, if the operator
+            cannot be exported: those over a sparse matrix cannot.
         """
+        check_not_exported_strictly()
         self._check_data(y)
         layers = self._operators.layers_for(
             forward_operator, len(y), self.relative_steps.device
@@ -256,15 +276,14 @@ class LearnedProximalGradient(nn.Module):
         squared_norm = layers.squared_norm
         if torch.is_tensor(squared_norm):
             squared_norm = squared_norm.to(y).reshape(-1, *(y.ndim - 1) * [1])
-        kernels = expanded_kernels(self.blocks)
+        made = {block: _kernels_of(block) for block in self.blocks.children()}
 
         def iterate(k, u, memory):
-            with kernels_in_use(kernels):
-                step = self.relative_steps[k] / squared_norm
-                gradient = step * layers.gradient(u, y)
-                if not self.memory:
-                    return self.block(k)(u, gradient), None
-                return self.block(k)(u, gradient, memory)
+            block, step = self.block(k), self.relative_steps[k] / squared_norm
+            gradient = step * layers.gradient(u, y)
+            if not self.memory:
+                return block(u, gradient, **made[block]), None
+            return block(u, gradient, memory, **made[block])
 
         u, memory = layers.initial(y), None
         for k in range(self.n_iterations):
@@ -333,6 +352,7 @@ class LearnedProximalGradient(nn.Module):
         network.relative_steps = self.relative_steps
         network._layers.to(self.relative_steps.device)
         network.training = self.training
+        network.value_range = self.value_range
         return network
 
     def as_operator(self, precision=None, compile=False, tile=None):
@@ -395,3 +415,11 @@ class LearnedProximalGradient(nn.Module):
         while isinstance(domain, odl.ProductSpace):
             domain = domain[0]
         return odl.ProductSpace(domain.real_space, self.memory)
+
+
+def _kernels_of(block):
+    """Return the kernels of a block as an argument, if it takes them."""
+    # a derived class, or a user, may have put another one in its place
+    if getattr(block.forward, '__func__', None) is Proximal.forward:
+        return {'kernels': block.kernels()}
+    return {}

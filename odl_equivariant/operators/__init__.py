@@ -24,6 +24,7 @@ from odl_equivariant.operators.batched import (
 )
 from odl_equivariant.operators.coils import SensitivityEncoding
 from odl_equivariant.operators.filtered_backprojection import (
+    LimitedAngleWarning,
     filtered_backprojection,
 )
 from odl_equivariant.operators.fourier import UnitaryFourierTransform
@@ -31,6 +32,7 @@ from odl_equivariant.operators.group_average import GroupAverage
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.masks import CartesianMask
 from odl_equivariant.operators.network import NetworkOperator
+from odl_equivariant.operators.operator_norm import operator_norm
 from odl_equivariant.operators.ray_matrices import (
     RayMatrixMemoryWarning,
     configure_ray_matrices,
@@ -43,6 +45,7 @@ __all__ = (
     'AdjointOperator',
     'CartesianMask',
     'GroupAverage',
+    'LimitedAngleWarning',
     'NetworkOperator',
     'OperatorLayer',
     'PerformanceWarning',
@@ -52,5 +55,6 @@ __all__ = (
     'UnitaryFourierTransform',
     'configure_ray_matrices',
     'filtered_backprojection',
+    'operator_norm',
     'register_batched',
 )

@@ -9,13 +9,14 @@
 """Ray transforms of batches on a GPU, by ASTRA on the tensors themselves."""
 
 import copy
-import warnings
 import weakref
 from collections import OrderedDict
 
 import torch
 from odl.applications.tomo import Parallel2dGeometry
 
+from odl_equivariant._warnings import warn_user
+from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import layouts
 
 __all__ = ('CudaRays', 'stacked_geometries')
@@ -155,6 +156,9 @@ class CudaRays:
 
     def _as_batch(self, x, forward):
         """Apply the map to the parts of a batch in the complex layout."""
+        check_not_exported(
+            'the ray transform', 'ASTRA computes it', traced=False
+        )
         target = self.range if forward else self.domain
         if x.is_complex():
             parts = self._map(torch.stack([x.real, x.imag]), forward)
@@ -172,12 +176,11 @@ class CudaRays:
         single = self._as_batch(x[:1], forward)
         error = (single - result[:1]).norm()
         if not error <= _TOLERANCE * single.norm():
-            warnings.warn(
+            warn_user(
                 'ASTRA projects a stack of slices differently from the first '
                 f'of them, by {float(error / single.norm()):.1e}; the slices '
                 'are taken one after the other',
                 RuntimeWarning,
-                stacklevel=2,
             )
             self.stacks = False
             result.copy_(self._as_batch(x, forward))

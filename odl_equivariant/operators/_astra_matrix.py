@@ -8,8 +8,9 @@
 
 """Ray transform by the sparse matrix of ASTRA's own projector."""
 
-import warnings
+import functools
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -20,8 +21,8 @@ from odl_equivariant.elements import (
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators._matrix_cache import ray_matrix
 from odl_equivariant.operators._on_the_fly import OnTheFlyProjector
-from odl_equivariant.operators._quarter_turns import has_quarter_turns
 from odl_equivariant.operators._ray_geometry import ray_geometry
+from odl_equivariant.operators._ray_symmetry import ray_symmetry
 from odl_equivariant.operators.ray_matrices import (
     RayMatrixMemoryWarning,
     ray_matrix_settings,
@@ -49,13 +50,12 @@ def _warn_too_large(size):
         )
     else:
         reason = 'and has more than 2**31 - 1 entries, too many to index;'
-    warnings.warn(
+    warn_user(
         'the matrix of the ray transform and its transpose take about '
         f'{_gibibytes(size)}, {reason} take fewer views or a coarser grid. '
         'It is projected on the fly instead, in single precision and several '
         'times more slowly',
         RayMatrixMemoryWarning,
-        stacklevel=3,
     )
 
 
@@ -66,8 +66,9 @@ class AstraMatrixImpl:
     built once and kept, together with its transpose, as a sparse tensor.
     The result is the same to rounding, the adjoint exact, and both are
     several times faster, in particular for batches (see `OperatorLayer`).
-    Where the geometry allows it, a quarter turn of the image permutes the
-    data exactly, which ASTRA's single precision misses in the fifth digit.
+    Where turns by 90 degrees and reflections map the rays to themselves, they
+    permute the data exactly, see `induced_action`, which ASTRA's single
+    precision misses in the fifth digit.
 
     A matrix that is too large (see `configure_ray_matrices`) gives a
     `RayMatrixMemoryWarning`, and images are projected one after the other
@@ -107,7 +108,16 @@ class AstraMatrixImpl:
     (``'astra_matrix_linear'``, parallel beams only). ``'astra_matrix'`` is
     the last of these for parallel and the first for fan beams, as in ODL.
     A ray that runs along the border of two pixels is given to one of them by
-    ASTRA, and to both, half of it each, where quarter turns are exact.
+    ASTRA, and to both, half of it each, where a reflection asks for it.
+
+    With G the turns and reflections that permute the points of the grid as
+    well as the rays, and :math:`S_g` the permutation of the data, the matrix
+    is the average over the group (Reynolds operator) of that of ASTRA's
+    projector P,
+
+    .. math::
+        A = |G|^{-1} \sum_{g \in G} S_g^{-1} P T_g, \qquad
+        A T_g = S_g A.
 
     Unlike ``'astra_cpu'``, parallel beams may have a detector at any place
     and in any direction, and nodes on the boundary of a grid are the centres
@@ -131,13 +141,6 @@ class AstraMatrixImpl:
                 "`impl` 'astra_matrix' only works on the CPU, got a space on "
                 f"{vol_space.device}; take 'astra_cuda' there"
             )
-        if not vol_space.is_uniform or not (
-            vol_space.partition.has_isotropic_cells
-        ):
-            raise ValueError(
-                'ASTRA needs a uniform grid of square cells, got the space '
-                f'{vol_space!r}'
-            )
         dtype = tensor_dtype(vol_space)
         rays = ray_geometry(geometry, vol_space, self.model)
         self.geometry = geometry
@@ -147,7 +150,7 @@ class AstraMatrixImpl:
         self.matrix, size = ray_matrix(
             rays,
             str(dtype).removeprefix('torch.'),
-            has_quarter_turns(geometry, vol_space),
+            functools.partial(ray_symmetry, geometry, vol_space),
         )
         self._projector = self.matrix
         if self.matrix is None:

@@ -23,10 +23,11 @@ from odl_equivariant.operators._layout import Constant, layouts
 from odl_equivariant.operators._structures import blocks, chain
 from odl_equivariant.operators.batched import register_batched
 
-__all__ = ()
+__all__ = ('difference_matrix',)
 
 
-def _matrix(space, axis, method, pad_mode, power=1):
+def difference_matrix(space, axis, method, pad_mode, power=1):
+    """Return the matrix of ODL's differences along one axis of a space."""
     unit = np.eye(space.shape[axis])
     step = float(space.cell_sides[axis]) ** power
     return finite_diff(unit, 0, step, method, pad_mode=pad_mode)
@@ -84,13 +85,18 @@ def _difference_maps(operator, places, matrices):
 @register_batched(odl.PartialDerivative)
 def _partial_derivative(operator):
     axis = operator.axis % operator.domain.ndim
-    matrix = _matrix(operator.domain, axis, operator.method, operator.pad_mode)
+    matrix = difference_matrix(
+        operator.domain, axis, operator.method, operator.pad_mode
+    )
     return _difference_maps(operator, [(0, 0)], [(axis, matrix)])
 
 
 def _all_axes(operator, space):
     return [
-        (axis, _matrix(space, axis, operator.method, operator.pad_mode))
+        (
+            axis,
+            difference_matrix(space, axis, operator.method, operator.pad_mode),
+        )
         for axis in range(space.ndim)
     ]
 
@@ -117,8 +123,8 @@ def _laplacian(operator):
     matrices = [
         (
             axis,
-            _matrix(space, axis, 'forward', mode, 2)
-            - _matrix(space, axis, 'backward', mode, 2),
+            difference_matrix(space, axis, 'forward', mode, 2)
+            - difference_matrix(space, axis, 'backward', mode, 2),
         )
         for axis in range(space.ndim)
     ]

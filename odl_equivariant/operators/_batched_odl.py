@@ -8,7 +8,6 @@
 
 """Batched maps of ODL's own operators."""
 
-import warnings
 
 import numpy as np
 import odl
@@ -18,8 +17,10 @@ from odl.core.operator import operator as odl_operator
 from odl.functionals import functional as odl_functional
 from scipy import sparse
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.operators._autograd import LinearMap
 from odl_equivariant.operators._batched_functionals import vector_maps
+from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import Constant, Layout, layouts
 from odl_equivariant.operators._structures import chain, total
 from odl_equivariant.operators.batched import batched_map, register_batched
@@ -171,10 +172,7 @@ def _matrix(operator):
 def sparse_constant(matrix, dtype):
     """Return a sparse matrix of SciPy as one of torch, on each device."""
     csr = matrix.tocsr()
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', message='Sparse CSR tensor support is in beta'
-        )
+    with quiet('Sparse CSR tensor support is in beta'):
         tensor = torch.sparse_csr_tensor(
             torch.from_numpy(csr.indptr.astype('int64')),
             torch.from_numpy(csr.indices.astype('int64')),
@@ -196,6 +194,7 @@ def _sparse_matrix(matrix, domain, range):
     backward = sparse_constant(matrix.conj().T, dtype)
 
     def multiply(x, matrix, layout):
+        check_not_exported('the `MatrixOperator`', 'its matrix is sparse')
         columns = x.to(dtype)[:, 0].T.contiguous()
         return layout.cast((matrix.like(x) @ columns).T.contiguous()[:, None])
 

@@ -8,7 +8,6 @@
 
 """Batched maps of our own operators, and of ODL's with our back-end."""
 
-import torch
 from odl.applications.tomo import RayTransform
 from odl.applications.tomo.backends.astra_cuda import AstraCudaImpl
 from torch import nn
@@ -16,24 +15,11 @@ from torch import nn
 from odl_equivariant.elements import merge_complex, split_complex
 from odl_equivariant.operators._astra_cuda import CudaRays
 from odl_equivariant.operators._astra_matrix import AstraMatrixImpl
-from odl_equivariant.operators._layout import Constant, layouts
+from odl_equivariant.operators._layout import layouts
 from odl_equivariant.operators.batched import register_batched
-from odl_equivariant.operators.filtered_backprojection import RampFilter
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ()
-
-
-def _by_parts(function):
-    """Return a real map as one of complex tensors."""
-
-    def complex_function(x):
-        if not x.is_complex():
-            return function(x)
-        parts = function(torch.stack([x.real, x.imag]))
-        return torch.complex(*parts)
-
-    return complex_function
 
 
 @register_batched(RayTransform)
@@ -47,22 +33,6 @@ def _ray_transform(operator):
     if not isinstance(implementation, AstraMatrixImpl):
         return None
     return implementation.forward, implementation.transpose
-
-
-@register_batched(RampFilter)
-def _ramp_filter(operator):
-    domain, _ = layouts(operator)
-    response = Constant(operator._response.to(domain.real_dtype))
-
-    def filtered(x):
-        if not x.numel():  # which no Fourier transform takes
-            return x.clone()
-        spectrum = torch.fft.rfft(x, operator._padded) * response.like(x)
-        result = torch.fft.irfft(spectrum, operator._padded)
-        return result[..., : operator._size].contiguous()
-
-    # its matrix is symmetric, also where the weights are not all equal
-    return _by_parts(filtered), _by_parts(filtered)
 
 
 class _Network(nn.Module):

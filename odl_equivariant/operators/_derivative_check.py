@@ -8,10 +8,11 @@
 
 """Derivatives compared with differences of the values, at the first use."""
 
-import warnings
 import weakref
 
 import torch
+
+from odl_equivariant._warnings import warn_user
 
 __all__ = ('DerivativeCheck',)
 
@@ -156,7 +157,7 @@ class DerivativeCheck:
             told = told or self._is_told(x / scale, noise, errors)
         self._tries[0] = 0 if told else self._tries[0] - 1
         if errors:
-            warnings.warn(max(errors)[1], RuntimeWarning, stacklevel=2)
+            warn_user(max(errors)[1], RuntimeWarning)
             self._tries[0] = 0
 
     def _is_told(self, x, noise, errors):

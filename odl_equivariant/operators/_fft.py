@@ -17,10 +17,10 @@ import math
 import os
 import tempfile
 import threading
-import warnings
 
 import numpy as np
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._pocketfft import PocketfftPlan, is_better
 
 __all__ = ('centred_fft', 'centred_blocks', 'pair_weights')
@@ -189,11 +189,10 @@ def load_wisdom(path):
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError, TypeError, KeyError) as error:
-        warnings.warn(
+        warn_user(
             f'the FFTW wisdom in {path!r} cannot be used and is ignored '
             f'({error}); it is written anew',
             RuntimeWarning,
-            stacklevel=2,
         )
         return False
     return True
@@ -226,10 +225,9 @@ def save_wisdom(path):
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.remove(temporary)
-        warnings.warn(
+        warn_user(
             f'the FFTW wisdom cannot be written to {path!r} ({error})',
             RuntimeWarning,
-            stacklevel=2,
         )
 
 

@@ -8,13 +8,13 @@
 
 """Operators without a map of batches, applied to one sample after another."""
 
-import warnings
-
 import odl
 import torch
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._autograd import NonlinearMap
 from odl_equivariant.operators._derivative_check import DerivativeCheck
+from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import Weights, layouts
 
 __all__ = ('PerformanceWarning', 'linear_loop', 'nonlinear_loop')
@@ -37,11 +37,10 @@ def _say_once(name):
         if name in ('RayTransform', 'RayBackProjection')
         else 'see `register_batched` for how to apply it to a batch at once'
     )
-    warnings.warn(
+    warn_user(
         f'`{name}` is applied to one sample of a batch after the other; '
         f'{advice}',
         PerformanceWarning,
-        stacklevel=2,
     )
 
 
@@ -53,6 +52,7 @@ class _Loop:
         self.domain, self.range = domain, range
 
     def __call__(self, x):
+        check_not_exported(f'`{self.name}`', 'ODL computes it', traced=False)
         if len(x) > 1:
             _say_once(self.name)
         result = self.range.zeros(x)
@@ -76,12 +76,11 @@ def _check_transpose(name, apply, transpose, like, domain):
     square = float(image.abs().square().sum())
     product = float((x.conj() * transpose(image)).sum().real)
     if not abs(product - square) <= _ADJOINT_TOLERANCE * square:
-        warnings.warn(
+        warn_user(
             f'the adjoint of `{name}` is not that of the weighted inner '
             f'products: <A x, A x> is {square:.6g}, <x, A^* A x> {product:.6g}'
             ', so that gradients through it are wrong',
             RuntimeWarning,
-            stacklevel=2,
         )
 
 

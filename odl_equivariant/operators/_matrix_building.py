@@ -17,8 +17,6 @@ import math
 
 import numpy as np
 
-from odl_equivariant.operators._quarter_turns import both_sides, turned
-
 __all__ = ('MatrixBuilder', 'MatrixTooLarge')
 
 # Eight views at equal steps meet the main directions of the grid and those
@@ -43,20 +41,24 @@ class MatrixBuilder:
         Grid, rays and projector.
     dtype : numpy.dtype
         Dtype of the weights.
-    symmetric : bool
-        Whether the matrix is to commute exactly with quarter turns of the
-        image, see `has_quarter_turns`.
+    symmetry : RaySymmetry
+        Symmetries that the matrix is to have exactly.
     """
 
-    def __init__(self, rays, dtype, symmetric):
+    def __init__(self, rays, dtype, symmetry):
         self.rays, self.dtype = rays, np.dtype(dtype)
-        self.symmetric = symmetric
-        n_views, self.n_detectors = rays.data_shape
+        self.symmetry = symmetry
+        self.n_views, self.n_detectors = rays.data_shape
         self.size = math.prod(rays.image_shape)
-        # the second half of symmetric views is the first half, turned
-        self.n_built = n_views // 2 if symmetric else n_views
-        self.copies = 2 if symmetric else 1
+        # all other views are these, turned or reflected
+        self._built, self._sources = symmetry.orbits()
         self._views = {}
+
+    @property
+    def nonzeros_bound(self):
+        """Number of non-zero weights that the matrix cannot exceed."""
+        averaged = max(len(self.symmetry.stabilizer(v)) for v in self._built)
+        return self.rays.nonzeros_bound * averaged
 
     def _view(self, index):
         import astra
@@ -72,20 +74,21 @@ class MatrixBuilder:
             astra.projector.delete(projector)
         view.sum_duplicates()
         view.eliminate_zeros()
-        view = view.astype(self.dtype)
-        return both_sides(view) if self.symmetric else view
+        view.data *= self.rays.unit
+        return self.symmetry.averaged(view.astype(self.dtype), index)
 
     def estimate(self):
         """Return the expected number of non-zero entries.
 
         Some views are built, and kept for `build`.
         """
-        n_probes = min(_N_PROBES, self.n_built)
+        n_probes = min(_N_PROBES, len(self._built))
         for probe in range(n_probes):
-            index = math.floor((probe + 0.5) * self.n_built / n_probes)
+            place = math.floor((probe + 0.5) * len(self._built) / n_probes)
+            index = self._built[place]
             self._views[index] = self._view(index)
         found = sum(view.nnz for view in self._views.values())
-        return math.ceil(found * self.n_built / n_probes) * self.copies
+        return math.ceil(found * self.n_views / n_probes)
 
     def build(self, max_nonzeros):
         """Return the matrix.
@@ -105,21 +108,21 @@ class MatrixBuilder:
         MatrixTooLarge
             If the matrix is larger.
         """
-        entries, nonzeros = _Entries(self.dtype, self.size), 0
-        for index in range(self.n_built):
-            view = self._views.pop(index, None)
-            view = self._view(index) if view is None else view
-            nonzeros += view.nnz * self.copies
+        entries = _Entries(self.dtype, self.size)
+        for index, (source, element) in enumerate(self._sources):
+            if index == source:
+                view = self._views.pop(index, None)
+                view = self._view(index) if view is None else view
+            else:
+                view = entries.rows(
+                    source * self.n_detectors, (source + 1) * self.n_detectors
+                )
+                view = self.symmetry.moved(view, element, source)
+            nonzeros = entries.size + view.nnz
             if nonzeros > max_nonzeros:
-                expected = nonzeros * self.n_built / (index + 1)
+                expected = nonzeros * self.n_views / (index + 1)
                 raise MatrixTooLarge(math.ceil(expected))
             entries.append(view)
-        if self.symmetric:
-            for index in range(self.n_built):
-                view = entries.rows(
-                    index * self.n_detectors, (index + 1) * self.n_detectors
-                )
-                entries.append(turned(view, self.rays.image_shape[0]))
         return entries.matrix()
 
 

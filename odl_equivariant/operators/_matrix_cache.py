@@ -63,14 +63,13 @@ def _max_nonzeros(key, memory_limit):
     return min(entries, _MAX_NONZEROS)
 
 
-def _built(key, rays, symmetric, max_nonzeros):
+def _built(key, rays, find_symmetry, max_nonzeros):
     """Return a new matrix, if it is known to be or expected to be small."""
     if key in _TOO_LARGE and _TOO_LARGE[key] > max_nonzeros:
         raise MatrixTooLarge(_TOO_LARGE[key])
-    builder = MatrixBuilder(rays, key.dtype, symmetric)
+    builder = MatrixBuilder(rays, key.dtype, find_symmetry())
     try:
-        # the average of both sides of a view has the entries of either
-        if rays.nonzeros_bound * builder.copies > max_nonzeros:
+        if builder.nonzeros_bound > max_nonzeros:
             expected = builder.estimate()
             if expected > max_nonzeros:
                 raise MatrixTooLarge(expected)
@@ -80,7 +79,7 @@ def _built(key, rays, symmetric, max_nonzeros):
         raise
 
 
-def ray_matrix(rays, dtype, symmetric):
+def ray_matrix(rays, dtype, find_symmetry):
     """Return the matrix of a projector, from memory, from disk or new.
 
     Parameters
@@ -89,8 +88,9 @@ def ray_matrix(rays, dtype, symmetric):
         Grid, rays and projector.
     dtype : numpy.dtype
         Dtype of the weights.
-    symmetric : bool
-        Whether the matrix is to commute exactly with quarter turns.
+    find_symmetry : callable
+        Returns the `RaySymmetry` that these rays have on this grid, and the
+        matrix is to have exactly; called if the matrix has to be built.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def ray_matrix(rays, dtype, symmetric):
         Its size in bytes, together with its transpose, estimated for one
         that is too large.
     """
-    key = MatrixKey(rays, np.dtype(dtype), symmetric)
+    key = MatrixKey(rays, np.dtype(dtype))
     # One at a time: two threads that want the same matrix build it once, and
     # ASTRA's lists of objects belong to all threads.
     with _LOCK:
@@ -114,7 +114,7 @@ def ray_matrix(rays, dtype, symmetric):
             if folder is not None:
                 csr = load_matrix(folder, key, max_nonzeros)
             if csr is None:
-                csr = _built(key, rays, symmetric, max_nonzeros)
+                csr = _built(key, rays, find_symmetry, max_nonzeros)
                 if folder is not None:
                     save_matrix(folder, key, csr)
         except MatrixTooLarge as error:

@@ -14,17 +14,18 @@ import os
 import pathlib
 import time
 import uuid
-import warnings
 
 import numpy as np
 import safetensors
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._matrix_building import MatrixTooLarge
 
 __all__ = ('MatrixKey', 'load_matrix', 'save_matrix')
 
 _FORMAT = 'odl_equivariant ray matrix'
-_VERSION = '1'
+# 1 had the symmetry of quarter turns alone
+_VERSION = '2'
 _SUFFIX = '.safetensors'
 _TEMPORARY = '.tmp'
 _ARRAYS = ('data', 'indices', 'indptr')
@@ -42,17 +43,14 @@ class MatrixKey:
         Grid, rays and projector.
     dtype : numpy.dtype
         Dtype of the weights.
-    symmetric : bool
-        Whether the matrix commutes exactly with quarter turns.
     """
 
-    def __init__(self, rays, dtype, symmetric):
+    def __init__(self, rays, dtype):
         self.text = json.dumps(
             {
                 'geometry': rays.digest,
                 'projector': rays.projector,
                 'dtype': np.dtype(dtype).name,
-                'quarter turns': bool(symmetric),
             }
         )
         self.dtype = np.dtype(dtype)
@@ -188,11 +186,10 @@ def load_matrix(folder, key, max_nonzeros):
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, safetensors.SafetensorError, _Unusable) as error:
-        warnings.warn(
+        warn_user(
             f'the file {path} cannot be used, {error}; the matrix is built '
             'anew',
             RuntimeWarning,
-            stacklevel=2,
         )
         return None
     return sparse.csr_matrix(tuple(arrays), shape=key.shape)
@@ -243,10 +240,9 @@ def save_matrix(folder, key, matrix):
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        warnings.warn(
+        warn_user(
             f'the matrix of a ray transform cannot be kept as {path}: '
             f'{error}; make room, or choose another folder by '
             '`configure_ray_matrices(cache_folder=...)`',
             RuntimeWarning,
-            stacklevel=2,
         )

@@ -13,6 +13,8 @@ import math
 import numpy as np
 import torch
 
+from odl_equivariant.operators._exporting import check_not_exported
+
 __all__ = ('OnTheFlyProjector',)
 
 
@@ -42,6 +44,9 @@ class OnTheFlyProjector:
         if x.is_complex():
             parts = torch.stack([x.real, x.imag])
             return torch.complex(*self._batch(algorithm, parts, shape))
+        check_not_exported(
+            'the ray transform', 'ASTRA computes it', traced=False
+        )
         batch = x.shape[: x.ndim - 2]
         inputs = x.detach().reshape(math.prod(batch), *x.shape[-2:])
         inputs = inputs.resolve_neg().cpu().numpy()
@@ -49,6 +54,7 @@ class OnTheFlyProjector:
         inputs = inputs.astype(np.float32, order='C')
         results = np.zeros((len(inputs), *shape), dtype=np.float32)
         self._run(algorithm, inputs, results)
+        results *= self.rays.unit
         return torch.from_numpy(results).to(x).reshape(*batch, *shape)
 
     def _run(self, algorithm, inputs, results):

@@ -16,16 +16,8 @@ from torch import nn
 __all__ = ('pack', 'unpack')
 
 
-def _adjoint(operator):
-    return operator.adjoint
-
-
 class _Pickler(pickle.Pickler):
-    """Pickler that knows ODL's back-projections and sets modules aside.
-
-    The class of a back-projection is local to a function, so that it cannot
-    be pickled by itself.
-    """
+    """Pickler that sets torch modules aside."""
 
     def __init__(self, file):
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -40,15 +32,6 @@ class _Pickler(pickle.Pickler):
                 return number
         self.modules.append(obj)
         return len(self.modules) - 1
-
-    def reducer_override(self, obj):
-        """Rebuild a back-projection from its ray transform."""
-        if type(obj).__qualname__ == _BACK_PROJECTION:
-            return _adjoint, (obj.adjoint,)
-        return NotImplemented
-
-
-_BACK_PROJECTION = 'RayTransform.adjoint.<locals>.RayBackProjection'
 
 
 class _Unpickler(pickle.Unpickler):
@@ -69,8 +52,7 @@ def pack(operator):
     Parameters
     ----------
     operator : `odl.Operator`
-        Operator, for example one with ray transforms in it, which pickle
-        alone refuses.
+        Operator, possibly with networks in it.
 
     Returns
     -------

@@ -15,6 +15,7 @@ whole ones; what it gets right is the same here.
 
 import dataclasses
 import hashlib
+from typing import NamedTuple
 
 import numpy as np
 from odl.applications.tomo.geometry import (
@@ -23,7 +24,14 @@ from odl.applications.tomo.geometry import (
     ParallelBeamGeometry,
 )
 
-__all__ = ('RayGeometry', 'ray_geometry', 'detector_offsets', 'full_cells')
+from odl_equivariant.actions._rays import parallel_offsets
+
+__all__ = (
+    'RayGeometry',
+    'ray_geometry',
+    'has_square_cells',
+    'full_cells',
+)
 
 # ASTRA's projectors on the CPU, without its distance-driven one, which
 # returns zeros for some detectors.
@@ -36,6 +44,9 @@ DEFAULT_MODELS = {'parallel': 'linear', 'fan': 'line'}
 # ASTRA loses the rim of strips of a fan that are wider than about nine pixels.
 _MAX_STRIP = 8.0
 
+# ODL compares steps to an absolute 1e-8, to which all tiny cells are equal.
+_SAME_STEP = 1e-5
+
 # ASTRA turns its coordinates by 90 degrees against those of ODL.
 _TO_ASTRA = np.array([[0.0, 1.0], [-1.0, 0.0]])
 
@@ -44,12 +55,20 @@ _TO_ASTRA = np.array([[0.0, 1.0], [-1.0, 0.0]])
 class RayGeometry:
     """A grid, the rays and the model of a projector, as ASTRA takes them.
 
+    ASTRA computes in single precision, with constants of its own to which it
+    compares lengths. It is given all lengths in cells of the image, counted
+    from the middle of the image, so that neither the unit of length nor a
+    place far from the origin takes digits.
+
     Attributes
     ----------
     volume, projection : dict
-        ASTRA's descriptions of the image and the data.
+        ASTRA's descriptions of the image and the data, in cells.
     projector : str
         Name of ASTRA's projector.
+    unit : float
+        Length of a cell, by which the weights of ASTRA's projector are to be
+        multiplied.
     image_shape, data_shape : tuple of int
         Shapes of an image and of its data.
     """
@@ -57,6 +76,7 @@ class RayGeometry:
     volume: dict
     projection: dict
     projector: str
+    unit: float
     image_shape: tuple
     data_shape: tuple
 
@@ -72,6 +92,7 @@ class RayGeometry:
     def digest(self):
         """Text that is the same for the same rays and grid only."""
         digest = hashlib.sha256(self.projector.encode())
+        digest.update(np.float64(self.unit).tobytes())
         for description in (self.volume, self.projection):
             for key in sorted(description):
                 value = description[key]
@@ -117,10 +138,55 @@ def full_cells(partition):
     return low, high
 
 
-def _volume(space):
+class _Frame(NamedTuple):
+    """Where ASTRA counts from, and in what unit of length."""
+
+    origin: np.ndarray
+    unit: float
+
+    def points(self, points):
+        """Return points of ODL's plane in ASTRA's coordinates."""
+        return self.vectors(points - self.origin)
+
+    def vectors(self, vectors):
+        """Return vectors of ODL's plane in ASTRA's coordinates."""
+        return vectors / self.unit @ _TO_ASTRA.T
+
+
+def _has_equal_steps(partition):
+    """Return whether the nodes of each axis are equally far apart."""
+    steps = [np.diff(vector) for vector in partition.coord_vectors]
+    return all(
+        np.allclose(step, step[:1], rtol=_SAME_STEP, atol=0) for step in steps
+    )
+
+
+def has_square_cells(partition):
+    """Return whether a grid is uniform and its cells are square.
+
+    Parameters
+    ----------
+    partition : `odl.core.discr.RectPartition`
+        Any grid, in any unit of length.
+
+    Returns
+    -------
+    has_square_cells : bool
+        ``True`` up to a relative error of 1e-5.
+    """
+    if not (partition.is_uniform and _has_equal_steps(partition)):
+        return False
+    sides = partition.cell_sides
+    return np.allclose(sides, sides[0], rtol=_SAME_STEP, atol=0)
+
+
+def _volume(space, frame):
     import astra
 
-    low, high = full_cells(space.partition)
+    low, high = (
+        (end - frame.origin) / frame.unit
+        for end in full_cells(space.partition)
+    )
     # the flip and the swap of the axes belong to `_TO_ASTRA`
     return astra.create_vol_geom(
         *space.shape, low[1], high[1], -high[0], -low[0]
@@ -128,42 +194,26 @@ def _volume(space):
 
 
 def _detector(geometry):
-    """Return the centres and the steps of the detector, view by view."""
+    """Return the angles, the axes, the middle and the step of a detector."""
     angles = np.atleast_1d(geometry.angles)
+    axes = np.reshape(geometry.det_axis(angles), (-1, 2))
     low, high = full_cells(geometry.det_partition)
     middle = float(low[0] + high[0]) / 2
-    width = float(geometry.det_partition.cell_sides[0])
-    centres = geometry.det_point_position(angles, middle).reshape(-1, 2)
-    axes = np.reshape(geometry.det_axis(angles), (-1, 2))
-    return angles, middle, centres @ _TO_ASTRA.T, width * axes @ _TO_ASTRA.T
+    return angles, axes, middle, float(geometry.det_partition.cell_sides[0])
 
 
-def detector_offsets(geometry):
-    """Return how far the detector's middle lies beside the origin's ray.
-
-    Parameters
-    ----------
-    geometry : odl.applications.tomo.Parallel2dGeometry
-        Parallel beams.
-
-    Returns
-    -------
-    offsets : numpy.ndarray
-        Distances along the detector, view by view, in detector elements.
-    """
-    _, _, centres, steps = _detector(geometry)
-    return np.sum(centres * steps, axis=1) / np.sum(steps**2, axis=1)
-
-
-def _parallel(geometry):
+def _parallel(geometry, frame):
     import astra
 
-    angles, middle, centres, steps = _detector(geometry)
-    width = float(geometry.det_partition.cell_sides[0])
+    angles, axes, middle, width = _detector(geometry)
     n_detectors = geometry.det_partition.shape[0]
+    # of the middle of the detector, along it and in detector elements
+    offsets = parallel_offsets(geometry) + middle - axes @ frame.origin
+    offsets = offsets / width
+    steps = frame.vectors(width * axes)
+    width /= frame.unit
     astra_angles = angles - np.pi / 2
     standard = np.stack([np.cos(astra_angles), np.sin(astra_angles)], axis=1)
-    offsets = np.sum(centres * steps, axis=1) / width**2
     if np.allclose(steps, width * standard, rtol=0, atol=1e-9 * width) and (
         np.abs(offsets).max() < 1e-9
     ):
@@ -171,29 +221,39 @@ def _parallel(geometry):
             'parallel', width, n_detectors, astra_angles
         )
     directions = -np.reshape(geometry.det_to_src(angles, middle), (-1, 2))
+    # the place of a detector along its rays changes nothing
+    centres = offsets[:, None] * steps
     vectors = np.hstack([directions @ _TO_ASTRA.T, centres, steps])
     return astra.create_proj_geom('parallel_vec', n_detectors, vectors)
 
 
-def _fan(geometry):
+def _fan_vectors(geometry, frame):
+    """Return the sources, the middles and the steps of the detectors."""
+    angles, axes, middle, width = _detector(geometry)
+    sources = np.reshape(geometry.src_position(angles), (-1, 2))
+    centres = geometry.det_point_position(angles, middle).reshape(-1, 2)
+    return (
+        frame.points(sources),
+        frame.points(centres),
+        frame.vectors(width * axes),
+    )
+
+
+def _fan(geometry, frame):
     import astra
 
-    angles, _, centres, steps = _detector(geometry)
-    sources = np.reshape(geometry.src_position(angles), (-1, 2))
-    vectors = np.hstack([sources @ _TO_ASTRA.T, centres, steps])
+    vectors = np.hstack(_fan_vectors(geometry, frame))
     return astra.create_proj_geom(
         'fanflat_vec', geometry.det_partition.shape[0], vectors
     )
 
 
-def _centred_fan(geometry, space):
+def _centred_fan(geometry, space, frame):
     """Return the description of a fan that ASTRA's strip projector takes."""
     import astra
 
-    angles, _, centres, steps = _detector(geometry)
-    sources = np.reshape(geometry.src_position(angles), (-1, 2))
-    sources = sources @ _TO_ASTRA.T
-    width = float(geometry.det_partition.cell_sides[0])
+    sources, centres, steps = _fan_vectors(geometry, frame)
+    width = float(geometry.det_partition.cell_sides[0]) / frame.unit
     along = steps / width
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     source_radius = -np.sum(sources * across, axis=1)
@@ -214,7 +274,8 @@ def _centred_fan(geometry, space):
     low, high = full_cells(space.partition)
     radius = np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))
     opening = width / (source_radius[0] + detector_radius[0])
-    strip = opening * (source_radius[0] + radius) / float(space.cell_sides[0])
+    # in cells, of which one is the unit
+    strip = opening * (source_radius[0] + radius / frame.unit)
     if strip > _MAX_STRIP:
         raise ValueError(
             "ASTRA's model 'strip' is right for fan beams only where a strip "
@@ -240,7 +301,7 @@ def ray_geometry(geometry, space, model=None):
     geometry : odl.applications.tomo.Geometry
         Parallel or fan beams in 2D with a flat detector.
     space : `DiscretizedSpace`
-        Space of the images, with square cells.
+        Space of the images, with square cells of any size, anywhere.
     model : {'line', 'strip', 'linear'}, optional
         How a ray meets a pixel. Default: 'linear' for parallel beams,
         'line' for fan beams.
@@ -253,8 +314,14 @@ def ray_geometry(geometry, space, model=None):
     Raises
     ------
     ValueError
-        If ASTRA has no such projector on the CPU.
+        If ASTRA has no such projector on the CPU, or needs other cells or
+        detector elements.
     """
+    if not has_square_cells(space.partition):
+        raise ValueError(
+            'ASTRA needs a uniform grid of square cells, got the space '
+            f'{space!r}'
+        )
     if isinstance(geometry, ParallelBeamGeometry):
         beam = 'parallel'
     elif isinstance(geometry, DivergentBeamGeometry):
@@ -269,7 +336,7 @@ def ray_geometry(geometry, space, model=None):
             f'{type(geometry.detector).__name__}; leave out '
             '`det_curvature_radius`'
         )
-    if not geometry.det_partition.is_uniform:
+    if not _has_equal_steps(geometry.det_partition):
         raise ValueError(
             'ASTRA needs detector elements of equal size, got the partition '
             f'{geometry.det_partition!r}'
@@ -282,16 +349,21 @@ def ray_geometry(geometry, space, model=None):
             f'ASTRA has no model {model!r} for {beam} beams on the CPU; take '
             f'impl={possible}'
         )
+    low, high = full_cells(space.partition)
+    frame = _Frame((low + high) / 2, float(space.cell_sides[0]))
     if beam == 'parallel':
-        projection = _parallel(geometry)
+        projection = _parallel(geometry, frame)
     elif model == 'strip':
-        projection = _centred_fan(geometry, space)
+        # this one turns about the origin
+        frame = frame._replace(origin=np.zeros(2))
+        projection = _centred_fan(geometry, space, frame)
     else:
-        projection = _fan(geometry)
+        projection = _fan(geometry, frame)
     return RayGeometry(
-        volume=_volume(space),
+        volume=_volume(space, frame),
         projection=projection,
         projector=projectors[model],
+        unit=frame.unit,
         image_shape=tuple(space.shape),
         data_shape=tuple(geometry.partition.shape),
     )

@@ -9,9 +9,10 @@
 
 """Pickles of ODL's ray transforms, for other processes.
 
-ODL keeps functions without a name in fan-beam geometries, and the adjoint of
-a ray transform, once it was asked for, is of a class without a name; neither
-can be pickled. `copyreg` says what to pickle instead.
+ODL keeps functions without a name in fan-beam geometries, and makes a class
+without a name for the adjoint of each ray transform. `pickle` finds neither
+in another process. It is told what to take instead: by `copyreg`, and for
+adjoints by a method of their class.
 """
 
 import copyreg
@@ -55,7 +56,30 @@ def _reduce_ray_transform(operator):
     return _reduced(operator, {'_adjoint': None})
 
 
+def _adjoint(operator):
+    return operator.adjoint
+
+
+def _reduce_back_projection(operator):
+    return _adjoint, (operator.adjoint,)
+
+
+_odl_adjoint = RayTransform.adjoint
+
+
+def _adjoint_for_pickle(operator):
+    """Return ODL's own adjoint, of a class that says how to pickle it."""
+    adjoint = _odl_adjoint.fget(operator)
+    # kept by the class, which goes with the ray transform, and not in
+    # `copyreg`, which would keep both for ever
+    type(adjoint).__reduce__ = _reduce_back_projection
+    return adjoint
+
+
 def register_pickles():
-    """Make ray transforms and fan-beam geometries fit for `pickle`."""
+    """Make ray transforms, their adjoints and fans fit for `pickle`."""
     copyreg.pickle(FanBeamGeometry, _reduce_fan)
     copyreg.pickle(RayTransform, _reduce_ray_transform)
+    RayTransform.adjoint = property(
+        _adjoint_for_pickle, doc=_odl_adjoint.__doc__
+    )

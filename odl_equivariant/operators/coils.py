@@ -40,16 +40,21 @@ def _checked_maps(coil_maps, space):
             '`coil_maps` must have the shape (n_coils, '
             f'{str(space.shape)[1:]} for {space!r}, got {maps.shape}'
         )
+    name = _COMPLEX_NAMES[tensor_dtype(space)]
+    # numbers of double precision may be none of single precision
+    with np.errstate(over='ignore', under='ignore'):
+        maps = maps.astype(name)
     if not np.isfinite(maps).all():
         raise ValueError(
-            '`coil_maps` must be finite, got '
-            f'{np.count_nonzero(~np.isfinite(maps))} NaN or infinite values'
+            f'`coil_maps` must be finite in {name}, the precision of the '
+            f'space, got {np.count_nonzero(~np.isfinite(maps))} NaN or '
+            'infinite values'
         )
     if not maps.any():
         raise ValueError(
-            '`coil_maps` must not be zero everywhere: such coils see nothing'
+            '`coil_maps` must not be zero everywhere: such coils see nothing '
+            f'in {name}, the precision of the space'
         )
-    maps = maps.astype(_COMPLEX_NAMES[tensor_dtype(space)])
     maps.flags.writeable = False
     return maps
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from odl_equivariant.elements import merge_complex, split_complex
 from odl_equivariant.operators._autograd import LinearMap
+from odl_equivariant.operators._exporting import check_not_exported_strictly
 from odl_equivariant.operators._layout import layouts
 from odl_equivariant.operators._pickling import pack, unpack
 from odl_equivariant.operators._structures import Structure
@@ -209,8 +210,10 @@ class OperatorLayer(nn.Module):
         TypeError
             If ``x`` is not a tensor of the right dtype.
         NotImplementedError
-            If ``x`` needs a gradient and the operator has no derivative.
+            If ``x`` needs a gradient and the operator has no derivative, or
+            the layer is being exported and its operator cannot be.
         """
+        check_not_exported_strictly()
         self._check(x)
         x = x.to(self._dtype)
         leading = x.shape[: x.ndim - len(self._shape)]

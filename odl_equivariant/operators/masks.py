@@ -51,12 +51,17 @@ class CartesianMask:
         Axis of phase encoding. A line is what has one index along it.
     seed : int, optional
         Seed of the random numbers.
+    measured : tuple of 2 ints, optional
+        The first of the lines that can be taken, and the one after the last,
+        as ``padding_left`` and ``padding_right`` of fastMRI: scanners fill
+        k-space up with zeros. The acceleration and the fraction are of these
+        lines, and the zero frequency stays at index ``n // 2``. Default: all.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or the fully sampled lines alone
-        are more than the acceleration allows.
+        If a parameter is out of its range, the fully sampled lines alone are
+        more than the acceleration allows, or they are not all measured.
     TypeError
         If the axis, the seed or the shape do not consist of integers, or the
         acceleration or the fraction is no number.
@@ -78,6 +83,7 @@ class CartesianMask:
         pattern='random',
         axis=-1,
         seed=0,
+        measured=None,
     ):
         try:
             self._shape = tuple(operator.index(n) for n in shape)
@@ -124,12 +130,33 @@ class CartesianMask:
         self._seed = _integer('seed', seed)
         if self._seed < 0:
             raise ValueError(f'`seed` must not be negative, got {seed}')
+        self._measured = self._range(measured)
         self._lines = self._choose()
         self._array = self._spread()
 
+    def _range(self, measured):
+        """Return the first of the measured lines, and the one after them."""
+        n = self._shape[self._axis]
+        if measured is None:
+            return 0, n
+        try:
+            first, stop = (_integer('measured', end) for end in measured)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                '`measured` must be two integers, the first line and the one '
+                f'after the last, got {measured!r}'
+            ) from error
+        if not 0 <= first < stop <= n:
+            raise ValueError(
+                f'`measured` must be a part of the {n} lines, as 0 <= first '
+                f'< stop <= {n}, got {(first, stop)}'
+            )
+        return first, stop
+
     def _choose(self):
         acceleration, center_fraction, pattern = self._parameters
-        n = self._shape[self._axis]
+        first, stop = self._measured
+        n = stop - first
         n_lines = max(1, round(n / acceleration))
         n_center = round(n * center_fraction)
         if n_center > n_lines:
@@ -138,9 +165,15 @@ class CartesianMask:
                 f'acceleration of {acceleration:g} allows {n_lines}: choose '
                 'a smaller `center_fraction` or `acceleration`'
             )
-        start = n // 2 - n_center // 2
+        start = self._shape[self._axis] // 2 - n_center // 2
+        if n_center and not first <= start <= stop - n_center:
+            raise ValueError(
+                f'the {n_center} lines around the zero frequency, from '
+                f'{start} on, are not all measured: those from {first} to '
+                f'{stop - 1} are'
+            )
         center = np.arange(start, start + n_center)
-        outside = np.setdiff1d(np.arange(n), center)
+        outside = np.setdiff1d(np.arange(first, stop), center)
         rng = np.random.default_rng(self._seed)
         k = n_lines - n_center
         if pattern == 'random':
@@ -174,14 +207,20 @@ class CartesianMask:
         return self._lines
 
     @property
+    def measured(self):
+        """The first line that can be taken, and the one after the last."""
+        return self._measured
+
+    @property
     def array(self):
         """Boolean array, true where k-space is sampled, read-only."""
         return self._array
 
     @property
     def acceleration(self):
-        """The number of all lines divided by that of the sampled ones."""
-        return self._shape[self._axis] / len(self._lines)
+        """The number of measured lines divided by that of the sampled."""
+        first, stop = self._measured
+        return (stop - first) / len(self._lines)
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self._array, dtype=dtype, copy=copy)
@@ -199,12 +238,15 @@ class CartesianMask:
     def __reduce__(self):
         """Pickle the parameters, so that the arrays stay read-only."""
         parameters = (*self._parameters, self._axis, self._seed)
-        return type(self), (self._shape, *parameters)
+        return type(self), (self._shape, *parameters, self._measured)
 
     def __repr__(self):
         acceleration, center_fraction, pattern = self._parameters
+        part = ''
+        if self._measured != (0, self._shape[self._axis]):
+            part = f', measured={self._measured}'
         return (
             f'CartesianMask({self._shape}, acceleration={acceleration:g}, '
             f'center_fraction={center_fraction:g}, pattern={pattern!r}, '
-            f'axis={self._axis}, seed={self._seed})'
+            f'axis={self._axis}, seed={self._seed}{part})'
         )

@@ -10,12 +10,14 @@
 
 import functools
 import itertools
-import warnings
 
 import odl
 import torch
+from odl.core.operator import OpDomainError, OpRangeError
 from torch import nn
 
+from odl_equivariant._locks import Lock
+from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -27,6 +29,12 @@ from odl_equivariant.elements import (
 from odl_equivariant.inner_products import inner_product_weights
 
 __all__ = ('NetworkOperator',)
+
+# of the parts of a module in `repr`
+_MOST_NAMES = 4
+
+# torch has one forward mode for all threads
+_FORWARD_MODE = Lock()
 
 
 def _space_layout(space):
@@ -46,12 +54,62 @@ def _impl(space):
 @functools.cache
 def _load_forward_mode():
     """Let torch load its forward mode, which warns about torch's own code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)
+    with quiet(category=DeprecationWarning):
         torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
-class NetworkOperator(odl.Operator):
+def _described(x):
+    """Return what an argument is, without its numbers."""
+    name = type(x).__name__
+    shape, dtype = (getattr(x, key, None) for key in ('shape', 'dtype'))
+    if shape is None:
+        return 'None' if x is None else name
+    dtype = '' if dtype is None else f' and dtype {dtype}'
+    return f'{name} of shape {tuple(shape)}{dtype}'
+
+
+class _Checked(odl.Operator):
+    """An operator that tells what is wrong with its arguments.
+
+    ODL writes all their numbers out, and takes None for any numbers.
+    """
+
+    def __call__(self, x, out=None, **kwargs):
+        """Return the value at ``x``, see `odl.Operator`."""
+        x = self._element(x)
+        if out is not None and out not in self.range:
+            raise OpRangeError(
+                f'`out` must be an element of the range {self.range!r}, got '
+                f'{_described(out)}'
+            )
+        return super().__call__(x, out, **kwargs)
+
+    def _element(self, x):
+        if x in self.domain:
+            return x
+        error = None
+        if x is not None:
+            try:
+                return self.domain.element(x)
+            except (BufferError, TypeError, ValueError) as refused:
+                error = refused
+        shape = (*_lengths(self.domain), *grid_shape(self.domain))
+        raise OpDomainError(
+            f'expected an element of {self.domain!r}, or an array of shape '
+            f'{shape}, got {_described(x)}'
+        ) from error
+
+
+def _lengths(space):
+    """Return how many parts product spaces have, from outside."""
+    lengths = []
+    while isinstance(space, odl.ProductSpace):
+        lengths.append(len(space))
+        space = space[0]
+    return lengths
+
+
+class NetworkOperator(_Checked):
     r"""A torch module as an ODL operator.
 
     Parameters
@@ -244,10 +302,25 @@ class NetworkOperator(odl.Operator):
         derivative : `odl.Operator`
             Linear operator from ``domain`` to ``range`` with an adjoint.
         """
-        return _NetworkDerivative(self, self.domain.element(x))
+        return _NetworkDerivative(self, self._element(x))
+
+    def __repr__(self):
+        """Return the module, without its parts, and the spaces."""
+        module = self.module
+        parts = module.extra_repr()
+        if not parts:
+            names = [type(child).__name__ for child in module.children()]
+            names[_MOST_NAMES:] = ['...'][: len(names) > _MOST_NAMES]
+            parts = ', '.join(names)
+        spaces = [self.domain]
+        if self.range != self.domain:
+            spaces.append(self.range)
+        shown = ', '.join(map(repr, spaces))
+        name = type(module).__name__
+        return f'{type(self).__name__}({name}({parts}), {shown})'
 
 
-class _NetworkDerivative(odl.Operator):
+class _NetworkDerivative(_Checked):
     """Derivative of a `NetworkOperator`: forward mode."""
 
     def __init__(self, operator, x):
@@ -257,12 +330,11 @@ class _NetworkDerivative(odl.Operator):
 
     def _call(self, h):
         operator = self.operator
-        _load_forward_mode()
-        with torch.no_grad():
+        direction = operator._input(h, 'the direction')
+        with _FORWARD_MODE, torch.no_grad():
+            _load_forward_mode()
             _, tangent = torch.func.jvp(
-                operator._evaluate,
-                (self.point.clone(),),
-                (operator._input(h, 'the direction'),),
+                operator._evaluate, (self.point.clone(),), (direction,)
             )
         operator._check_finite(tangent, 'the derivative')
         return as_element(tangent, self.range, copy=True)
@@ -273,7 +345,7 @@ class _NetworkDerivative(odl.Operator):
         return _NetworkDerivativeAdjoint(self)
 
 
-class _NetworkDerivativeAdjoint(odl.Operator):
+class _NetworkDerivativeAdjoint(_Checked):
     """Adjoint of the derivative of a `NetworkOperator`: reverse mode."""
 
     def __init__(self, derivative):

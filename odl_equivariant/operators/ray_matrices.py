@@ -11,11 +11,13 @@
 import math
 import os
 import threading
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from odl_equivariant._warnings import quiet
+from odl_equivariant.operators._exporting import check_not_exported
 
 __all__ = (
     'RayMatrix',
@@ -144,10 +146,7 @@ def matrix_bytes(nonzeros, shape, itemsize):
 
 
 def _csr_tensor(matrix):
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', message='Sparse CSR tensor support is in beta'
-        )
+    with quiet('Sparse CSR tensor support is in beta'):
         return torch.sparse_csr_tensor(
             # other integers than int32 would be converted in each product
             torch.from_numpy(matrix.indptr.astype(np.int32, copy=False)),
@@ -262,6 +261,7 @@ def _product(matrix, x, shape):
             f'expected a tensor of dtype {matrix.dtype} or '
             f'{matrix.dtype.to_complex()}, got {x.dtype}'
         )
+    check_not_exported('the ray transform', 'its matrix is sparse')
     batch = x.shape[: x.ndim - 2]
     if x.numel() == 0:
         return x.new_zeros(*batch, *shape)

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Training, evaluation and reconstruction, also from the command line."""
 
+from odl_equivariant.training import _lightning  # noqa: F401
 from odl_equivariant.training.checkpoints import CheckpointFiles
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import ImagePanels

@@ -14,15 +14,20 @@ import sys
 import warnings
 
 import torch
+from lightning.pytorch import __version__ as lightning_version
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from odl_equivariant._files import write_atomically
+from odl_equivariant.training._parser import ConfigurationFile, Parser
+from odl_equivariant.training._permissions import restricted, taken_from
+from odl_equivariant.training._yaml import ConfigurationError
 from odl_equivariant.training.checkpoints import checkpoints
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.run_folder import BEST
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer
+from odl_equivariant_command import answer
 
 __all__ = ('CommandLine', 'main')
 
@@ -43,6 +48,52 @@ _DECISIVE = (
 class CommandLine(LightningCLI):
     """Lightning's command line with our three commands."""
 
+    def __init__(self, *args, **kwargs):
+        arguments = kwargs.pop('args', None)
+        if arguments is None:
+            arguments = sys.argv[1:]
+        arguments, modules = taken_from(arguments)
+        Parser.arguments, Parser.files = arguments, []
+        with restricted(modules):
+            super().__init__(
+                *args, parser_class=Parser, args=arguments, **kwargs
+            )
+
+    def init_parser(self, **kwargs):
+        """Return a parser for one command, or for all of them."""
+        header = f'lightning.pytorch=={lightning_version}'
+        parser = self.parser_class(dump_header=[header], **kwargs)
+        parser.add_argument(
+            '-c',
+            '--config',
+            action=ConfigurationFile,
+            help='Path of a configuration in YAML or JSON.',
+        )
+        return parser
+
+    def parse_arguments(self, parser, args):
+        """Parse the arguments, and check what is no matter of types."""
+        for argument in args:
+            if '\0' in argument:
+                parser.error(f'{argument!r} holds a NUL character')
+        try:
+            self.config = parser.parse_args(
+                ['--help' if a == '--help-all' else a for a in args]
+            )
+        except ConfigurationError as error:
+            parser.error(error)
+        settings = self.config[self.config['subcommand']]
+        for key, seed in settings.items():
+            name = key.rpartition('.')[2]
+            if name not in ('seed', 'seed_everything'):
+                continue
+            too_large = name == 'seed_everything' and seed >= 2**32
+            if isinstance(seed, int) and (seed < 0 or too_large):
+                parser.error(
+                    f'the key "{key}" must be a whole number from 0 to '
+                    f'{2**32 - 1}, got {seed}'
+                )
+
     @staticmethod
     def subcommands():
         """Return the commands, and which arguments are no options."""
@@ -53,6 +104,11 @@ class CommandLine(LightningCLI):
         parser.link_arguments(
             'data.acquisition', 'model.acquisition', apply_on='instantiate'
         )
+
+    def after_instantiate_classes(self):
+        """Let the data say in the folder of the run what they left out."""
+        if self.trainer.is_global_zero:
+            self.datamodule.folder = self.trainer.folder
 
     def before_train(self):
         """Keep the configuration in the folder of the run."""
@@ -159,6 +215,10 @@ def main(arguments=None):
         and 143 after Ctrl-C and SIGTERM. Errors of the configuration end the
         process with status 2.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    status = answer(arguments)
+    if status is not None:
+        return status
     logging.basicConfig(format='%(message)s', level=logging.INFO)
     for name in ('lightning.pytorch', 'lightning.fabric'):
         logging.getLogger(name).setLevel(logging.ERROR)

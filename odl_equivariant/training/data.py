@@ -7,10 +7,13 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """The data of a training run."""
 
+import logging
+import pathlib
 from collections.abc import Callable
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from odl_equivariant.data import (
@@ -23,9 +26,11 @@ from odl_equivariant.data import (
 )
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.training._sampling import SampleStream, share_of
+from odl_equivariant.training._skipped import by_reason, save_skipped
 
 __all__ = ('ReconstructionData',)
 
+_log = logging.getLogger(__name__)
 _PARTS = ('train', 'validation', 'test')
 
 
@@ -64,6 +69,13 @@ class ReconstructionData(LightningDataModule):
         instead of being simulated, see `MeasuredPairs`.
     seed : int, optional
         Seed of the parts, of the noise and of the order.
+
+    Attributes
+    ----------
+    folder : path-like or None
+        Where ``pairs`` writes ``skipped.csv``, the files of the images that
+        could not be used, and the reasons. The command takes the folder of
+        the run.
 
     Raises
     ------
@@ -130,19 +142,45 @@ class ReconstructionData(LightningDataModule):
         }
         self._given, self._images, self._sizes = given, images, sizes
         self._pairs = {}
+        self.folder = None
+        self._skipped = {}
 
     def _slices(self, part):
         if self._images is not None:
             if part not in self._sizes:
                 return None
             if not self._given[part]:
-                parts = split(self._images(), self._sizes, self.seed)
+                images = self._images()
+                self._report('images', images)
+                parts = split(images, self._sizes, self.seed)
                 self._given = {
                     name: (lambda name=name: parts.get(name))
                     for name in _PARTS
                 }
         make = self._given[part]
-        return make and make()
+        slices = make and make()
+        if self._images is None:
+            self._report(part, slices)
+        return slices
+
+    def _report(self, part, slices):
+        """Say which files of a set of images could not be used, and why."""
+        skipped = getattr(getattr(slices, 'index', None), 'skipped', ())
+        if not skipped or rank_zero_only.rank != 0:
+            return
+        self._skipped[part] = list(skipped)
+        where = ''
+        if self.folder is not None:
+            path = pathlib.Path(self.folder) / 'skipped.csv'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_skipped(self._skipped, path)
+            where = f'; all are listed in {path}'
+        for reason, names in by_reason(skipped).items():
+            others = f' and {len(names) - 1} more' if len(names) > 1 else ''
+            _log.warning(
+                '`data.%s`: %s%s skipped: %s%s',
+                part, names[0], others, reason, where,
+            )  # fmt: skip
 
     def pairs(self, part):
         """Return the pairs of one part of the data.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from odl_equivariant._files import write_atomically
+from odl_equivariant._packages import import_package
 from odl_equivariant.elements import (
     grid_shape,
     is_complex,
@@ -150,17 +151,11 @@ def write_picture(image, path):
     path : pathlib.Path
         File to write, as PNG.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "pictures need pillow: pip install 'odl-equivariant[data]', or "
-            'pass `pictures: false`'
-        ) from error
+    image_module = import_package('PIL.Image', 'a picture, `pictures: true`,')
     grey = np.abs(image) if np.iscomplexobj(image) else image
     grey = np.clip(grey.astype('float64'), 0, None)
     grey /= max(float(grey.max()), 1e-30)
     rows = np.rint(255 * grey.T[::-1]).astype('uint8')
     content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rows)).save(content, 'PNG')
+    image_module.fromarray(np.ascontiguousarray(rows)).save(content, 'PNG')
     write_atomically(path, content.getvalue())

@@ -9,6 +9,7 @@
 
 import hashlib
 import json
+import logging
 import pathlib
 
 import numpy as np
@@ -22,6 +23,7 @@ from odl_equivariant.elements import (
     split_complex,
     tensor_dtype,
 )
+from odl_equivariant.training._headers import check_header, header_path
 from odl_equivariant.training.image_files import ImageFile
 
 __all__ = (
@@ -32,6 +34,7 @@ __all__ = (
 )
 
 _MANIFEST = 'reconstruction.json'
+_log = logging.getLogger(__name__)
 
 
 class Measurements:
@@ -45,7 +48,9 @@ class Measurements:
     space : odl space
         Range of the forward operator: a real array has its shape, a complex
         one too, and with several coils these are the axis before.
-        Beside ``a.npy`` may lie ``a.mask.npy``, the mask of its data.
+        Beside ``a.npy`` may lie ``a.mask.npy``, the mask of its data, and
+        ``a.json``, or ``acquisition.json`` for a folder, which says how the
+        data were taken, see `check_header`.
 
     Attributes
     ----------
@@ -116,6 +121,28 @@ class Measurements:
         path = self._mask_path(path)
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
+    def check(self, acquisition):
+        """Compare what lies beside the data with an acquisition.
+
+        Raises
+        ------
+        ValueError
+            If it says that the data were taken otherwise.
+        """
+        found = {path: header_path(path) for path in self.files}
+        says_so = {
+            header: check_header(header, acquisition)
+            for header in sorted({*found.values()} - {None})
+        }
+        silent = [path for path in found if not says_so.get(found[path])]
+        if silent:
+            _log.info(
+                'nothing beside %s says how it was taken, so the geometry of '
+                'the configuration is believed; an `acquisition.json` there '
+                'would be compared with it',
+                silent[0] if len(silent) == 1 else f'{len(silent)} files',
+            )
+
     def source(self, path):
         """Return a checksum of the data in a file and of their mask."""
         paths = (path, self._mask_path(path))
@@ -183,6 +210,9 @@ class SimulatedMeasurements:
         mask = self._pair(path).get('mask')
         return None if mask is None else np.asarray(mask)
 
+    def check(self, acquisition):
+        """Do nothing: the pairs are those of the configuration."""
+
     def source(self, path):
         """Return a checksum of the data of a pair and of their mask."""
         pair = self._pair(path)
@@ -239,12 +269,14 @@ def reconstruct_files(
     ------
     ValueError
         If the folder holds results of other settings or other data, or is
-        that of the data, or the mask of a file is missing or does not fit.
+        that of the data, the mask of a file is missing or does not fit, or
+        what lies beside the data says that they were taken otherwise.
     OSError
         If a file cannot be written.
     """
     from tqdm import tqdm
 
+    measurements.check(acquisition)
     operators = {
         path: _operator(acquisition, measurements.mask(path), path)
         for path in measurements.files

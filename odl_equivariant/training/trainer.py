@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
-from odl_equivariant.nn.inference import has_bfloat16
+from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training.checkpoints import (
     CheckpointFiles,
     checkpoints,
@@ -47,7 +47,9 @@ class Trainer(LightningTrainer):
         Folder of the run: all that it leaves lies there.
     precision : str or int, optional
         As for Lightning, or ``'auto'``: mixed precision in bfloat16 where the
-        processor has it, else ``'32-true'``.
+        processor has it, else ``'32-true'``. A lowered precision that the
+        processor would have to emulate is refused, unless the environment
+        variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is 1.
     max_steps : int, optional
         Number of steps of the optimiser in the whole run.
     val_check_interval : int, optional
@@ -71,7 +73,8 @@ class Trainer(LightningTrainer):
     Raises
     ------
     ValueError
-        If a number of steps is not positive.
+        If a number of steps is not positive, or a precision would be
+        emulated.
 
     Notes
     -----
@@ -99,7 +102,9 @@ class Trainer(LightningTrainer):
         **kwargs,
     ):
         if precision == 'auto':
-            kind = 'cuda' if torch.cuda.is_available() else 'cpu'
+            on_cpu = kwargs.get('accelerator') == 'cpu'
+            use_cuda = torch.cuda.is_available() and not on_cpu
+            kind = 'cuda' if use_cuda else 'cpu'
             lowered = has_bfloat16(torch.device(kind))
             precision = 'bf16-mixed' if lowered else '32-true'
         for name, value in (
@@ -145,6 +150,10 @@ class Trainer(LightningTrainer):
             use_distributed_sampler=False,
             **kwargs,
         )
+        # on a processor, Lightning takes bfloat16 where it is told '16-mixed'
+        for start, dtype in (('bf16', torch.bfloat16), ('16', torch.float16)):
+            if str(self.precision).startswith(start):
+                check_arithmetic(dtype, self.strategy.root_device)
 
     @property
     def folder(self):
@@ -307,16 +316,30 @@ class Trainer(LightningTrainer):
         return n_made
 
     def _weights(self, name):
-        """Return the path of weights, by default the best of the run."""
+        """Return the path of weights, by default the best of the run.
+
+        Which these are is printed.
+        """
         if name is not None:
-            return weights_path(name)
-        for path in (self.folder / BEST, self.folder / FINAL):
+            path = weights_path(name)
+            is_file = path == pathlib.Path(name)
+            self._say_weights(path, '' if is_file else 'a shipped model')
+            return path
+        for path, what in (
+            (self.folder / BEST, 'the best of the run'),
+            (self.folder / FINAL, 'the last of the run, which has no best'),
+        ):
             if path.is_file():
+                self._say_weights(path, what)
                 return path
         raise FileNotFoundError(
             f'there are no weights {self.folder / BEST}: train first, or name '
             'a file by `weights`'
         )
+
+    def _say_weights(self, path, what):
+        if self.is_global_zero:
+            print(f'weights: {path}{f" ({what})" if what else ""}')
 
     def _of_all_processes(self, rows):
         if self.world_size == 1:

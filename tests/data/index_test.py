@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import pickle
+import random
 import sys
 
 import numpy as np
 import pytest
 
-from odl_equivariant.data import _index
+from odl_equivariant._files import unsealed, write_sealed
+from odl_equivariant.data import NumpySlices, _index
 from odl_equivariant.data._index import FolderIndex, NoImage
 
 
@@ -158,14 +160,14 @@ def test_users_cache_where_the_folder_is_read_only(
     """If the folder cannot be written, the user's cache takes the index."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
     monkeypatch.delenv('ODL_EQUIVARIANT_CACHE', raising=False)
-    write = _index.write_json
+    write = _index.write_sealed
 
     def refuse(path, content):
         if path.parent == tree:
             raise PermissionError('read-only')
         write(path, content)
 
-    monkeypatch.setattr(_index, 'write_json', refuse)
+    monkeypatch.setattr(_index, 'write_sealed', refuse)
     FolderIndex(tree, 'test', describe)
     assert list((tmp_path / 'home' / 'odl_equivariant').iterdir())
     describe.calls.clear()
@@ -254,15 +256,15 @@ def test_no_bar_without_a_terminal(tree, describe, capsys):
 def test_write_is_atomic(tmp_path, monkeypatch):
     """What cannot be written leaves the earlier file, and no other."""
     path = tmp_path / 'x.json'
-    _index.write_json(path, [1])
+    _index.write_sealed(path, {'n': 1})
 
     def full(handle):
         raise OSError('disk full')
 
     monkeypatch.setattr(os, 'fsync', full)
     with pytest.raises(OSError, match='full'):
-        _index.write_json(path, [2])
-    assert json.loads(path.read_text('utf-8')) == [1]
+        _index.write_sealed(path, {'n': 2})
+    assert json.loads(path.read_text('utf-8'))['n'] == 1
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -286,3 +288,64 @@ def test_entries_survive_json_exactly(tmp_path):
     for _ in range(2):
         index = FolderIndex(tmp_path, 'test', describe)
         assert index.entries[0][1]['value'] == value
+
+
+# --- What is stored is not trusted --- #
+
+
+def _stored(folder):
+    (path,) = folder.glob('.odl_equivariant_*')
+    return path
+
+
+@pytest.mark.parametrize('entry', [{}, {'n': 50}, {'n': '5'}, {'n': -5}])
+@pytest.mark.parametrize('sealed', [False, True])
+def test_entries_that_cannot_be_are_made_anew(tmp_path, entry, sealed):
+    """An entry that was changed is not believed, nor one of another type."""
+    np.save(tmp_path / 'a.npy', np.ones((5, 8, 8)))
+    assert len(NumpySlices(tmp_path)) == 5
+    path = _stored(tmp_path)
+    content = unsealed(path.read_text('utf-8'))
+    content['files']['a.npy'][2] = [entry]
+    if sealed:
+        write_sealed(path, content)
+    else:
+        path.write_text(json.dumps(content), 'utf-8')
+    n = 50 if sealed and entry == {'n': 50} else 5
+    slices = NumpySlices(tmp_path)
+    assert len(slices) == n
+    if n == 50:
+        # even so, no image is made up
+        with pytest.raises(ValueError, match='a.npy, which has changed'):
+            slices[5]
+
+
+def test_flipped_bits_of_an_index_change_nothing(tree, describe):
+    """Whatever bit is another one, the entries are the same."""
+    first = FolderIndex(tree, 'test', describe)
+    path = _stored(tree)
+    content = path.read_bytes()
+    generator = random.Random(0)
+    for place in (generator.randrange(8 * len(content)) for _ in range(200)):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        index = FolderIndex(tree, 'test', describe)
+        assert index.entries == first.entries
+        assert index.skipped == first.skipped
+
+
+def test_names_in_an_index_are_not_opened(tree, describe):
+    """A name that is not of the folder is of no use to an index."""
+    FolderIndex(tree, 'test', describe)
+    path = _stored(tree)
+    content = unsealed(path.read_text('utf-8'))
+    for name in ('../x.txt', '/etc/passwd'):
+        content['files'][name] = content['files']['b.txt']
+    write_sealed(path, content)
+    index = FolderIndex(tree, 'test', describe)
+    assert {name for name, _ in index.entries} == {
+        'b.txt',
+        'sub/a.txt',
+        'sub/deep/c.txt',
+    }

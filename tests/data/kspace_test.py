@@ -283,5 +283,100 @@ def test_wrong_options_are_refused(tmp_path, options):
 def test_missing_h5py_is_named(tmp_path, monkeypatch):
     """Without h5py, the error says what to install."""
     monkeypatch.setitem(sys.modules, 'h5py', None)
-    with pytest.raises(ImportError, match=r'odl-equivariant\[data\]'):
+    with pytest.raises(ImportError, match='pip install h5py'):
         FastMRIKspace(tmp_path)
+
+
+def _padded(kspace, left, right):
+    kspace = kspace.copy()
+    kspace[..., :left, :] = 0
+    kspace[..., right:, :] = 0
+    return kspace
+
+
+def _header(size, center, maximum):
+    """Return what the ISMRMRD header of a volume says of its columns."""
+    return (
+        '<?xml version="1.0"?><ismrmrdHeader '
+        'xmlns="http://www.ismrm.org/ISMRMRD"><encoding><encodedSpace>'
+        f'<matrixSize><x>96</x><y>{size}</y><z>1</z></matrixSize>'
+        '</encodedSpace><encodingLimits><kspace_encoding_step_1>'
+        f'<minimum>0</minimum><maximum>{maximum}</maximum>'
+        f'<center>{center}</center></kspace_encoding_step_1>'
+        '</encodingLimits></encoding></ismrmrdHeader>'
+    )
+
+
+def test_columns_that_were_measured(tmp_path, measured):
+    """Attributes say it, the header says it, or zeros at both ends do."""
+    kspace = _padded(measured[1], 6, 33)
+    last = kspace.copy()
+    last[-1] = 0
+    _write(tmp_path / 'a.h5', kspace, padding_left=6, padding_right=33)
+    _write(tmp_path / 'b.h5', kspace)
+    for name, array, header in (
+        # of the 40 columns 27, the zero frequency at number 14 of them
+        ('c.h5', last, _header(NX, 14, 26)),
+        ('d.h5', kspace, _header(NX + 8, 14, 26)),
+        ('e.h5', kspace, '<no header'),
+    ):
+        _write(tmp_path / name, array)
+        with h5py.File(tmp_path / name, 'a') as file:
+            file['ismrmrd_header'] = header
+    # nothing is known of a volume of zeros
+    _write(tmp_path / 'f.h5', 0 * kspace)
+    # columns with data were measured
+    _write(tmp_path / 'g.h5', kspace, padding_left=8, padding_right=33)
+    slices = FastMRIKspace(tmp_path)
+    found = dict(zip(slices.names, slices.measured_columns, strict=True))
+    assert [found[f'{name}.h5#1'] for name in 'abcdefg'] == [
+        *[(6, 33)] * 5,
+        (0, NX),
+        (6, 33),
+    ]
+    assert slices.subset([0]).measured_columns == [(6, 33)]
+
+
+@pytest.mark.parametrize(
+    'ends', [(-1, 30), (30, 30), (0, NX + 1), ('a', 30), ([1, 2], 30)]
+)
+def test_padding_that_is_no_part_of_kspace(tmp_path, measured, ends):
+    """Attributes that are no part of the columns are named."""
+    _write(tmp_path / 'good.h5', measured[1])
+    _write(
+        tmp_path / 'bad.h5',
+        measured[1],
+        padding_left=ends[0],
+        padding_right=ends[1],
+    )
+    [(name, reason)] = FastMRIKspace(tmp_path).index.skipped
+    assert name == 'bad.h5' and 'padding_left' in reason
+
+
+def test_volumes_that_lack_columns(tmp_path, measured):
+    """The mask of a volume tells whether it is fully sampled."""
+    for name, mask in (
+        ('a', np.ones(NX)),
+        ('b', np.arange(NX) % 2),
+        ('c', (np.arange(NX) >= 6) & (np.arange(NX) < 33)),
+    ):
+        kspace = _padded(measured[1], 6, 33)
+        _write(tmp_path / f'{name}.h5', kspace[:1])
+        with h5py.File(tmp_path / f'{name}.h5', 'a') as file:
+            file['mask'] = mask.astype('float32')
+    slices = FastMRIKspace(tmp_path)
+    assert slices.fully_sampled == [True, False, True]
+
+
+def test_headers_in_other_files_are_not_read(tmp_path, measured):
+    """A link out of the folder is not followed for the header."""
+    kspace = _padded(measured[1], 6, 33)
+    kspace[-1] = 0
+    with h5py.File(tmp_path / 'secret', 'w') as file:
+        file['ismrmrd_header'] = _header(NX, 14, 26)
+    _write(tmp_path / 'a.h5', kspace)
+    with h5py.File(tmp_path / 'a.h5', 'a') as file:
+        file['ismrmrd_header'] = h5py.ExternalLink(
+            str(tmp_path / 'secret'), '/ismrmrd_header'
+        )
+    assert FastMRIKspace(tmp_path).measured_columns[0] == (0, NX)

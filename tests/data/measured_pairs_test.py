@@ -24,7 +24,7 @@ from odl_equivariant.elements import as_element, merge_complex
 SHAPE = (24, 20)
 
 
-def volume(path, n_slices=2, n_coils=3, seed=0):
+def volume(path, n_slices=2, n_coils=3, seed=0, columns=None):
     """Write a volume as fastMRI has it, rows upwards."""
     rng = np.random.default_rng(seed)
     size = (n_slices, n_coils, *SHAPE[::-1])
@@ -38,6 +38,9 @@ def volume(path, n_slices=2, n_coils=3, seed=0):
         axes=(-2, -1),
     )
     with h5py.File(path, 'w') as file:
+        if columns is not None:
+            kspace[..., : columns[0]] = kspace[..., columns[1] :] = 0
+            file.attrs['padding_left'], file.attrs['padding_right'] = columns
         file['kspace'] = kspace.astype('complex64').reshape(size)
         file.attrs['acquisition'] = 'AXT1'
         file.attrs['patient_id'] = f'patient {seed}'
@@ -104,3 +107,92 @@ def test_what_does_not_fit(slices, tmp_path):
         MeasuredPairs(NumpySlices(tmp_path, progress=False), acquisition)
     with pytest.raises(IndexError, match='2 pairs'):
         MeasuredPairs(slices, acquisition)[2]
+
+
+@pytest.mark.parametrize('random_masks', [False, True])
+@pytest.mark.parametrize('n_coils', [1, 3])
+def test_acceleration_is_of_the_measured_columns(
+    tmp_path, random_masks, n_coils
+):
+    """Of padded columns none is taken, and none is counted."""
+    volume(tmp_path / 'a.h5', n_coils=n_coils, columns=(3, 21))
+    volume(tmp_path / 'b.h5', n_coils=n_coils, columns=(1, 20))
+    volume(tmp_path / 'c.h5', n_coils=n_coils)
+    slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
+    acquisition = CartesianMRI(
+        SHAPE, 3, 0.1, axis=0, random_masks=random_masks
+    )
+    pairs = MeasuredPairs(slices, acquisition)
+    for i, (first, stop) in enumerate(
+        [(3, 21), (3, 21), (1, 20), (1, 20), (0, 24), (0, 24)]
+    ):
+        pair = pairs[i]
+        mask = pair['mask'].numpy()
+        assert mask.shape == (SHAPE[0], 1)
+        lines = np.flatnonzero(mask)
+        assert len(lines) == round((stop - first) / 3)
+        assert first <= lines[0] and lines[-1] < stop
+        center = SHAPE[0] // 2 - round(0.1 * (stop - first)) // 2
+        assert mask[center : center + round(0.1 * (stop - first))].all()
+        data = acquisition.forward_operator(mask)(
+            as_element(pair['truth'], acquisition.space)
+        )
+        expected = as_element(pair['data'], acquisition.operator.range)
+        assert (data - expected).norm() < 1e-4 * expected.norm()
+
+
+def test_padding_across_the_lines(tmp_path):
+    """Lines along the other axis are all counted, and cut where padded."""
+    volume(tmp_path / 'a.h5', columns=(3, 21))
+    slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
+    acquisition = CartesianMRI(SHAPE, 2, axis=1, random_masks=True)
+    mask = MeasuredPairs(slices, acquisition)[0]['mask'].numpy()
+    assert mask.shape == SHAPE
+    assert mask.any(axis=0).sum() == SHAPE[1] // 2
+    assert np.array_equal(np.flatnonzero(mask.any(axis=1)), np.arange(3, 21))
+
+
+def test_given_masks_are_cut(tmp_path):
+    """A mask that was given keeps what was measured of it."""
+    volume(tmp_path / 'a.h5', columns=(3, 21))
+    slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
+    given = np.arange(SHAPE[0])[:, None] % 2 == 0
+    acquisition = CartesianMRI(SHAPE, mask=given)
+    mask = MeasuredPairs(slices, acquisition)[0]['mask'].numpy()
+    assert np.array_equal(np.flatnonzero(mask), np.arange(4, 21, 2))
+    with pytest.raises(ValueError, match='nothing that was measured'):
+        acquisition.from_kspace(np.ones(SHAPE), measured=~given)
+    with pytest.raises(ValueError, match='`measured` must be booleans'):
+        acquisition.from_kspace(np.ones(SHAPE), measured=np.ones(SHAPE[0]))
+
+
+def test_pairs_of_padded_volumes_are_stacked(tmp_path):
+    """Volumes with and without padding make one batch."""
+    volume(tmp_path / 'a.h5', columns=(3, 21))
+    volume(tmp_path / 'b.h5')
+    slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
+    pairs = MeasuredPairs(slices, CartesianMRI(SHAPE, 2, axis=0))
+    batch = torch.utils.data.default_collate([pairs[1], pairs[3]])
+    assert batch['mask'].shape == (2, SHAPE[0], 1)
+
+
+def test_undersampled_volumes_are_refused(tmp_path):
+    """Without all lines there is no ground truth."""
+    volume(tmp_path / 'a.h5')
+    with h5py.File(tmp_path / 'a.h5', 'a') as file:
+        file['mask'] = np.arange(SHAPE[0]) % 2 == 0
+    slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
+    with pytest.raises(ValueError, match=r'2 of 2 slices, such as a\.h5#0'):
+        MeasuredPairs(slices, CartesianMRI(SHAPE))
+
+
+@pytest.mark.parametrize('n_coils', [1, 3])
+def test_blank_slices_stay_so(tmp_path, n_coils):
+    """Data that are zero are scaled by nothing."""
+    volume(tmp_path / 'a.h5', n_coils=n_coils)
+    with h5py.File(tmp_path / 'a.h5', 'a') as file:
+        file['kspace'][0] = 0
+    slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
+    pair = MeasuredPairs(slices, CartesianMRI(SHAPE))[0]
+    assert not pair['data'].any() and not pair['truth'].any()
+    assert not slices[0].any()

@@ -12,6 +12,8 @@ import errno
 import json
 import os
 import pickle
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +26,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from odl_equivariant._files import unsealed, write_sealed
 from odl_equivariant.data import PairStore, _pair_writer
 
 
@@ -356,7 +359,7 @@ def test_index_out_of_range_is_refused(tmp_path, key):
 def test_data_are_on_disk_before_they_are_counted(tmp_path, monkeypatch):
     """Every file is synchronised before the mark that counts its pairs."""
     events = []
-    fsync, write = os.fsync, _pair_writer.write_json
+    fsync, write = os.fsync, _pair_writer.write_sealed
     monkeypatch.setattr(
         os, 'fsync', lambda handle: (events.append('sync'), fsync(handle))
     )
@@ -365,7 +368,7 @@ def test_data_are_on_disk_before_they_are_counted(tmp_path, monkeypatch):
         events.append(('mark', path.name, content['done']))
         write(path, content)
 
-    monkeypatch.setattr(_pair_writer, 'write_json', mark)
+    monkeypatch.setattr(_pair_writer, 'write_sealed', mark)
     monkeypatch.setattr(_pair_writer, '_SECONDS_BETWEEN_MARKS', -1.0)
     PairStore.write(_Pairs(2), tmp_path)
     marks = [i for i, event in enumerate(events) if event != 'sync']
@@ -387,3 +390,307 @@ def test_progress_has_a_total(tmp_path, monkeypatch, capsys):
     assert '6/6' in capsys.readouterr().err
     PairStore.write(_Pairs(), tmp_path, progress=False)
     assert capsys.readouterr().err == ''
+
+
+# --- What is in the files is not trusted --- #
+
+
+def _change_list(path, **changes):
+    """Change a list of pairs as one who knows its checksum can."""
+    content = unsealed(path.read_text('utf-8'))
+    write_sealed(path, {**content, **changes})
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """Return a folder with arrays like those of a store, all of them 42."""
+    folder = tmp_path / 'outside'
+    store = PairStore.write(_Pairs(), folder)
+    for path in list(folder.rglob('*.npy')):
+        array = np.load(path)
+        np.save(folder / path.name, np.full_like(array, 42))
+        path.unlink()
+    shutil.rmtree(folder / store._content['part'])
+    (folder / 'pairs.json').unlink()
+    return folder
+
+
+def _is_untouched(outside):
+    return all(
+        np.array_equal(array, np.full_like(array, 42))
+        for array in map(np.load, outside.glob('*.npy'))
+    )
+
+
+def _lead_out(way, folder, name, outside):
+    """Let a store in a folder lead to the arrays outside of it."""
+    path = folder / name
+    part = folder / unsealed(path.read_text('utf-8'))['part']
+    if way == 'relative':
+        _change_list(path, part='../outside')
+    elif way == 'absolute':
+        _change_list(path, part=str(outside))
+    elif way == 'folder':
+        shutil.rmtree(part)
+        part.symlink_to(outside)
+    else:
+        for array in outside.glob('*.npy'):
+            (part / array.name).unlink()
+            (part / array.name).symlink_to(array)
+
+
+way = pytest.mark.parametrize(
+    'way', ['relative', 'absolute', 'folder', 'file']
+)
+
+
+def test_circles_of_links_are_refused(tmp_path):
+    """A link to itself is an error that names it."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    part = tmp_path / store._content['part']
+    shutil.rmtree(part)
+    part.symlink_to(part)
+    pickled = pickle.dumps(store)
+    for use in (PairStore, lambda folder: pickle.loads(pickled)[0]):
+        with pytest.raises(ValueError, match=f'(?s){part.name}.*circle'):
+            use(tmp_path)
+
+
+@way
+def test_nothing_is_read_from_outside(tmp_path, outside, way):
+    """Neither names nor links lead out of the folder of a store."""
+    folder = tmp_path / 'store'
+    store = PairStore.write(_Pairs(), folder)
+    pickled = pickle.dumps(store)
+    _lead_out(way, folder, 'pairs.json', outside)
+    with pytest.raises(ValueError, match='no name of a part|link out of its'):
+        PairStore(folder)
+    if way in ('folder', 'file'):
+        with pytest.raises(ValueError, match='link out of its'):
+            pickle.loads(pickled)[0]
+
+
+@way
+def test_nothing_is_written_outside(tmp_path, outside, way):
+    """Going on with a store writes into its folder, or is refused."""
+    folder = tmp_path / 'store'
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), folder)
+    _lead_out(way, folder, 'partial.json', outside)
+    with pytest.raises(ValueError, match='no name of a part|link out of its'):
+        PairStore.write(_Pairs(), folder)
+    assert _is_untouched(outside)
+
+
+def test_store_may_be_a_link(tmp_path):
+    """The folder itself, or one above it, may lie elsewhere."""
+    PairStore.write(_Pairs(), tmp_path / 'disk' / 'store')
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk')
+    assert _holds(PairStore(tmp_path / 'link' / 'store'), _Pairs())
+    pairs = _Pairs(7, seed=1)
+    assert _holds(PairStore.write(pairs, tmp_path / 'link' / 'store'), pairs)
+
+
+_FIELD = {'data': ['<f4', [2, 3, 4]]}
+
+
+@pytest.mark.parametrize('name', ['pairs.json', 'partial.json'])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'labels': []},
+        {'labels': None},
+        {'labels': {}},
+        {'labels': 6 * [3]},
+        {'labels': 6 * [{'name': None}]},
+        {'labels': 6 * [{'data': 'x'}]},
+        {'part': 5},
+        {'part': '..'},
+        {'part': 'part-abc/../..'},
+        {'part': 'part-\x00'},
+        {'n': 5},
+        {'n': 0, 'done': 0, 'labels': []},
+        {'n': 1e3},
+        {'n': None},
+        {'done': 5},
+        {'done': -1},
+        {'fields': None},
+        {'fields': []},
+        {'fields': {'../data': ['<f4', [2]]}},
+        {'fields': {'data': 3}},
+        {'fields': {'data': ['<f4', 3]}},
+        {'fields': {'data': ['<f4', [-1]]}},
+        {'fields': {'data': ['O', [2]]}},
+        {'fields': {'data': ['<f3', [2]]}},
+        {'fields': {'data': [None, [2]]}},
+        {'fields': _FIELD, 'checksums': {}},
+        {'fields': _FIELD, 'checksums': {'data': [1]}},
+        {'fields': _FIELD, 'checksums': {'data': 6 * ['1']}},
+        {'checksums': None},
+        {'version': 3},
+        {'version': '2'},
+        {'format': 'other'},
+    ],
+)
+def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
+    """A list that nobody wrote is an error that names the file."""
+    PairStore.write(_Pairs(), tmp_path)
+    if name == 'partial.json':
+        (tmp_path / 'pairs.json').rename(tmp_path / name)
+        if changes == {'done': 5}:
+            changes = {'done': 7}
+    _change_list(tmp_path / name, **changes)
+    for use in (PairStore, lambda folder: PairStore.write(_Pairs(), folder)):
+        with pytest.raises(ValueError, match=name):
+            use(tmp_path)
+
+
+def test_half_a_store_is_no_whole_one(tmp_path):
+    """A list of some of the pairs does not pass for one of all."""
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path)
+    (tmp_path / 'partial.json').rename(tmp_path / 'pairs.json')
+    with pytest.raises(ValueError, match='damaged: 4 of 6 are done'):
+        PairStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'text', ['', '{', '[]', '3', 50_000 * '[', '{"format": 1' + 5000 * '0']
+)
+def test_lists_that_are_no_lists_are_refused(tmp_path, text):
+    """The error says what to do."""
+    PairStore.write(_Pairs(), tmp_path)
+    (tmp_path / 'pairs.json').write_text(text, 'utf-8')
+    with pytest.raises(ValueError, match='pairs.json is'):
+        PairStore(tmp_path)
+
+
+def test_flipped_bits_of_arrays_are_noticed(tmp_path):
+    """The error names the pair and the array, when the pair is read."""
+    pairs = _Pairs()
+    PairStore.write(pairs, tmp_path)
+    paths = sorted(tmp_path.rglob('*.npy'))
+    generator = random.Random(0)
+    n_noticed = 0
+    for _ in range(200):
+        path = generator.choice(paths)
+        content = path.read_bytes()
+        place = generator.randrange(8 * len(content))
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            store = PairStore(tmp_path)
+            for i in range(6):
+                assert _equal(store[i], pairs[i])
+        except ValueError as error:
+            n_noticed += 1
+            if place // 8 >= 128:
+                words = f'pair . .pair .*checksum of .{path.stem}. is wrong'
+                assert re.search(words, str(error))
+        path.write_bytes(content)
+    assert n_noticed > 180
+    assert _holds(PairStore(tmp_path), pairs)
+
+
+def test_flipped_bits_of_the_list_are_noticed(tmp_path):
+    """No bit of the list changes a pair without an error."""
+    pairs = _Pairs()
+    PairStore.write(pairs, tmp_path)
+    path = tmp_path / 'pairs.json'
+    content = path.read_bytes()
+    generator = random.Random(0)
+    n_noticed = 0
+    for place in (generator.randrange(8 * len(content)) for _ in range(200)):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            store = PairStore(tmp_path)
+        except ValueError:
+            n_noticed += 1
+            continue
+        assert _holds(store, pairs)
+    assert n_noticed == 200
+
+
+def test_writing_goes_on_beside_flipped_bits(tmp_path):
+    """What is left of an earlier call is right, or noticed, or not used."""
+    pairs = _Pairs()
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path / 'first')
+    generator = random.Random(0)
+    outcomes = []
+    for i in range(60):
+        folder = tmp_path / str(i)
+        shutil.copytree(tmp_path / 'first', folder)
+        path = generator.choice(sorted(folder.rglob('*.*')))
+        damaged = bytearray(path.read_bytes())
+        # in the header of an array as often as in its numbers
+        end = len(damaged) if i % 2 or path.suffix == '.json' else 128
+        place = generator.randrange(8 * end)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            store = PairStore.write(pairs, folder)
+            outcomes.append(all(_equal(store[i], pairs[i]) for i in range(6)))
+        except ValueError as error:
+            assert 'damaged' in str(error) or 'no list' in str(error)
+    assert all(outcomes) and len(outcomes) > 20
+
+
+def test_checksums_go_on_where_writing_broke_off(tmp_path):
+    """A store that was written in parts is the one written at once."""
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Pairs(fail_at=4), tmp_path / 'parts')
+    parts = PairStore.write(_Pairs(), tmp_path / 'parts')
+    whole = PairStore.write(_Pairs(), tmp_path / 'whole')
+    assert parts._content['checksums'] == whole._content['checksums']
+
+
+def test_pairs_are_checked_once(tmp_path, monkeypatch):
+    """A pair is checked at its first reading, by one of all workers."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    store[1]
+    monkeypatch.setattr(PairStore, '_check', lambda *arguments: 1 / 0)
+    assert _equal(store[1], _Pairs()[1])
+    with pytest.raises(ZeroDivisionError):
+        store[2]
+    monkeypatch.undo()
+    loader = DataLoader(
+        store,
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context='fork',
+    )
+    assert len(list(loader)) == 6
+    monkeypatch.setattr(PairStore, '_check', lambda *arguments: 1 / 0)
+    assert _equal(store[2], _Pairs()[2])
+
+
+def test_damaged_pair_stays_damaged(tmp_path):
+    """It is refused each time, and the others are not."""
+    store = PairStore.write(_Pairs(), tmp_path)
+    (path,) = tmp_path.rglob('mask.npy')
+    content = bytearray(path.read_bytes())
+    # the last number of the last pair but one
+    content[-13] ^= 1
+    path.write_bytes(content)
+    store = PairStore(tmp_path)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="pair 4 .*of 'mask' is wrong"):
+            store[4]
+        assert _equal(store[5], _Pairs()[5])
+
+
+def test_store_of_an_earlier_version(tmp_path):
+    """A store without checksums is read as before, and replaced by one."""
+    PairStore.write(_Pairs(), tmp_path)
+    path = tmp_path / 'pairs.json'
+    content = unsealed(path.read_text('utf-8'))
+    del content['checksums']
+    path.write_text(json.dumps({**content, 'version': 1}), 'utf-8')
+    assert _holds(PairStore(tmp_path), _Pairs())
+    path.rename(tmp_path / 'partial.json')
+    assert _holds(PairStore.write(_Pairs(), tmp_path), _Pairs())
+    assert 'checksums' in path.read_text('utf-8')

@@ -217,3 +217,21 @@ def test_phantoms_refuse_wrong_options():
         Phantoms(0, (16, 16))
     with pytest.raises(ValueError, match='`seed`'):
         Phantoms(1, (16, 16), seed=-1)
+
+
+@pytest.mark.parametrize(
+    'value', [np.nan, np.inf, -np.inf, 1e300, complex(0, np.nan)]
+)
+def test_values_that_are_no_numbers_are_named(value):
+    """An image with a value that is none is an error that names it."""
+
+    class Broken(Slices):
+        def _image(self, place, epoch):
+            image = np.ones((4, 5), np.asarray(value).dtype)
+            image[1, 2] = value
+            return image
+
+    for shape in (None, (2, 2)):
+        slices = Broken(['good', 'bad'], ['a', 'b'], shape)
+        with pytest.raises(ValueError, match='bad has 1 values'):
+            slices[1]

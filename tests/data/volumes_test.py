@@ -8,6 +8,7 @@
 
 """Laws of slices of volumes."""
 
+import gzip
 import pickle
 import sys
 
@@ -187,7 +188,7 @@ def test_wrong_options_are_refused(tmp_path, nibabel, options):
 def test_missing_nibabel_is_named(tmp_path, monkeypatch):
     """Without nibabel, the error says what to install."""
     monkeypatch.setitem(sys.modules, 'nibabel', None)
-    with pytest.raises(ImportError, match=r'odl-equivariant\[data\]'):
+    with pytest.raises(ImportError, match='pip install nibabel'):
         NiftiSlices(tmp_path)
 
 
@@ -241,3 +242,44 @@ def test_no_arrays_are_an_error(tmp_path):
     (tmp_path / 'a.txt').write_text('x', 'utf-8')
     with pytest.raises(ValueError, match=r'0 files \(\.npy\)'):
         NumpySlices(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('slope', 'factor'), [(0.0, 1), (np.nan, 1), (2.0, 2), (-3.0, -3)]
+)
+def test_slope_of_nifti(tmp_path, nibabel, slope, factor):
+    """Values are multiplied by the slope; 0 and no number stand for none."""
+    volume = np.arange(60, dtype='int16').reshape(3, 4, 5)
+    path = tmp_path / 'a.nii'
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[112:120] = np.array([slope, 0], '<f4').tobytes()
+    path.write_bytes(content)
+    image = NiftiSlices(path, convention='neurological')[1]
+    assert np.array_equal(image, factor * volume[:, :, 1])
+
+
+@pytest.mark.parametrize('ending', ['.nii', '.nii.gz'])
+def test_infinite_slope_of_nifti(tmp_path, nibabel, ending):
+    """A slope that is infinite is a reason to skip a file."""
+    volume = nibabel.Nifti1Image(np.ones((3, 4, 5), 'int16'), np.eye(4))
+    nibabel.save(volume, tmp_path / f'good{ending}')
+    volume.header.set_slope_inter(1, 0)
+    content = bytearray(volume.to_bytes())
+    content[112:120] = np.array([np.inf, 0], '<f4').tobytes()
+    if ending.endswith('.gz'):
+        content = gzip.compress(content)
+    (tmp_path / f'bad{ending}').write_bytes(content)
+    slices = NiftiSlices(tmp_path)
+    assert slices.index.skipped == [(f'bad{ending}', 'its scl_slope is inf')]
+
+
+@pytest.mark.parametrize('colours', [1, 3, 4])
+def test_images_in_colour_are_no_stack(tmp_path, colours):
+    """An array with colours last is skipped, and not sliced across."""
+    np.save(tmp_path / 'a.npy', np.ones((16, 16, colours)))
+    np.save(tmp_path / 'b.npy', np.ones((colours, 16, 16)))
+    slices = NumpySlices(tmp_path)
+    assert len(slices) == colours and slices[0].shape == (16, 16)
+    [(name, reason)] = slices.index.skipped
+    assert name == 'a.npy' and 'colours' in reason

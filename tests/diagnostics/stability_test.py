@@ -140,6 +140,19 @@ def test_the_norm_of_a_linear_operator_is_found():
     assert lipschitz_estimate(laplacian, n_iterations=0) < 0.9 * norm
 
 
+def test_the_derivative_is_a_lower_bound_whatever_the_adjoint():
+    """What ODL takes for the adjoint need not be one."""
+
+    class Doubled(odl.MatrixOperator):
+        @property
+        def adjoint(self):
+            """Twice the adjoint."""
+            return 2 * super().adjoint
+
+    matrix = np.diag([1.0, 2.0, 3.0])
+    assert 2.9 < lipschitz_estimate(Doubled(matrix)) <= 3 * (1 + 1e-12)
+
+
 def test_weights_of_the_spaces_count():
     """Weights of 4 in the range make a norm of 2."""
     op = odl.MatrixOperator(np.eye(3), odl.rn(3), odl.rn(3, weighting=4.0))

@@ -16,6 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from odl_equivariant import models
+
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
 
 
@@ -148,3 +150,10 @@ def test_dark_strips_have_a_finite_loss(script):
     """A strip of air does not divide by zero."""
     zero = torch.zeros(1, 2, 8, 8)
     assert script.MagneticResonance.loss(zero + 0.01, zero).item() < 1
+
+
+def test_files_have_the_range_of_the_phantoms(script, tmp_path):
+    """A denoiser knows the values of the images that it was trained on."""
+    script.train('denoiser_ordinary', tmp_path)
+    network = models.load(tmp_path / 'denoiser_ordinary.safetensors')
+    assert network.value_range == (0, 1)

@@ -9,6 +9,7 @@
 """Tests of functionals that are known by a learned proximal."""
 
 import math
+import pickle
 
 import numpy as np
 import odl
@@ -17,8 +18,18 @@ import torch
 from odl.core.util.testutils import simple_fixture
 from torch import nn
 
-from odl_equivariant.actions import group_actions
-from odl_equivariant.diagnostics import assert_equivariant
+from odl_equivariant import models
+from odl_equivariant.actions import Rotation, group_actions
+from odl_equivariant.data import ellipse_phantom
+from odl_equivariant.diagnostics import (
+    assert_equivariant,
+    derivative_error,
+    equivariance_error,
+    firm_nonexpansiveness_error,
+    isometry_error,
+    linearity_error,
+    lipschitz_estimate,
+)
 from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels
 from odl_equivariant.functionals import LearnedProximal
@@ -215,6 +226,276 @@ def test_vector_fields_are_possible(dtype, backend, rng):
     close(result, Bend()(as_tensor(x), 0.5))
 
 
+# --- Units and parameters --- #
+
+parameter = simple_fixture('parameter', ['deviation', 'variance'])
+
+
+class Gaussian(nn.Module):
+    """Denoiser by the prior of half the squared norm."""
+
+    def forward(self, x, sigma):
+        return x / (1 + sigma**2)
+
+
+class Laplace(nn.Module):
+    """Denoiser by the prior of the sum of magnitudes of real images."""
+
+    def forward(self, x, sigma):
+        return x.sign() * (x.abs() - sigma**2).clamp_min(0)
+
+
+def test_scale_is_the_unit_of_the_module(dtype, backend, rng):
+    """``prox(x)`` is ``scale * module(x / scale, sigma / scale)``."""
+    space = image_space(dtype, backend)
+    x = random_element(space, rng)
+    for module in (Bend(), Tanh()):
+        proximal = LearnedProximal(space, module, scale=3.0).proximal(0.6)
+        level = () if isinstance(module, Tanh) else (0.2,)
+        expected = 3 * module(as_tensor(x) / 3, *level)
+        close(proximal(x), expected)
+        proximal(x, out=x)
+        close(x, expected)
+
+
+@pytest.mark.parametrize('size', [6, 7])
+def test_homogeneity_in_the_unit(dtype, backend, parameter, size, rng):
+    """An image in another unit has the same proximal in that unit.
+
+    To the last bit, where the units differ by a power of two.
+    """
+    space = image_space(dtype, backend, size)
+    x = random_element(space, rng)
+    module = denoiser(space, noise_level=True)
+    module.to(as_tensor(x).dtype)
+    for k in (0.5**10, 4.0):
+        power = k**2 if parameter == 'variance' else k
+        ours = LearnedProximal(space, module, 3 * k, parameter)
+        theirs = LearnedProximal(space, module, 3, parameter)
+        result = as_tensor(ours.proximal(0.25 * power)(k * x))
+        expected = k * as_tensor(theirs.proximal(0.25)(x))
+        assert torch.equal(result, expected)
+
+
+@pytest.mark.parametrize('scale', [1.0, 0.25, 7.0])
+@pytest.mark.parametrize(
+    'module, norm',
+    [
+        (Gaussian(), lambda space: 0.5 * odl.functionals.L2NormSquared(space)),
+        (Laplace(), odl.functionals.L1Norm),
+    ],
+    ids=['Gaussian', 'Laplace'],
+)
+def test_variance_is_the_parameter_of_a_known_functional(
+    backend, module, norm, scale, rng
+):
+    """A denoiser by the prior R is that of ``R(x / scale)``, and multiples.
+
+    The norms of ODL have the weight of the space, and so has R.
+    """
+    space = image_space('float64', backend, 5)
+    x = random_element(space, rng)
+    ours = LearnedProximal(space, module, scale, 'variance')
+    # both norms are homogeneous
+    degree = 2 if isinstance(module, Gaussian) else 1
+    theirs = scale**-degree * norm(space)
+    for sigma in (0.1, 2.0):
+        close(ours.proximal(sigma)(x), theirs.proximal(sigma)(x))
+        ours_2, theirs_2 = 0.3 * ours, 0.3 * theirs
+        close(ours_2.proximal(sigma)(x), theirs_2.proximal(sigma)(x))
+
+
+class Level(nn.Module):
+    """The noise level as an image."""
+
+    def forward(self, x, sigma):
+        return torch.full_like(x, sigma)
+
+
+@pytest.mark.parametrize('scale', [1.0, 4.0])
+def test_multiple_scales_deviation_or_variance(backend, parameter, scale):
+    """``c f`` at sigma has the level c sigma, or its square root."""
+    space = image_space('float64', backend)
+    functional = LearnedProximal(space, Level(), scale, parameter)
+    for c, sigma in ((1.0, 0.3), (0.25, 2.0), (9.0, 0.1)):
+        level = c * sigma if parameter == 'deviation' else math.sqrt(c * sigma)
+        multiple = (c * functional).proximal(sigma)(space.zero())
+        close(multiple, level * space.one())
+        close(multiple, functional.proximal(c * sigma)(space.zero()))
+
+
+def test_deviation_is_the_default(rng):
+    """Without arguments, sigma is the noise level and the unit 1."""
+    space = image_space()
+    functional = LearnedProximal(space, Level())
+    assert (functional.scale, functional.parameter) == (1, 'deviation')
+    close(functional.proximal(0.3)(space.zero()), 0.3 * space.one())
+
+
+def test_another_zero_is_a_translation(dtype, backend, parameter, rng):
+    """Images in the unit c and with the zero b have the same proximal."""
+    space = image_space(dtype, backend)
+    x, c, b = random_element(space, rng), 40.0, -10 * space.one()
+    power = c**2 if parameter == 'variance' else c
+    functional = LearnedProximal(space, Bend(), c, parameter).translated(b)
+    plain = LearnedProximal(space, Bend(), parameter=parameter)
+    result = functional.proximal(0.5 * power)(b + c * x)
+    expected = b + c * plain.proximal(0.5)(x)
+    tol = 1e-5 if dtype == 'float32' else 1e-13
+    assert float((result - expected).norm()) < tol * float(expected.norm())
+
+
+def test_derivative_in_another_unit(backend, rng):
+    """The derivative at x is that of the module at ``x / scale``."""
+    space = image_space('float64', backend)
+    x, h = random_element(space, rng), random_element(space, rng)
+    ours = LearnedProximal(space, Tanh(), 3.0).proximal(1.0).derivative(x)
+    theirs = LearnedProximal(space, Tanh()).proximal(1.0).derivative(x / 3)
+    close(ours(h), theirs(h))
+    close(ours.adjoint(h), theirs.adjoint(h))
+
+
+@pytest.mark.parametrize('name', ['denoiser_c4', 'denoiser_ordinary'])
+@pytest.mark.parametrize(
+    'scale, zero', [(1e-4, 0.0), (1e-2, 0.0), (4096.0, 0.0), (4072.0, -1001.0)]
+)
+def test_shipped_denoisers_work_in_every_unit(name, scale, zero, backend, rng):
+    """Raw MR, Hounsfield: what is removed of the noise is the same."""
+    space = image_space('float32', backend, 64)
+    truth = space.element(ellipse_phantom((64, 64), 3))
+    noisy = truth + 0.05 * random_element(space, rng)
+    module = models.load(name)
+    expected = LearnedProximal(space, module).proximal(0.05)(noisy)
+    assert float((expected - truth).norm() / (noisy - truth).norm()) < 0.5
+    functional = LearnedProximal(space, module, scale)
+    b = zero * space.one()
+    result = functional.translated(b).proximal(0.05 * scale)(b + scale * noisy)
+    gap = (result - b) / scale - expected
+    assert float(gap.norm()) < 1e-5 * float(expected.norm())
+
+
+def test_proximals_can_be_pickled(rng):
+    """What comes back is the same operator, unit and parameter included."""
+    space = image_space()
+    x = random_element(space, rng)
+    proximal = LearnedProximal(space, Bend(), 3.0, 'variance').proximal(0.5)
+    close(pickle.loads(pickle.dumps(proximal))(x), proximal(x))
+
+
+# --- Images in another unit than the weights expect --- #
+
+
+def known(value_range=(0, 1), **kwargs):
+    """Return a functional of a module that knows its range of values."""
+    module = Bend()
+    module.value_range = value_range
+    return LearnedProximal(image_space(), module, **kwargs)
+
+
+def ramp(low, high):
+    """Return an image with values from one number to another."""
+    return image_space().element(np.linspace(low, high, 36).reshape(6, 6))
+
+
+@pytest.mark.parametrize(
+    'low, high',
+    [
+        (0, 255),
+        (-1000, 3000),
+        (0, 2.1),
+        (-1.1, 0.9),
+        (-0.9, 0.1),
+        (1.2, 1.5),
+        (0, 0.04),
+        (0.5, 0.54),
+    ],
+)
+def test_images_far_outside_the_range_are_told(low, high):
+    """The warning has both ranges, the advice, and the caller's line."""
+    functional = known()
+    match = f'values from {low} to {high},.*from 0 to 1 .*`scale=`'
+    with pytest.warns(UserWarning, match=match) as record:
+        functional.proximal(1.0)(ramp(low, high))
+    assert record[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    'low, high',
+    [(0, 1), (-0.9, 1.9), (-0.6, 0.2), (0.2, 0.26), (0, 0), (0.7, 0.7)],
+)
+def test_other_images_are_not(low, high):
+    """Noise, dark images and constant ones are in order."""
+    known().proximal(1.0)(ramp(low, high))
+
+
+def test_range_is_in_the_unit_of_the_images():
+    """With the right scale there is no warning, with a wrong one there is."""
+    known(scale=255).proximal(1.0)(ramp(0, 255))
+    match = 'from 0 to 255 .with scale=255'
+    with pytest.warns(UserWarning, match=match):
+        known(scale=255).proximal(1.0)(ramp(0, 1))
+
+
+def test_warning_comes_once():
+    """Neither another image, nor a multiple, gives a second one."""
+    functional = known()
+    with pytest.warns(UserWarning) as record:
+        for f in (functional, 2 * functional, functional.convex_conj):
+            f.proximal(1.0)(ramp(0, 100))
+            f.proximal(2.0)(ramp(0, 200))
+    assert len(record) == 1
+    with pytest.warns(UserWarning):
+        known().proximal(1.0)(ramp(0, 100))
+
+
+def test_warning_in_a_solver_names_the_line_that_calls_it(backend):
+    """The line is that of the user, not of ODL."""
+    space = image_space(backend=backend)
+    functional = LearnedProximal(space, known().module)
+    fit = odl.functionals.L2NormSquared(space).translated(300 * space.one())
+    x = space.element(np.arange(36.0).reshape(6, 6))
+    with pytest.warns(UserWarning, match='in the unit of') as record:
+        odl.solvers.proximal_gradient(x, functional, fit, 0.1, niter=2)
+    assert [warning.filename for warning in record] == [__file__]
+
+
+def test_range_of_complex_images_is_that_of_their_parts():
+    """Real and imaginary parts are in a range of both signs."""
+    space = image_space('complex64')
+    module = Bend()
+    module.value_range = (-1, 1)
+    functional = LearnedProximal(space, module)
+    image = space.element(ramp(0, 1).asarray() * np.exp(2j))
+    functional.proximal(1.0)(image)
+    with pytest.warns(UserWarning, match='from -1 to 1'):
+        functional.proximal(1.0)(50 * image)
+
+
+@pytest.mark.parametrize(
+    'measure',
+    [
+        firm_nonexpansiveness_error,
+        lipschitz_estimate,
+        lambda op: equivariance_error(op, Rotation(op.domain, np.pi / 2)),
+        derivative_error,
+        linearity_error,
+        isometry_error,
+    ],
+)
+def test_random_elements_of_diagnostics_are_no_images(measure):
+    """What is measured on noise warns of nothing, the next image does."""
+    functional = known((0, 0.1))
+    measure(functional.proximal(1.0))
+    with pytest.warns(UserWarning, match='from 0 to 0.1'):
+        functional.proximal(1.0)(ramp(0, 1))
+
+
+def test_modules_that_do_not_know_their_range_are_not_asked():
+    """Without a range, or with another meaning of it, nothing is said."""
+    for value_range in (None, lambda: 3, 7):
+        known(value_range).proximal(1.0)(ramp(0, 1e6))
+
+
 # --- No value --- #
 
 
@@ -241,6 +522,12 @@ def test_repr_names_space_and_module():
     functional = LearnedProximal(image_space(), Shrink())
     assert repr(functional).startswith('LearnedProximal(uniform_discr(')
     assert 'Shrink' in repr(functional)
+    assert 'scale' not in repr(functional)
+    functional = LearnedProximal(image_space(), Shrink(), 255, 'variance')
+    assert repr(functional).endswith("scale=255, parameter='variance')")
+    expected = f'{functional!r}.proximal(0.5)'
+    assert repr(functional.proximal(0.5)) == expected
+    assert str(functional.proximal(0.5)) == expected
 
 
 # --- Bad input --- #
@@ -254,6 +541,37 @@ def test_parameter_that_is_not_positive_is_refused(sigma):
         functional.proximal(sigma)
     assert 'positive number' in str(error.value)
     assert repr(sigma) in str(error.value)
+
+
+@pytest.mark.parametrize('scale', [0, -1.0, math.nan, math.inf, 'a', [1.0]])
+def test_scale_that_is_not_positive_is_refused(scale):
+    """The error names the argument."""
+    with pytest.raises(ValueError, match='`scale` must be .*positive number'):
+        LearnedProximal(image_space(), Shrink(), scale)
+
+
+@pytest.mark.parametrize('parameter', ['std', None, 'Variance', ['variance']])
+def test_unknown_parameters_are_refused(parameter):
+    """The error names what there is."""
+    with pytest.raises(ValueError, match='deviation.*variance.*, got'):
+        LearnedProximal(image_space(), Shrink(), parameter=parameter)
+
+
+@pytest.mark.parametrize(
+    'value_range', [(1, 0), (0, math.nan), (0, math.inf), (0, 1, 2), ('a', 1)]
+)
+def test_range_of_a_module_that_is_none_is_refused(value_range):
+    """The error says what a range is."""
+    with pytest.raises(ValueError, match='least and the greatest value'):
+        known(value_range)
+
+
+@pytest.mark.parametrize('parameter', ['deviation', 'variance'])
+def test_level_that_cannot_be_a_number_is_refused(parameter):
+    """Neither zero nor infinity are handed to a module."""
+    functional = LearnedProximal(image_space(), Shrink(), 1e200, parameter)
+    with pytest.raises(ValueError, match='noise level .* positive number'):
+        functional.proximal(1e-300)
 
 
 @pytest.mark.parametrize('sigma', [[1.0, 2.0], np.ones((6, 6))])

@@ -411,6 +411,20 @@ def test_proximal_of_zero():
     assert prox.n_iter == 0
 
 
+@pytest.mark.parametrize(
+    'shape', [(1, 1), (1,), (1, 1, 1)], ids=['pixel', 'point', 'voxel']
+)
+def test_one_pixel_has_no_variation(shape, dtype, backend, pad_mode):
+    """The value is zero, the proximal the identity, its dual part zero."""
+    n = len(shape)
+    space = odl.uniform_discr(n * [0], n * [1], shape, dtype, impl=backend)
+    functional = InvariantTotalVariation(space, pad_mode=pad_mode)
+    x = 2 * space.one()
+    assert functional(x) == 0
+    assert functional.proximal(0.1)(x) == x
+    assert functional.convex_conj.proximal(0.1)(x).norm() < 1e-6
+
+
 def test_proximal_may_overwrite_its_argument(rng):
     """``prox(x, out=x)`` gives the values of ``prox(x)``."""
     space = square()

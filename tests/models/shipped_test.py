@@ -8,16 +8,19 @@
 
 """Laws of the weights that come with the package."""
 
+import hashlib
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant import models
+from odl_equivariant._files import checksum, split_seal
 from odl_equivariant.actions import Rotation
 from odl_equivariant.data import (
     CartesianMRI,
@@ -34,6 +37,16 @@ DENOISERS = ('denoiser_c4', 'denoiser_ordinary')
 UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')
 MAGNETIC = ('cartesian_mri_c4', 'cartesian_mri_ordinary')
 TWINS = (DENOISERS, UNROLLED, MAGNETIC)
+
+# Of the bytes after the header, so that rewriting one leaves the weights.
+TENSORS = {
+    'cartesian_mri_c4': '58b1a6e5c20a1c7099bab772a5f23f30',
+    'cartesian_mri_ordinary': 'd8a12c1729a9c1f101310ec5539491a0',
+    'denoiser_c4': '9954b67eace08d51e20e7bcb6c899a0d',
+    'denoiser_ordinary': '0f2c7fb553f4defb7855140759fd45fd',
+    'sparse_view_ct_c4': 'c91936321243f182e12c6f9e29249ab4',
+    'sparse_view_ct_ordinary': 'db0a6267e0a544fc05233e0d83e30936',
+}
 
 name = simple_fixture('name', DENOISERS + UNROLLED + MAGNETIC)
 
@@ -79,6 +92,29 @@ def test_available(name):
 def test_files_are_small(name):
     """A model takes less than a megabyte."""
     assert os.path.getsize(shipped_path(name)) < 2**20
+
+
+def test_files_have_a_checksum(name):
+    """Damage to a shipped file is noticed when it is loaded."""
+    with safetensors.safe_open(shipped_path(name), 'pt') as file:
+        text = file.metadata()['odl_equivariant']
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    content, expected = split_seal(text)
+    assert expected == checksum(content, tensors)
+
+
+def test_tensors_are_those_that_were_trained(name):
+    """Whatever their header says, the tensors of a file stay the same."""
+    content = shipped_path(name).read_bytes()
+    length = int.from_bytes(content[:8], 'little')
+    digest = hashlib.sha256(content[8 + length :]).hexdigest()
+    assert digest.startswith(TENSORS[name])
+
+
+def test_range_of_values_is_that_of_the_phantoms(name, acquisition):
+    """Attenuation is in [0, 1], complex images have two parts of [-1, 1]."""
+    expected = (-1, 1) if name in MAGNETIC else (0, 1)
+    assert load(name, acquisition).value_range == expected
 
 
 @pytest.mark.parametrize('name', [ours for ours, _ in TWINS])
@@ -176,6 +212,26 @@ def test_unrolled_networks_reconstruct(name, acquisition, phantom):
     result = load(name, acquisition).as_operator()(data)
     before = squared_error(as_tensor(acquisition.fbp(data)), truth)
     assert squared_error(as_tensor(result), truth) < 0.5 * before
+
+
+@pytest.mark.parametrize('name', ['sparse_view_ct_c4'])
+def test_unrolled_networks_follow_a_moved_operator(name, acquisition, phantom):
+    """Phi(y; A T_g) = T_g^-1 Phi(y; A) for quarter turns, loaded so or not."""
+    data = acquisition.simulate(phantom, np.random.default_rng(79))
+    network = load(name, acquisition)
+    upright = network.as_operator()(data)
+    for k in range(1, 4):
+        turn = Rotation(acquisition.space, k * np.pi / 2)
+        moved = acquisition.operator @ turn
+        expected = as_tensor(turn.inverse(upright))
+        with torch.no_grad():
+            results = [
+                models.load(name, moved)(as_tensor(data)),
+                network.with_operator(moved)(as_tensor(data)),
+                network(as_tensor(data), forward_operator=moved),
+            ]
+        for result in results:
+            assert (result - expected).norm() < 1e-5 * expected.norm()
 
 
 @pytest.mark.parametrize('shape', [(96, 192), (61, 256)])

@@ -26,6 +26,7 @@ from odl_equivariant.nn import (
     for_inference,
     inference,
 )
+from odl_equivariant.nn._precision import VARIABLE
 from odl_equivariant.operators import PerformanceWarning
 
 padding_mode = simple_fixture(
@@ -318,9 +319,66 @@ def test_bfloat16(padding_mode):
     assert 1e-4 < gaps['bfloat16'] < 1e-2
 
 
+def without_arithmetic(monkeypatch):
+    """Let the processor be one that emulates lowered precisions."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(
+        torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX2'
+    )
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('kind', [EquivariantProximal, OrdinaryProximal])
+@pytest.mark.parametrize('shape', [(9, 11), (48, 48)])
+def test_autocast_on_machines_without_it(kind, dtype, shape, monkeypatch):
+    """A region of autocast is refused there, whole or in pieces."""
+    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 20)
+    block, x = proximal(kind), inputs(shape)
+    without_arithmetic(monkeypatch)
+    exact = block(*x)
+    with torch.autocast('cpu', dtype):
+        with pytest.raises(ValueError, match='arithmetic in .*float16 on cpu'):
+            block(*x)
+        # which computes in the precision that it was made for
+        for_inference(block)(*x)
+        # autocast leaves double precision as it is
+        copy.deepcopy(block).double()(*(part.double() for part in x))
+    with pytest.raises(ValueError, match=f'float32.*auto.*{VARIABLE}=1'):
+        copy.deepcopy(block).to(dtype)(*(part.to(dtype) for part in x))
+    assert torch.equal(block(*x)[0], exact[0])
+    monkeypatch.setenv(VARIABLE, '1')
+    with torch.autocast('cpu', dtype):
+        gap = block(*x)[0] - exact[0]
+    assert 0 < gap.norm() < 0.02 * exact[0].norm()
+
+
+def test_autocast_around_a_network_on_such_machines(monkeypatch):
+    """So it is around an unrolled network, and its operator."""
+    network = network_for(space())
+    without_arithmetic(monkeypatch)
+    y = torch.randn(1, 1, 12, 12)
+    with torch.autocast('cpu', torch.bfloat16):
+        with pytest.raises(ValueError, match='no arithmetic in bfloat16'):
+            network(y)
+        with pytest.raises(ValueError, match='no arithmetic in bfloat16'):
+            network.as_operator()(space().one())
+    network(y)
+
+
+def test_pieces_in_double_under_autocast(monkeypatch):
+    """Double precision stays so, whole or in pieces."""
+    block = proximal().double()
+    x = inputs((40, 40), dtype=torch.float64)
+    expected = block(*x)[0]
+    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 16)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = block(*x)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_machines_without_bfloat16(monkeypatch):
     """There 'bfloat16' is refused, and 'auto' stays exact."""
-    monkeypatch.setattr(inference, 'has_bfloat16', lambda device: False)
+    without_arithmetic(monkeypatch)
     block = proximal()
     with pytest.raises(ValueError, match="no arithmetic in bfloat16 on cpu"):
         for_inference(block, 'bfloat16')
@@ -412,8 +470,12 @@ def test_layers_that_cannot_be_compiled(compiler):
     compiler.append(fail)
     block = proximal()
     quick = for_inference(block, compile=True)
-    with pytest.warns(PerformanceWarning, match='no C\\+\\+ compiler found'):
+    with pytest.warns(
+        PerformanceWarning, match='no C\\+\\+ compiler found'
+    ) as said:
         assert error(quick, block, inputs()) < 1e-6
+    # the line of the user
+    assert said[0].filename == __file__
     assert error(quick, block, inputs()) < 1e-6
 
 

@@ -649,6 +649,18 @@ def test_arguments_out_of_range(proximal_class, arguments, match):
         ({'sigma': 0.0}, ValueError, 'sigma.*positive'),
         ({'sigma': -1}, ValueError, 'sigma.*positive, got -1'),
         ({'sigma': float('nan')}, ValueError, 'sigma.*positive'),
+        ({'sigma': torch.tensor(-1.0)}, ValueError, 'positive, got -1.0'),
+        ({'sigma': torch.tensor([0.1, 0.0])}, ValueError, 'positive, got 0'),
+        ({'sigma': torch.tensor([np.nan, 1])}, ValueError, 'positive.* nan'),
+        ({'sigma': torch.tensor([np.inf, 1])}, ValueError, 'positive.* inf'),
+        ({'sigma': [0.1, -2.0]}, ValueError, 'got -2.0 among 2 noise levels'),
+        ({'gradient': torch.zeros(1, 1, 9, 9)}, ValueError, 'grad.* 2 of `x`'),
+        ({'memory': torch.zeros(3, 2, 9, 9)}, ValueError, 'memory.* got 3'),
+        (
+            {'gradient': torch.zeros(2, 1, 9, 9).double()},
+            TypeError,
+            'so must `gradient` be, got torch.float64',
+        ),
     ],
 )
 def test_inputs_that_do_not_fit(proximal_class, change, error, match):

@@ -188,6 +188,16 @@ def test_padded_convolution_is_a_convolution(padding_mode, kernel_size):
     torch.testing.assert_close(layer(x), reference(x))
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_kernel_of_lowered_weights_is_made_in_float32(dtype):
+    """It is the rounded kernel of the same weights in float32."""
+    layer = convolution('regular', 'regular', 'C4').to(dtype)
+    kernel, bias = layer.kernel()
+    assert kernel.dtype == bias.dtype == dtype
+    exact, _ = copy.deepcopy(layer).float().kernel()
+    assert torch.equal(kernel, exact.to(dtype))
+
+
 def test_kernel_is_the_sum_over_the_basis():
     """Each block of the kernel is a combination of the basis."""
     layer = convolution('regular', 'regular', 'C4')

@@ -19,7 +19,13 @@ from odl.applications.tomo import RayTransform, parallel_beam_geometry
 from odl.core.util.testutils import simple_fixture
 from torch import nn
 
-from odl_equivariant.actions import Rotation
+from odl_equivariant.actions import (
+    Dilation,
+    Reflection,
+    Rotation,
+    group_actions,
+    induced_action,
+)
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -153,6 +159,114 @@ def test_steps_scale_with_the_operator():
     y = data_for(operator)
     expected = network_for(operator)(y)
     close(network_for(1000.0 * operator)(1000 * y), expected)
+
+
+@pytest.mark.parametrize('initial', ['zero', 'adjoint'])
+def test_steps_do_not_depend_on_the_unit_of_length(initial, dtype):
+    """On cells of 1 x 1, which ODL takes for unweighted, they are as others.
+
+    Rays are longer in a smaller unit, and so are the data.
+    """
+    results = []
+    for half in (1.0, 3.0, 1e-3):
+        space = odl.uniform_discr([-half] * 2, [half] * 2, (6, 6), dtype=dtype)
+        geometry = parallel_beam_geometry(space, 4, 12)
+        operator = RayTransform(space, geometry, impl='astra_matrix')
+        network = network_for(operator, initial=initial)
+        with torch.no_grad():
+            results.append(network(half * data_for(operator, 2)))
+    scale = results[0].abs().max()
+    for result in results[1:]:
+        torch.testing.assert_close(
+            result / scale, results[0] / scale, rtol=0, atol=2e-5
+        )
+
+
+# --- Where it starts, if the operator is moved --- #
+
+
+def moved_operators(operator):
+    """Yield the operator after actions, and the action and the factor."""
+    space = operator.domain
+    for action in group_actions(space, 'D4'):
+        yield operator @ action, action, 1
+    turn, mirror = Rotation(space, np.pi / 2), Reflection(space, 0)
+    nested = odl.OperatorComp(turn, odl.OperatorComp(mirror, turn))
+    yield operator @ nested, nested, 1
+    yield odl.OperatorComp(operator @ turn, mirror), turn @ mirror, 1
+    yield (2 * operator) @ (turn.adjoint * -3), turn.inverse, -6
+    same = odl.IdentityOperator(space)
+    half = odl.ScalingOperator(space, 0.5)
+    yield operator @ same @ half @ turn, turn, 0.5
+
+
+def test_initial_of_a_moved_operator(backend):
+    """Filtered back-projection of c A T_g is T_g^-1 of that of A, by c."""
+    operator = ray_transform(backend=backend)
+    fbp = filtered_backprojection(operator, 'Hann', FBP_CUTOFF)
+    y = as_element(data_for(operator, 1), operator.range)
+    for moved, action, factor in moved_operators(operator):
+        layers = network_for(moved, initial='fbp')._layers
+        result = as_element(layers.initial(as_tensor(y)), operator.domain)
+        close(as_tensor(action(result)) * factor, as_tensor(fbp(y)))
+
+
+def test_initial_with_moved_data():
+    """That of S_g A is that of A after S_g^-1."""
+    operator = ray_transform(n_views=6)
+    fbp = filtered_backprojection(operator, 'Hann', FBP_CUTOFF)
+    turn = Rotation(operator.domain, np.pi / 2)
+    data_turn = induced_action(operator, turn)
+    assert data_turn.is_isometry
+    mirror = induced_action(operator, Reflection(operator.domain, 0))
+    y = data_for(operator, 1)
+    element = as_element(y, operator.range)
+    for moved, expected in (
+        (data_turn @ operator, fbp(data_turn.inverse(element))),
+        (
+            odl.OperatorComp(data_turn, odl.OperatorComp(mirror, operator)),
+            fbp(mirror.inverse(data_turn.inverse(element))),
+        ),
+        (
+            data_turn @ operator @ turn,
+            turn.inverse(fbp(data_turn.inverse(element))),
+        ),
+    ):
+        layers = network_for(moved, initial='fbp')._layers
+        close(layers.initial(y), as_tensor(expected))
+
+
+@pytest.mark.parametrize('initial', ['zero', 'adjoint', 'fbp'])
+def test_networks_follow_a_moved_operator(initial, backend):
+    """Phi(y; A T_g) = T_g^-1 Phi(y; A), in each way to give an operator."""
+    operator = ray_transform('float64', backend, size=7, n_views=3)
+    network = network_for(
+        operator,
+        EquivariantProximal,
+        initial=initial,
+        group='D4',
+        channels=8,
+    )
+    y = data_for(operator, 1)
+    with torch.no_grad():
+        upright = as_element(network(y), operator.domain)
+    for action in group_actions(operator.domain, 'D4')[1:]:
+        expected = as_tensor(action.inverse(upright))
+        moved = operator @ action
+        other = network.with_operator(moved)
+        with torch.no_grad():
+            close(other(y), expected)
+            close(network(y, forward_operator=moved), expected)
+            # and back again
+            close(other(y, forward_operator=operator), as_tensor(upright))
+
+
+def test_initial_after_a_dilation():
+    """What is no isometry is not taken away."""
+    operator = ray_transform()
+    larger = Dilation(operator.domain, 1.5, method='linear')
+    with pytest.raises(ValueError, match='ray transform'):
+        network_for(operator @ larger, initial='fbp')
 
 
 # --- The iteration --- #
@@ -402,7 +516,7 @@ def test_n_iterations_out_of_range(n_iterations):
         (
             odl.ScalingOperator(odl.rn((6, 6), dtype='float32'), np.nan),
             ValueError,
-            'non-zero and finite',
+            'must be finite',
         ),
     ],
 )
@@ -504,3 +618,14 @@ def test_architecture_needs_that_of_its_blocks():
     network = LearnedProximalGradient(identity(), Descent, 2)
     with pytest.raises(TypeError, match='blocks with an `architecture`'):
         _ = network.architecture
+
+
+def test_repr_has_the_iteration():
+    """It shows where the iteration starts, its number of steps, and them."""
+    network = network_for(ray_transform(), initial='adjoint')
+    with torch.no_grad():
+        network.relative_steps.copy_(torch.tensor([1.0, 0.51239, 2.0]))
+    first = repr(network).splitlines()[1].strip()
+    assert first == (
+        "n_iterations=3, initial='adjoint', relative_steps=[1, 0.512, 2]"
+    )

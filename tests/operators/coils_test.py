@@ -313,6 +313,8 @@ def test_layer_of_an_empty_batch(kind, dtype):
         (np.zeros((2, 4, 5)), 'zero everywhere'),
         (np.full((2, 4, 5), np.nan), 'got 40 NaN'),
         (np.full((2, 4, 5), np.inf * 1j), 'must be finite'),
+        (np.full((2, 4, 5), 1e300), 'must be finite in complex64'),
+        (np.full((2, 4, 5), 1e-300), 'zero everywhere.* in complex64'),
     ],
 )
 def test_wrong_maps(maps, message, backend):

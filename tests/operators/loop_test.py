@@ -14,6 +14,7 @@ import odl
 import pytest
 import torch
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
+from torch import nn
 from torch.autograd import gradcheck
 
 from odl_equivariant.diagnostics import adjoint_error
@@ -125,6 +126,32 @@ def test_derivatives_of_a_loop_are_said(nothing_said):
     x = batch(layer).requires_grad_()
     with pytest.warns(PerformanceWarning, match='`PowerOperator`'):
         layer(x).sum().backward()
+
+
+def gradient_of(layer, x):
+    """Return a gradient: what is said comes from the backward pass."""
+    _loop._SAID.add('Double')
+    y = layer(x.requires_grad_())
+    _loop._SAID.clear()
+    return torch.autograd.grad(y.sum(), x)
+
+
+@pytest.mark.parametrize(
+    'use',
+    [
+        lambda layer, x: layer(x),
+        lambda layer, x: nn.Sequential(nn.Sequential(layer))(x),
+        gradient_of,
+        lambda layer, x: torch.func.vmap(layer)(x[:, None]),
+    ],
+    ids=['layer', 'modules', 'backward', 'vmap'],
+)
+def test_warning_points_to_the_line_of_the_user(nothing_said, use):
+    """However deep in torch and in this package the loop is."""
+    layer = OperatorLayer(Double(odl.rn(3)))
+    with pytest.warns(PerformanceWarning) as said:
+        use(layer, batch(layer))
+    assert {warning.filename for warning in said} == {__file__}
 
 
 # --- ODL's ray transforms --- #

@@ -170,3 +170,57 @@ def test_wrong_types(shape, keywords, message):
     """The message names the parameter and what came."""
     with pytest.raises(TypeError, match=message):
         CartesianMask(shape, **keywords)
+
+
+@pytest.mark.parametrize('n, ends', [(160, (24, 136)), (31, (3, 29))])
+@pytest.mark.parametrize('acceleration', [1, 2.5, 4])
+def test_lines_are_taken_of_those_that_were_measured(
+    pattern, n, ends, acceleration
+):
+    """Number, centre and acceleration are those of the measured lines."""
+    first, stop = ends
+    for seed in range(5):
+        mask = CartesianMask(
+            (n,), acceleration, 0.1, pattern, seed=seed, measured=ends
+        )
+        assert mask.measured == ends
+        assert first <= mask.lines[0] and mask.lines[-1] < stop
+        assert len(mask.lines) == round((stop - first) / acceleration)
+        assert mask.acceleration == (stop - first) / len(mask.lines)
+        n_center = round(0.1 * (stop - first))
+        center = n // 2 - n_center // 2 + np.arange(n_center)
+        assert np.isin(center, mask.lines).all()
+
+
+def test_all_lines_are_measured_by_default(pattern):
+    """A mask of all lines is the one that knows of none that is missing."""
+    mask = CartesianMask((4, 37), 3, pattern=pattern, seed=2)
+    same = CartesianMask((4, 37), 3, pattern=pattern, seed=2, measured=(0, 37))
+    assert mask == same and repr(mask) == repr(same)
+    assert mask.measured == (0, 37)
+
+
+def test_measured_lines_are_pickled():
+    """A copy takes the same lines, and says of which."""
+    mask = CartesianMask((40,), 3, measured=(4, 33))
+    copy = pickle.loads(pickle.dumps(mask))
+    assert copy == mask and copy.measured == (4, 33)
+    assert 'measured=(4, 33)' in repr(copy)
+
+
+@pytest.mark.parametrize(
+    'measured, error, match',
+    [
+        ((-1, 10), ValueError, r'0 <= first < stop <= 40, got \(-1, 10\)'),
+        ((10, 10), ValueError, '0 <= first < stop'),
+        ((0, 41), ValueError, '0 <= first < stop'),
+        (3, TypeError, '`measured` must be two integers'),
+        ((0, 1, 2), TypeError, '`measured` must be two integers'),
+        ((0.5, 9), TypeError, '`measured` must be'),
+        ((22, 40), ValueError, 'around the zero frequency, from 19'),
+    ],
+)
+def test_measured_lines_that_are_none(measured, error, match):
+    """What is no part of the lines, or lacks the centre, is refused."""
+    with pytest.raises(error, match=match):
+        CartesianMask((40,), 2, 0.1, measured=measured)

@@ -46,6 +46,7 @@ from odl_equivariant.operators._matrix_files import (
     save_matrix,
 )
 from odl_equivariant.operators._ray_geometry import ray_geometry
+from odl_equivariant.operators._ray_symmetry import ray_symmetry
 from odl_equivariant.operators.ray_matrices import (
     CACHE_VARIABLE,
     LIMIT_VARIABLE,
@@ -123,8 +124,9 @@ def example():
     """Return a key and its matrix."""
     transform = ray_transform()
     rays = ray_geometry(transform.geometry, transform.domain)
-    key = MatrixKey(rays, 'float32', False)
-    return key, MatrixBuilder(rays, 'float32', False).build(np.inf)
+    symmetry = ray_symmetry(transform.geometry, transform.domain)
+    key = MatrixKey(rays, 'float32')
+    return key, MatrixBuilder(rays, 'float32', symmetry).build(np.inf)
 
 
 def equal(x, y):
@@ -153,7 +155,7 @@ def test_file_is_one_of_safetensors(folder):
         metadata = file.metadata()
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert sorted(arrays) == ['data', 'indices', 'indptr']
-    assert metadata['version'] == '1'
+    assert metadata['version'] == '2'
     assert json.loads(metadata['shape']) == [6 * 19, 144]
     key = json.loads(metadata['key'])
     assert key['projector'] == 'linear' and key['dtype'] == 'float32'

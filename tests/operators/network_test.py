@@ -8,10 +8,13 @@
 
 """Tests of torch modules as ODL operators."""
 
+import re
+
 import numpy as np
 import odl
 import pytest
 import torch
+from odl.core.operator import OpDomainError, OpRangeError
 from odl.core.util.testutils import simple_fixture
 from torch import nn
 
@@ -526,11 +529,61 @@ def test_result_that_is_not_finite_is_refused(backend):
             function(space.one())
 
 
-def test_argument_of_another_shape_is_refused(backend):
-    """ODL refuses what is not in the domain."""
+@pytest.mark.parametrize(
+    'x, got',
+    [
+        (np.ones((600, 4), 'float32'), 'ndarray of shape (600, 4) and dtype'),
+        (torch.ones(1, 1, 4, 5), 'Tensor of shape (1, 1, 4, 5)'),
+        (np.ones((4, 5), complex), 'dtype complex128'),
+        (np.array(['a']), 'ndarray of shape (1,)'),
+        (odl.rn((5, 4)).one(), 'of shape (5, 4) and dtype float64'),
+        ([[1.0] * 500], 'got list'),
+        (None, 'got None'),
+    ],
+    ids=['long', 'batch', 'complex', 'text', 'element', 'list', 'none'],
+)
+def test_wrong_arguments_are_told_by_their_shape(backend, x, got):
+    """Neither all their numbers are written out, nor any are taken for None.
+
+    So it is for the operator, its derivative and the adjoint of that.
+    """
     operator = NetworkOperator(nn.Identity(), space_of(backend=backend))
-    with pytest.raises(odl.core.operator.OpDomainError):
-        operator(space_of(backend=backend, shape=(5, 4)).one())
+    derivative = operator.derivative(operator.domain.one())
+    for function in (
+        operator,
+        operator.derivative,
+        derivative,
+        derivative.adjoint,
+    ):
+        texts = [re.escape(text) for text in ('array of shape (4, 5)', got)]
+        with raises(OpDomainError, *texts) as caught:
+            function(x)
+        assert len(str(caught.value)) < 250
+
+
+def test_out_of_another_space_is_told_by_its_shape(backend):
+    """It is refused, and its numbers are not written out."""
+    operator = NetworkOperator(nn.Identity(), space_of(backend=backend))
+    out = odl.rn((300, 40)).zero()
+    with raises(OpRangeError, r'of shape \(300, 40\)') as caught:
+        operator(operator.domain.one(), out=out)
+    assert len(str(caught.value)) < 250
+
+
+def test_repr_shows_the_network():
+    """With its arguments, or its parts, and the spaces."""
+    space = odl.rn((9, 8), dtype='float32')
+    for module, expected in (
+        (nn.Conv2d(1, 1, 1), 'Conv2d(1, 1, kernel_size=(1, 1), str'),
+        (nn.Sequential(nn.ReLU(), nn.Identity()), 'tial(ReLU, Identity), rn('),
+        (nn.Sequential(*(nn.ReLU() for _ in range(9))), 'ReLU, ReLU, ...)'),
+    ):
+        text = repr(NetworkOperator(module, space))
+        assert text.startswith('NetworkOperator(') and expected in text
+        assert text.endswith(f', {space!r})') and '\n' not in text
+    wider = odl.rn((9, 9), dtype='float32')
+    text = repr(NetworkOperator(nn.Identity(), space, wider))
+    assert text == f'NetworkOperator(Identity(), {space!r}, {wider!r})'
 
 
 def test_space_without_inner_product_is_refused():

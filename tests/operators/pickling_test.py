@@ -9,12 +9,18 @@
 """Tests that layers can be copied and sent to other processes."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import odl
 import pytest
 import torch
-from odl.applications.tomo import RayTransform, parallel_beam_geometry
+from odl.applications.tomo import (
+    RayTransform,
+    cone_beam_geometry,
+    parallel_beam_geometry,
+)
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -197,6 +203,43 @@ def test_weights_of_the_layer_are_those_of_its_operator(way):
     assert twin.operator.module.weight is next(twin.parameters())
 
 
+@every_operator
+@pytest.mark.parametrize(
+    'way',
+    [lambda a: pickle.loads(pickle.dumps(a)), copy.deepcopy, copy.copy],
+    ids=['pickle', 'deepcopy', 'copy'],
+)
+def test_operator_by_itself(name, way):
+    """What a data set holds needs no layer around it, before or after use."""
+    operator = OPERATORS[name]('numpy')
+    x = operator.domain.one()
+    for _ in range(2):
+        gap = way(operator)(x) - operator(x)
+        assert abs(gap if isinstance(gap, float) else gap.norm()) == 0
+
+
+@pytest.mark.parametrize('impl', ['astra_matrix', 'astra_cpu'])
+def test_back_projection_of_a_fan(impl):
+    """The adjoint of a fan comes back with its geometry and its adjoint."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (6, 6), dtype='float32')
+    geometry = cone_beam_geometry(space, 3, 2, num_angles=5, det_shape=9)
+    adjoint = RayTransform(space, geometry, impl=impl).adjoint
+    twin = pickle.loads(pickle.dumps(adjoint))
+    x, y = space.one(), adjoint.domain.one()
+    assert (twin(y) - adjoint(y)).norm() == 0
+    assert (twin.adjoint(x) - adjoint.adjoint(x)).norm() == 0
+
+
+def test_pickled_ray_transforms_are_freed():
+    """What is kept for pickles does not keep transforms and matrices."""
+    operator = ray_transform()
+    pickle.dumps(operator.adjoint)
+    alive = weakref.ref(operator)
+    del operator
+    gc.collect()
+    assert alive() is None
+
+
 def test_modules_are_not_in_the_bytes():
     """They are handed on apart, each once."""
     space = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype='float32')
@@ -207,6 +250,36 @@ def test_modules_are_not_in_the_bytes():
 
 
 # --- Other processes --- #
+
+
+class Reconstructions(Dataset):
+    """Samples that ODL operators make."""
+
+    def __init__(self):
+        self.operator = ray_transform()
+        self.adjoint = self.operator.adjoint
+        self.fbp = filtered_backprojection(self.operator)
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        y = self.operator(self.operator.domain.one())
+        return torch.from_numpy((self.adjoint, self.fbp)[index](y).data)
+
+
+@pytest.mark.parametrize('context', ['spawn', 'forkserver'])
+def test_worker_with_operators(context):
+    """A new process gets the operators that a data set holds."""
+    dataset = Reconstructions()
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context=context,
+    )
+    for index, result in enumerate(loader):
+        torch.testing.assert_close(result, dataset[index])
 
 
 class Projections(Dataset):

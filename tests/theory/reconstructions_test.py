@@ -37,6 +37,12 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
 )
+from odl_equivariant.operators import (
+    SensitivityEncoding,
+    SubsampledFourierTransform,
+    UnitaryFourierTransform,
+    operator_norm,
+)
 
 each_element = pytest.mark.parametrize('index', range(1, 8))
 
@@ -251,6 +257,132 @@ def test_the_unrolled_method_is_equivariant(law, index, impl, dtype):
         group_actions(space, 'D4')[index],
     )
     law.holds(error, TOLERANCES[dtype])
+
+
+def operators_without_symmetry():
+    """Return operators, no two of which are alike, that no action keeps."""
+    rng = np.random.default_rng(4)
+    space = square(7)
+    images = square(7, 'complex128')
+    maps = rng.standard_normal((3, 7, 7)) + 1j * rng.standard_normal((3, 7, 7))
+    coils = SensitivityEncoding(images, maps)
+    mask = rng.random((7, 7)) < 0.5
+    matrix = rng.standard_normal((49, 49))
+    flat = odl.FlatteningOperator(space)
+    return {
+        'coils': coils,
+        'coils, all samples': UnitaryFourierTransform(coils.range) @ coils,
+        'coils, some samples': SubsampledFourierTransform(coils.range, mask)
+        @ coils,
+        'derivative': odl.PartialDerivative(space, 0),
+        'gradient': odl.Gradient(space),
+        'multiplication': odl.MultiplyOperator(
+            space.element(rng.uniform(0.5, 1, space.shape)), space, space
+        ),
+        'matrix': odl.MatrixOperator(matrix, flat.range, flat.range) @ flat,
+        'few views': ray_transform(7),
+    }
+
+
+@pytest.mark.parametrize('kind', operators_without_symmetry())
+def test_the_unrolled_method_is_equivariant_whatever_is_measured(law, kind):
+    """The same, with steps of 1 / ||A||^2: the norm is that of A T_g."""
+    operator = operators_without_symmetry()[kind]
+    space = operator.domain
+    torch.manual_seed(2)
+    network = LearnedProximalGradient(
+        operator,
+        lambda: EquivariantProximal(
+            2 if space.is_complex else 1, channels=8, group='D4', memory=2
+        ),
+        n_iterations=3,
+        initial='fbp' if kind == 'few views' else 'adjoint',
+    ).double()
+    for action in group_actions(space, 'D4')[1:]:
+        error = reconstruction_equivariance_error(
+            lambda A, y: network.with_operator(A).as_operator()(y),
+            operator,
+            action,
+        )
+        law.holds(error, 1e-12)
+
+
+def turned_as_an_array(kind, action):
+    """Return an operator and T_g^-1 A T_g, made from arrays that are turned.
+
+    On a grid with an odd number of points, the transform turns with them.
+    """
+    space = action.domain
+    back = action.inverse
+    rng = np.random.default_rng(5)
+
+    def turned(array):
+        return back(space.element(array)).asarray()
+
+    if kind == 'matrix':
+        matrix = rng.standard_normal((49, 49))
+        flat = odl.FlatteningOperator(space)
+        places = turned(np.arange(49.0).reshape(7, 7)).ravel().astype(int)
+        return [
+            flat.inverse @ odl.MatrixOperator(m, flat.range, flat.range) @ flat
+            for m in (matrix, matrix[np.ix_(places, places)])
+        ]
+    if kind == 'multiplication':
+        array = rng.uniform(0.5, 1, space.shape)
+        return [
+            odl.MultiplyOperator(space.element(a), space, space)
+            for a in (array, turned(array))
+        ]
+    maps = rng.standard_normal((3, 7, 7)) + 1j * rng.standard_normal((3, 7, 7))
+    mask = (rng.random((7, 7)) < 0.5) + 0j
+    pairs = (maps, mask), (np.stack(list(map(turned, maps))), turned(mask))
+    encodings = [SensitivityEncoding(space, coils) for coils, _ in pairs]
+    if kind == 'coils':
+        return encodings
+    return [
+        SubsampledFourierTransform(coils.range, where.real) @ coils
+        for coils, (_, where) in zip(encodings, pairs, strict=True)
+    ]
+
+
+@each_element
+@pytest.mark.parametrize(
+    'kind', ['coils', 'coils, some samples', 'multiplication', 'matrix']
+)
+def test_the_unrolled_method_follows_arrays_that_are_turned(
+    law, rng, kind, index
+):
+    """Phi(g^-1 . y; g^-1 A g) = g^-1 . Phi(y; A), in whatever way it is made.
+
+    Nothing of the operator tells that it was turned.
+    """
+    space = square(7, 'complex128' if 'coils' in kind else 'float64')
+    action = group_actions(space, 'D4')[index]
+    operator, turned = turned_as_an_array(kind, action)
+    torch.manual_seed(2)
+    network = LearnedProximalGradient(
+        operator,
+        lambda: EquivariantProximal(
+            2 if space.is_complex else 1, channels=8, group='D4', memory=2
+        ),
+        n_iterations=3,
+        initial='adjoint',
+    ).double()
+    y = random_element(operator.range, rng)
+    turn_data = group_actions(operator.range, 'D4')[index]
+    moved = turn_data.inverse(y)
+    expected = action.inverse(network.as_operator()(y))
+    gap = network.with_operator(turned).as_operator()(moved) - expected
+    law.holds(norm(space, gap) / norm(space, expected), 1e-12)
+
+
+@pytest.mark.parametrize('kind', operators_without_symmetry())
+def test_actions_do_not_change_the_norm(law, kind):
+    """||A T_g|| = ||A||, the assumption about the steps."""
+    operator = operators_without_symmetry()[kind]
+    norm = operator_norm(operator)
+    for action in group_actions(operator.domain, 'D4')[1:]:
+        law.holds(abs(operator_norm(operator @ action) / norm - 1), 1e-12)
 
 
 def test_the_ordinary_unrolled_method_is_not(law):

@@ -326,6 +326,22 @@ def test_precisions(run, tmp_path, precision):
     }
 
 
+@pytest.mark.parametrize(
+    'precision', ['bf16-mixed', '16-mixed', 'bf16-true', '16-true']
+)
+def test_precisions_that_would_be_emulated(run, precision, monkeypatch):
+    """A processor without the arithmetic is told so, before any work."""
+    variable = 'ODL_EQUIVARIANT_ALLOW_EMULATION'
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(
+        torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX2'
+    )
+    status, _, error = run('train', '--trainer.precision', precision)
+    assert status == 1
+    assert 'no arithmetic in' in error and f'{variable}=1' in error
+    assert not os.path.exists('run')
+
+
 def test_saved_configuration_is_one_for_every_command(run, tmp_path):
     """What a run leaves trains the same weights, and is evaluated with."""
     assert run('train')[0] == 0

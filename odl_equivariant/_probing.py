@@ -1,0 +1,38 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Whether operators are applied to images, or to noise to measure them."""
+
+import contextvars
+import functools
+
+__all__ = ('is_probing', 'probing')
+
+_IS_PROBING = contextvars.ContextVar('is_probing', default=False)
+
+
+def is_probing():
+    """Return whether operators are applied to elements drawn at random."""
+    return _IS_PROBING.get()
+
+
+def probing(function):
+    """Decorate what applies operators to random elements, to measure them.
+
+    Nobody is told then that these are no images.
+    """
+
+    @functools.wraps(function)
+    def probe(*args, **kwargs):
+        token = _IS_PROBING.set(True)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _IS_PROBING.reset(token)
+
+    return probe

@@ -1,0 +1,63 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Warnings that are given at the user's line, and those that are not given."""
+
+import contextlib
+import sys
+import warnings
+
+from odl_equivariant._locks import Lock
+
+__all__ = ('quiet', 'warn_user')
+
+# Between the user's line and the one that knows.
+_BETWEEN = {'contextlib', 'functools', 'lightning', 'odl', 'torch'}
+_BETWEEN.add(__name__.partition('.')[0])
+
+_FILTERS = Lock()
+
+
+def warn_user(message, category):
+    """Give a warning that points to the line of the user's code.
+
+    Parameters
+    ----------
+    message : str
+        What to say.
+    category : type
+        Class of the warning.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_between(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_between(frame):
+    name = frame.f_globals.get('__name__') or ''
+    return name.partition('.')[0] in _BETWEEN
+
+
+@contextlib.contextmanager
+def quiet(*messages, category=Warning):
+    """Context in which some warnings of other packages are not given.
+
+    Filters belong to all threads: two that put their own in place at once
+    would put back each other's, for ever. So they take turns.
+
+    Parameters
+    ----------
+    *messages : str
+        Regular expressions for the beginnings of the warnings. Default: all.
+    category : type, optional
+        Their class.
+    """
+    with _FILTERS, warnings.catch_warnings():
+        for message in messages or ('',):
+            warnings.filterwarnings('ignore', message, category)
+        yield

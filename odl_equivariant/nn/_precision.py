@@ -1,0 +1,79 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What a machine computes in, and does not emulate at a high price."""
+
+import os
+
+import torch
+
+__all__ = ('check_arithmetic', 'has_bfloat16')
+
+VARIABLE = 'ODL_EQUIVARIANT_ALLOW_EMULATION'
+
+_NAMES = {torch.bfloat16: 'bfloat16', torch.float16: 'float16'}
+
+# What torch calls a processor, or is told to use of it, without either.
+_OLDER = ('DEFAULT', 'NO AVX', 'AVX2')
+
+
+def has_bfloat16(device):
+    """Return whether a device computes in bfloat16, and does not emulate."""
+    if device.type == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == 'cpu' and _is_newer() and any(
+        # Not public in torch, so perhaps not there in other versions.
+        getattr(torch.cpu, name, lambda: False)()
+        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
+    )
+
+
+def _has_float16(device):
+    if device.type != 'cpu':
+        return True
+    # Not public either.
+    return _is_newer() and getattr(
+        torch.ops.mkldnn, '_is_mkldnn_fp16_supported', lambda: False
+    )()
+
+
+def _is_newer():
+    return torch.backends.cpu.get_cpu_capability() not in _OLDER
+
+
+def check_arithmetic(dtype, device):
+    """Raise an error unless a device computes in a lowered precision itself.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        What convolutions are to be computed in.
+    device : torch.device
+        Where.
+
+    Raises
+    ------
+    ValueError
+        If it is bfloat16 or float16 and would be emulated, and the
+        environment variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is not 1.
+    """
+    if dtype not in _NAMES or device.type not in ('cpu', 'cuda'):
+        return
+    has = has_bfloat16 if dtype == torch.bfloat16 else _has_float16
+    if os.environ.get(VARIABLE) == '1' or has(device):
+        return
+    name = _NAMES[dtype]
+    kind = torch.backends.cpu.get_cpu_capability()
+    used = f' (used as {kind})' if device.type == 'cpu' else ''
+    raise ValueError(
+        f'this machine has no arithmetic in {name} on {device}{used}, and '
+        'would emulate it, up to a hundred times more slowly than float32; '
+        "take float32, or 'auto' as the precision of `for_inference` or of a "
+        f'trainer to have bfloat16 only where it helps; {VARIABLE}=1 in the '
+        'environment allows to emulate it'
+    )

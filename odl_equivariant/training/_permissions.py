@@ -1,0 +1,157 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""What a configuration may name, so that reading one runs nobody's code."""
+
+import contextlib
+import os
+import sys
+
+import jsonargparse
+import torch
+
+from odl_equivariant import data, nn
+
+__all__ = ('IMPORTS', 'nameable', 'restricted', 'taken_from')
+
+IMPORTS = 'ODL_EQUIVARIANT_IMPORT'
+_OPTION = '--import'
+# Loggers that keep to the folder of the run.
+_LOGGERS = ('CSVLogger', 'TensorBoardLogger')
+
+
+def nameable():
+    """Return what any configuration may name, by where it is and was made.
+
+    Returns
+    -------
+    paths : list of str
+        Dotted names: blocks of networks, acquisitions, sets of images and
+        pairs, augmentations and phantoms of this package; callbacks and the
+        local loggers of Lightning.
+    """
+    from lightning.pytorch import callbacks, loggers
+    from torch.utils.data import Dataset
+
+    from odl_equivariant.training.display import ImagePanels
+
+    kinds = (data.Acquisition, data.Augmentation, data.Slices, Dataset)
+    found = {'odl_equivariant.training.ImagePanels': ImagePanels}
+    for module, choose in (
+        (nn, _is_block),
+        (data, lambda item: _is_a(item, kinds)),
+        (callbacks, lambda item: _is_a(item, callbacks.Callback)),
+    ):
+        for name in module.__all__:
+            if choose(getattr(module, name)):
+                found[f'{module.__name__}.{name}'] = getattr(module, name)
+    for name in ('ellipse_phantom', 'mr_phantom'):
+        found[f'{data.__name__}.{name}'] = getattr(data, name)
+    for name in _LOGGERS:
+        found[f'{loggers.__name__}.{name}'] = getattr(loggers, name)
+    own = (f'{item.__module__}.{item.__qualname__}' for item in found.values())
+    return sorted({*found, *own})
+
+
+def _is_block(item):
+    # not the whole network, which is made of them
+    return _is_a(item, torch.nn.Module) and not _is_a(
+        item, nn.LearnedProximalGradient
+    )
+
+
+def _is_a(item, kinds):
+    return isinstance(item, type) and issubclass(item, kinds)
+
+
+def taken_from(arguments):
+    """Take the modules that may be imported out of the arguments.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Arguments of the command, possibly with ``--import MODULE``.
+
+    Returns
+    -------
+    rest : list of str
+        The other arguments.
+    modules : list of str
+        The modules, those of the variable ``ODL_EQUIVARIANT_IMPORT`` first.
+
+    Raises
+    ------
+    ValueError
+        If there is no name of a module after the option, or no dotted name.
+
+    Examples
+    --------
+    >>> taken_from(['train', '--import', 'mine', '--config', 'a.yaml'])
+    (['train', '--config', 'a.yaml'], ['mine'])
+    """
+    names = os.environ.get(IMPORTS, '').replace(',', ' ').split()
+    rest, given = [], iter(arguments)
+    for argument in given:
+        if argument == _OPTION:
+            names.append(next(given, ''))
+        elif argument.startswith(f'{_OPTION}='):
+            names.append(argument.partition('=')[2])
+        else:
+            rest.append(argument)
+    for name in names:
+        if not all(part.isidentifier() for part in name.split('.')):
+            raise ValueError(
+                f'`{_OPTION}` takes the name of a module, such as '
+                f'`my_package.blocks`, got {name!r}'
+            )
+    return rest, names
+
+
+@contextlib.contextmanager
+def restricted(modules=()):
+    """Let configurations name what `nameable` lists, and nothing else.
+
+    Parameters
+    ----------
+    modules : sequence of str, optional
+        Modules whose content may be named, too.
+
+    Notes
+    -----
+    jsonargparse asks its list before it imports a name, wherever that comes
+    from: a file, a file within a file, an option or the environment; and once
+    more for where the object was made, so that ``mine.os.system`` is
+    ``os.system``. The list belongs to the process and is put back at the end.
+    Configurations are read from files of this machine only.
+    """
+    from jsonargparse import _common, _optionals
+
+    # If a later version has other names, it stays closed.
+    settings = getattr(_common, 'parsing_settings', {})
+    before = dict(settings)
+    remote = getattr(_optionals, '_config_read_mode', '')
+    path = list(sys.path)
+    jsonargparse.set_parsing_settings(
+        import_path_denylist=['*'],
+        import_path_allowlist=[*nameable(), *modules],
+        instantiate_subclass_spec_in_any=True,
+        config_read_mode_urls_enabled=False,
+        config_read_mode_fsspec_enabled=False,
+    )
+    if modules:
+        # at the end: a file of the folder hides no installed package
+        sys.path.append(os.getcwd())
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        settings.clear()
+        settings.update(before)
+        jsonargparse.set_parsing_settings(
+            config_read_mode_urls_enabled='u' in remote,
+            config_read_mode_fsspec_enabled='s' in remote,
+        )
