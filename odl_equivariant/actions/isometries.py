@@ -233,7 +233,9 @@ class Rotation(GeometricAction):
 
     def __repr__(self):
         """Return ``repr(self)``."""
-        text = f'Rotation({describe_space(self.domain)}, {self.angle!r}'
+        # an expression, as users think in degrees and the argument is not
+        angle = f'numpy.deg2rad({degrees(self.angle):.12g})'
+        text = f'Rotation({describe_space(self.domain)}, {angle}'
         for name, value in self.__arguments.items():
             if value:
                 text += f', {name}={value!r}'

@@ -217,14 +217,16 @@ def assert_unitary(op, seed=0, n_samples=3, tol=None):
     return check(error, tol, f'{name(op)} is not unitary: it has')
 
 
-def assert_firmly_nonexpansive(op, seed=0, n_samples=9, tol=None):
+def assert_firmly_nonexpansive(
+    op, seed=0, n_samples=9, tol=None, n_iterations=20
+):
     """Raise an `AssertionError` if an operator is not firmly non-expansive.
 
     Parameters
     ----------
     op : `odl.Operator`
         Operator on one space, for example a proximal.
-    seed, n_samples :
+    seed, n_samples, n_iterations :
         See `firm_nonexpansiveness_error`.
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
@@ -248,7 +250,7 @@ def assert_firmly_nonexpansive(op, seed=0, n_samples=9, tol=None):
     True
     """
     __tracebackhide__ = True
-    error = firm_nonexpansiveness_error(op, seed, n_samples)
+    error = firm_nonexpansiveness_error(op, seed, n_samples, n_iterations)
     tol = tolerance(op, tol)
     return check(error, tol, f'{name(op)} is not firmly non-expansive: it has')
 

@@ -77,6 +77,11 @@ def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
     and for :math:`y = A x`. For the second one the two inner products do
     not nearly cancel, so that a wrong factor shows undiminished.
 
+    It is measured in the inner products that the spaces have, and says
+    nothing about whether those are the ones that are meant: ODL takes cells
+    of volume 1 for no weights at all, and gives the range of a ray transform
+    the weight 1 then. So take no scale from an adjoint.
+
     Examples
     --------
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))

@@ -24,6 +24,9 @@ __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 class EquivariantProximal(Proximal):
     r"""Learned proximal that is equivariant under roto-translations.
 
+    Turns hold for whole images, and shifts away from the boundary, see the
+    notes.
+
     Parameters
     ----------
     in_channels : int, optional
@@ -101,6 +104,15 @@ class EquivariantProximal(Proximal):
 
     for every rotation and reflection of the group that maps the grid to
     itself, up to rounding; between such angles up to the discretisation.
+
+    Under *translations* by whole cells it is equivariant in the interior
+    only: at a distance from the boundary of at least ``kernel_size // 2``
+    cells for each convolution, of which there are ``n_residual_blocks`` and
+    two more. Closer to it, the result depends on how the image goes on past
+    the boundary, and the error is of the order of the result's own
+    variation there. With ``padding_mode='circular'`` the image is periodic,
+    and all shifts by whole cells are exact everywhere.
+
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
 
@@ -276,7 +288,8 @@ class OrdinaryProximal(Proximal):
 
     The same network as `EquivariantProximal`, of the same width, with the
     same initial variance, but with no constraint on its kernels and hence no
-    equivariance but under translations.
+    equivariance but under translations, which is exact away from the boundary
+    or with ``padding_mode='circular'``, as for `EquivariantProximal`.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class NonlinearMap:
         Map a point and a direction to the derivative there in this direction,
         and to its transpose.
     probe : callable
-        Raises for a point at which there is no derivative.
+        Raises for a point at which there is no derivative, or a wrong one.
     name : str
         What it is, for errors.
     """
@@ -104,9 +104,9 @@ class _NonlinearFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(x, nonlinear, needs_gradient):
-        if needs_gradient:
-            nonlinear.probe(x)
         with _full_precision(x):
+            if needs_gradient:
+                nonlinear.probe(x)
             return nonlinear.call(x)
 
     @staticmethod

@@ -25,7 +25,7 @@ from odl_equivariant.operators._layout import (
     Weights,
     layouts,
 )
-from odl_equivariant.operators._structures import chain, product
+from odl_equivariant.operators._structures import Structure, chain, product
 from odl_equivariant.operators.batched import batched_map, register_batched
 
 __all__ = ('vector_maps',)
@@ -103,6 +103,38 @@ def _squared_norm(functional):
     domain, range = layouts(functional)
     weights = Weights(domain)
     return lambda x: _sum(weights.times(_squares(x))).to(range.dtype)
+
+
+class _QuadraticForm(Structure):
+    """``<x, A x + b> + c``, of which ODL's gradient has the real part."""
+
+    def __init__(self, functional, domain, range):
+        operator, vector = functional.operator, functional.vector
+        maps = [] if operator is None else [batched_map(operator)]
+        super().__init__(*maps)
+        self._vector = None
+        if vector is not None:
+            self._vector = Constant(domain.tensor(vector).clone())
+        self._weights, self._range = Weights(domain), range
+        constant = complex(functional.constant)
+        self._constant = constant if range.is_complex else constant.real
+
+    def forward(self, x):
+        image = sum(function(x) for function in self.maps)
+        vector = 0 if self._vector is None else self._vector.like(x)
+        # <b, x> alone has the vector in front, in ODL
+        pair = (x, image + vector) if self.maps else (vector, x)
+        product = pair[0] * pair[1].conj()
+        value = _sum(self._weights.times(product)) + self._constant
+        return value.to(self._range.dtype)
+
+
+@register_batched(odl.functionals.QuadraticForm)
+def _quadratic_form(functional):
+    operator = functional.operator
+    if operator is not None and operator.range != functional.domain:
+        return None
+    return _QuadraticForm(functional, *layouts(functional))
 
 
 @register_batched(odl.functionals.L2Norm)

@@ -13,6 +13,7 @@ import torch
 
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators._autograd import NonlinearMap
+from odl_equivariant.operators._derivative_check import DerivativeCheck
 from odl_equivariant.operators._exporting import check_not_exported
 from odl_equivariant.operators._layout import Weights, layouts
 
@@ -160,6 +161,16 @@ def nonlinear_loop(operator, linear_maps):
             result[n] = maps_at(point)[1](k[None])[0]
         return result
 
+    call = _Loop(name, operator, domain, range)
+    check = DerivativeCheck(operator, call, derivative, transpose)
+
+    def checked(linear):
+        def apply(points, directions):
+            check(points)
+            return linear(points, directions)
+
+        return apply
+
     def probe(x):
         for sample in x[:1]:
             try:
@@ -171,11 +182,8 @@ def nonlinear_loop(operator, linear_maps):
                     '`torch.no_grad()` or to a detached tensor, or implement '
                     'its `derivative`'
                 ) from error
+        check(x)
 
     return NonlinearMap(
-        _Loop(name, operator, domain, range),
-        derivative,
-        transpose,
-        probe,
-        f'`{name}`',
+        call, checked(derivative), checked(transpose), probe, f'`{name}`'
     )

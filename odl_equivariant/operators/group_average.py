@@ -13,6 +13,8 @@ from numbers import Integral
 import numpy as np
 import odl
 
+from odl_equivariant.operators._group_check import check_group
+
 __all__ = ('GroupAverage',)
 
 
@@ -77,6 +79,13 @@ class GroupAverage(odl.Operator):
         operator stays the same until `redraw` is called. Default: all.
     seed : int, optional
         Seed of the draws.
+    check : bool, optional
+        Whether to check that the actions are those of a group: products of
+        elements, up to 8 of them with all, must be among them, on the domain
+        and on the range, and the actions of products the products of the
+        actions. Where that follows from the elements, as for those of
+        `group_actions` that are exact, nothing is evaluated. ``False`` takes
+        the mean over any set.
 
     Raises
     ------
@@ -84,7 +93,15 @@ class GroupAverage(odl.Operator):
         If ``operator`` or an action is not an `odl.Operator`.
     ValueError
         If there are no actions, they act on other spaces, there are not as
-        many on the range, or not as many as ``n_samples``.
+        many on the range, or not as many as ``n_samples``; if they are not
+        all elements of a group, each equally often, or not the same ones on
+        the range.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the elements form a group, and the actions on the grid do not, as
+        those by interpolation. The warning tells by how much.
 
     Notes
     -----
@@ -97,9 +114,22 @@ class GroupAverage(odl.Operator):
         \bar J(u) = \frac{1}{|G|} \sum_{g \in G} J(g \cdot u).
 
     It is equivariant (invariant), and what has been so before stays as it
-    is: averaging is a projection, for isometric actions an orthogonal one.
-    The average of operators that are (firmly) non-expansive is so again. It
-    takes :math:`|G|` evaluations. The mean over the draws of
+    is: averaging is a projection. This needs a group, and actions with
+    :math:`g \cdot (h \cdot u) = (g h) \cdot u` on the grid: rotations that
+    interpolate have that for smooth functions only, and roughly.
+
+    For *isometric* actions the projection is orthogonal, and the average of
+    operators that are (firmly) non-expansive is so again, as
+
+    .. math::
+        \|g^{-1} \Phi(g u) - g^{-1} \Phi(g v)\| = \|\Phi(g u) - \Phi(g v)\|,
+        \qquad \langle g^{-1} a, u - v \rangle = \langle a, g u - g v \rangle.
+
+    It is not so for others, such as turns of vector fields whose components
+    have different weights: see `Action.is_isometry`, or measure it by
+    `isometry_error`.
+
+    It takes :math:`|G|` evaluations. The mean over the draws of
     ``n_samples`` elements is the average over the group, while a single
     one is equivariant for none.
 
@@ -132,6 +162,7 @@ class GroupAverage(odl.Operator):
         range_actions=None,
         n_samples=None,
         seed=0,
+        check=True,
     ):
         if not isinstance(operator, odl.Operator):
             raise TypeError(
@@ -140,6 +171,8 @@ class GroupAverage(odl.Operator):
             )
         self.operator = operator
         actions = _check_actions(actions, operator.domain, 'domain')
+        if range_actions is not None:
+            range_actions = list(range_actions)
         #: Each group element with its inverse on the range, ``None`` for a
         #: functional.
         self.elements = self._with_inverses(actions, range_actions)
@@ -150,6 +183,9 @@ class GroupAverage(odl.Operator):
                 'expected `n_samples` to be an integer from 1 to the number '
                 f'of actions, {len(actions)}, got {n_samples!r}'
             )
+        if check:
+            is_functional = isinstance(operator, odl.functionals.Functional)
+            check_group(actions, None if is_functional else range_actions)
         self.n_samples = n_samples
         self._rng = np.random.default_rng(seed)
         self._initialize()

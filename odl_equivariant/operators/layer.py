@@ -73,7 +73,11 @@ class OperatorLayer(nn.Module):
     torch itself, of any order; the layer has the networks' weights as its own.
 
     The gradient of an operator of which the type is not known is as right as
-    its ``adjoint``: `odl_equivariant.diagnostics.adjoint_error` tells. Within
+    its ``adjoint`` or ``derivative``, which are checked where they are used
+    for the first time. A wrong adjoint is warned of. A derivative that misses
+    finite differences of the values by a tenth of its size raises a
+    `ValueError`, and by two percent, as one that is discretised may do, is
+    warned of. `odl_equivariant.diagnostics` measures both. Within
     a region of autocast, inputs of lowered precision are taken, and operators
     compute in the precision of their spaces.
 
@@ -200,8 +204,9 @@ class OperatorLayer(nn.Module):
         Raises
         ------
         ValueError
-            If the shape of ``x`` does not fit the domain, or it lies on
-            another device than the layer.
+            If the shape of ``x`` does not fit the domain, it lies on another
+            device than the layer, or it needs a gradient and the operator's
+            derivative is wrong.
         TypeError
             If ``x`` is not a tensor of the right dtype.
         NotImplementedError

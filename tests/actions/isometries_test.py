@@ -237,3 +237,22 @@ def test_pickles_are_the_same_action(method):
     assert again == action
     np.testing.assert_array_equal(array(again(x)), array(action(x)))
     assert action.method == method
+
+
+@pytest.mark.parametrize(
+    'angle, method, text',
+    [
+        (np.pi / 2, None, '90'),
+        (-np.pi / 2, None, '270'),
+        (np.pi / 4, 'cubic', '45'),
+        (np.deg2rad(33.3), 'fourier', '33.3'),
+    ],
+)
+def test_angles_are_shown_in_degrees(angle, method, text):
+    """The expression is the argument that the rotation was made of."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 4))
+    action = Rotation(space, angle, method)
+    shown = repr(action)
+    assert f'numpy.deg2rad({text})' in shown
+    names = {'numpy': np, 'Rotation': Rotation, **vars(odl)}
+    assert eval(shown, names) == action  # noqa: S307

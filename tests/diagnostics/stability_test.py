@@ -66,6 +66,63 @@ def test_a_hard_threshold_is_not_a_proximal_of_a_convex_functional():
     assert firm_nonexpansiveness_error(op) > 1
 
 
+class Linear(odl.Operator):
+    """Linear operator on vectors, by its matrix."""
+
+    def __init__(self, matrix, space):
+        super().__init__(space, space, linear=True)
+        self.matrix = matrix
+
+    def _call(self, x):
+        return self.range.element(self.matrix @ x.asarray())
+
+    @property
+    def adjoint(self):
+        return Linear(self.matrix.conj().T, self.domain)
+
+
+def steep(dtype, slopes):
+    """Return a normal operator with few directions that are steep."""
+    space = odl.tensor_space(200, dtype=dtype, weighting=0.25)
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((200, 200))
+    if space.is_complex:
+        basis = basis + 1j * rng.standard_normal((200, 200))
+    basis = np.linalg.qr(basis)[0]
+    values = np.full(200, 0.5)
+    values[: len(slopes)] = slopes
+    matrix = (basis * values) @ basis.conj().T
+    return Linear(matrix.astype(dtype), space)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'complex128'])
+@pytest.mark.parametrize('slopes', [[1.2], [-0.3], [1.1, -0.05]])
+def test_steep_directions_are_found_that_random_pairs_miss(slopes, dtype):
+    """For a symmetric operator the error is that of its worst slope."""
+    op = steep(dtype, slopes)
+    assert firm_nonexpansiveness_error(op, n_iterations=0) == 0
+    expected = max(slope**2 - slope for slope in slopes)
+    assert firm_nonexpansiveness_error(op) == pytest.approx(expected, rel=0.1)
+    with pytest.raises(AssertionError, match='not firmly non-expansive'):
+        assert_firmly_nonexpansive(op)
+
+
+def test_right_slopes_pass():
+    """A symmetric operator with slopes from 0 to 1 is firmly non-expansive."""
+    assert_firmly_nonexpansive(steep('float64', [1.0, 0.0, 0.9]))
+    assert_firmly_nonexpansive(steep('complex64', [1.0, 0.0, 0.9]))
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_two_measures_agree(seed):
+    """What expands by L is not firm by L (L - 1) at least, and is found."""
+    op = steep('float64', [1.3, -0.4])
+    largest = lipschitz_estimate(op, seed)
+    assert largest > 1.2
+    error = firm_nonexpansiveness_error(op, seed)
+    assert error >= largest * (largest - 1) * (1 - 1e-9)
+
+
 def test_two_spaces_are_refused():
     """The inner product of input and output needs one space."""
     with pytest.raises(ValueError, match='on one space'):

@@ -247,6 +247,38 @@ def test_periodic_translations(proximal_class, shift):
     )
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('padding_mode', ['replicate', 'zeros', 'reflect'])
+@pytest.mark.parametrize('shape', [(21, 24), (24, 21)])
+def test_translations_hold_away_from_the_boundary(
+    proximal_class, padding_mode, shape, dtype
+):
+    """Exactly in the interior, and within reach of the boundary not at all."""
+    module = randomise(
+        proximal_class(
+            channels=8,
+            memory=1,
+            kernel_size=3,
+            n_residual_blocks=1,
+            padding_mode=padding_mode,
+        )
+    ).to(dtype)
+    shift, reach = (0, 3), 3  # of three convolutions, one cell each
+    inputs = inputs_of(module, shape)
+    rolled = {
+        name: value.roll(shift, (2, 3)) for name, value in inputs.items()
+    }
+    expected = outputs_of(module, **inputs).roll(shift, (2, 3))
+    gap = (outputs_of(module, **rolled) - expected).abs()
+    scale = float(expected.square().mean().sqrt())
+    # a shift along one axis leaves the boundary of the other where it is
+    start = shift[1] + reach
+    interior = gap[..., start : shape[1] - reach]
+    assert float(interior.max()) < TOLERANCE[dtype] * scale
+    assert float(gap[..., shape[1] - 1].max()) > 0.05 * scale
+    assert float(gap[..., :start].max()) > 0.05 * scale
+
+
 # --- The start --- #
 
 

@@ -18,13 +18,20 @@ import torch
 from odl.core.util.testutils import simple_fixture
 from torch import nn
 
-from odl_equivariant.actions import Translation, group_actions
+from odl_equivariant.actions import (
+    Dilation,
+    Intensity,
+    Rotation,
+    Translation,
+    group_actions,
+)
 from odl_equivariant.diagnostics import (
     assert_adjoint,
     assert_derivative,
     assert_equivariant,
     assert_invariant,
     equivariance_error,
+    firm_nonexpansiveness_error,
     invariance_error,
 )
 from odl_equivariant.diagnostics._spaces import inner, norm, random_element
@@ -228,6 +235,161 @@ def test_average_of_proximals_is_firmly_nonexpansive(rng):
         moved = average(x) - average(y)
         product = inner(space, moved, x - y).real
         assert norm(space, moved) ** 2 <= product * (1 + 1e-12)
+
+
+class Onto(odl.Operator):
+    """Projection onto multiples of an element, in the inner product."""
+
+    def __init__(self, element):
+        super().__init__(element.space, element.space, linear=True)
+        self.element = element
+
+    def _call(self, x):
+        space, b = self.domain, self.element
+        return (inner(space, x, b).real / inner(space, b, b).real) * b
+
+
+@pytest.mark.parametrize('weight, is_firm', [(1.0, True), (100.0, False)])
+def test_firm_nonexpansiveness_needs_isometries(weight, is_firm):
+    """Turns that mix components of different weights lose it."""
+    space = odl.ProductSpace(square(), 2, weighting=[1.0, weight])
+    actions = group_actions(space, 'C4', representation='standard')
+    assert all(action.is_isometry for action in actions) == is_firm
+    parts = random_element(space, np.random.default_rng(0))
+    prox = Onto(space.element([parts[0], 0.1 * parts[1]]))
+    assert firm_nonexpansiveness_error(prox) < 1e-13
+    average = GroupAverage(prox, actions)
+    assert_equivariant(average, actions)
+    error = firm_nonexpansiveness_error(average)
+    assert error < 1e-13 if is_firm else error > 0.05
+
+
+# --- Groups --- #
+
+
+def _no_groups(space):
+    side = space.cell_sides[0]
+    return {
+        'one is missing': group_actions(space, 'C4')[:3],
+        'no identity': group_actions(space, 'C4')[1:],
+        'one is there twice': [
+            *group_actions(space, 'C2'),
+            Rotation(space, np.pi),
+        ],
+        'things are lost': [
+            Translation(space, (k * side, 0), fill=0) for k in range(-1, 2)
+        ],
+        'infinite': [Dilation(space, a) for a in (0.5, 1.0, 2.0)],
+    }
+
+
+@pytest.mark.parametrize('kind', _no_groups(square()))
+@pytest.mark.parametrize('dtype', ['float32', 'complex128'])
+def test_sets_that_are_no_group_are_refused(kind, dtype, backend):
+    """The error says what is missing, and `check=False` forces it."""
+    space = square(dtype, backend)
+    actions = _no_groups(space)[kind]
+    match = 'not those of all elements of a group|each element of a group once'
+    with pytest.raises(ValueError, match=match):
+        GroupAverage(slope(space), actions)
+    J = odl.functionals.L2Norm(space)
+    with pytest.raises(ValueError, match=match):
+        GroupAverage(J, actions)
+    assert len(GroupAverage(J, actions, check=False).elements) == len(actions)
+
+
+class Opaque(odl.Operator):
+    """An action of which only its values are known."""
+
+    def __init__(self, action):
+        super().__init__(action.domain, action.range, linear=True)
+        self.action = action
+
+    def _call(self, x):
+        return self.action(x)
+
+    @property
+    def inverse(self):
+        return Opaque(self.action.inverse)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex128'])
+def test_groups_of_a_user_are_compared_by_their_values(dtype, backend):
+    """All of D4 pass, and three quarter turns do not."""
+    space = square(dtype, backend, 4)
+    actions = [Opaque(action) for action in group_actions(space, 'D4')]
+    assert_equivariant(GroupAverage(slope(space), actions), actions)
+    with pytest.raises(ValueError, match='all elements of a group'):
+        GroupAverage(slope(space), actions[:3])
+
+
+def test_groups_that_are_right_pass():
+    """Signs, groups taken twice, and turned vector fields among them."""
+    space = square()
+    op = slope(space)
+    for actions in (
+        group_actions(space, 'C1'),
+        [Intensity(space, 1.0), Intensity(space, -1.0)],
+        2 * group_actions(space, 'C2'),
+    ):
+        GroupAverage(op, actions)
+    fields = [
+        group_actions(space**2, 'D4', representation=name)
+        for name in (None, 'standard')
+    ]
+    for range_actions in fields:
+        GroupAverage(
+            forward_gradient(space),
+            group_actions(space, 'D4'),
+            range_actions,
+        )
+
+
+@pytest.mark.parametrize('order', [(0, 2, 1, 3), (3, 2, 1, 0), (0, 0, 0, 1)])
+def test_other_elements_on_the_range_are_refused(order):
+    """They must be the same ones, in the same order."""
+    space = square()
+    op = forward_gradient(space)
+    turned = group_actions(op.range, 'C4')
+    with pytest.raises(ValueError, match='actions on the range'):
+        GroupAverage(
+            op, group_actions(space, 'C4'), [turned[i] for i in order]
+        )
+
+
+@pytest.mark.parametrize('method', ['linear', 'cubic', 'fourier'])
+def test_groups_that_are_none_on_the_grid_are_said(method):
+    """With the number that is measured, which the average has too."""
+    space = square(size=16)
+    actions = group_actions(space, 'C8', method)
+    with pytest.warns(RuntimeWarning, match=r'misses .* by [01]\.\d') as said:
+        average = GroupAverage(slope(space), actions)
+    assert said[0].filename == __file__
+    assert equivariance_error(average, actions[1]) > 0.1
+    # with warnings as errors
+    GroupAverage(slope(space), actions, check=False)
+
+
+def test_exact_groups_are_checked_without_evaluations(monkeypatch):
+    """Those of `group_actions` cost nothing."""
+    space = square()
+    actions = group_actions(space, 'D4')
+    monkeypatch.setattr(Rotation, '_call', None)
+    monkeypatch.setattr(type(actions[-1]), '_call', None)
+    GroupAverage(slope(space), actions)
+
+
+def test_large_groups_are_checked_by_samples():
+    """Half of a group of 25 and one element more are found out."""
+    space = square()
+    side = space.cell_sides[0]
+    moves = [
+        Opaque(Translation(space, (i * side, j * side)))
+        for i, j in np.ndindex(5, 5)
+    ]
+    GroupAverage(slope(space), moves)
+    with pytest.raises(ValueError, match='all elements of a group'):
+        GroupAverage(slope(space), moves[:24])
 
 
 # --- Functionals --- #
