@@ -14,7 +14,7 @@ known to ODL. The sub-packages are loaded when they are first used.
 
 import importlib
 
-from odl_equivariant.operators._registration import register
+from odl_equivariant.operators.ray.registration import register
 
 __version__ = '0.1.0'
 

@@ -29,6 +29,7 @@ __all__ = (
     'tensor_device',
     'as_tensor',
     'as_element',
+    'element_from_array',
     'merge_complex',
     'split_complex',
 )
@@ -333,6 +334,41 @@ def as_element(tensor, space, copy=False):
             )
         ]
     )
+
+
+def element_from_array(array, space):
+    """Return the values of an array as a new element.
+
+    Parameters
+    ----------
+    array : array-like
+        Real or complex array of shape ``grid_shape(space)``, with an axis of
+        parts before it for a product space. It is converted to the dtype of
+        the space.
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space of the element, on any array back-end and device.
+
+    Returns
+    -------
+    element : ``space`` element
+        Element that shares no memory with the array.
+
+    Examples
+    --------
+    >>> space = odl.uniform_discr([0, 0], [1, 1], (1, 2), dtype='complex64')
+    >>> element_from_array([[1, 2j]], space).asarray().tolist()
+    [[(1+0j), 2j]]
+    """
+    part = space
+    while isinstance(part, odl.ProductSpace):
+        part = part[0]
+    array = np.array(array, dtype=str(part.dtype_identifier))
+    if part is space:
+        array = array[None]
+    tensor = torch.from_numpy(array)[None].to(str(part.device))
+    if tensor.is_complex():
+        tensor = split_complex(tensor)
+    return as_element(tensor, space)
 
 
 def merge_complex(tensor):

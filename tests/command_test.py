@@ -28,8 +28,8 @@ each_command = pytest.mark.parametrize('name', COMMANDS)
 def parsers():
     """Return the parser of each command, as the command line makes them."""
     from odl_equivariant.training import ReconstructionData, ReconstructionTask
-    from odl_equivariant.training._parser import Parser
     from odl_equivariant.training.cli import CommandLine
+    from odl_equivariant.training.configuration.parser import Parser
     from odl_equivariant.training.trainer import Trainer
 
     line = CommandLine.__new__(CommandLine)

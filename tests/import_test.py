@@ -14,13 +14,15 @@ import json
 import pathlib
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 
 import pytest
 
 import odl_equivariant
 
 PACKAGE = pathlib.Path(odl_equivariant.__file__).parent
-DOOR = PACKAGE / 'nn' / '_escnn.py'
+DOOR = PACKAGE / 'nn' / 'escnn'
 
 # Nothing imports from its own floor or from one above, its own sub-package
 # aside.
@@ -35,6 +37,15 @@ FLOORS = (
     ('training', 'plotting'),
 )
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
+
+# The same for the wings of a sub-package; what lies beside them is above them.
+WINGS = {
+    'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs',)),
+    'operators': (('batching',), ('fourier', 'ray')),
+    'training': (('configuration',), ('runs',)),
+}
+# Helpers that all wings share, and what a list of permissions names.
+BELOW_WINGS = ('data._checks', 'training.display')
 
 # What only some users need, and what takes long to load.
 HEAVY = (
@@ -176,16 +187,79 @@ def test_import_downwards(path):
             )
 
 
+def wing_and_floor(name):
+    """Return the wing of a module, and the floor on which it lies."""
+    package, _, rest = name.partition('.')
+    wing = rest.partition('.')[0]
+    for floor, wings in enumerate(WINGS[package]):
+        if wing in wings:
+            return wing, floor
+    return None, -1 if name in BELOW_WINGS else len(WINGS[package])
+
+
+@each_module
+def test_import_wings(path):
+    """No wing imports from its own floor or from one above, itself aside."""
+    mine = module_name(path)
+    package = mine.partition('.')[0]
+    if package not in WINGS or path.name == '__init__.py':
+        return
+    wing, floor = wing_and_floor(mine)
+    for name in imported_modules(path):
+        if name.startswith(f'{package}.') and wing is not None:
+            other, other_floor = wing_and_floor(name)
+            assert other == wing or other_floor < floor, (
+                f'{name} is imported, but `{wing}` is not above it'
+            )
+
+
+def module_name(path):
+    """Return the dotted name of a source within the package."""
+    parts = path.relative_to(PACKAGE).with_suffix('').parts
+    return '.'.join(parts).removesuffix('.__init__')
+
+
+def imported_modules(path):
+    """Return the modules of the package that a source imports anywhere."""
+    known = {module_name(other) for other in modules()}
+    names = set()
+    for name in imported(path):
+        name = name.removeprefix('odl_equivariant.')
+        while name and name not in known:
+            name = name.rpartition('.')[0]
+        if name:
+            names.add(name)
+    return names
+
+
+def test_import_circles():
+    """No modules import each other, inside of functions neither."""
+    graph = {
+        module_name(path): imported_modules(path)
+        for path in modules()
+        if path.name != '__init__.py'
+    }
+    TopologicalSorter(
+        {name: others & graph.keys() - {name} for name, others in graph.items()}
+    ).prepare()
+
+
+def test_folders_are_not_too_full():
+    """A folder holds what a newcomer can take in."""
+    counts = Counter(path.parent for path in modules())
+    assert max(counts.values()) <= 16, counts.most_common(3)
+
+
 @each_module
 def test_import_escnn(path):
-    """Only `nn` and `actions` import escnn, and through `nn/_escnn.py`."""
-    if path == DOOR:
+    """Only `nn` and `actions` import escnn, and through `nn/escnn`."""
+    if DOOR in path.parents:
         return
     for name in imported(path):
         assert name.partition('.')[0] != 'escnn', (
-            f'take {name} from odl_equivariant.nn._escnn'
+            f'take {name} from odl_equivariant.nn.escnn.library'
         )
-        if (name + '.').startswith('odl_equivariant.nn._escnn.'):
+        if (name + '.').startswith('odl_equivariant.nn.escnn.library.'):
             assert owner(path) in ('nn', 'actions'), name
 
 
@@ -200,4 +274,4 @@ def test_import_where_used(path):
     for name in imported(path, on_load=True):
         assert name.partition('.')[0] not in HEAVY, name
         if owner(path) != 'nn':
-            assert not name.startswith('odl_equivariant.nn._escnn'), name
+            assert not name.startswith('odl_equivariant.nn.escnn.'), name

@@ -8,6 +8,8 @@
 
 """Actions that move functions and turn their values."""
 
+import functools
+
 import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
@@ -171,17 +173,7 @@ class GeometricAction(Action):
 
     def _same_kind(self, mover):
         """Return another element of the group on the same space."""
-        # grid actions are made from this class
-        from odl_equivariant.actions.grid import GridAction, GridMover
-
-        if isinstance(mover, GridMover):
-            return GridAction(
-                self.domain,
-                np.rint(mover.matrix).astype(int),
-                mover.cells,
-                self.__representation,
-            )
-        return GeometricAction(self.domain, mover, self.__representation)
+        return action_of(mover, self.domain, self.__representation)
 
     def _compose(self, other):
         """Return ``self other`` in the group of the moves and turns."""
@@ -279,3 +271,9 @@ def _combine(row, elements):
     if not terms:
         return space.zero()
     return space.element(sum(terms[1:], terms[0]))
+
+
+@functools.singledispatch
+def action_of(mover, space, representation):
+    """Return the action of a mover; kinds of movers register their own."""
+    return GeometricAction(space, mover, representation)

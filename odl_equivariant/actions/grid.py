@@ -15,7 +15,7 @@ import numpy as np
 
 from odl_equivariant.actions._movers import TOLERANCE, Mover
 from odl_equivariant.actions.action import component_space, describe_space
-from odl_equivariant.actions.geometric import GeometricAction
+from odl_equivariant.actions.geometric import GeometricAction, action_of
 
 __all__ = ('GridAction', 'GridMover', 'maps_grid_to_itself')
 
@@ -282,6 +282,12 @@ class GridAction(GeometricAction):
             f'GridAction({describe_space(self.domain)}, {matrix}, '
             f'cells={self.cells}{self._representation_argument()})'
         )
+
+
+@action_of.register
+def _grid_action(mover: GridMover, space, representation):
+    matrix = np.rint(mover.matrix).astype(int)
+    return GridAction(space, matrix, mover.cells, representation)
 
 
 def check_grid_is_kept(space, matrix):

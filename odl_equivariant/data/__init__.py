@@ -8,22 +8,25 @@
 
 """Images, phantoms and simulated acquisitions."""
 
-from odl_equivariant.data._acquisition import Acquisition
-from odl_equivariant.data.augmentation import Augmentation, Augmented
-from odl_equivariant.data.dicom import DicomSlices
-from odl_equivariant.data.kspace import FastMRIKspace
-from odl_equivariant.data.magnetic_resonance import CartesianMRI
-from odl_equivariant.data.measured_pairs import MeasuredPairs
-from odl_equivariant.data.mr_phantoms import mr_phantom
-from odl_equivariant.data.pair_store import PairStore
-from odl_equivariant.data.pairs import SimulatedPairs
-from odl_equivariant.data.phantom_slices import Phantoms
-from odl_equivariant.data.phantoms import ellipse_phantom
-from odl_equivariant.data.reference_slices import FastMRISlices, LIDCSlices
-from odl_equivariant.data.samples import sample_ct_slice, sample_mr_slice
-from odl_equivariant.data.slices import Slices, split
-from odl_equivariant.data.tomography import SparseViewCT
-from odl_equivariant.data.volumes import NiftiSlices, NumpySlices
+from odl_equivariant.data.acquisitions.base import Acquisition
+from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.acquisitions.tomography import SparseViewCT
+from odl_equivariant.data.pairs.measured import MeasuredPairs
+from odl_equivariant.data.pairs.simulated import SimulatedPairs
+from odl_equivariant.data.pairs.store import PairStore
+from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
+from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
+from odl_equivariant.data.phantoms.random_slices import Phantoms
+from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
+from odl_equivariant.data.slices.base import Slices, split
+from odl_equivariant.data.slices.dicom import DicomSlices
+from odl_equivariant.data.slices.kspace import FastMRIKspace
+from odl_equivariant.data.slices.reference import FastMRISlices, LIDCSlices
+from odl_equivariant.data.slices.samples import (
+    sample_ct_slice,
+    sample_mr_slice,
+)
+from odl_equivariant.data.slices.volumes import NiftiSlices, NumpySlices
 
 __all__ = (
     'Acquisition',

@@ -29,7 +29,7 @@ from odl_equivariant.functionals._tensors import (
     to_element,
     to_tensor,
 )
-from odl_equivariant.operators.batched import (
+from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
     register_batched,
 )

@@ -21,7 +21,7 @@ from odl_equivariant.functionals._tensors import (
     to_tensor,
 )
 from odl_equivariant.functionals._variation_dual import denoise
-from odl_equivariant.operators.batched import register_batched
+from odl_equivariant.operators.batching.registry import register_batched
 
 __all__ = (
     'ConvergenceWarning',

@@ -27,7 +27,6 @@ from odl_equivariant._files import (
     write_files,
 )
 from odl_equivariant.elements import tensor_device, tensor_dtype
-from odl_equivariant.models._bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import (
     EquivariantProximal,
@@ -35,7 +34,8 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
 )
 from odl_equivariant.nn._layers import INITIALS
-from odl_equivariant.nn._steerable import given_bases
+from odl_equivariant.nn.steerable.bases import PREFIX, bases_of, checked_bases
+from odl_equivariant.nn.steerable.convolutions import given_bases
 
 __all__ = ('load', 'save')
 

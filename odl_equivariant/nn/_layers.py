@@ -23,11 +23,11 @@ from odl_equivariant.operators._factors import (
     is_isometric_action,
     split,
 )
-from odl_equivariant.operators.filtered_backprojection import (
-    filtered_backprojection,
-)
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.operator_norm import norm_for_steps
+from odl_equivariant.operators.ray.filtered_backprojection import (
+    filtered_backprojection,
+)
 
 __all__ = ('INITIALS', 'Layers', 'OperatorCache')
 

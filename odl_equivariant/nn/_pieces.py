@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import check_image_size
-from odl_equivariant.operators._autograd import LinearMap
+from odl_equivariant.operators.batching.autograd import LinearMap
 
 __all__ = ('evaluate', 'layers', 'side_for_cache', 'side_for_memory')
 

@@ -14,13 +14,13 @@ import inspect
 import torch
 from torch import nn
 
-from odl_equivariant.nn._escnn_export import is_escnn, without_escnn
-from odl_equivariant.nn._fields import MixedConvolution
-from odl_equivariant.nn._steerable import (
+from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
+from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
     SteerableConvolution,
 )
-from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.steerable.mixed import MixedConvolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
 

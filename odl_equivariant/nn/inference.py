@@ -20,12 +20,12 @@ from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
-from odl_equivariant.nn.unrolled import LearnedProximalGradient
 from odl_equivariant.operators import PerformanceWarning
 
 __all__ = (
-    'for_inference',
+    'blocks_of',
     'check_arithmetic',
+    'for_inference',
     'has_bfloat16',
     'proximals_of',
 )
@@ -95,7 +95,6 @@ def for_inference(network, precision=None, compile=False, tile=None):
     >>> torch.allclose(quick(u, u), block(u, u), atol=1e-6)
     True
     """
-    unrolled = type(network) is LearnedProximalGradient
     blocks = proximals_of(network)
     device = blocks[0].lift.weight.device
     dtype = _checked_precision(precision, device)
@@ -104,14 +103,20 @@ def for_inference(network, precision=None, compile=False, tile=None):
     tile = _checked_tile(tile)
     plain = to_convolutional(network)
     copies = {}
-    for block in plain.blocks if unrolled else [plain]:
+    for block in blocks_of(plain):
         if id(block) not in copies:
             copies[id(block)] = _QuickProximal(block, dtype, compile, tile)
-    if unrolled:
-        plain.blocks = nn.ModuleList(copies[id(b)] for b in plain.blocks)
-    else:
+    if blocks[0] is network:
         (plain,) = copies.values()
+    else:
+        plain.blocks = nn.ModuleList(copies[id(b)] for b in plain.blocks)
     return plain.requires_grad_(False).eval()
+
+
+@functools.singledispatch
+def blocks_of(network):
+    """Return the blocks of a network, or a block as the only one."""
+    return [network]
 
 
 def proximals_of(network):
@@ -122,8 +127,7 @@ def proximals_of(network):
     TypeError
         If one of them is of no class that is known to be as it was written.
     """
-    unrolled = type(network) is LearnedProximalGradient
-    blocks = list(network.blocks) if unrolled else [network]
+    blocks = blocks_of(network)
     for block in blocks:
         if type(block) not in (EquivariantProximal, OrdinaryProximal):
             raise TypeError(

@@ -8,15 +8,18 @@
 
 """Learned proximals: one equivariant by design, one ordinary."""
 
-from odl_equivariant.nn import _layout
-from odl_equivariant.nn._activations import checked_description, n_inputs_of
-from odl_equivariant.nn._fields import MixedConvolution
-from odl_equivariant.nn._groups import INFINITE, checked_group
-from odl_equivariant.nn._proximal import Proximal
-from odl_equivariant.nn._steerable import (
+from odl_equivariant.nn._block import Proximal
+from odl_equivariant.nn.steerable import layout
+from odl_equivariant.nn.steerable.activations import (
+    checked_description,
+    n_inputs_of,
+)
+from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
     SteerableConvolution,
 )
+from odl_equivariant.nn.steerable.groups import INFINITE, checked_group
+from odl_equivariant.nn.steerable.mixed import MixedConvolution
 
 __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 
@@ -165,7 +168,7 @@ class EquivariantProximal(Proximal):
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self.group = self._arguments['group'] = checked_group(group)
-        checked = _layout.checked_representation(
+        checked = layout.checked_representation(
             representation, self.in_channels
         )
         self._set('representation', checked, 'trivial')
@@ -175,7 +178,7 @@ class EquivariantProximal(Proximal):
                 ('max_frequency', None),
                 ('n_samples', None),
             ),
-            _layout.checked_nonlinearity(
+            layout.checked_nonlinearity(
                 self.group, nonlinearity, max_frequency, n_samples
             ),
             strict=True,
@@ -183,7 +186,7 @@ class EquivariantProximal(Proximal):
             self._set(name, value, default)
         for name, value in zip(
             ('restrict_to', 'restrict_after'),
-            _layout.checked_restriction(
+            layout.checked_restriction(
                 self.group,
                 restrict_to,
                 restrict_after,
@@ -192,7 +195,7 @@ class EquivariantProximal(Proximal):
             strict=True,
         ):
             self._set(name, value, None)
-        _layout.check_channels(
+        layout.check_channels(
             self.group, self.channels, self.max_frequency, self.kernel_size
         )
         if (
@@ -222,7 +225,7 @@ class EquivariantProximal(Proximal):
         return self.restrict_to
 
     def _hidden_fields(self, group):
-        return _layout.hidden_fields(
+        return layout.hidden_fields(
             self.group, group, self.channels, self.max_frequency
         )
 
@@ -234,7 +237,7 @@ class EquivariantProximal(Proximal):
 
     def _image_fields(self, n_images, n_channels):
         n_scalars = n_channels - n_images * self.in_channels
-        return _layout.image_fields(
+        return layout.image_fields(
             self.representation, self.in_channels, n_images, n_scalars
         )
 
@@ -272,7 +275,7 @@ class EquivariantProximal(Proximal):
 
     def _check_values(self, space):
         if self.representation == 'standard':
-            _layout.check_vector_space(space)
+            layout.check_vector_space(space)
 
     def _check_cells(self, space):
         if not space.partition.has_isotropic_cells:

@@ -20,10 +20,13 @@ from odl_equivariant.elements import (
     n_channels,
     tensor_dtype,
 )
+from odl_equivariant.nn._block import Proximal
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache
-from odl_equivariant.nn._proximal import Proximal
-from odl_equivariant.operators._exporting import check_not_exported_strictly
+from odl_equivariant.nn.inference import blocks_of, for_inference
+from odl_equivariant.operators.batching.exporting import (
+    check_not_exported_strictly,
+)
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
@@ -386,9 +389,6 @@ class LearnedProximalGradient(nn.Module):
         """
         network = self
         if precision is not None or compile or tile is not None:
-            # imported here, as it imports this class
-            from odl_equivariant.nn.inference import for_inference
-
             network = for_inference(self, precision, compile, tile)
         return NetworkOperator(
             network, self.forward_operator.range, self.forward_operator.domain
@@ -423,3 +423,10 @@ def _kernels_of(block):
     if getattr(block.forward, '__func__', None) is Proximal.forward:
         return {'kernels': block.kernels()}
     return {}
+
+
+@blocks_of.register
+def _blocks(network: LearnedProximalGradient):
+    # a class derived from this one may use its blocks in another way
+    known = type(network) is LearnedProximalGradient
+    return list(network.blocks) if known else [network]

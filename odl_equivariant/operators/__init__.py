@@ -8,37 +8,28 @@
 
 """Bridges between ODL operators and torch modules, and forward models."""
 
-from odl_equivariant.operators import (  # noqa: F401  (they register)
-    _batched_actions,
-    _batched_differences,
-    _batched_fourier,
-    _batched_functionals,
-    _batched_odl,
-    _batched_own,
-    _batched_products,
-)
-from odl_equivariant.operators._loop import PerformanceWarning
-from odl_equivariant.operators.batched import (
+from odl_equivariant.operators.batching.loop import PerformanceWarning
+from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
     register_batched,
 )
-from odl_equivariant.operators.coils import SensitivityEncoding
-from odl_equivariant.operators.filtered_backprojection import (
+from odl_equivariant.operators.fourier.coils import SensitivityEncoding
+from odl_equivariant.operators.fourier.masks import CartesianMask
+from odl_equivariant.operators.fourier.subsampled import (
+    SubsampledFourierTransform,
+)
+from odl_equivariant.operators.fourier.unitary import UnitaryFourierTransform
+from odl_equivariant.operators.group_average import GroupAverage
+from odl_equivariant.operators.layer import OperatorLayer
+from odl_equivariant.operators.network import NetworkOperator
+from odl_equivariant.operators.operator_norm import operator_norm
+from odl_equivariant.operators.ray.filtered_backprojection import (
     LimitedAngleWarning,
     filtered_backprojection,
 )
-from odl_equivariant.operators.fourier import UnitaryFourierTransform
-from odl_equivariant.operators.group_average import GroupAverage
-from odl_equivariant.operators.layer import OperatorLayer
-from odl_equivariant.operators.masks import CartesianMask
-from odl_equivariant.operators.network import NetworkOperator
-from odl_equivariant.operators.operator_norm import operator_norm
-from odl_equivariant.operators.ray_matrices import (
+from odl_equivariant.operators.ray.matrices import (
     RayMatrixMemoryWarning,
     configure_ray_matrices,
-)
-from odl_equivariant.operators.subsampled_fourier import (
-    SubsampledFourierTransform,
 )
 
 __all__ = (

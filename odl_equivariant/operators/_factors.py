@@ -16,14 +16,14 @@ from odl.core.operator import operator as odl_operator
 
 from odl_equivariant.actions.action import Action
 from odl_equivariant.elements import is_complex
-from odl_equivariant.operators._layout import layouts
-from odl_equivariant.operators.batched import AdjointOperator
-from odl_equivariant.operators.fourier import (
+from odl_equivariant.operators.batching.layout import layouts
+from odl_equivariant.operators.batching.registry import AdjointOperator
+from odl_equivariant.operators.fourier.subsampled import (
+    SubsampledFourierTransform,
+)
+from odl_equivariant.operators.fourier.unitary import (
     UnitaryFourierTransform,
     UnitaryFourierTransformInverse,
-)
-from odl_equivariant.operators.subsampled_fourier import (
-    SubsampledFourierTransform,
 )
 
 __all__ = (

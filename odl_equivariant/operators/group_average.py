@@ -14,6 +14,12 @@ import numpy as np
 import odl
 
 from odl_equivariant.operators._group_check import check_group
+from odl_equivariant.operators.batching.autograd import LinearMap
+from odl_equivariant.operators.batching.registry import (
+    batched_map,
+    register_batched,
+)
+from odl_equivariant.operators.batching.structures import Structure
 
 __all__ = ('GroupAverage',)
 
@@ -313,3 +319,49 @@ class _MeanGradient(odl.Operator):
 
     def _call(self, x):
         return _mean([term.gradient for term in self._average._terms], x)
+
+
+class _BatchedAverage(Structure):
+    """Mean over the group elements that an average has drawn."""
+
+    def __init__(self, average, function):
+        super().__init__(function)
+        self._average, self._known = average, {}
+
+    def terms(self):
+        """Yield the maps of domain and range, as now drawn."""
+        for i in self._average.drawn:
+            if i not in self._known:
+                self._known[i] = [
+                    None if action is None else batched_map(action)
+                    for action in self._average.elements[i]
+                ]
+            yield self._known[i]
+
+    def forward(self, x):
+        (function,) = self.maps
+        total = 0
+        for move, back in self.terms():
+            y = function(move(x))
+            total = total + (y if back is None else back(y))
+        return total / len(self._average.drawn)
+
+    def transpose(self, y):
+        """Apply the transpose, where all maps are linear."""
+        (function,) = self.maps
+        total = 0
+        for move, back in self.terms():
+            x = y if back is None else back.transpose(y)
+            total = total + move.transpose(function.transpose(x))
+        return total / len(self._average.drawn)
+
+
+@register_batched(GroupAverage, FunctionalAverage)
+def _batched(operator):
+    average = _BatchedAverage(operator, batched_map(operator.operator))
+    parts = [average.maps[0]]
+    for move, back in average.terms():
+        parts += [move] if back is None else [move, back]
+    if not all(isinstance(part, LinearMap) for part in parts):
+        return average
+    return average.forward, average.transpose

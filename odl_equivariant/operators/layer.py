@@ -15,16 +15,18 @@ import torch
 from torch import nn
 
 from odl_equivariant.elements import merge_complex, split_complex
-from odl_equivariant.operators._autograd import LinearMap
-from odl_equivariant.operators._exporting import check_not_exported_strictly
-from odl_equivariant.operators._layout import layouts
-from odl_equivariant.operators._pickling import pack, unpack
-from odl_equivariant.operators._structures import Structure
-from odl_equivariant.operators.batched import (
+from odl_equivariant.operators.batching.autograd import LinearMap
+from odl_equivariant.operators.batching.exporting import (
+    check_not_exported_strictly,
+)
+from odl_equivariant.operators.batching.layout import layouts
+from odl_equivariant.operators.batching.pickling import pack, unpack
+from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
     batched_map,
     is_registered,
 )
+from odl_equivariant.operators.batching.structures import Structure
 
 __all__ = ('OperatorLayer',)
 

@@ -22,11 +22,15 @@ from odl_equivariant.elements import (
     as_element,
     as_tensor,
     grid_shape,
+    merge_complex,
     n_channels,
+    split_complex,
     tensor_device,
     tensor_dtype,
 )
 from odl_equivariant.inner_products import inner_product_weights
+from odl_equivariant.operators.batching.layout import layouts
+from odl_equivariant.operators.batching.registry import register_batched
 
 __all__ = ('NetworkOperator',)
 
@@ -374,3 +378,30 @@ class _NetworkDerivativeAdjoint(_Checked):
     def adjoint(self):
         """The derivative itself."""
         return self._derivative
+
+
+class _BatchedNetwork(nn.Module):
+    """The module of a `NetworkOperator`, in the complex layout."""
+
+    def __init__(self, operator):
+        super().__init__()
+        self.module = operator.module
+        self.domain, self.range = layouts(operator)
+
+    def forward(self, x):
+        """Apply the module to a batch."""
+        y = self.module(split_complex(x) if self.domain.is_complex else x)
+        expected = (len(x), *self.range.channels_shape)
+        if tuple(y.shape) != expected:
+            raise ValueError(
+                f'the module must return a tensor of shape {expected} for '
+                f'the range {self.range.space!r}, got {tuple(y.shape)}'
+            )
+        # under autocast, modules return less than the precision of the space
+        y = y.to(self.range.real_dtype)
+        return merge_complex(y) if self.range.is_complex else y
+
+
+@register_batched(NetworkOperator)
+def _batched(operator):
+    return _BatchedNetwork(operator)

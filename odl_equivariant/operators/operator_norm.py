@@ -16,7 +16,6 @@ import torch
 
 from odl_equivariant.elements import tensor_device
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._batched_differences import difference_matrix
 from odl_equivariant.operators._factors import (
     composed,
     factorised,
@@ -25,14 +24,15 @@ from odl_equivariant.operators._factors import (
     split,
 )
 from odl_equivariant.operators._lanczos import lanczos
-from odl_equivariant.operators._layout import Layout, layouts
-from odl_equivariant.operators.batched import AdjointOperator
-from odl_equivariant.operators.coils import SensitivityEncoding
-from odl_equivariant.operators.fourier import UnitaryFourierTransform
-from odl_equivariant.operators.layer import OperatorLayer
-from odl_equivariant.operators.subsampled_fourier import (
+from odl_equivariant.operators.batching.differences import difference_matrix
+from odl_equivariant.operators.batching.layout import Layout, layouts
+from odl_equivariant.operators.batching.registry import AdjointOperator
+from odl_equivariant.operators.fourier.coils import SensitivityEncoding
+from odl_equivariant.operators.fourier.subsampled import (
     SubsampledFourierTransform,
 )
+from odl_equivariant.operators.fourier.unitary import UnitaryFourierTransform
+from odl_equivariant.operators.layer import OperatorLayer
 
 __all__ = ('operator_norm', 'norm_for_steps')
 

@@ -18,10 +18,18 @@ from lightning.pytorch import __version__ as lightning_version
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from odl_equivariant.training._parser import ConfigurationFile, Parser
-from odl_equivariant.training._permissions import restricted, taken_from
 from odl_equivariant.training._signals import termination_raised
-from odl_equivariant.training._yaml import ConfigurationError
+from odl_equivariant.training.configuration.parser import (
+    ConfigurationFile,
+    Parser,
+)
+from odl_equivariant.training.configuration.permissions import (
+    restricted,
+    taken_from,
+)
+from odl_equivariant.training.configuration.yaml_files import (
+    ConfigurationError,
+)
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer

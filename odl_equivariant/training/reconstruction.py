@@ -25,8 +25,8 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 from odl_equivariant.training._headers import check_header, header_path
-from odl_equivariant.training._lock import FolderLock
 from odl_equivariant.training.image_files import ImageFile
+from odl_equivariant.training.runs.lock import FolderLock
 
 __all__ = (
     'Measurements',

@@ -21,20 +21,7 @@ from odl_equivariant._files import write_atomically
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
-from odl_equivariant.training._identity import (
-    check_file,
-    contents,
-    identity,
-)
-from odl_equivariant.training._lock import FolderLock
 from odl_equivariant.training._signals import interrupts_raised
-from odl_equivariant.training._wholeness import check_whole
-from odl_equivariant.training.checkpoints import (
-    CheckpointFiles,
-    checkpoints,
-    last_whole,
-    set_aside,
-)
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
     Measurements,
@@ -42,7 +29,20 @@ from odl_equivariant.training.reconstruction import (
     checksum,
     reconstruct_files,
 )
-from odl_equivariant.training.run_folder import BEST, FINAL, RunFolder
+from odl_equivariant.training.runs.checkpoints import (
+    CheckpointFiles,
+    checkpoints,
+    last_whole,
+    set_aside,
+)
+from odl_equivariant.training.runs.identity import (
+    check_file,
+    contents,
+    identity,
+)
+from odl_equivariant.training.runs.lock import FolderLock
+from odl_equivariant.training.runs.run_folder import BEST, FINAL, RunFolder
+from odl_equivariant.training.runs.wholeness import check_whole
 from odl_equivariant.training.tables import Scores, save_scores, score_table
 
 __all__ = ('Trainer',)

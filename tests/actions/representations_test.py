@@ -25,7 +25,7 @@ from odl_equivariant.operators import NetworkOperator
 
 def groups():
     """Return the module of escnn's groups, which takes long to import."""
-    from odl_equivariant.nn._escnn import group
+    from odl_equivariant.nn.escnn.library import group
 
     return group
 
@@ -233,7 +233,7 @@ def test_equivariant_convolution_between_fields():
     """A convolution from scalars to regular fields turns them as pi says."""
     import torch
 
-    from odl_equivariant.nn._escnn import enn, gspaces
+    from odl_equivariant.nn.escnn.library import enn, gspaces
 
     torch.manual_seed(0)
     gspace = gspaces.flipRot2dOnR2(4)
@@ -347,7 +347,7 @@ def test_what_is_no_representation_is_refused(representation):
 
 def test_other_things_of_escnn_are_refused():
     """The error says what to take of a `FieldType` or a `GSpace`."""
-    from odl_equivariant.nn._escnn import enn, gspaces
+    from odl_equivariant.nn.escnn.library import enn, gspaces
 
     space = plane() ** 2
     for gspace in (gspaces.rot2dOnR2(4), gspaces.flip2dOnR2(0.0)):

@@ -153,7 +153,7 @@ def test_constant_fields_tell_the_sense_of_the_turn():
 
 def test_representations_of_escnn():
     """Those of SO(2) have all angles; those of C4 are refused at others."""
-    from odl_equivariant.nn._escnn import group
+    from odl_equivariant.nn.escnn.library import group
 
     so2, c4 = group.so2_group(), group.cyclic_group(4)
     op = odl.functionals.GroupL1Norm(square() ** 2).proximal(0.1)

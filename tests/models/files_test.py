@@ -34,7 +34,7 @@ from odl_equivariant.nn import (
     for_inference,
     to_convolutional,
 )
-from odl_equivariant.nn._steerable import _scaled_basis
+from odl_equivariant.nn.steerable.convolutions import _scaled_basis
 
 PATH = 'network.safetensors'
 

@@ -31,7 +31,7 @@ from odl_equivariant.data import (
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
-from odl_equivariant.nn._steerable import _scaled_basis
+from odl_equivariant.nn.steerable.convolutions import _scaled_basis
 
 DENOISERS = ('denoiser_c4', 'denoiser_ordinary')
 UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')

@@ -23,9 +23,9 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
     to_convolutional,
 )
-from odl_equivariant.nn._escnn import enn, gspaces
-from odl_equivariant.nn._escnn_export import is_escnn
-from odl_equivariant.nn._steerable import (
+from odl_equivariant.nn.escnn.export import is_escnn
+from odl_equivariant.nn.escnn.library import enn, gspaces
+from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
     SteerableConvolution,
 )

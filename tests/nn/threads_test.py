@@ -30,7 +30,7 @@ from odl_equivariant.nn import (
     for_inference,
     inference,
 )
-from odl_equivariant.nn._steerable import _kernel_basis
+from odl_equivariant.nn.steerable.convolutions import _kernel_basis
 
 N_THREADS = 8
 N_CALLS = 10

@@ -23,8 +23,8 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _steerable,
 )
+from odl_equivariant.nn.steerable import convolutions
 from odl_equivariant.operators import (
     CartesianMask,
     OperatorLayer,
@@ -275,13 +275,13 @@ def test_kernels_are_expanded_once(monkeypatch, checkpointing):
     operator = transform(1)
     network = network_for(operator, shared=True, checkpointing=checkpointing)
     made = []
-    expand = _steerable.SteerableConvolution.kernel
+    expand = convolutions.SteerableConvolution.kernel
 
     def counted(self):
         made.append(self)
         return expand(self)
 
-    monkeypatch.setattr(_steerable.SteerableConvolution, 'kernel', counted)
+    monkeypatch.setattr(convolutions.SteerableConvolution, 'kernel', counted)
     network(data_for([operator])).square().sum().backward()
     assert len(made) == len(set(made)) == 3
 

@@ -39,10 +39,10 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
 )
 from odl_equivariant.nn._layers import FBP_CUTOFF
-from odl_equivariant.operators.filtered_backprojection import (
+from odl_equivariant.operators.network import NetworkOperator
+from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,
 )
-from odl_equivariant.operators.network import NetworkOperator
 from odl_equivariant.solvers import learned_proximal_gradient
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])

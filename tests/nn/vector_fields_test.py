@@ -388,7 +388,7 @@ def test_odd_numbers_of_channels(in_channels, fit):
 
 def test_unknown_representations():
     """What is not known is refused, also what is of escnn."""
-    from odl_equivariant.nn._escnn import gspaces
+    from odl_equivariant.nn.escnn.library import gspaces
 
     space = gspaces.rot2dOnR2(4)
     for other, match in (

@@ -31,7 +31,7 @@ from odl_equivariant.operators import (
     OperatorLayer,
     filtered_backprojection,
 )
-from odl_equivariant.operators._layout import Weights, layouts
+from odl_equivariant.operators.batching.layout import Weights, layouts
 
 # torch warns about its own code when it loads its forward mode.
 pytestmark = pytest.mark.filterwarnings(

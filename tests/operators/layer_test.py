@@ -29,7 +29,7 @@ from odl_equivariant.elements import (
 )
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators import NetworkOperator, OperatorLayer
-from odl_equivariant.operators._astra_matrix import AstraMatrixImpl
+from odl_equivariant.operators.ray.astra_matrix import AstraMatrixImpl
 
 # torch warns about its own code when it loads its forward mode.
 pytestmark = pytest.mark.filterwarnings(

@@ -39,7 +39,7 @@ from odl_equivariant.diagnostics import (
     isometry_error,
 )
 from odl_equivariant.diagnostics._spaces import norm, random_element
-from odl_equivariant.nn._escnn import group as escnn_group
+from odl_equivariant.nn.escnn.library import group as escnn_group
 
 
 def square(where, size):

@@ -47,7 +47,7 @@ from odl_equivariant.functionals import (
     InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
 )
-from odl_equivariant.nn._steerable import (
+from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
     SteerableConvolution,
 )

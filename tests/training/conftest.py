@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from odl_equivariant.training import CheckpointFiles
-from odl_equivariant.training._tree import pack
+from odl_equivariant.training.runs.tree import pack
 
 CONFIGURATION = """\
 seed_everything: 1

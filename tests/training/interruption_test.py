@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 import odl_equivariant_command
 from odl_equivariant.training import ReconstructionData, ReconstructionTask
-from odl_equivariant.training.checkpoints import checkpoints, last_whole
+from odl_equivariant.training.runs.checkpoints import checkpoints, last_whole
 
 DOOR = pathlib.Path(odl_equivariant_command.__file__)
 MESSAGES = {
@@ -117,7 +117,7 @@ def test_killed_at_an_awkward_moment(
     Checkpoints and validations fall on the same steps, and the process is
     left by an error that nothing catches, right after the moment.
     """
-    from odl_equivariant.training.run_folder import RunFolder
+    from odl_equivariant.training.runs.run_folder import RunFolder
 
     extra = ['--trainer.checkpoint_every', '2', '--trainer.max_steps', '6']
     extra += ['--trainer.val_check_interval', '2']

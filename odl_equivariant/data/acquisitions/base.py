@@ -1,0 +1,198 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What all simulated acquisitions have in common."""
+
+import abc
+import hashlib
+
+import numpy as np
+import torch
+
+from odl_equivariant.data._checks import positive_int
+from odl_equivariant.elements import as_tensor
+
+__all__ = (
+    'Acquisition',
+    'as_pair',
+    'check_names',
+    'checked_shape',
+    'short_mask',
+)
+
+
+class Acquisition(abc.ABC):
+    """An acquisition: it makes data of images, and knows how.
+
+    Training asks of an acquisition no more than what follows.
+
+    Attributes
+    ----------
+    space : odl.DiscretizedSpace
+        Space of the reconstructions.
+    operator : odl.Operator
+        Linear forward operator from ``space`` to the data.
+    image_shape : tuple of int
+        Shape of the images that `pair` is best given.
+    baseline_name : str
+        What `baseline` is called in figures and tables.
+
+    Notes
+    -----
+    Subclasses keep their settings in ``_settings``, by the name of the
+    argument: an acquisition is pickled by its settings.
+    """
+
+    baseline_name = None
+
+    @property
+    def shape(self):
+        """Shape of the reconstruction."""
+        return tuple(self.space.shape)
+
+    @property
+    def image_shape(self):
+        """Shape of the images that `pair` is best given."""
+        return self.shape
+
+    def forward_operator(self, mask=None):
+        """Return the forward operator, the one of a mask if it has masks.
+
+        Parameters
+        ----------
+        mask : optional
+            Where data are taken. Default: as in ``operator``.
+
+        Returns
+        -------
+        operator : odl.Operator
+            Linear operator from ``space`` to ``operator.range``.
+        """
+        if mask is not None:
+            raise ValueError(
+                f'{type(self).__name__} has no masks, got a `mask` of type '
+                f'{type(mask).__name__}'
+            )
+        return self.operator
+
+    @abc.abstractmethod
+    def simulate(self, image, rng=None):
+        """Return noisy data of an image, an element of the range."""
+
+    @abc.abstractmethod
+    def ground_truth(self, image):
+        """Return what a reconstruction of the image is compared with."""
+
+    @abc.abstractmethod
+    def baseline(self, data):
+        """Return the simplest reconstruction from the data."""
+
+    def pair(self, image, rng=None):
+        """Return data and ground truth of an image, as tensors.
+
+        Parameters
+        ----------
+        image : array-like or element of a DiscretizedSpace
+            Image as `simulate` takes it, best of shape ``image_shape``.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of all that is random.
+
+        Returns
+        -------
+        pair : dict of torch.Tensor
+            ``'data'``, in ``operator.range``, and ``'truth'``, in
+            ``space``, of shape ``(C, *shape)`` in the layout of
+            `odl_equivariant.elements`, without a batch axis; where each
+            image has a mask of its own, also ``'mask'``, booleans that
+            broadcast to the shape of the image, of length 1 along the axes
+            on which the mask does not depend.
+        """
+        return as_pair(self.simulate(image, rng), self.ground_truth(image))
+
+    @abc.abstractmethod
+    def _settings(self):
+        """Return the arguments that make this acquisition, in order."""
+
+    def settings(self):
+        """Return the arguments that make this acquisition, by their names.
+
+        Returns
+        -------
+        settings : dict
+            All of them, defaults included.
+        """
+        return dict(self._settings())
+
+    def fingerprint(self):
+        """Return a short text that tells acquisitions apart.
+
+        Returns
+        -------
+        fingerprint : str
+            The same for the same settings, arrays included.
+        """
+        digest = hashlib.blake2b(digest_size=8)
+        for value in self._settings().values():
+            if isinstance(value, np.ndarray):
+                digest.update(np.ascontiguousarray(value).tobytes())
+            digest.update(_short(value).encode())
+        return f'{type(self).__name__} {digest.hexdigest()}'
+
+    def __repr__(self):
+        """Return ``repr(self)``."""
+        settings = (f'{k}={_short(v)}' for k, v in self._settings().items())
+        return f'{type(self).__name__}({", ".join(settings)})'
+
+    def __reduce__(self):
+        """Pickle the settings: not all of ODL's operators can be pickled."""
+        return type(self), tuple(self._settings().values())
+
+
+def _short(value):
+    if isinstance(value, np.ndarray):
+        return f'<{value.dtype} array of shape {value.shape}>'
+    return repr(value)
+
+
+def as_pair(data, truth, mask=None):
+    """Return elements, and maybe a mask, as a dict of tensors."""
+    pair = {
+        'data': as_tensor(data, copy=True)[0],
+        'truth': as_tensor(truth, copy=True)[0],
+    }
+    if mask is not None:
+        pair['mask'] = torch.from_numpy(short_mask(np.array(mask)))
+    return pair
+
+
+def short_mask(mask):
+    """Return a mask with length 1 along the axes it does not depend on."""
+    for axis in range(mask.ndim):
+        first = mask.take([0], axis)
+        if (mask == first).all():
+            mask = first
+    return mask.copy()
+
+
+def checked_shape(shape):
+    """Return the shape of an image as a tuple of two positive ints."""
+    if np.shape(shape) != (2,):
+        raise ValueError(f'`shape` must be two sizes, got {shape!r}')
+    return tuple(positive_int(n, 'shape') for n in shape)
+
+
+def check_names(dtype, backend):
+    """Check the names of a precision and of an array back-end."""
+    if dtype not in ('float32', 'float64'):
+        raise ValueError(
+            f"`dtype` must be 'float32' or 'float64', got {dtype!r}"
+        )
+    if backend not in ('numpy', 'pytorch'):
+        raise ValueError(
+            f"`backend` must be 'numpy' or 'pytorch', got {backend!r}"
+        )

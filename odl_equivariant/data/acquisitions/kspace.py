@@ -1,0 +1,159 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""k-space of one coil or several, as the coils of a scanner measure it."""
+
+import numpy as np
+import torch
+
+from odl_equivariant.data._checks import as_array
+from odl_equivariant.elements import (
+    as_tensor,
+    element_from_array,
+    merge_complex,
+)
+from odl_equivariant.operators.fourier.coils import SensitivityEncoding
+from odl_equivariant.operators.fourier.subsampled import (
+    SubsampledFourierTransform,
+)
+from odl_equivariant.operators.fourier.unitary import UnitaryFourierTransform
+
+__all__ = ('Coils', 'samples')
+
+
+class Coils:
+    """Coils with sensitivities, or one coil that sees all alike.
+
+    Parameters
+    ----------
+    space : odl.DiscretizedSpace
+        Complex space of the image.
+    maps : array-like, optional
+        Sensitivities, of shape ``(n_coils, *space.shape)``.
+    """
+
+    def __init__(self, space, maps=None):
+        self.space = space
+        self._encoding, self._combination = None, None
+        self.transform = UnitaryFourierTransform(space)
+        if maps is not None:
+            self._encoding = SensitivityEncoding(space, maps)
+            self.transform = UnitaryFourierTransform(self._encoding.range)
+            self._combination = _combination(self._encoding)
+
+    @property
+    def maps(self):
+        """Complex array of the sensitivities, or ``None``."""
+        return None if self._encoding is None else self._encoding.coil_maps
+
+    def sampled(self, mask):
+        """Return the Fourier transform of the coils' images at a mask."""
+        return SubsampledFourierTransform(self.transform.domain, mask)
+
+    def encoded(self, sampled):
+        """Return the operator that maps an image to what is sampled."""
+        if self._encoding is None:
+            return sampled
+        return sampled * self._encoding
+
+    def combined(self, data):
+        """Return the image of k-space, the coils combined."""
+        images = self.transform.inverse(data)
+        if self._combination is None:
+            return images
+        return self._combination(images)
+
+    def data(self, array):
+        """Return an array with an axis of coils as an element."""
+        if self._encoding is None:
+            array = array[0]
+        return element_from_array(array, self.transform.range)
+
+    def checked_data(self, data):
+        """Return an element or an array as an element, after checking it."""
+        if data not in self.transform.range:
+            array = as_array(data)
+            shape = self.space.shape if self.maps is None else self.maps.shape
+            if array.shape != shape:
+                raise ValueError(
+                    f'`data` must have shape {shape}, got {array.shape}'
+                )
+            data = element_from_array(array, self.transform.range)
+        if not bool(torch.isfinite(as_tensor(data)).all()):
+            raise ValueError(
+                '`data` has values that are infinite or not a number'
+            )
+        return data
+
+    def measured(self, kspace, maps=None):
+        """Return measured k-space, as these coils would have seen it.
+
+        An array with an axis of coils. One coil that sees all alike sees the
+        image that the measuring coils, with these maps, combine to.
+        """
+        kspace = as_array(kspace)
+        kspace = kspace[None] if kspace.ndim == 2 else kspace
+        shape = tuple(self.space.shape)
+        if kspace.ndim != 3 or kspace.shape[1:] != shape or not len(kspace):
+            raise ValueError(
+                f'`kspace` must have the shape {shape}, or one axis of coils '
+                f'before it, got {kspace.shape}; crop the image, not k-space, '
+                'to another field of view'
+            )
+        if not np.isfinite(kspace).all():
+            raise ValueError(
+                '`kspace` has values that are infinite or not a number'
+            )
+        if self._encoding is not None:
+            self._check_own(kspace, maps)
+            return kspace
+        if maps is None:
+            if len(kspace) > 1:
+                raise ValueError(
+                    f'`kspace` is of {len(kspace)} coils, and the acquisition '
+                    'of one: pass the `coil_maps` to combine them'
+                )
+            return kspace
+        others = Coils(self.space, maps)
+        if len(others.maps) != len(kspace):
+            raise ValueError(
+                f'`kspace` is of {len(kspace)} coils, and `coil_maps` of '
+                f'{len(others.maps)}'
+            )
+        image = others.combined(others.data(kspace))
+        return samples(self.transform(image))
+
+    def _check_own(self, kspace, maps):
+        if len(kspace) != len(self.maps):
+            raise ValueError(
+                f'`kspace` is of {len(kspace)} coils, and the acquisition has '
+                f'{len(self.maps)}'
+            )
+        if maps is None:
+            return
+        maps = as_array(maps)
+        if maps.shape != self.maps.shape or not np.allclose(
+            maps, self.maps, rtol=1e-4, atol=1e-6
+        ):
+            raise ValueError(
+                '`coil_maps` are not those of the acquisition; make one with '
+                'these maps, or leave them out'
+            )
+
+
+def _combination(encoding):
+    """Return the least-squares combination of the images of the coils."""
+    maps = encoding.coil_maps.astype('complex128')
+    squares = (np.abs(maps) ** 2).sum(0)
+    maps = np.divide(maps, squares, out=np.zeros_like(maps), where=squares > 0)
+    return SensitivityEncoding(encoding.domain, maps).adjoint
+
+
+def samples(data):
+    """Return k-space as a complex array with an axis of coils."""
+    return merge_complex(as_tensor(data))[0].cpu().numpy()

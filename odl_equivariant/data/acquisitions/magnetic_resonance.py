@@ -1,0 +1,471 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Simulated acquisitions: magnetic resonance imaging from few lines."""
+
+import numpy as np
+import odl
+import torch
+
+from odl_equivariant.data._checks import (
+    as_array,
+    check_extent,
+    image_array,
+    not_negative,
+    positive,
+)
+from odl_equivariant.data.acquisitions.base import (
+    Acquisition,
+    as_pair,
+    check_names,
+    checked_shape,
+    short_mask,
+)
+from odl_equivariant.data.acquisitions.kspace import Coils, samples
+from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
+from odl_equivariant.elements import element_from_array
+from odl_equivariant.operators.fourier.masks import CartesianMask
+
+__all__ = ('CartesianMRI',)
+
+
+class CartesianMRI(Acquisition):
+    r"""Magnetic resonance imaging from some lines of k-space.
+
+    Images are complex. Their values have no unit; with the default noise,
+    the largest magnitude is meant to be about 1. The noise is the same for
+    all images, as it is for the slices of a volume: divide these by one
+    number, not each by its own maximum.
+
+    Parameters
+    ----------
+    shape : tuple of 2 ints, optional
+        Shape of the images and of k-space.
+    acceleration : float, optional
+        How many times fewer lines than all are measured.
+    center_fraction : float, optional
+        Fraction of all lines that is fully sampled around the zero
+        frequency.
+    pattern : {'random', 'equispaced'}, optional
+        How the other lines are chosen, see `CartesianMask`.
+    axis : int, optional
+        Axis of phase encoding: a line is what has one index along it.
+    sigma : float, optional
+        Standard deviation of the noise, in the real and in the imaginary
+        part of each sample. As the transform is unitary, that of a fully
+        sampled image is the same.
+    coil_maps : array-like, optional
+        Sensitivities of the receive coils, real or complex, of shape
+        ``(n_coils, *shape)``. Default: one coil that sees all alike.
+    side : float, optional
+        Length of the image's longer side, in metres.
+    dtype : {'float32', 'float64'}, optional
+        Precision of the real and imaginary parts.
+    backend : {'numpy', 'pytorch'}, optional
+        Array back-end of the ODL spaces.
+    mask : array-like or CartesianMask, optional
+        The samples to take, see `SubsampledFourierTransform`, in place of
+        what is drawn from ``seed``.
+    random_masks : bool, optional
+        Whether `pair` draws a mask for each image.
+    seed : int, optional
+        Seed of the mask of ``operator``.
+
+    Attributes
+    ----------
+    space : odl.DiscretizedSpace
+        Complex space of the images, centred at the origin, in metres.
+    operator : odl.Operator
+        `SubsampledFourierTransform` of ``space``; with coil maps, that of
+        the images of all coils times the `SensitivityEncoding`.
+    mask : numpy.ndarray
+        Booleans, true where ``operator`` samples, of length 1 along the
+        axes on which they do not depend. The zero frequency is at index
+        ``n // 2``.
+
+    Raises
+    ------
+    ValueError
+        If a size or a length is not positive, the noise negative, a name
+        unknown, the mask or the coil maps do not fit, or a mask is given
+        where random ones are asked for.
+    TypeError
+        If a number is none, or an array has no numbers.
+
+    Notes
+    -----
+    With the mask :math:`m`, the unitary Fourier transform :math:`F` and the
+    sensitivities :math:`c_j`, the data are
+
+    .. math::
+        y_j = m\, (F (c_j u) + \varepsilon_j), \qquad
+        \mathrm{Re}\,\varepsilon_j, \mathrm{Im}\,\varepsilon_j
+        \sim \mathcal{N}(0, \sigma^2),
+
+    which is Pruessmann et al., *SENSE: sensitivity encoding for fast MRI*,
+    Magnetic Resonance in Medicine 42 (1999), 952-962. One coil, the noise
+    and the size are the settings of Celledoni et al., *Equivariant neural
+    networks for inverse problems*, Inverse Problems 37 (2021), 085006.
+
+    Examples
+    --------
+    >>> from odl_equivariant.data import CartesianMRI, mr_phantom
+    >>> acquisition = CartesianMRI((32, 48), acceleration=4)
+    >>> acquisition.mask.shape, int(acquisition.mask.sum())
+    ((1, 48), 12)
+    >>> data = acquisition.simulate(mr_phantom((32, 48), rng=0), rng=0)
+    >>> data in acquisition.operator.range
+    True
+    >>> acquisition.zero_filled(data) in acquisition.space
+    True
+    """
+
+    baseline_name = 'zero-filled'
+
+    def __init__(
+        self,
+        shape=(320, 320),
+        acceleration=4,
+        center_fraction=0.08,
+        pattern='random',
+        axis=-1,
+        sigma=0.03,
+        coil_maps=None,
+        side=0.22,
+        dtype='float32',
+        backend='numpy',
+        mask=None,
+        random_masks=False,
+        seed=0,
+    ):
+        shape = checked_shape(shape)
+        check_names(dtype, backend)
+        if not isinstance(random_masks, bool):
+            raise TypeError(
+                f'`random_masks` must be a bool, got {random_masks!r}'
+            )
+        if mask is not None and random_masks:
+            raise ValueError(
+                '`mask` fixes the samples, and `random_masks` draws them for '
+                'each image: pass one of the two'
+            )
+        self._dtype = dtype
+        self.sigma = not_negative(sigma, 'sigma')
+        self.side = positive(side, 'side')
+        self.random_masks = random_masks
+        self.acceleration, self.center_fraction = acceleration, center_fraction
+        self.pattern, self.axis, self.seed = pattern, axis, seed
+
+        half = [self.side / max(shape) * n / 2 for n in shape]
+        self.space = odl.uniform_discr(
+            [-h for h in half],
+            half,
+            shape,
+            dtype='complex64' if dtype == 'float32' else 'complex128',
+            impl=backend,
+        )
+        self._scale_check = ScaleCheck()
+        self._coils = Coils(self.space, coil_maps)
+        # Checks the settings too where a mask is given.
+        drawn = self._mask(seed)
+        self._mask_is_given = mask is not None
+        sampled = self._coils.sampled(mask if self._mask_is_given else drawn)
+        self.mask = short_mask(sampled.mask)
+        self.mask.flags.writeable = False
+        self.operator = self._coils.encoded(sampled)
+
+    @property
+    def coil_maps(self):
+        """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
+        return self._coils.maps
+
+    def draw_mask(self, rng=None, measured=None):
+        """Draw the samples to take, with the settings of the acquisition.
+
+        Parameters
+        ----------
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of randomness.
+        measured : tuple of 2 ints, optional
+            Lines that can be taken, see `CartesianMask`. Default: all.
+
+        Returns
+        -------
+        mask : CartesianMask
+            Mask of the shape of k-space.
+        """
+        seed = int(np.random.default_rng(rng).integers(2**31))
+        return self._mask(seed, measured)
+
+    def forward_operator(self, mask=None):
+        """Return the forward operator of a mask.
+
+        Parameters
+        ----------
+        mask : array-like or CartesianMask, optional
+            Booleans, or zeros and ones, of the shape of k-space or of length
+            1 along some axes. Default: that of the acquisition.
+
+        Returns
+        -------
+        operator : odl.Operator
+            Linear operator from ``space`` to ``operator.range``.
+        """
+        if mask is None:
+            return self.operator
+        return self._coils.encoded(self._coils.sampled(mask))
+
+    def simulate(self, image, rng=None, mask=None):
+        """Return noisy samples of an image.
+
+        Parameters
+        ----------
+        image : array-like or element of a DiscretizedSpace
+            Real or complex image of the shape of ``space``; a real one has
+            the imaginary part 0. It is not changed.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+        mask : array-like or CartesianMask, optional
+            Samples to take. Default: those of the acquisition.
+
+        Returns
+        -------
+        data : element of ``operator.range``
+            k-space, with zeros where it is not sampled.
+
+        Raises
+        ------
+        ValueError
+            If the image has another shape or extent, or values that are
+            infinite or not a number, the mask does not fit, or ``sigma`` is
+            more than 100 times the largest magnitude of the image: the
+            message says how to scale images.
+
+        Warns
+        -----
+        UserWarning
+            Once, if ``sigma`` is above the largest magnitude of the image,
+            also in a data set, the images of which raise no such error,
+            or below a thousandth of it where that is above 10.
+        """
+        image = self.ground_truth(image)
+        check_noise(self._scale_check, as_array(image), self.sigma)
+        sampled = self._coils.sampled(self.mask if mask is None else mask)
+        array = samples(self._coils.encoded(sampled)(image))
+        if self.sigma:
+            rng = np.random.default_rng(rng)
+            noise = rng.standard_normal((2, *array.shape))
+            noise = self.sigma * (noise[0] + 1j * noise[1])
+            array = array + sampled.mask * noise
+        return self._coils.data(array)
+
+    def ground_truth(self, image):
+        """Return an image as an element of ``space``.
+
+        Parameters
+        ----------
+        image : array-like or element of a DiscretizedSpace
+            Image as in `simulate`.
+
+        Returns
+        -------
+        image : element of ``space``
+            What a reconstruction is compared with.
+        """
+        if getattr(image, 'space', None) is not None:
+            check_extent(image.space, self.space, type(self).__name__)
+        array = image_array(image, self.shape)
+        return element_from_array(array, self.space)
+
+    def zero_filled(self, data):
+        r"""Return the image whose other samples are zero.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            k-space, with zeros where it is not sampled, by whichever mask.
+
+        Returns
+        -------
+        image : element of ``space``
+            :math:`F^* y`, which is :math:`A^* y`. For several coils it is
+            the least-squares combination
+            :math:`\sum_j \overline{c_j} F^* y_j / \sum_j |c_j|^2`, and zero
+            where no coil sees anything.
+
+        Raises
+        ------
+        ValueError
+            If the data have another shape, or values that are infinite or
+            not a number.
+        """
+        return self._coils.combined(self._coils.checked_data(data))
+
+    def baseline(self, data):
+        """Return the zero-filled image, see `zero_filled`."""
+        return self.zero_filled(data)
+
+    def pair(self, image, rng=None):
+        """Return data and ground truth of an image, and maybe its mask.
+
+        Parameters
+        ----------
+        image : array-like or element of a DiscretizedSpace
+            Image as in `simulate`.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the mask, if it is random, and the noise.
+
+        Returns
+        -------
+        pair : dict of torch.Tensor
+            See `Acquisition.pair`; with ``'mask'`` if masks are random.
+
+        Examples
+        --------
+        >>> acquisition = CartesianMRI((32, 48), random_masks=True)
+        >>> pair = acquisition.pair(np.ones((32, 48)), rng=0)
+        >>> {name: tuple(tensor.shape) for name, tensor in pair.items()}
+        {'data': (2, 32, 48), 'truth': (2, 32, 48), 'mask': (1, 48)}
+        """
+        rng = np.random.default_rng(rng)
+        mask = self.draw_mask(rng) if self.random_masks else None
+        data = self.simulate(image, rng, mask)
+        return as_pair(data, self.ground_truth(image), mask)
+
+    def from_kspace(
+        self, kspace, coil_maps=None, image=None, rng=None, measured=None
+    ):
+        """Return a pair as of `pair`, from measured instead of simulated data.
+
+        Parameters
+        ----------
+        kspace : array-like
+            Fully sampled k-space with the zero frequency at index ``n // 2``,
+            complex, of shape ``(n_coils, *shape)``, or ``shape`` for one
+            coil. Scale it so that the largest magnitude of the image is
+            about 1. No noise is added to it.
+        coil_maps : array-like, optional
+            Sensitivities of the coils of ``kspace``. An acquisition with one
+            coil takes what such a coil would have measured of their
+            combined image; an acquisition with coil maps has its own, and
+            these may be left out.
+        image : array-like or element of a DiscretizedSpace, optional
+            Ground truth. Default: the zero-filled image of all samples, the
+            least-squares combination of the coils.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the mask, if it is random.
+        measured : array-like, optional
+            Booleans, of the shape of the image or of length 1 along some
+            axes, false where ``kspace`` was filled up with zeros. Nothing is
+            taken there: acceleration and centre fraction are of the lines
+            between the first and the last that was measured, whether masks
+            are random or one is drawn from ``seed``; a given mask is cut.
+
+        Returns
+        -------
+        pair : dict of torch.Tensor
+            Data and ground truth, and the mask if masks are random or
+            ``measured`` is given.
+
+        Raises
+        ------
+        ValueError
+            If shapes or coil maps do not fit, or values are infinite or not
+            a number.
+
+        Examples
+        --------
+        >>> acquisition = CartesianMRI((16, 16), random_masks=True)
+        >>> image = np.eye(16) * (1 + 1j)
+        >>> kspace = np.fft.fftshift(
+        ...     np.fft.fft2(np.fft.ifftshift(image), norm='ortho')
+        ... )
+        >>> pair = acquisition.from_kspace(kspace, rng=0)
+        >>> bool(np.allclose(pair['truth'][0], np.eye(16), atol=1e-6))
+        True
+        """
+        full = self._coils.measured(kspace, coil_maps)
+        if image is None:
+            truth = self.zero_filled(self._coils.data(full))
+        else:
+            truth = self.ground_truth(image)
+        if measured is not None:
+            mask = self._measured_mask(np.asarray(measured), rng)
+            pair = as_pair(self._coils.data(mask * full), truth)
+            return {**pair, 'mask': torch.from_numpy(mask)}
+        mask = self.draw_mask(rng) if self.random_masks else None
+        sampled = self.mask if mask is None else mask.array
+        return as_pair(self._coils.data(sampled * full), truth, mask)
+
+    def _measured_mask(self, measured, rng):
+        """Return a mask of what was measured, of the shortest shape.
+
+        It depends on the settings and the shape of ``measured`` alone, so
+        that those of a set of images can be stacked.
+        """
+        if (
+            measured.dtype != bool
+            or measured.ndim != 2
+            or any(
+                m not in (1, n)
+                for m, n in zip(measured.shape, self.shape, strict=True)
+            )
+        ):
+            raise ValueError(
+                f'`measured` must be booleans of shape {self.shape}, or of '
+                f'length 1 along some axes, got {measured.dtype} of shape '
+                f'{measured.shape}'
+            )
+        if self._mask_is_given:
+            mask = self.mask & measured
+        else:
+            across = 1 - self.axis % 2
+            lines = np.flatnonzero(
+                np.broadcast_to(measured, self.shape).any(axis=across)
+            )
+            if not len(lines):
+                raise ValueError('`measured` is false everywhere')
+            ends = int(lines[0]), int(lines[-1]) + 1
+            if self.random_masks:
+                drawn = self.draw_mask(rng, ends)
+            else:
+                drawn = self._mask(self.seed, ends)
+            mask = drawn.array.take([0], across) & measured
+        if not mask.any():
+            raise ValueError(
+                'the mask of the acquisition takes nothing that was measured'
+            )
+        return mask
+
+    def _mask(self, seed, measured=None):
+        return CartesianMask(
+            self.shape,
+            self.acceleration,
+            self.center_fraction,
+            self.pattern,
+            self.axis,
+            seed,
+            measured,
+        )
+
+    def _settings(self):
+        return {
+            'shape': self.shape,
+            'acceleration': self.acceleration,
+            'center_fraction': self.center_fraction,
+            'pattern': self.pattern,
+            'axis': self.axis,
+            'sigma': self.sigma,
+            'coil_maps': self.coil_maps,
+            'side': self.side,
+            'dtype': self._dtype,
+            'backend': self.space.impl,
+            'mask': self.mask if self._mask_is_given else None,
+            'random_masks': self.random_masks,
+            'seed': self.seed,
+        }

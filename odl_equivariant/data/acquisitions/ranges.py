@@ -1,0 +1,183 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Whether images are in the unit that an acquisition takes them to be in."""
+
+import contextlib
+import contextvars
+import math
+
+import numpy as np
+
+from odl_equivariant._warnings import warn_user
+from odl_equivariant.data.slices.samples import (
+    AIR_ATTENUATION,
+    WATER_ATTENUATION,
+)
+
+__all__ = ('ScaleCheck', 'check_attenuation', 'check_noise', 'named')
+
+# No body of half a metre reaches it, and e^-12 leaves one photon of 160 000.
+HIGHEST_EXPONENT = 12.0
+LARGEST_STARVED_SHARE = 0.5
+# Without photons that could be missing: ten times the mean of a body.
+HIGHEST_MEAN_EXPONENT = 50.0
+# Below this share of the noise of one ray no ray tells of the image.
+LEAST_SIGNAL = 0.5
+# The noise of k-space relative to the largest magnitude of an image.
+LARGEST_NOISE = 1.0
+LEAST_NOISE = 1e-3
+# Past it the data hold nothing of the image.
+HIDING_NOISE = 100.0
+# A large image with little noise may be meant so up to here.
+LARGEST_MAGNITUDE = 10.0
+
+EMPTY = 'If only this image is nearly empty, nothing is wrong.'
+
+_NAME = contextvars.ContextVar('name of the image', default=None)
+
+
+@contextlib.contextmanager
+def named(name):
+    """Context in which an image is called by its name in warnings."""
+    token = _NAME.set(name)
+    try:
+        yield
+    finally:
+        _NAME.reset(token)
+
+
+class ScaleCheck:
+    """Warnings of one acquisition, each kind of which is given once."""
+
+    def __init__(self):
+        self._given = set()
+
+    def warn(self, kind, message):
+        """Give a warning, unless one of its kind was given before."""
+        if kind not in self._given:
+            self._given.add(kind)
+            warn_user(f'{message} This is said once.', UserWarning)
+
+
+def check_attenuation(check, image, exponents, n_photons, mu_max):
+    """Compare the attenuation along rays with that of a body.
+
+    Parameters
+    ----------
+    check : ScaleCheck
+        What gives the warnings of the acquisition.
+    image : numpy.ndarray
+        Image as a fraction of ``mu_max``.
+    exponents : numpy.ndarray
+        Of Beer's law, one for each ray.
+    n_photons : float or None
+        Mean number of photons of a ray without an object.
+    mu_max : float
+        Attenuation of an image value of 1, in 1 / metre.
+
+    Raises
+    ------
+    ValueError
+        If no ray at all carries a photon, so that the data hold nothing.
+    """
+    meeting = exponents[exponents > 0]
+    if not meeting.size:
+        return
+    mean, highest = float(meeting.mean()), float(meeting.max())
+    found = (
+        f'{_what()} reaches {image.max():.3g}, and the exponent of the rays '
+        f'through it is {mean:.3g} in the mean and {highest:.3g} at most. '
+    )
+    if n_photons is None:
+        if mean > HIGHEST_MEAN_EXPONENT:
+            check.warn('large', found + _attenuation_unit(mu_max))
+        return
+    counts = n_photons * np.exp(-exponents)
+    starved = float((counts[exponents > 0] < 1).mean())
+    if highest > HIGHEST_EXPONENT and starved > LARGEST_STARVED_SHARE:
+        found += (
+            f'{100 * starved:.0f} % of these rays carry less than one of '
+            f'{n_photons:g} photons. '
+        )
+        message = found + _attenuation_unit(mu_max)
+        if counts.max() < 1:
+            raise ValueError(message)
+        check.warn('large', message)
+    elif highest < LEAST_SIGNAL / math.sqrt(n_photons):
+        check.warn(
+            'small',
+            found
+            + f'The noise of {n_photons:g} photons is '
+            f'{1 / math.sqrt(n_photons):.3g}, so that the data are nothing '
+            f'but noise. {_attenuation_unit(mu_max)} {EMPTY}',
+        )
+
+
+def _what():
+    name = _NAME.get()
+    return 'the image' if name is None else f'the image {name}'
+
+
+def attenuation_of_hounsfield(mu_max):
+    """Return how Hounsfield units become fractions, in words."""
+    slope = (WATER_ATTENUATION - AIR_ATTENUATION) / 1000
+    return (
+        f'Hounsfield units h become max({WATER_ATTENUATION:g} + {slope:g} h, '
+        f'0) / {mu_max:g}'
+    )
+
+
+def _attenuation_unit(mu_max):
+    return (
+        f'Images must be fractions of `mu_max` = {mu_max:g} / m, of which '
+        f'water has {WATER_ATTENUATION / mu_max:.3g}, and the mean exponent '
+        f'of a body is about 1 to 8. Divide attenuation in 1 / m by '
+        f'{mu_max:g}, in 1 / cm by {mu_max / 100:g}; '
+        f'{attenuation_of_hounsfield(mu_max)}.'
+    )
+
+
+def check_noise(check, image, sigma):
+    """Compare the noise of k-space with the largest magnitude of an image.
+
+    Parameters
+    ----------
+    check : ScaleCheck
+        What gives the warnings of the acquisition.
+    image : numpy.ndarray
+        Real or complex image; one of zeros has no scale.
+    sigma : float
+        Standard deviation of the noise, in both parts; 0 for none.
+
+    Raises
+    ------
+    ValueError
+        If the noise hides the image, unless it is one of a data set: a
+        volume may have slices that are nearly empty, which end no training.
+    """
+    largest = float(np.abs(image).max(initial=0))
+    if not largest or not sigma:
+        return
+    noise = sigma / largest
+    found = (
+        f'the largest magnitude of {_what()} is {largest:.3g}, and the noise '
+        f'has the standard deviation `sigma` = {sigma:g}, '
+    )
+    advice = (
+        'Divide images by one number, such that the largest magnitude of a '
+        'volume is about 1 (raw k-space by `scale` of `FastMRIKspace`), or '
+        'choose `sigma` in the unit of the images.'
+    )
+    if noise > LARGEST_NOISE:
+        found += f'{noise:.3g} times as much. {advice}'
+        if noise > HIDING_NOISE and _NAME.get() is None:
+            raise ValueError(found)
+        check.warn('small', f'{found} {EMPTY}')
+    elif noise < LEAST_NOISE and largest > LARGEST_MAGNITUDE:
+        check.warn('large', f'{found}only {noise:.3g} of it. {advice}')

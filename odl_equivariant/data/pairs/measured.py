@@ -1,0 +1,122 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Pairs of an image and the data that were measured of it."""
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from odl_equivariant.data._checks import seed_of
+from odl_equivariant.data.slices.base import index_and_epoch
+from odl_equivariant.elements import as_element, as_tensor
+
+__all__ = ('MeasuredPairs',)
+
+
+class MeasuredPairs(Dataset):
+    """Measured k-space, from which an acquisition takes some lines.
+
+    Where scanners have filled k-space up with zeros, see `FastMRIKspace`,
+    nothing is taken, and the acceleration is that of the measured columns:
+    each pair then has a mask of its own.
+
+    Parameters
+    ----------
+    slices : FastMRIKspace
+        Slices with fully sampled k-space and coil maps.
+    acquisition : CartesianMRI
+        What makes pairs of them, see `CartesianMRI.from_kspace`. Its shape is
+        that of k-space.
+    seed : int, optional
+        Seed of the masks, if they are random.
+    fresh_noise : bool, optional
+        Whether each epoch has masks of its own. The noise is that of the
+        measurement. Otherwise every epoch is like epoch 0.
+    normalise : bool, optional
+        Whether data and image are divided by the largest magnitude of the
+        zero-filled image, which is known where the image is not: do the same
+        with data to be reconstructed by the trained network. Data that are
+        zero stay so.
+
+    Raises
+    ------
+    TypeError
+        If the slices have no k-space, or the acquisition takes none.
+    IndexError
+        On access, if an index is negative, or not below the number of pairs.
+    ValueError
+        If k-space lacks columns already, according to its mask; or, on
+        access, if k-space has another shape than the acquisition.
+
+    Notes
+    -----
+    Keys and pairs are those of `SimulatedPairs`.
+    """
+
+    def __init__(
+        self, slices, acquisition, seed=0, fresh_noise=True, normalise=True
+    ):
+        if not callable(getattr(slices, 'kspace', None)):
+            raise TypeError(
+                'slices with measured k-space are needed, such as '
+                f'`FastMRIKspace`, got {slices!r}'
+            )
+        if not callable(getattr(acquisition, 'from_kspace', None)):
+            raise TypeError(
+                'the acquisition must have a method `from_kspace`, as '
+                f'`CartesianMRI` has, got {acquisition!r}'
+            )
+        full = getattr(slices, 'fully_sampled', None) or [True]
+        if not all(full):
+            name = slices.names[full.index(False)]
+            raise ValueError(
+                f'{full.count(False)} of {len(full)} slices, such as {name}, '
+                'lack columns that were not measured, as the dataset `mask` '
+                'of their files says, so that there is no ground truth: take '
+                'fully sampled volumes'
+            )
+        self.slices = slices
+        self.acquisition = acquisition
+        self.seed = seed_of(seed)
+        self.fresh_noise = bool(fresh_noise)
+        self.normalise = bool(normalise)
+        # All pairs have a mask, or none: they are stacked to batches.
+        self._padded = any(
+            columns != (0, acquisition.shape[0])
+            for columns in getattr(slices, 'measured_columns', ())
+        )
+
+    def __len__(self):
+        return len(self.slices)
+
+    def __getitem__(self, key):
+        index, epoch = index_and_epoch(key, len(self), 'pairs')
+        if not self.fresh_noise:
+            epoch = 0
+        rng = np.random.default_rng([self.seed, epoch, index])
+        kspace = self.slices.kspace(index)
+        name = self.slices.names[index]
+        options = {}
+        if self._padded:
+            measured = np.zeros((kspace.shape[1], 1), dtype=bool)
+            measured[slice(*self.slices.measured_columns[index])] = True
+            options['measured'] = measured
+        try:
+            pair = self.acquisition.from_kspace(
+                kspace, self.slices.coil_maps(index), rng=rng, **options
+            )
+        except (TypeError, ValueError) as error:
+            error.add_note(f'This happened in pair {index}, {name}.')
+            raise
+        if self.normalise:
+            space = self.acquisition.operator.range
+            image = self.acquisition.baseline(as_element(pair['data'], space))
+            # the largest magnitude of a complex image, in two channels
+            scale = as_tensor(image).square().sum(1).max().sqrt().cpu()
+            if scale > 0:
+                pair |= {key: pair[key] / scale for key in ('data', 'truth')}
+        return {**pair, 'name': name, 'index': index}

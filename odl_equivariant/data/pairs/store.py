@@ -1,0 +1,205 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Pairs that were made once, and lie in a folder."""
+
+import mmap
+import pathlib
+import zlib
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from odl_equivariant.data.pairs.pair_list import (
+    PARTIAL,
+    WHOLE,
+    array_path,
+    read_list,
+)
+from odl_equivariant.data.pairs.writer import PairWriter, with_progress
+from odl_equivariant.data.slices.base import index_and_epoch
+
+__all__ = ('PairStore',)
+
+
+class PairStore(Dataset):
+    """Pairs in a folder, which are read from there without simulation.
+
+    Each tensor of a pair has a file ``<key>.npy`` for all pairs, which is
+    mapped to memory: workers share it, and hold no more than they read.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder that `PairStore.write` filled.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no store in the folder.
+    ValueError
+        If the store is not complete, or damaged; also on access, if the
+        checksum of a pair is wrong.
+    IndexError
+        On access, if an index is negative, or not below the number of pairs.
+
+    Notes
+    -----
+    ``store[key]`` is the dict that was written. A key is an index, or
+    ``(index, epoch)`` as in `SimulatedPairs`, but all epochs are alike.
+
+    Each pair has checksums, which are compared when it is read for the first
+    time: once for all processes that were forked after the store was opened,
+    and once in each other process. Stores that earlier versions wrote have
+    none. No file outside of the folder is read or written, whatever the
+    files in it say, and wherever links in it lead.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> pairs = [
+    ...     {'data': torch.ones(1, 4) * i, 'name': f'pair {i}', 'index': i}
+    ...     for i in range(3)
+    ... ]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = PairStore.write(pairs, folder)
+    ...     len(store), store[2]
+    (3, {'data': tensor([[2., 2., 2., 2.]]), 'index': 2, 'name': 'pair 2'})
+    """
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder).expanduser().absolute()
+        self._arrays = self._is_checked = None
+        content = read_list(self.folder, WHOLE)
+        if content is None:
+            partial = read_list(self.folder, PARTIAL)
+            if partial is not None:
+                raise ValueError(
+                    f'the store {self.folder} has {partial["done"]} of '
+                    f'{partial["n"]} pairs: call `PairStore.write` with the '
+                    'same pairs and folder, and it goes on from there'
+                )
+            raise FileNotFoundError(
+                f'there is no store of pairs in {self.folder}: write one by '
+                '`PairStore.write(pairs, folder)`'
+            )
+        self._content = content
+        self._open()
+
+    def _open(self):
+        """Map the files to memory, after checking that they are whole."""
+        arrays = {}
+        for key, (dtype, shape) in self._content['fields'].items():
+            try:
+                path = array_path(self.folder, self._content['part'], key)
+                array = np.load(path, mmap_mode='r', allow_pickle=False)
+            # what numpy raises for a damaged header is of many types
+            except Exception as error:
+                raise ValueError(
+                    f'the store {self.folder} is damaged, or was written anew '
+                    f'since it was opened: {key}.npy: '
+                    f'{type(error).__name__}: {error}'
+                ) from error
+            expected = (self._content['n'], *shape)
+            if array.shape != expected or array.dtype != np.dtype(dtype):
+                raise ValueError(
+                    f'the store {self.folder} is damaged: {path.name} has '
+                    f'{array.dtype} of shape {array.shape}, and not {dtype} '
+                    f'of shape {expected}'
+                )
+            arrays[key] = array
+        # shared with processes that are forked from this one
+        self._is_checked = mmap.mmap(-1, len(self))
+        self._arrays = arrays
+
+    def __len__(self):
+        return self._content['n']
+
+    def __getitem__(self, key):
+        index, _ = index_and_epoch(key, len(self), 'pairs')
+        if self._arrays is None:
+            self._open()
+        # copies, which may be changed
+        arrays = {
+            key: np.array(array[index], order='C')
+            for key, array in self._arrays.items()
+        }
+        if not self._is_checked[index]:
+            self._check(index, arrays)
+            self._is_checked[index] = 1
+        pair = {key: torch.from_numpy(a) for key, a in arrays.items()}
+        pair.update(self._content['labels'][index])
+        return pair
+
+    def _check(self, index, arrays):
+        """Compare the checksums of a pair, where there are some."""
+        for key, expected in self._content.get('checksums', {}).items():
+            if zlib.crc32(arrays[key]) != expected[index]:
+                name = self._content['labels'][index].get('name', 'no name')
+                raise ValueError(
+                    f'pair {index} ({name}) of the store {self.folder} is '
+                    f'damaged: the checksum of {key!r} is wrong; write the '
+                    'pairs anew'
+                )
+
+    def __getstate__(self):
+        return {'folder': str(self.folder), '_content': self._content}
+
+    def __setstate__(self, state):
+        self.folder = pathlib.Path(state['folder'])
+        self._content = state['_content']
+        self._arrays = self._is_checked = None
+
+    def __repr__(self):
+        """Return a short description."""
+        return f'<{type(self).__name__}: {len(self)} pairs in {self.folder}>'
+
+    @classmethod
+    def write(cls, pairs, folder, progress=True):
+        """Write pairs to a folder, and go on where it broke off before.
+
+        A store that is there already is replaced when the new one is whole;
+        until then, or if the disk is full, it stays as it is.
+
+        Parameters
+        ----------
+        pairs : SimulatedPairs or sequence of dict
+            Pairs to write. Each has tensors or arrays, of the same shapes
+            and dtypes in all pairs, and otherwise str and int.
+        folder : path-like
+            Folder for them, made if need be.
+        progress : bool, optional
+            Whether to show a progress bar, where there is a terminal.
+
+        Returns
+        -------
+        store : PairStore
+            The pairs in the folder.
+
+        Raises
+        ------
+        ValueError
+            If there are no pairs, two of them differ in keys, shapes or
+            dtypes, or the list of the pairs that are there is damaged.
+        TypeError
+            If a pair has something else than tensors, str and int.
+        OSError
+            If the disk has not enough space, or cannot be written.
+        """
+        folder = pathlib.Path(folder).expanduser().absolute()
+        n = len(pairs)
+        if n == 0:
+            raise ValueError('there are no pairs to write')
+        folder.mkdir(parents=True, exist_ok=True)
+        with PairWriter(folder, n, pairs[0]) as writer:
+            writer.resume(pairs)
+            for index in with_progress(writer.done, n, progress):
+                writer.append(pairs[index])
+            writer.finish()
+        return cls(folder)

@@ -1,0 +1,307 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Writing pairs to a folder, so that it can be broken off at any time."""
+
+import contextlib
+import errno
+import io
+import json
+import math
+import numbers
+import os
+import shutil
+import time
+import uuid
+import zlib
+
+import numpy as np
+import torch
+
+from odl_equivariant._files import write_sealed
+from odl_equivariant.data.pairs.pair_list import (
+    FORMAT,
+    KINDS,
+    PARTIAL,
+    VERSION,
+    WHOLE,
+    array_path,
+    read_list,
+)
+
+__all__ = ('PairWriter', 'with_progress')
+
+_SECONDS_BETWEEN_MARKS = 5.0
+
+
+class PairWriter:
+    """The files of a store while they grow."""
+
+    def __init__(self, folder, n, first):
+        self._folder = folder
+        self._n = n
+        self._fields, self._keys = _layout(first)
+        self._files = {}
+        self._labels = []
+        self._checksums = {key: [] for key in self._fields}
+        self._part = None
+        self._marked = time.monotonic()
+
+    @property
+    def done(self):
+        """Number of pairs that are written."""
+        return len(self._labels)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        # What was written is of use even if the rest failed.
+        if kind is not None and self._files:
+            with contextlib.suppress(OSError):
+                self._mark()
+        for file in self._files.values():
+            # what could not be flushed was not counted
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def resume(self, pairs):
+        """Open the files, at the place where an earlier call broke off."""
+        partial = read_list(self._folder, PARTIAL)
+        if partial is not None and self._fits(partial):
+            self._open(partial['part'], 'r+b')
+            self._labels = partial['labels']
+            self._checksums = partial['checksums']
+            # The same pairs as before, as far as can be told from two.
+            if self._has_headers() and all(
+                self._is_stored(i, pairs[i])
+                for i in {0, self.done - 1}
+                if self.done
+            ):
+                for key in self._files:
+                    self._seek(key, self.done)
+                return
+            for file in self._files.values():
+                file.close()
+        self._files, self._labels = {}, []
+        self._checksums = {key: [] for key in self._fields}
+        self._start()
+
+    def _fits(self, partial):
+        return (
+            partial['n'] == self._n
+            and partial['fields'] == json.loads(json.dumps(self._fields))
+            # not so in a store of an earlier version
+            and partial.get('checksums', {}).keys() == self._fields.keys()
+            and all(
+                array_path(self._folder, partial['part'], key).is_file()
+                for key in self._fields
+            )
+        )
+
+    def _start(self):
+        """Begin with files that are new."""
+        whole = read_list(self._folder, WHOLE)
+        (self._folder / PARTIAL).unlink(missing_ok=True)
+        _clean(self._folder, whole and whole['part'])
+        needed = self._n * sum(map(self._item_bytes, self._fields))
+        free = shutil.disk_usage(self._folder).free
+        if needed > free:
+            raise OSError(
+                errno.ENOSPC,
+                f'{self._n} pairs take {needed / 1e9:.3g} GB, and there are '
+                f'{free / 1e9:.3g} GB free in {self._folder}: make room, or '
+                'choose another folder',
+            )
+        part = f'part-{uuid.uuid4().hex[:12]}'
+        (self._folder / part).mkdir()
+        self._open(part, 'w+b')
+        for key, file in self._files.items():
+            file.write(self._header(key))
+        self._mark()
+
+    def _open(self, part, mode):
+        self._part = part
+        for key in self._fields:
+            path = array_path(self._folder, part, key)
+            self._files[key] = open(path, mode)  # noqa: SIM115
+
+    def _header(self, key):
+        """Return how the file of an array begins."""
+        dtype, shape = self._fields[key]
+        header = io.BytesIO()
+        layout = {
+            'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            'fortran_order': False,
+            'shape': (self._n, *shape),
+        }
+        np.lib.format.write_array_header_1_0(header, layout)
+        return header.getvalue()
+
+    def _has_headers(self):
+        """Return whether the files begin as they should."""
+        for key, file in self._files.items():
+            header = self._header(key)
+            file.seek(0)
+            if file.read(len(header)) != header:
+                return False
+        return True
+
+    def _item_bytes(self, key):
+        dtype, shape = self._fields[key]
+        return np.dtype(dtype).itemsize * math.prod(shape)
+
+    def _seek(self, key, index):
+        """Go to where a pair begins, after the header."""
+        start = len(self._header(key))
+        self._files[key].seek(start + index * self._item_bytes(key))
+
+    def _is_stored(self, index, pair):
+        arrays, labels = self._checked(index, pair)
+        if labels != self._labels[index]:
+            return False
+        for key, array in arrays.items():
+            self._seek(key, index)
+            stored = self._files[key].read(self._item_bytes(key))
+            if stored != array.tobytes():
+                return False
+        return True
+
+    def _checked(self, index, pair):
+        """Return the arrays and the labels of a pair like the first one."""
+        fields, keys = _layout(pair)
+        if fields != self._fields or keys != self._keys:
+            raise ValueError(
+                'the pairs of a store must be alike, but pair 0 has '
+                f'{_in_words(self._fields, self._keys)}, and pair {index} '
+                f'({pair.get("name", "no name")}) has '
+                f'{_in_words(fields, keys)}: bring all images to one `shape`'
+            )
+        arrays = {
+            key: _array(pair[key], key).astype(dtype, copy=False)
+            for key, (dtype, _) in fields.items()
+        }
+        # numpy's integers are not for JSON
+        labels = {
+            key: value if isinstance(value, str) else int(value)
+            for key, value in ((key, pair[key]) for key in keys)
+        }
+        return arrays, labels
+
+    def append(self, pair):
+        """Write the next pair."""
+        arrays, labels = self._checked(self.done, pair)
+        for key, array in arrays.items():
+            content = array.tobytes()
+            self._files[key].write(content)
+            self._checksums[key].append(zlib.crc32(content))
+        self._labels.append(labels)
+        if time.monotonic() - self._marked > _SECONDS_BETWEEN_MARKS:
+            self._mark()
+
+    def _mark(self):
+        """Make sure that the pairs are on disk, then say how many."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        self._list(PARTIAL)
+        self._marked = time.monotonic()
+
+    def _list(self, name):
+        """Write down what the files hold."""
+        content = {
+            'format': FORMAT,
+            'version': VERSION,
+            'n': self._n,
+            'done': self.done,
+            'part': self._part,
+            'fields': self._fields,
+            'labels': self._labels,
+            'checksums': self._checksums,
+        }
+        write_sealed(self._folder / name, content)
+
+    def finish(self):
+        """Put the new store in the place of an earlier one."""
+        self._mark()
+        self._list(WHOLE)
+        (self._folder / PARTIAL).unlink(missing_ok=True)
+        _clean(self._folder, self._part)
+
+
+def _array(value, key):
+    if isinstance(value, torch.Tensor):
+        if value.dtype == torch.bfloat16:
+            raise TypeError(
+                f'{key!r} of a pair is of dtype bfloat16, which numpy does '
+                'not have: convert it to float32'
+            )
+        value = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+    return np.ascontiguousarray(value)
+
+
+def _layout(pair):
+    """Return dtype and shape of each array, and the keys of the rest."""
+    if not isinstance(pair, dict):
+        raise TypeError(f'a pair must be a dict, got {type(pair).__name__}')
+    fields, keys = {}, []
+    for key, value in pair.items():
+        if isinstance(value, torch.Tensor | np.ndarray):
+            if not str(key).isidentifier():
+                raise ValueError(f'{key!r} cannot be the name of a file')
+            array = _array(value, key)
+            if array.dtype.kind not in KINDS:
+                raise TypeError(
+                    f'{key!r} of a pair has the dtype {array.dtype}, and '
+                    'only numbers can be stored'
+                )
+            # Little-endian, on every machine.
+            dtype = array.dtype.newbyteorder('<').str
+            fields[key] = [dtype, list(value.shape)]
+        elif isinstance(value, str) or (
+            isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        ):
+            keys.append(key)
+        else:
+            raise TypeError(
+                f'{key!r} of a pair must be a tensor, an array, a str or an '
+                f'int, got {type(value).__name__}'
+            )
+    return fields, sorted(keys)
+
+
+def _in_words(fields, keys):
+    words = [
+        f'{key} of shape {tuple(shape)} and dtype {np.dtype(dtype)}'
+        for key, (dtype, shape) in fields.items()
+    ]
+    return ', '.join([*words, *keys])
+
+
+def _clean(folder, keep):
+    """Remove the parts of stores that are no more."""
+    for path in folder.glob('part-*'):
+        if path.name != keep and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def with_progress(start, n, progress):
+    """Return the numbers up to n, with a progress bar on a terminal."""
+    numbers = range(start, n)
+    try:
+        import tqdm
+    except ImportError:
+        return numbers
+    return tqdm.tqdm(
+        numbers,
+        desc='Writing pairs',
+        unit='pair',
+        initial=start,
+        total=n,
+        disable=None if progress else True,
+    )

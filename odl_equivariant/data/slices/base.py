@@ -1,0 +1,285 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Sets of two-dimensional images, and their parts."""
+
+import collections.abc
+import copy
+import numbers
+
+import numpy as np
+
+from odl_equivariant.data._checks import grid, position, seed_of
+from odl_equivariant.data.slices.grids import fit, float_dtype
+
+__all__ = ('Slices', 'split')
+
+
+class Slices:
+    """A sequence of images, each with a name and a group.
+
+    ``s[i]`` is image ``i``, a numpy array of dtype float32 or complex64:
+    axis 0 is x, to the viewer's right, axis 1 is y, upwards. For a set that
+    draws at random, such as `Augmented`, ``s[i, epoch]`` is what it draws in
+    that epoch, and ``s[i]`` is ``s[i, 0]``; other sets ignore the epoch.
+
+    Derive from this class to add a source of images: call ``__init__`` and
+    define ``_image(i, epoch)``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What each image is called.
+    groups : sequence of str
+        What each image comes from, like a patient: `split` keeps groups
+        together.
+    shape : tuple of 2 ints, optional
+        Grid that every image is brought to: the largest part in the middle
+        of the same proportions is cut out; where its sides are the same
+        multiple of the new ones, pixels are averaged; elsewhere it is
+        interpolated linearly, without aliasing. Default: as it is.
+
+    Attributes
+    ----------
+    names : list of str
+        Name of each image.
+    groups : list of str
+        Group of each image.
+    shape : tuple of 2 ints or None
+        Shape of all images, where one was asked for.
+
+    Raises
+    ------
+    IndexError
+        If an index is negative, or not below the number of images.
+    ValueError
+        On access, if an image has not two dimensions, or a value that is
+        infinite or not a number.
+
+    Examples
+    --------
+    >>> class Squares(Slices):
+    ...     def _image(self, i, epoch):
+    ...         return np.full((4, 4), i**2)
+    >>> slices = Squares(['one', 'two', 'three'], ['a', 'a', 'b'])
+    >>> len(slices), slices[2].dtype, float(slices[2][0, 0])
+    (3, dtype('float32'), 4.0)
+    >>> slices.subset([2, 0]).names
+    ['three', 'one']
+    """
+
+    def __init__(self, names, groups, shape=None):
+        self.names = [str(name) for name in names]
+        self.groups = [str(group) for group in groups]
+        if len(self.names) != len(self.groups):
+            raise ValueError(
+                'each image has a name and a group, got '
+                f'{len(self.names)} names and {len(self.groups)} groups'
+            )
+        self.shape = grid(shape)
+        self._places = range(len(self.names))
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, key):
+        index, epoch = index_and_epoch(key, len(self), 'slices')
+        image = np.asarray(self._image(self._places[index], epoch))
+        if image.ndim != 2:
+            raise ValueError(
+                f'{self.names[index]} is no image of two dimensions, it has '
+                f'the shape {image.shape}'
+            )
+        with np.errstate(over='ignore'):
+            image = image.astype(float_dtype(image.dtype), copy=False)
+        if not np.isfinite(image).all():
+            raise ValueError(
+                f'{self.names[index]} has {(~np.isfinite(image)).sum()} '
+                'values that are infinite, not a number, or too large for '
+                'float32: replace them, or leave the image out by `subset`'
+            )
+        if self.shape is not None:
+            image = fit(image, self.shape)
+        return np.ascontiguousarray(image)
+
+    def _image(self, place, epoch):
+        """Return the image at a place of the whole set."""
+        raise NotImplementedError(
+            f'{type(self).__name__} must define `_image(place, epoch)`'
+        )
+
+    def subset(self, indices):
+        """Return some of the images, in the given order.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which images.
+
+        Returns
+        -------
+        subset : Slices
+            Set of the same class.
+
+        Raises
+        ------
+        IndexError
+            If an index is out of range.
+        """
+        chosen = [position(i, len(self), 'slices') for i in indices]
+        part = copy.copy(self)
+        part.names = [self.names[i] for i in chosen]
+        part.groups = [self.groups[i] for i in chosen]
+        part._places = [self._places[i] for i in chosen]
+        return part
+
+    def __repr__(self):
+        """Return a short description."""
+        return (
+            f'<{type(self).__name__}: {len(self)} slices in '
+            f'{len(set(self.groups))} groups>'
+        )
+
+
+def index_and_epoch(key, length, what):
+    """Return an index and an epoch, 0 if none is given, both checked."""
+    epoch = 0
+    if isinstance(key, tuple):
+        if len(key) != 2:
+            raise TypeError(
+                f'expected an index of {what}, or (index, epoch), got {key!r}'
+            )
+        key, epoch = key
+    return position(key, length, what), seed_of(epoch, 'epoch')
+
+
+def split(slices, parts, seed=0):
+    """Split a set at random, without splitting a group.
+
+    Parameters
+    ----------
+    slices : Slices
+        Set to split.
+    parts : dict
+        Name of each part, and its size: either fractions, as floats with a
+        sum of at most 1, or numbers of slices, as ints. Fractions are met as
+        closely as whole groups allow, each part having at least one group.
+        For a number, whole groups are taken until it is reached, and the
+        surplus is left out.
+    seed : int, optional
+        Seed of the order of groups, and of the slices in each part.
+
+    Returns
+    -------
+    parts : dict
+        A subset for each name. Its slices are in random order, so that the
+        first of them come from many groups.
+
+    Raises
+    ------
+    ValueError
+        If there are too few slices or groups, or the sizes are no sizes.
+    TypeError
+        If the sizes are neither all ints nor all floats, or the set is none.
+
+    Examples
+    --------
+    >>> from odl_equivariant.data import Phantoms
+    >>> parts = split(Phantoms(20, (16, 16)), {'train': 0.8, 'test': 0.2})
+    >>> len(parts['train']), len(parts['test'])
+    (16, 4)
+    >>> parts = split(Phantoms(20, (16, 16)), {'train': 5, 'test': 2})
+    >>> len(parts['train']), len(parts['test'])
+    (5, 2)
+    """
+    if not isinstance(slices, Slices):
+        raise TypeError(f'expected `Slices`, got {str(slices):.80}')
+    if not isinstance(parts, collections.abc.Mapping):
+        raise TypeError(
+            "`parts` must be a dict of sizes, like {'train': 0.9, "
+            f"'test': 0.1}}, got {parts!r}"
+        )
+    sizes = dict(parts)
+    if not sizes:
+        raise ValueError('`parts` must name at least one part, got none')
+    whole = {isinstance(size, numbers.Integral) for size in sizes.values()}
+    if len(whole) > 1 or not all(
+        isinstance(size, numbers.Real) and not isinstance(size, bool)
+        for size in sizes.values()
+    ):
+        raise TypeError(
+            'the sizes of `parts` must be fractions, as floats, or numbers '
+            f'of slices, as ints, got {sizes}'
+        )
+    if not all(size > 0 for size in sizes.values()):
+        raise ValueError(f'the sizes of `parts` must be positive, got {sizes}')
+    members = {}
+    for index, group in enumerate(slices.groups):
+        members.setdefault(group, []).append(index)
+    rng = np.random.default_rng(seed_of(seed))
+    # sorted, so that the order of the files does not matter
+    names = sorted(members)
+    groups = [members[names[i]] for i in rng.permutation(len(names))]
+    divide = _by_number if whole == {True} else _by_fraction
+    chosen = divide(groups, sizes)
+    return {
+        name: slices.subset(rng.permutation(chosen[name])[: _cut(sizes[name])])
+        for name in sizes
+    }
+
+
+def _cut(size):
+    return int(size) if isinstance(size, numbers.Integral) else None
+
+
+def _by_fraction(groups, fractions):
+    """Return the indices in each part, with sizes close to fractions."""
+    if sum(fractions.values()) > 1 + 1e-9:
+        raise ValueError(
+            'the fractions must have a sum of at most 1, got '
+            f'{sum(fractions.values()):g} in {fractions}'
+        )
+    if len(groups) < len(fractions):
+        raise ValueError(
+            f'{len(groups)} groups cannot be split into {len(fractions)} '
+            f'parts: each of {list(fractions)} needs at least one'
+        )
+    total = sum(map(len, groups))
+    missing = {name: part * total for name, part in fractions.items()}
+    rest = total - sum(missing.values())
+    chosen = {name: [] for name in fractions}
+    # One group for each part first; then each where most is missing.
+    for number, group in enumerate(groups):
+        if number < len(fractions):
+            name = list(fractions)[number]
+        else:
+            name = max(missing, key=missing.get)
+            if rest > max(missing[name], 0.5):
+                rest -= len(group)
+                continue
+        chosen[name] += group
+        missing[name] -= len(group)
+    return chosen
+
+
+def _by_number(groups, numbers):
+    """Return the indices in each part, at least as many as asked for."""
+    chosen, left = {}, iter(groups)
+    for name, number in numbers.items():
+        chosen[name] = []
+        while len(chosen[name]) < number:
+            group = next(left, None)
+            if group is None:
+                raise ValueError(
+                    f'{sum(numbers.values())} slices are asked for in '
+                    f'{numbers}, but the {sum(map(len, groups))} slices in '
+                    f'{len(groups)} groups leave only {len(chosen[name])} '
+                    f'for {name!r}, as no group is split: ask for fewer'
+                )
+            chosen[name] += group
+    return chosen

@@ -1,0 +1,252 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Slices from trees of DICOM files."""
+
+import re
+
+from odl_equivariant._warnings import quiet
+from odl_equivariant.data._checks import grid, optional_package
+from odl_equivariant.data.slices.dicom_files import (
+    check_image,
+    number_of_frames,
+    read_dataset,
+    text,
+)
+from odl_equivariant.data.slices.dicom_order import in_order, place
+from odl_equivariant.data.slices.dicom_pixels import (
+    check_rescaling,
+    oriented,
+    read_frame,
+    read_image,
+)
+from odl_equivariant.data.slices.folders import FolderSlices
+from odl_equivariant.data.slices.index import FolderIndex
+
+__all__ = ('DicomSlices',)
+
+GROUPINGS = ('patient', 'study', 'series', 'folder')
+
+
+class DicomSlices(FolderSlices):
+    """The images of all DICOM files in a folder, and in the folders below it.
+
+    Values are in the units of the modality, such as Hounsfield units: the
+    rescale slope and intercept of each file, or its table, are applied. Where
+    the least value is shown as white (MONOCHROME1), values are mirrored in
+    the middle of what can be stored, so that more is brighter. Pixels are
+    oriented as the image is shown: axis 0 to the viewer's right, axis 1
+    upwards. Compressed files and files with several frames are read as well,
+    and files without preamble or transfer syntax; images in colour and
+    localisers are skipped. Pixels that the file says are padding
+    (PixelPaddingValue) are air: -1000 HU, or where values are not in
+    Hounsfield units the least one that is measured.
+
+    Slices are sorted by patient and series. The slices of a volume go by
+    their positions along its normal (ImagePositionPatient), in the direction
+    in which their numbers (InstanceNumber) grow, if they have any; where
+    positions are missing or occur twice, as in a series over time, they go
+    by their numbers.
+
+    A file is skipped if its rescaling is zero or not finite, or it has fewer
+    or more pixels than its header says.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder, or a single file. Files may have any name.
+    modality : str, optional
+        Only images of this modality, like ``'CT'`` or ``'MR'``.
+    series : str, optional
+        Only images of which the series description has a match of this
+        regular expression, upper and lower case alike.
+    size : tuple of 2 ints, optional
+        Only images of these numbers of columns and rows.
+    group_by : {'patient', 'study', 'series', 'folder'}, optional
+        What makes up a group: the same patient, study or series according to
+        the files, or the same folder. Files without the name of a patient go
+        by their study, and by their folder without that. Choose
+        ``'folder'`` if all patients were given one name.
+    shape : tuple of 2 ints, optional
+        Grid that every image is brought to, see `Slices`.
+    cache : path-like, optional
+        Folder in which it is kept what the files hold, so that they are
+        looked at once. Default: a hidden file in ``folder``; or if that is
+        not writable, in ``$ODL_EQUIVARIANT_CACHE`` or the user's folder for
+        caches.
+    progress : bool, optional
+        Whether a bar shows the progress of looking at the files.
+
+    Attributes
+    ----------
+    names : list of str
+        Path of each file relative to ``folder``, followed by ``#`` and the
+        number of the frame, from 0, where it has several.
+    groups : list of str
+        Patient of each image.
+    index : object
+        ``index.skipped`` has the name of each file that could not be used,
+        and the reason.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or, on access, if a file has vanished.
+    ValueError
+        If there is no image of this kind, or, on access, a file is damaged.
+    ImportError
+        If pydicom is not installed.
+
+    Examples
+    --------
+    >>> import shutil, tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = shutil.copy(get_testdata_file('CT_small.dcm'), folder)
+    ...     slices = DicomSlices(folder, modality='CT')
+    ...     slices.names, slices.groups, slices[0].shape
+    (['CT_small.dcm'], ['1CT1'], (128, 128))
+    """
+
+    # What is kept of each file depends on these; a subclass may add to it.
+    _kind = 'dicom'
+
+    def __init__(
+        self,
+        folder,
+        modality=None,
+        series=None,
+        size=None,
+        group_by='patient',
+        shape=None,
+        cache=None,
+        progress=True,
+    ):
+        optional_package('pydicom', 'reading DICOM files')
+        if group_by not in GROUPINGS:
+            raise ValueError(
+                f'`group_by` must be one of {GROUPINGS}, got {group_by!r}'
+            )
+        shape, size = grid(shape), grid(size, 'size')
+        pattern = re.compile(series or '', re.I)
+        index = FolderIndex(
+            folder,
+            self._kind,
+            self._describe,
+            cache=cache,
+            progress=progress,
+        )
+        items = [
+            item
+            for item in index.entries
+            if (modality is None or item[1]['modality'] == modality)
+            and pattern.search(item[1]['description'])
+            and (size is None or tuple(item[1]['size']) == size)
+        ]
+        if not items:
+            raise ValueError(
+                f'none of the {len(index.entries)} images in {index.root} '
+                f'has modality={modality!r}, series={series!r}, '
+                f'size={size!r}; there are '
+                + _variety(entry for _, entry in index.entries)
+            )
+        items = self._selected(items, index)
+        items = in_order(items)
+        super().__init__(
+            index,
+            items,
+            [_name(*item) for item in items],
+            [_group(*item, group_by) for item in items],
+            shape,
+        )
+
+    @classmethod
+    def _describe(cls, path):
+        """Return what the index keeps of each frame of a file."""
+        with quiet():
+            return cls._entries(read_dataset(path))
+
+    @classmethod
+    def _entries(cls, dataset):
+        """Return the same of what was read."""
+        check_image(dataset)
+        check_rescaling(dataset)
+        n = number_of_frames(dataset)
+        common = {
+            'modality': text(dataset, 'Modality'),
+            'description': text(dataset, 'SeriesDescription'),
+            'patient': text(dataset, 'PatientID'),
+            'study': text(dataset, 'StudyInstanceUID'),
+            'series': text(dataset, 'SeriesInstanceUID'),
+            'instance': _number(text(dataset, 'InstanceNumber')),
+            'size': [int(dataset.Columns), int(dataset.Rows)],
+        }
+        # The last frame is missing in a truncated file.
+        last = read_frame(dataset, n - 1, background=cls._background)
+        entries = []
+        for frame in range(n):
+            pixels = last
+            if frame < n - 1 and cls._measure is not None:
+                pixels = read_frame(
+                    dataset, frame, background=cls._background
+                )
+            entry = {**common, 'place': place(dataset, frame)}
+            if n > 1:
+                entry['frame'] = frame
+            if cls._measure is not None:
+                entry.update(cls._measure(pixels))
+            entries.append(entry)
+        return entries
+
+    # Given the rows and columns of an image, returns what else is kept.
+    _measure = None
+
+    # Value of padding, see `read_frame`.
+    _background = None
+
+    def _selected(self, items, index):
+        """Return those images that are wanted."""
+        return items
+
+    def _read(self, path, name, entry):
+        frame = entry.get('frame')
+        return oriented(read_image(path, frame, self._background))
+
+
+def _number(value):
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _name(name, entry):
+    return f'{name}#{entry["frame"]}' if 'frame' in entry else name
+
+
+def _group(name, entry, group_by):
+    folder = name.rpartition('/')[0] or '.'
+    if group_by == 'folder':
+        return folder
+    if group_by == 'patient':
+        return entry['patient'] or entry['study'] or folder
+    return entry[group_by] or folder
+
+
+def _variety(entries):
+    """Return what kinds of images there are, in words."""
+    kinds = {
+        (e['modality'], e['description'], tuple(e['size'])) for e in entries
+    }
+    shown = [
+        f'modality={modality!r}, series={series!r}, size={size}'
+        for modality, series, size in sorted(kinds)[:5]
+    ]
+    return '; '.join(shown) + (
+        f'; and {len(kinds) - 5} more kinds' if len(kinds) > 5 else ''
+    )

@@ -1,0 +1,202 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""DICOM files: what they hold, and whether it is an image."""
+
+import math
+
+from odl_equivariant._warnings import quiet
+from odl_equivariant.data._checks import optional_package
+from odl_equivariant.data.slices.index import NoImage
+
+__all__ = (
+    'PURPOSE',
+    'check_image',
+    'nested',
+    'number_of_frames',
+    'open_dataset',
+    'read_dataset',
+    'text',
+)
+
+PURPOSE = 'reading DICOM files'
+NO_DICOM = 'it is no DICOM file'
+# Bits of a pixel, where the header does not say them.
+PIXELS = {'PixelData': None, 'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
+# The first group of elements, of the file or of the image, in either order
+# of bytes: what a file without a preamble begins with.
+FIRST_GROUPS = (b'\x02\x00', b'\x08\x00', b'\x00\x08')
+
+
+def read_dataset(path, pixels=True):
+    """Return what a DICOM file holds, as a `pydicom.Dataset`.
+
+    Parameters
+    ----------
+    path : path-like
+        File. It may lack the preamble and the transfer syntax, as those of
+        old scanners and of some archives do.
+    pixels : bool, optional
+        Whether to read the pixels too.
+
+    Raises
+    ------
+    NoImage
+        If it is no DICOM file, or its encoding is not known.
+    """
+    return open_dataset(path, pixels)[0]
+
+
+def open_dataset(path, pixels=True):
+    """Return a dataset as `read_dataset`, and whether the file is complete.
+
+    A file that lacks its preamble or its transfer syntax is not: pydicom
+    needs the dataset to find its pixels.
+    """
+    pydicom = optional_package('pydicom', PURPOSE)
+    complete = True
+    with quiet():
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=not pixels)
+        except pydicom.errors.InvalidDicomError as error:
+            complete = False
+            with open(path, 'rb') as file:
+                if file.read(2) not in FIRST_GROUPS:
+                    raise NoImage(NO_DICOM) from error
+            dataset = pydicom.dcmread(
+                path, stop_before_pixels=not pixels, force=True
+            )
+            if not any(
+                name in dataset for name in ('SOPClassUID', 'Modality', 'Rows')
+            ):
+                raise NoImage(NO_DICOM) from error
+        if not dataset.file_meta.get('TransferSyntaxUID'):
+            complete = False
+            _assume_syntax(dataset, pydicom)
+    return dataset, complete
+
+
+def _assume_syntax(dataset, pydicom):
+    """Name the transfer syntax of a file that does not say it.
+
+    It is the one that its elements are written in; that the length of the
+    pixels agrees is for `check_image` to see.
+    """
+    if 'PixelData' in dataset and dataset['PixelData'].is_undefined_length:
+        raise NoImage(
+            'it has no TransferSyntaxUID, and its pixels are compressed, so '
+            'that nothing says how to decode them'
+        )
+    implicit, little_endian = dataset.original_encoding
+    uid = pydicom.uid
+    if not little_endian:
+        syntax = uid.ExplicitVRBigEndian
+    elif implicit:
+        syntax = uid.ImplicitVRLittleEndian
+    else:
+        syntax = uid.ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
+
+
+def text(dataset, keyword):
+    """Return an attribute as a string, empty if there is none."""
+    with quiet():
+        value = dataset.get(keyword)
+        return '' if value is None else str(value).strip()
+
+
+def number_of_frames(dataset):
+    """Return how many images the file has."""
+    with quiet():
+        return int(dataset.get('NumberOfFrames') or 1)
+
+
+def nested(dataset, frame, sequence):
+    """Return what enhanced files say of a frame, or of all, in a sequence.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        Content of the file.
+    frame : int
+        Which image of it.
+    sequence : str
+        Keyword of the sequence, of which the first item counts.
+
+    Returns
+    -------
+    item : pydicom.Dataset or None
+        ``None`` if there is none.
+    """
+    groups = [
+        *(dataset.get('PerFrameFunctionalGroupsSequence') or [])[
+            frame : frame + 1
+        ],
+        *(dataset.get('SharedFunctionalGroupsSequence') or [])[:1],
+    ]
+    for group in groups:
+        if group.get(sequence):
+            return group.get(sequence)[0]
+    return None
+
+
+def check_image(dataset):
+    """Raise `NoImage` unless the file holds images in shades of grey.
+
+    Those that a scan is planned with are left out too: they lie across the
+    slices. All pixels that the header speaks of must be there, and no more.
+    """
+    kind = text(dataset, 'PhotometricInterpretation')
+    if not kind or 'Rows' not in dataset or 'Columns' not in dataset:
+        what = text(dataset, 'Modality') or 'unknown modality'
+        raise NoImage(f'it holds no image ({what})')
+    samples = dataset.get('SamplesPerPixel') or 1
+    if samples != 1 or kind not in ('MONOCHROME1', 'MONOCHROME2'):
+        raise NoImage(f'it is no image in shades of grey, but {kind}')
+    image_type = dataset.get('ImageType') or ()
+    if isinstance(image_type, str):
+        image_type = [image_type]
+    if 'LOCALIZER' in (str(value).strip().upper() for value in image_type):
+        raise NoImage('it is a localiser (ImageType has LOCALIZER), no slice')
+    name = next((name for name in PIXELS if name in dataset), None)
+    if name is None:
+        raise NoImage('it has no pixel data')
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_frames(dataset)
+    else:
+        _check_length(dataset, name)
+
+
+def _check_length(dataset, name):
+    """Compare the pixels of a file with its header."""
+    frames = number_of_frames(dataset)
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    bits = PIXELS[name] or int(dataset.BitsAllocated)
+    expected = math.ceil(frames * rows * columns * bits / 8)
+    data = dataset[name].value or b''
+    surplus = data[expected:]
+    # Zeros fill a file to an even length, or to whole blocks. More of them
+    # than a row are pixels.
+    filling = len(surplus) <= max(1, columns * bits // 8) and not any(surplus)
+    if len(data) < expected or not filling:
+        raise NoImage(
+            f'its pixel data have {len(data)} bytes, and its header says '
+            f'{expected}: {frames} x {rows} x {columns} pixels of {bits} bits'
+        )
+
+
+def _check_frames(dataset):
+    """Compare the number of frames with that of compressed frames."""
+    from pydicom.encaps import parse_basic_offsets
+
+    frames = number_of_frames(dataset)
+    there = len(parse_basic_offsets(dataset.PixelData))
+    if there and there != frames:
+        raise NoImage(
+            f'it has {there} compressed frames, and its header says {frames}'
+        )

@@ -1,0 +1,130 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The order of the images of a DICOM series."""
+
+import itertools
+import math
+
+import numpy as np
+
+from odl_equivariant._warnings import quiet
+from odl_equivariant.data.slices.dicom_files import nested
+
+__all__ = ('in_order', 'place')
+
+# Positions that agree to so many digits of a millimetre are the same.
+DIGITS = 4
+# Normals of parallel slices differ by less.
+PARALLEL = 1e-2
+
+
+def place(dataset, frame):
+    """Return the position along the normal, and the normal, of an image.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        Content of the file.
+    frame : int
+        Which image of it.
+
+    Returns
+    -------
+    place : list of 4 floats or None
+        In millimetres; the normal is the product of the directions of rows
+        and columns. ``None`` where the file does not say it.
+    """
+    with quiet():
+        corner = _found(
+            dataset, frame, 'PlanePositionSequence', 'ImagePositionPatient'
+        )
+        sides = _found(
+            dataset,
+            frame,
+            'PlaneOrientationSequence',
+            'ImageOrientationPatient',
+        )
+        try:
+            corner = np.array([float(x) for x in corner]).reshape(3)
+            sides = np.array([float(x) for x in sides]).reshape(2, 3)
+        except (TypeError, ValueError):
+            return None
+    normal = np.cross(*sides)
+    values = [float(corner @ normal), *map(float, normal)]
+    if not all(map(math.isfinite, values)):
+        return None
+    return [round(value, DIGITS) for value in values]
+
+
+def _found(dataset, frame, sequence, keyword):
+    """Return an attribute of an image: enhanced files nest them."""
+    if keyword in dataset:
+        return dataset.get(keyword)
+    item = nested(dataset, frame, sequence)
+    return None if item is None else item.get(keyword)
+
+
+def in_order(items):
+    """Return images by patient and series, and in the order of each series.
+
+    The slices of a volume go by their positions: in the direction in which
+    the numbers of the images grow, or along the normal if they have none.
+    Where images of a series have no position, or several have the same, as
+    in a series over time, or other directions, they go by their numbers.
+
+    Parameters
+    ----------
+    items : list of (str, dict)
+        Name of the file, and what is known of the image.
+
+    Returns
+    -------
+    items : list of (str, dict)
+        The same in order.
+    """
+    items = sorted(items, key=_key)
+    ordered = []
+    for _, series in itertools.groupby(items, key=lambda i: _key(i)[:3]):
+        series = list(series)
+        ordered += _along_normal(series) or series
+    return ordered
+
+
+def _key(item):
+    name, entry = item
+    number = entry['instance']
+    return (
+        entry['patient'],
+        entry['series'],
+        # what files without the name of a series have in common
+        '' if entry['series'] else name.rpartition('/')[0],
+        math.inf if number is None else number,
+        entry['place'][0] if entry['place'] else -math.inf,
+        name,
+        entry.get('frame', 0),
+    )
+
+
+def _along_normal(series):
+    """Return a volume by position, None if the images are no volume."""
+    places = [entry['place'] for _, entry in series]
+    if not all(places):
+        return None
+    if np.ptp(np.array(places)[:, 1:], axis=0).max() > PARALLEL:
+        return None
+    positions = [p[0] for p in places]
+    if len(set(positions)) < len(positions):
+        return None
+    numbers = [(e['instance'], e.get('frame', 0)) for _, e in series]
+    direction = 1
+    numbered = all(number is not None for number, _ in numbers)
+    if numbered and len(set(numbers)) == len(numbers):
+        ranks = np.arange(len(series)) - (len(series) - 1) / 2
+        direction = 1 if ranks @ positions >= 0 else -1
+    return sorted(series, key=lambda item: direction * item[1]['place'][0])

@@ -1,0 +1,151 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Real slices that come with pydicom, for demonstrations and tests."""
+
+import os
+
+import numpy as np
+import odl
+
+from odl_equivariant._packages import how_to_install
+from odl_equivariant.data._checks import optional_package
+from odl_equivariant.data.slices.dicom_files import read_dataset
+from odl_equivariant.data.slices.dicom_pixels import oriented, read_frame
+
+__all__ = ('sample_ct_slice', 'sample_mr_slice')
+
+# Linear attenuation at the energy of the reference experiments, 1 / metre.
+WATER_ATTENUATION = 20.0
+AIR_ATTENUATION = 0.02
+MU_MAX = 81.35858
+
+CT_UNITS = ('HU', '1/m', 'relative')
+AIR_HU = -1000.0
+# What the scanner writes outside its field of view lies far below air.
+LOWEST_HU = -1100.0
+
+
+def sample_ct_slice(unit='HU', dtype='float32'):
+    r"""Return a real axial head CT slice of 512 x 512 pixels.
+
+    The slice lies in the installed package pydicom, among its own test
+    files; nothing is downloaded. It shows the base of the skull, with
+    frontal sinuses, mastoid cells and a headrest, over 0.221 m.
+
+    Parameters
+    ----------
+    unit : {'HU', '1/m', 'relative'}, optional
+        Hounsfield units; linear attenuation in 1 / metre; or linear
+        attenuation as a fraction of 81.35858 / metre, in [0, 1], which is
+        what `SparseViewCT` takes.
+    dtype : {'float32', 'float64'}, optional
+        Precision of the space.
+
+    Returns
+    -------
+    image : element of odl.DiscretizedSpace
+        Shape (512, 512), centred at the origin, in metres: axis 0 is x, to
+        the viewer's right, axis 1 is y, upwards, with the forehead on top.
+        Outside of the scanner's field of view it is air.
+
+    Raises
+    ------
+    ImportError
+        If pydicom or a decoder of JPEG 2000 is missing.
+    ValueError
+        If the unit is unknown.
+
+    Notes
+    -----
+    Hounsfield units become attenuation by
+
+    .. math::
+        \mu = \max\left(0, \mu_{\mathrm{water}} + \mathrm{HU}
+        \frac{\mu_{\mathrm{water}} - \mu_{\mathrm{air}}}{1000}\right),
+        \quad \mu_{\mathrm{water}} = 20, \; \mu_{\mathrm{air}} = 0.02,
+
+    as in the preprocessing of the LoDoPaB-CT dataset (Leuschner et al.,
+    Scientific Data 8, 2021, 109).
+
+    Examples
+    --------
+    >>> image = sample_ct_slice('relative')
+    >>> image.shape
+    (512, 512)
+    """
+    if unit not in CT_UNITS:
+        raise ValueError(f'`unit` must be one of {CT_UNITS}, got {unit!r}')
+    hounsfield, spacing = _read('J2K_pixelrep_mismatch.dcm')
+    hounsfield[hounsfield < LOWEST_HU] = AIR_HU
+    if unit == 'HU':
+        return _element(hounsfield, spacing, dtype)
+    per_unit = (WATER_ATTENUATION - AIR_ATTENUATION) / 1000
+    attenuation = np.maximum(hounsfield * per_unit + WATER_ATTENUATION, 0)
+    if unit == '1/m':
+        return _element(attenuation, spacing, dtype)
+    return _element(np.clip(attenuation / MU_MAX, 0, 1), spacing, dtype)
+
+
+def sample_mr_slice(dtype='float32'):
+    """Return a real axial abdominal MR slice of 484 x 300 pixels.
+
+    A T1-weighted slice with fat suppression. It lies in the installed
+    package pydicom, among its own test files; nothing is downloaded.
+
+    Parameters
+    ----------
+    dtype : {'float32', 'float64'}, optional
+        Precision of the space.
+
+    Returns
+    -------
+    image : element of odl.DiscretizedSpace
+        Magnitude in the scanner's units, from 0 to 1123; shape (484, 300),
+        centred at the origin, 0.350 m x 0.217 m: axis 0 is x, to the
+        viewer's right, axis 1 is y, upwards, with the belly on top.
+
+    Raises
+    ------
+    ImportError
+        If pydicom is missing.
+
+    Examples
+    --------
+    >>> image = sample_mr_slice()
+    >>> image.shape
+    (484, 300)
+    """
+    magnitude, spacing = _read('examples_overlay.dcm')
+    return _element(magnitude, spacing, dtype)
+
+
+def _read(name):
+    """Return the pixels, x to the right, y upwards, and their spacing."""
+    pydicom = optional_package('pydicom', 'a sample slice')
+    # The package's own folder: pydicom's look-up would also try to fetch
+    # data from elsewhere.
+    path = os.path.join(
+        os.path.dirname(pydicom.__file__), 'data', 'test_files', name
+    )
+    if not os.path.isfile(path):
+        raise ImportError(
+            f'pydicom {pydicom.__version__} comes without the file {name!r}: '
+            f'{how_to_install("pydicom")}'
+        )
+    dataset = read_dataset(path)
+    spacing = tuple(float(s) for s in dataset.PixelSpacing)
+    # DICOM gives the distance of rows first, then that of columns.
+    return oriented(read_frame(dataset)), spacing[::-1]
+
+
+def _element(data, spacing, dtype):
+    """Return pixels as an element of a space in metres."""
+    half = np.multiply(data.shape, spacing) / 1000 / 2
+    space = odl.uniform_discr(-half, half, data.shape, dtype=dtype)
+    return space.element(data.astype(dtype))

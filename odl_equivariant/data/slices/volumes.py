@@ -1,0 +1,296 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Slices of volumes: NIfTI files and numpy arrays."""
+
+import itertools
+import re
+
+import numpy as np
+
+from odl_equivariant.data._checks import grid, optional_package
+from odl_equivariant.data.slices.folders import FolderSlices
+from odl_equivariant.data.slices.grids import float_dtype
+from odl_equivariant.data.slices.index import FolderIndex, NoImage
+
+__all__ = ('NiftiSlices', 'NumpySlices')
+
+
+CONVENTIONS = ('radiological', 'neurological')
+MOST_COLOURS = 4
+_SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
+
+
+class NiftiSlices(FolderSlices):
+    """Slices of NIfTI volumes, turned to the closest anatomical planes.
+
+    The axes of a volume are permuted and reversed, as its affine map says, so
+    that they run about to the patient's right, front and head. It is not
+    interpolated. Values are in the unit of the file, its ``scl_slope`` and
+    ``scl_inter`` applied; a slope of 0 stands for none, as in the standard.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder, with those below it, or a single file: ``.nii``, ``.nii.gz``.
+    axis : {0, 1, 2}, optional
+        Axis that slices are numbered along: 0 for sagittal slices, from left
+        to right, 1 for coronal ones, from back to front, 2 for axial ones,
+        from feet to head.
+    convention : {'radiological', 'neurological'}, optional
+        Whether axial and coronal slices are seen from the feet and from the
+        front, the patient's left at the viewer's right, as DICOM files are;
+        or from the other side. Sagittal slices have the face at the viewer's
+        left, or at the right.
+    shape : tuple of 2 ints, optional
+        Grid that every image is brought to, see `Slices`.
+    cache, progress : optional
+        See `DicomSlices`.
+
+    Attributes
+    ----------
+    names : list of str
+        Path of each file relative to ``folder``, ``#`` and the number of the
+        slice, from 0; in files with several volumes ``#volume.slice``.
+    groups : list of str
+        The subject, where the path has one in the manner of BIDS, such as
+        ``sub-01``; otherwise the file.
+    index : object
+        ``index.skipped`` has the name of each file that could not be used,
+        and the reason.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or, on access, if a file has vanished.
+    ValueError
+        If there is no volume, or, on access, if a file is damaged.
+    ImportError
+        If nibabel is not installed.
+
+    Notes
+    -----
+    Slices of ``.nii`` files are read alone; of a compressed file all that
+    comes before has to be decompressed, which takes long.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import nibabel
+    >>> volume = nibabel.Nifti1Image(np.ones((4, 5, 6), 'float32'), np.eye(4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nibabel.save(volume, os.path.join(folder, 'sub-01.nii.gz'))
+    ...     slices = NiftiSlices(folder, axis=1)
+    ...     len(slices), slices[0].shape, slices.groups[0]
+    (5, (4, 6), 'sub-01')
+    """
+
+    def __init__(
+        self,
+        folder,
+        axis=2,
+        convention='radiological',
+        shape=None,
+        cache=None,
+        progress=True,
+    ):
+        optional_package('nibabel', 'reading NIfTI files')
+        if isinstance(axis, bool) or axis not in (0, 1, 2):
+            raise ValueError(f'`axis` must be 0, 1 or 2, got {axis!r}')
+        if convention not in CONVENTIONS:
+            raise ValueError(
+                f'`convention` must be one of {CONVENTIONS}, got '
+                f'{convention!r}'
+            )
+        shape = grid(shape)
+        self.axis = int(axis)
+        self.convention = convention
+        index = FolderIndex(
+            folder,
+            'nifti',
+            _describe_nifti,
+            suffixes=('.nii', '.nii.gz'),
+            cache=cache,
+            progress=progress,
+        )
+        items, names = [], []
+        for name, volume in index.entries:
+            counts = range(volume['shape'][volume['axes'][self.axis]])
+            for *others, i in itertools.product(
+                *map(range, volume['shape'][3:]), counts
+            ):
+                items.append((name, {**volume, 'slice': i, 'volume': others}))
+                names.append(name + '#' + '.'.join(map(str, [*others, i])))
+        super().__init__(
+            index,
+            items,
+            names,
+            [_subject(name) or name for name, _ in items],
+            shape,
+        )
+
+    def _read(self, path, name, entry):
+        import nibabel
+
+        proxy = nibabel.load(path).dataobj
+        # which axis of the file runs along which of the body, and which way
+        axes, signs = entry['axes'], entry['signs']
+        where = [slice(None)] * 3 + entry['volume']
+        n = proxy.shape[axes[self.axis]]
+        i = entry['slice']
+        where[axes[self.axis]] = i if signs[self.axis] > 0 else n - 1 - i
+        image = np.asarray(proxy[tuple(where)])
+        across, up = (k for k in range(3) if k != self.axis)
+        if axes[across] > axes[up]:
+            image = image.T
+        if signs[across] < 0:
+            image = image[::-1]
+        if signs[up] < 0:
+            image = image[:, ::-1]
+        return image[::-1] if self.convention == 'radiological' else image
+
+
+def _describe_nifti(path):
+    """Return what the index keeps of a file, in one entry."""
+    import nibabel
+
+    image = nibabel.load(path)
+    shape = [int(n) for n in image.shape]
+    if len(shape) < 3 or 0 in shape:
+        raise NoImage(f'it is no volume, it has the shape {tuple(shape)}')
+    if image.get_data_dtype().kind not in 'biufc':
+        raise NoImage(f'it holds no numbers, but {image.get_data_dtype()}')
+    _check_slope(path, type(image.header))
+    orientation = nibabel.io_orientation(image.affine)
+    if np.isnan(orientation).any():
+        raise NoImage('its affine map is singular')
+    # the last voxel, which a truncated file does not have
+    np.asarray(image.dataobj[(-1,) * len(shape)])
+    axes = [int(np.flatnonzero(orientation[:, 0] == k)[0]) for k in range(3)]
+    return [
+        {
+            'shape': shape,
+            'axes': axes,
+            'signs': [int(orientation[k, 1]) for k in axes],
+        }
+    ]
+
+
+def _check_slope(path, kind):
+    """Raise `NoImage` for a slope that nibabel passes over silently."""
+    import nibabel
+
+    with nibabel.openers.ImageOpener(path) as file:
+        slope = kind.from_fileobj(file, check=False)['scl_slope']
+    if np.isinf(slope):
+        raise NoImage(f'its scl_slope is {slope}')
+
+
+def _subject(name):
+    match = _SUBJECT.search(name)
+    return match and match[1]
+
+
+class NumpySlices(FolderSlices):
+    """Images in ``.npy`` files of two or three dimensions.
+
+    Arrays are taken as they are: axis 0 is x, to the viewer's right, axis 1
+    is y, upwards, and with three dimensions the first one counts images.
+    Where the last of three axes seems to be one of colours, as in the shape
+    (64, 64, 3), the file is skipped.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder, with those below it, or a single file.
+    shape : tuple of 2 ints, optional
+        Grid that every image is brought to, see `Slices`.
+    cache, progress : optional
+        See `DicomSlices`.
+
+    Attributes
+    ----------
+    names : list of str
+        Path of each file relative to ``folder``; with three dimensions
+        followed by ``#`` and the number of the image, from 0.
+    groups : list of str
+        The file of each image.
+    index : object
+        ``index.skipped`` has the name of each file that could not be used,
+        and the reason.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or, on access, if a file has vanished.
+    ValueError
+        If there is no array, or, on access, if a file is damaged.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(os.path.join(folder, 'three.npy'), np.ones((3, 8, 9)))
+    ...     slices = NumpySlices(folder)
+    ...     slices.names, slices[2].shape
+    (['three.npy#0', 'three.npy#1', 'three.npy#2'], (8, 9))
+    """
+
+    def __init__(self, folder, shape=None, cache=None, progress=True):
+        shape = grid(shape)
+        index = FolderIndex(
+            folder,
+            'numpy',
+            _describe_numpy,
+            suffixes=('.npy',),
+            cache=cache,
+            progress=progress,
+            is_entry=_is_numpy_entry,
+        )
+        items = [
+            (name, {'slice': i})
+            for name, entry in index.entries
+            for i in ([None] if entry['n'] is None else range(entry['n']))
+        ]
+        names = [
+            name if entry['slice'] is None else f'{name}#{entry["slice"]}'
+            for name, entry in items
+        ]
+        super().__init__(index, items, names, [n for n, _ in items], shape)
+
+    def _read(self, path, name, entry):
+        array = np.load(path, mmap_mode='r', allow_pickle=False)
+        if array.ndim != (2 if entry['slice'] is None else 3):
+            raise ValueError(f'it has the shape {array.shape} now')
+        return np.array(
+            array if entry['slice'] is None else array[entry['slice']]
+        )
+
+
+def _describe_numpy(path):
+    """Return what the index keeps of an array, in one entry."""
+    array = np.load(path, mmap_mode='r', allow_pickle=False)
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise NoImage(f'it has the shape {array.shape}')
+    if array.ndim == 3 and array.shape[2] <= MOST_COLOURS < min(
+        array.shape[:2]
+    ):
+        raise NoImage(
+            f'it has the shape {array.shape}: its last axis seems to be one '
+            'of colours, but axis 0 counts images, and axes 1 and 2 are x '
+            'and y'
+        )
+    float_dtype(array.dtype)
+    return [{'n': len(array) if array.ndim == 3 else None}]
+
+
+def _is_numpy_entry(entry):
+    if entry.keys() != {'n'}:
+        return False
+    n = entry['n']
+    return n is None or type(n) is int and n > 0

@@ -1,0 +1,375 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What the equivariant and the ordinary proximal have in common."""
+
+import math
+import numbers
+
+import odl
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.nn import _pieces
+from odl_equivariant.nn._calibration import calibrate
+from odl_equivariant.nn._precision import check_arithmetic
+from odl_equivariant.nn.steerable.activations import make_activation
+from odl_equivariant.nn.steerable.layout import whole_number
+
+__all__ = ('Proximal',)
+
+_PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
+
+
+class Proximal(nn.Module):
+    """What the two proximals share: everything but the convolutions."""
+
+    # Least and greatest value of the images of its training, where known.
+    value_range = None
+
+    def __init__(self, arguments):
+        super().__init__()
+        for name, least in (
+            ('in_channels', 1),
+            ('channels', 1),
+            ('memory', 0),
+            ('n_residual_blocks', 0),
+            ('kernel_size', 1),
+        ):
+            arguments[name] = whole_number(name, arguments[name], least)
+        for name in ('gradient', 'noise_level', 'skip'):
+            if not isinstance(arguments[name], bool):
+                raise ValueError(
+                    f'`{name}` must be True or False, got {arguments[name]!r}'
+                )
+        slope = arguments['negative_slope']
+        if not (isinstance(slope, numbers.Real) and math.isfinite(slope)):
+            raise ValueError(
+                f'`negative_slope` must be a finite number, got {slope!r}'
+            )
+        arguments['negative_slope'] = float(slope)
+        if arguments['kernel_size'] % 2 == 0:
+            raise ValueError(
+                '`kernel_size` must be odd, for the output to lie on the '
+                f'grid of the input, got {arguments["kernel_size"]}'
+            )
+        if arguments['padding_mode'] not in _PADDING_MODES:
+            raise ValueError(
+                f'`padding_mode` must be one of {", ".join(_PADDING_MODES)}, '
+                f'got {arguments["padding_mode"]!r}'
+            )
+        self._arguments = dict(arguments)
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+    def _set(self, name, value, default):
+        """Set an argument that only the architectures that need it have."""
+        setattr(self, name, value)
+        self._arguments.pop(name, None)
+        if value != default:
+            self._arguments[name] = value
+
+    def _build(self):
+        n_inputs = (
+            self.in_channels * (2 if self.gradient else 1)
+            + self.memory
+            + (1 if self.noise_level else 0)
+        )
+        self.lift = self._lifting(n_inputs, 1.0)
+        self.residual = nn.ModuleList(
+            self._hidden(i, 0.0) for i in range(self.n_residual_blocks)
+        )
+        self.project = self._projecting(self.in_channels + self.memory, 1.0)
+        self.activations = None
+        description = self.described_nonlinearity()
+        if description is not None:
+            self.activations = nn.ModuleList(
+                make_activation(
+                    description, self.channels, self.negative_slope
+                )
+                for _ in range(1 + self.n_residual_blocks)
+            )
+        # Tells of `.to(memory_format=torch.channels_last)`, also where no
+        # weight has four axes.
+        order = torch.zeros(1, 2, 2, 2, device='cpu')
+        self.register_buffer('_order', order, persistent=False)
+        # With `skip`: a step that starts as gradient descent plus little.
+        calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
+
+    @property
+    def architecture(self):
+        """Name and arguments of the class, from which it can be rebuilt."""
+        return {'class': type(self).__name__, 'arguments': self._arguments}
+
+    def extra_repr(self):
+        """Return the arguments, for ``repr``."""
+        return ', '.join(f'{k}={v!r}' for k, v in self._arguments.items())
+
+    def check_space(self, space):
+        """Raise a ValueError unless images of a space fit the network.
+
+        `NetworkOperator`, `LearnedProximal` and `LearnedProximalGradient`
+        call it before any work.
+
+        Parameters
+        ----------
+        space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+            Space of the images.
+        """
+        shape = grid_shape(space)
+        if len(shape) != 2:
+            raise ValueError(
+                f'{type(self).__name__} works on images with 2 axes, got the '
+                f'space {space!r} with {len(shape)}'
+            )
+        if min(shape) < self.kernel_size:
+            raise ValueError(
+                f'the images of shape {shape} are smaller than the kernels '
+                f'of side {self.kernel_size}; take larger images or a '
+                'smaller kernel_size'
+            )
+        if n_channels(space) != self.in_channels:
+            raise ValueError(
+                f'the space {space!r} has {n_channels(space)} channel(s) (two '
+                'if complex), the proximal was made with in_channels='
+                f'{self.in_channels}; make it with in_channels='
+                f'{n_channels(space)}'
+            )
+        self._check_values(space)
+        while isinstance(space, odl.ProductSpace):
+            space = space[0]
+        if isinstance(space, odl.DiscretizedSpace):
+            if not space.is_uniform:
+                raise ValueError(
+                    'convolutions need a uniform grid, got the space '
+                    f'{space!r}'
+                )
+            self._check_cells(space)
+
+    def _check_values(self, space):
+        """Accept any channels: nothing turns them."""
+
+    def _check_cells(self, space):
+        """Accept any uniform grid: ordinary kernels may be anisotropic."""
+
+    def _check_input(self, name, x, channels, like=None):
+        expected = f'(N, {channels}, n, m)'
+        if x is None:
+            raise TypeError(
+                f'this proximal needs `{name}`, a tensor of shape {expected}'
+            )
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(
+                f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
+            )
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(
+                f'`{name}` must have the shape {expected}, got '
+                f'{tuple(x.shape)}'
+            )
+        dtype = self.lift.weight.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f'the weights are in {dtype}, and so must `{name}` be, got '
+                f'{x.dtype}; convert one of them, as in `module.double()`'
+            )
+        if like is None:
+            return
+        if x.shape[2:] != like.shape[2:]:
+            raise ValueError(
+                f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
+                f'`x`, got {tuple(x.shape[2:])}'
+            )
+        if x.shape[0] != like.shape[0]:
+            raise ValueError(
+                f'`{name}` must have one image for each of the '
+                f'{like.shape[0]} of `x`, got {x.shape[0]}'
+            )
+
+    def _noise_channel(self, sigma, x):
+        if sigma is None:
+            raise TypeError(
+                'this proximal is conditioned on the noise level: pass '
+                '`sigma`, a number or a tensor of shape (N,)'
+            )
+        if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
+            raise ValueError(f'`sigma` must be positive, got {sigma}')
+        given = sigma
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
+            raise ValueError(
+                f'`sigma` must be a number or a tensor of shape '
+                f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
+            )
+        if not isinstance(given, numbers.Real) and _has_values(sigma):
+            wrong = sigma[~((sigma > 0) & sigma.isfinite())]
+            if wrong.numel():
+                raise ValueError(
+                    f'`sigma` must be positive, got {wrong[0].item()} among '
+                    f'{sigma.numel()} noise levels'
+                )
+        return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
+
+    def forward(
+        self, x, gradient=None, memory=None, sigma=None, kernels=None
+    ):
+        """Apply the learned proximal.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, in_channels, n, m)``.
+        gradient : torch.Tensor, optional
+            Scaled gradients of the data fit, of the shape of ``x``; needed if
+            the module has ``gradient=True``.
+        memory : torch.Tensor, optional
+            Memory of shape ``(N, memory, n, m)``. Default: zero.
+        sigma : float or torch.Tensor, optional
+            Noise level, one number or one for each image; needed if the
+            module has ``noise_level=True``.
+        kernels : list of tuple of torch.Tensor, optional
+            What `kernels` returned, for a proximal that is used several
+            times with the same weights. Default: they are made anew.
+
+        Returns
+        -------
+        x : torch.Tensor
+            New images, of the shape of ``x``.
+        memory : torch.Tensor
+            New memory; only returned if the module has a memory.
+
+        Raises
+        ------
+        TypeError
+            If an input that the module needs is missing, or not a tensor of
+            the precision of the weights.
+        ValueError
+            If a shape does not fit, an image is smaller than the kernel, an
+            input is given that the module does not take, or ``sigma`` is not
+            positive and finite; or if the device has no arithmetic in the
+            lowered precision of a region of `torch.autocast`, or of the
+            weights, and would emulate it. The environment variable
+            ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that.
+        """
+        self._check_input('x', x, self.in_channels)
+        for name, value in (('gradient', gradient), ('memory', memory)):
+            if value is not None and not getattr(self, name):
+                raise ValueError(
+                    f'`{name}` was given to a proximal that was made without '
+                    f'a {name}, and would be lost'
+                )
+        inputs = [x]
+        if self.gradient:
+            self._check_input('gradient', gradient, self.in_channels, x)
+            inputs.append(gradient)
+        if self.memory:
+            if memory is None:
+                memory = x.new_zeros(x.shape[0], self.memory, *x.shape[2:])
+            self._check_input('memory', memory, self.memory, x)
+            inputs.append(memory)
+        if self.noise_level:
+            inputs.append(self._noise_channel(sigma, x))
+        inputs = torch.cat(inputs, 1)
+        if self._order.stride(1) == 1:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        result = self._network(
+            inputs, self.kernels() if kernels is None else kernels
+        )
+        new_x = result[:, : self.in_channels]
+        if self.skip:
+            new_x = new_x + (x - gradient if self.gradient else x)
+        if self.memory:
+            return new_x, result[:, self.in_channels :]
+        return new_x
+
+    def kernels(self):
+        """Return what the convolutions convolve with, for `forward`.
+
+        Returns
+        -------
+        kernels : list of tuple of torch.Tensor
+            Kernel and bias of each convolution, in their order, through
+            which gradients flow to the weights. They are no longer right
+            once the weights change.
+        """
+        layers = (self.lift, *self.residual, self.project)
+        return [layer.kernel() for layer in layers]
+
+    def lifted(self, x, kernel=None):
+        """Return what the residual blocks are given."""
+        return self._activate(self.lift(x, kernel), 0)
+
+    def _activate(self, x, place):
+        if self.activations is not None:
+            return self.activations[place](x)
+        return functional.leaky_relu(x, self.negative_slope)
+
+    def _network(self, x, kernels):
+        dtype = self._compute_dtype(x.device.type)
+        if not _is_exported():
+            check_arithmetic(dtype, x.device)
+        side = self._side_of_pieces(x, dtype)
+        if side is not None:
+            return self._in_pieces(x, kernels, dtype, side)
+        first, *others, last = kernels
+        x = self.lifted(x, first)
+        for i, convolution in enumerate(self.residual):
+            x = x + self._activate(convolution(x, others[i]), i + 1)
+        return self.project(x, last)
+
+    def nonlinearities(self):
+        """Return what ``_pieces.layers`` takes as the slope."""
+        if self.activations is not None:
+            return tuple(self.activations)
+        return self.negative_slope
+
+    def _side_of_pieces(self, x, dtype):
+        """Return the side of pieces that a processor computes quickest."""
+        if x.device.type != 'cpu' or _is_exported():
+            return None
+        side = _pieces.side_for_cache(self.channels, dtype)
+        return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
+
+    def _compute_dtype(self, device):
+        """Return what the convolutions compute in, on a kind of device."""
+        dtype = self.lift.weight.dtype
+        # double precision is what autocast leaves alone
+        if (
+            dtype != torch.float64
+            and torch.amp.is_autocast_available(device)
+            and torch.is_autocast_enabled(device)
+        ):
+            return torch.get_autocast_dtype(device)
+        return dtype
+
+    def _in_pieces(self, x, kernels, dtype, side, run=None):
+        """Apply the network piece by piece, see `_pieces.evaluate`."""
+        kernels = [
+            tensor.to(dtype, memory_format=torch.channels_last)
+            if tensor.ndim == 4
+            else tensor.to(dtype)
+            for kernel in kernels
+            for tensor in kernel
+        ]
+        with torch.autocast(x.device.type, enabled=False):
+            return _pieces.evaluate(
+                x, kernels, self.padding_mode, self.nonlinearities(), side, run
+            )
+
+
+def _is_exported():
+    """Return whether a graph is made of what is computed."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
+def _has_values(x):
+    """Return whether it can be looked what numbers a tensor has."""
+    in_transform = torch._C._functorch.maybe_current_level() is not None
+    return not (x.is_meta or in_transform or _is_exported())

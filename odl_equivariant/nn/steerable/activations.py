@@ -1,0 +1,322 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Non-linearities of band-limited fields.
+
+A LeakyReLU of each channel commutes with permutations of the channels, but
+not with their turns. Those here do, and are plain torch: matrices, norms and
+products.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.nn.steerable.groups import INFINITE
+from odl_equivariant.nn.steerable.representations import (
+    band_limited,
+    field_size,
+    irreps_of,
+)
+
+__all__ = (
+    'NONLINEARITIES',
+    'check_samples',
+    'default_samples',
+    'fourier_matrix',
+    'make_activation',
+    'n_inputs_of',
+    'checked_description',
+)
+
+NONLINEARITIES = ('fourier', 'norm', 'gated')
+
+# A file of weights may ask for any number.
+_MOST_SAMPLES = 1024
+_LARGEST_FREQUENCY = 100
+
+# Lengths of vectors are smoothed below its root, where their derivative has
+# no value.
+_SMOOTHING = 1e-6
+
+
+def default_samples(max_frequency):
+    """Return about twice as many samples as the frequencies need."""
+    return 4 * (max_frequency + 1)
+
+
+def checked_description(description):
+    """Return a description of a non-linearity, once it is seen to be one.
+
+    Parameters
+    ----------
+    description : mapping or None
+        The ``name``, one of `NONLINEARITIES`, the ``group``, ``'SO2'`` or
+        ``'O2'``, the ``max_frequency`` and, for ``'fourier'``, the number
+        ``n_samples``.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if description is None:
+        return None
+    names = ('name', 'group', 'max_frequency')
+    given = dict(description) if isinstance(description, dict) else {}
+    if given.get('name') == 'fourier':
+        names += ('n_samples',)
+    numbers = [given.get(name) for name in names[2:]]
+    if not (
+        given.keys() == set(names)
+        and given['name'] in NONLINEARITIES
+        and given['group'] in INFINITE
+        and all(type(number) is int and number > 0 for number in numbers)
+    ):
+        raise ValueError(
+            '`nonlinearity` must be None, for a LeakyReLU of each channel, or '
+            'a mapping as `to_convolutional` makes it, with a name of '
+            f'{", ".join(NONLINEARITIES)}, a group of SO2 and O2 and a '
+            'positive max_frequency, and n_samples if it is fourier, got '
+            f'{str(description):.100}'
+        )
+    if given['max_frequency'] > _LARGEST_FREQUENCY:
+        raise ValueError(
+            f'the max_frequency of a non-linearity is at most '
+            f'{_LARGEST_FREQUENCY}, got {given["max_frequency"]}'
+        )
+    if given['name'] == 'fourier':
+        check_samples(given['max_frequency'], given['n_samples'])
+    return given
+
+
+def check_samples(max_frequency, n_samples):
+    """Raise a ValueError unless so many samples are enough, and fit."""
+    if n_samples > _MOST_SAMPLES:
+        raise ValueError(
+            f'`n_samples` must be at most {_MOST_SAMPLES}, with which the '
+            f'error is far below that of the grid, got {n_samples}'
+        )
+    if n_samples % 4 or n_samples <= 2 * max_frequency:
+        least = 4 * (max_frequency // 2 + 1)
+        raise ValueError(
+            '`n_samples` must be a multiple of 4, for quarter turns to move '
+            f'samples to samples, and more than 2 * max_frequency = '
+            f'{2 * max_frequency}, got {n_samples}; take {least}, or more for '
+            'a smaller error at other angles'
+        )
+
+
+def _representation(description):
+    return band_limited(description['group'], description['max_frequency'])
+
+
+def _n_turning(representation):
+    """Return how many irreducible parts are not trivial."""
+    return len(irreps_of(representation)) - 1
+
+
+def n_inputs_of(description, channels):
+    """Return how many channels a non-linearity takes to return so many."""
+    if description is None or description['name'] != 'gated':
+        return channels
+    representation = _representation(description)
+    n_fields = channels // field_size(description['group'], representation)
+    return channels + n_fields * _n_turning(representation)
+
+
+def make_activation(description, channels, slope):
+    """Return the module of a non-linearity.
+
+    Parameters
+    ----------
+    description : dict
+        As for `checked_description`.
+    channels : int
+        Number of channels, a multiple of those of a field.
+    slope : float
+        Slope of the LeakyReLU for negative values.
+
+    Returns
+    -------
+    activation : torch.nn.Module
+        Maps ``(N, C, n, m)`` to ``(N, channels, n, m)``, with C from
+        `n_inputs_of`.
+    """
+    representation = _representation(description)
+    size = field_size(description['group'], representation)
+    if channels % size:
+        raise ValueError(
+            f'`channels` must be a multiple of {size}, the channels of a '
+            f'field of the non-linearity {description}, got {channels}'
+        )
+    kind = {
+        'fourier': _Fourier,
+        'norm': _Norm,
+        'gated': _Gated,
+    }[description['name']]
+    return kind(description, channels // size, slope)
+
+
+def fourier_matrix(group, max_frequency, n_samples):
+    r"""Return the matrix of the inverse Fourier transform on a group.
+
+    Parameters
+    ----------
+    group : {'SO2', 'O2'}
+        The group.
+    max_frequency : int
+        Largest frequency.
+    n_samples : int
+        Number of rotations, equally spaced.
+
+    Returns
+    -------
+    matrix : torch.Tensor
+        Float64 tensor with a column for each channel of a field and a row
+        for each rotation and, for O(2), for each after the reflection. Its
+        transpose over the number of rows is its left inverse.
+
+    Notes
+    -----
+    The functions are :math:`1`, :math:`\sqrt{2} \cos k \theta` and
+    :math:`\sqrt{2} \sin k \theta`, each of them on O(2) also times the
+    sign :math:`s` of the determinant, in an order in which
+    :math:`(g \cdot u)(h) = u(g^{-1} h)` has the matrix of `fibre_matrix`:
+
+    .. math::
+        1,\; s,\; \dots,\; \sqrt{2} \cos k \theta,\;
+        \sqrt{2} \sin k \theta,\; \sqrt{2} s \sin k \theta,\;
+        - \sqrt{2} s \cos k \theta,\; \dots
+
+    Examples
+    --------
+    >>> fourier_matrix('SO2', 1, 4).round(decimals=3).tolist()[1]
+    [1.0, 0.0, 1.414]
+    """
+    turns = torch.arange(n_samples, dtype=torch.float64, device='cpu')
+    angles = 2 * math.pi / n_samples * turns
+    halves = []
+    for sign in (1.0,) if group == 'SO2' else (1.0, -1.0):
+        columns = [torch.ones_like(angles)]
+        if group == 'O2':
+            columns.append(sign * torch.ones_like(angles))
+        for k in range(1, max_frequency + 1):
+            cos = math.sqrt(2) * torch.cos(k * angles)
+            sin = math.sqrt(2) * torch.sin(k * angles)
+            columns += [cos, sin]
+            if group == 'O2':
+                columns += [sign * sin, -sign * cos]
+        halves.append(torch.stack(columns, 1))
+    return torch.cat(halves)
+
+
+class _OnFields(nn.Module):
+    """A non-linearity of band-limited fields, with a matrix.
+
+    Parameters
+    ----------
+    description : dict
+        As for `checked_description`.
+    n_fields : int
+        Number of fields.
+    slope : float
+        Slope of the LeakyReLU.
+    """
+
+    def __init__(self, description, n_fields, slope):
+        super().__init__()
+        self.description, self.n_fields = description, n_fields
+        self.negative_slope = slope
+        representation = _representation(description)
+        self.size = field_size(description['group'], representation)
+        # No buffer, which would be converted with the module.
+        self._exact = self._matrix(irreps_of(representation))
+        self.register_buffer('matrix', self._exact.float(), persistent=False)
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        # Made anew, without the rounding errors of a lower precision.
+        self.matrix = self._exact.to(self.matrix, copy=True)
+        return self
+
+    def extra_repr(self):
+        """Return the description, for ``repr``."""
+        return f'{self.description}, n_fields={self.n_fields}'
+
+    def forward(self, x):
+        """Map ``(N, C, n, m)`` to ``(N, channels, n, m)``."""
+        y = self._on_fields(x.movedim(1, -1), self.matrix.to(x.dtype))
+        return y.flatten(-2).movedim(-1, 1)
+
+    def _leaky(self, x):
+        return functional.leaky_relu(x, self.negative_slope)
+
+    def _with_factors(self, x, factors):
+        """Return fields, of which the trivial part is not multiplied."""
+        first, rest = x[..., :1], x[..., 1:]
+        return torch.cat([self._leaky(first), rest * factors], -1)
+
+
+class _Fourier(_OnFields):
+    """A LeakyReLU of samples of the functions on the group."""
+
+    def _matrix(self, irreps):
+        return fourier_matrix(
+            self.description['group'],
+            self.description['max_frequency'],
+            self.description['n_samples'],
+        )
+
+    def _on_fields(self, x, matrix):
+        samples = x.unflatten(-1, (self.n_fields, self.size)) @ matrix.T
+        return self._leaky(samples) @ (matrix / len(matrix))
+
+
+def _membership(irreps):
+    """Return which turning channel belongs to which irreducible part."""
+    parts = [i for i, k in enumerate(irreps[1:]) for _ in range(1 + (k > 0))]
+    shape = (len(parts), len(irreps) - 1)
+    matrix = torch.zeros(shape, dtype=torch.float64, device='cpu')
+    matrix[range(len(parts)), parts] = 1
+    return matrix
+
+
+class _Norm(_OnFields):
+    """A rectifier of the lengths of the irreducible parts, with a bias."""
+
+    def __init__(self, description, n_fields, slope):
+        super().__init__(description, n_fields, slope)
+        self.bias = nn.Parameter(torch.zeros(n_fields, self.matrix.shape[1]))
+
+    def _matrix(self, irreps):
+        return _membership(irreps)
+
+    def _on_fields(self, x, matrix):
+        x = x.unflatten(-1, (self.n_fields, self.size))
+        squares = x[..., 1:].square() @ matrix
+        lengths = (squares + _SMOOTHING).sqrt()
+        factors = torch.relu(lengths + self.bias.to(x.dtype)) / lengths
+        return self._with_factors(x, factors @ matrix.T)
+
+
+class _Gated(_OnFields):
+    """Each irreducible part times the sigmoid of a number of its own."""
+
+    def _matrix(self, irreps):
+        return _membership(irreps)
+
+    def _on_fields(self, x, matrix):
+        channels = self.n_fields * self.size
+        gates = x[..., channels:].unflatten(
+            -1, (self.n_fields, matrix.shape[1])
+        )
+        x = x[..., :channels].unflatten(-1, (self.n_fields, self.size))
+        return self._with_factors(x, torch.sigmoid(gates) @ matrix.T)

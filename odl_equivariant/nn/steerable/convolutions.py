@@ -1,0 +1,270 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Steerable convolutions between fields of one kind each.
+
+escnn supplies the bases of equivariant kernels. The layer itself is a plain
+torch module: its parameters are the coefficients alone, the same in training
+and evaluation mode, so that it can be copied, saved, traced and exported.
+"""
+
+import contextlib
+import contextvars
+import functools
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.nn._convolution import (
+    PaddedConvolution,
+    check_image_size,
+    convolve,
+    normal,
+)
+from odl_equivariant.nn._defaults import tensor_defaults
+from odl_equivariant.nn.steerable.representations import is_hidden
+from odl_equivariant.nn.steerable.symmetries import exact_symmetries, moved
+
+__all__ = (
+    'SteerableConvolution',
+    'PaddedConvolution',
+    'check_image_size',
+    'given_bases',
+)
+
+_given = contextvars.ContextVar('given', default=None)
+
+
+@contextlib.contextmanager
+def given_bases(bases):
+    """Context in which new layers take their bases from a mapping.
+
+    escnn is not asked, and need not be installed. What is given here is seen
+    by the layers that are made in the context, and by no other.
+
+    Parameters
+    ----------
+    bases : mapping
+        Scaled bases, float64 tensors on the CPU, for the tuples ``(group,
+        source, target, kernel_size)``; they are not copied.
+    """
+    token = _given.set(bases)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def _basis_for(key):
+    """Return the scaled basis for a new layer."""
+    given = _given.get()
+    if given is None:
+        return _scaled_basis(*key)
+    if key not in given:
+        group, source, target, size = key
+        raise ValueError(
+            f'no basis is given of the {size} x {size} kernels from {source} '
+            f'to {target} fields of {group}'
+        )
+    return given[key]
+
+
+@functools.cache
+def _kernel_basis(group_name, source, target, kernel_size):
+    """Return a basis of equivariant kernels between two single fields.
+
+    Parameters
+    ----------
+    group_name : str
+        Name of the group, such as ``'C4'``.
+    source, target : str
+        Representations of the input and of the output field, ``'regular'``
+        or one of `irreps_of`.
+    kernel_size : int
+        Side of the kernel in cells.
+
+    Returns
+    -------
+    basis : torch.Tensor
+        Float64 tensor of shape ``(n, size(target), size(source),
+        kernel_size, kernel_size)``.
+    """
+    from odl_equivariant.nn.escnn.fields import escnn_representation, gspace
+    from odl_equivariant.nn.escnn.library import enn
+
+    space = gspace(group_name, source, target)
+    fields = {
+        name: enn.FieldType(
+            space, [escnn_representation(space, name)]
+        )
+        for name in {source, target}
+    }
+    # as escnn can compute with, also where modules are being built on the
+    # meta device, or in float64
+    with tensor_defaults(torch.float32, 'cpu'), torch.no_grad():
+        convolution = enn.R2Conv(
+            fields[source],
+            fields[target],
+            kernel_size,
+            bias=False,
+            initialize=False,
+        )
+        (expand,) = convolution.basisexpansion.children()
+        basis = expand(torch.eye(convolution.weights.numel()))
+        basis = basis.double().reshape(
+            len(basis),
+            fields[target].size,
+            fields[source].size,
+            kernel_size,
+            kernel_size,
+        )
+        return _make_exact(basis, group_name, source, target)
+
+
+def _make_exact(basis, group_name, source, target):
+    """Project kernels onto those that are equivariant to full precision.
+
+    escnn computes in float32. The average over all symmetries of the grid
+    takes its rounding errors away.
+    """
+    images = [
+        moved(basis, symmetry, source, target)
+        for symmetry in exact_symmetries(group_name)
+    ]
+    return torch.stack(images).mean(0)
+
+
+@functools.cache
+def _scaled_basis(group_name, source, target, kernel_size):
+    """Return the basis of kernels, scaled for a `SteerableConvolution`."""
+    basis = _kernel_basis(group_name, source, target, kernel_size)
+    n, rows, columns = basis.shape[:3]
+    # mean square norm of a row of each element: columns * k^2 / n
+    energy = basis.square().sum((1, 2, 3, 4), keepdim=True) / rows
+    return basis * (columns * kernel_size**2 / n / energy).sqrt()
+
+
+def _has_invariants(representation):
+    """Return whether a field has a channel, or a sum, that nothing moves."""
+    return representation == 'trivial' or is_hidden(representation)
+
+
+class SteerableConvolution(nn.Module):
+    r"""A convolution that is equivariant by the choice of its kernels.
+
+    Parameters
+    ----------
+    in_fields, out_fields : int
+        Numbers of fields.
+    source, target : str
+        How the group acts on the channels of an input and an output field:
+        ``'trivial'``, not at all (one channel), ``'regular'``, by permuting
+        one channel per element, or another one of `irreps_of`.
+    group : str
+        ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``.
+    kernel_size : int, optional
+        Odd side of the kernel in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How the image goes on past its boundary.
+    gain : float, optional
+        Standard deviation of the output for an input of unit variance at
+        the start; 0 starts weights and bias at zero.
+    bias : bool, optional
+        Whether there is a bias, where the output has what no element of the
+        group moves: one number a field, which all channels of a regular
+        field have and the first one of a band-limited field.
+
+    Notes
+    -----
+    The kernel is :math:`k_{oi} = \sum_n w_{oin} b_n` with the basis
+    :math:`b_n` of the kernels with
+
+    .. math::
+        b(R x) = \rho_\text{out}(R)\, b(x)\, \rho_\text{in}(R)^{-1}.
+
+    The basis is scaled such that at the same ``gain`` the coefficients start
+    with the variance of the weights of a `PaddedConvolution` of the same
+    width: one learning rate then means the same to both.
+    """
+
+    def __init__(
+        self,
+        in_fields,
+        out_fields,
+        source,
+        target,
+        group,
+        kernel_size=3,
+        padding_mode='replicate',
+        gain=1.0,
+        bias=True,
+    ):
+        super().__init__()
+        self.padding_mode = padding_mode
+        self.basis_key = (group, source, target, kernel_size)
+        basis = _basis_for(self.basis_key)
+        n, _, columns = basis.shape[:3]
+        std = gain / math.sqrt(in_fields * columns * kernel_size**2)
+        self.weight = nn.Parameter(normal((out_fields, in_fields, n), std))
+        # No buffer, which would be converted with the module; read only, as
+        # all layers share it.
+        self.exact_basis = basis
+        self.register_buffer('basis', self._new_basis(), persistent=False)
+        if not (bias and _has_invariants(target)):
+            self.register_parameter('bias', None)
+        else:
+            self.bias = nn.Parameter(torch.zeros(out_fields))
+
+    def _apply(self, fn, recurse=True):
+        # five axes cannot be in the memory format channels_last
+        self.basis = self.basis.flatten(1)
+        super()._apply(fn, recurse)
+        # Made anew: converted to float64, it would keep the rounding errors of
+        # float32, and a module that was on the meta device has no numbers.
+        self.basis = self._new_basis()
+        return self
+
+    def _new_basis(self):
+        """Return the basis where the weights are, in float32 at least."""
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        return self.exact_basis.to(self.weight.device, dtype, copy=True)
+
+    def kernel(self):
+        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        n, rows, columns, *size = self.basis.shape
+        out_fields, in_fields, _ = self.weight.shape
+        # In lowered precision, the sums would be equivariant up to rounding
+        # only, where rounding their values keeps them so exactly.
+        with torch.autocast(self.weight.device.type, enabled=False):
+            weight = self.weight.reshape(-1, n).to(self.basis.dtype)
+            kernel = weight @ self.basis.reshape(n, -1)
+            kernel = kernel.to(self.weight.dtype)
+        kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
+        kernel = kernel.transpose(1, 2).reshape(
+            out_fields * rows, in_fields * columns, *size
+        )
+        return kernel, self._bias_of_channels(kernel)
+
+    def _bias_of_channels(self, kernel):
+        _, _, target, _ = self.basis_key
+        rows = self.basis.shape[1]
+        if self.bias is None:
+            return kernel.new_zeros(kernel.shape[0])
+        if target in ('trivial', 'regular'):
+            return self.bias.repeat_interleave(rows)
+        return functional.pad(self.bias[:, None], (0, rows - 1)).flatten()
+
+    def forward(self, x, kernel=None):
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``.
+
+        ``kernel`` is what `kernel` returned, if it was called before.
+        """
+        kernel = self.kernel() if kernel is None else kernel
+        return convolve(x, *kernel, self.padding_mode)

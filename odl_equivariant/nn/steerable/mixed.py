@@ -1,0 +1,127 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Steerable convolutions between fields of several kinds."""
+
+import math
+
+import torch
+from torch import nn
+
+from odl_equivariant.nn._convolution import convolve
+from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
+from odl_equivariant.nn.steerable.representations import field_size
+
+__all__ = ('MixedConvolution',)
+
+
+class MixedConvolution(nn.Module):
+    r"""An equivariant convolution between fields of several kinds.
+
+    Parameters
+    ----------
+    sources, targets : sequence of tuple
+        Representations of the input and of the output, each with the number
+        of its fields, such as ``[('standard', 1), ('trivial', 5)]``.
+    group : str
+        ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``.
+    kernel_size : int, optional
+        Odd side of the kernel in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How the image goes on past its boundary.
+    gain : float, optional
+        Standard deviation of the output for an input of unit variance at
+        the start; 0 starts weights and bias at zero.
+    source_order, target_order : sequence of int, optional
+        For each channel its place if the fields lay one after the other,
+        in the order of ``sources`` and ``targets``. Default: so they lie.
+
+    Notes
+    -----
+    Each pair of a source and a target has a `SteerableConvolution`, of which
+    the kernels alone are used, as the blocks of one larger kernel.
+    """
+
+    def __init__(
+        self,
+        sources,
+        targets,
+        group,
+        kernel_size=3,
+        padding_mode='replicate',
+        gain=1.0,
+        source_order=None,
+        target_order=None,
+    ):
+        super().__init__()
+        self.padding_mode = padding_mode
+        self._n_sources = len(sources)
+        self._source_order = _checked_order(sources, group, source_order)
+        self._target_order = _checked_order(targets, group, target_order)
+        n_inputs = _n_channels(sources, group)
+        self.blocks = nn.ModuleList(
+            SteerableConvolution(
+                n_in,
+                n_out,
+                source,
+                target,
+                group,
+                kernel_size,
+                padding_mode,
+                gain * math.sqrt(n_in * field_size(group, source) / n_inputs),
+                bias=i == 0,
+            )
+            for target, n_out in targets
+            for i, (source, n_in) in enumerate(sources)
+        )
+
+    @property
+    def weight(self):
+        """Coefficients of the first block, of whose precision all are."""
+        return self.blocks[0].weight
+
+    def kernel(self):
+        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        rows, biases = [], []
+        for i in range(0, len(self.blocks), self._n_sources):
+            row = self.blocks[i : i + self._n_sources]
+            parts = [block.kernel() for block in row]
+            rows.append(torch.cat([kernel for kernel, _ in parts], 1))
+            biases.append(parts[0][1])
+        kernel, bias = torch.cat(rows), torch.cat(biases)
+        if self._source_order is not None:
+            kernel = kernel[:, self._source_order]
+        if self._target_order is not None:
+            kernel = kernel[self._target_order]
+            bias = bias[self._target_order]
+        return kernel, bias
+
+    def forward(self, x, kernel=None):
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``.
+
+        ``kernel`` is what `kernel` returned, if it was called before.
+        """
+        kernel = self.kernel() if kernel is None else kernel
+        return convolve(x, *kernel, self.padding_mode)
+
+
+def _n_channels(fields, group):
+    return sum(n * field_size(group, name) for name, n in fields)
+
+
+def _checked_order(fields, group, order):
+    if order is None:
+        return None
+    order = list(order)
+    expected = range(_n_channels(fields, group))
+    if sorted(order) != list(expected):
+        raise ValueError(
+            f'the order of {len(expected)} channels must be one of the '
+            f'numbers 0, ..., {len(expected) - 1}, got {order}'
+        )
+    return None if order == list(expected) else order

@@ -1,0 +1,127 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What ODL and the registry of batched maps learn of ray transforms.
+
+ODL keeps functions without a name in fan-beam geometries, and makes a class
+without a name for the adjoint of each ray transform. `pickle` finds neither
+in another process. It is told what to take instead: by `copyreg`, and for
+adjoints by a method of their class.
+"""
+
+import copyreg
+
+import numpy as np
+from odl.applications.tomo import FanBeamGeometry, RayTransform
+from odl.applications.tomo.backends.astra_cuda import AstraCudaImpl
+from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
+
+from odl_equivariant.operators.batching.layout import layouts
+from odl_equivariant.operators.batching.registry import register_batched
+from odl_equivariant.operators.ray.astra_cuda import CudaRays
+from odl_equivariant.operators.ray.astra_matrix import (
+    AstraMatrixImpl,
+    AstraMatrixLinearImpl,
+    AstraMatrixLineImpl,
+    AstraMatrixStripImpl,
+)
+
+__all__ = ('register',)
+
+_SHIFTS = (
+    '_FanBeamGeometry__src_shift_func',
+    '_FanBeamGeometry__det_shift_func',
+)
+_NO_SHIFT = 'FanBeamGeometry.__init__.<locals>.<lambda>'
+
+
+def _no_shift(angle):
+    """Return the shift of source and detector that ODL takes by default."""
+    return np.array([0.0, 0.0], dtype=float, ndmin=2)
+
+
+def _reduced(obj, replaced):
+    function, arguments, state, *_ = object.__reduce_ex__(obj, 4)
+    return function, arguments, {**state, **replaced}
+
+
+def _reduce_fan(geometry):
+    functions = {name: getattr(geometry, name) for name in _SHIFTS}
+    return _reduced(
+        geometry,
+        {
+            name: _no_shift
+            for name, function in functions.items()
+            if getattr(function, '__qualname__', None) == _NO_SHIFT
+        },
+    )
+
+
+def _reduce_ray_transform(operator):
+    # it is made anew when it is asked for
+    return _reduced(operator, {'_adjoint': None})
+
+
+def _adjoint(operator):
+    return operator.adjoint
+
+
+def _reduce_back_projection(operator):
+    return _adjoint, (operator.adjoint,)
+
+
+_odl_adjoint = RayTransform.adjoint
+
+
+def _adjoint_for_pickle(operator):
+    """Return ODL's own adjoint, of a class that says how to pickle it."""
+    adjoint = _odl_adjoint.fget(operator)
+    # kept by the class, which goes with the ray transform, and not in
+    # `copyreg`, which would keep both for ever
+    type(adjoint).__reduce__ = _reduce_back_projection
+    return adjoint
+
+
+def _register_pickles():
+    """Make ray transforms, their adjoints and fans fit for `pickle`."""
+    copyreg.pickle(FanBeamGeometry, _reduce_fan)
+    copyreg.pickle(RayTransform, _reduce_ray_transform)
+    RayTransform.adjoint = property(
+        _adjoint_for_pickle, doc=_odl_adjoint.__doc__
+    )
+
+
+def register():
+    """Make ``impl='astra_matrix'`` known to `odl.applications.tomo`.
+
+    ODL takes the last back-end of its registry by default: the matrix of the
+    usual model before its variants. A GPU is always faster than the matrix,
+    so ``'astra_cuda'`` stays last where it exists.
+
+    Ray transforms are made fit for `pickle` as well.
+    """
+    RAY_TRAFO_IMPLS['astra_matrix_line'] = AstraMatrixLineImpl
+    RAY_TRAFO_IMPLS['astra_matrix_strip'] = AstraMatrixStripImpl
+    RAY_TRAFO_IMPLS['astra_matrix_linear'] = AstraMatrixLinearImpl
+    RAY_TRAFO_IMPLS['astra_matrix'] = AstraMatrixImpl
+    if 'astra_cuda' in RAY_TRAFO_IMPLS:
+        RAY_TRAFO_IMPLS.move_to_end('astra_cuda')
+    _register_pickles()
+
+
+@register_batched(RayTransform)
+def _ray_transform(operator):
+    implementation = operator.get_impl(operator.use_cache)
+    if isinstance(implementation, AstraCudaImpl):
+        if not all(isinstance(w.weights(), float) for w in layouts(operator)):
+            return None
+        rays = CudaRays(operator)
+        return rays.apply, rays.transpose
+    if not isinstance(implementation, AstraMatrixImpl):
+        return None
+    return implementation.forward, implementation.transpose

@@ -1,0 +1,154 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The parser of the command, which says in a few lines what is wrong."""
+
+import inspect
+import os
+import pathlib
+import re
+import sys
+
+from jsonargparse import ActionConfigFile, set_loader
+from lightning.pytorch.cli import LightningArgumentParser
+
+from odl_equivariant.training.configuration.yaml_files import (
+    ConfigurationError,
+    lines_of,
+    parse_yaml,
+    read_yaml,
+)
+from odl_equivariant_command import COMMANDS, PROGRAM, nearest
+
+__all__ = ('ConfigurationFile', 'Parser')
+
+_MODE = 'odl_equivariant'
+_SECTIONS = ('trainer', 'model', 'data')
+_DENIED = re.compile(r"Importing '([\w.]+)' is not allowed, .*? to allow it\.")
+_KEY = re.compile(r'[Kk]ey "([\w.]+)"')
+_CLASS = re.compile(r"class_path '([\w.]+)'")
+_LOOP = re.compile(r'Config file loop detected: (.+) -> \1$')
+_UNKNOWN = re.compile(
+    r"Option '([\w.-]+)' is not accepted|does not accept option '([\w.-]+)'|"
+    r'unrecognized arguments: (?:--)?([\w.-]+)'
+)
+
+
+# jsonargparse takes what cannot be loaded for a text, where it may be one
+set_loader(_MODE, parse_yaml, (ConfigurationError,))
+
+
+def _check_sections(path):
+    content = read_yaml(path)
+    for name in _SECTIONS:
+        # or the name of a file of its own
+        if not isinstance(content.get(name, {}), dict | str):
+            raise ConfigurationError(
+                f'{path}, line {lines_of(path)[name]}: `{name}` is made of '
+                f'keys and their values, got {content[name]!r}'
+            )
+
+
+class ConfigurationFile(ActionConfigFile):
+    """The option ``--config``."""
+
+    @staticmethod
+    def apply_config(parser, cfg, dest, value):
+        """Read a file, or settings in braces."""
+        value = str(value)
+        path = pathlib.Path(os.path.expanduser(value))
+        if path.is_fifo() or value == '-':
+            pass  # can be read only once; what it holds is checked anyway
+        elif not value.lstrip().startswith('{'):
+            _check_sections(value)
+            Parser.files.append(value)
+        ActionConfigFile.apply_config(parser, cfg, dest, value)
+
+
+class Parser(LightningArgumentParser):
+    """A parser that reads checked YAML, and whose errors are short.
+
+    The process has one command, of which all parsers know the arguments and
+    the files that were read, the last one last.
+    """
+
+    arguments, files = (), []
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault('parser_mode', _MODE)
+        kwargs.setdefault('allow_abbrev', False)
+        kwargs.setdefault('description', 'Train, evaluate and reconstruct.')
+        super().__init__(*args, **kwargs)
+
+    def error(self, message, ex=None):
+        """Say what is wrong and where, and end the process with status 2."""
+        if not self.exit_on_error:  # of a part, which others may accept
+            super().error(message, ex)
+        message = str(message)
+        key, denied = _KEY.search(message), _DENIED.search(message)
+        if denied:
+            message = f'{key[0]}: ' if key else ''
+            message += _explain(denied[1])
+        message = ' '.join(
+            part.strip().removeprefix('- ')
+            for part in message.splitlines()
+            if part.strip() and 'Expected a path but' not in part
+        )
+        # jsonargparse reads a file anew when it has found a fault in it
+        message = _LOOP.sub(
+            r'what \1 says does not fit, or may not be named', message
+        )
+        unknown = _UNKNOWN.search(message)
+        if unknown:
+            parser = getattr(ex, 'subcommand_parser', None) or self
+            name = next(filter(None, unknown.groups()))
+            message += nearest(name, parser.names(message))
+            place = f'{key[1]}.init_args.{name}' if key else name
+        else:
+            place = key[1] if key else ''
+        command = [a for a in self.arguments if a in COMMANDS][:1]
+        sys.stderr.write(
+            f'{PROGRAM}: error: {message}{self._place(place)}\n'
+            f'`{" ".join([PROGRAM, *command])} --help` shows the options\n'
+        )
+        self.exit(2)
+
+    def names(self, message):
+        """Return the names that could have been meant."""
+        named = _CLASS.search(message)
+        if named:  # which is imported, since its parameters are known
+            module, _, name = named[1].rpartition('.')
+            item = getattr(sys.modules.get(module), name, None)
+            return inspect.signature(item).parameters if item else ()
+        return [
+            option.lstrip('-')
+            for action in self._actions
+            for option in action.option_strings
+        ]
+
+    @classmethod
+    def _place(cls, key):
+        """Return the file and the line that set a key."""
+        while key:
+            if any(a.startswith(f'--{key}') for a in cls.arguments):
+                return ''
+            for path in reversed(cls.files):
+                line = lines_of(path).get(key)
+                if line is not None:
+                    return f' ({path}, line {line})'
+            key = key.rpartition('.')[0]
+        return ''
+
+
+def _explain(name):
+    module = name.rpartition('.')[0] or name
+    return (
+        f'`{name}` may not be named. A configuration names blocks, '
+        'acquisitions, sets of images, callbacks and local loggers of '
+        'odl_equivariant and Lightning. Code that you trust is allowed on '
+        f'the command line: `--import {module}`'
+    )

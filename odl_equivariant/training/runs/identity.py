@@ -1,0 +1,245 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""What tells training runs apart: all on which their weights depend."""
+
+import hashlib
+import json
+import os
+import re
+
+from odl_equivariant.training.configuration.yaml_files import parse_yaml
+
+__all__ = ('check_file', 'check_same', 'contents', 'decisive', 'identity')
+
+_TRAINER = (
+    'accumulate_grad_batches',
+    'devices',
+    'gradient_clip_algorithm',
+    'gradient_clip_val',
+    'num_nodes',
+    'precision',
+)
+_LONGEST = 1000
+# What may change when a run goes on.
+_FREE = {
+    'model': ('checkpointing',),
+    'data': ('evaluation_augmentation', 'test', 'validation', 'workers'),
+}
+
+
+def identity(trainer, task, data):
+    """Return the settings of a run on which its weights depend.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        With the text of its configuration, if there is one.
+    task : ReconstructionTask
+        Its loss, and the steps of the optimiser; the architecture of the
+        network is in a checkpoint anyway.
+    data : ReconstructionData
+        What the batches depend on, but for the images.
+
+    Returns
+    -------
+    identity : dict
+        Made of what JSON knows.
+    """
+    acquisition = getattr(data, 'acquisition', None)
+    fingerprint = getattr(acquisition, 'fingerprint', lambda: None)
+    clip = trainer.gradient_clip_algorithm
+    own = {
+        'acquisition': _described(acquisition),
+        'acquisition, arrays included': fingerprint(),
+        'model': _attributes(
+            task, 'learning_rate', 'loss', 'schedule', 'warm_up'
+        ),
+        'data': _attributes(
+            data, 'batch_size', 'fresh_noise', 'measured', 'n_train', 'seed'
+        ),
+        'trainer': {
+            'accumulate_grad_batches': trainer.accumulate_grad_batches,
+            'gradient_clip_algorithm': getattr(clip, 'value', clip),
+            'gradient_clip_val': trainer.gradient_clip_val,
+            'number of processes': trainer.world_size,
+            'precision': trainer.asked_precision,
+        },
+        # as Lightning's `seed_everything` leaves it
+        'seed_everything': os.environ.get('PL_GLOBAL_SEED'),
+    }
+    if trainer.configuration is not None:
+        own['configuration'] = decisive(parse_yaml(trainer.configuration))
+    return json.loads(json.dumps(own, default=str))
+
+
+def contents(pairs):
+    """Return what tells sets of pairs apart, without making any pair.
+
+    Parameters
+    ----------
+    pairs : Dataset
+        Pairs, see `SimulatedPairs`.
+
+    Returns
+    -------
+    contents : dict
+        Their number, a checksum of their names and what augments them, where
+        these are known.
+    """
+    names = getattr(getattr(pairs, 'slices', None), 'names', None)
+    if names is not None:
+        content = json.dumps(list(map(str, names))).encode()
+        names = hashlib.blake2b(content, digest_size=8).hexdigest()
+    return {
+        'number of images': len(pairs),
+        'checksum of names': names,
+        'augmentation': _described(getattr(pairs, 'augment', None)),
+    }
+
+
+def _attributes(thing, *names):
+    return {name: _described(getattr(thing, name, None)) for name in names}
+
+
+def _described(value):
+    """Return what stays the same in another process."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return re.sub(r' at 0x[0-9a-fA-F]+', '', repr(value))
+
+
+def decisive(configuration):
+    """Return the settings of a configuration on which the weights depend.
+
+    Parameters
+    ----------
+    configuration : object
+        What was read from a file.
+
+    Returns
+    -------
+    settings : dict
+        The same without what may change when a run goes on, and with
+        checksums in the place of long lists, such as maps of coils.
+
+    Raises
+    ------
+    ValueError
+        If it is no configuration of a run; with what is wrong.
+    """
+    if not isinstance(configuration, dict):
+        kind = type(configuration).__name__
+        raise ValueError(
+            'it should hold the keys seed_everything, trainer, model and '
+            f'data, but is {"empty" if configuration is None else kind}'
+        )
+    settings = {}
+    for part in ('trainer', 'model', 'data'):
+        value = configuration.get(part)
+        if not isinstance(value, dict):
+            raise ValueError(
+                f'`{part}` should hold keys of its own, but is {value!r:.60}'
+            )
+        settings[part] = {
+            key: value[key] for key in value if key not in _FREE.get(part, ())
+        }
+    trainer = settings['trainer']
+    settings['trainer'] = {key: trainer.get(key) for key in _TRAINER}
+    settings['seed_everything'] = configuration.get('seed_everything')
+    try:
+        return _short(json.loads(json.dumps(settings, default=str)))
+    except TypeError as error:
+        raise ValueError(f'a key of it is no name: {error}') from error
+
+
+def _short(value):
+    if isinstance(value, dict):
+        return {key: _short(part) for key, part in value.items()}
+    text = json.dumps(value)
+    if isinstance(value, list) and len(text) > _LONGEST:
+        digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return f'list of {len(value)} with the checksum {digest}'
+    return value
+
+
+def check_file(path, text, begun):
+    """Raise an error if the configuration in a file is of another run.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File that holds, or will hold, a configuration.
+    text : str
+        The configuration of this run, as YAML.
+    begun : bool
+        Whether there is a run in the folder, of which the file tells.
+
+    Raises
+    ------
+    ValueError
+        If that is of another configuration, with the first difference, or
+        the file is damaged.
+    """
+    if path.is_dir():
+        raise ValueError(
+            f'{path} is a folder, where the configuration of the run should '
+            'be: move it away'
+        )
+    if begun and path.is_file():
+        try:
+            before = decisive(parse_yaml(path.read_text('utf-8'), 'it'))
+        except (RecursionError, ValueError) as error:
+            raise ValueError(
+                f'{path} is damaged: {error}. Delete it if the run in that '
+                'folder is yours'
+            ) from error
+        check_same(
+            before, decisive(parse_yaml(text)), f'the folder {path.parent}'
+        )
+
+
+def check_same(before, now, what):
+    """Raise an error if two runs are not the same.
+
+    Parameters
+    ----------
+    before, now : dict
+        The settings of both. Only what both know is compared.
+    what : str
+        What the first are those of, for the message.
+
+    Raises
+    ------
+    ValueError
+        If they differ; with the first difference.
+    """
+    for part in now:
+        if part in before and not _equal(before[part], now[part]):
+            difference = _difference(before, now, part)
+            raise ValueError(
+                f'{what} holds a run of another configuration, '
+                f'{difference.removeprefix("configuration.")}: take another '
+                '`trainer.default_root_dir`'
+            )
+
+
+def _equal(one, other):
+    """Compare as JSON does, for which not-a-numbers are the same."""
+    one, other = (json.dumps(value, sort_keys=True) for value in (one, other))
+    return one == other
+
+
+def _difference(before, now, key):
+    """Return where two configurations differ first, in words."""
+    one, other = before.get(key), now.get(key)
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in [*one, *other]:
+            if not _equal(one.get(name), other.get(name)):
+                inner = _difference(one, other, name)
+                return f'{key}.{inner}'
+    return f'{key}: {one!r} instead of {other!r}'

@@ -1,0 +1,205 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of the check that images are in the unit of an acquisition."""
+
+import pickle
+import re
+import warnings
+
+import nibabel
+import numpy as np
+import pytest
+
+from odl_equivariant.data import (
+    CartesianMRI,
+    NiftiSlices,
+    Phantoms,
+    SimulatedPairs,
+    SparseViewCT,
+    ellipse_phantom,
+    mr_phantom,
+    sample_ct_slice,
+)
+from odl_equivariant.data.acquisitions.ranges import named
+
+SHAPE = (32, 32)
+CT = {'n_views': 12}
+
+
+def _body(shape=(64, 64)):
+    return ellipse_phantom(shape, 0)
+
+
+def _head():
+    """Return Hounsfield units of a head."""
+    return sample_ct_slice().asarray()[::8, ::8]
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
+@pytest.mark.parametrize('factor', [81.35858, 255, 519, 4096])
+def test_images_that_no_photon_goes_through(dtype, backend, factor):
+    """Values in 1 / m or bytes are named, with numbers and what to do."""
+    acquisition = SparseViewCT(SHAPE, dtype=dtype, backend=backend, **CT)
+    with pytest.warns(UserWarning, match='of these rays carry less') as found:
+        acquisition.simulate(factor * _body(), rng=0)
+    message = str(found[0].message)
+    assert f'reaches {factor * _body().max():.3g}' in message
+    assert 'Divide attenuation in 1 / m by 81.3586' in message
+    assert found[0].filename == __file__
+
+
+@pytest.mark.parametrize('image', ['shifted', 'negative'])
+def test_hounsfield_units(image):
+    """They are named where they are shifted, and refused where negative."""
+    acquisition = SparseViewCT(SHAPE, **CT)
+    units = _head()
+    if image == 'shifted':
+        with pytest.warns(UserWarning, match='Hounsfield units h become max'):
+            acquisition.simulate(np.maximum(units + 1024, 0), rng=0)
+    else:
+        with pytest.raises(ValueError, match='Hounsfield units h become max'):
+            acquisition.simulate(units)
+
+
+def test_images_converted_as_it_is_said_are_right():
+    """What the warning advises gives no other warning."""
+    acquisition = SparseViewCT(SHAPE, **CT)
+    image = np.maximum(20 + 0.01998 * _head(), 0) / 81.3586
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        acquisition.simulate(image, rng=0)
+    expected = sample_ct_slice('relative').asarray()[::8, ::8]
+    assert np.allclose(np.clip(image, 0, 1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('factor', [1e-4, 1e-6])
+def test_images_that_are_below_the_noise(factor):
+    """An image that no ray tells of is named."""
+    acquisition = SparseViewCT(SHAPE, **CT)
+    with pytest.warns(UserWarning, match='nothing but noise'):
+        acquisition.simulate(factor * _body(), rng=0)
+
+
+def test_images_without_noise():
+    """Without photons, the exponent alone tells."""
+    acquisition = SparseViewCT(SHAPE, n_photons=None, **CT)
+    with pytest.warns(UserWarning, match='the exponent of the rays'):
+        acquisition.simulate(255 * _body())
+    assert acquisition.simulate(1e-4 * _body()).norm() > 0
+
+
+def test_no_photon_at_all():
+    """Data in which nothing is left are an error."""
+    acquisition = SparseViewCT(SHAPE, n_detectors=1, **CT)
+    with pytest.raises(ValueError, match='100 % of these rays carry less'):
+        acquisition.simulate(255 * _body(), rng=0)
+
+
+@pytest.mark.parametrize('n_photons', [100.0, 1e4, 1e6])
+@pytest.mark.parametrize('side', [0.2, 0.36, 0.5])
+def test_bodies_are_in_range(n_photons, side):
+    """Phantoms, a head and blank images are silent, at any dose."""
+    acquisition = SparseViewCT(SHAPE, n_photons=n_photons, side=side, **CT)
+    images = [ellipse_phantom((64, 64), seed) for seed in range(4)]
+    images += [np.zeros((64, 64))]
+    images += [sample_ct_slice('relative').asarray()[::8, ::8]]
+    for image in images:
+        acquisition.simulate(image, rng=0)
+
+
+def test_each_kind_is_said_once():
+    """A second image of the kind is silent, one of another kind is not."""
+    acquisition = SparseViewCT(SHAPE, **CT)
+    with pytest.warns(UserWarning) as found:
+        for factor in (255, 255, 1e-4, 300, 1e-4, 1):
+            acquisition.simulate(factor * _body(), rng=0)
+    assert len(found) == 2
+    copy = pickle.loads(pickle.dumps(acquisition))
+    with pytest.warns(UserWarning, match='carry less'):
+        copy.simulate(255 * _body(), rng=0)
+
+
+def test_pairs_name_the_file(tmp_path):
+    """In training, the warning names the image: the file and the slice."""
+    volume = np.stack([519 * _body(), 400 * _body()], axis=2)
+    path = tmp_path / 'sub-01.nii'
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
+    slices = NiftiSlices(path)
+    for acquisition in (SparseViewCT(SHAPE, **CT), CartesianMRI((64, 64))):
+        pairs = SimulatedPairs(slices, acquisition)
+        with pytest.warns(UserWarning, match=r'sub-01\.nii#1') as found:
+            pairs[1]
+            pairs[0]
+        assert len(found) == 1
+    # the name is that of the pair alone
+    with pytest.warns(UserWarning, match='^the image reaches'):
+        SparseViewCT(SHAPE, **CT).simulate(519 * _body(), rng=0)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
+@pytest.mark.parametrize('phase', [1, 1j])
+def test_noise_above_the_image(dtype, backend, phase):
+    """Raw values of 1e-5 are named, with the noise and what to do."""
+    acquisition = CartesianMRI((33, 32), dtype=dtype, backend=backend)
+    image = 1e-5 * phase * mr_phantom((33, 32), 0)
+    times = re.escape(f'{0.03 / abs(image).max():.3g} times as much')
+    with pytest.raises(ValueError, match=f'{times}.*Divide images by one'):
+        acquisition.simulate(image, rng=0)
+    # one of a data set may be nearly empty, and ends no training
+    with pytest.warns(UserWarning, match=f'a.npy.*{times}.*Divide images'):
+        with named('a.npy'):
+            acquisition.simulate(image, rng=0)
+
+
+def test_noise_of_the_size_of_the_image():
+    """Noise above the image is named once, at the user's line."""
+    acquisition = CartesianMRI(SHAPE)
+    with pytest.warns(UserWarning, match='times as much') as found:
+        acquisition.simulate(1e-2 * mr_phantom(SHAPE, 0), rng=0)
+    assert found[0].filename == __file__
+    acquisition.simulate(1e-2 * mr_phantom(SHAPE, 0), rng=0)
+
+
+@pytest.mark.parametrize('factor', [255, 4096])
+def test_noise_that_is_no_noise(factor):
+    """Images of bytes, or as scanners store them, are named as well."""
+    acquisition = CartesianMRI(SHAPE)
+    with pytest.warns(UserWarning, match='only'):
+        acquisition.simulate(factor * mr_phantom(SHAPE, 0), rng=0)
+
+
+@pytest.mark.parametrize(
+    ('factor', 'sigma'),
+    [(1, 0.03), (1, 1e-6), (0.05, 0.03), (255, 8), (1e-5, 0), (0, 0.03)],
+)
+def test_noise_in_range(factor, sigma):
+    """Noise in the unit of the images, none, and blank images are silent."""
+    acquisition = CartesianMRI(SHAPE, sigma=sigma)
+    SimulatedPairs([factor * mr_phantom(SHAPE, 0)], acquisition)[0]
+
+
+def test_data_do_not_depend_on_the_check():
+    """The noise is what it was: added to the transform, unscaled."""
+    acquisition = CartesianMRI(SHAPE, acceleration=1, center_fraction=0)
+    image = mr_phantom(SHAPE, 0)
+    image /= image.max()
+    clean = CartesianMRI(SHAPE, 1, 0, sigma=0).simulate(image)
+    noise = np.random.default_rng(5).standard_normal((2, *SHAPE))
+    expected = clean.asarray() + 0.03 * (noise[0] + 1j * noise[1])
+    data = acquisition.simulate(image, rng=5).asarray()
+    assert np.allclose(data, expected, atol=1e-6)
+
+
+def test_pairs_of_phantoms_are_silent():
+    """What training draws by default is in range."""
+    pairs = SimulatedPairs(Phantoms(3, (64, 64)), SparseViewCT(SHAPE, **CT))
+    for i in range(3):
+        pairs[i]

@@ -1,0 +1,258 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Tests of ray transforms of batches on a GPU.
+
+Without one, ASTRA's part is played by the matrix of the same transform, which
+shows all but ASTRA itself; the tests that are marked ``cuda`` show that too.
+"""
+
+import threading
+
+import numpy as np
+import odl
+import pytest
+import torch
+from odl.applications.tomo import (
+    RayTransform,
+    cone_beam_geometry,
+    parallel_beam_geometry,
+)
+from odl.applications.tomo.backends.astra_setup import (
+    astra_projection_geometry,
+    astra_volume_geometry,
+)
+
+from odl_equivariant.diagnostics import adjoint_error
+from odl_equivariant.operators import OperatorLayer
+from odl_equivariant.operators.ray.astra_cuda import (
+    CudaRays,
+    stacked_geometries,
+)
+
+FORWARD_SCALE, BACKWARD_SCALE = 0.5, 0.25
+
+
+def image_space(shape=(6, 5), dtype='float32', **keywords):
+    """Return a space of images with square cells."""
+    ends = [0.15 * n for n in shape]
+    return odl.uniform_discr(
+        [-end for end in ends], ends, shape, dtype=dtype, **keywords
+    )
+
+
+def geometry_of(kind, space):
+    """Return a small geometry."""
+    if kind == 'parallel':
+        return parallel_beam_geometry(space, 4, 7)
+    return cone_beam_geometry(space, 4, 3, num_angles=4, det_shape=7)
+
+
+class PlayedByMatrix:
+    """What ODL's back-end for CUDA offers, and the matrix to compute with."""
+
+    projector_id = 'one slice'
+
+    def __init__(self, geometry, vol_space, proj_space):
+        real = vol_space.astype('float32')
+        self.matrix = RayTransform(real, geometry, impl='astra_matrix')
+        self.vol_geom = astra_volume_geometry(real, 'cuda')
+        self.proj_geom = astra_projection_geometry(geometry, 'cuda')
+        self.fp_scaling_factor = FORWARD_SCALE
+        self.bp_scaling_factor = (
+            BACKWARD_SCALE
+            * proj_space.weighting.const
+            / vol_space.weighting.const
+        )
+        self._mutex = threading.Lock()
+
+    def call_forward(self, x, out=None):
+        """Never called: `CudaRays` goes past it."""
+        raise AssertionError
+
+    call_backward = call_forward
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Let the matrix project, and note the volumes' shapes."""
+    calls = []
+
+    def run(self, forward, volumes, projections):
+        assert volumes.is_contiguous() and projections.is_contiguous()
+        assert volumes.dtype == projections.dtype == torch.float32
+        calls.append(tuple(volumes.shape))
+        implementation = self.implementation.matrix.get_impl()
+        if forward:
+            projections.copy_(implementation.forward(volumes))
+        else:
+            volumes.copy_(implementation.transpose(projections))
+
+    monkeypatch.setattr(CudaRays, '_run', run)
+    return calls
+
+
+def rays_of(kind, dtype='float32', backend='numpy'):
+    """Return a transform played by its matrix, and the matrix."""
+    space = image_space(dtype=dtype, impl=backend)
+    operator = RayTransform(
+        space, geometry_of(kind, space), impl=PlayedByMatrix
+    )
+    return CudaRays(operator), operator.get_impl().matrix.get_impl()
+
+
+@pytest.mark.parametrize('kind', ['parallel', 'fan'])
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex64'])
+@pytest.mark.parametrize('n_samples', [0, 1, 3])
+def test_batch_is_each_sample(calls, kind, dtype, n_samples):
+    """Batches of all kinds go through ASTRA and back in the right place."""
+    rays, matrix = rays_of(kind, dtype)
+    for function, reference, shape, result_shape, scale in (
+        (rays.apply, matrix.forward, (6, 5), (4, 7), FORWARD_SCALE),
+        (rays.transpose, matrix.transpose, (4, 7), (6, 5), BACKWARD_SCALE),
+    ):
+        x = torch.randn(n_samples, 1, *shape, dtype=getattr(torch, dtype))
+        x.requires_grad_()
+        with torch.no_grad():
+            result = function(x)
+        assert result.dtype == x.dtype
+        assert result.shape == (n_samples, 1, *result_shape)
+        x = x.detach()
+        parts = (x.real, x.imag) if x.is_complex() else (x,)
+        expected = [reference(part.float()) * scale for part in parts]
+        got = (result.real, result.imag) if x.is_complex() else (result,)
+        for ours, theirs in zip(got, expected, strict=True):
+            torch.testing.assert_close(
+                ours.float(), theirs.float(), rtol=1e-5, atol=1e-6
+            )
+
+
+def test_parallel_batch_is_one_projection(calls):
+    """Parallel slices are one volume, real and imaginary parts included."""
+    rays, _ = rays_of('parallel', 'complex64')
+    rays.apply(torch.randn(3, 1, 6, 5, dtype=torch.complex64))
+    assert calls[0] == (6, 6, 5)
+    first = len(calls)
+    rays.apply(torch.randn(4, 1, 6, 5, dtype=torch.complex64))
+    assert calls[first:] == [(8, 6, 5)]
+
+
+def test_fan_batch_is_taken_one_by_one(calls):
+    """Fan beams would not stay in their layer."""
+    rays, _ = rays_of('fan')
+    rays.apply(torch.randn(3, 1, 6, 5))
+    assert calls == [(1, 6, 5)] * 3
+
+
+def test_stack_that_differs_is_given_up(calls, monkeypatch):
+    """A stack that ASTRA projects otherwise is found out at the first use."""
+    rays, matrix = rays_of('parallel')
+    run = CudaRays._run
+
+    def wrong_for_stacks(self, forward, volumes, projections):
+        run(self, forward, volumes, projections)
+        if volumes.shape[0] > 1:
+            projections.mul_(2)
+
+    monkeypatch.setattr(CudaRays, '_run', wrong_for_stacks)
+    x = torch.randn(3, 1, 6, 5)
+    with pytest.warns(RuntimeWarning, match='one after the other'):
+        result = rays.apply(x)
+    torch.testing.assert_close(result, matrix.forward(x) * FORWARD_SCALE)
+    assert not rays.stacks
+
+
+@pytest.mark.parametrize('size', [1, 2, 5])
+def test_rows_of_the_detector_see_their_slices(size):
+    """The centre of each detector row lies in the slice of its number."""
+    space = image_space()
+    geometry = geometry_of('parallel', space)
+    single = astra_projection_geometry(geometry, 'cuda')
+    vectors = single['Vectors'].copy()
+    vol, proj = stacked_geometries(
+        astra_volume_geometry(space, 'cuda'), single, size
+    )
+    assert np.array_equal(single['Vectors'], vectors)
+    low, high = vol['option']['WindowMinZ'], vol['option']['WindowMaxZ']
+    slices = np.linspace(low, high, size + 1)
+    centres = 0.5 * (slices[1:] + slices[:-1])
+    for view in proj['Vectors']:
+        ray, centre, _, row = np.split(view, 4)
+        rows = centre[2] + (np.arange(size) - 0.5 * (size - 1)) * row[2]
+        assert np.allclose(rows, centres)
+        assert ray[2] == 0
+    assert vol['GridSliceCount'] == proj['DetectorRowCount'] == size
+
+
+# --- On a GPU --- #
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize('kind', ['parallel', 'fan'])
+@pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
+def test_cuda_layer_equals_its_operator(kind, backend):
+    """A batch on the GPU is ODL's transform of each sample."""
+    device = 'cuda:0' if backend == 'pytorch' else 'cpu'
+    space = image_space((64, 64), impl=backend, device=device)
+    operator = RayTransform(
+        space, geometry_of(kind, space), impl='astra_cuda'
+    )
+    layer = OperatorLayer(operator).to('cuda')
+    loop = RayTransform(
+        image_space((64, 64)),
+        geometry_of(kind, image_space((64, 64))),
+        impl='astra_matrix',
+    )
+    reference = OperatorLayer(loop)
+    x = torch.randn(5, 1, 64, 64, device='cuda', requires_grad=True)
+    y = torch.randn(5, *reference(x[:1].cpu()).shape[1:], device='cuda')
+    result = layer(x)
+    assert result.device == x.device
+    expected = reference(x.cpu())
+    assert (result.cpu() - expected).norm() < 2e-2 * expected.norm()
+    (gradient,) = torch.autograd.grad(result, x, y)
+    transposed = reference.adjoint(y.cpu())
+    scale = loop.domain.weighting.const / loop.range.weighting.const
+    transposed = transposed * scale
+    assert (gradient.cpu() - transposed).norm() < 2e-2 * transposed.norm()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize('kind', ['parallel', 'cone'])
+def test_cuda_layer_in_three_dimensions(kind):
+    """Volumes are taken one by one, with a transpose to a few per mille."""
+    space = odl.uniform_discr([-1] * 3, [1] * 3, (16, 17, 18), dtype='float32')
+    geometry = (
+        parallel_beam_geometry(space, 5)
+        if kind == 'parallel'
+        else cone_beam_geometry(space, 6, 4, num_angles=5)
+    )
+    operator = RayTransform(space, geometry, impl='astra_cuda')
+    layer = OperatorLayer(operator).to('cuda')
+    x = torch.randn(2, 1, *space.shape, device='cuda', requires_grad=True)
+    result = layer(x)
+    for sample, projected in zip(x, result, strict=True):
+        element = space.element(sample[0].detach().cpu().numpy())
+        expected = torch.from_numpy(operator(element).asarray().copy())
+        assert (projected[0].cpu() - expected).norm() < 1e-3 * expected.norm()
+    y = torch.randn_like(result)
+    (gradient,) = torch.autograd.grad(result, x, y)
+    left = float((result.detach() * y).sum())
+    right = float((x.detach() * gradient).sum())
+    scale = float(result.detach().norm() * y.norm())
+    assert abs(left - right) < 1e-2 * scale
+
+
+@pytest.mark.cuda
+def test_cuda_adjoint():
+    """The adjoint is that of the operator, to what ASTRA can do."""
+    space = image_space((64, 64))
+    operator = RayTransform(
+        space, geometry_of('parallel', space), impl='astra_cuda'
+    )
+    assert adjoint_error(OperatorLayer(operator).adjoint.operator) < 1e-2

@@ -1,0 +1,160 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of locks: one owner, who is named, and none that is dead."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from odl_equivariant.training.runs import lock as lock_module
+from odl_equivariant.training.runs.lock import FolderLock
+
+# Without the package, of which the import takes seconds. The child that is
+# forked stays when its parent is killed.
+HOLDER = """
+import os, runpy, sys, time
+FolderLock = runpy.run_path(sys.argv[1])['FolderLock']
+with FolderLock('folder', 'training', 'wait'):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(300)
+"""
+
+
+@pytest.fixture(params=['locks', 'no locks'])
+def file_system(request, monkeypatch):
+    """Let the file system have locks, or none."""
+    if request.param == 'no locks':
+        monkeypatch.setattr(lock_module, '_has_locks', lambda folder: False)
+    return request.param
+
+
+def lock():
+    """Return a lock of a folder that need not be there."""
+    return FolderLock('folder', 'training', 'wait')
+
+
+def test_second_is_told_by_whom(file_system):
+    """The message names process, machine, time and what is done."""
+    with lock():
+        with pytest.raises(BlockingIOError) as refused, lock():
+            pass
+    message = str(refused.value)
+    assert f'process {os.getpid()} on {socket.gethostname()}' in message
+    assert 'been training in it since 20' in message
+    assert message.endswith(': wait')
+
+
+def test_lock_is_free_again(file_system):
+    """At the end, be it by an error, nothing is left of it."""
+    for _ in range(2):
+        with pytest.raises(KeyError), lock():
+            raise KeyError
+    assert os.listdir('folder') == []
+
+
+def test_threads_exclude_each_other(file_system):
+    """Of threads that want it at the same time, one gets it."""
+    outcomes, start = [], threading.Barrier(8)
+    end = threading.Barrier(8)
+
+    def want():
+        start.wait()
+        try:
+            with lock():
+                outcomes.append(True)
+                end.wait()
+        except BlockingIOError:
+            outcomes.append(False)
+            end.wait()
+
+    threads = [threading.Thread(target=want) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == 7 * [False] + [True]
+
+
+def test_lock_of_a_killed_process_is_taken_over(file_system):
+    """Whatever it forked, and while those live."""
+    holder = subprocess.Popen(
+        [sys.executable, '-c', HOLDER, lock_module.__file__],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        child = int(holder.stdout.readline())
+        with pytest.raises(BlockingIOError, match=f'process {holder.pid} on'):
+            lock().__enter__()
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    try:
+        assert os.listdir('folder') == ['.lock']
+        with lock():
+            owner = json.loads((lock().path).read_text('utf-8'))
+            assert owner['pid'] == os.getpid()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_lock_of_another_machine(file_system, tmp_path):
+    """Nobody can see from here whether its owner lives: delete which file."""
+    (tmp_path / 'folder').mkdir()
+    owner = {'pid': 1, 'host': 'elsewhere', 'boot': 'x', 'since': 'May'}
+    lock().path.write_text(json.dumps(owner), 'utf-8')
+    with pytest.raises(
+        BlockingIOError, match='process 1 on elsewhere.*delete folder/.lock'
+    ):
+        lock().__enter__()
+    lock().path.unlink()
+    with lock():
+        pass
+
+
+def test_container_on_the_same_machine():
+    """A container has a name of its own, but its processes end with it."""
+    os.mkdir('folder')
+    owner = {'pid': 1, 'host': 'a container', 'boot': lock_module._boot()}
+    lock().path.write_text(json.dumps(owner), 'utf-8')
+    if owner['boot'] is None:
+        pytest.skip('this system does not tell its starts apart')
+    with lock():
+        pass
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{', '\x00\xff', '{"pid": 3}'])
+def test_file_that_says_nothing(content):
+    """It is no lock where the system has locks."""
+    os.mkdir('folder')
+    lock().path.write_text(content, 'utf-8')
+    if content != '{"pid": 3}':
+        with lock():
+            pass
+    else:
+        with pytest.raises(BlockingIOError, match='delete'):
+            lock().__enter__()
+
+
+def test_link_is_not_followed(tmp_path):
+    """What a link leads to is not written to."""
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'mine').write_text('mine', 'utf-8')
+    lock().path.symlink_to(tmp_path / 'mine')
+    with pytest.raises(OSError, match='.lock'):
+        lock().__enter__()
+    assert (tmp_path / 'mine').read_text('utf-8') == 'mine'
