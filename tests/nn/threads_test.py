@@ -38,17 +38,20 @@ N_CALLS = 10
 shared = simple_fixture('shared', [False, True])
 checkpointing = simple_fixture('checkpointing', [False, True])
 whole = simple_fixture('whole', [False, True])
-block = simple_fixture(
-    'block',
-    [
-        lambda: EquivariantProximal(channels=8, memory=2),
-        # of several convolutions each, with a non-linearity of its own
-        lambda: EquivariantProximal(
-            channels=6, group='SO2', memory=2, nonlinearity='norm'
-        ),
-        lambda: OrdinaryProximal(channels=8, memory=2),
-    ],
-)
+BLOCKS = {
+    'C4': lambda: EquivariantProximal(channels=8, memory=2),
+    # of several convolutions each, with a non-linearity of its own
+    'SO2': lambda: EquivariantProximal(
+        channels=6, group='SO2', memory=2, nonlinearity='norm'
+    ),
+    'ordinary': lambda: OrdinaryProximal(channels=8, memory=2),
+}
+
+
+@pytest.fixture(params=BLOCKS)
+def block(request):
+    """Return what makes a block."""
+    return BLOCKS[request.param]
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,6 @@ import odl
 import pytest
 import torch
 from odl.applications import tomo
-from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant.nn import (
     EquivariantProximal,
@@ -24,14 +23,19 @@ from odl_equivariant.nn import (
 
 ADVICE = 'no place in an exported graph.*export_onnx.*block.*for_inference'
 
-block = simple_fixture(
-    'block',
-    [
-        lambda: EquivariantProximal(channels=8, memory=2),
-        lambda: EquivariantProximal(channels=6, group='SO2', memory=2),
-        lambda: for_inference(OrdinaryProximal(channels=8, memory=2), tile=9),
-    ],
-)
+BLOCKS = {
+    'C4': lambda: EquivariantProximal(channels=8, memory=2),
+    'SO2': lambda: EquivariantProximal(channels=6, group='SO2', memory=2),
+    'snapshot': lambda: for_inference(
+        OrdinaryProximal(channels=8, memory=2), tile=9
+    ),
+}
+
+
+@pytest.fixture(params=BLOCKS)
+def block(request):
+    """Return what makes a block."""
+    return BLOCKS[request.param]
 
 
 def randomised(module):

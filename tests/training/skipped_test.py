@@ -21,7 +21,8 @@ def images(tmp_path, monkeypatch):
     folder.mkdir()
     rng = np.random.default_rng(0)
     for i in range(3):
-        np.save(folder / f'{i}.npy', rng.random((48, 48), 'float32'))
+        image = 0.3 * rng.random((48, 48), 'float32')
+        np.save(folder / f'{i}.npy', image)
     (folder / 'bad.npy').write_bytes(b'no array')
     np.save(folder / 'text.npy', np.array(['a']))
     return folder

@@ -8,6 +8,7 @@
 """Laws of checkpoints: whole, without pickle, and the one before if torn."""
 
 import errno
+import io
 import logging
 import os
 
@@ -191,23 +192,11 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
     if call == 'fsync':
         monkeypatch.setattr(os, 'fsync', fail)
     else:
-        fdopen = os.fdopen
 
-        def opened(*args, **kwargs):
-            file = fdopen(*args, **kwargs)
+        class Full(io.FileIO):
+            write = staticmethod(fail)
 
-            class Full:
-                def __enter__(self):
-                    return self
-
-                def __exit__(self, *args):
-                    file.close()
-
-                write = staticmethod(fail)
-
-            return Full()
-
-        monkeypatch.setattr(os, 'fdopen', opened)
+        monkeypatch.setattr('builtins.open', Full)
     with pytest.raises(OSError, match='No space left'):
         write_run(tmp_path, [10])
     assert path.read_bytes() == before
