@@ -2,7 +2,8 @@
 # packages are installed anew only when the files that name them change.
 #
 #   make demo       the real CT slice of the README, reconstructed
-#   make test       the tests; ARGS='-k adjoint' goes to pytest
+#   make test       the tests, in JOBS processes (auto); ARGS='-k adjoint' goes
+#                   to pytest
 #   make bench      speed of the operators, as ratios
 #   make bench-network   that of whole networks: ten minutes, 6 GB
 #   make docs       the documentation, with the examples run, in build/docs
@@ -15,6 +16,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= auto
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
@@ -30,7 +32,7 @@ demo: $(VENV)/.installed-demo
 	@$(PY) examples/quickstart.py $(ARGS)
 
 test: $(VENV)/.installed-test
-	@$(PY) -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) $(ARGS)
 
 docs: $(VENV)/.installed-docs
 	@$(PY) -m sphinx -b html -W --keep-going -n -q -d build/docs/doctrees \
@@ -45,10 +47,11 @@ bench-network: $(VENV)/.installed-demo
 	@$(PY) benchmarks/unrolled.py $(ARGS)
 
 theory-table: $(VENV)/.installed-test
-	@$(PY) -m pytest -q tests/theory --theory-table docs/theory_table.md
+	@$(PY) -m pytest -q -p no:xdist tests/theory --theory-table docs/theory_table.md
 
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 
 clean:
 	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache \
