@@ -73,8 +73,7 @@ class SparseViewCT(Acquisition):
     mu_max : float, optional
         Attenuation that an image value of 1 stands for, in 1 / metre.
     impl : str, optional
-        Back-end of the ray transform on the reconstruction grid. Default:
-        ``'astra_matrix'`` where it is registered, else ``'astra_cpu'``.
+        Back-end of the ray transform on the reconstruction grid.
     dtype : {'float32', 'float64'}, optional
         Precision; ``'float64'`` needs the back-end ``'astra_matrix'``.
     backend : {'numpy', 'pytorch'}, optional
@@ -127,7 +126,7 @@ class SparseViewCT(Acquisition):
         side=0.36,
         n_photons=10000.0,
         mu_max=81.35858,
-        impl=None,
+        impl='astra_matrix',
         dtype='float32',
         backend='numpy',
     ):
@@ -139,10 +138,6 @@ class SparseViewCT(Acquisition):
             if math.isinf(n_photons):
                 n_photons = None
         check_names(dtype, backend)
-        if impl is None:
-            impl = 'astra_cpu'
-            if 'astra_matrix' in RAY_TRAFO_IMPLS:
-                impl = 'astra_matrix'
         if impl not in RAY_TRAFO_IMPLS:
             raise ValueError(
                 f'`impl` must be one of {list(RAY_TRAFO_IMPLS)}, got {impl!r}'

@@ -99,18 +99,21 @@ def _register_pickles():
 def register():
     """Make ``impl='astra_matrix'`` known to `odl.applications.tomo`.
 
-    ODL takes the last back-end of its registry by default: the matrix of the
-    usual model before its variants. A GPU is always faster than the matrix,
-    so ``'astra_cuda'`` stays last where it exists.
+    ODL takes the last back-end of its registry where none is named. Ours come
+    first: a script that does not name one computes what it did before.
 
     Ray transforms are made fit for `pickle` as well.
     """
-    RAY_TRAFO_IMPLS['astra_matrix_line'] = AstraMatrixLineImpl
-    RAY_TRAFO_IMPLS['astra_matrix_strip'] = AstraMatrixStripImpl
-    RAY_TRAFO_IMPLS['astra_matrix_linear'] = AstraMatrixLinearImpl
-    RAY_TRAFO_IMPLS['astra_matrix'] = AstraMatrixImpl
-    if 'astra_cuda' in RAY_TRAFO_IMPLS:
-        RAY_TRAFO_IMPLS.move_to_end('astra_cuda')
+    for implementation in (
+        AstraMatrixImpl,
+        AstraMatrixLineImpl,
+        AstraMatrixStripImpl,
+        AstraMatrixLinearImpl,
+    ):
+        model = implementation.model
+        name = 'astra_matrix' if model is None else f'astra_matrix_{model}'
+        RAY_TRAFO_IMPLS[name] = implementation
+        RAY_TRAFO_IMPLS.move_to_end(name, last=False)
     _register_pickles()
 
 
