@@ -38,6 +38,7 @@ from odl_equivariant.operators import (
     _matrix_building,
     _matrix_cache,
     _matrix_files,
+    ray_matrices,
 )
 from odl_equivariant.operators._matrix_building import MatrixBuilder
 from odl_equivariant.operators._matrix_files import (
@@ -446,13 +447,31 @@ def test_threads_build_once(monkeypatch):
 
 
 @posix
-def test_forked_process_is_not_locked_out():
+@pytest.mark.parametrize('module', [_matrix_cache, ray_matrices])
+def test_forked_process_is_not_locked_out(module):
     """A lock that another thread holds does not lock a child for ever."""
-    with _matrix_cache._LOCK:
-        child = forked(
-            lambda: _matrix_cache._LOCK.acquire(timeout=20) or os._exit(3)
-        )
-    assert os.waitpid(child, 0)[1] == 0
+
+    def enter():
+        signal.alarm(20)
+        with module._LOCK:
+            return
+
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with module._LOCK:
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        child = forked(enter)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        holder.join()
 
 
 def test_new_process_takes_the_matrix_from_the_folder():
