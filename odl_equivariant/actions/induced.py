@@ -232,7 +232,7 @@ def induced_action(ray_transform, action):
     :math:`(S_g y)(\varphi, s) = y(\varphi - \alpha, s)`, with
     :math:`y(\varphi - \pi, s) = y(\varphi, -s)`; a reflection reverses them.
     Where :math:`T_g` is exact on the grid of the image, it holds to rounding
-    with the back-end ``'astra_matrix'`` if no view is measured twice, and to
+    with the back-end ``'astra_matrix'`` if no line is measured twice, and to
     the precision of the projector otherwise. For other rotations :math:`S_g`
     is still a permutation of the data, and the identity holds up to the
     discretization for images that stay inside of the domain.

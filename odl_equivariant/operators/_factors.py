@@ -163,10 +163,18 @@ def gain(operator, adjoint=False):
 
 def _multiplication_gain(operator):
     values = moduli(operator)
-    if values is None or operator.domain != operator.range:
+    if values is None or not _is_endomorphism(operator):
         return None
     least, most = float(values.min()), float(values.max())
     return most if most - least <= _ROUNDING * most else None
+
+
+def _is_endomorphism(operator):
+    try:
+        return operator.domain == operator.range
+    except AttributeError:
+        # see `moduli`
+        return False
 
 
 def _diagonal_gain(operator, adjoint):
@@ -197,7 +205,10 @@ def moduli(operator):
         ratio = [layout.weights() for layout in (range, domain)]
     except (NotImplementedError, TypeError, ValueError):
         return None
+    except AttributeError:
+        # ODL cannot compare a constant weight with an array of weights
+        return None
     values = values.abs().double()
-    if ratio[0] is ratio[1] or domain.space == range.space:
+    if ratio[0] is ratio[1] or _is_endomorphism(operator):
         return values
     return values * (ratio[0] / ratio[1]) ** 0.5

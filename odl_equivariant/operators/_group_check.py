@@ -8,12 +8,12 @@
 
 """Whether some actions are all those of a finite group."""
 
-import warnings
 from collections import Counter
 
 import numpy as np
 import torch
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.actions.action import Action
 from odl_equivariant.elements import (
     as_element,
@@ -132,7 +132,7 @@ def check_group(actions, range_actions=None):
             )
     if pair is not None:
         h, i = pair
-        warnings.warn(
+        warn_user(
             f'the {n} actions are those of a group, but not on this grid: '
             f'for white noise u, ({actions[h]}) applied after '
             f'({actions[i]}) misses the action of their product by '
@@ -140,7 +140,6 @@ def check_group(actions, range_actions=None):
             'equivariant as that. Smooth functions are far better off: see '
             '`equivariance_error` at one. Give `check=False` if you know',
             RuntimeWarning,
-            stacklevel=3,
         )
 
 

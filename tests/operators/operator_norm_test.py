@@ -510,3 +510,17 @@ def test_what_is_not_finite(value):
     for operator in (infinite, unknown, value * odl.IdentityOperator(space)):
         with pytest.raises(ValueError, match='must be finite'):
             operator_norm(operator)
+
+
+@pytest.mark.parametrize('backwards', [False, True])
+@pytest.mark.parametrize('of_range', [False, True])
+def test_multiplication_between_weights_of_two_kinds(backwards, of_range):
+    """An array of weights on one side, a constant weight on the other."""
+    weights = np.linspace(1, 4, 12).reshape(3, 4)
+    weighted = odl.tensor_space((3, 4), dtype='float64', weighting=weights)
+    spaces = [weighted, odl.tensor_space((3, 4), dtype='float64')]
+    ratio = 1 / weights.min()
+    if backwards:
+        spaces, ratio = spaces[::-1], weights.max()
+    operator = odl.MultiplyOperator(2 * spaces[of_range].one(), *spaces)
+    assert operator_norm(operator) == pytest.approx(2 * ratio**0.5, rel=1e-12)

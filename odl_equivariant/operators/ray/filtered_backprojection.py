@@ -200,16 +200,17 @@ def _fan(ray_transform, filter_type, frequency_scaling):
     geometry, space = ray_transform.geometry, ray_transform.domain
     data_space = ray_transform.range
     rays = FanRays.of_geometry(geometry)
-    if not rays.radii.min() > 0:
-        raise ValueError(
-            'filtered back-projection needs sources that move around the '
-            'object, got one at the centre of rotation'
-        )
     radius = float(rays.radii.mean())
-    inside, around = (
-        math.asin(min(1.0, r / radius))
-        for r in _radii(space, np.asarray(geometry.translation, dtype=float))
-    )
+    circles = _radii(space, np.asarray(geometry.translation, dtype=float))
+    if rays.radii.min() <= circles[0]:
+        raise ValueError(
+            'filtered back-projection needs sources outside of the image, '
+            f'got one at the distance {rays.radii.min():g} from the centre '
+            f'of rotation, from where the image reaches {circles[0]:g} or '
+            'more to all sides; are all lengths of the geometry and of the '
+            'space in the same unit?'
+        )
+    inside, around = (math.asin(min(1.0, r / radius)) for r in circles)
     scan = Scan.of_partition(geometry.motion_partition, 2 * math.pi)
     margin = _FEW * (rays.edges[1] - rays.edges[0]) / data_space.shape[1]
     _check_angles(scan, rays.edges, margin, inside, True)
@@ -277,9 +278,10 @@ def filtered_backprojection(
     ------
     ValueError
         If the geometry is another, the elements of the detector are not of
-        equal size, the back-end is one that takes a detector of parallel
-        beams for centred though it is not (``'astra_cpu'``, ``'skimage'``),
-        the window is unknown or the cutoff out of range.
+        equal size, sources of a fan lie inside of the image, the back-end is
+        one that takes a detector of parallel beams for centred though it is
+        not (``'astra_cpu'``, ``'skimage'``), the window is unknown or the
+        cutoff out of range.
 
     Warns
     -----

@@ -10,12 +10,12 @@
 
 import math
 import os
-import threading
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from odl_equivariant._locks import Lock
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators.batching.exporting import check_not_exported
 
@@ -31,7 +31,7 @@ LIMIT_VARIABLE = 'ODL_EQUIVARIANT_MEMORY_LIMIT'
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 
 _KEEP = object()
-_LOCK = threading.Lock()
+_LOCK = Lock()
 
 
 class RayMatrixMemoryWarning(RuntimeWarning):

@@ -8,12 +8,11 @@
 
 """The matrices of ray transforms that are in use, one for each geometry."""
 
-import os
-import threading
 import weakref
 
 import numpy as np
 
+from odl_equivariant._locks import Lock
 from odl_equivariant.operators.ray.matrices import (
     RayMatrix,
     matrix_bytes,
@@ -41,16 +40,7 @@ _TOO_LARGE = {}
 # torch's products take the indices of a matrix as signed numbers of 32 bits.
 _MAX_NONZEROS = 2**31 - 1
 
-
-def _new_lock():
-    global _LOCK
-    _LOCK = threading.Lock()
-
-
-_new_lock()
-if hasattr(os, 'register_at_fork'):
-    # another thread's lock would stay locked in a child for ever
-    os.register_at_fork(after_in_child=_new_lock)
+_LOCK = Lock()
 
 
 def _bytes(nonzeros, key):

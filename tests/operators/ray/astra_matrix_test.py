@@ -24,7 +24,6 @@ from odl.applications.tomo import (
     cone_beam_geometry,
     parallel_beam_geometry,
 )
-from odl.applications.tomo.operators import ray_trafo
 from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant.diagnostics import adjoint_error

@@ -589,6 +589,21 @@ def test_detector_that_the_back_end_would_centre_is_refused():
         filtered_backprojection(operator)
 
 
+@pytest.mark.parametrize('src_radius', [0.0, 0.3])
+def test_sources_inside_of_the_image_are_refused(src_radius):
+    """A source that is too near, as in another unit, gives no image."""
+    geometry = tomo.FanBeamGeometry(
+        odl.uniform_partition(0, 2 * np.pi, 40),
+        odl.uniform_partition(-1.4, 1.4, 64),
+        src_radius=src_radius,
+        det_radius=2.0,
+    )
+    space = odl.uniform_discr([-1, -1], [1, 1], (32, 32), dtype='float32')
+    ray_transform = tomo.RayTransform(space, geometry, impl='astra_matrix')
+    with pytest.raises(ValueError, match='same unit'):
+        filtered_backprojection(ray_transform)
+
+
 def test_back_projection_is_refused():
     """The adjoint of a ray transform has a geometry, but no inverse here."""
     operator = _operator(GEOMETRIES['pi']())

@@ -35,6 +35,7 @@ from odl.applications.tomo import (
 from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant.operators.ray import (
+    matrices,
     matrix_building,
     matrix_cache,
     matrix_files,
@@ -446,13 +447,31 @@ def test_threads_build_once(monkeypatch):
 
 
 @posix
-def test_forked_process_is_not_locked_out():
+@pytest.mark.parametrize('module', [matrix_cache, matrices])
+def test_forked_process_is_not_locked_out(module):
     """A lock that another thread holds does not lock a child for ever."""
-    with matrix_cache._LOCK:
-        child = forked(
-            lambda: matrix_cache._LOCK.acquire(timeout=20) or os._exit(3)
-        )
-    assert os.waitpid(child, 0)[1] == 0
+
+    def enter():
+        signal.alarm(20)
+        with module._LOCK:
+            return
+
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with module._LOCK:
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        child = forked(enter)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        holder.join()
 
 
 def test_new_process_takes_the_matrix_from_the_folder():
