@@ -237,7 +237,9 @@ class Trainer(LightningTrainer):
             )
         path = self.folder / 'config.yaml'
         if self.configuration is not None:
-            begun = checkpoint or os.path.lexists(self.folder / BEST)
+            begun = checkpoint or any(
+                os.path.lexists(self.folder / name) for name in (BEST, FINAL)
+            )
             check_file(path, self.configuration, begun)
         if self.is_global_zero:
             keeper.clean()
