@@ -20,11 +20,11 @@ import yaml
 from safetensors.torch import load_file
 
 from odl_equivariant import models
+from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.data import Phantoms, SparseViewCT
 from odl_equivariant.elements import as_tensor, merge_complex
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.training import checkpoints
-from odl_equivariant.training._lock import FolderLock
 from odl_equivariant.training.cli import main
 
 
