@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from odl_equivariant._files import write_atomically
+from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.elements import (
     grid_shape,
     is_complex,
@@ -25,7 +26,6 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 from odl_equivariant.training._headers import check_header, header_path
-from odl_equivariant.training._lock import FolderLock
 from odl_equivariant.training.image_files import ImageFile
 
 __all__ = (
