@@ -85,8 +85,8 @@ class Command:
 _CONFIG = Option(
     'config',
     'FILE',
-    'Configuration in YAML; later ones and options go first. '
-    'examples/configs/ has some.',
+    'Configuration in YAML; a later one overrides an earlier one, and '
+    'options override all. examples/configs/ has some.',
 )
 _FOLDER = Option(
     'trainer.default_root_dir', 'FOLDER', 'Folder of the run.', 'run'

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """The command ``odl-equivariant``: train, evaluate and reconstruct."""
 
+import itertools
 import logging
 import os
 import re
@@ -33,7 +34,7 @@ from odl_equivariant.training.configuration.yaml_files import (
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer
-from odl_equivariant_command import answer
+from odl_equivariant_command import COMMANDS, answer
 
 __all__ = ('CommandLine', 'main')
 
@@ -51,6 +52,7 @@ class CommandLine(LightningCLI):
         if arguments is None:
             arguments = sys.argv[1:]
         arguments, modules = taken_from(arguments)
+        arguments = _configurations_first(arguments)
         Parser.arguments, Parser.files = arguments, []
         with restricted(modules):
             super().__init__(
@@ -113,6 +115,25 @@ class CommandLine(LightningCLI):
         self.trainer.configuration = self._parser('train').dump(
             self.config['train'], skip_unset=False
         )
+
+
+def _configurations_first(arguments):
+    """Put configurations before the options, which are to override them.
+
+    To the parser, whatever comes later overrides.
+    """
+    place = 1 + next(
+        (i for i, a in enumerate(arguments) if a in COMMANDS), len(arguments)
+    )
+    first, rest, given = [], [], iter(arguments[place:])
+    for argument in given:
+        if argument in ('-c', '--config'):
+            first += [argument, *itertools.islice(given, 1)]
+        elif argument.startswith('--config='):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return [*arguments[:place], *first, *rest]
 
 
 def _said(message, status):

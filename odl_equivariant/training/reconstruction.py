@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from odl_equivariant._files import write_atomically
+from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.elements import (
     grid_shape,
     is_complex,
@@ -26,7 +27,6 @@ from odl_equivariant.elements import (
 )
 from odl_equivariant.training._headers import check_header, header_path
 from odl_equivariant.training.image_files import ImageFile
-from odl_equivariant.training.runs.lock import FolderLock
 
 __all__ = (
     'Measurements',

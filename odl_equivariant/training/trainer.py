@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer as LightningTrainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from odl_equivariant._files import write_atomically
+from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
@@ -40,7 +41,6 @@ from odl_equivariant.training.runs.identity import (
     contents,
     identity,
 )
-from odl_equivariant.training.runs.lock import FolderLock
 from odl_equivariant.training.runs.run_folder import BEST, FINAL, RunFolder
 from odl_equivariant.training.runs.wholeness import check_whole
 from odl_equivariant.training.tables import Scores, save_scores, score_table
@@ -237,7 +237,9 @@ class Trainer(LightningTrainer):
             )
         path = self.folder / 'config.yaml'
         if self.configuration is not None:
-            begun = checkpoint or os.path.lexists(self.folder / BEST)
+            begun = checkpoint or any(
+                os.path.lexists(self.folder / name) for name in (BEST, FINAL)
+            )
             check_file(path, self.configuration, begun)
         if self.is_global_zero:
             keeper.clean()

@@ -20,12 +20,12 @@ import yaml
 from safetensors.torch import load_file
 
 from odl_equivariant import models
+from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.data import Phantoms, SparseViewCT
 from odl_equivariant.elements import as_tensor, merge_complex
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.training.cli import main
 from odl_equivariant.training.runs import checkpoints
-from odl_equivariant.training.runs.lock import FolderLock
 
 
 def rows(path):
@@ -709,3 +709,50 @@ def test_measurements_that_do_not_fit(run, tmp_path, content, message):
     assert message.replace('\\', '') in error.replace('\\', '')
     assert 'y.npy' in error
     assert not list(tmp_path.glob('images/*.npy'))
+
+
+@pytest.mark.parametrize('config', [['--config'], ['-c'], []])
+def test_options_override_configurations_in_any_order(
+    configuration, tmp_path, config
+):
+    """An option that stands before the configuration is not forgotten."""
+    value = [*config, str(configuration)]
+    if not config:
+        value = [f'--config={configuration}']
+    status = main(['train', '--trainer.max_steps', '1', *value])
+    assert status == 0
+    saved = yaml.safe_load((tmp_path / 'run/config.yaml').read_text('utf-8'))
+    assert saved['trainer']['max_steps'] == 1
+
+
+def test_final_weights_alone_are_a_run(run, tmp_path, finished):
+    """A finished run without checkpoints is not taken for another one."""
+    shutil.rmtree(tmp_path / 'run/checkpoints')
+    assert not (tmp_path / 'run/best.safetensors').exists()
+    before = (tmp_path / 'run/final.safetensors').read_bytes()
+    for steps in ('1', '2'):
+        status, _, error = run(
+            'train', '--seed_everything', '3', '--trainer.max_steps', steps
+        )
+        assert status == 1
+        assert 'seed_everything: 1 instead of 3' in error
+    assert (tmp_path / 'run/final.safetensors').read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '{"step": 1e400, "max_steps": 1}',
+        '{"step": 1, "max_steps": Infinity}',
+        '[' * 100_000,
+    ],
+    ids=['large', 'infinite', 'nested'],
+)
+def test_damaged_note_of_the_end(run, tmp_path, finished, content):
+    """What cannot be the end of a run is written anew."""
+    note = tmp_path / 'run/finished.json'
+    before = note.read_text('utf-8')
+    note.write_text(content, 'utf-8')
+    status, _, error = run('train', '--trainer.max_steps', '1')
+    assert status == 0, error
+    assert note.read_text('utf-8') == before

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.data.pairs.pair_list import (
     PARTIAL,
     WHOLE,
@@ -189,6 +190,8 @@ class PairStore(Dataset):
             dtypes, or the list of the pairs that are there is damaged.
         TypeError
             If a pair has something else than tensors, str and int.
+        BlockingIOError
+            If another process, or thread, is writing pairs to the folder.
         OSError
             If the disk has not enough space, or cannot be written.
         """
@@ -197,7 +200,11 @@ class PairStore(Dataset):
         if n == 0:
             raise ValueError('there are no pairs to write')
         folder.mkdir(parents=True, exist_ok=True)
-        with PairWriter(folder, n, pairs[0]) as writer:
+        first = pairs[0]
+        lock = FolderLock(
+            folder, 'writing pairs', 'wait for it, or take another folder'
+        )
+        with lock, PairWriter(folder, n, first) as writer:
             writer.resume(pairs)
             for index in with_progress(writer.done, n, progress):
                 writer.append(pairs[index])

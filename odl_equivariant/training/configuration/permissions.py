@@ -20,7 +20,7 @@ __all__ = ('IMPORTS', 'nameable', 'restricted', 'taken_from')
 
 IMPORTS = 'ODL_EQUIVARIANT_IMPORT'
 _OPTION = '--import'
-# Loggers that keep to the folder of the run.
+# Loggers that send nothing to other machines.
 _LOGGERS = ('CSVLogger', 'TensorBoardLogger')
 
 

@@ -285,7 +285,14 @@ class RunFolder(Callback):
         try:
             state = json.loads((self.folder / _FINISHED).read_text('utf-8'))
             asked, step = int(state['max_steps']), int(state['step'])
-        except (KeyError, OSError, TypeError, ValueError):
+        except (
+            KeyError,
+            OSError,
+            OverflowError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ):
             return None
         there = (self.folder / FINAL).is_file()
         return step if there and asked == max_steps else None

@@ -157,7 +157,8 @@ def test_killed_process_can_be_resumed(tmp_path, monkeypatch):
         f"""
         import os, signal
         import torch
-        from odl_equivariant.data import PairStore, writer
+        from odl_equivariant.data import PairStore
+        from odl_equivariant.data.pairs import writer
 
         writer._SECONDS_BETWEEN_MARKS = -1.0
 
@@ -695,3 +696,26 @@ def test_store_of_an_earlier_version(tmp_path):
     path.rename(tmp_path / 'partial.json')
     assert _holds(PairStore.write(_Pairs(), tmp_path), _Pairs())
     assert 'checksums' in path.read_text('utf-8')
+
+
+def test_one_writer_in_a_folder(tmp_path):
+    """A second writer is refused, and what the first writes stays its own."""
+    messages = []
+
+    class Pairs:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            if index == 1:
+                with pytest.raises(BlockingIOError, match='pairs') as error:
+                    PairStore.write(others, tmp_path)
+                messages.append(str(error.value))
+            return {'data': torch.full((2,), float(index)), 'index': index}
+
+    others = [{'data': torch.full((2,), 9.0), 'index': i} for i in range(3)]
+    store = PairStore.write(Pairs(), tmp_path)
+    assert f'process {os.getpid()}' in messages[0]
+    assert [float(pair['data'][0]) for pair in store] == [0, 1, 2]
+    assert not (tmp_path / '.lock').exists()
+    assert float(PairStore.write(others, tmp_path)[0]['data'][0]) == 9

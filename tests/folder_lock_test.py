@@ -17,8 +17,8 @@ import threading
 
 import pytest
 
-from odl_equivariant.training.runs import lock as lock_module
-from odl_equivariant.training.runs.lock import FolderLock
+from odl_equivariant import _folder_lock
+from odl_equivariant._folder_lock import FolderLock
 
 # Without the package, of which the import takes seconds. The child that is
 # forked stays when its parent is killed.
@@ -37,7 +37,7 @@ with FolderLock('folder', 'training', 'wait'):
 def file_system(request, monkeypatch):
     """Let the file system have locks, or none."""
     if request.param == 'no locks':
-        monkeypatch.setattr(lock_module, '_has_locks', lambda folder: False)
+        monkeypatch.setattr(_folder_lock, '_has_locks', lambda folder: False)
     return request.param
 
 
@@ -91,7 +91,7 @@ def test_threads_exclude_each_other(file_system):
 def test_lock_of_a_killed_process_is_taken_over(file_system):
     """Whatever it forked, and while those live."""
     holder = subprocess.Popen(
-        [sys.executable, '-c', HOLDER, lock_module.__file__],
+        [sys.executable, '-c', HOLDER, _folder_lock.__file__],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -129,7 +129,7 @@ def test_lock_of_another_machine(file_system, tmp_path):
 def test_container_on_the_same_machine():
     """A container has a name of its own, but its processes end with it."""
     os.mkdir('folder')
-    owner = {'pid': 1, 'host': 'a container', 'boot': lock_module._boot()}
+    owner = {'pid': 1, 'host': 'a container', 'boot': _folder_lock._boot()}
     lock().path.write_text(json.dumps(owner), 'utf-8')
     if owner['boot'] is None:
         pytest.skip('this system does not tell its starts apart')
