@@ -210,9 +210,7 @@ COMMANDS = {
             _WEIGHTS,
             _FOLDER,
             _ACCELERATOR,
-            Option(
-                'data.batch_size', 'N', 'So many images at once.', 1
-            ),
+            Option('data.batch_size', 'N', 'So many images at once.', 1),
             Option(
                 'inference_precision',
                 ('float32', 'bfloat16', 'auto'),

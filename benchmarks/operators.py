@@ -402,8 +402,7 @@ def memory_rows(size, batch):
     rows = []
     for kind, ways in (('rays', RAYS), ('fourier', FOURIER)):
         rows.extend(
-            [kind, name, peak_memory(kind, name, size, batch)]
-            for name in ways
+            [kind, name, peak_memory(kind, name, size, batch)] for name in ways
         )
     return rows
 

@@ -209,9 +209,7 @@ def ways_to_reconstruct(size, channels, n_iterations):
     }
     if has_bfloat16():
         ways['C4, bfloat16'] = lambda: ours(EquivariantProximal, 'bfloat16')
-        ways['ordinary, bfloat16'] = lambda: ours(
-            OrdinaryProximal, 'bfloat16'
-        )
+        ways['ordinary, bfloat16'] = lambda: ours(OrdinaryProximal, 'bfloat16')
     return ways
 
 
@@ -335,7 +333,7 @@ def main():
         print_memory(*arguments.memory, *arguments.shape)
         return
     size, channels, n_iterations = arguments.shape
-    header = ['', 'time', 'times faster', 'memory', 'of the plain CNN\'s']
+    header = ['', 'time', 'times faster', 'memory', "of the plain CNN's"]
     comparison = table(
         ['', 'precision', 'ratio'],
         compared(arguments.shape, arguments.budget),

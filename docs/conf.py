@@ -65,8 +65,18 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 # Classes and functions are complete; methods may say all in one line.
 numpydoc_validation_checks = {
-    'PR01', 'PR02', 'PR03', 'PR05', 'PR08', 'PR09', 'RT03', 'RT05', 'GL07',
-    'GL09', 'SS03', 'YD01',
+    'PR01',
+    'PR02',
+    'PR03',
+    'PR05',
+    'PR08',
+    'PR09',
+    'RT03',
+    'RT05',
+    'GL07',
+    'GL09',
+    'SS03',
+    'YD01',
 }
 numpydoc_validation_exclude = {
     r'\.[A-Z]\w+\.\w+$',

@@ -165,12 +165,16 @@ for row, when in zip(axes, ('before', 'after'), strict=True):
             ax.semilogy(
                 np.rad2deg(angles),
                 np.median(curves[group, side, when], axis=0),
-                color=f'C{k}', label=group, marker='.', markersize=4,
+                color=f'C{k}',
+                label=group,
+                marker='.',
+                markersize=4,
                 linewidth=1,
             )
         ax.set(
             title=f'kernels of {side} x {side}, {when} training',
-            xticks=np.arange(0, 181, 45), ylim=(2e-3, 2),
+            xticks=np.arange(0, 181, 45),
+            ylim=(2e-3, 2),
         )
         ax.grid(alpha=0.3)
 for ax in axes[:, 0]:

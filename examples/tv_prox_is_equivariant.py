@@ -83,8 +83,13 @@ class ForwardProximal(odl.Operator):
         # the norm of the gradient is below sqrt(8) / h
         step = float(space.cell_sides[0]) / 8**0.5
         odl.solvers.pdhg(
-            u, fit, penalty, gradient, self.n_iterations,
-            tau=10 * step, sigma=step / 10,
+            u,
+            fit,
+            penalty,
+            gradient,
+            self.n_iterations,
+            tau=10 * step,
+            sigma=step / 10,
         )
         return u
 
@@ -114,9 +119,9 @@ unrelated = odl.phantom.white_noise(space, seed=2)
 for tol in tolerances:
     prox = InvariantTotalVariation(space, tol=tol).proximal(weight)
     cold_errors[tol] = equivariance_error(prox, turn, x=f)
-    prox = InvariantTotalVariation(
-        space, tol=tol, warm_start=True
-    ).proximal(weight)
+    prox = InvariantTotalVariation(space, tol=tol, warm_start=True).proximal(
+        weight
+    )
     prox(unrelated)
     warm_errors[tol] = equivariance_error(prox, turn, x=f)
     print(
@@ -151,8 +156,12 @@ figure.colorbar(shown, ax=axes[0], label='attenuation')
 limit = float(np.abs(gaps['forward differences'].asarray()).max())
 axes[1, 0].axis('off')
 axes[1, 0].text(
-    0.5, 0.5, '$g^{-1} \\cdot$ prox$(g \\cdot f)$ $-$ prox$(f)$',
-    ha='center', va='center', fontsize=14,
+    0.5,
+    0.5,
+    '$g^{-1} \\cdot$ prox$(g \\cdot f)$ $-$ prox$(f)$',
+    ha='center',
+    va='center',
+    fontsize=14,
 )
 for ax, gap in zip(axes[1, 1:], gaps.values(), strict=True):
     shown = ax.imshow(

@@ -138,7 +138,10 @@ def draw(ax, title, image, field):
     x, y = (axis[2::5] for axis in space.grid.coord_vectors)
     arrows = field.asarray()[:, 2::5, 2::5].transpose(0, 2, 1)
     ax.imshow(
-        image.asarray().T, origin='lower', extent=(-1, 1, -1, 1), cmap='Blues',
+        image.asarray().T,
+        origin='lower',
+        extent=(-1, 1, -1, 1),
+        cmap='Blues',
         vmax=1.5,
     )
     ax.quiver(x, y, *arrows, scale=30, width=0.006)

@@ -80,17 +80,18 @@ def compare(rows, window=None, close_up=None, row_labels=None):
         figsize=(2.3 * n_columns, 2.4 * per_row * len(rows)),
         layout='constrained',
     )
-    axes = figure.subplots(
-        per_row * len(rows), n_columns, squeeze=False
-    )
+    axes = figure.subplots(per_row * len(rows), n_columns, squeeze=False)
     for i, row in enumerate(rows):
         for j, (title, image) in enumerate(row.items()):
             parts = [image] if per_row == 1 else [image, image[close_up[i]]]
             for k, part in enumerate(parts):
                 ax = axes[per_row * i + k, j]
                 ax.imshow(
-                    part.T, cmap='gray', origin='lower',
-                    vmin=window[0], vmax=window[1],
+                    part.T,
+                    cmap='gray',
+                    origin='lower',
+                    vmin=window[0],
+                    vmax=window[1],
                 )
                 ax.set(xticks=[], yticks=[])
             axes[per_row * i, j].set_title(title, fontsize=9)

@@ -41,9 +41,7 @@ def test_half_cells_at_the_boundary(backend, nodes_on_bdry, power):
 
 def test_ray_transform_adjoint_with_half_cells():
     """The matrix back-end's adjoint is right for nodes on the boundary."""
-    space = odl.uniform_discr(
-        [-1, -1], [1, 1], (16, 16), nodes_on_bdry=True
-    )
+    space = odl.uniform_discr([-1, -1], [1, 1], (16, 16), nodes_on_bdry=True)
     geometry = odl.applications.tomo.parallel_beam_geometry(
         space, num_angles=6, det_shape=23
     )

@@ -44,7 +44,7 @@ def test_missing_package(monkeypatch):
     with pytest.raises(ImportError) as raised:
         _packages.import_package('pydicom.pixels', 'reading')
     assert str(raised.value) == (
-        "reading needs pydicom, which is not installed: pip install "
+        'reading needs pydicom, which is not installed: pip install '
         "'pydicom>=3'"
     )
 

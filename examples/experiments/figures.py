@@ -31,8 +31,9 @@ def figure_names(experiment, output):
         return []
     rows = read_rows(pathlib.Path(output) / f'{experiment.name}.csv')
     found = dict.fromkeys(row['images'] for row in rows)
-    return [f'{experiment.name}_{images}' for images in _SETS
-            if images in found]
+    return [
+        f'{experiment.name}_{images}' for images in _SETS if images in found
+    ]
 
 
 def make_figures(experiments, output):
@@ -113,8 +114,14 @@ def _curves(experiment, rows, what):
                 )
                 x, mean, spread = map(np.array, zip(*points, strict=True))
                 ax.errorbar(
-                    x, mean, spread, marker='o', markersize=3, capsize=2,
-                    color=_COLORS.get(arm), label=arm,
+                    x,
+                    mean,
+                    spread,
+                    marker='o',
+                    markersize=3,
+                    capsize=2,
+                    color=_COLORS.get(arm),
+                    label=arm,
                 )
             lines = zip(('--', ':'), others_of(others), strict=False)
             for line, other in lines:
@@ -215,8 +222,11 @@ def _pictures(path, arms):
                 ax = axes[3 * block + k, j]
                 limits = window if k < 2 else (0.0, 0.2 * window[1])
                 ax.imshow(
-                    part.T, cmap=kind, origin='lower',
-                    vmin=limits[0], vmax=limits[1],
+                    part.T,
+                    cmap=kind,
+                    origin='lower',
+                    vmin=limits[0],
+                    vmax=limits[1],
                 )
                 ax.set(xticks=[], yticks=[])
             axes[3 * block, j].set_title(title, fontsize=9)

@@ -95,8 +95,9 @@ def make_run(run, folder, folders, commit):
     summary = {
         'steps': trainer.max_steps,
         'parameters': sum(p.numel() for p in network.parameters()),
-        'validation': _mean(r['psnr'] for r in validation
-                            if 'averaged' not in r),
+        'validation': _mean(
+            r['psnr'] for r in validation if 'averaged' not in r
+        ),
         'commit': commit,
     }
     write_atomically(folder / DONE, json.dumps(summary).encode())
@@ -202,9 +203,7 @@ def _scored(reconstruct, acquisition, settings, smoothing, folders):
     for images, members in test_sets(settings, folders).items():
         conditions = CONDITIONS[:1] if images == 'validation' else CONDITIONS
         for condition in conditions:
-            for sample in samples(
-                acquisition, members, condition, smoothing
-            ):
+            for sample in samples(acquisition, members, condition, smoothing):
                 values = scores(reconstruct(sample), sample.truth)
                 rows.append(
                     {

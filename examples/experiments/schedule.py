@@ -171,15 +171,21 @@ class Study:
     def _work(self, pool, bar, needed, baselines=()):
         futures = [
             pool.submit(
-                runs.make_run, run, self._folder(key), self.folders,
+                runs.make_run,
+                run,
+                self._folder(key),
+                self.folders,
                 self.commit,
             )
             for key, run in needed.items()
         ]
         futures += [
             pool.submit(
-                runs.make_baselines, self.tasks[name],
-                self._baselines_folder(name), self.folders, self.commit,
+                runs.make_baselines,
+                self.tasks[name],
+                self._baselines_folder(name),
+                self.folders,
+                self.commit,
             )
             for name in baselines
         ]
@@ -350,7 +356,10 @@ def _commit():
     try:
         commit, changes = (
             subprocess.run(
-                ['git', *words], cwd=_HERE, capture_output=True, text=True,
+                ['git', *words],
+                cwd=_HERE,
+                capture_output=True,
+                text=True,
                 check=True,
             ).stdout.strip()
             for words in (

@@ -133,8 +133,19 @@ class Experiment:
             training = {**common['training'], 'max_steps': self.max_steps}
             common = {**common, 'training': training}
         return [
-            (arm, trained(task or self.task, self.scale, arm, size, seed,
-                          smoothing, common, rates))
+            (
+                arm,
+                trained(
+                    task or self.task,
+                    self.scale,
+                    arm,
+                    size,
+                    seed,
+                    smoothing,
+                    common,
+                    rates,
+                ),
+            )
             for seed in self.seeds
             for size in self.sizes
             for smoothing in self.smoothings
@@ -163,8 +174,14 @@ def searched(task, scale, common):
     return {
         arm: [
             trained(
-                task, scale, group, common['search_size'], SEARCH_SEED, 0,
-                common, {arm: rate},
+                task,
+                scale,
+                group,
+                common['search_size'],
+                SEARCH_SEED,
+                0,
+                common,
+                {arm: rate},
             )
             for rate in common['rates']
         ]
@@ -243,7 +260,9 @@ def experiments(scale, folder=FOLDER):
             )
         found[path.stem] = Experiment(
             name=path.stem,
-            **{k: tuple(v) if isinstance(v, list) else v
-               for k, v in settings.items()},
+            **{
+                k: tuple(v) if isinstance(v, list) else v
+                for k, v in settings.items()
+            },
         )
     return found

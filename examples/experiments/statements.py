@@ -152,8 +152,7 @@ def _falls(rows, where):
 
 def _gap(rows, where):
     gains = {
-        size: _mean(values)
-        for size, values in _gains(rows, 'upright').items()
+        size: _mean(values) for size, values in _gains(rows, 'upright').items()
     }
     sizes = list(gains)
     half = len(sizes) // 2
@@ -178,7 +177,10 @@ def _smooth(rows, where):
         score = {
             condition: means[arm, condition]['psnr'][0]
             for condition in (
-                'upright', 'quarter turns', 'random angles', 'turned and back'
+                'upright',
+                'quarter turns',
+                'random angles',
+                'turned and back',
             )
         }
         upright = score.pop('upright')

@@ -63,9 +63,7 @@ def shift_lines(data, cells, axis, namespace):
         frequencies = np.fft.rfftfreq(size, 1 / size)
     shape = [1] * data.ndim
     shape[axis] = -1
-    phases = np.exp(
-        (-2j * np.pi / size) * frequencies.reshape(shape) * cells
-    )
+    phases = np.exp((-2j * np.pi / size) * frequencies.reshape(shape) * cells)
     if size % 2 == 0:
         nyquist = [slice(None)] * data.ndim
         nyquist[axis] = slice(size // 2, size // 2 + 1)

@@ -280,9 +280,10 @@ def explain_mismatch(rays, sources, is_lost, geometry):
             f'views are those by {_fitting_rotations(angles, rays)} degrees'
         )
     nearest = np.flatnonzero(np.abs(cross) <= 10 * _TOLERANCE)
-    lines = rays.offsets.ravel()[nearest][:, None] * rays.normals.reshape(
-        -1, 2
-    )[nearest]
+    lines = (
+        rays.offsets.ravel()[nearest][:, None]
+        * rays.normals.reshape(-1, 2)[nearest]
+    )
     line = sources.offsets[view, place] * sources.normals[view, place]
     gap = np.linalg.norm(lines - line, axis=1).min() / rays.width
     return (

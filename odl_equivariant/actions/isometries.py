@@ -41,8 +41,7 @@ def _plane_of(component, axis):
         return (0, 1)
     if axis not in (0, 1, 2) or not isinstance(axis, Integral):
         raise ValueError(
-            'expected the axis 0, 1 or 2 of a rotation in space, got '
-            f'{axis!r}'
+            f'expected the axis 0, 1 or 2 of a rotation in space, got {axis!r}'
         )
     return ((axis + 1) % 3, (axis + 2) % 3)
 

@@ -209,9 +209,7 @@ class Intensity(Action):
     @property
     def inverse(self):
         """The pair ``(1 / a, -b / a)``."""
-        return Intensity(
-            self.domain, 1 / self.scale, -self.shift / self.scale
-        )
+        return Intensity(self.domain, 1 / self.scale, -self.shift / self.scale)
 
     @property
     def adjoint(self):

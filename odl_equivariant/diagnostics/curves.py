@@ -62,8 +62,10 @@ def _resample(image, space, angle):
         :, None, None
     ]
     return np.stack(
-        [map_coordinates(part, cells, order=3, mode='nearest')
-         for part in image]
+        [
+            map_coordinates(part, cells, order=3, mode='nearest')
+            for part in image
+        ]
     )
 
 

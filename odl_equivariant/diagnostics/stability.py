@@ -123,9 +123,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
                 reflected = 2.0 * derivative - odl.IdentityOperator(op.domain)
                 direction = random_element(op.domain, directions)
                 for linear in (derivative, reflected):
-                    direction, _ = _steepest(
-                        linear, direction, n_iterations
-                    )
+                    direction, _ = _steepest(linear, direction, n_iterations)
                     measure(derivative(direction), direction)
             except NotImplementedError:
                 n_iterations = 0

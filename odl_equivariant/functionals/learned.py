@@ -241,9 +241,7 @@ class LearnedProximal(odl.functionals.Functional):
         return self._proximal
 
     def _proximal(self, sigma):
-        sigma = positive_number(
-            sigma, 'the parameter of a learned proximal'
-        )
+        sigma = positive_number(sigma, 'the parameter of a learned proximal')
         module, level = self.module, None
         if _takes_sigma(module):
             is_variance = self.parameter == 'variance'

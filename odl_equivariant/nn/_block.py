@@ -217,9 +217,7 @@ class Proximal(nn.Module):
                 )
         return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
 
-    def forward(
-        self, x, gradient=None, memory=None, sigma=None, kernels=None
-    ):
+    def forward(self, x, gradient=None, memory=None, sigma=None, kernels=None):
         """Apply the learned proximal.
 
         Parameters

@@ -26,10 +26,14 @@ def has_bfloat16(device):
     """Return whether a device computes in bfloat16, and does not emulate."""
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == 'cpu' and _is_newer() and any(
-        # Not public in torch, so perhaps not there in other versions.
-        getattr(torch.cpu, name, lambda: False)()
-        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
+    return (
+        device.type == 'cpu'
+        and _is_newer()
+        and any(
+            # Not public in torch, so perhaps not there in other versions.
+            getattr(torch.cpu, name, lambda: False)()
+            for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
+        )
     )
 
 
@@ -37,9 +41,12 @@ def _has_float16(device):
     if device.type != 'cpu':
         return True
     # Not public either.
-    return _is_newer() and getattr(
-        torch.ops.mkldnn, '_is_mkldnn_fp16_supported', lambda: False
-    )()
+    return (
+        _is_newer()
+        and getattr(
+            torch.ops.mkldnn, '_is_mkldnn_fp16_supported', lambda: False
+        )()
+    )
 
 
 def _is_newer():

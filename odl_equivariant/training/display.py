@@ -141,9 +141,7 @@ class ImagePanels(Callback):
         low, high = truth.min(), truth.max()
         # a constant image has no range
         scale = 1 / (high - low) if high > low else 1
-        panels = [
-            scale * (image - low) for image in (baseline, result, truth)
-        ]
+        panels = [scale * (image - low) for image in (baseline, result, truth)]
         error = self.error_scale * (panels[1] - panels[2]).abs()
         # axis 0 is x, to the right, and axis 1 is y, upwards
         panel = torch.cat([*panels, error], 2)[0].clamp(0, 1)

@@ -92,26 +92,20 @@ def score_table(rows):
     method    images      PSNR (dB)             SSIM
     FBP            2  21.00 +- 1.41  0.6000 +- 0.1414
     """
-    lines = [
-        f'{"method":<12}{"images":>4}{"PSNR (dB)":>15}{"SSIM":>17}'
-    ]
+    lines = [f'{"method":<12}{"images":>4}{"PSNR (dB)":>15}{"SSIM":>17}']
     for method in dict.fromkeys(row['method'] for row in rows):
         own = [
             row
             for row in rows
             if row['method'] == method and not row.get('blank')
         ]
-        psnr, ssim = (
-            [row[key] for row in own] for key in ('psnr', 'ssim')
-        )
+        psnr, ssim = ([row[key] for row in own] for key in ('psnr', 'ssim'))
         lines.append(
             f'{method:<12}{len(own):>4}'
             f'  {_mean(psnr):5.2f} +- {_deviation(psnr):4.2f}'
             f'  {_mean(ssim):6.4f} +- {_deviation(ssim):6.4f}'
         )
-    blank = {
-        row['index']: row['image'] for row in rows if row.get('blank')
-    }
+    blank = {row['index']: row['image'] for row in rows if row.get('blank')}
     if blank:
         lines.append(
             f'left out, as the ground truth is constant: {len(blank)}, '

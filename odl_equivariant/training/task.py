@@ -264,9 +264,7 @@ class ReconstructionTask(LightningModule):
 
     def _name_blank(self, part):
         """Say once which images have no scores."""
-        new = [
-            name for name in self._blank if (part, name) not in self._named
-        ]
+        new = [name for name in self._blank if (part, name) not in self._named]
         self._named.update((part, name) for name in new)
         self._blank = []
         if new:
@@ -323,9 +321,7 @@ class ReconstructionTask(LightningModule):
 
     def configure_optimizers(self):
         """Return Adam and the schedule of its steps."""
-        optimizer = torch.optim.Adam(
-            self.parameters(), lr=self.learning_rate
-        )
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
         n_steps = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self._relative_rate(step, n_steps)

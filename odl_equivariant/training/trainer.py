@@ -281,9 +281,7 @@ class Trainer(LightningTrainer):
         """Write what a run has not, that was killed after its last step."""
         model.load_state_dict(state['state_dict'])
         if self.is_global_zero:
-            keeper.finish(
-                model.network, state['global_step'], self.max_steps
-            )
+            keeper.finish(model.network, state['global_step'], self.max_steps)
 
     def evaluate(self, model, datamodule, weights: str | None = None):
         """Score a trained network beside the baseline on the test pairs.

@@ -210,6 +210,7 @@ def test_boundary_views(impl, angles):
     quarter = induced_action(operator, Rotation(space, np.pi / 2))
     assert identity.is_isometry and not quarter.is_isometry
 
+
 def test_a_domain_beside_the_origin():
     """The rays turn about the centre of the domain, where they allow it."""
     space = images(centre=(0.5, -0.25))

@@ -205,9 +205,7 @@ def test_escnn_standard_representation(name):
         group_actions(space, elements, representation='standard'),
         strict=True,
     ):
-        np.testing.assert_allclose(
-            array(one(x)), array(other(x)), atol=1e-14
-        )
+        np.testing.assert_allclose(array(one(x)), array(other(x)), atol=1e-14)
 
 
 def test_regular_representation():
@@ -298,9 +296,7 @@ def test_reflections_in_space():
     mirror = Reflection(space, 2, representation='standard')
     vectors = group.o3_group(1).standard_representation()
     action = Reflection(space, 2, representation=vectors)
-    np.testing.assert_allclose(
-        array(action(x)), array(mirror(x)), atol=1e-12
-    )
+    np.testing.assert_allclose(array(action(x)), array(mirror(x)), atol=1e-12)
     rotations = group.so3_group(1).standard_representation()
     with pytest.raises(ValueError, match=r'O\(3\) with reflections'):
         Reflection(space, 2, representation=rotations)

@@ -17,8 +17,10 @@ import pytest
 
 import odl_equivariant
 
-SCRIPT = pathlib.Path(odl_equivariant.__file__).parents[1].joinpath(
-    'benchmarks', 'operators.py'
+SCRIPT = (
+    pathlib.Path(odl_equivariant.__file__)
+    .parents[1]
+    .joinpath('benchmarks', 'operators.py')
 )
 
 

@@ -16,8 +16,10 @@ import pytest
 
 import odl_equivariant
 
-SCRIPT = pathlib.Path(odl_equivariant.__file__).parents[1].joinpath(
-    'benchmarks', 'unrolled.py'
+SCRIPT = (
+    pathlib.Path(odl_equivariant.__file__)
+    .parents[1]
+    .joinpath('benchmarks', 'unrolled.py')
 )
 
 

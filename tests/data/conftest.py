@@ -31,8 +31,8 @@ def write_dicom():
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.Modality = attributes.get('Modality', 'CT')
-        storage = MRImageStorage if dataset.Modality == 'MR' else (
-            CTImageStorage
+        storage = (
+            MRImageStorage if dataset.Modality == 'MR' else (CTImageStorage)
         )
         dataset.SOPClassUID = storage
         dataset.SOPInstanceUID = generate_uid(entropy_srcs=[str(path)])

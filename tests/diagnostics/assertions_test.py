@@ -142,9 +142,7 @@ def test_landweber_follows_its_object(impl):
     space = square(impl=impl)
     actions = group_actions(space, 'D4')
     assert equivariance_error(slope(space), actions[1]) > 0.1
-    error = assert_reconstruction_equivariant(
-        landweber, slope(space), actions
-    )
+    error = assert_reconstruction_equivariant(landweber, slope(space), actions)
     assert error < 1e-13
 
 

@@ -42,7 +42,9 @@ TASK = {
 TASKS = {
     'ct': {
         'acquisition': {
-            'class': 'SparseViewCT', 'shape': [16, 16], 'n_views': 4
+            'class': 'SparseViewCT',
+            'shape': [16, 16],
+            'n_views': 4,
         },
         'images': {'kind': 'phantoms', 'draw': 'ellipse_phantom'},
         'slices': ['sample_ct_slice'],
@@ -51,7 +53,9 @@ TASKS = {
     },
     'mri': {
         'acquisition': {
-            'class': 'CartesianMRI', 'shape': [16, 16], 'random_masks': True
+            'class': 'CartesianMRI',
+            'shape': [16, 16],
+            'random_masks': True,
         },
         'images': {'kind': 'phantoms', 'draw': 'mr_phantom'},
         'slices': ['sample_mr_slice'],
@@ -171,8 +175,10 @@ def test_tables_have_a_row_for_each_run_and_condition(done):
 
 def test_networks_that_two_experiments_need_are_trained_once(done):
     """Those of the sizes are among the arms, and in the pictures."""
-    runs = [{r['run'] for r in table(done[1] / f'{name}.csv')}
-            for name in ('ct_training_size', 'ct_arms')]
+    runs = [
+        {r['run'] for r in table(done[1] / f'{name}.csv')}
+        for name in ('ct_training_size', 'ct_arms')
+    ]
     shared = runs[0] & runs[1]
     assert len(shared) == 2
 
@@ -288,8 +294,13 @@ def test_figures_are_made_from_the_tables_alone(copied):
     assert len(before) == 14
     (output / 'pictures_ct.png').unlink()
     experiments(
-        'pictures', 'ct_arms', '--only-figures', '--settings', settings,
-        '--output', output,
+        'pictures',
+        'ct_arms',
+        '--only-figures',
+        '--settings',
+        settings,
+        '--output',
+        output,
     )
     made = {
         name
@@ -310,8 +321,13 @@ def test_the_report_has_what_the_tables_have(copied):
     page.parent.mkdir()
     (page.parent / '_results_notes.md').write_text('A note by hand.')
     experiments(
-        '--only-figures', '--settings', settings, '--output', output,
-        '--report', page,
+        '--only-figures',
+        '--settings',
+        settings,
+        '--output',
+        output,
+        '--report',
+        page,
     )
     text = page.read_text(encoding='utf-8')
     for title in ('Sizes', 'Arms', 'Smoothness', 'Pictures', 'Cost'):
@@ -322,7 +338,7 @@ def test_the_report_has_what_the_tables_have(copied):
         assert (page.parent / f'images/experiments/{name}.png').is_file()
 
 
-_WORKERS = '''
+_WORKERS = """
 import os
 import time
 
@@ -332,7 +348,7 @@ if __name__ == '__main__':
     with _pool(2) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
         time.sleep(120)
-'''
+"""
 
 
 def test_workers_end_with_a_process_that_is_killed(tmp_path):

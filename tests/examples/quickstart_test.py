@@ -107,8 +107,9 @@ def test_classical_and_plug_and_play_methods_reduce_the_error(
     monkeypatch.setattr(quickstart, 'PROXIMAL_ITERATIONS', 5)
     acquisition = SparseViewCT((32, 32), n_views=10)
     phantom = ellipse_phantom((64, 64), 3, kind='body')
-    data, truth = acquisition.simulate(phantom, 0), acquisition.ground_truth(
-        phantom
+    data, truth = (
+        acquisition.simulate(phantom, 0),
+        acquisition.ground_truth(phantom),
     )
     start = quickstart.psnr(acquisition.fbp(data), truth)
     tv = quickstart.total_variation(acquisition, data, 1e-5)
@@ -121,6 +122,4 @@ def test_classical_and_plug_and_play_methods_reduce_the_error(
         parameter.data.zero_()
     u = quickstart.plug_and_play(acquisition, data, identity, 0.01)
     fit = (acquisition.operator(u) - data).norm()
-    assert fit < (
-        acquisition.operator(acquisition.fbp(data)) - data
-    ).norm()
+    assert fit < (acquisition.operator(acquisition.fbp(data)) - data).norm()

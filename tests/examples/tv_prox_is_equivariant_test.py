@@ -17,8 +17,10 @@ def example(run_example, tmp_path_factory):
     return run_example(
         'tv_prox_is_equivariant.py',
         tmp_path_factory.mktemp('example'),
-        [('(50, 100, 200)', '(50, 100)'),
-         ('ForwardProximal(200)', 'ForwardProximal(100)')],
+        [
+            ('(50, 100, 200)', '(50, 100)'),
+            ('ForwardProximal(200)', 'ForwardProximal(100)'),
+        ],
     )
 
 

@@ -189,9 +189,7 @@ def test_adjoint_of_the_gradients(space):
 
 def test_adjoint_of_the_periodic_gradients(dtype, backend, size):
     """The same with the image continued periodically."""
-    assert_adjoint(
-        OneSidedGradients(square(size, dtype, backend), 'periodic')
-    )
+    assert_adjoint(OneSidedGradients(square(size, dtype, backend), 'periodic'))
 
 
 @each_space

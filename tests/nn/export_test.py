@@ -283,9 +283,7 @@ def test_escnn_modules(kind, training):
 
 def test_padding_of_escnn(padding_mode, training):
     """The export of escnn forgets how an image goes on, this one does not."""
-    module = enn.R2Conv(
-        IMAGE, FIELDS, 5, padding=2, padding_mode=padding_mode
-    )
+    module = enn.R2Conv(IMAGE, FIELDS, 5, padding=2, padding_mode=padding_mode)
     compare(randomise(module), training)
 
 

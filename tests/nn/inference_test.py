@@ -171,9 +171,7 @@ def test_snapshot_of_a_proximal(kind):
 
 def test_snapshot_of_a_denoiser():
     """Noise levels are taken as before."""
-    block = proximal(
-        memory=0, gradient=False, noise_level=True, in_channels=2
-    )
+    block = proximal(memory=0, gradient=False, noise_level=True, in_channels=2)
     x = (torch.randn(2, 2, 9, 9), None, None, torch.tensor([0.1, 0.4]))
     assert error(for_inference(block, tile=4), block, x) < 1e-6
 
@@ -380,7 +378,7 @@ def test_machines_without_bfloat16(monkeypatch):
     """There 'bfloat16' is refused, and 'auto' stays exact."""
     without_arithmetic(monkeypatch)
     block = proximal()
-    with pytest.raises(ValueError, match="no arithmetic in bfloat16 on cpu"):
+    with pytest.raises(ValueError, match='no arithmetic in bfloat16 on cpu'):
         for_inference(block, 'bfloat16')
     assert error(for_inference(block, 'auto'), block, inputs()) < 1e-6
 

@@ -86,9 +86,7 @@ def test_export_of_a_block(block):
     program = torch.export.export(
         module,
         inputs(2, (14, 15)),
-        dynamic_shapes=dict.fromkeys(
-            ('x', 'gradient', 'memory'), any_grid()
-        ),
+        dynamic_shapes=dict.fromkeys(('x', 'gradient', 'memory'), any_grid()),
     )
     for n, shape in ((2, (14, 15)), (1, (40, 9)), (3, (7, 33))):
         tensors = inputs(n, shape)

@@ -76,10 +76,7 @@ def data_for(operators):
     dtype = layers[0]._dtype
     x = torch.randn(len(operators), 2, *SHAPE, dtype=dtype)
     return torch.cat(
-        [
-            layer(image[None])
-            for layer, image in zip(layers, x, strict=True)
-        ]
+        [layer(image[None]) for layer, image in zip(layers, x, strict=True)]
     )
 
 

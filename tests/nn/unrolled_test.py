@@ -287,9 +287,9 @@ def test_network_equals_the_solver(initial, memory, shared, dtype, backend):
     x = {
         'zero': lambda y: operator.domain.zero(),
         'adjoint': lambda y: (
-            network.step(0) / network.relative_steps[0]
-        ).item()
-        * operator.adjoint(y),
+            (network.step(0) / network.relative_steps[0]).item()
+            * operator.adjoint(y)
+        ),
         'fbp': filtered_backprojection(operator, 'Hann', FBP_CUTOFF)
         if initial == 'fbp'
         else None,

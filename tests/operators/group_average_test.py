@@ -217,10 +217,18 @@ def test_average_of_proximals_is_firmly_nonexpansive(rng):
     gradient = forward_gradient(space)
     # a proximal of a quadratic functional, as a linear solve
     basis = [space.element(e.reshape(5, 5)) for e in np.eye(25)]
-    energy = np.array(
-        [[inner(space, gradient.adjoint(gradient(a)), b).real for a in basis]
-         for b in basis]
-    ) / space.cell_volume
+    energy = (
+        np.array(
+            [
+                [
+                    inner(space, gradient.adjoint(gradient(a)), b).real
+                    for a in basis
+                ]
+                for b in basis
+            ]
+        )
+        / space.cell_volume
+    )
     solve = np.linalg.inv(np.eye(25) + 0.1 * energy)
 
     class Prox(odl.Operator):

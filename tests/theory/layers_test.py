@@ -41,8 +41,7 @@ def translations(space):
     """Return all periodic translations of a square grid."""
     n, side = space.shape[0], space.cell_sides[0]
     return [
-        Translation(space, (i * side, j * side))
-        for i, j in np.ndindex(n, n)
+        Translation(space, (i * side, j * side)) for i, j in np.ndindex(n, n)
     ]
 
 
@@ -288,9 +287,11 @@ def test_pointwise_functions_are_equivariant_on_images(law):
     """Numbers that are moved and not changed allow any function."""
     space = square()
     for function in (relu, np.tanh, np.square):
-        law.holds(assert_equivariant(
-            Function(function, space), group_actions(space, 'D4')
-        ))
+        law.holds(
+            assert_equivariant(
+                Function(function, space), group_actions(space, 'D4')
+            )
+        )
 
 
 def test_pointwise_functions_are_equivariant_on_regular_fields(law):
@@ -335,9 +336,7 @@ def test_functions_of_the_length_are_equivariant_on_vector_fields(law):
     law.holds(assert_equivariant(field, actions))
     for angle in (0.3, np.pi / 4, 2.0):
         c, s = np.cos(angle), np.sin(angle)
-        turn = FieldAction(
-            field.domain, actions[0].mover, [[c, -s], [s, c]]
-        )
+        turn = FieldAction(field.domain, actions[0].mover, [[c, -s], [s, c]])
         law.holds(assert_equivariant(field, turn))
 
 
@@ -395,9 +394,7 @@ def test_networks_for_all_rotations_are_better_between_quarter_turns(law):
     space = odl.uniform_discr([-1, -1], [1, 1], (48, 48))
     errors = {
         group: equivariance_curve(
-            NetworkOperator(
-                network(group, channels=24, kernel_size=5), space
-            ),
+            NetworkOperator(network(group, channels=24, kernel_size=5), space),
             [np.pi / 4],
         )[0]
         for group in ('C4', 'C8', 'SO2')

@@ -132,11 +132,15 @@ CASES = [
     for where in WHERE
     for w in [' '.join(where)]
     # no vector but zero is kept by rotations, and no box in the plane
-    if not ('vector' in group and functional in (
-        'indicator of a box',
-        'L1 norm of the distance to a constant',
-        'Huber function',
-    ))
+    if not (
+        'vector' in group
+        and functional
+        in (
+            'indicator of a box',
+            'L1 norm of the distance to a constant',
+            'Huber function',
+        )
+    )
     if not ('complex' in w and 'box' in functional)
 ]
 each_case = pytest.mark.parametrize('group, functional, where', CASES)
@@ -257,9 +261,9 @@ class NetworkFunctional(odl.functionals.Functional):
         """Return the proximal operator."""
         functional = self
         # Huber's function has a slope of Lipschitz constant 1 / 0.3
-        norm_filters = lipschitz_estimate(self.filters.derivative(
-            self.domain.zero()
-        ), n_iterations=50)
+        norm_filters = lipschitz_estimate(
+            self.filters.derivative(self.domain.zero()), n_iterations=50
+        )
         steepest = 1 + 1.1 * sigma * norm_filters**2 / 0.3
 
         class Proximal(odl.Operator):
@@ -296,9 +300,7 @@ def test_learned_functionals_of_regular_fields_are_invariant(law):
     g = Rotation(space, np.pi / 2)
     J = NetworkFunctional(space, filters('equivariant'))
     law.holds(invariance_error(J, g), case='J(g . u) = J(u).')
-    law.holds(
-        equivariance_error(J.gradient, g), case='The gradient of J.'
-    )
+    law.holds(equivariance_error(J.gradient, g), case='The gradient of J.')
     u = random_element(space, np.random.default_rng(1))
     prox = J.proximal(0.2)
     assert norm(space, prox(u) - u) > 0.1 * norm(space, u)
@@ -322,9 +324,7 @@ def test_averages_of_learned_functionals_are_invariant(law):
     J = NetworkFunctional(space, filters('ordinary'))
     average = GroupAverage(J, group_actions(space, 'C4'))
     law.holds(invariance_error(average, g))
-    law.holds(
-        equivariance_error(average.gradient, g), case='Its gradient.'
-    )
+    law.holds(equivariance_error(average.gradient, g), case='Its gradient.')
 
 
 def test_forward_differences_are_a_counterexample(law, rng):

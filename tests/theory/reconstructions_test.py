@@ -101,15 +101,17 @@ class Reconstruction(odl.Operator):
 def object_on(space):
     """Return an image that no symmetry keeps: an edge and a corner."""
     return space.element(
-        lambda x: 1.0 * (x[0] + 0.3 > 0.4 * x[1])
-        + 0.7 * ((x[1] > 0.2) & (x[0] < 0.5))
+        lambda x: (
+            1.0 * (x[0] + 0.3 > 0.4 * x[1])
+            + 0.7 * ((x[1] > 0.2) & (x[0] < 0.5))
+        )
     )
 
 
 def total_variation(weight=0.02):
     """Return what makes a regulariser that knows no earlier images."""
-    return lambda space: weight * InvariantTotalVariation(
-        space, 'periodic', warm_start=True
+    return lambda space: (
+        weight * InvariantTotalVariation(space, 'periodic', warm_start=True)
     )
 
 

@@ -89,7 +89,10 @@ def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
     reached = last_whole(folder)
     status, _, error = finished(
         command_line(
-            'train', *options, '--trainer.default_root_dir', 'parts',
+            'train',
+            *options,
+            '--trainer.default_root_dir',
+            'parts',
             env=environment,
         )  # fmt: skip
     )

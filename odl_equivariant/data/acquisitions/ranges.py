@@ -112,8 +112,7 @@ def check_attenuation(check, image, exponents, n_photons, mu_max):
     elif highest < LEAST_SIGNAL / math.sqrt(n_photons):
         check.warn(
             'small',
-            found
-            + f'The noise of {n_photons:g} photons is '
+            found + f'The noise of {n_photons:g} photons is '
             f'{1 / math.sqrt(n_photons):.3g}, so that the data are nothing '
             f'but noise. {_attenuation_unit(mu_max)} {EMPTY}',
         )

@@ -355,8 +355,7 @@ class SparseViewCT(Acquisition):
             raise ValueError(
                 'an attenuation cannot be negative, got an image with '
                 f'minimum {array.min()}; convert it to fractions of `mu_max` '
-                'and clip it at 0: '
-                + attenuation_of_hounsfield(self.mu_max)
+                'and clip it at 0: ' + attenuation_of_hounsfield(self.mu_max)
             )
         if array.shape == self.shape:
             array = array.repeat(2, axis=0).repeat(2, axis=1)

@@ -192,9 +192,7 @@ class DicomSlices(FolderSlices):
         for frame in range(n):
             pixels = last
             if frame < n - 1 and cls._measure is not None:
-                pixels = read_frame(
-                    dataset, frame, background=cls._background
-                )
+                pixels = read_frame(dataset, frame, background=cls._background)
             entry = {**common, 'place': place(dataset, frame)}
             if n > 1:
                 entry['frame'] = frame

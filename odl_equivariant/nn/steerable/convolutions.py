@@ -101,9 +101,7 @@ def _kernel_basis(group_name, source, target, kernel_size):
 
     space = gspace(group_name, source, target)
     fields = {
-        name: enn.FieldType(
-            space, [escnn_representation(space, name)]
-        )
+        name: enn.FieldType(space, [escnn_representation(space, name)])
         for name in {source, target}
     }
     # as escnn can compute with, also where modules are being built on the

@@ -87,9 +87,12 @@ class _HalfComplex:
 
     def apply(self, x):
         if x.numel() == 0:
-            return x.movedim(self.last, -1)[..., : self.half].movedim(
-                -1, self.last
-            ) + 0j
+            return (
+                x.movedim(self.last, -1)[..., : self.half].movedim(
+                    -1, self.last
+                )
+                + 0j
+            )
         return torch.fft.rfftn(x, dim=(*self.others, self.last))
 
     def invert(self, y):

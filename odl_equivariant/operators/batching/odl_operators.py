@@ -8,7 +8,6 @@
 
 """Batched maps of ODL's own operators."""
 
-
 import numpy as np
 import odl
 import torch

@@ -75,8 +75,6 @@ def _multiply(block, weights, where, out):
     # slices of an axis of length one would miss its only weight
     where = tuple(
         slice(None) if n == 1 else part
-        for n, part in zip(
-            weights.shape, where[-weights.ndim :], strict=True
-        )
+        for n, part in zip(weights.shape, where[-weights.ndim :], strict=True)
     )
     torch.mul(block, weights[where], out=out)

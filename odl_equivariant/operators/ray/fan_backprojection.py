@@ -145,9 +145,9 @@ class FanBackProjection(DataOperator):
                 factor = factor / ahead.square_()
             else:
                 place = torch.atan2(beside, ahead)
-                factor = factor / (
-                    beside.square_() + ahead.square_()
-                ).clamp_(min=nearest**2)
+                factor = factor / (beside.square_() + ahead.square_()).clamp_(
+                    min=nearest**2
+                )
             place *= column('slope', x, views)
             place -= column('start', x, views) - 1
             place = place.clamp_(0, size + 1)

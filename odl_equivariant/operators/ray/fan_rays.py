@@ -142,7 +142,6 @@ class FanRays:
             places=places,
         )
 
-
     def missing(self, reach):
         """Return how many elements there are too few to see an angle.
 

@@ -82,8 +82,8 @@ class RayGeometry:
 
     def view(self, index):
         """Return ASTRA's description of the rays of one view."""
-        name = 'Vectors' if 'Vectors' in self.projection else (
-            'ProjectionAngles'
+        name = (
+            'Vectors' if 'Vectors' in self.projection else ('ProjectionAngles')
         )
         values = self.projection[name][index : index + 1]
         return {**self.projection, name: np.ascontiguousarray(values)}

@@ -30,10 +30,9 @@ from odl_equivariant.actions.grid import (
 __all__ = ('RaySymmetry', 'ray_symmetry')
 
 # The symmetries of the square, but for the identity.
-_MATRICES = (
-    [np.array(matrix) for matrix in QUARTER_TURNS[1:]]
-    + [np.array(matrix) @ np.diag([-1, 1]) for matrix in QUARTER_TURNS]
-)
+_MATRICES = [np.array(matrix) for matrix in QUARTER_TURNS[1:]] + [
+    np.array(matrix) @ np.diag([-1, 1]) for matrix in QUARTER_TURNS
+]
 
 # An angle of 1e-7 moves the rim of an image by less than the rounding of
 # ASTRA's coordinates.

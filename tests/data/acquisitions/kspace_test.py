@@ -45,9 +45,7 @@ def _transform(image):
 
 
 def _inverse(kspace):
-    space = odl.uniform_discr(
-        [0, 0], [1, 1], kspace.shape, dtype='complex128'
-    )
+    space = odl.uniform_discr([0, 0], [1, 1], kspace.shape, dtype='complex128')
     transform = UnitaryFourierTransform(space)
     return np.asarray(transform.inverse(transform.range.element(kspace)).data)
 

@@ -99,9 +99,7 @@ def _places(part):
 def test_split_by_fraction_keeps_groups_together(seed):
     """No group is in two parts, no slice is lost, sizes are close."""
     whole = _Numbers(list(range(1, 20)))
-    parts = split(
-        whole, {'train': 0.8, 'validation': 0.1, 'test': 0.1}, seed
-    )
+    parts = split(whole, {'train': 0.8, 'validation': 0.1, 'test': 0.1}, seed)
     groups = [set(part.groups) for part in parts.values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 19
     assert set.union(*map(_places, parts.values())) == set(range(len(whole)))

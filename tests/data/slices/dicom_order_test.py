@@ -105,9 +105,7 @@ def test_number_zero_is_a_number(tmp_path, write_dicom):
 def test_positions_that_are_none(tmp_path, write_dicom):
     """What is no position is not used."""
     with pydicom.config.disable_value_validation():
-        for k, corner in enumerate(
-            ([0, 0], ['nan', 'nan', 'nan'], [0, 0, 1])
-        ):
+        for k, corner in enumerate(([0, 0], ['nan', 'nan', 'nan'], [0, 0, 1])):
             write_dicom(
                 tmp_path / str(k),
                 np.full((4, 4), k, 'int16'),

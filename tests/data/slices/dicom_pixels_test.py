@@ -356,9 +356,7 @@ def _without(path, preamble=True, syntax=True, implicit=True, little=True):
         {'syntax': False, 'implicit': False},
     ],
 )
-def test_files_without_their_beginning(
-    tmp_path, write_dicom, options, frames
-):
+def test_files_without_their_beginning(tmp_path, write_dicom, options, frames):
     """Files without preamble or transfer syntax are read as others are."""
     pixels = np.arange(frames * 6 * 9, dtype='int16').reshape(frames, 6, 9)
     write_dicom(

@@ -71,9 +71,7 @@ def test_ct_scale_does_not_depend_on_the_intercept(tmp_path, write_dicom):
     """The same Hounsfield units give the same image, however stored."""
     pixels = _chest()
     _write_ct(write_dicom, tmp_path / 'a', pixels)
-    _write_ct(
-        write_dicom, tmp_path / 'b', pixels - 1024, RescaleIntercept=0
-    )
+    _write_ct(write_dicom, tmp_path / 'b', pixels - 1024, RescaleIntercept=0)
     slices = LIDCSlices(tmp_path, seed=None)
     assert np.array_equal(slices[0], slices[1])
 
@@ -112,9 +110,7 @@ def test_ct_selection(tmp_path, write_dicom):
         'square': _chest(hole=24),
         'air': _chest(hole=0),
     }.items():
-        _write_ct(
-            write_dicom, tmp_path / name, pixels.astype('int16')
-        )
+        _write_ct(write_dicom, tmp_path / name, pixels.astype('int16'))
     slices = LIDCSlices(tmp_path)
     assert slices.names == ['good']
     everything = LIDCSlices(tmp_path, select=False)
@@ -231,9 +227,7 @@ def test_mr_of_one_series(tmp_path, write_dicom):
             tmp_path / name, pixels, Modality='MR', SeriesDescription=name
         )
     assert len(FastMRISlices(tmp_path)) == 3
-    assert FastMRISlices(tmp_path, series='T1', size=(N, N)).names == [
-        'AX T1'
-    ]
+    assert FastMRISlices(tmp_path, series='T1', size=(N, N)).names == ['AX T1']
     with pytest.raises(ValueError, match='AX T1 POST'):
         FastMRISlices(tmp_path, series='FLAIR')
 

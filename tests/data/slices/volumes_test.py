@@ -152,9 +152,7 @@ def test_what_is_no_volume_is_skipped(tmp_path, nibabel):
     flat = nibabel.Nifti1Image(np.ones((3, 4), 'float32'), np.eye(4))
     nibabel.save(flat, tmp_path / 'flat.nii')
     colours = np.zeros((2, 2, 2), [(c, 'u1') for c in 'RGB'])
-    nibabel.save(
-        nibabel.Nifti1Image(colours, np.eye(4)), tmp_path / 'rgb.nii'
-    )
+    nibabel.save(nibabel.Nifti1Image(colours, np.eye(4)), tmp_path / 'rgb.nii')
     slices = NiftiSlices(tmp_path)
     assert len(slices) == 6
     assert [name for name, _ in slices.index.skipped] == [
@@ -204,9 +202,7 @@ def test_arrays_are_taken_as_they_are(tmp_path, dtype):
     slices = NumpySlices(tmp_path)
     assert slices.names == ['one.npy', 'sub/stack.npy#0', 'sub/stack.npy#1']
     assert slices.groups == ['one.npy', 'sub/stack.npy', 'sub/stack.npy']
-    for image, expected in zip(
-        slices, [stack[0].T, *stack], strict=True
-    ):
+    for image, expected in zip(slices, [stack[0].T, *stack], strict=True):
         assert image.dtype == (
             'complex64' if dtype == 'complex128' else 'float32'
         )

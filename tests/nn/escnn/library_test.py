@@ -56,9 +56,7 @@ def real_spherical_harmonics(degree, points):
     rows = []
     for order in range(-degree, degree + 1):
         # without the sign that the complex ones have by convention
-        values = (-1) ** order * sph_harm_y(
-            degree, abs(order), polar, azimuth
-        )
+        values = (-1) ** order * sph_harm_y(degree, abs(order), polar, azimuth)
         if order == 0:
             rows.append(values.real)
         else:

@@ -96,9 +96,7 @@ def _quadratic_forms(space):
         matrix = np.arange(4.0).reshape(2, 2).astype(real_dtype)
         if space.impl == 'pytorch':
             matrix = torch.from_numpy(matrix)
-        yield F.QuadraticForm(
-            odl.MatrixOperator(matrix, space, space, axis=0)
-        )
+        yield F.QuadraticForm(odl.MatrixOperator(matrix, space, space, axis=0))
 
 
 @pytest.mark.parametrize('weights', ['none', 'array', 'cells'])

@@ -204,17 +204,15 @@ def test_inverse_is_a_left_inverse(kind, shape, dtype, options):
 
 
 @every_operator
-def test_transpose_has_the_transposed_matrix(
-    kind, shape, dtype, options, way
-):
+def test_transpose_has_the_transposed_matrix(kind, shape, dtype, options, way):
     """In real coordinates, the two matrices are each other's transpose."""
     operator = operator_of(kind, shape, dtype, options, 'numpy', way)
     apply, transpose = linear_maps(operator)
     columns = coordinates(apply(basis(operator.domain)))
     rows = coordinates(transpose(basis(operator.range)))
-    assert transpose(basis(operator.range)).dtype == Layout(
-        operator.domain
-    ).dtype
+    assert (
+        transpose(basis(operator.range)).dtype == Layout(operator.domain).dtype
+    )
     tol = tolerance(operator) * float(columns.abs().max())
     torch.testing.assert_close(rows, columns.T, rtol=0, atol=tol)
 
@@ -269,9 +267,7 @@ def test_derivatives(kind, shape, dtype, options, way):
     layer = OperatorLayer(operator, layout='complex')
     x = random_batch(operator.domain, 1).requires_grad_()
     assert gradcheck(layer, x, fast_mode=True)
-    assert gradgradcheck(
-        lambda x: layer(x.sin()).square(), x, fast_mode=True
-    )
+    assert gradgradcheck(lambda x: layer(x.sin()).square(), x, fast_mode=True)
 
 
 @every_operator

@@ -193,8 +193,10 @@ def test_normalised(kind, dtype, backend, scale):
     np.testing.assert_allclose(squares[1], 0)
     np.testing.assert_allclose(np.delete(squares, 1, 0), 1, rtol=1e-5)
     assert encoding.norm() == pytest.approx(1.0, rel=1e-5)
-    ratio = encoding.coil_maps[:, 0] * np.abs(maps[0, 0]) / np.abs(
-        encoding.coil_maps[0, 0]
+    ratio = (
+        encoding.coil_maps[:, 0]
+        * np.abs(maps[0, 0])
+        / np.abs(encoding.coil_maps[0, 0])
     )
     np.testing.assert_allclose(ratio, maps[:, 0], rtol=1e-4)
 

@@ -308,9 +308,7 @@ def test_forked_process(rng, monkeypatch, no_plans):
 # --- Wisdom --- #
 
 
-def test_nothing_is_written_by_default(
-    forgotten, monkeypatch, tmp_path, rng
-):
+def test_nothing_is_written_by_default(forgotten, monkeypatch, tmp_path, rng):
     """Without the environment variable, there is no file."""
     monkeypatch.delenv(fft.CACHE_VARIABLE, raising=False)
     centred_fft([random_array((6, 6), 'complex64', rng)], (0, 1))

@@ -74,9 +74,7 @@ def test_plan_equals_that_of_fftw(inverse, rng):
     for plan in plans:
         plan.memory[...] = x
         plan.execute()
-    np.testing.assert_allclose(
-        plans[0].memory, plans[1].memory, atol=1e-12
-    )
+    np.testing.assert_allclose(plans[0].memory, plans[1].memory, atol=1e-12)
     assert np.shares_memory(plans[0].pairs, plans[0].memory)
 
 

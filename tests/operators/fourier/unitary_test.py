@@ -86,9 +86,7 @@ _CASES = {
     'power': lambda *args: (discr((4, 5), *args) ** 3, None),
     'nested, weighted power': lambda *args: (
         odl.ProductSpace(
-            odl.ProductSpace(
-                discr((3, 4), *args), 2, weighting=[2.0, 5.0]
-            ),
+            odl.ProductSpace(discr((3, 4), *args), 2, weighting=[2.0, 5.0]),
             2,
             weighting=7.0,
         ),
@@ -285,9 +283,7 @@ def test_shift_theorem(shape, shift, dtype, backend, rng):
     phase = np.exp(-1j * frequencies * distance)
     phase = phase.reshape(-1, *[1] * (len(shape) - 1))
     expected = phase * complex_array(transform(from_array(x, domain)))
-    close(
-        transform(from_array(shifted, domain)), from_array(expected, range)
-    )
+    close(transform(from_array(shifted, domain)), from_array(expected, range))
 
 
 def test_real_images_have_symmetric_transforms(backend, rng):

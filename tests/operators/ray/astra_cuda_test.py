@@ -199,9 +199,7 @@ def test_cuda_layer_equals_its_operator(kind, backend):
     """A batch on the GPU is ODL's transform of each sample."""
     device = 'cuda:0' if backend == 'pytorch' else 'cpu'
     space = image_space((64, 64), impl=backend, device=device)
-    operator = RayTransform(
-        space, geometry_of(kind, space), impl='astra_cuda'
-    )
+    operator = RayTransform(space, geometry_of(kind, space), impl='astra_cuda')
     layer = OperatorLayer(operator).to('cuda')
     loop = RayTransform(
         image_space((64, 64)),

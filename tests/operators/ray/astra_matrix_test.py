@@ -691,8 +691,9 @@ def test_adjoint_with_array_weights(rng):
     operator = RayTransform(
         space, geometry, impl='astra_matrix', proj_space=data_space
     )
-    x, y = space.element(rng.random(space.shape)), data_space.element(
-        rng.random(data_space.shape)
+    x, y = (
+        space.element(rng.random(space.shape)),
+        data_space.element(rng.random(data_space.shape)),
     )
     assert operator(x).inner(y) == pytest.approx(
         x.inner(operator.adjoint(y)), rel=1e-5

@@ -239,9 +239,7 @@ GEOMETRIES = {
     '1.9 pi': lambda: _parallel(partition(-1, 1.9 * pi - 1, 171)),
     '2.4 pi': lambda: _parallel(partition(0, 2.4 * pi, 217)),
     'both ends': lambda: _parallel(_views(np.linspace(0, pi, 91))),
-    'on the ends': lambda: _parallel(
-        partition(0, pi, 91, nodes_on_bdry=True)
-    ),
+    'on the ends': lambda: _parallel(partition(0, pi, 91, nodes_on_bdry=True)),
     'one end': lambda: _parallel(
         _views(np.linspace(0, pi, 90, endpoint=False), nodes_on_bdry=True)
     ),

@@ -359,7 +359,10 @@ def test_linear_model_of_a_fan_is_refused():
 def test_curved_detector_is_refused():
     """The error says which argument makes it curved."""
     geometry = FanBeamGeometry(
-        ANGLES, odl.uniform_partition(-0.5, 0.5, 9), 3, 2,
+        ANGLES,
+        odl.uniform_partition(-0.5, 0.5, 9),
+        3,
+        2,
         det_curvature_radius=4,
     )
     with pytest.raises(ValueError, match='flat.*Circular.*det_curvature'):

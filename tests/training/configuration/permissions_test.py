@@ -101,9 +101,7 @@ def test_foreign_code_is_not_imported(run, tmp_path, witness, key, capsys):
     ],
     ids=lambda options: ' '.join(options),
 )
-def test_no_way_around(
-    run, tmp_path, witness, options, capsys, monkeypatch
-):
+def test_no_way_around(run, tmp_path, witness, options, capsys, monkeypatch):
     """Neither options nor files within files import what is not allowed."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / 'nested.yaml').write_text(COMMAND)
