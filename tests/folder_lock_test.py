@@ -26,9 +26,9 @@ HOLDER = """
 import os, runpy, sys, time
 FolderLock = runpy.run_path(sys.argv[1])['FolderLock']
 with FolderLock('folder', 'training', 'wait'):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not os.fork():
+        # which has closed by now what it inherited
+        print(os.getpid(), flush=True)
     time.sleep(300)
 """
 
