@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""One writer in a folder at a time, and who it is."""
+"""A lock that lets one process at a time write to a folder."""
 
 import contextlib
 import datetime
@@ -175,7 +175,7 @@ class FolderLock:
         file.flush()
 
     def _is_still(self, file):
-        """Return whether an open file is the one that has the name."""
+        """Return whether the name still refers to this open file."""
         try:
             named = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
@@ -248,7 +248,7 @@ def _read(file):
 
 
 def _boot():
-    """Return what tells this start of this machine apart, if it is known.
+    """Return an identifier of the current boot, if the system has one.
 
     Containers have names of their own, but share this.
     """
@@ -280,7 +280,7 @@ def _is_alive(pid):
 
 
 def _leave_to_parent():
-    """Close the files in a forked process, which would keep the locks."""
+    """Close the files in a forked process, so that it keeps no locks."""
     for file in list(_open_files):
         file.close()
 

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Fixtures of pytest with which other projects test their operators.
+"""Pytest fixtures for the tests of operators in other projects.
 
 They are known to the tests of a project once its ``conftest.py`` says
 

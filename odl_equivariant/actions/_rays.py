@@ -28,7 +28,7 @@ _TOLERANCE = 1e-5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rays:
-    """Oriented lines, those of one view after those of the other.
+    """Oriented lines, sorted by view.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Rays:
         )
 
     def gaps(self, other, views, detectors):
-        """Return how far lines are from some of other ones at most.
+        """Return the largest distances between two lists of lines.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Rays:
         )
 
     def places(self, oriented):
-        """Return points of which equal ones are those of equal lines."""
+        """Return one point for each line: equal lines have equal points."""
         length = self.width * _TOLERANCE
         x, y = np.moveaxis(self.directions, -1, 0)
         if oriented:
@@ -197,7 +197,7 @@ def _offsets(directions, points):
 
 
 def match_rays(sources, rays):
-    """Return the index of each of some rays among the measured ones.
+    """Return the index of each given ray among the measured rays.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class GeometricAction(Action):
 
     @property
     def representation(self):
-        """How the turn acts on the components, `None` for not at all."""
+        """How the turn acts on the components; `None` if it does not."""
         return self.__representation
 
     @property

@@ -43,7 +43,7 @@ def _as_list(actions):
 
 
 def _check_all(errors, tol, failure):
-    """Return the largest of the errors, or name all that do not pass."""
+    """Return the largest error, or name all errors that fail."""
     __tracebackhide__ = True
     failures = [
         f'{element}: {error:.3g}'

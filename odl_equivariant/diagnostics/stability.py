@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""How much an operator moves its results apart or together."""
+"""Lipschitz constants and firm non-expansiveness of operators."""
 
 from functools import reduce
 from math import inf, isfinite
@@ -131,7 +131,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
 
 
 def _directions(seed):
-    """Return a source of directions, the same for all that is measured."""
+    """Return a source of directions, the same for all measures."""
     return np.random.default_rng([seed, 1])
 
 

@@ -87,7 +87,7 @@ class SecondStencils:
         return target, 0, 1, size - 1
 
     def _terms(self):
-        """Yield entry, component, axis, sign and factor of all differences."""
+        """Yield entry, component, axis, sign and factor of each difference."""
         for entry, (i, j) in enumerate(self.pairs):
             if i == j:
                 orders, factor = ((i, i),), 1.0

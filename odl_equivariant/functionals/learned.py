@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Functionals that are known by a learned proximal alone."""
+"""Functionals that are given by a learned proximal alone."""
 
 import inspect
 import math
@@ -53,7 +53,7 @@ class _AtLevel(nn.Module):
 
 
 class _ProximalOperator(NetworkOperator):
-    """A proximal of a functional, which knows the values that it expects."""
+    """A proximal that knows which values of images it expects."""
 
     def __init__(self, functional, module, sigma):
         self._functional = functional

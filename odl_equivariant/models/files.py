@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""One file a network: weights and architecture, without pickle."""
+"""Files of networks: weights and architecture, without pickle."""
 
 import contextlib
 import json
@@ -220,7 +220,7 @@ def load(name, forward_operator=None, initial=None):
 
 @contextlib.contextmanager
 def _only_these(named_bases):
-    """Context in which blocks are made with the bases of their file."""
+    """Context in which new layers take the bases of a file."""
     if named_bases is None:
         yield
         return
@@ -317,7 +317,7 @@ def _checked_range(value_range):
 
 
 def _check_values(tensors):
-    """Raise a ValueError unless all weights are finite and alike."""
+    """Raise a ValueError unless all weights are finite, of one dtype."""
     for name, tensor in tensors.items():
         if tensor.dtype not in _PRECISIONS:
             raise ValueError(f'the weight {name} is of dtype {tensor.dtype}')
@@ -345,7 +345,7 @@ def _check_entries(architecture, *names):
 
 
 def _loaded_blocks(architecture, tensors):
-    """Return the proximals of a file, the memory for which it vouches."""
+    """Return the blocks that a file describes, with its weights."""
     architectures = {'': architecture}
     tensors = dict(tensors)
     if architecture.get('class') == _UNROLLED:

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The same scales at the start, whatever the architecture."""
+"""Initial scales of weights that do not depend on the architecture."""
 
 import torch
 

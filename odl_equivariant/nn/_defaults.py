@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What escnn takes from states that all threads share."""
+"""Contexts that fix the global states of torch and NumPy for escnn."""
 
 import contextlib
 

@@ -24,7 +24,8 @@ from odl_equivariant.operators.batching.autograd import LinearMap
 
 __all__ = ('evaluate', 'layers', 'side_for_cache', 'side_for_memory')
 
-# Channels of a piece, per thread: about what of the caches is a thread's.
+# Bytes for the channels of a piece, per thread: about a thread's share of
+# the caches.
 _CACHE_PER_THREAD = 4 * 2**20
 
 # Arrays of the size of a piece that are alive at once, with those of oneDNN
@@ -238,7 +239,7 @@ def layers(x, kernels, sides, padding_mode, slope):
 
 
 def _padded(x, widths, mode):
-    """Continue an image, and keep nothing of it for the gradient.
+    """Pad an image, without saving it for the gradient.
 
     torch keeps the image itself, of which it needs the shape only.
     """
@@ -259,6 +260,6 @@ def _padded(x, widths, mode):
 
 
 def _inner(x, reach):
-    """Return what a kernel leaves of a piece."""
+    """Return the part of a piece that is left after a convolution."""
     n, m = x.shape[2:]
     return x[:, :, reach : n - reach, reach : m - reach]

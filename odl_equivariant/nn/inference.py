@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Snapshots of trained networks, for reconstructing many images quickly."""
+"""Copies of trained networks that reconstruct images faster."""
 
 import contextlib
 import functools
@@ -41,7 +41,7 @@ _VARIANTS = 64
 
 
 def for_inference(network, precision=None, compile=False, tile=None):
-    """Return a copy of a network that does the same in less time.
+    """Return a faster copy of a network, with the same results.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Compositions as lists of factors, and factors that keep all lengths."""
+"""Factors of compositions, and which of them are isometric."""
 
 from functools import reduce
 
@@ -40,7 +40,7 @@ _ROUNDING = 1e-12
 
 
 def factorised(operator):
-    """Return a linear operator as a number and factors, the last comes first.
+    """Return a linear operator as a number and factors, the last first.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _diagonal_gain(operator, adjoint):
 
 
 def moduli(operator):
-    """Return what a multiplication multiplies lengths with, at each point.
+    """Return the pointwise factors by which lengths are multiplied.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Whether some actions are all those of a finite group."""
+"""Checks that some actions form a finite group."""
 
 from collections import Counter
 
@@ -34,7 +34,7 @@ _TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
 class _Kind:
-    """The actions on one space, and what they make of white noise."""
+    """The actions on one space, and their results for white noise."""
 
     def __init__(self, actions):
         self.actions = actions

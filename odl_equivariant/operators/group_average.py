@@ -154,7 +154,7 @@ class GroupAverage(odl.Operator):
     """
 
     def __new__(cls, operator=None, *args, **kwargs):
-        """Make a functional of a functional."""
+        """Return a `FunctionalAverage` for a functional."""
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
         ):
@@ -276,7 +276,7 @@ class GroupAverage(odl.Operator):
 
 
 class FunctionalAverage(GroupAverage, odl.functionals.Functional):
-    """Average of a functional, which `GroupAverage` makes of one."""
+    """Average of a functional over a group, see `GroupAverage`."""
 
     def _initialize(self):
         odl.functionals.Functional.__init__(

@@ -141,7 +141,7 @@ class OperatorLayer(nn.Module):
         return OperatorLayer(adjoint, self.layout).to(self._place.device)
 
     def __reduce__(self):
-        """Pickle and copy by the operator, not by what was made of it."""
+        """Pickle and copy the operator only, and rebuild the rest."""
         data, modules = pack(self.operator)
         state = (data, modules, self.layout, self.training)
         return _unpickle, (*state, self._place.device)

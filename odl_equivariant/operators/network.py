@@ -63,7 +63,7 @@ def _load_forward_mode():
 
 
 def _described(x):
-    """Return what an argument is, without its numbers."""
+    """Describe an argument without its values."""
     name = type(x).__name__
     shape, dtype = (getattr(x, key, None) for key in ('shape', 'dtype'))
     if shape is None:
@@ -73,7 +73,7 @@ def _described(x):
 
 
 class _Checked(odl.Operator):
-    """An operator that tells what is wrong with its arguments.
+    """An operator whose errors explain what is wrong with an argument.
 
     ODL writes all their numbers out, and takes None for any numbers.
     """
@@ -105,7 +105,7 @@ class _Checked(odl.Operator):
 
 
 def _lengths(space):
-    """Return how many parts product spaces have, from outside."""
+    """Return the numbers of parts of nested product spaces."""
     lengths = []
     while isinstance(space, odl.ProductSpace):
         lengths.append(len(space))

@@ -119,7 +119,7 @@ def operator_norm(operator):
 
 
 def norm_for_steps(operator):
-    """Return the norm, or a bound that is quick, to take a step from.
+    """Return the norm, or a quick bound of it, for step sizes.
 
     The norm of Fourier samples of the images of coils has many singular
     values near to it. The product of the norms, that of the coils, bounds it
@@ -353,7 +353,7 @@ def _normal_map(operator):
 
 
 def _computed_norm_by_elements(operator):
-    """Return the norm by ODL's elements, where there is no tensor of them."""
+    """Return the norm by ODL's elements, if they fit in no tensor."""
     domain, adjoint = operator.domain, operator.adjoint
     start = odl.phantom.white_noise(domain, seed=0)
     leading = lanczos(

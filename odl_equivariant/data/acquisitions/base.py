@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What all simulated acquisitions have in common."""
+"""The base class of all simulated acquisitions."""
 
 import abc
 import hashlib
@@ -27,7 +27,7 @@ __all__ = (
 
 
 class Acquisition(abc.ABC):
-    """An acquisition: it makes data of images, and knows how.
+    """A measurement process that simulates data from images.
 
     Training asks of an acquisition no more than what follows.
 
@@ -61,7 +61,7 @@ class Acquisition(abc.ABC):
         return self.shape
 
     def forward_operator(self, mask=None):
-        """Return the forward operator, the one of a mask if it has masks.
+        """Return the forward operator, for a mask if there are masks.
 
         Parameters
         ----------
@@ -82,11 +82,11 @@ class Acquisition(abc.ABC):
 
     @abc.abstractmethod
     def simulate(self, image, rng=None):
-        """Return noisy data of an image, an element of the range."""
+        """Return noisy data of an image, as an element of the range."""
 
     @abc.abstractmethod
     def ground_truth(self, image):
-        """Return what a reconstruction of the image is compared with."""
+        """Return the ground truth to which reconstructions are compared."""
 
     @abc.abstractmethod
     def baseline(self, data):

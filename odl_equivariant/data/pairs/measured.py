@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Pairs of an image and the data that were measured of it."""
+"""Pairs of an image and its measured data."""
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -18,7 +18,7 @@ __all__ = ('MeasuredPairs',)
 
 
 class MeasuredPairs(Dataset):
-    """Measured k-space, from which an acquisition takes some lines.
+    """Pairs from measured k-space, retrospectively subsampled.
 
     Where scanners have filled k-space up with zeros, see `FastMRIKspace`,
     nothing is taken, and the acceleration is that of the measured columns:

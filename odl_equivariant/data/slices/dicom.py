@@ -63,22 +63,21 @@ class DicomSlices(FolderSlices):
     modality : str, optional
         Only images of this modality, like ``'CT'`` or ``'MR'``.
     series : str, optional
-        Only images of which the series description has a match of this
-        regular expression, upper and lower case alike.
+        Only images whose series description matches this regular
+        expression. The case of letters is ignored.
     size : tuple of 2 ints, optional
         Only images of these numbers of columns and rows.
     group_by : {'patient', 'study', 'series', 'folder'}, optional
-        What makes up a group: the same patient, study or series according to
-        the files, or the same folder. Files without the name of a patient go
-        by their study, and by their folder without that. Choose
-        ``'folder'`` if all patients were given one name.
+        Images with the same patient, study or series, or in the same folder,
+        make up a group. Files without a patient's name are grouped by study,
+        and files without a study by folder. Choose ``'folder'`` if all
+        patients have the same name.
     shape : tuple of 2 ints, optional
         Grid that every image is brought to, see `Slices`.
     cache : path-like, optional
-        Folder in which it is kept what the files hold, so that they are
-        looked at once. Default: a hidden file in ``folder``; or if that is
-        not writable, in ``$ODL_EQUIVARIANT_CACHE`` or the user's folder for
-        caches.
+        Folder for the index, so that each file is read only once. Default:
+        a hidden file in ``folder``. If that is not writable, a file in
+        ``$ODL_EQUIVARIANT_CACHE`` or in the user's cache folder.
     progress : bool, optional
         Whether a bar shows the progress of looking at the files.
 
@@ -173,7 +172,7 @@ class DicomSlices(FolderSlices):
 
     @classmethod
     def _entries(cls, dataset):
-        """Return the same of what was read."""
+        """Return the index entries of a dataset that was read."""
         check_image(dataset)
         check_rescaling(dataset)
         n = number_of_frames(dataset)
@@ -208,7 +207,7 @@ class DicomSlices(FolderSlices):
     _background = None
 
     def _selected(self, items, index):
-        """Return those images that are wanted."""
+        """Return the images that were asked for."""
         return items
 
     def _read(self, path, name, entry):

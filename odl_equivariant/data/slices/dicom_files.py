@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""DICOM files: what they hold, and whether it is an image."""
+"""Reading DICOM files, and checking that they hold an image."""
 
 import math
 
@@ -34,7 +34,7 @@ FIRST_GROUPS = (b'\x02\x00', b'\x08\x00', b'\x00\x08')
 
 
 def read_dataset(path, pixels=True):
-    """Return what a DICOM file holds, as a `pydicom.Dataset`.
+    """Return the content of a DICOM file as a `pydicom.Dataset`.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def open_dataset(path, pixels=True):
 
 
 def _assume_syntax(dataset, pydicom):
-    """Name the transfer syntax of a file that does not say it.
+    """Assume a transfer syntax for a file that does not state one.
 
     It is the one that its elements are written in; that the length of the
     pixels agrees is for `check_image` to see.
@@ -117,7 +117,7 @@ def number_of_frames(dataset):
 
 
 def nested(dataset, frame, sequence):
-    """Return what enhanced files say of a frame, or of all, in a sequence.
+    """Return the item of a sequence for one frame of an enhanced file.
 
     Parameters
     ----------

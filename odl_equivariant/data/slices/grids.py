@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Images on another grid."""
+"""Resampling, cropping and padding of images to another grid."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def float_dtype(dtype):
 
 
 def crop_center(image, shape):
-    """Return the middle of an image, the pixel ``n // 2`` of it kept there.
+    """Return the middle of an image, centred at its pixel ``n // 2``.
 
     Parameters
     ----------

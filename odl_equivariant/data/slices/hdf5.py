@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Datasets of HDF5 files, as far as they lie in the file itself."""
+"""Datasets of HDF5 files that lie in the file itself."""
 
 from odl_equivariant.data.slices.index import NoImage
 
@@ -17,7 +17,7 @@ _MOST_LINKS = 32
 
 
 def own_dataset(file, name):
-    """Return a dataset of an HDF5 file, which lies in this file alone.
+    """Return a dataset of an HDF5 file; refuse links to other files.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What the files of a folder hold, found out once and kept as JSON."""
+"""An index of the files in a folder, made once and kept as JSON."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _SHOWN = 5
 
 
 class NoImage(Exception):
-    """A file that is of no use; the message says why."""
+    """A file cannot be used as an image; the message says why."""
 
 
 class FolderIndex:
@@ -214,7 +214,7 @@ def _listed(path, suffixes):
 
 
 def _is_new(folder, seen):
-    """Return whether a folder was not met before: links may form circles."""
+    """Return whether a folder is new: links may form circles."""
     real = os.path.realpath(folder)
     if real in seen:
         return False
@@ -223,7 +223,7 @@ def _is_new(folder, seen):
 
 
 def _described(describe, path):
-    """Return entries, the reason why there are none, and if that lasts."""
+    """Return entries, or why there are none, and if that is final."""
     try:
         return describe(path), None, True
     except NoImage as error:
@@ -271,7 +271,7 @@ def _places(root, key, cache):
 
 
 def _load(places, key, is_entry):
-    """Return what was found out about each file, or nothing."""
+    """Return the stored record of each file, or nothing."""
     for path in places:
         try:
             content = unsealed(path.read_text('utf-8'))
@@ -300,7 +300,7 @@ def _load(places, key, is_entry):
 
 
 def _check_record(record, is_entry):
-    """Raise a ValueError unless this is what is kept of a file."""
+    """Raise a ValueError unless this is the record of a file."""
     size, time_of_change, entries, reason = record
     if not (
         isinstance(size, int)
@@ -316,7 +316,7 @@ def _check_record(record, is_entry):
 
 
 def _save(places, key, files):
-    """Keep the index at the first place that can be written."""
+    """Save the index in the first place that is writable."""
     content = {
         'format': _FORMAT,
         'version': _VERSION,

@@ -37,7 +37,7 @@ FEWEST_LINES = 4
 
 
 class FastMRIKspace(FolderSlices):
-    r"""Measured k-space of fastMRI, and the images that follow from it.
+    r"""Measured k-space of fastMRI, and images reconstructed from it.
 
     Each HDF5 file is a volume with a dataset ``kspace`` of complex numbers,
     of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx),
@@ -302,7 +302,7 @@ def _window(kspace, width):
 
 
 def _describe(path):
-    """Return what the index keeps of each slice of a volume."""
+    """Return the index entries of the slices of a volume."""
     import h5py
 
     with h5py.File(path, 'r') as file:

@@ -37,7 +37,7 @@ def _statistics(image):
 
 
 class _SelectedSlices(DicomSlices):
-    """DICOM slices that are scaled, measured, and selected by a rule."""
+    """DICOM slices that are scaled and selected by their statistics."""
 
     # name of a rule, and the function of the statistics that decides
     _rules = {}

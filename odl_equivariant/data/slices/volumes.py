@@ -182,7 +182,7 @@ def _describe_nifti(path):
 
 
 def _check_slope(path, kind):
-    """Raise `NoImage` for a slope that nibabel passes over silently."""
+    """Raise `NoImage` for a slope that nibabel silently ignores."""
     import nibabel
 
     with nibabel.openers.ImageOpener(path) as file:

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The groups of the plane and their representations, as escnn has them."""
+"""Groups of the plane and their representations as objects of escnn."""
 
 import itertools
 import math
@@ -101,7 +101,7 @@ def escnn_representation(space, representation):
 
 
 def _decomposed(space, frequency):
-    """Return escnn's irreducible parts of a frequency, and a basis of them.
+    """Return escnn's irreducible parts for a frequency, and a basis.
 
     In a finite group two frequencies may be the same, and one may be two of
     one dimension. All that differs then is the order and the sign of the

@@ -116,7 +116,7 @@ def _as_dense(matrix):
 
 
 class Memory:
-    """What escnn uses of `joblib.Memory`, without the files."""
+    """The part of `joblib.Memory` that escnn uses, without the files."""
 
     def __init__(self, location=None, verbose=0):
         """Initialize a new instance; both arguments are ignored."""

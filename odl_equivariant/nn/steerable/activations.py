@@ -53,7 +53,7 @@ def default_samples(max_frequency):
 
 
 def checked_description(description):
-    """Return a description of a non-linearity, once it is seen to be one.
+    """Check and return the description of a non-linearity.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _n_turning(representation):
 
 
 def n_inputs_of(description, channels):
-    """Return how many channels a non-linearity takes to return so many."""
+    """Return the number of input channels for some output channels."""
     if description is None or description['name'] != 'gated':
         return channels
     representation = _representation(description)

@@ -61,7 +61,7 @@ def _of_a_layer(group, source, target):
 
 
 def checked_bases(tensors):
-    """Return the bases in a file, each of which is what its name says.
+    """Return the bases in a file, after checking each against its name.
 
     Parameters
     ----------

@@ -150,7 +150,7 @@ def _scaled_basis(group_name, source, target, kernel_size):
 
 
 def _has_invariants(representation):
-    """Return whether a field has a channel, or a sum, that nothing moves."""
+    """Return whether some combination of channels is invariant."""
     return representation == 'trivial' or is_hidden(representation)
 
 

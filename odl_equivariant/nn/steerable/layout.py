@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Which fields an equivariant proximal has, and where their channels lie."""
+"""The fields of an equivariant proximal and the order of channels."""
 
 import operator
 
@@ -174,7 +174,7 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
 
 
 def check_channels(group, channels, max_frequency, kernel_size):
-    """Raise a ValueError unless so many channels are those of fields.
+    """Raise a ValueError unless the channels make up whole fields.
 
     Also if the kernels between them would be too large.
     """
@@ -270,7 +270,7 @@ def image_fields(representation, in_channels, n_images, n_scalars):
 
 
 def components_first(n_fields, size):
-    """Return where the channels of fields lie, all first components first.
+    """Return the order of channels with all first components first.
 
     In a product space, as `odl_equivariant.actions` turns it, a component of
     all fields comes before the next one.

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Derivatives compared with differences of the values, at the first use."""
+"""Checks derivatives against finite differences at the first use."""
 
 import weakref
 
@@ -73,7 +73,7 @@ class _Noise:
 
 
 def _away_from_zero(x, noise):
-    """Return a point near by without zeros and ties, and its scale.
+    """Return a nearby point without zeros and ties, and its scale.
 
     Norms have kinks there. Signs stay as they are, as there are logarithms
     and square roots.

@@ -113,7 +113,7 @@ def _squared_norm(functional):
 
 
 class _QuadraticForm(Structure):
-    """``<x, A x + b> + c``, of which ODL's gradient has the real part."""
+    """``<x, A x + b> + c``; ODL's gradient is that of the real part."""
 
     def __init__(self, functional, domain, range):
         operator, vector = functional.operator, functional.vector

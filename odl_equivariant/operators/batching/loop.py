@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Operators without a map of batches, applied to one sample after another."""
+"""Applies operators without a batched map to one sample at a time."""
 
 import odl
 import torch

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Operators as maps of whole batches, chosen by their type."""
+"""A registry of batched maps, by the type of the operator."""
 
 import functools
 
@@ -33,7 +33,7 @@ _COMPOSED = tuple(
 
 
 def register_batched(*operator_types):
-    r"""Return a decorator that tells how to apply operators to a batch.
+    r"""Return a decorator that registers the batched map of an operator.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _registered(operator):
 
 
 def _linear_maps(operator):
-    """Return the maps of a linear operator for which none are registered."""
+    """Return the maps of a linear operator without registered ones."""
     adjoint = operator.adjoint
     # the other way round: the back-projection of ODL has no type to register;
     # a composition would lead back here, as for the gradient and its adjoint
@@ -192,7 +192,7 @@ def batched_map(operator):
 
 
 class AdjointOperator(odl.Operator):
-    r"""The adjoint of an operator, by its transpose as a map of batches.
+    r"""The adjoint of an operator, from its transpose as a batched map.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Maps of batches that are made of other maps.
+"""Batched maps that are built from other maps.
 
 What is made of linear maps only is a pair of functions, as a linear operator
 is registered by, so that autograd sees one linear map; all else is a module,
@@ -23,7 +23,7 @@ __all__ = ('Structure', 'blocks', 'chain', 'product', 'total')
 
 
 class Structure(nn.Module):
-    """Maps, of which some are modules and have weights."""
+    """A map that consists of other maps, some with weights."""
 
     def __init__(self, *maps):
         super().__init__()
@@ -55,7 +55,7 @@ class _Chain(Structure):
 
 
 def chain(*maps):
-    """Return maps that are applied one after the other, the first first."""
+    """Return the composition of maps; the first is applied first."""
     if not _are_linear(maps):
         return _Chain(*maps)
 

@@ -90,7 +90,7 @@ class RayGeometry:
 
     @property
     def digest(self):
-        """Text that is the same for the same rays and grid only."""
+        """Digest that is equal for equal rays and grids only."""
         digest = hashlib.sha256(self.projector.encode())
         digest.update(np.float64(self.unit).tobytes())
         for description in (self.volume, self.projection):
@@ -139,7 +139,7 @@ def full_cells(partition):
 
 
 class _Frame(NamedTuple):
-    """Where ASTRA counts from, and in what unit of length."""
+    """The origin and the unit of length of ASTRA's coordinates."""
 
     origin: np.ndarray
     unit: float

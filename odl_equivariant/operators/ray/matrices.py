@@ -71,7 +71,7 @@ def ray_matrix_settings():
 
 
 def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
-    """Bound and keep the matrices of the back-end ``'astra_matrix'``.
+    """Set the memory limit and the caches of ``'astra_matrix'``.
 
     What is not given stays as it is. Transforms that exist already keep the
     matrix that they have.

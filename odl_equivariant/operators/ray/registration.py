@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What ODL and the registry of batched maps learn of ray transforms.
+"""Registers ray transforms with ODL, batched maps and pickle.
 
 ODL keeps functions without a name in fan-beam geometries, and makes a class
 without a name for the adjoint of each ray transform. `pickle` finds neither
@@ -79,7 +79,7 @@ _odl_adjoint = RayTransform.adjoint
 
 
 def _adjoint_for_pickle(operator):
-    """Return ODL's own adjoint, of a class that says how to pickle it."""
+    """Return ODL's own adjoint in a class that can be pickled."""
     adjoint = _odl_adjoint.fget(operator)
     # kept by the class, which goes with the ray transform, and not in
     # `copyreg`, which would keep both for ever
@@ -88,7 +88,7 @@ def _adjoint_for_pickle(operator):
 
 
 def _register_pickles():
-    """Make ray transforms, their adjoints and fans fit for `pickle`."""
+    """Let `pickle` take ray transforms, their adjoints and fan beams."""
     copyreg.pickle(FanBeamGeometry, _reduce_fan)
     copyreg.pickle(RayTransform, _reduce_ray_transform)
     RayTransform.adjoint = property(
