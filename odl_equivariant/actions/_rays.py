@@ -241,7 +241,7 @@ def misses_domain(rays, space):
     Returns
     -------
     misses : numpy.ndarray of bool, shape (n_rays,)
-        ``True`` for a ray of which the data are 0 for every image.
+        ``True`` for a ray whose data are 0 for every image.
     """
     low = np.asarray(space.partition.min_pt) - space.cell_sides
     high = np.asarray(space.partition.max_pt) + space.cell_sides

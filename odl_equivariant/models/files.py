@@ -43,7 +43,7 @@ _BLOCKS = {
     cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)
 }
 _UNROLLED = LearnedProximalGradient.__name__
-# 1 had no bases of kernels, for which loading needs escnn.
+# Format 1 had no bases of kernels, so that loading needs escnn.
 _FORMAT = 2
 # Arguments with which a convolution may have fewer or more than two weights.
 _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
@@ -58,16 +58,16 @@ def save(network, path, value_range=None):
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
         Network to save, in training or evaluation mode, on any device. The
         operators of a `LearnedProximalGradient` are not saved. The bases of
-        equivariant kernels are, so that `load` does without escnn.
+        equivariant kernels are saved, so that `load` does not need escnn.
     path : path-like
         File to write, ending in ``.safetensors``. An existing file is
         replaced once the new one is complete.
     value_range : tuple of 2 floats, optional
         Least and greatest value of the images that the network was trained
-        on, of their real and imaginary parts if they are complex. `load`
-        sets it as the attribute ``value_range``, by which
-        `odl_equivariant.functionals.LearnedProximal` knows images in another
-        unit. Default: the attribute ``value_range`` of the network.
+        on, or of their real and imaginary parts if they are complex. `load`
+        sets it as the attribute ``value_range``, with which
+        `odl_equivariant.functionals.LearnedProximal` recognises images in
+        another unit. Default: the attribute ``value_range`` of the network.
 
     Raises
     ------
@@ -81,8 +81,8 @@ def save(network, path, value_range=None):
 
     Notes
     -----
-    The header of the file has a checksum of itself and of all tensors, which
-    `load` compares.
+    The header of the file has a checksum of itself and of all tensors. `load`
+    verifies it.
 
     Examples
     --------

@@ -42,10 +42,10 @@ def export_onnx(network, path, shape=None):
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
-        Network to write, in float32 and with plain convolutions, the
-        kernels of which are made in no lower precision. Of a
-        `LearnedProximalGradient` each block becomes a file of its own, as
-        its operators have no place in ONNX.
+        Network to write. It is written in float32 with plain convolutions,
+        whose kernels are computed in at least this precision. Each block of a
+        `LearnedProximalGradient` becomes a file of its own; its operators
+        cannot be written to ONNX.
     path : path-like
         File to write, ending in ``.onnx``. For a `LearnedProximalGradient`,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file

@@ -8,9 +8,8 @@
 
 """A network's convolutions on one piece of the image after another.
 
-On a processor this is the quickest way: what one layer hands to the next
-then stays in the cache. And the memory that is needed does not grow with the
-image.
+On a processor this is the fastest way, since the results of each layer stay in
+the cache for the next one. Also, the memory does not grow with the image.
 """
 
 import functools
@@ -81,16 +80,16 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
         blocks and of the last one. The pieces are computed in their
         precision.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}
-        How each layer goes on past the boundary of the image.
+        How each layer continues the image beyond its boundary.
     slope : float or tuple of callable
-        Slope of the LeakyReLU for negative values, or what there is in its
-        place after each convolution but the last: maps that take each pixel
-        for itself, and zero to zero.
+        Slope of the LeakyReLU for negative values, or the maps that replace
+        it after each convolution but the last. They act on each pixel
+        separately, and map zero to zero.
     side : int, optional
         Pieces have at most this many cells along each axis, and as many
         cells as its square. Default: everything in one piece.
     run : callable, optional
-        What to use in place of `layers`.
+        Function to use instead of `layers`.
 
     Returns
     -------
@@ -99,12 +98,12 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
 
     Notes
     -----
-    A piece is computed with a halo as wide as the kernels together reach,
-    which each layer makes narrower by as much as its kernel reaches. Where a
-    piece lies at the boundary of the image there is no halo: each layer
-    continues what it is given there, as it does with the whole image. A
-    periodic image has no boundary, and each piece a halo all around. So the
-    result is that of the whole image, up to rounding.
+    Each piece has a halo as wide as the reach of all kernels together. Each
+    layer narrows the halo by the reach of its kernel. At the boundary of the
+    image a piece has no halo: there, each layer pads its input, as it does
+    for the whole image. A periodic image has no boundary, so each piece has a
+    halo all around. The result equals that for the whole image, up to
+    rounding.
     """
     check_image_size(x, max(kernel.shape[-1] for kernel in kernels[::2]))
     run = layers if run is None else run

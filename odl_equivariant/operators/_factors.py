@@ -52,8 +52,7 @@ def factorised(operator):
     scalar : float or complex
         Product of the numbers in the composition.
     factors : list of `odl.Operator`
-        Operators, of which the composition is ``operator`` without the
-        number.
+        Operators whose composition, times the number, is ``operator``.
     """
     if isinstance(operator, odl.OperatorComp):
         scalar, factors = factorised(operator.left)

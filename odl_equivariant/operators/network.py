@@ -122,9 +122,9 @@ class NetworkOperator(_Checked):
         Module that maps tensors of shape ``(1, C, *domain.shape)`` to
         ``(1, C', *range.shape)``, in the layout of
         `odl_equivariant.elements`: one channel for a real space, two for a
-        complex one, and those of its parts for a product space. It is used
-        in the mode in which it is:
-        choose ``module.eval()`` if it has dropout or batch normalisation.
+        complex one, and those of its parts for a product space. Its training
+        or evaluation mode is kept: call ``module.eval()`` first if it has
+        dropout or batch normalisation.
     domain : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Space of the inputs, backed by numpy or pytorch, of the precision of
         the module's parameters.
@@ -139,10 +139,10 @@ class NetworkOperator(_Checked):
     ValueError
         If the module's ``in_channels`` or ``out_channels`` do not fit the
         spaces, its method ``check_space``, if it has one, refuses the domain,
-        or the module lies on another device than a pytorch space;
-        when the operator is applied, also if the module fails for the shape
-        of the domain, or its input or its result is not finite or its result
-        has the wrong shape.
+        or the module lies on another device than a pytorch space. When the
+        operator is applied: if the module fails for the shape of the domain,
+        the input or the result is not finite, or the result has the wrong
+        shape.
 
     Notes
     -----

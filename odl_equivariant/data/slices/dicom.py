@@ -36,25 +36,25 @@ GROUPINGS = ('patient', 'study', 'series', 'folder')
 class DicomSlices(FolderSlices):
     """The images of all DICOM files in a folder, and in the folders below it.
 
-    Values are in the units of the modality, such as Hounsfield units: the
-    rescale slope and intercept of each file, or its table, are applied. Where
-    the least value is shown as white (MONOCHROME1), values are mirrored in
-    the middle of what can be stored, so that more is brighter. Pixels are
-    oriented as the image is shown: axis 0 to the viewer's right, axis 1
-    upwards. Compressed files and files with several frames are read as well,
-    and files without preamble or transfer syntax; images in colour and
-    localisers are skipped. Pixels that the file says are padding
-    (PixelPaddingValue) are air: -1000 HU, or where values are not in
-    Hounsfield units the least one that is measured.
+    Values are in the unit of the modality, such as Hounsfield units: the
+    rescale slope and intercept of each file, or its table, are applied. If
+    the file shows the least value as white (MONOCHROME1), values are mirrored
+    in the middle of the range that can be stored, so that larger values are
+    brighter. Pixels are oriented as the image is shown: axis 0 to the
+    viewer's right, axis 1 upwards. Compressed files, files with several
+    frames, and files without preamble or transfer syntax are read too. Colour
+    images and localisers are skipped. Padding pixels (PixelPaddingValue)
+    become air: -1000 HU, or the least measured value if values are not in
+    Hounsfield units.
 
-    Slices are sorted by patient and series. The slices of a volume go by
-    their positions along its normal (ImagePositionPatient), in the direction
-    in which their numbers (InstanceNumber) grow, if they have any; where
-    positions are missing or occur twice, as in a series over time, they go
-    by their numbers.
+    Slices are sorted by patient and series. The slices of a volume are sorted
+    by their positions along its normal (ImagePositionPatient), in the
+    direction of increasing numbers (InstanceNumber), if they have any. If
+    positions are missing or occur twice, as in a series over time, slices are
+    sorted by their numbers.
 
-    A file is skipped if its rescaling is zero or not finite, or it has fewer
-    or more pixels than its header says.
+    A file is skipped if its rescaling is zero or not finite, or if it has
+    fewer or more pixels than its header says.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def nested(dataset, frame, sequence):
     frame : int
         Which image of it.
     sequence : str
-        Keyword of the sequence, of which the first item counts.
+        Keyword of the sequence; its first item counts.
 
     Returns
     -------

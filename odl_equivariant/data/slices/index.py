@@ -36,12 +36,11 @@ class NoImage(Exception):
 class FolderIndex:
     """The entries of all files in a folder, and in the folders below it.
 
-    Files and folders with names that begin with a dot are passed over. The
-    index is kept as JSON and used again. Files of which the size or the time
-    of change is another one are looked at anew, and if something breaks off
-    the work, what is done is kept. An index with a wrong checksum, or with an
-    entry that cannot be one, is made anew. The names in it are only looked
-    up: no file is opened that is not in the folder.
+    Files and folders whose names begin with a dot are ignored. The index is
+    stored as JSON and used again. A file whose size or modification time has
+    changed is described again. After an interruption, the finished entries
+    are kept. An index with a wrong checksum or an invalid entry is made anew.
+    Only files in the folder are opened, whatever names the index contains.
 
     Parameters
     ----------
@@ -53,13 +52,13 @@ class FolderIndex:
         Called with the path of a file; returns a list of dicts that JSON can
         hold, or raises an error.
     options : dict, optional
-        What the entries depend on besides the files, as JSON can hold it.
+        Everything besides the files on which the entries depend, as JSON.
     suffixes : tuple of str, optional
         Endings of the names of files that are looked at. Default: all.
     cache : path-like, optional
-        Folder of the stored index, made if need be. Default: the folder
-        itself if it can be written; if not, that of the environment variable
-        ``ODL_EQUIVARIANT_CACHE`` or the user's folder for caches.
+        Folder of the stored index, created if necessary. Default: the folder
+        itself if it is writable; otherwise the folder in the environment
+        variable ``ODL_EQUIVARIANT_CACHE``, or the user's cache folder.
     progress : bool, optional
         Whether to show a progress bar, where there is a terminal.
     is_entry : callable, optional
@@ -72,7 +71,7 @@ class FolderIndex:
         The folder.
     entries : list of (str, dict)
         For each entry the name of its file relative to ``root``, with ``/``
-        between folders, and what was found out.
+        between folders, and its description.
     skipped : list of (str, str)
         Name of each file that is of no use, and the reason.
     n_files : int

@@ -9,7 +9,7 @@
 """Batched maps of ODL's functionals, and of operators made of numbers.
 
 The derivatives of norms are torch's own, of any order. ODL's are wrong on
-complex spaces: they are ``<h, grad>``, of which the real part is meant.
+complex spaces: ODL returns ``<h, grad>`` instead of its real part.
 """
 
 import odl

@@ -126,7 +126,7 @@ def nonlinear_loop(operator, linear_maps):
     Parameters
     ----------
     operator : `odl.Operator`
-        Operator, the derivative of which is needed for gradients only.
+        Operator; its derivative is needed for gradients only.
     linear_maps : callable
         Returns the derivative and its transpose as maps of batches.
 

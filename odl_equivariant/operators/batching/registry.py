@@ -38,17 +38,17 @@ def register_batched(*operator_types):
     Parameters
     ----------
     *operator_types : type
-        Classes of operators. Classes derived from them do not count, since
-        they may compute something else.
+        Classes of operators. Derived classes are not registered, since they
+        may compute something else.
 
     Returns
     -------
     decorator : callable
-        Decorator of a function that is given an operator of one of the types.
-        For a linear operator it returns a pair ``(apply, transpose)``, for
-        another one a callable or a `torch.nn.Module` that is made of
-        differentiable torch functions; or ``None`` where it knows no way, and
-        the operator is applied to one sample after the other.
+        Decorator of a function that takes an operator of one of the types.
+        For a linear operator the function returns a pair
+        ``(apply, transpose)``. For a non-linear one it returns a callable or
+        a `torch.nn.Module` of differentiable torch functions. If it returns
+        ``None``, the operator is applied to one sample at a time.
 
     Raises
     ------
@@ -197,7 +197,7 @@ class AdjointOperator(odl.Operator):
     Parameters
     ----------
     operator : `odl.Operator`
-        Linear operator, the type of which is registered.
+        Linear operator of a registered type.
     maps : tuple of callable, optional
         Its map of batches and the transpose, where they were made already.
 

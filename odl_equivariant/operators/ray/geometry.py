@@ -44,7 +44,7 @@ DEFAULT_MODELS = {'parallel': 'linear', 'fan': 'line'}
 # ASTRA loses the rim of strips of a fan that are wider than about nine pixels.
 _MAX_STRIP = 8.0
 
-# ODL compares steps to an absolute 1e-8, to which all tiny cells are equal.
+# ODL compares steps with an absolute 1e-8, so all tiny cells seem equal.
 _SAME_STEP = 1e-5
 
 # ASTRA turns its coordinates by 90 degrees against those of ODL.
@@ -55,8 +55,8 @@ _TO_ASTRA = np.array([[0.0, 1.0], [-1.0, 0.0]])
 class RayGeometry:
     """A grid, the rays and the model of a projector, as ASTRA takes them.
 
-    ASTRA computes in single precision, with constants of its own to which it
-    compares lengths. It is given all lengths in cells of the image, counted
+    ASTRA computes in single precision, and compares lengths with constants of
+    its own. So it gets all lengths in cells of the image, counted
     from the middle of the image, so that neither the unit of length nor a
     place far from the origin takes digits.
 
@@ -124,7 +124,7 @@ def full_cells(partition):
     Parameters
     ----------
     partition : `odl.core.discr.RectPartition`
-        Uniform partition, the nodes of which may lie on its boundary.
+        Uniform partition, whose nodes may lie on its boundary.
 
     Returns
     -------
