@@ -142,8 +142,8 @@ def path_inside(folder, *names):
         raise ValueError(f'{path} is a circle of links: {error}') from error
     if not real.is_relative_to(root):
         raise ValueError(
-            f'{path} is a link out of its folder, to {real}: what is not in '
-            'the folder is not read, and not written'
+            f'{path} is a link out of its folder, to {real}: files outside '
+            'of the folder are neither read nor written'
         )
     return path
 

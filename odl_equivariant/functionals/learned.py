@@ -292,9 +292,9 @@ class LearnedProximal(odl.functionals.Functional):
                 f'the image has values from {least:.4g} to {most:.4g}, and '
                 f'the weights of {type(self.module).__name__} were trained on '
                 f'images with values from {low:.4g} to {high:.4g} (with '
-                f'scale={self.scale:g}): what comes out may be worthless; '
-                'pass `scale=`, what 1 in the unit of the training is in '
-                'yours, and if the zero is another one, translate the '
+                f'scale={self.scale:g}): the result may be worthless; pass '
+                '`scale=`, the value of your images that corresponds to 1 in '
+                'the training, and if the zero differs too, translate the '
                 'functional, see `LearnedProximal`',
                 UserWarning,
             )

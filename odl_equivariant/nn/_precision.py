@@ -81,6 +81,6 @@ def check_arithmetic(dtype, device):
         f'this machine has no arithmetic in {name} on {device}{used}, and '
         'would emulate it, up to a hundred times more slowly than float32; '
         "take float32, or 'auto' as the precision of `for_inference` or of a "
-        f'trainer to have bfloat16 only where it helps; {VARIABLE}=1 in the '
-        'environment allows to emulate it'
+        'trainer, which uses bfloat16 only where it helps. The environment '
+        f'variable {VARIABLE}=1 allows the emulation'
     )

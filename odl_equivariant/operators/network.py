@@ -249,8 +249,7 @@ class NetworkOperator(_Checked):
                 raise
             raise ValueError(
                 f'the module fails for a tensor of shape {tuple(x.shape)}, '
-                f'which is what an element of {self.domain!r} is laid out '
-                f'as: {error}'
+                f'the layout of an element of {self.domain!r}: {error}'
             ) from error
         expected = (1, *_space_layout(self.range))
         if not isinstance(y, torch.Tensor):

@@ -75,9 +75,9 @@ class MeasuredPairs(Dataset):
             name = slices.names[full.index(False)]
             raise ValueError(
                 f'{full.count(False)} of {len(full)} slices, such as {name}, '
-                'lack columns that were not measured, as the dataset `mask` '
-                'of their files says, so that there is no ground truth: take '
-                'fully sampled volumes'
+                'are not fully sampled, according to the dataset `mask` of '
+                'their files, so that there is no ground truth: take fully '
+                'sampled volumes'
             )
         self.slices = slices
         self.acquisition = acquisition

@@ -170,8 +170,8 @@ def _slope_and_intercept(dataset, frame):
             or (keyword == slope and _is_lost(number, source, dataset))
         ):
             raise NoImage(
-                f'its {keyword} is {value}, with which stored values stand '
-                'for nothing'
+                f'its {keyword} is {value}, so that its stored values have '
+                'no meaning'
             )
         found.append(number)
     return found

@@ -83,8 +83,8 @@ def checked_representation(representation, in_channels):
         ):
             hint = ', and nothing of escnn: pass the name'
         raise ValueError(
-            "`representation` must be 'trivial', for images the values of "
-            "which do not turn, or 'standard', for vector fields"
+            "`representation` must be 'trivial', for images whose values do "
+            "not turn, or 'standard', for vector fields"
             f'{hint}; got {representation!r}'
         )
     if in_channels % 2:
@@ -154,7 +154,7 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
     if nonlinearity not in NONLINEARITIES:
         raise ValueError(
             f'the infinite group {group} turns the channels of its fields, '
-            'for which `nonlinearity` must be one of '
+            'so `nonlinearity` must be one of '
             f'{", ".join(NONLINEARITIES)}, got {nonlinearity!r}'
         )
     max_frequency = 1 if max_frequency is None else max_frequency
@@ -225,8 +225,8 @@ def checked_restriction(group, restrict_to, restrict_after, n_blocks):
     restrict_to = checked_group(restrict_to)
     if not is_subgroup(restrict_to, group):
         raise ValueError(
-            f'{restrict_to} is no subgroup of {group}, to which a network '
-            f'could be restricted; subgroups are {subgroups_of(group)}'
+            f'{restrict_to} is no subgroup of {group}, so the network cannot '
+            f'be restricted to it; subgroups are {subgroups_of(group)}'
         )
     restrict_after = n_blocks if restrict_after is None else restrict_after
     restrict_after = whole_number('restrict_after', restrict_after, 0)

@@ -256,7 +256,7 @@ class DerivativeCheck:
             errors.append((error, message))
             return
         raise ValueError(
-            f'{message}. Apply it under `torch.no_grad()`, give its type a '
-            'right `derivative` (a functional a right `gradient`), or what '
-            'torch can differentiate by `register_batched`'
+            f'{message}. Correct its `derivative` (for a functional, its '
+            '`gradient`), register a map that torch can differentiate by '
+            '`register_batched`, or apply it under `torch.no_grad()`'
         )
