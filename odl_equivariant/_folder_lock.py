@@ -250,7 +250,7 @@ def _read(file):
 def _boot():
     """Return an identifier of the current boot, if the system has one.
 
-    Containers have names of their own, but share this.
+    Containers have different host names, but share this identifier.
     """
     try:
         path = pathlib.Path('/proc/sys/kernel/random/boot_id')

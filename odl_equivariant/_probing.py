@@ -24,7 +24,7 @@ def is_probing():
 def probing(function):
     """Decorate a function that probes operators with random elements.
 
-    Nobody is told then that these are no images.
+    While it runs, nothing warns that these elements are not images.
     """
 
     @functools.wraps(function)

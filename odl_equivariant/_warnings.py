@@ -47,8 +47,8 @@ def _is_between(frame):
 def quiet(*messages, category=Warning):
     """Context that silences some warnings of other packages.
 
-    Filters belong to all threads: two that put their own in place at once
-    would put back each other's, for ever. So they take turns.
+    All threads share the filters. Two threads that change them at once would
+    each restore the filters of the other, for ever. So threads take turns.
 
     Parameters
     ----------

@@ -8,12 +8,12 @@
 
 """Pytest fixtures for the tests of operators in other projects.
 
-They are known to the tests of a project once its ``conftest.py`` says
+To use them, put this line into the ``conftest.py`` of a project:
 
     pytest_plugins = ['odl_equivariant.testing']
 
-and run a test in each kind of space that an operator should work in. The
-asserts of `odl_equivariant.diagnostics` then state the laws.
+The fixtures then run a test in each kind of space that an operator should work
+in. The asserts of `odl_equivariant.diagnostics` then state the laws.
 """
 
 import odl

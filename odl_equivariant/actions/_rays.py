@@ -137,8 +137,9 @@ def detector_offset(geometry):
     """Return how far from the centre of rotation parameter 0 is measured.
 
     ODL places the detector at a distance of 1 from the origin, whatever the
-    unit of length. Its component along the rays says nothing about them, and
-    would take the digits of everything that is much smaller.
+    unit of length. The component of its position along the rays does not
+    affect the rays, but would cost digits of all lengths that are much
+    smaller.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@
 
 """Asserts that operators, functionals and reconstructions follow a group.
 
-Each returns the largest error that it has measured, where all of them pass.
+Each function returns the largest measured error if all errors pass.
 """
 
 from collections.abc import Iterable

@@ -246,7 +246,7 @@ class _Counted(dict):
 def _read(path):
     """Return the architecture, weights, bases and values of a file.
 
-    The bases are by name, and None in a file of the first format.
+    The bases are a dict by name, or None for a file of the first format.
     """
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')

@@ -165,7 +165,7 @@ class _Span:
             not periodic and self.first == 0,
             not periodic and self.last == n,
         )
-        # where the result begins, of which nothing is lost at a boundary
+        # where the result begins; at a boundary nothing is lost
         begins = self.first + (0 if self.at_boundary[0] else halo)
         self.keep = slice(start - begins, stop - begins)
 
@@ -222,7 +222,7 @@ def layers(x, kernels, sides, padding_mode, slope):
     def activate(x, i):
         if isinstance(slope, tuple):
             return slope[i](x)
-        # of which the gradient needs no more than the result
+        # the gradient needs only the result
         return functional.leaky_relu(x, slope, inplace=slope > 0)
 
     x = functional.conv2d(pad(x, kernels[0]), *kernels[:2])
@@ -240,7 +240,7 @@ def layers(x, kernels, sides, padding_mode, slope):
 def _padded(x, widths, mode):
     """Pad an image, without saving it for the gradient.
 
-    torch keeps the image itself, of which it needs the shape only.
+    torch would save the image itself, although it needs only the shape.
     """
     shape, backward = x.shape[1:], _PAD_BACKWARD[mode]
 

@@ -84,8 +84,8 @@ def to_convolutional(module):
 def _convert(module, copies):
     """Return the copy of a module.
 
-    ``copies`` is the memory of `copy.deepcopy`, into which the replacements
-    go first: it then puts them wherever the originals are.
+    ``copies`` is the memory of `copy.deepcopy`. The replacements are put into
+    it first, so that `copy.deepcopy` uses them in place of the originals.
     """
     _replace(module, copies)
     return copy.deepcopy(module, copies)

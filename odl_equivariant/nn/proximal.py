@@ -289,10 +289,10 @@ class EquivariantProximal(Proximal):
 class OrdinaryProximal(Proximal):
     """Learned proximal with ordinary convolutions, to compare with.
 
-    The same network as `EquivariantProximal`, of the same width, with the
-    same initial variance, but with no constraint on its kernels and hence no
-    equivariance but under translations, which is exact away from the boundary
-    or with ``padding_mode='circular'``, as for `EquivariantProximal`.
+    It is the same network as `EquivariantProximal`, with the same width and
+    initial variance, but without a constraint on its kernels. So it is
+    equivariant under translations only: exactly, away from the boundary or
+    with ``padding_mode='circular'``, as for `EquivariantProximal`.
 
     Parameters
     ----------

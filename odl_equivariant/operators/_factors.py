@@ -102,8 +102,8 @@ def composed(factors):
 def split(factors, keeps_left, keeps_right):
     """Return the factors at the left, in the middle and at the right.
 
-    Those at the left are all up to the first one that does not fulfil
-    ``keeps_left``; at the right in the same way.
+    The left factors are those before the first that does not fulfil
+    ``keeps_left``. The right factors are found in the same way.
     """
     first, last = 0, len(factors)
     while first < last and keeps_left(factors[first]):

@@ -126,8 +126,8 @@ class OperatorLayer(nn.Module):
     def adjoint(self):
         """Layer of the operator's adjoint, in the weighted inner products.
 
-        It is right also where ODL's own is not, for example for its Fourier
-        transforms.
+        It is correct even if ODL's own adjoint is not, for example for ODL's
+        Fourier transforms.
         """
         operator = self.operator
         if not isinstance(self._map, LinearMap):

@@ -75,7 +75,7 @@ def _described(x):
 class _Checked(odl.Operator):
     """An operator whose errors explain what is wrong with an argument.
 
-    ODL writes all their numbers out, and takes None for any numbers.
+    ODL's own errors print all numbers, and ODL accepts None as an argument.
     """
 
     def __call__(self, x, out=None, **kwargs):

@@ -244,8 +244,8 @@ def _matrix(operator):
 def _differences(operator, axes):
     """Return the norm of differences along axes: their squares add up.
 
-    The matrices along different axes commute, and have bases of eigenvectors
-    of which the products are one of the sum.
+    The matrices along different axes commute. Products of their eigenvectors
+    form a basis of eigenvectors of the sum.
     """
     ratio, space = _weights_ratio(operator), operator.domain
     if ratio is None or max(space.shape) > _LARGEST_MATRIX:
@@ -338,8 +338,8 @@ def _computed_norm(operator):
 def _normal_map(operator):
     """Return ``A^* A`` as a map of tensors.
 
-    The parts of a product may lie on several grids, of which there is no
-    tensor.
+    The parts of a product may lie on different grids, which do not fit into
+    one tensor.
     """
     if type(operator) is odl.BroadcastOperator and (
         operator.range.exponent == 2.0

@@ -93,8 +93,9 @@ class Coils:
     def measured(self, kspace, maps=None):
         """Return measured k-space in the form that these coils measure.
 
-        An array with an axis of coils. One coil that sees all alike sees the
-        image that the measuring coils, with these maps, combine to.
+        It is an array with an axis of coils. A single coil of uniform
+        sensitivity measures the image that ``maps`` combine from the coils
+        of the scanner.
         """
         kspace = as_array(kspace)
         kspace = kspace[None] if kspace.ndim == 2 else kspace

@@ -20,9 +20,9 @@ __all__ = ('MeasuredPairs',)
 class MeasuredPairs(Dataset):
     """Pairs from measured k-space, retrospectively subsampled.
 
-    Where scanners have filled k-space up with zeros, see `FastMRIKspace`,
-    nothing is taken, and the acceleration is that of the measured columns:
-    each pair then has a mask of its own.
+    Columns that a scanner filled with zeros, see `FastMRIKspace`, are never
+    sampled, and the acceleration refers to the measured columns. Each pair
+    then has its own mask.
 
     Parameters
     ----------

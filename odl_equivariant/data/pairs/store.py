@@ -165,8 +165,8 @@ class PairStore(Dataset):
     def write(cls, pairs, folder, progress=True):
         """Write pairs to a folder, or resume an interrupted write.
 
-        A store that is there already is replaced when the new one is whole;
-        until then, or if the disk is full, it stays as it is.
+        An existing store is replaced once the new one is complete. Until
+        then, or if the disk is full, it stays unchanged.
 
         Parameters
         ----------

@@ -84,8 +84,8 @@ def open_dataset(path, pixels=True):
 def _assume_syntax(dataset, pydicom):
     """Assume a transfer syntax for a file that does not state one.
 
-    It is the one that its elements are written in; that the length of the
-    pixels agrees is for `check_image` to see.
+    It is the syntax in which its elements are written. `check_image` checks
+    that the length of the pixel data agrees.
     """
     if 'PixelData' in dataset and dataset['PixelData'].is_undefined_length:
         raise NoImage(
@@ -148,8 +148,9 @@ def nested(dataset, frame, sequence):
 def check_image(dataset):
     """Raise `NoImage` unless the file holds images in shades of grey.
 
-    Those that a scan is planned with are left out too: they lie across the
-    slices. All pixels that the header speaks of must be there, and no more.
+    Localisers, which serve to plan a scan, are refused too, since they lie
+    across the slices. The file must hold exactly the pixels that its header
+    states.
     """
     kind = text(dataset, 'PhotometricInterpretation')
     if not kind or 'Rows' not in dataset or 'Columns' not in dataset:

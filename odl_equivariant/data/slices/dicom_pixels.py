@@ -44,7 +44,7 @@ def oriented(pixels):
 def read_image(path, frame=None, background=None):
     """Return an image of a file, see `read_frame`.
 
-    Of a file with several, all but the one asked for are passed over.
+    In a file with several frames, only the requested one is read.
     """
     if frame is None:
         return read_frame(read_dataset(path), background=background)

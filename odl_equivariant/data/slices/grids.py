@@ -59,10 +59,10 @@ def crop_center(image, shape):
 def fit(image, shape):
     """Return an image on a grid of another shape.
 
-    The largest part in the middle that has the proportions of the new shape
-    is cut out, so that pixels stay square. Where its sides are the same
-    multiple of the new ones, each new pixel is the mean of those it covers;
-    elsewhere the image is interpolated linearly, with the anti-aliasing of
+    The largest central part with the proportions of the new shape is cut out,
+    so that pixels stay square. If its sides are the same multiple of the new
+    ones, each new pixel is the mean of the pixels that it covers. Otherwise
+    the image is interpolated linearly, with the anti-aliasing of
     `torch.nn.functional.interpolate` where it shrinks.
 
     Parameters

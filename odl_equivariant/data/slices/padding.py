@@ -26,9 +26,9 @@ _SPACE = '{http://www.ismrm.org/ISMRMRD}'
 def measured_columns(file, kspace):
     r"""Return which columns of the k-space of a volume were measured.
 
-    What the file says comes first: its attributes, or its header. Otherwise
-    the columns of zeros at both ends were not measured. A column that holds
-    anything was, whatever the file says.
+    The attributes or the header of the file decide. Without them, columns of
+    zeros at both ends count as not measured. A column with a nonzero value
+    always counts as measured.
 
     Parameters
     ----------

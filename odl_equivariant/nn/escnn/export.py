@@ -8,7 +8,7 @@
 
 """Exports modules of escnn to plain modules of torch.
 
-escnn's own exports are used but where they change the output: they lose the
+escnn's own exports are used unless they change the output. They lose the
 padding mode of a convolution and the rounding mode of a pooling, and put the
 original into evaluation mode.
 """

@@ -103,9 +103,9 @@ def escnn_representation(space, representation):
 def _decomposed(space, frequency):
     """Return escnn's irreducible parts for a frequency, and a basis.
 
-    In a finite group two frequencies may be the same, and one may be two of
-    one dimension. All that differs then is the order and the sign of the
-    basis, of which there are so few that they are tried.
+    In a finite group two frequencies may coincide, and one frequency may split
+    into two parts of dimension one. Bases then differ only in order and sign.
+    There are so few of these that all are tried.
     """
     group = space.fibergroup
     name = f'irrep({frequency})' if frequency >= 0 else 'sign'

@@ -8,9 +8,9 @@
 
 """Replacements for parts of escnn's linear algebra and of its cache.
 
-They make escnn work once ODL is imported, keep it from writing files, and
-make the bases that it computes the same on every machine, so that weights
-trained on one mean the same on another.
+They make escnn work once ODL is imported, and keep it from writing files. They
+also make its bases the same on every machine, so that weights mean the same
+everywhere.
 """
 
 import copy

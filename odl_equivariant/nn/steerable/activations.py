@@ -8,9 +8,9 @@
 
 """Non-linearities of band-limited fields.
 
-A LeakyReLU of each channel commutes with permutations of the channels, but
-not with their turns. Those here do, and are plain torch: matrices, norms and
-products.
+A LeakyReLU of each channel commutes with permutations of the channels, but not
+with rotations of them. The non-linearities here do, and are plain torch:
+matrices, norms and products.
 """
 
 import math

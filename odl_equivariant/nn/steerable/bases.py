@@ -8,8 +8,8 @@
 
 """The bases of equivariant kernels in the files of weights.
 
-With them a file can be loaded without escnn, and means the same whatever
-version of escnn there is.
+With them a file can be loaded without escnn, and its meaning does not depend
+on the version of escnn.
 """
 
 import re

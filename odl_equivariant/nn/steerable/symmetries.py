@@ -8,8 +8,8 @@
 
 """The symmetries of a pixel grid, and what they do to kernels.
 
-All that can be said of an equivariant kernel without escnn: it is fixed by
-those elements of its group that map pixels to pixels.
+This module needs no escnn. An equivariant kernel is invariant under the
+elements of its group that map pixels to pixels.
 """
 
 import math

@@ -75,8 +75,8 @@ class _Noise:
 def _away_from_zero(x, noise):
     """Return a nearby point without zeros and ties, and its scale.
 
-    Norms have kinks there. Signs stay as they are, as there are logarithms
-    and square roots.
+    Norms have kinks at zeros and ties. Signs stay unchanged, since logarithms
+    and square roots need positive values.
     """
     scale = float(x.abs().square().mean().sqrt()) or 1.0
     phases = torch.sgn(x)
@@ -94,8 +94,9 @@ def _away_from_zero(x, noise):
 def _directions(x, noise):
     """Yield directions relative to each number, so that no sign changes.
 
-    Along the first one all numbers change on their own. Along the second one
-    the parts of an element do, so that the changes of a sum do not cancel.
+    Along the first direction all numbers change independently. Along the
+    second one whole parts of an element do, so that the changes of a sum do
+    not cancel.
     """
     yield x.abs() * noise.centred(x.shape, x)
     parts = (len(x), x.shape[1], *(1 for _ in x.shape[2:]))

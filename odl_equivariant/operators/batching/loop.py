@@ -66,7 +66,7 @@ class _Loop:
 def _check_transpose(name, apply, transpose, like, domain):
     """Warn if ``|A x|^2`` is not ``<x, A^T A x>``, once for a layer.
 
-    Some adjoints in ODL are wrong, and gradients would be so silently.
+    Some adjoints in ODL are wrong, and would silently give wrong gradients.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (1, *domain.shape)
@@ -138,7 +138,7 @@ def nonlinear_loop(operator, linear_maps):
     domain, range = layouts(operator)
     name = type(operator).__name__
     # the values of a functional are real, also if the space is complex: ODL's
-    # derivative is <h, grad>, of which the real part is meant
+    # derivative is <h, grad> instead of its real part
     is_real = isinstance(operator, odl.functionals.Functional)
 
     def real(y):

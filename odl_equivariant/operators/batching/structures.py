@@ -8,10 +8,10 @@
 
 """Batched maps that are built from other maps.
 
-What is made of linear maps only is a pair of functions, as a linear operator
-is registered by, so that autograd sees one linear map; all else is a module,
-that has the weights of the maps in it. The maps decide, and not the flag
-``is_linear`` of the operators, which ODL sets for sums of norms too.
+A combination of linear maps is a pair of functions, as for a registered linear
+operator, so that autograd sees one linear map. Any other combination is a
+module that contains the weights of the maps. The maps decide which, not the
+flag ``is_linear`` of the operators, which ODL also sets for sums of norms.
 """
 
 import torch

@@ -169,9 +169,9 @@ def _with_more_elements(ray_transform, before, after):
 def _transpose_weights(ray_transform, implementation):
     """Return what makes the adjoint the transpose of the matrix.
 
-    The adjoint has the weights of the spaces in it, and those are no
-    measures: ODL takes cells of volume 1 for unweighted, gives all views the
-    same weight, and halves the cells at a boundary that nodes lie on.
+    The adjoint contains the weights of the spaces, which are not the measures
+    of cells: ODL treats cells of volume 1 as unweighted, gives all views the
+    same weight, and halves the cells at a boundary that contains nodes.
 
     Returns
     -------

@@ -8,9 +8,9 @@
 
 """ODL's two-dimensional geometries in the terms of ASTRA's projectors.
 
-ODL's own translation leaves out the offset and the orientation of the
-detector of parallel beams, and takes half cells at the boundary of a grid for
-whole ones; what it gets right is the same here.
+ODL's own conversion ignores the offset and the orientation of the detector of
+parallel beams, and treats half cells at the boundary of a grid as whole ones.
+In all other cases the two conversions agree.
 """
 
 import dataclasses

@@ -8,10 +8,10 @@
 
 """Registers ray transforms with ODL, batched maps and pickle.
 
-ODL keeps functions without a name in fan-beam geometries, and makes a class
-without a name for the adjoint of each ray transform. `pickle` finds neither
-in another process. It is told what to take instead: by `copyreg`, and for
-adjoints by a method of their class.
+ODL stores anonymous functions in fan-beam geometries, and makes an anonymous
+class for the adjoint of each ray transform. `pickle` finds neither in another
+process. `copyreg`, and for adjoints a method of their class, tell it what to
+use instead.
 """
 
 import copyreg
@@ -99,10 +99,9 @@ def _register_pickles():
 def register():
     """Make ``impl='astra_matrix'`` known to `odl.applications.tomo`.
 
-    ODL takes the last back-end of its registry where none is named. Ours come
-    first: a script that does not name one computes what it did before.
-
-    Ray transforms are made fit for `pickle` as well.
+    If a script names no back-end, ODL takes the last one of its registry. Ours
+    come first, so that such a script computes the same as before. This
+    function also lets `pickle` take ray transforms.
     """
     for implementation in (
         AstraMatrixImpl,

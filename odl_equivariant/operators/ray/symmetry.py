@@ -7,10 +7,10 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Common symmetries of a grid and rays, imposed on matrices.
 
-ASTRA computes the weights of each ray in single precision, so that the rays
-of a turned view differ in the fifth digit. The average over the group of all
-turns and reflections that map the grid and the rays to themselves takes this
-difference away.
+ASTRA computes the weights of each ray in single precision, so that the rays of
+a turned view differ in the fifth digit. The average over the group of all
+turns and reflections that map the grid and the rays to themselves removes this
+difference.
 """
 
 import dataclasses
@@ -154,8 +154,7 @@ class RaySymmetry:
     def averaged(self, rays, view):
         """Average rays over the elements that map their view to itself.
 
-        A ray that runs along the border of two pixels is given to both, half
-        of it each.
+        A ray along the border of two pixels is shared equally between both.
 
         Parameters
         ----------

@@ -72,9 +72,9 @@ class Scan:
     def of_partition(cls, partition, period):
         """Return the scan of a partition of angles.
 
-        Cells meet half-way between views. A circle that is closed but for a
-        gap like those between the views is closed, however the partition
-        ends; a gap that is far larger than those beside it is a hole.
+        Cells meet half-way between views. A circle with a gap no larger than
+        those between the views counts as closed, whatever the ends of the
+        partition. A gap that is far larger than those beside it is a hole.
 
         Parameters
         ----------
