@@ -19,7 +19,8 @@ _LOCKS = weakref.WeakSet()
 class Lock:
     """A re-entrant lock that is free again in a forked process.
 
-    Another thread's lock would stay locked in a forked process for ever.
+    An ordinary lock that another thread holds would stay locked in a forked
+    process for ever.
     """
 
     def __init__(self):

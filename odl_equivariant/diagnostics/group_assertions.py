@@ -170,7 +170,7 @@ def assert_invariant(functional, actions, x=None, seed=0, tol=None):
 def assert_reconstruction_equivariant(
     method, operator, actions, y=None, seed=0, tol=None
 ):
-    r"""Raise an `AssertionError` if a reconstruction leaves its object.
+    r"""Raise an `AssertionError` if a reconstruction is not equivariant.
 
     Parameters
     ----------

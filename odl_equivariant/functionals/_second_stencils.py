@@ -75,7 +75,7 @@ class SecondStencils:
         return i - self.first.ndim
 
     def _edges(self, i, j, sign):
-        """Return where a difference goes to and what it is made of.
+        """Return the target of a difference and its two terms.
 
         Each is a start on axis ``j``; the number of points is the last.
         """

@@ -232,7 +232,7 @@ def _only_these(named_bases):
 
 
 class _Counted(dict):
-    """A mapping that knows which of its values were asked for."""
+    """A mapping that records which of its values were read."""
 
     def __init__(self, values):
         super().__init__(values)
@@ -331,7 +331,7 @@ def _check_values(tensors):
 
 
 def _check_entries(architecture, *names):
-    """Check that an architecture is what `json` makes of one."""
+    """Check that an architecture has the form that JSON gives it."""
     if not (
         isinstance(architecture, dict)
         and architecture.keys() == {'class', 'arguments', *names}
@@ -368,7 +368,7 @@ def _loaded_blocks(architecture, tensors):
 
 
 def _check_unrolled(architecture, steps):
-    """Check what the constructor does not know, the weights given."""
+    """Check the arguments of an unrolled network, given its steps."""
     arguments = architecture['arguments']
     if arguments.keys() != {'n_iterations', 'initial'}:
         raise ValueError(

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""A network's convolutions on one piece of the image after another.
+"""Convolutions of a network, computed piece by piece.
 
 On a processor this is the fastest way, since the results of each layer stay in
 the cache for the next one. Also, the memory does not grow with the image.

@@ -19,7 +19,7 @@ __all__ = ('Leading', 'lanczos')
 
 @dataclasses.dataclass(frozen=True)
 class Leading:
-    """What is known of a largest eigenvalue.
+    """The result of the Lanczos method for the largest eigenvalue.
 
     Parameters
     ----------

@@ -260,7 +260,7 @@ class _OnFields(nn.Module):
         return functional.leaky_relu(x, self.negative_slope)
 
     def _with_factors(self, x, factors):
-        """Return fields, of which the trivial part is not multiplied."""
+        """Multiply the non-trivial parts of fields by factors."""
         first, rest = x[..., :1], x[..., 1:]
         return torch.cat([self._leaky(first), rest * factors], -1)
 

@@ -109,7 +109,7 @@ class DerivativeCheck:
     Parameters
     ----------
     operator : `odl.Operator`
-        Operator, of which the result is remembered while it lives.
+        Operator. The result of the check is remembered while it lives.
     call, derivative, transpose : callable
         Its maps of batches, see `NonlinearMap`.
 
