@@ -19,12 +19,11 @@ grid, and :math:`f_\theta(x) = f(R_\theta^{-1} x)`, we measure
                      {\|\Phi(f)\|_B}
 
 on a disc :math:`B`, where splines :math:`S_\theta` turn the output. A network
-that is equivariant under :math:`C_N` commutes with multiples of 90 degrees to
-rounding, and with the other multiples of 360 / N degrees as well as its
-kernels can be turned on the grid. Training may make that better or worse, as
-the law is not exact at these angles. Networks for all of SO(2) have fields
-that are functions on it, of frequencies up to 2 here. All have about the same
-width.
+that is equivariant under :math:`C_N` commutes with its multiples of 90 degrees
+up to rounding. At the other multiples of 360 / N degrees the error depends on
+how well the grid represents turned kernels, and training may reduce or
+increase it. The fields of networks for SO(2) are functions on SO(2), with
+frequencies up to 2 here. All networks have about the same width.
 """
 
 import matplotlib.pyplot as plt

@@ -23,8 +23,8 @@ eight steps of the proximal gradient method, each with a learned proximal,
 .. math::
     (u, s) \leftarrow \mathrm{prox}_k(u, \tau_k A^*(A u - y), s).
 
-The slice is reconstructed upright and turned by 90 degrees, with the mask and
-the noise turned along. With a quarter turn :math:`T` of the image the data
+The slice is reconstructed upright and turned by 90 degrees, together with the
+mask and the noise. With a quarter turn :math:`T` of the image the data
 are the same, :math:`y = A T^{-1} (T u)`, and the reconstruction should turn
 with the image,
 
@@ -33,8 +33,8 @@ with the image,
 
 The equivariant network does so by design. The ordinary one of the same width
 saw the same training data: phantoms, whose lines were always along the same
-axis. The slice was never trained on, but the phantoms were drawn with it in
-view, and the weight of total variation is the best of four for it.
+axis. The slice is not in the training data, but the phantoms were designed to
+resemble it, and the weight of total variation is the best of four for it.
 """
 
 import argparse

@@ -15,16 +15,16 @@ From low-dose data :math:`y` of 50 views we look for the image :math:`u` with
 .. math::
     \min_{u \ge 0} \tfrac12 \|A u - y\|^2 + \lambda \|\nabla u\|_1,
 
-solved by the primal-dual hybrid gradient method. A learned proximal takes the
-place of the regulariser's in ODL's own proximal gradient method,
+solved by the primal-dual hybrid gradient method. In ODL's own proximal
+gradient method, a learned proximal replaces that of the regulariser,
 
 .. math::
     u \leftarrow \Phi_\theta(u - \gamma A^*(A u - y); \sigma),
 
-and an unrolled network is the same iteration with a block of its own for each
-step. All learned parts are equivariant under quarter turns by design, beside
-ordinary ones of the same width that saw the same training data: upright
-phantoms and none of the slice that is reconstructed here.
+and an unrolled network is the same iteration with its own block for each step.
+All learned parts are equivariant under quarter turns by design. We compare
+them with ordinary ones of the same width and the same training data: upright
+phantoms, and not the slice that is reconstructed here.
 """
 
 import argparse

@@ -15,14 +15,14 @@ A network :math:`\Phi_\theta` learns to remove noise,
 .. math::
     \min_\theta \; \mathbb{E} \, \|\Phi_\theta(u + \sigma \eta) - u\|^2 ,
 
-from upright images :math:`u` only. Then the images come turned. If
+from upright images :math:`u` only. Then we turn the images. If
 :math:`\Phi_\theta(g \cdot u) = g \cdot \Phi_\theta(u)`, the error is the same
-as before, as white noise turned is white noise. An ordinary convolutional
-network has no reason to do as well: it may have learned the direction of
-what it saw.
+as before, since turned white noise is white noise. An ordinary convolutional
+network has no reason to do as well: it may have learned the direction of the
+training images.
 
-We compare the two on images that have a strong direction, layers like those
-of the ground, and on heads, the edges of which have all directions. Both
+We compare the two on images with a strong direction, layers like those of the
+ground, and on heads, whose edges have all directions. Both
 networks have the same width, initial variance, data, order of the data and
 number of steps, and each has the better of two learning rates.
 """

@@ -20,7 +20,7 @@ random phantoms and their simulated data :math:`y_i` we solve
     \frac{\|\Phi_\theta(y_i; A_i) - u_i\|^2}{\|u_i\|^2}
 
 with Adam, first on small images, where a step costs a fraction, then on large
-ones. The step size falls like a cosine over all of it.
+ones. The step size falls like a cosine over the whole training.
 
 In tomography the operator :math:`A_i = A` is that of 25, then of 50 views. In
 magnetic resonance imaging it changes with the mask, which is random. As the
@@ -28,8 +28,8 @@ lines are sampled along one axis alone, positions along the other do not mix,
 and the networks are trained on strips: as long as an image along the axis of
 phase encoding, which is always axis 1, and short along axis 0.
 
-A run that was stopped goes on from its last checkpoint, and what it draws
-depends on the seed and the number of the step alone::
+The same command resumes an interrupted run from its last checkpoint. All
+random numbers depend only on the seed and the number of the step::
 
     python examples/train_models.py sparse_view_ct_c4 --output weights
 """

@@ -16,15 +16,15 @@ Some columns of an image are lost: the data are :math:`y = M u` with a mask
 .. math::
     \Phi(y; M) = \arg\min_u \tfrac12 \|M u - y\|^2 + \lambda J(u) .
 
-The functional :math:`J` is invariant, and still
+The functional :math:`J` is invariant, but nevertheless
 
 .. math::
     \Phi(g \cdot y; M) \neq g \cdot \Phi(y; M) ,
 
-as the data fit is not: turned data have lost rows, and this :math:`M` takes
-their zeros for measured ones. What an invariant :math:`J` does give, for any
-forward operator, is equivariance as a map of the data *and* of the operator.
-With :math:`T_g u = g \cdot u`,
+since the data fit is not invariant: turned data have lost rows, and :math:`M`
+treats their zeros as measurements. For any forward operator, an invariant
+:math:`J` makes the reconstruction equivariant as a map of the data *and* of
+the operator. With :math:`T_g u = g \cdot u`,
 
 .. math::
     \Phi(y; M T_g) = g^{-1} \cdot \Phi(y; M), \qquad

@@ -23,10 +23,10 @@ If :math:`J(g \cdot u) = J(u)` for an isometry :math:`g`, substitute
     \mathrm{prox}_{\lambda J}(g \cdot f) = g \cdot \mathrm{prox}_{\lambda J}(f)
     .
 
-On a grid the assumption has to be earned. Forward differences look to one
-side, so that the total variation made from them changes when the image is
-turned, and its proximal does not commute with quarter turns. The mean over
-all one-sided stencils is invariant, and its proximal commutes.
+On a grid the assumption is not automatic. Forward differences look to one
+side, so their total variation changes when the image is turned, and its
+proximal does not commute with quarter turns. The mean over all one-sided
+stencils is invariant, and its proximal commutes with them.
 """
 
 import matplotlib.pyplot as plt

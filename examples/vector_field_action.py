@@ -22,8 +22,8 @@ did. Only the first action makes the gradient equivariant,
 .. math::
     \nabla (g \cdot u) = g \cdot \nabla u ,
 
-and it tells which non-linearities a network for vector fields may have: none
-that acts on the components one by one.
+and it restricts the non-linearities of networks for vector fields: they must
+not act on the components one by one.
 """
 
 import matplotlib.pyplot as plt

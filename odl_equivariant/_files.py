@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Files that are whole or not there at all, and as they were written."""
+"""Atomic writes and checksums of files."""
 
 import contextlib
 import hashlib
@@ -88,7 +88,7 @@ def split_seal(text):
 
 
 def write_sealed(path, content):
-    """Write what `sealed` returns to a file, which is whole or not there."""
+    """Write what `sealed` returns to a file, atomically."""
     write_atomically(path, sealed(content).encode())
 
 
@@ -109,7 +109,7 @@ def unsealed(text):
 
 
 def path_inside(folder, *names):
-    """Return a path in a folder, of names that are not to be trusted.
+    """Join a folder and untrusted names to a path inside the folder.
 
     Parameters
     ----------
@@ -142,14 +142,14 @@ def path_inside(folder, *names):
         raise ValueError(f'{path} is a circle of links: {error}') from error
     if not real.is_relative_to(root):
         raise ValueError(
-            f'{path} is a link out of its folder, to {real}: what is not in '
-            'the folder is not read, and not written'
+            f'{path} is a link out of its folder, to {real}: files outside '
+            'of the folder are neither read nor written'
         )
     return path
 
 
 def write_atomically(path, content):
-    """Write a file that is whole, or as it was before.
+    """Write a file atomically: all of it, or nothing.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""One writer in a folder at a time, and who it is."""
+"""A lock that lets one process at a time write to a folder."""
 
 import contextlib
 import datetime
@@ -36,16 +36,16 @@ _open_files = weakref.WeakSet()
 class FolderLock:
     """Keep a folder for one writer, until it is done or dead.
 
-    To be used in a ``with`` statement. A file in the folder is locked through
-    the operating system, so that a process that is killed, in whichever way,
-    leaves no lock behind: only a file, which the next one takes over.
+    Use it in a ``with`` statement. The operating system locks a file in the
+    folder. A killed process therefore leaves no lock behind, only the file,
+    which the next process takes over.
 
     Parameters
     ----------
     folder : path-like
         Folder, which is made if it is missing.
     doing : str
-        What is done in it, for messages, such as ``'training'``.
+        Name of the work in the folder, for messages, such as ``'training'``.
     advice : str
         What to do instead of waiting.
     name : str, optional
@@ -56,17 +56,17 @@ class FolderLock:
     BlockingIOError
         On entry, if another process, or another thread of this one, has the
         lock. The message says which process, on which machine, since when.
-        So too if the lock was left by a process on another machine, since
-        one cannot see from here whether that is still alive: the message
-        says which file to delete if it is not.
+        A lock that a process on another machine left also counts, since
+        this machine cannot tell whether that process is still alive. The
+        message then says which file to delete if it is not.
     OSError
         On entry, if the file cannot be written.
 
     Notes
     -----
-    Where the file system has no locks, the existence of the file is the lock.
-    Then one that was left on the same machine is taken over if there is no
-    process of its number any more.
+    If the file system has no locks, the existence of the file is the lock. A
+    file left on the same machine is taken over if its process no longer
+    exists.
 
     Examples
     --------
@@ -175,7 +175,7 @@ class FolderLock:
         file.flush()
 
     def _is_still(self, file):
-        """Return whether an open file is the one that has the name."""
+        """Return whether the name still refers to this open file."""
         try:
             named = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
@@ -248,9 +248,9 @@ def _read(file):
 
 
 def _boot():
-    """Return what tells this start of this machine apart, if it is known.
+    """Return an identifier of the current boot, if the system has one.
 
-    Containers have names of their own, but share this.
+    Containers have different host names, but share this identifier.
     """
     try:
         path = pathlib.Path('/proc/sys/kernel/random/boot_id')
@@ -280,7 +280,7 @@ def _is_alive(pid):
 
 
 def _leave_to_parent():
-    """Close the files in a forked process, which would keep the locks."""
+    """Close the files in a forked process, so that it keeps no locks."""
     for file in list(_open_files):
         file.close()
 

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Locks for what all threads of a process share."""
+"""A lock for state that all threads of a process share."""
 
 import os
 import threading
@@ -17,9 +17,10 @@ _LOCKS = weakref.WeakSet()
 
 
 class Lock:
-    """A lock that its thread may take again, and that a fork leaves open.
+    """A re-entrant lock that is free again in a forked process.
 
-    Another thread's lock would stay locked in a forked process for ever.
+    An ordinary lock that another thread holds would stay locked in a forked
+    process for ever.
     """
 
     def __init__(self):

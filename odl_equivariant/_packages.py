@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Packages that not everybody has, and how to install them."""
+"""Imports of optional packages, and how to install those."""
 
 import importlib
 import importlib.util
@@ -25,7 +25,7 @@ _REQUIREMENTS = {
 
 
 def how_to_install(*modules):
-    """Return the command that installs what modules come from.
+    """Return the command that installs the packages of some modules.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def how_to_install(*modules):
 
 
 def import_package(name, purpose):
-    """Import a module, or say what is missing for it, and how to install it.
+    """Import a module, or explain how to install what it lacks.
 
     Parameters
     ----------

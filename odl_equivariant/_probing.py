@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Whether operators are applied to images, or to noise to measure them."""
+"""A flag: operators are being probed with random elements."""
 
 import contextvars
 import functools
@@ -22,9 +22,9 @@ def is_probing():
 
 
 def probing(function):
-    """Decorate what applies operators to random elements, to measure them.
+    """Decorate a function that probes operators with random elements.
 
-    Nobody is told then that these are no images.
+    While it runs, nothing warns that these elements are not images.
     """
 
     @functools.wraps(function)

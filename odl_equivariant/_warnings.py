@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Warnings that are given at the user's line, and those that are not given."""
+"""Warnings that point to the user's line, and silenced ones."""
 
 import contextlib
 import sys
@@ -45,10 +45,10 @@ def _is_between(frame):
 
 @contextlib.contextmanager
 def quiet(*messages, category=Warning):
-    """Context in which some warnings of other packages are not given.
+    """Context that silences some warnings of other packages.
 
-    Filters belong to all threads: two that put their own in place at once
-    would put back each other's, for ever. So they take turns.
+    All threads share the filters. Two threads that change them at once would
+    each restore the filters of the other, for ever. So threads take turns.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ def is_complex(space):
     Parameters
     ----------
     space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
-        Space, all parts of which are real or all complex.
+        Space whose parts are all real or all complex.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def grid_shape(space):
     Parameters
     ----------
     space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
-        Space, all parts of which have the same shape.
+        Space whose parts all have the same shape.
 
     Returns
     -------

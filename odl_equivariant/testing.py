@@ -6,14 +6,14 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Fixtures of pytest with which other projects test their operators.
+"""Pytest fixtures for the tests of operators in other projects.
 
-They are known to the tests of a project once its ``conftest.py`` says
+To use them, put this line into the ``conftest.py`` of a project:
 
     pytest_plugins = ['odl_equivariant.testing']
 
-and run a test in each kind of space that an operator should work in. The
-asserts of `odl_equivariant.diagnostics` then state the laws.
+The fixtures then run a test in each kind of space that an operator should work
+in. The asserts of `odl_equivariant.diagnostics` then state the laws.
 """
 
 import odl

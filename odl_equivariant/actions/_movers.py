@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What moves the values of one function, for one element of a group."""
+"""The base class of movers: they move arrays by a group element."""
 
 import numpy as np
 

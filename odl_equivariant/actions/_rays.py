@@ -28,7 +28,7 @@ _TOLERANCE = 1e-5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rays:
-    """Oriented lines, those of one view after those of the other.
+    """Oriented lines, sorted by view.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Rays:
         )
 
     def gaps(self, other, views, detectors):
-        """Return how far lines are from some of other ones at most.
+        """Return the largest distances between two lists of lines.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Rays:
         )
 
     def places(self, oriented):
-        """Return points of which equal ones are those of equal lines."""
+        """Return one point for each line: equal lines have equal points."""
         length = self.width * _TOLERANCE
         x, y = np.moveaxis(self.directions, -1, 0)
         if oriented:
@@ -137,8 +137,9 @@ def detector_offset(geometry):
     """Return how far from the centre of rotation parameter 0 is measured.
 
     ODL places the detector at a distance of 1 from the origin, whatever the
-    unit of length. Its component along the rays says nothing about them, and
-    would take the digits of everything that is much smaller.
+    unit of length. The component of its position along the rays does not
+    affect the rays, but would cost digits of all lengths that are much
+    smaller.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ def _offsets(directions, points):
 
 
 def match_rays(sources, rays):
-    """Return the index of each of some rays among the measured ones.
+    """Return the index of each given ray among the measured rays.
 
     Parameters
     ----------
@@ -241,7 +242,7 @@ def misses_domain(rays, space):
     Returns
     -------
     misses : numpy.ndarray of bool, shape (n_rays,)
-        ``True`` for a ray of which the data are 0 for every image.
+        ``True`` for a ray whose data are 0 for every image.
     """
     low = np.asarray(space.partition.min_pt) - space.cell_sides
     high = np.asarray(space.partition.max_pt) + space.cell_sides

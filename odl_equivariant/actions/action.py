@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What every action of a group on an ODL space has in common."""
+"""The base class of all group actions on ODL spaces."""
 
 from functools import reduce
 from numbers import Integral

@@ -27,11 +27,11 @@ __all__ = ('GeometricAction',)
 class GeometricAction(Action):
     r"""A group element that moves a function and turns its values.
 
-    `Rotation`, `Reflection`, `Translation`, `Dilation` and `GridAction` are
-    the ways to make one. A product ``g @ h`` of two of them is taken in the
-    group, so that a roto-translation interpolates once, if both use the same
-    method and the same representation; it is an ordinary composition of
-    operators otherwise.
+    Make one with `Rotation`, `Reflection`, `Translation`, `Dilation` or
+    `GridAction`. If two of them use the same method and the same
+    representation, their product ``g @ h`` is taken in the group, so that a
+    roto-translation interpolates only once. Otherwise it is an ordinary
+    composition of operators.
 
     Notes
     -----
@@ -83,7 +83,7 @@ class GeometricAction(Action):
 
     @property
     def representation(self):
-        """How the turn acts on the components, `None` for not at all."""
+        """How the turn acts on the components; `None` if it does not."""
         return self.__representation
 
     @property

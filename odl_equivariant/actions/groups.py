@@ -110,8 +110,8 @@ def group_actions(space, group, method=None, *, representation=None):
         )
     if re.fullmatch(r'[CD][1-9]\d*', group) is None:
         raise ValueError(
-            'expected a cyclic group CN or a dihedral group DN, exact ones '
-            f'of which are one of {", ".join(_EXACT_GROUPS)}, got {group!r}'
+            'expected a cyclic group CN or a dihedral group DN (the exact '
+            f'ones are {", ".join(_EXACT_GROUPS)}), got {group!r}'
         )
     if method is None and (
         group not in _EXACT_GROUPS or not _exists(space, group)

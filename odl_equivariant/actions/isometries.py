@@ -97,10 +97,10 @@ class Rotation(GeometricAction):
     ``numpy.rot90(data, 1)``.
 
     Multiples of 90 degrees permute a square grid, and are exact. For other
-    angles there are three methods. On 64 x 64 points a Gaussian with a
-    standard deviation of 5 cells, turned by 30 degrees, changes its norm
-    by, misses the turned Gaussian by, and comes back by the inverse with
-    these errors, relative to its norm:
+    angles there are three methods. The table shows their errors for a
+    Gaussian with a standard deviation of 5 cells, turned by 30 degrees on
+    64 x 64 points: the change of the norm, the distance to the turned
+    Gaussian, and the error after the inverse, all relative to the norm.
 
     =========== ======== ======== ========
     method      norm     image    inverse
@@ -111,12 +111,12 @@ class Rotation(GeometricAction):
     =========== ======== ======== ========
 
     'fourier' is unitary on the grid for every image, and the inverse is its
-    adjoint. It rings at edges, and what does not vanish outside of the disk
-    of 0.92 times half the side comes back at the other side: a turn is
-    three shears, each of which shifts every line of the grid periodically
-    (Unser, Thevenaz & Yaroslavsky, IEEE Trans. Image Process. 4, 1995,
-    1371-1381). The other two are local, lose energy, and give an exact
-    adjoint that is not the inverse.
+    adjoint. It rings at edges. It also wraps values outside of the disk of
+    radius 0.92 times half the side around to the opposite side: a turn
+    consists of three shears, and each shear shifts every line of the grid
+    periodically (Unser, Thevenaz & Yaroslavsky, IEEE Trans. Image Process. 4,
+    1995, 1371-1381). The other two methods are local and lose energy. Their
+    adjoint is exact, but it is not the inverse.
 
     Examples
     --------

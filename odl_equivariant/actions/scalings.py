@@ -38,8 +38,8 @@ class Dilation(GeometricAction):
         (g \cdot u)(x) = u\big(a^{-1} (x - c) + c\big):
 
     images grow for :math:`a > 1`. It is no isometry, as it changes norms by
-    :math:`a^{d/2}`. Smaller images are not smoothed before they are
-    sampled: one that does not resolve them aliases.
+    :math:`a^{d/2}`. Images are not smoothed before they shrink, so a grid that
+    does not resolve the smaller image causes aliasing.
 
     Examples
     --------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What passes: tolerances for each dtype, and the error that says so."""
+"""Tolerances for each dtype, and the check that applies them."""
 
 from odl_equivariant.diagnostics._spaces import dtypes, name
 
@@ -30,7 +30,7 @@ DERIVATIVE_TOLERANCES = {
 
 
 def tolerance(op, tol, table=TOLERANCES):
-    """Return ``tol``, or what a table has for the spaces of an operator."""
+    """Return ``tol``, or the default for the spaces of an operator."""
     if tol is not None:
         return float(tol)
     names = dtypes(op.domain, op.range) or {'float64'}
@@ -44,7 +44,7 @@ def tolerance(op, tol, table=TOLERANCES):
 
 
 def check(error, tol, failure):
-    """Return an error that passes, or raise an `AssertionError`.
+    """Return an error within its tolerance, or raise an `AssertionError`.
 
     Parameters
     ----------

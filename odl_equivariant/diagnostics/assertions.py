@@ -8,7 +8,7 @@
 
 """Asserts for the laws that single operators should obey.
 
-Each returns the error that it has measured, where that passes.
+Each function returns the measured error if it passes.
 """
 
 from math import inf

@@ -8,7 +8,7 @@
 
 """Asserts that operators, functionals and reconstructions follow a group.
 
-Each returns the largest error that it has measured, where all of them pass.
+Each function returns the largest measured error if all errors pass.
 """
 
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def _as_list(actions):
 
 
 def _check_all(errors, tol, failure):
-    """Return the largest of the errors, or name all that do not pass."""
+    """Return the largest error, or name all errors that fail."""
     __tracebackhide__ = True
     failures = [
         f'{element}: {error:.3g}'
@@ -170,7 +170,7 @@ def assert_invariant(functional, actions, x=None, seed=0, tol=None):
 def assert_reconstruction_equivariant(
     method, operator, actions, y=None, seed=0, tol=None
 ):
-    r"""Raise an `AssertionError` if a reconstruction leaves its object.
+    r"""Raise an `AssertionError` if a reconstruction is not equivariant.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""One table of all that can be measured of an operator."""
+"""A table of everything that the diagnostics measure of an operator."""
 
 import odl
 
@@ -27,7 +27,7 @@ __all__ = ('report',)
 
 
 def _measured(measure):
-    """Return a number, or `None` where the operator lacks what it takes."""
+    """Return a number, or `None` if the operator cannot be measured."""
     try:
         return measure()
     except NotImplementedError:

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""How much an operator moves its results apart or together."""
+"""Lipschitz constants and firm non-expansiveness of operators."""
 
 from functools import reduce
 from math import inf, isfinite
@@ -56,7 +56,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
         Number of random pairs; the largest error counts.
     n_iterations : int, optional
         Number of steps of the Lanczos method on the derivative at the first
-        point of each third pair; 0 does without the derivative.
+        point of each third pair; with 0, the derivative is not used.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
     if :math:`D` is firmly so. Thus an operator with a `lipschitz_estimate` L
     above 1 has an error of at least :math:`L (L - 1)`, at the same points.
 
-    That it is 0 proves nothing; that it is positive disproves.
+    An error of 0 proves nothing; a positive error is a disproof.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
 
 
 def _directions(seed):
-    """Return a source of directions, the same for all that is measured."""
+    """Return a source of directions, the same for all measures."""
     return np.random.default_rng([seed, 1])
 
 

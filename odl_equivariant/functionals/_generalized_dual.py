@@ -37,7 +37,7 @@ def _over_batch(values, like):
 class _Fields:
     r"""Fields and dual variables, with the memory of an iteration.
 
-    Memory is taken once: fresh arrays cost more than computing with them.
+    Memory is allocated once: new arrays cost more than the computation.
     """
 
     def __init__(self, second, weights, field, slope, dual):

@@ -75,7 +75,7 @@ class SecondStencils:
         return i - self.first.ndim
 
     def _edges(self, i, j, sign):
-        """Return where a difference goes to and what it is made of.
+        """Return the target of a difference and its two terms.
 
         Each is a start on axis ``j``; the number of points is the last.
         """
@@ -87,7 +87,7 @@ class SecondStencils:
         return target, 0, 1, size - 1
 
     def _terms(self):
-        """Yield entry, component, axis, sign and factor of all differences."""
+        """Yield entry, component, axis, sign and factor of each difference."""
         for entry, (i, j) in enumerate(self.pairs):
             if i == j:
                 orders, factor = ((i, i),), 1.0

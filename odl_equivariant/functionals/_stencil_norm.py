@@ -80,7 +80,7 @@ class StencilNormSum(odl.functionals.Functional):
     Parameters
     ----------
     space : `ProductSpace`
-        Domain, each part of which is the domain of a `StencilNorm`.
+        Domain; each part is the domain of a `StencilNorm`.
     stencils : Stencils
         Stencils with the weights of points and parts.
     weights : sequence of float
@@ -88,8 +88,8 @@ class StencilNormSum(odl.functionals.Functional):
 
     Notes
     -----
-    This is not a `SeparableSum`, the conjugate of which forgets a scalar
-    that it is multiplied by in ODL 1.0.
+    This is not a `SeparableSum`: in ODL 1.0, the conjugate of a multiple of a
+    `SeparableSum` ignores the scalar.
     """
 
     def __init__(self, space, stencils, weights):

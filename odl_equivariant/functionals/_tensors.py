@@ -44,8 +44,8 @@ def doubled(tensor):
 def power_of_size(tensor):
     """Return the power of two by which to divide a tensor of extreme size.
 
-    Squares of its values would leave the range of double precision. It is 1
-    where they do not, so that what is computed depends on it in no digit.
+    The squares of extreme values leave the range of double precision. For
+    other tensors the power is 1, so that no digit of the result changes.
     """
     size = float(tensor.abs().max()) if tensor.numel() else 0.0
     if size == 0 or not math.isfinite(size) or 1e-100 < size < 1e100:

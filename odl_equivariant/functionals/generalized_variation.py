@@ -46,8 +46,8 @@ class LiftedGradients(odl.Operator):
         Uniform grid space of any dimension :math:`d`, real or complex,
         backed by numpy or pytorch, or a product of equal ones.
     pad_mode : {'symmetric', 'periodic'}, optional
-        What lies beyond the boundary: nothing, so that no difference over
-        the boundary counts, or the image again.
+        Values beyond the boundary. With 'symmetric', differences across the
+        boundary do not count; with 'periodic', the image repeats.
 
     Raises
     ------
@@ -67,10 +67,10 @@ class LiftedGradients(odl.Operator):
 
     in which all norms are of the order 1. The fields are
     :math:`v_s = h S^{-1/2} w_s`, where :math:`w_s` has the unit of a
-    gradient. The domain is ``space x (space ** d) ** (2 ** d)``. Of a
-    symmetric matrix the entries :math:`i \le j` are given, those with
-    :math:`i < j` times :math:`\sqrt 2`, so that the second part of the range
-    is ``(space ** (d (d + 1) / 2)) ** (2 ** d)``.
+    gradient. The domain is ``space x (space ** d) ** (2 ** d)``. A symmetric
+    matrix is stored by its entries :math:`i \le j`, and those with
+    :math:`i < j` are multiplied by :math:`\sqrt 2`. So the second part of the
+    range is ``(space ** (d (d + 1) / 2)) ** (2 ** d)``.
 
     Examples
     --------
@@ -151,10 +151,10 @@ class InvariantTotalGeneralizedVariation(Variation):
         the length over which slopes may change, often one or two cells.
         Default: 1, and twice the smallest side of a cell.
     pad_mode : {'symmetric', 'periodic'}, optional
-        What lies beyond the boundary: nothing, so that affine images have
-        the value zero, or the image again, so that the functional is
-        invariant under periodic translations too and only constants have
-        the value zero.
+        Values beyond the boundary. With 'symmetric', differences across the
+        boundary do not count, and affine images have the value zero. With
+        'periodic', the image repeats: the functional is then also invariant
+        under periodic translations, and only constants have the value zero.
     tol : float, optional
         Largest relative error :math:`\|u - u^*\| / \|f\|` of a proximal
         :math:`u` at :math:`f`, and largest error of a value over
@@ -188,20 +188,20 @@ class InvariantTotalGeneralizedVariation(Variation):
 
     with the weights :math:`w_x` of the points and Frobenius norms in which
     the parts of the space are coupled as in `InvariantTotalVariation`. The
-    opposite stencils make second differences of three neighbours out of
-    first ones. A rotation or reflection that maps the grid to itself
+    opposite stencils turn first differences into second differences of three
+    neighbours. A rotation or reflection that maps the grid to itself
     permutes the stencils, and with them their minimisers :math:`w`, so that
     :math:`J(g \cdot u) = J(u)` and :math:`\mathrm{prox}_{\sigma J}(g \cdot u)
     = g \cdot \mathrm{prox}_{\sigma J}(u)` up to rounding. One :math:`w` for
-    all stencils would be invariant too, but could not be near the forward
-    and the backward gradient of a smooth image at once, which differ by a
-    second derivative times the side of a cell.
+    all stencils would be invariant too. But it could not be close to both
+    the forward and the backward gradient of a smooth image, since these
+    differ by a second derivative times the side of a cell.
 
     The functional is a seminorm, not above :math:`\alpha_1` times the
     invariant total variation. A component of :math:`w` lives on the edges
-    of the grid; what needs points beyond a symmetric boundary is left out,
-    so that exactly the affine images have the value zero, for grids of any
-    size.
+    of the grid. Terms that need points beyond a symmetric boundary are left
+    out, so that exactly the affine images have the value zero, on grids of
+    any size.
 
     Values are upper bounds, from primal-dual iterations over :math:`w` in
     double precision, and so are proximals. For `odl.solvers.pdhg` and its

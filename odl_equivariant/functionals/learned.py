@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Functionals that are known by a learned proximal alone."""
+"""Functionals that are given by a learned proximal alone."""
 
 import inspect
 import math
@@ -53,7 +53,7 @@ class _AtLevel(nn.Module):
 
 
 class _ProximalOperator(NetworkOperator):
-    """A proximal of a functional, which knows the values that it expects."""
+    """A proximal that knows which values of images it expects."""
 
     def __init__(self, functional, module, sigma):
         self._functional = functional
@@ -88,13 +88,13 @@ class LearnedProximal(odl.functionals.Functional):
         of `odl_equivariant.elements`. Where its ``forward`` takes ``sigma``,
         it is given a noise level: see ``parameter``.
     scale : float, optional
-        What the value 1 of the images that the module was trained on is in
-        the unit of the images of ``space``. With ``scale=255``, a denoiser
-        for images in [0, 1] denoises images in [0, 255].
+        Value in the images of ``space`` that corresponds to the value 1 in
+        the images of the training. With ``scale=255``, a denoiser for images
+        in [0, 1] denoises images in [0, 255].
     parameter : {'deviation', 'variance'}, optional
-        What :math:`\sigma` in :math:`\mathrm{prox}_{\sigma f}` is: the
-        standard deviation of the noise that the module is to remove, or its
-        variance. Both are in the unit of the images of ``space``.
+        Meaning of :math:`\sigma` in :math:`\mathrm{prox}_{\sigma f}`: the
+        standard deviation or the variance of the noise that the module
+        removes, in the unit of the images of ``space``.
 
     Raises
     ------
@@ -109,50 +109,50 @@ class LearnedProximal(odl.functionals.Functional):
     Warns
     -----
     UserWarning
-        Once, when a proximal is applied to an image that is far outside the
-        range of values that the module was trained on, if it has an attribute
-        ``value_range``, as `odl_equivariant.models.load` sets it: a value
-        leaves the range by more than its width, or the mean by more than a
-        quarter of it, or all values fill less than 5 % of it. The random
-        elements of `odl_equivariant.diagnostics` are no images, and count
-        for nothing.
+        Once, when a proximal is applied to an image whose values do not fit
+        the attribute ``value_range`` of the module, the range of the training
+        images, which `odl_equivariant.models.load` sets. Values do not fit if
+        one leaves the range by more than its width, the mean leaves it by
+        more than a quarter of the width, or all values together fill less
+        than 5 % of it. The random elements of `odl_equivariant.diagnostics`
+        are not images, and are not checked.
 
     Notes
     -----
-    The functional :math:`f` is a regulariser that is not known itself, as in
-    plug-and-play methods. With :math:`c` for ``scale`` and a module
-    :math:`\Phi_\theta(x; s)` for noise of standard deviation :math:`s`, its
-    proximal is
+    The functional :math:`f` is a regulariser of which only the proximal is
+    known, as in plug-and-play methods. With :math:`c` for ``scale`` and a
+    module :math:`\Phi_\theta(x; s)` for noise of standard deviation :math:`s`,
+    its proximal is
 
     .. math::
         \mathrm{prox}_{\sigma f}(x) = c\, \Phi_\theta(x / c; s / c), \quad
         s = \sigma \text{ (deviation)}, \quad
         s = \sqrt{\sigma} \text{ (variance)}.
 
-    It takes the place of :math:`f` in any solver of `odl.solvers` that
-    uses a proximal only, and of :math:`g` through ``convex_conj``, the
-    proximal of which follows by Moreau's identity. Asking for the value
-    raises. If the module is equivariant, so is the proximal.
+    It can replace :math:`f` in any solver of `odl.solvers` that uses only a
+    proximal, and :math:`g` through ``convex_conj``, whose proximal follows
+    by Moreau's identity. Asking for the value raises an error. If the module
+    is equivariant, so is the proximal.
 
-    *Which parameter?* ``a * f`` has the proximal of :math:`f` at
-    :math:`a \sigma`, for both. Only by the variance is this what it is for a
-    functional that is known: the most probable image, given one with
+    *Which parameter?* In both cases, ``a * f`` has the proximal of :math:`f`
+    at :math:`a \sigma`. Only with the variance does this agree with the rule
+    for ordinary functionals. The most probable image, given an image with
     Gaussian noise of variance :math:`s^2` and the prior :math:`e^{-R}`, is
 
     .. math::
         \Phi(x; s) = \mathrm{arg\,min}_u \; \frac{\|u - x\|^2}{2 s^2} + R(u)
         = \mathrm{prox}_{s^2 R}(x),
 
-    so that with ``parameter='variance'`` the functional is :math:`R` itself
-    (times the constant weight of the space, as the norms of ODL are), and a
-    solver may change its step without another weight of :math:`f`. By
+    So with ``parameter='variance'`` the functional is :math:`R` itself
+    (times the constant weight of the space, as for the norms of ODL), and a
+    solver may change its step without changing the weight of :math:`f`. With
     the deviation, the default, a solver with the step :math:`\tau` removes
-    noise of level :math:`\tau` times the weight of :math:`f`: to have the
-    level :math:`s`, pass ``s / tau * f``, or ``s**2 / tau * f`` by the
-    variance.
+    noise of level :math:`\tau` times the weight of :math:`f`. For the level
+    :math:`s`, pass ``s / tau * f``; with the variance, pass
+    ``s**2 / tau * f``.
 
     *Why the scale?* A network is not homogeneous: a denoiser for images in
-    [0, 1] takes those in Hounsfield units for something else. For a module
+    [0, 1] does not work on images in Hounsfield units. For a module
     that is a proximal, :math:`\Phi(\cdot; s) = \mathrm{prox}_{s^2 R}`,
     substituting :math:`u = c w` gives
 
@@ -170,10 +170,11 @@ class LearnedProximal(odl.functionals.Functional):
         \mathrm{prox}_{k^2 \sigma f_{k c}}(k x)
         = k\, \mathrm{prox}_{\sigma f_c}(x) \text{ (variance)}.
 
-    Where also the zero is another one, translate the functional, whose
-    proximal is then :math:`b + \mathrm{prox}_{\sigma f}(x - b)`. Images with
-    0 for air and 1 for 81.36 per metre have in Hounsfield units the scale
-    4072 and the zero -1001, see `odl_equivariant.data.sample_ct_slice`::
+    If the zero differs too, translate the functional by :math:`b`; its
+    proximal is then :math:`b + \mathrm{prox}_{\sigma f}(x - b)`. For example,
+    images with 0 for air and 1 for 81.36 per metre have the scale 4072 and
+    the zero -1001 in Hounsfield units, see
+    `odl_equivariant.data.sample_ct_slice`::
 
         f = LearnedProximal(space, module, scale=4072)
         f = f.translated(-1001 * space.one())
@@ -185,7 +186,7 @@ class LearnedProximal(odl.functionals.Functional):
     >>> f.proximal(1.0)(0.25 * space.one()).norm()
     0.0
 
-    In another unit, in which 1 is 255:
+    In a unit in which 255 stands for 1:
 
     >>> f = LearnedProximal(space, nn.Threshold(0.5, 0.0), scale=255)
     >>> float(f.proximal(1.0)(130 * space.one())[0, 0])
@@ -291,9 +292,9 @@ class LearnedProximal(odl.functionals.Functional):
                 f'the image has values from {least:.4g} to {most:.4g}, and '
                 f'the weights of {type(self.module).__name__} were trained on '
                 f'images with values from {low:.4g} to {high:.4g} (with '
-                f'scale={self.scale:g}): what comes out may be worthless; '
-                'pass `scale=`, what 1 in the unit of the training is in '
-                'yours, and if the zero is another one, translate the '
+                f'scale={self.scale:g}): the result may be worthless; pass '
+                '`scale=`, the value of your images that corresponds to 1 in '
+                'the training, and if the zero differs too, translate the '
                 'functional, see `LearnedProximal`',
                 UserWarning,
             )

@@ -134,8 +134,8 @@ class InvariantTotalVariation(Variation):
         Uniform grid space of any dimension, real or complex, backed by
         numpy or pytorch, or a product of equal ones.
     pad_mode : {'symmetric', 'periodic'}, optional
-        What lies beyond the boundary. With 'periodic', the functional is
-        invariant under periodic translations too.
+        Values beyond the boundary. With 'periodic', the functional is
+        also invariant under periodic translations.
     tol : float, optional
         Largest relative error :math:`\|u - u^*\| / \|f\|` of a proximal
         :math:`u` at :math:`f`, guaranteed by the duality gap.
@@ -178,8 +178,8 @@ class InvariantTotalVariation(Variation):
 
     Examples
     --------
-    A checkerboard is not invisible, as it is to central differences, but
-    large parameters leave nothing of it:
+    Central differences do not see a checkerboard. This functional does, and
+    its proximal removes the checkerboard for large parameters:
 
     >>> space = odl.uniform_discr([0, 0], [4, 4], (4, 4))
     >>> J = InvariantTotalVariation(space)

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pretrained weights: what there is, loading, saving and exporting."""
+"""Pretrained weights: list, load, save and export them."""
 
 from odl_equivariant.models.files import load, save
 from odl_equivariant.models.onnx import export_onnx

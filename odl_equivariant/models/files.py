@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""One file a network: weights and architecture, without pickle."""
+"""Files of networks: weights and architecture, without pickle."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ _BLOCKS = {
     cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)
 }
 _UNROLLED = LearnedProximalGradient.__name__
-# 1 had no bases of kernels, for which loading needs escnn.
+# Format 1 had no bases of kernels, so that loading needs escnn.
 _FORMAT = 2
 # Arguments with which a convolution may have fewer or more than two weights.
 _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
@@ -58,16 +58,16 @@ def save(network, path, value_range=None):
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
         Network to save, in training or evaluation mode, on any device. The
         operators of a `LearnedProximalGradient` are not saved. The bases of
-        equivariant kernels are, so that `load` does without escnn.
+        equivariant kernels are saved, so that `load` does not need escnn.
     path : path-like
         File to write, ending in ``.safetensors``. An existing file is
         replaced once the new one is complete.
     value_range : tuple of 2 floats, optional
         Least and greatest value of the images that the network was trained
-        on, of their real and imaginary parts if they are complex. `load`
-        sets it as the attribute ``value_range``, by which
-        `odl_equivariant.functionals.LearnedProximal` knows images in another
-        unit. Default: the attribute ``value_range`` of the network.
+        on, or of their real and imaginary parts if they are complex. `load`
+        sets it as the attribute ``value_range``, with which
+        `odl_equivariant.functionals.LearnedProximal` recognises images in
+        another unit. Default: the attribute ``value_range`` of the network.
 
     Raises
     ------
@@ -81,8 +81,8 @@ def save(network, path, value_range=None):
 
     Notes
     -----
-    The header of the file has a checksum of itself and of all tensors, which
-    `load` compares.
+    The header of the file has a checksum of itself and of all tensors. `load`
+    verifies it.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def load(name, forward_operator=None, initial=None):
 
 @contextlib.contextmanager
 def _only_these(named_bases):
-    """Context in which blocks are made with the bases of their file."""
+    """Context in which new layers take the bases of a file."""
     if named_bases is None:
         yield
         return
@@ -232,7 +232,7 @@ def _only_these(named_bases):
 
 
 class _Counted(dict):
-    """A mapping that knows which of its values were asked for."""
+    """A mapping that records which of its values were read."""
 
     def __init__(self, values):
         super().__init__(values)
@@ -246,7 +246,7 @@ class _Counted(dict):
 def _read(path):
     """Return the architecture, weights, bases and values of a file.
 
-    The bases are by name, and None in a file of the first format.
+    The bases are a dict by name, or None for a file of the first format.
     """
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')
@@ -317,7 +317,7 @@ def _checked_range(value_range):
 
 
 def _check_values(tensors):
-    """Raise a ValueError unless all weights are finite and alike."""
+    """Raise a ValueError unless all weights are finite, of one dtype."""
     for name, tensor in tensors.items():
         if tensor.dtype not in _PRECISIONS:
             raise ValueError(f'the weight {name} is of dtype {tensor.dtype}')
@@ -331,7 +331,7 @@ def _check_values(tensors):
 
 
 def _check_entries(architecture, *names):
-    """Check that an architecture is what `json` makes of one."""
+    """Check that an architecture has the form that JSON gives it."""
     if not (
         isinstance(architecture, dict)
         and architecture.keys() == {'class', 'arguments', *names}
@@ -345,7 +345,7 @@ def _check_entries(architecture, *names):
 
 
 def _loaded_blocks(architecture, tensors):
-    """Return the proximals of a file, the memory for which it vouches."""
+    """Return the blocks that a file describes, with its weights."""
     architectures = {'': architecture}
     tensors = dict(tensors)
     if architecture.get('class') == _UNROLLED:
@@ -368,7 +368,7 @@ def _loaded_blocks(architecture, tensors):
 
 
 def _check_unrolled(architecture, steps):
-    """Check what the constructor does not know, the weights given."""
+    """Check the arguments of an unrolled network, given its steps."""
     arguments = architecture['arguments']
     if arguments.keys() != {'n_iterations', 'initial'}:
         raise ValueError(

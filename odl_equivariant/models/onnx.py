@@ -42,10 +42,10 @@ def export_onnx(network, path, shape=None):
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
-        Network to write, in float32 and with plain convolutions, the
-        kernels of which are made in no lower precision. Of a
-        `LearnedProximalGradient` each block becomes a file of its own, as
-        its operators have no place in ONNX.
+        Network to write. It is written in float32 with plain convolutions,
+        whose kernels are computed in at least this precision. Each block of a
+        `LearnedProximalGradient` becomes a file of its own; its operators
+        cannot be written to ONNX.
     path : path-like
         File to write, ending in ``.onnx``. For a `LearnedProximalGradient`,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file
@@ -162,7 +162,7 @@ def _checked_shape(shape, kernel_size):
 
 
 def _description(network, block):
-    """Return what is needed to run the blocks, for one of their files."""
+    """Return the metadata of a file: all that running the blocks takes."""
     steps = [network.step(k).item() for k in range(network.n_iterations)]
     return {
         'n_iterations': network.n_iterations,
@@ -236,7 +236,7 @@ class _Graph(nn.Module):
 
 
 def _content(block, shape, metadata):
-    """Return the bytes of a file, once they are seen to be right."""
+    """Return the content of a file, after checking it."""
     import onnx
 
     graph = _Graph(block)
@@ -263,7 +263,7 @@ def _content(block, shape, metadata):
 
 
 def _exported(graph, example, shape):
-    """Return what torch's exporter makes of a network."""
+    """Export a network with torch's exporter."""
     batch = torch.export.Dim('batch', min=1, max=_LARGEST_SIDE)
     least = graph.block.kernel_size
     grid = {}
@@ -293,7 +293,7 @@ def _exported(graph, example, shape):
 
 @contextlib.contextmanager
 def _quiet_exporter():
-    """Silence what torch's exporter says of itself."""
+    """Silence the messages of torch's exporter."""
     logger = logging.getLogger('torch.onnx._internal.exporter._registration')
 
     def refuse(record):

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What the equivariant and the ordinary proximal have in common."""
+"""The base class of the equivariant and the ordinary proximal."""
 
 import math
 import numbers
@@ -29,7 +29,7 @@ _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
 
 class Proximal(nn.Module):
-    """What the two proximals share: everything but the convolutions."""
+    """Base class of learned proximals: all but the convolutions."""
 
     # Least and greatest value of the images of its training, where known.
     value_range = None
@@ -288,7 +288,7 @@ class Proximal(nn.Module):
         return new_x
 
     def kernels(self):
-        """Return what the convolutions convolve with, for `forward`.
+        """Return the kernels of the convolutions, for `forward`.
 
         Returns
         -------
@@ -301,7 +301,7 @@ class Proximal(nn.Module):
         return [layer.kernel() for layer in layers]
 
     def lifted(self, x, kernel=None):
-        """Return what the residual blocks are given."""
+        """Return the input of the residual blocks."""
         return self._activate(self.lift(x, kernel), 0)
 
     def _activate(self, x, place):
@@ -329,14 +329,14 @@ class Proximal(nn.Module):
         return self.negative_slope
 
     def _side_of_pieces(self, x, dtype):
-        """Return the side of pieces that a processor computes quickest."""
+        """Return the side of pieces with which a processor is fastest."""
         if x.device.type != 'cpu' or _is_exported():
             return None
         side = _pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
 
     def _compute_dtype(self, device):
-        """Return what the convolutions compute in, on a kind of device."""
+        """Return the dtype of the convolutions on a kind of device."""
         dtype = self.lift.weight.dtype
         # double precision is what autocast leaves alone
         if (
@@ -363,11 +363,11 @@ class Proximal(nn.Module):
 
 
 def _is_exported():
-    """Return whether a graph is made of what is computed."""
+    """Return whether the computation is traced or exported."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 
 def _has_values(x):
-    """Return whether it can be looked what numbers a tensor has."""
+    """Return whether the values of a tensor can be read."""
     in_transform = torch._C._functorch.maybe_current_level() is not None
     return not (x.is_meta or in_transform or _is_exported())

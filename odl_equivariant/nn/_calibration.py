@@ -6,13 +6,13 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The same scales at the start, whatever the architecture."""
+"""Initial scales of weights that do not depend on the architecture."""
 
 import torch
 
 __all__ = ('calibrate',)
 
-# Gates are not homogeneous, so that one scaling does not give its aim.
+# Gates are not homogeneous, so that one scaling misses the aim.
 _N_SCALINGS = 8
 
 
@@ -50,9 +50,9 @@ def _random_images(channels, size, n_images=16):
 def calibrate(proximal, n_inputs, output_scale):
     """Scale the weights to the same mean squares in every architecture.
 
-    Variances that hold for white noise do not for images: equivariant
-    kernels add up what neighbouring pixels have in common. So measure, on
-    random images.
+    Variances for white noise are wrong for images, since neighbouring pixels
+    are correlated and equivariant kernels add them up. So the scales are
+    measured on random images.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What escnn takes from states that all threads share."""
+"""Contexts that fix the global states of torch and NumPy for escnn."""
 
 import contextlib
 
@@ -17,7 +17,7 @@ from odl_equivariant._locks import Lock
 
 __all__ = ('fixed_random_state', 'tensor_defaults')
 
-# Two threads at once would put back each other's state, for ever.
+# Two threads at once would each restore the state of the other, for ever.
 _STATES = Lock()
 
 

@@ -6,11 +6,10 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""A network's convolutions on one piece of the image after another.
+"""Convolutions of a network, computed piece by piece.
 
-On a processor this is the quickest way: what one layer hands to the next
-then stays in the cache. And the memory that is needed does not grow with the
-image.
+On a processor this is the fastest way, since the results of each layer stay in
+the cache for the next one. Also, the memory does not grow with the image.
 """
 
 import functools
@@ -24,7 +23,8 @@ from odl_equivariant.operators.batching.autograd import LinearMap
 
 __all__ = ('evaluate', 'layers', 'side_for_cache', 'side_for_memory')
 
-# Channels of a piece, per thread: about what of the caches is a thread's.
+# Bytes for the channels of a piece, per thread: about a thread's share of
+# the caches.
 _CACHE_PER_THREAD = 4 * 2**20
 
 # Arrays of the size of a piece that are alive at once, with those of oneDNN
@@ -80,16 +80,16 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
         blocks and of the last one. The pieces are computed in their
         precision.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}
-        How each layer goes on past the boundary of the image.
+        How each layer continues the image beyond its boundary.
     slope : float or tuple of callable
-        Slope of the LeakyReLU for negative values, or what there is in its
-        place after each convolution but the last: maps that take each pixel
-        for itself, and zero to zero.
+        Slope of the LeakyReLU for negative values, or the maps that replace
+        it after each convolution but the last. They act on each pixel
+        separately, and map zero to zero.
     side : int, optional
         Pieces have at most this many cells along each axis, and as many
         cells as its square. Default: everything in one piece.
     run : callable, optional
-        What to use in place of `layers`.
+        Function to use instead of `layers`.
 
     Returns
     -------
@@ -98,12 +98,12 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
 
     Notes
     -----
-    A piece is computed with a halo as wide as the kernels together reach,
-    which each layer makes narrower by as much as its kernel reaches. Where a
-    piece lies at the boundary of the image there is no halo: each layer
-    continues what it is given there, as it does with the whole image. A
-    periodic image has no boundary, and each piece a halo all around. So the
-    result is that of the whole image, up to rounding.
+    Each piece has a halo as wide as the reach of all kernels together. Each
+    layer narrows the halo by the reach of its kernel. At the boundary of the
+    image a piece has no halo: there, each layer pads its input, as it does
+    for the whole image. A periodic image has no boundary, so each piece has a
+    halo all around. The result equals that for the whole image, up to
+    rounding.
     """
     check_image_size(x, max(kernel.shape[-1] for kernel in kernels[::2]))
     run = layers if run is None else run
@@ -165,7 +165,7 @@ class _Span:
             not periodic and self.first == 0,
             not periodic and self.last == n,
         )
-        # where the result begins, of which nothing is lost at a boundary
+        # where the result begins; at a boundary nothing is lost
         begins = self.first + (0 if self.at_boundary[0] else halo)
         self.keep = slice(start - begins, stop - begins)
 
@@ -222,7 +222,7 @@ def layers(x, kernels, sides, padding_mode, slope):
     def activate(x, i):
         if isinstance(slope, tuple):
             return slope[i](x)
-        # of which the gradient needs no more than the result
+        # the gradient needs only the result
         return functional.leaky_relu(x, slope, inplace=slope > 0)
 
     x = functional.conv2d(pad(x, kernels[0]), *kernels[:2])
@@ -238,9 +238,9 @@ def layers(x, kernels, sides, padding_mode, slope):
 
 
 def _padded(x, widths, mode):
-    """Continue an image, and keep nothing of it for the gradient.
+    """Pad an image, without saving it for the gradient.
 
-    torch keeps the image itself, of which it needs the shape only.
+    torch would save the image itself, although it needs only the shape.
     """
     shape, backward = x.shape[1:], _PAD_BACKWARD[mode]
 
@@ -259,6 +259,6 @@ def _padded(x, widths, mode):
 
 
 def _inner(x, reach):
-    """Return what a kernel leaves of a piece."""
+    """Return the part of a piece that is left after a convolution."""
     n, m = x.shape[2:]
     return x[:, :, reach : n - reach, reach : m - reach]

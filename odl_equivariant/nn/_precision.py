@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What a machine computes in, and does not emulate at a high price."""
+"""Which precisions a device supports, and does not emulate slowly."""
 
 import os
 
@@ -23,7 +23,7 @@ _OLDER = ('DEFAULT', 'NO AVX', 'AVX2')
 
 
 def has_bfloat16(device):
-    """Return whether a device computes in bfloat16, and does not emulate."""
+    """Return whether a device has arithmetic for bfloat16."""
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return (
@@ -54,7 +54,7 @@ def _is_newer():
 
 
 def check_arithmetic(dtype, device):
-    """Raise an error unless a device computes in a lowered precision itself.
+    """Raise an error if a device only emulates a lowered precision.
 
     Parameters
     ----------
@@ -81,6 +81,6 @@ def check_arithmetic(dtype, device):
         f'this machine has no arithmetic in {name} on {device}{used}, and '
         'would emulate it, up to a hundred times more slowly than float32; '
         "take float32, or 'auto' as the precision of `for_inference` or of a "
-        f'trainer to have bfloat16 only where it helps; {VARIABLE}=1 in the '
-        'environment allows to emulate it'
+        'trainer, which uses bfloat16 only where it helps. The environment '
+        f'variable {VARIABLE}=1 allows the emulation'
     )

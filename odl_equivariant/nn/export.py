@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Networks with plain convolutions in place of equivariant ones."""
+"""Converts equivariant networks to networks of plain convolutions."""
 
 import copy
 import inspect
@@ -84,8 +84,8 @@ def to_convolutional(module):
 def _convert(module, copies):
     """Return the copy of a module.
 
-    ``copies`` is the memory of `copy.deepcopy`, into which the replacements
-    go first: it then puts them wherever the originals are.
+    ``copies`` is the memory of `copy.deepcopy`. The replacements are put into
+    it first, so that `copy.deepcopy` uses them in place of the originals.
     """
     _replace(module, copies)
     return copy.deepcopy(module, copies)
@@ -153,7 +153,7 @@ def _ordinary_proximal(block):
 
 
 def copy_buffers(module, plain):
-    """Give a proximal its own copies of what another has but in layers."""
+    """Copy the own buffers of a proximal, without those of its layers."""
     plain.value_range = module.value_range
     for name, buffer in module.named_buffers(recurse=False):
         setattr(plain, name, copy.deepcopy(buffer))

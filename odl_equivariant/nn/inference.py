@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Snapshots of trained networks, for reconstructing many images quickly."""
+"""Copies of trained networks that reconstruct images faster."""
 
 import contextlib
 import functools
@@ -41,35 +41,36 @@ _VARIANTS = 64
 
 
 def for_inference(network, precision=None, compile=False, tile=None):
-    """Return a copy of a network that does the same in less time.
+    """Return a faster copy of a network, with the same results.
 
     Parameters
     ----------
     network : LearnedProximalGradient, EquivariantProximal or OrdinaryProximal
-        Network to copy, of which later changes do not matter. It is not
-        changed.
+        Network to copy. It is not changed, and later changes of it do not
+        affect the copy.
     precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
-        What the convolutions are computed in; 'auto' is 'bfloat16' where the
-        processor has arithmetic for it, and the default elsewhere. Images,
-        gradients, memory and operators stay in the precision of the weights,
-        and so do inputs and outputs. Default: the precision of the weights.
+        Precision of the convolutions. 'auto' is 'bfloat16' if the processor
+        has arithmetic for it, and the default otherwise. Images, gradients,
+        memory and operators stay in the precision of the weights, and so do
+        inputs and outputs. Default: the precision of the weights.
     compile : bool, optional
-        Whether the convolutions go through `torch.compile`, the operators
-        never do. It takes some seconds at the first call, more with a
-        ``tile``, and is meant for GPUs: on a processor, pieces that stay in
-        the cache are as quick. Derivatives are computed without it.
+        Whether to compile the convolutions with `torch.compile`. Operators
+        are never compiled. The first call takes some seconds more, and longer
+        with a ``tile``. This is meant for GPUs: on a processor, pieces that
+        stay in the cache are as fast. Derivatives are computed without it.
     tile : int or 'auto', optional
         Largest side, in cells, of the pieces of the image that a block
-        computes one after another. With 'auto' they take a quarter of the
-        memory that is free, or less. Default: on a processor such that they
-        stay in its cache, on a GPU or with ``compile`` the whole image. The
+        computes one after another. With 'auto' they take at most a quarter of
+        the free memory. Default: on a processor, pieces that stay in its
+        cache; on a GPU or with ``compile``, the whole image. The
         result is the same, up to rounding, for every padding mode.
 
     Returns
     -------
     network : torch.nn.Module
-        Network of the same class and with the same inputs and outputs, of
-        ordinary convolutions, in evaluation mode, its weights frozen.
+        Network of the same class, with the same inputs and outputs. It
+        consists of ordinary convolutions, is in evaluation mode, and its
+        weights are frozen.
 
     Raises
     ------
@@ -77,15 +78,15 @@ def for_inference(network, precision=None, compile=False, tile=None):
         If the network, or one of its blocks, is none of these classes.
     ValueError
         If an argument is none of the above, or the processor has no
-        arithmetic in bfloat16 and would emulate it. The environment variable
-        ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that, here, in regions of
+        arithmetic for bfloat16 and would emulate it. The environment variable
+        ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows emulation here, inside
         `torch.autocast` and in training.
 
     Warns
     -----
     PerformanceWarning
-        If the convolutions cannot be compiled, which is seen when they are
-        first used; they are then used as they are.
+        On first use, if the convolutions cannot be compiled. They then run
+        without compilation.
 
     Examples
     --------

@@ -27,8 +27,8 @@ __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 class EquivariantProximal(Proximal):
     r"""Learned proximal that is equivariant under roto-translations.
 
-    Turns hold for whole images, and shifts away from the boundary, see the
-    notes.
+    Equivariance under turns holds for whole images, and under shifts away
+    from the boundary, see the notes.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class EquivariantProximal(Proximal):
     memory : int, optional
         Number of memory channels; 0 for none.
     gradient : bool, optional
-        Whether the gradient of the data fit is an input of its own, as in
+        Whether the gradient of the data fit is a separate input, as in
         the learned proximal gradient method. ``False`` for a denoiser.
     noise_level : bool, optional
-        Whether the noise level ``sigma`` is one more input channel.
+        Whether the noise level ``sigma`` is an additional input channel.
     n_residual_blocks : int, optional
-        Number of residual blocks, each of which starts as the identity.
+        Number of residual blocks. Each one starts as the identity.
     skip : bool, optional
         Whether the network adds to ``x - gradient`` (to ``x`` without a
         gradient) instead of replacing it.
@@ -63,10 +63,10 @@ class EquivariantProximal(Proximal):
     negative_slope : float, optional
         Slope of the LeakyReLU for negative values.
     representation : {'trivial', 'standard'}, optional
-        How the values of an image turn: not at all, or, for vector fields,
-        as the plane does; also called ``'vector'``. The components are in
-        the order of the axes, and lie as in ``space ** 2``: all channels of
-        the first one before those of the second one.
+        How the values of an image turn: ``'trivial'``, not at all, or
+        ``'standard'`` (also called ``'vector'``), with the plane, for vector
+        fields. Components are in the order of the axes, as in ``space ** 2``:
+        all channels of the first component, then all of the second.
     nonlinearity : {'pointwise', 'fourier', 'norm', 'gated'}, optional
         For finite groups ``'pointwise'``, a LeakyReLU of each channel. For
         infinite ones ``'fourier'`` (default), a LeakyReLU of samples on the
@@ -81,12 +81,12 @@ class EquivariantProximal(Proximal):
         Number of rotations that ``'fourier'`` samples, a multiple of 4. The
         error of other turns falls with it. Default: 4 (F + 1).
     restrict_to : str, optional
-        Subgroup to which the network is restricted with depth: what comes
-        after ``restrict_after`` residual blocks is equivariant under it
-        alone, and so is the network.
+        Subgroup to which the network is restricted with depth. All layers
+        after ``restrict_after`` residual blocks, and therefore the whole
+        network, are equivariant under this subgroup only.
     restrict_after : int, optional
         Number of residual blocks before the restriction. Default: all, so
-        that the last convolution alone is less symmetric.
+        that only the last convolution is less symmetric.
 
     Raises
     ------
@@ -98,23 +98,23 @@ class EquivariantProximal(Proximal):
     -----
     The network is a convolution, a LeakyReLU, residual blocks
     :math:`x + \mathrm{LeakyReLU}(k * x)` and a convolution, all of them
-    steerable: the hidden channels are regular fields, band-limited for an
-    infinite group, the image (unless it is a vector field) and the memory
-    trivial ones. Hence
+    steerable. The hidden channels are regular fields, band-limited for an
+    infinite group. The image (unless it is a vector field) and the memory are
+    trivial fields. Hence
 
     .. math::
         \Phi(g \cdot u, g \cdot v, g \cdot s) = g \cdot \Phi(u, v, s)
 
     for every rotation and reflection of the group that maps the grid to
-    itself, up to rounding; between such angles up to the discretisation.
+    itself, up to rounding. At other angles there is a discretisation error.
 
     Under *translations* by whole cells it is equivariant in the interior
     only: at a distance from the boundary of at least ``kernel_size // 2``
-    cells for each convolution, of which there are ``n_residual_blocks`` and
-    two more. Closer to it, the result depends on how the image goes on past
-    the boundary, and the error is of the order of the result's own
-    variation there. With ``padding_mode='circular'`` the image is periodic,
-    and all shifts by whole cells are exact everywhere.
+    cells for each of the ``n_residual_blocks + 2`` convolutions. Closer to
+    the boundary, the result depends on how the image is padded, and the
+    error is of the order of the variation of the result there. With
+    ``padding_mode='circular'`` the image is periodic, and all shifts by whole
+    cells are exact everywhere.
 
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
@@ -289,10 +289,10 @@ class EquivariantProximal(Proximal):
 class OrdinaryProximal(Proximal):
     """Learned proximal with ordinary convolutions, to compare with.
 
-    The same network as `EquivariantProximal`, of the same width, with the
-    same initial variance, but with no constraint on its kernels and hence no
-    equivariance but under translations, which is exact away from the boundary
-    or with ``padding_mode='circular'``, as for `EquivariantProximal`.
+    It is the same network as `EquivariantProximal`, with the same width and
+    initial variance, but without a constraint on its kernels. So it is
+    equivariant under translations only: exactly, away from the boundary or
+    with ``padding_mode='circular'``, as for `EquivariantProximal`.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Compositions as lists of factors, and factors that keep all lengths."""
+"""Factors of compositions, and which of them are isometric."""
 
 from functools import reduce
 
@@ -40,7 +40,7 @@ _ROUNDING = 1e-12
 
 
 def factorised(operator):
-    """Return a linear operator as a number and factors, the last comes first.
+    """Return a linear operator as a number and factors, the last first.
 
     Parameters
     ----------
@@ -52,8 +52,7 @@ def factorised(operator):
     scalar : float or complex
         Product of the numbers in the composition.
     factors : list of `odl.Operator`
-        Operators, of which the composition is ``operator`` without the
-        number.
+        Operators whose composition, times the number, is ``operator``.
     """
     if isinstance(operator, odl.OperatorComp):
         scalar, factors = factorised(operator.left)
@@ -103,8 +102,8 @@ def composed(factors):
 def split(factors, keeps_left, keeps_right):
     """Return the factors at the left, in the middle and at the right.
 
-    Those at the left are all up to the first one that does not fulfil
-    ``keeps_left``; at the right in the same way.
+    The left factors are those before the first that does not fulfil
+    ``keeps_left``. The right factors are found in the same way.
     """
     first, last = 0, len(factors)
     while first < last and keeps_left(factors[first]):
@@ -184,7 +183,7 @@ def _diagonal_gain(operator, adjoint):
 
 
 def moduli(operator):
-    """Return what a multiplication multiplies lengths with, at each point.
+    """Return the pointwise factors by which lengths are multiplied.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Whether some actions are all those of a finite group."""
+"""Checks that some actions form a finite group."""
 
 from collections import Counter
 
@@ -34,7 +34,7 @@ _TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
 class _Kind:
-    """The actions on one space, and what they make of white noise."""
+    """The actions on one space, and their results for white noise."""
 
     def __init__(self, actions):
         self.actions = actions
@@ -126,9 +126,9 @@ def check_group(actions, range_actions=None):
             sizes[products[0]] = len(products)
         if found != sizes:
             raise ValueError(
-                f'expected each element of a group once, got {n} actions of '
-                'which some are there more often than others; give '
-                '`check=False` to take the mean all the same'
+                f'expected each element of a group equally often, got {n} '
+                'actions, some of them more often than others; give '
+                '`check=False` to take the mean anyway'
             )
     if pair is not None:
         h, i = pair
@@ -137,8 +137,9 @@ def check_group(actions, range_actions=None):
             f'for white noise u, ({actions[h]}) applied after '
             f'({actions[i]}) misses the action of their product by '
             f'{worst:.2g} of its norm, so that the average is only as '
-            'equivariant as that. Smooth functions are far better off: see '
-            '`equivariance_error` at one. Give `check=False` if you know',
+            'equivariant as that. The error is far smaller for smooth '
+            'functions: measure `equivariance_error` at one. '
+            '`check=False` silences this warning',
             RuntimeWarning,
         )
 
@@ -161,7 +162,7 @@ def _products(kinds, h, i):
         return np.flatnonzero(in_all), float(largest[in_all].min())
     actions = kinds[0].actions
     product = f'({actions[h]}) after ({actions[i]})'
-    advice = '`check=False` to take the mean all the same'
+    advice = '`check=False` to take the mean anyway'
     if (errors[0] <= kinds[0].tolerance).any():
         raise ValueError(
             'the actions on the range are not those of the same elements, in '

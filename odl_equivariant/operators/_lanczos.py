@@ -19,7 +19,7 @@ __all__ = ('Leading', 'lanczos')
 
 @dataclasses.dataclass(frozen=True)
 class Leading:
-    """What is known of a largest eigenvalue.
+    """The result of the Lanczos method for the largest eigenvalue.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def lanczos(apply, start, inner, tolerance, n_steps, basis=None):
 
 
 def _largest(diagonal, beside):
-    """Return the largest eigenvalue of a tridiagonal matrix, with vector."""
+    """Return the largest eigenpair of a tridiagonal matrix."""
     last = len(diagonal) - 1
     values, vectors = eigh_tridiagonal(
         diagonal, beside, select='i', select_range=(last, last)

@@ -86,12 +86,12 @@ class GroupAverage(odl.Operator):
     seed : int, optional
         Seed of the draws.
     check : bool, optional
-        Whether to check that the actions are those of a group: products of
-        elements, up to 8 of them with all, must be among them, on the domain
-        and on the range, and the actions of products the products of the
-        actions. Where that follows from the elements, as for those of
-        `group_actions` that are exact, nothing is evaluated. ``False`` takes
-        the mean over any set.
+        Whether to check that the actions form a group. The products of up to
+        8 elements with all elements must be among the elements, on the domain
+        and on the range, and the action of a product must be the product of
+        the actions. If that follows from the elements, as for exact ones of
+        `group_actions`, nothing is evaluated. With ``False``, the mean over
+        any set is taken.
 
     Raises
     ------
@@ -106,8 +106,8 @@ class GroupAverage(odl.Operator):
     Warns
     -----
     RuntimeWarning
-        If the elements form a group, and the actions on the grid do not, as
-        those by interpolation. The warning tells by how much.
+        If the elements form a group but their actions on the grid do not, as
+        with interpolation. The warning says by how much.
 
     Notes
     -----
@@ -119,25 +119,26 @@ class GroupAverage(odl.Operator):
         g^{-1} \cdot \Phi(g \cdot u), \qquad
         \bar J(u) = \frac{1}{|G|} \sum_{g \in G} J(g \cdot u).
 
-    It is equivariant (invariant), and what has been so before stays as it
-    is: averaging is a projection. This needs a group, and actions with
-    :math:`g \cdot (h \cdot u) = (g h) \cdot u` on the grid: rotations that
-    interpolate have that for smooth functions only, and roughly.
+    The average is equivariant (invariant), and an operator that already is
+    stays unchanged: averaging is a projection. This needs a group, and
+    actions with :math:`g \cdot (h \cdot u) = (g h) \cdot u` on the grid.
+    Rotations that interpolate satisfy this only approximately, and only for
+    smooth functions.
 
     For *isometric* actions the projection is orthogonal, and the average of
-    operators that are (firmly) non-expansive is so again, as
+    (firmly) non-expansive operators is (firmly) non-expansive, as
 
     .. math::
         \|g^{-1} \Phi(g u) - g^{-1} \Phi(g v)\| = \|\Phi(g u) - \Phi(g v)\|,
         \qquad \langle g^{-1} a, u - v \rangle = \langle a, g u - g v \rangle.
 
-    It is not so for others, such as turns of vector fields whose components
-    have different weights: see `Action.is_isometry`, or measure it by
-    `isometry_error`.
+    This fails for other actions, such as turns of vector fields whose
+    components have different weights: see `Action.is_isometry`, or measure it
+    with `isometry_error`.
 
-    It takes :math:`|G|` evaluations. The mean over the draws of
-    ``n_samples`` elements is the average over the group, while a single
-    one is equivariant for none.
+    The average costs :math:`|G|` evaluations. With ``n_samples``, the mean
+    over all draws is the average over the group, but the operator of a single
+    draw is in general not equivariant.
 
     Examples
     --------
@@ -154,7 +155,7 @@ class GroupAverage(odl.Operator):
     """
 
     def __new__(cls, operator=None, *args, **kwargs):
-        """Make a functional of a functional."""
+        """Return a `FunctionalAverage` for a functional."""
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
         ):
@@ -276,7 +277,7 @@ class GroupAverage(odl.Operator):
 
 
 class FunctionalAverage(GroupAverage, odl.functionals.Functional):
-    """Average of a functional, which `GroupAverage` makes of one."""
+    """Average of a functional over a group, see `GroupAverage`."""
 
     def _initialize(self):
         odl.functionals.Functional.__init__(

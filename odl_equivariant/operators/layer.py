@@ -40,8 +40,8 @@ class OperatorLayer(nn.Module):
     ----------
     operator : `odl.Operator`
         Operator between spaces that `odl_equivariant.elements` can lay out as
-        tensors; a linear one needs an adjoint, and another one a derivative,
-        if gradients are to pass through it. The range may be a field.
+        tensors. For gradients, a linear operator needs an adjoint, and a
+        non-linear one a derivative. The range may be a field.
     layout : {'channels', 'complex'}, optional
         How elements of complex spaces lie in a tensor: as two real channels,
         or as one complex channel. For real spaces the two are the same.
@@ -61,31 +61,32 @@ class OperatorLayer(nn.Module):
     the layout of `odl_equivariant.elements`, and takes any number of further
     axes in front. Functionals give ``(N, 1)``.
 
-    Autograd is handed the transpose of a linear operator,
+    Autograd gets the transpose of a linear operator,
 
     .. math::
         A^T = w_X\, A^*\, w_Y^{-1},
 
-    with :math:`w_X` and :math:`w_Y` the weights of the inner products, so that
-    gradients are those of the tensors' Euclidean inner product, of any order,
-    also by `torch.func`. Other operators have gradients of first order, by
-    ``operator.derivative(x).adjoint``, and a second one raises an error.
-    ODL's norms, and what is made of them, of networks and of linear operators
-    by composition, sums, products and product spaces, are differentiated by
-    torch itself, of any order; the layer has the networks' weights as its own.
+    with :math:`w_X` and :math:`w_Y` the weights of the inner products. So
+    gradients refer to the Euclidean inner product of tensors. They exist to
+    any order, also with `torch.func`. Other operators have first-order
+    gradients, from ``operator.derivative(x).adjoint``; a second derivative
+    raises an error. Torch itself differentiates ODL's norms, to any order, and
+    also compositions, sums, products and product spaces of norms, networks
+    and linear operators. The weights of such networks are weights of the
+    layer.
 
-    The gradient of an operator of which the type is not known is as right as
-    its ``adjoint`` or ``derivative``, which are checked where they are used
-    for the first time. A wrong adjoint is warned of. A derivative that misses
-    finite differences of the values by a tenth of its size raises a
-    `ValueError`, and by two percent, as one that is discretised may do, is
-    warned of. `odl_equivariant.diagnostics` measures both. Within
-    a region of autocast, inputs of lowered precision are taken, and operators
-    compute in the precision of their spaces.
+    For an unregistered type of operator, gradients are correct only if its
+    ``adjoint`` or ``derivative`` is. Both are checked on first use. A wrong
+    adjoint gives a warning. A derivative that differs from finite differences
+    of the values by a tenth of its size raises a `ValueError`. A difference
+    of two percent, as a discretised derivative may have, gives a warning.
+    `odl_equivariant.diagnostics` measures both. Under autocast, the layer
+    accepts inputs of lowered precision, and operators compute in the
+    precision of their spaces.
 
-    A whole batch is computed at once where the type of the operator is known,
-    see `register_batched`; otherwise one sample after the other, which is
-    said once by a `PerformanceWarning`.
+    For a registered type of operator, the layer computes a whole batch at
+    once, see `register_batched`. Otherwise it computes one sample at a time,
+    and a `PerformanceWarning` says so once.
 
     Examples
     --------
@@ -125,8 +126,8 @@ class OperatorLayer(nn.Module):
     def adjoint(self):
         """Layer of the operator's adjoint, in the weighted inner products.
 
-        It is right also where ODL's own is not, for example for its Fourier
-        transforms.
+        It is correct even if ODL's own adjoint is not, for example for ODL's
+        Fourier transforms.
         """
         operator = self.operator
         if not isinstance(self._map, LinearMap):
@@ -141,7 +142,7 @@ class OperatorLayer(nn.Module):
         return OperatorLayer(adjoint, self.layout).to(self._place.device)
 
     def __reduce__(self):
-        """Pickle and copy by the operator, not by what was made of it."""
+        """Pickle and copy the operator only, and rebuild the rest."""
         data, modules = pack(self.operator)
         state = (data, modules, self.layout, self.training)
         return _unpickle, (*state, self._place.device)

@@ -63,7 +63,7 @@ def _load_forward_mode():
 
 
 def _described(x):
-    """Return what an argument is, without its numbers."""
+    """Describe an argument without its values."""
     name = type(x).__name__
     shape, dtype = (getattr(x, key, None) for key in ('shape', 'dtype'))
     if shape is None:
@@ -73,9 +73,9 @@ def _described(x):
 
 
 class _Checked(odl.Operator):
-    """An operator that tells what is wrong with its arguments.
+    """An operator whose errors explain what is wrong with an argument.
 
-    ODL writes all their numbers out, and takes None for any numbers.
+    ODL's own errors print all numbers, and ODL accepts None as an argument.
     """
 
     def __call__(self, x, out=None, **kwargs):
@@ -105,7 +105,7 @@ class _Checked(odl.Operator):
 
 
 def _lengths(space):
-    """Return how many parts product spaces have, from outside."""
+    """Return the numbers of parts of nested product spaces."""
     lengths = []
     while isinstance(space, odl.ProductSpace):
         lengths.append(len(space))
@@ -122,9 +122,9 @@ class NetworkOperator(_Checked):
         Module that maps tensors of shape ``(1, C, *domain.shape)`` to
         ``(1, C', *range.shape)``, in the layout of
         `odl_equivariant.elements`: one channel for a real space, two for a
-        complex one, and those of its parts for a product space. It is used
-        in the mode in which it is:
-        choose ``module.eval()`` if it has dropout or batch normalisation.
+        complex one, and those of its parts for a product space. Its training
+        or evaluation mode is kept: call ``module.eval()`` first if it has
+        dropout or batch normalisation.
     domain : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Space of the inputs, backed by numpy or pytorch, of the precision of
         the module's parameters.
@@ -139,10 +139,10 @@ class NetworkOperator(_Checked):
     ValueError
         If the module's ``in_channels`` or ``out_channels`` do not fit the
         spaces, its method ``check_space``, if it has one, refuses the domain,
-        or the module lies on another device than a pytorch space;
-        when the operator is applied, also if the module fails for the shape
-        of the domain, or its input or its result is not finite or its result
-        has the wrong shape.
+        or the module lies on another device than a pytorch space. When the
+        operator is applied: if the module fails for the shape of the domain,
+        the input or the result is not finite, or the result has the wrong
+        shape.
 
     Notes
     -----
@@ -249,8 +249,7 @@ class NetworkOperator(_Checked):
                 raise
             raise ValueError(
                 f'the module fails for a tensor of shape {tuple(x.shape)}, '
-                f'which is what an element of {self.domain!r} is laid out '
-                f'as: {error}'
+                f'the layout of an element of {self.domain!r}: {error}'
             ) from error
         expected = (1, *_space_layout(self.range))
         if not isinstance(y, torch.Tensor):

@@ -68,7 +68,7 @@ def operator_norm(operator):
 
     Notes
     -----
-    First, what keeps lengths is taken away: with unitary :math:`U` and
+    First, isometric factors are removed: with unitary :math:`U` and
     :math:`V`,
 
     .. math::
@@ -80,26 +80,25 @@ def operator_norm(operator):
     :math:`\|A T_g\| = \|A\|` holds to the last digit, for every :math:`A`,
     where :math:`T_g` is such an action.
 
-    What is left has a known norm, if it is an operator that tells it by its
-    method ``norm()``, an adjoint of one, a multiplication, a matrix along an
-    axis of up to 1024 x 1024 (by its singular values), a partial derivative
-    or a gradient on a grid with equal weights, or consists of such blocks.
+    The norm of the remaining operator is known for an operator with a method
+    ``norm()`` and its adjoint, a multiplication, a matrix along an axis of up
+    to 1024 x 1024 (by its singular values), a partial derivative or a
+    gradient on a grid with equal weights, and for block operators of these.
     Otherwise :math:`\|A\|^2` is the largest eigenvalue of :math:`A^* A` by
     the method of Lanczos (Golub and Van Loan, *Matrix Computations*, 4th
     edition, section 10.1), from a fixed pseudo-random start, until the
     residual is below 1e-12 of the eigenvalue in double and 1e-4 in single
-    precision, or for 500 steps. The result is the same each time, and not
-    above the norm but for rounding.
+    precision, or for 500 steps. The result is the same each time, and up to
+    rounding it does not exceed the norm.
 
-    An operator that was turned in another way than by a composition, for
-    example as an array, has the same norm to 1e-12 in double precision, where
-    that is known or the residual was reached. In single precision, the
-    residual leaves errors of about 1e-7. It is not reached where very many
-    singular values are near to the largest one: then the result is too small,
-    by less than 0.1 % as a rule. The expected error of the eigenvalue after
-    500 steps is below 1e-3 for a million unknowns, whatever the operator is.
-    Elements that do not fit into one tensor are computed with as they are,
-    to a residual of 1e-6.
+    An operator may be turned without a composition, for example as an array.
+    In double precision its norm then agrees to 1e-12, if the norm is known or
+    the residual was reached. In single precision, the residual leaves errors
+    of about 1e-7. The residual is not reached if very many singular values
+    are close to the largest one. The result is then too small, usually by
+    less than 0.1 %. The expected error of the eigenvalue after 500 steps is
+    below 1e-3 for a million unknowns, for any operator. Elements that do not
+    fit into one tensor are used directly, to a residual of 1e-6.
 
     Examples
     --------
@@ -119,11 +118,11 @@ def operator_norm(operator):
 
 
 def norm_for_steps(operator):
-    """Return the norm, or a bound that is quick, to take a step from.
+    """Return the norm, or a quick bound of it, for step sizes.
 
-    The norm of Fourier samples of the images of coils has many singular
-    values near to it. The product of the norms, that of the coils, bounds it
-    and is not much larger for coils as they are.
+    A subsampled Fourier transform of coil images has many singular values
+    close to its norm. The product of the norms of its factors is the norm of
+    the coils. It is an upper bound, and not much larger for realistic coils.
 
     Parameters
     ----------
@@ -133,7 +132,7 @@ def norm_for_steps(operator):
     Returns
     -------
     norm : float
-        Norm, the same for an operator after an isometric action.
+        Norm or bound, unchanged by a composition with an isometric action.
 
     Raises
     ------
@@ -245,8 +244,8 @@ def _matrix(operator):
 def _differences(operator, axes):
     """Return the norm of differences along axes: their squares add up.
 
-    The matrices along different axes commute, and have bases of eigenvectors
-    of which the products are one of the sum.
+    The matrices along different axes commute. Products of their eigenvectors
+    form a basis of eigenvectors of the sum.
     """
     ratio, space = _weights_ratio(operator), operator.domain
     if ratio is None or max(space.shape) > _LARGEST_MATRIX:
@@ -339,8 +338,8 @@ def _computed_norm(operator):
 def _normal_map(operator):
     """Return ``A^* A`` as a map of tensors.
 
-    The parts of a product may lie on several grids, of which there is no
-    tensor.
+    The parts of a product may lie on different grids, which do not fit into
+    one tensor.
     """
     if type(operator) is odl.BroadcastOperator and (
         operator.range.exponent == 2.0
@@ -353,7 +352,7 @@ def _normal_map(operator):
 
 
 def _computed_norm_by_elements(operator):
-    """Return the norm by ODL's elements, where there is no tensor of them."""
+    """Return the norm by ODL's elements, if they fit in no tensor."""
     domain, adjoint = operator.domain, operator.adjoint
     start = odl.phantom.white_noise(domain, seed=0)
     leading = lanczos(

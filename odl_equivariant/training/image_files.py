@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Images that are written one by one, and can be gone on with."""
+"""Files of images that are written one by one, and can be resumed."""
 
 import io
 import json
@@ -28,10 +28,10 @@ __all__ = ('ImageFile', 'write_picture')
 
 
 class ImageFile:
-    """A file of images, which has its name once all of them are in it.
+    """A file of images, which gets its name once it is complete.
 
-    Until then they are in a hidden file beside it; what is in that is known
-    from a second one, which is written when images are on the disk.
+    Until then a hidden file beside it holds the images. A second hidden file
+    records how many images are on the disk.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class ImageFile:
     space : odl space
         Space of the images.
     source : str
-        What tells the data apart that the images are of.
+        Checksum of the data from which the images are reconstructed.
 
     Attributes
     ----------
     n, done : int
-        Number of all images, and of those that are on the disk.
+        Number of images, and number of images that are on the disk.
     """
 
     def __init__(self, path, n_images, space, source):

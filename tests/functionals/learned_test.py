@@ -454,7 +454,9 @@ def test_warning_in_a_solver_names_the_line_that_calls_it(backend):
     functional = LearnedProximal(space, known().module)
     fit = odl.functionals.L2NormSquared(space).translated(300 * space.one())
     x = space.element(np.arange(36.0).reshape(6, 6))
-    with pytest.warns(UserWarning, match='in the unit of') as record:
+    with pytest.warns(
+        UserWarning, match='images that corresponds to 1'
+    ) as record:
         odl.solvers.proximal_gradient(x, functional, fit, 0.1, niter=2)
     assert [warning.filename for warning in record] == [__file__]
 

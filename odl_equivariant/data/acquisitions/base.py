@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What all simulated acquisitions have in common."""
+"""The base class of all simulated acquisitions."""
 
 import abc
 import hashlib
@@ -27,9 +27,9 @@ __all__ = (
 
 
 class Acquisition(abc.ABC):
-    """An acquisition: it makes data of images, and knows how.
+    """A measurement process that simulates data from images.
 
-    Training asks of an acquisition no more than what follows.
+    Training uses only the following attributes and methods.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class Acquisition(abc.ABC):
     operator : odl.Operator
         Linear forward operator from ``space`` to the data.
     image_shape : tuple of int
-        Shape of the images that `pair` is best given.
+        Preferred shape of the images for `pair`.
     baseline_name : str
-        What `baseline` is called in figures and tables.
+        Name of `baseline` in figures and tables.
 
     Notes
     -----
@@ -57,11 +57,11 @@ class Acquisition(abc.ABC):
 
     @property
     def image_shape(self):
-        """Shape of the images that `pair` is best given."""
+        """Preferred shape of the images for `pair`."""
         return self.shape
 
     def forward_operator(self, mask=None):
-        """Return the forward operator, the one of a mask if it has masks.
+        """Return the forward operator, for a mask if there are masks.
 
         Parameters
         ----------
@@ -82,11 +82,11 @@ class Acquisition(abc.ABC):
 
     @abc.abstractmethod
     def simulate(self, image, rng=None):
-        """Return noisy data of an image, an element of the range."""
+        """Return noisy data of an image, as an element of the range."""
 
     @abc.abstractmethod
     def ground_truth(self, image):
-        """Return what a reconstruction of the image is compared with."""
+        """Return the ground truth to which reconstructions are compared."""
 
     @abc.abstractmethod
     def baseline(self, data):
@@ -98,7 +98,7 @@ class Acquisition(abc.ABC):
         Parameters
         ----------
         image : array-like or element of a DiscretizedSpace
-            Image as `simulate` takes it, best of shape ``image_shape``.
+            Image as for `simulate`, preferably of shape ``image_shape``.
         rng : int, numpy.random.Generator or None, optional
             Seed or source of all that is random.
 
@@ -107,10 +107,10 @@ class Acquisition(abc.ABC):
         pair : dict of torch.Tensor
             ``'data'``, in ``operator.range``, and ``'truth'``, in
             ``space``, of shape ``(C, *shape)`` in the layout of
-            `odl_equivariant.elements`, without a batch axis; where each
-            image has a mask of its own, also ``'mask'``, booleans that
-            broadcast to the shape of the image, of length 1 along the axes
-            on which the mask does not depend.
+            `odl_equivariant.elements`, without a batch axis. If each image
+            has its own mask, also ``'mask'``, booleans that broadcast to the
+            shape of the image, with length 1 along the axes on which the mask
+            does not depend.
         """
         return as_pair(self.simulate(image, rng), self.ground_truth(image))
 

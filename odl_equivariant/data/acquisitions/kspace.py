@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""k-space of one coil or several, as the coils of a scanner measure it."""
+"""Receive coils of a scanner, and the k-space that they measure."""
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ __all__ = ('Coils', 'samples')
 
 
 class Coils:
-    """Coils with sensitivities, or one coil that sees all alike.
+    """Coils with sensitivities, or one coil of uniform sensitivity.
 
     Parameters
     ----------
@@ -91,10 +91,11 @@ class Coils:
         return data
 
     def measured(self, kspace, maps=None):
-        """Return measured k-space, as these coils would have seen it.
+        """Return measured k-space in the form that these coils measure.
 
-        An array with an axis of coils. One coil that sees all alike sees the
-        image that the measuring coils, with these maps, combine to.
+        It is an array with an axis of coils. A single coil of uniform
+        sensitivity measures the image that ``maps`` combine from the coils
+        of the scanner.
         """
         kspace = as_array(kspace)
         kspace = kspace[None] if kspace.ndim == 2 else kspace

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Whether images are in the unit that an acquisition takes them to be in."""
+"""Warnings about images that are not in the unit of an acquisition."""
 
 import contextlib
 import contextvars
@@ -53,7 +53,7 @@ def named(name):
 
 
 class ScaleCheck:
-    """Warnings of one acquisition, each kind of which is given once."""
+    """Warnings of one acquisition, which gives each kind once."""
 
     def __init__(self):
         self._given = set()

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Pairs of an image and the data that were measured of it."""
+"""Pairs of an image and its measured data."""
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -18,11 +18,11 @@ __all__ = ('MeasuredPairs',)
 
 
 class MeasuredPairs(Dataset):
-    """Measured k-space, from which an acquisition takes some lines.
+    """Pairs from measured k-space, retrospectively subsampled.
 
-    Where scanners have filled k-space up with zeros, see `FastMRIKspace`,
-    nothing is taken, and the acceleration is that of the measured columns:
-    each pair then has a mask of its own.
+    Columns that a scanner filled with zeros, see `FastMRIKspace`, are never
+    sampled, and the acceleration refers to the measured columns. Each pair
+    then has its own mask.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class MeasuredPairs(Dataset):
             name = slices.names[full.index(False)]
             raise ValueError(
                 f'{full.count(False)} of {len(full)} slices, such as {name}, '
-                'lack columns that were not measured, as the dataset `mask` '
-                'of their files says, so that there is no ground truth: take '
-                'fully sampled volumes'
+                'are not fully sampled, according to the dataset `mask` of '
+                'their files, so that there is no ground truth: take fully '
+                'sampled volumes'
             )
         self.slices = slices
         self.acquisition = acquisition

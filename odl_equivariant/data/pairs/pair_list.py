@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The list of the pairs in a folder, which is checked before it is used."""
+"""The list of the pairs in a folder, checked when it is read."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def array_path(folder, part, key):
 
 
 def read_list(folder, name):
-    """Return what a list of pairs says, or None if there is none.
+    """Return the content of a list of pairs, or None without a list.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ __all__ = ('SimulatedPairs',)
 class SimulatedPairs(Dataset):
     """Images and their data, simulated when they are asked for.
 
-    A pair depends on its key alone, and on neither the process that computes
-    it nor what was computed before: all random numbers come from
+    A pair depends only on its key, and neither on the process that computes
+    it nor on earlier computations: all random numbers come from
     ``np.random.default_rng([seed, epoch, index])``.
 
     Parameters

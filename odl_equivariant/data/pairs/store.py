@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pairs that were made once, and lie in a folder."""
+"""Pairs that are prepared once and stored in a folder."""
 
 import mmap
 import pathlib
@@ -30,7 +30,7 @@ __all__ = ('PairStore',)
 
 
 class PairStore(Dataset):
-    """Pairs in a folder, which are read from there without simulation.
+    """Stored pairs, which are read and not simulated again.
 
     Each tensor of a pair has a file ``<key>.npy`` for all pairs, which is
     mapped to memory: workers share it, and hold no more than they read.
@@ -163,10 +163,10 @@ class PairStore(Dataset):
 
     @classmethod
     def write(cls, pairs, folder, progress=True):
-        """Write pairs to a folder, and go on where it broke off before.
+        """Write pairs to a folder, or resume an interrupted write.
 
-        A store that is there already is replaced when the new one is whole;
-        until then, or if the disk is full, it stays as it is.
+        An existing store is replaced once the new one is complete. Until
+        then, or if the disk is full, it stays unchanged.
 
         Parameters
         ----------

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Writing pairs to a folder, so that it can be broken off at any time."""
+"""Writes pairs to a folder, and can be interrupted at any time."""
 
 import contextlib
 import errno
@@ -71,7 +71,7 @@ class PairWriter:
                 file.close()
 
     def resume(self, pairs):
-        """Open the files, at the place where an earlier call broke off."""
+        """Open the files where an earlier call was interrupted."""
         partial = read_list(self._folder, PARTIAL)
         if partial is not None and self._fits(partial):
             self._open(partial['part'], 'r+b')
@@ -105,7 +105,7 @@ class PairWriter:
         )
 
     def _start(self):
-        """Begin with files that are new."""
+        """Begin with new files."""
         whole = read_list(self._folder, WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
         _clean(self._folder, whole and whole['part'])
@@ -284,7 +284,7 @@ def _in_words(fields, keys):
 
 
 def _clean(folder, keep):
-    """Remove the parts of stores that are no more."""
+    """Remove parts of stores that no longer exist."""
     for path in folder.glob('part-*'):
         if path.name != keep and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

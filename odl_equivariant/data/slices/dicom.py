@@ -36,25 +36,25 @@ GROUPINGS = ('patient', 'study', 'series', 'folder')
 class DicomSlices(FolderSlices):
     """The images of all DICOM files in a folder, and in the folders below it.
 
-    Values are in the units of the modality, such as Hounsfield units: the
-    rescale slope and intercept of each file, or its table, are applied. Where
-    the least value is shown as white (MONOCHROME1), values are mirrored in
-    the middle of what can be stored, so that more is brighter. Pixels are
-    oriented as the image is shown: axis 0 to the viewer's right, axis 1
-    upwards. Compressed files and files with several frames are read as well,
-    and files without preamble or transfer syntax; images in colour and
-    localisers are skipped. Pixels that the file says are padding
-    (PixelPaddingValue) are air: -1000 HU, or where values are not in
-    Hounsfield units the least one that is measured.
+    Values are in the unit of the modality, such as Hounsfield units: the
+    rescale slope and intercept of each file, or its table, are applied. If
+    the file shows the least value as white (MONOCHROME1), values are mirrored
+    in the middle of the range that can be stored, so that larger values are
+    brighter. Pixels are oriented as the image is shown: axis 0 to the
+    viewer's right, axis 1 upwards. Compressed files, files with several
+    frames, and files without preamble or transfer syntax are read too. Colour
+    images and localisers are skipped. Padding pixels (PixelPaddingValue)
+    become air: -1000 HU, or the least measured value if values are not in
+    Hounsfield units.
 
-    Slices are sorted by patient and series. The slices of a volume go by
-    their positions along its normal (ImagePositionPatient), in the direction
-    in which their numbers (InstanceNumber) grow, if they have any; where
-    positions are missing or occur twice, as in a series over time, they go
-    by their numbers.
+    Slices are sorted by patient and series. The slices of a volume are sorted
+    by their positions along its normal (ImagePositionPatient), in the
+    direction of increasing numbers (InstanceNumber), if they have any. If
+    positions are missing or occur twice, as in a series over time, slices are
+    sorted by their numbers.
 
-    A file is skipped if its rescaling is zero or not finite, or it has fewer
-    or more pixels than its header says.
+    A file is skipped if its rescaling is zero or not finite, or if it has
+    fewer or more pixels than its header says.
 
     Parameters
     ----------
@@ -63,22 +63,21 @@ class DicomSlices(FolderSlices):
     modality : str, optional
         Only images of this modality, like ``'CT'`` or ``'MR'``.
     series : str, optional
-        Only images of which the series description has a match of this
-        regular expression, upper and lower case alike.
+        Only images whose series description matches this regular
+        expression. The case of letters is ignored.
     size : tuple of 2 ints, optional
         Only images of these numbers of columns and rows.
     group_by : {'patient', 'study', 'series', 'folder'}, optional
-        What makes up a group: the same patient, study or series according to
-        the files, or the same folder. Files without the name of a patient go
-        by their study, and by their folder without that. Choose
-        ``'folder'`` if all patients were given one name.
+        Images with the same patient, study or series, or in the same folder,
+        make up a group. Files without a patient's name are grouped by study,
+        and files without a study by folder. Choose ``'folder'`` if all
+        patients have the same name.
     shape : tuple of 2 ints, optional
         Grid that every image is brought to, see `Slices`.
     cache : path-like, optional
-        Folder in which it is kept what the files hold, so that they are
-        looked at once. Default: a hidden file in ``folder``; or if that is
-        not writable, in ``$ODL_EQUIVARIANT_CACHE`` or the user's folder for
-        caches.
+        Folder for the index, so that each file is read only once. Default:
+        a hidden file in ``folder``. If that is not writable, a file in
+        ``$ODL_EQUIVARIANT_CACHE`` or in the user's cache folder.
     progress : bool, optional
         Whether a bar shows the progress of looking at the files.
 
@@ -173,7 +172,7 @@ class DicomSlices(FolderSlices):
 
     @classmethod
     def _entries(cls, dataset):
-        """Return the same of what was read."""
+        """Return the index entries of a dataset that was read."""
         check_image(dataset)
         check_rescaling(dataset)
         n = number_of_frames(dataset)
@@ -208,7 +207,7 @@ class DicomSlices(FolderSlices):
     _background = None
 
     def _selected(self, items, index):
-        """Return those images that are wanted."""
+        """Return the images that were asked for."""
         return items
 
     def _read(self, path, name, entry):

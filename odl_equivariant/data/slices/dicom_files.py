@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""DICOM files: what they hold, and whether it is an image."""
+"""Reading DICOM files, and checking that they hold an image."""
 
 import math
 
@@ -34,7 +34,7 @@ FIRST_GROUPS = (b'\x02\x00', b'\x08\x00', b'\x00\x08')
 
 
 def read_dataset(path, pixels=True):
-    """Return what a DICOM file holds, as a `pydicom.Dataset`.
+    """Return the content of a DICOM file as a `pydicom.Dataset`.
 
     Parameters
     ----------
@@ -82,10 +82,10 @@ def open_dataset(path, pixels=True):
 
 
 def _assume_syntax(dataset, pydicom):
-    """Name the transfer syntax of a file that does not say it.
+    """Assume a transfer syntax for a file that does not state one.
 
-    It is the one that its elements are written in; that the length of the
-    pixels agrees is for `check_image` to see.
+    It is the syntax in which its elements are written. `check_image` checks
+    that the length of the pixel data agrees.
     """
     if 'PixelData' in dataset and dataset['PixelData'].is_undefined_length:
         raise NoImage(
@@ -117,7 +117,7 @@ def number_of_frames(dataset):
 
 
 def nested(dataset, frame, sequence):
-    """Return what enhanced files say of a frame, or of all, in a sequence.
+    """Return the item of a sequence for one frame of an enhanced file.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def nested(dataset, frame, sequence):
     frame : int
         Which image of it.
     sequence : str
-        Keyword of the sequence, of which the first item counts.
+        Keyword of the sequence; its first item counts.
 
     Returns
     -------
@@ -148,8 +148,9 @@ def nested(dataset, frame, sequence):
 def check_image(dataset):
     """Raise `NoImage` unless the file holds images in shades of grey.
 
-    Those that a scan is planned with are left out too: they lie across the
-    slices. All pixels that the header speaks of must be there, and no more.
+    Localisers, which serve to plan a scan, are refused too, since they lie
+    across the slices. The file must hold exactly the pixels that its header
+    states.
     """
     kind = text(dataset, 'PhotometricInterpretation')
     if not kind or 'Rows' not in dataset or 'Columns' not in dataset:

@@ -73,10 +73,10 @@ def _found(dataset, frame, sequence, keyword):
 def in_order(items):
     """Return images by patient and series, and in the order of each series.
 
-    The slices of a volume go by their positions: in the direction in which
-    the numbers of the images grow, or along the normal if they have none.
-    Where images of a series have no position, or several have the same, as
-    in a series over time, or other directions, they go by their numbers.
+    The slices of a volume are sorted by position: in the direction of
+    increasing image numbers, or along the normal if there are no numbers.
+    Images are sorted by number if some images of the series have no position,
+    the same position (as in a series over time), or different directions.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def oriented(pixels):
 def read_image(path, frame=None, background=None):
     """Return an image of a file, see `read_frame`.
 
-    Of a file with several, all but the one asked for are passed over.
+    In a file with several frames, only the requested one is read.
     """
     if frame is None:
         return read_frame(read_dataset(path), background=background)
@@ -138,7 +138,7 @@ def check_rescaling(dataset):
 
 
 def _rescaled(stored, dataset, frame):
-    """Return values that the scanner stored in the units they stand for."""
+    """Convert stored values to their physical unit."""
     if dataset.get('ModalityLUTSequence'):
         from pydicom.pixels import apply_modality_lut
 
@@ -153,7 +153,7 @@ def _rescaled(stored, dataset, frame):
 
 
 def _slope_and_intercept(dataset, frame):
-    """Return what stored values are multiplied by, and what is added."""
+    """Return the rescale slope and the rescale intercept."""
     source = _rescaling(dataset, frame)
     slope = 'RescaleSlope'
     if source.get(slope) is None and 'DoseGridScaling' in dataset:
@@ -170,15 +170,15 @@ def _slope_and_intercept(dataset, frame):
             or (keyword == slope and _is_lost(number, source, dataset))
         ):
             raise NoImage(
-                f'its {keyword} is {value}, with which stored values stand '
-                'for nothing'
+                f'its {keyword} is {value}, so that its stored values have '
+                'no meaning'
             )
         found.append(number)
     return found
 
 
 def _is_lost(slope, source, dataset):
-    """Return whether a slope makes all that can be stored one number."""
+    """Return whether a slope maps all storable values to one number."""
     try:
         intercept = float(source.get('RescaleIntercept') or 0)
     except (TypeError, ValueError):
@@ -238,7 +238,7 @@ def _as_stored(value, dataset):
 
 
 def _background(dataset, frame, measured):
-    """Return the value of padding, given the pixels that are none."""
+    """Return the value for padding, given the pixels that are not."""
     source = _rescaling(dataset, frame)
     hounsfield = (
         text(dataset, 'Modality') == 'CT'

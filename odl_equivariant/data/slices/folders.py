@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Sets of images that lie in the files of a folder."""
+"""Sets of images in the files of a folder."""
 
 from odl_equivariant.data.slices.base import Slices
 
@@ -53,7 +53,7 @@ class FolderSlices(Slices):
         return self._from_file(place, self._read)
 
     def _from_file(self, place, read):
-        """Return what a function reads, or name the file in the error."""
+        """Call a reader, and name the file in its errors."""
         name, entry = self._items[place]
         path = self.index.path(name)
         if not path.is_file():

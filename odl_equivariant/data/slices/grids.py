@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Images on another grid."""
+"""Resampling, cropping and padding of images to another grid."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def float_dtype(dtype):
 
 
 def crop_center(image, shape):
-    """Return the middle of an image, the pixel ``n // 2`` of it kept there.
+    """Return the middle of an image, centred at its pixel ``n // 2``.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ def crop_center(image, shape):
 def fit(image, shape):
     """Return an image on a grid of another shape.
 
-    The largest part in the middle that has the proportions of the new shape
-    is cut out, so that pixels stay square. Where its sides are the same
-    multiple of the new ones, each new pixel is the mean of those it covers;
-    elsewhere the image is interpolated linearly, with the anti-aliasing of
+    The largest central part with the proportions of the new shape is cut out,
+    so that pixels stay square. If its sides are the same multiple of the new
+    ones, each new pixel is the mean of the pixels that it covers. Otherwise
+    the image is interpolated linearly, with the anti-aliasing of
     `torch.nn.functional.interpolate` where it shrinks.
 
     Parameters

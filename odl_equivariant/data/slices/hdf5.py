@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Datasets of HDF5 files, as far as they lie in the file itself."""
+"""Datasets of HDF5 files that lie in the file itself."""
 
 from odl_equivariant.data.slices.index import NoImage
 
@@ -17,7 +17,7 @@ _MOST_LINKS = 32
 
 
 def own_dataset(file, name):
-    """Return a dataset of an HDF5 file, which lies in this file alone.
+    """Return a dataset of an HDF5 file; refuse links to other files.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def own_dataset(file, name):
         if isinstance(link, h5py.ExternalLink):
             raise NoImage(
                 f'its `{name}` is a link to the file {link.filename!r}, and '
-                'no file is read but those in the folder: copy the data'
+                'links to other files are not followed: copy the data'
             )
         if isinstance(link, h5py.SoftLink):
             n_links += 1
@@ -68,8 +68,8 @@ def own_dataset(file, name):
     if place.is_virtual or place.external:
         kind = 'a virtual dataset' if place.is_virtual else 'external storage'
         raise NoImage(
-            f'its `{name}` is {kind}, the numbers of which lie in other '
-            'files, and no file is read but those in the folder: copy them'
+            f'its `{name}` is {kind}: its numbers lie in other files, which '
+            'are not read; copy them into the file'
         )
     return place
 

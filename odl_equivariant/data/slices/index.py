@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What the files of a folder hold, found out once and kept as JSON."""
+"""An index of the files in a folder, made once and kept as JSON."""
 
 import hashlib
 import json
@@ -30,18 +30,17 @@ _SHOWN = 5
 
 
 class NoImage(Exception):
-    """A file that is of no use; the message says why."""
+    """A file cannot be used as an image; the message says why."""
 
 
 class FolderIndex:
     """The entries of all files in a folder, and in the folders below it.
 
-    Files and folders with names that begin with a dot are passed over. The
-    index is kept as JSON and used again. Files of which the size or the time
-    of change is another one are looked at anew, and if something breaks off
-    the work, what is done is kept. An index with a wrong checksum, or with an
-    entry that cannot be one, is made anew. The names in it are only looked
-    up: no file is opened that is not in the folder.
+    Files and folders whose names begin with a dot are ignored. The index is
+    stored as JSON and used again. A file whose size or modification time has
+    changed is described again. After an interruption, the finished entries
+    are kept. An index with a wrong checksum or an invalid entry is made anew.
+    Only files in the folder are opened, whatever names the index contains.
 
     Parameters
     ----------
@@ -53,13 +52,13 @@ class FolderIndex:
         Called with the path of a file; returns a list of dicts that JSON can
         hold, or raises an error.
     options : dict, optional
-        What the entries depend on besides the files, as JSON can hold it.
+        Everything besides the files on which the entries depend, as JSON.
     suffixes : tuple of str, optional
         Endings of the names of files that are looked at. Default: all.
     cache : path-like, optional
-        Folder of the stored index, made if need be. Default: the folder
-        itself if it can be written; if not, that of the environment variable
-        ``ODL_EQUIVARIANT_CACHE`` or the user's folder for caches.
+        Folder of the stored index, created if necessary. Default: the folder
+        itself if it is writable; otherwise the folder in the environment
+        variable ``ODL_EQUIVARIANT_CACHE``, or the user's cache folder.
     progress : bool, optional
         Whether to show a progress bar, where there is a terminal.
     is_entry : callable, optional
@@ -72,7 +71,7 @@ class FolderIndex:
         The folder.
     entries : list of (str, dict)
         For each entry the name of its file relative to ``root``, with ``/``
-        between folders, and what was found out.
+        between folders, and its description.
     skipped : list of (str, str)
         Name of each file that is of no use, and the reason.
     n_files : int
@@ -214,7 +213,7 @@ def _listed(path, suffixes):
 
 
 def _is_new(folder, seen):
-    """Return whether a folder was not met before: links may form circles."""
+    """Return whether a folder is new: links may form circles."""
     real = os.path.realpath(folder)
     if real in seen:
         return False
@@ -223,7 +222,7 @@ def _is_new(folder, seen):
 
 
 def _described(describe, path):
-    """Return entries, the reason why there are none, and if that lasts."""
+    """Return entries, or why there are none, and if that is final."""
     try:
         return describe(path), None, True
     except NoImage as error:
@@ -271,7 +270,7 @@ def _places(root, key, cache):
 
 
 def _load(places, key, is_entry):
-    """Return what was found out about each file, or nothing."""
+    """Return the stored record of each file, or nothing."""
     for path in places:
         try:
             content = unsealed(path.read_text('utf-8'))
@@ -300,7 +299,7 @@ def _load(places, key, is_entry):
 
 
 def _check_record(record, is_entry):
-    """Raise a ValueError unless this is what is kept of a file."""
+    """Raise a ValueError unless this is the record of a file."""
     size, time_of_change, entries, reason = record
     if not (
         isinstance(size, int)
@@ -316,7 +315,7 @@ def _check_record(record, is_entry):
 
 
 def _save(places, key, files):
-    """Keep the index at the first place that can be written."""
+    """Save the index in the first place that is writable."""
     content = {
         'format': _FORMAT,
         'version': _VERSION,

@@ -37,32 +37,32 @@ FEWEST_LINES = 4
 
 
 class FastMRIKspace(FolderSlices):
-    r"""Measured k-space of fastMRI, and the images that follow from it.
+    r"""Measured k-space of fastMRI, and images reconstructed from it.
 
     Each HDF5 file is a volume with a dataset ``kspace`` of complex numbers,
-    of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx),
-    which lies in this file: links to other files are not followed.
-    ``s[i]`` is the complex image that the coils combine to; where k-space was
-    not measured it counts as zero.
+    of shape (slices, ny, nx) from a single coil, or (slices, coils, ny, nx).
+    The dataset must lie in the file itself: links to other files are not
+    followed. ``s[i]`` is the complex image combined from the coils; k-space
+    that was not measured counts as zero.
 
-    Scanners fill k-space up with columns of zeros on both sides, which are
-    said by the attributes ``padding_left`` and ``padding_right``, or follow
-    from the ISMRMRD header. Columns run along axis 0, that of phase encoding:
-    take lines of it with ``CartesianMRI(axis=0)``.
+    Scanners fill k-space with columns of zeros on both sides. The attributes
+    ``padding_left`` and ``padding_right``, or the ISMRMRD header, give their
+    numbers. Columns are indexed along axis 0, the axis of phase encoding:
+    sample them with ``CartesianMRI(axis=0)``.
 
     Parameters
     ----------
     folder : path-like
         Folder, with those below it, or a single file.
     acquisition : str, optional
-        Only volumes of which the attribute ``acquisition`` has a match of
-        this regular expression, upper and lower case alike.
+        Only volumes whose attribute ``acquisition`` matches this regular
+        expression. The case of letters is ignored.
     crop : tuple of 2 ints, optional
-        Shape that images are cut to around the middle. K-space and coil maps
-        are not cut.
+        Shape to which images are cropped around the middle. K-space and coil
+        maps are not cropped.
     calibration : int, optional
-        Number of low frequencies along each axis that the coil maps are
-        estimated from; fewer where fewer are fully sampled.
+        Number of low frequencies along each axis from which the coil maps are
+        estimated; fewer if fewer are fully sampled.
     scale : float, optional
         Factor for k-space and images: raw values are often as small as 1e-5.
     shape : tuple of 2 ints, optional
@@ -80,10 +80,10 @@ class FastMRIKspace(FolderSlices):
     acquisitions : list of str
         The attribute ``acquisition`` of the volume each slice is from.
     measured_columns : list of tuple
-        For each slice the first column that was measured, and the one after
-        the last.
+        For each slice, the first measured column and the column after the
+        last measured one.
     fully_sampled : list of bool
-        Whether all of these were, according to the dataset ``mask``.
+        Whether all of these were sampled, according to the dataset ``mask``.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -302,7 +302,7 @@ def _window(kspace, width):
 
 
 def _describe(path):
-    """Return what the index keeps of each slice of a volume."""
+    """Return the index entries of the slices of a volume."""
     import h5py
 
     with h5py.File(path, 'r') as file:

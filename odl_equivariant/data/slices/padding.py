@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Columns of k-space that a scanner fills up with zeros."""
+"""Finds the columns of k-space that a scanner filled with zeros."""
 
 import operator
 import xml.etree.ElementTree
@@ -26,9 +26,9 @@ _SPACE = '{http://www.ismrm.org/ISMRMRD}'
 def measured_columns(file, kspace):
     r"""Return which columns of the k-space of a volume were measured.
 
-    What the file says comes first: its attributes, or its header. Otherwise
-    the columns of zeros at both ends were not measured. A column that holds
-    anything was, whatever the file says.
+    The attributes or the header of the file decide. Without them, columns of
+    zeros at both ends count as not measured. A column with a nonzero value
+    always counts as measured.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _from_attributes(file, n):
 
 
 def _from_header(file, n):
-    """Return what the header says, None if it does not fit k-space."""
+    """Return the columns in the header, None if they do not fit k-space."""
     header = _array(file, HEADER)
     if header is None:
         return None

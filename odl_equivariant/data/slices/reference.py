@@ -37,7 +37,7 @@ def _statistics(image):
 
 
 class _SelectedSlices(DicomSlices):
-    """DICOM slices that are scaled, measured, and selected by a rule."""
+    """DICOM slices that are scaled and selected by their statistics."""
 
     # name of a rule, and the function of the statistics that decides
     _rules = {}
@@ -75,9 +75,10 @@ class _SelectedSlices(DicomSlices):
 class LIDCSlices(_SelectedSlices):
     r"""Chest CT of the LIDC-IDRI collection, as in the reference.
 
-    Slices are as in `DicomSlices`, but scaled to about [0, 1], the
-    attenuation relative to that of 3072 HU, which `SparseViewCT` takes, and
-    selected: no metal, little noise, and a circular field of view.
+    Slices are as in `DicomSlices`, but scaled and selected. Values are
+    attenuation relative to that of 3072 HU, about [0, 1], as `SparseViewCT`
+    expects. The selected slices have no metal, little noise, and a circular
+    field of view.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ class NiftiSlices(FolderSlices):
 
 
 def _describe_nifti(path):
-    """Return what the index keeps of a file, in one entry."""
+    """Return the index entry of a file, in a list."""
     import nibabel
 
     image = nibabel.load(path)
@@ -182,7 +182,7 @@ def _describe_nifti(path):
 
 
 def _check_slope(path, kind):
-    """Raise `NoImage` for a slope that nibabel passes over silently."""
+    """Raise `NoImage` for a slope that nibabel silently ignores."""
     import nibabel
 
     with nibabel.openers.ImageOpener(path) as file:
@@ -273,7 +273,7 @@ class NumpySlices(FolderSlices):
 
 
 def _describe_numpy(path):
-    """Return what the index keeps of an array, in one entry."""
+    """Return the index entry of an array, in a list."""
     array = np.load(path, mmap_mode='r', allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise NoImage(f'it has the shape {array.shape}')

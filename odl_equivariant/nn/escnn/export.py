@@ -6,9 +6,9 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Modules of escnn as modules of torch, from tensors to tensors.
+"""Exports modules of escnn to plain modules of torch.
 
-escnn's own exports are used but where they change the output: they lose the
+escnn's own exports are used unless they change the output. They lose the
 padding mode of a convolution and the rounding mode of a pooling, and put the
 original into evaluation mode.
 """
@@ -33,7 +33,7 @@ _FUNCTIONS = {
 
 
 def is_escnn(module):
-    """Return whether a module is of a class of escnn or derived from one."""
+    """Return whether the class of a module is or extends one of escnn."""
     return any(
         cls.__module__.partition('.')[0] == 'escnn'
         for cls in type(module).__mro__
@@ -41,7 +41,7 @@ def is_escnn(module):
 
 
 def without_escnn(module, convert):
-    """Return a module of torch in the place of one of escnn.
+    """Convert a module of escnn to a module of torch.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _group_pooling(module):
 
 
 def _exported(module):
-    """Return what escnn's own export makes of a module."""
+    """Return a module as escnn's own export converts it."""
     tensors = itertools.chain(module.parameters(), module.buffers())
     like = next((t for t in tensors if t.is_floating_point()), None)
     like = torch.empty(0) if like is None else like

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The groups of the plane and their representations, as escnn has them."""
+"""Groups of the plane and their representations as objects of escnn."""
 
 import itertools
 import math
@@ -101,11 +101,11 @@ def escnn_representation(space, representation):
 
 
 def _decomposed(space, frequency):
-    """Return escnn's irreducible parts of a frequency, and a basis of them.
+    """Return escnn's irreducible parts for a frequency, and a basis.
 
-    In a finite group two frequencies may be the same, and one may be two of
-    one dimension. All that differs then is the order and the sign of the
-    basis, of which there are so few that they are tried.
+    In a finite group two frequencies may coincide, and one frequency may split
+    into two parts of dimension one. Bases then differ only in order and sign.
+    There are so few of these that all are tried.
     """
     group = space.fibergroup
     name = f'irrep({frequency})' if frequency >= 0 else 'sign'

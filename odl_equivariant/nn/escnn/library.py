@@ -84,7 +84,7 @@ def _import_escnn():
 
 
 def _explain(error):
-    """Return what is missing, and the line which installs it."""
+    """Return what is missing, and the command that installs it."""
     if isinstance(error, ModuleNotFoundError) and error.name == 'escnn':
         return (
             'the equivariant networks of `odl_equivariant` need escnn, which '
@@ -100,7 +100,7 @@ def _explain(error):
 
 
 def _forget_failed_import():
-    """Drop what an earlier ``import escnn`` left behind by failing.
+    """Remove what a failed ``import escnn`` left behind.
 
     escnn hides the errors of its sub-packages: without ``lie_learn``, a
     plain ``import escnn`` succeeds and leaves half of its modules.

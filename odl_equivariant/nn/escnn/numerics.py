@@ -8,9 +8,9 @@
 
 """Replacements for parts of escnn's linear algebra and of its cache.
 
-They make escnn work once ODL is imported, keep it from writing files, and
-make the bases that it computes the same on every machine, so that weights
-trained on one mean the same on another.
+They make escnn work once ODL is imported, and keep it from writing files. They
+also make its bases the same on every machine, so that weights mean the same
+everywhere.
 """
 
 import copy
@@ -116,7 +116,7 @@ def _as_dense(matrix):
 
 
 class Memory:
-    """What escnn uses of `joblib.Memory`, without the files."""
+    """The part of `joblib.Memory` that escnn uses, without the files."""
 
     def __init__(self, location=None, verbose=0):
         """Initialize a new instance; both arguments are ignored."""

@@ -8,9 +8,9 @@
 
 """Non-linearities of band-limited fields.
 
-A LeakyReLU of each channel commutes with permutations of the channels, but
-not with their turns. Those here do, and are plain torch: matrices, norms and
-products.
+A LeakyReLU of each channel commutes with permutations of the channels, but not
+with rotations of them. The non-linearities here do, and are plain torch:
+matrices, norms and products.
 """
 
 import math
@@ -53,7 +53,7 @@ def default_samples(max_frequency):
 
 
 def checked_description(description):
-    """Return a description of a non-linearity, once it is seen to be one.
+    """Check and return the description of a non-linearity.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _n_turning(representation):
 
 
 def n_inputs_of(description, channels):
-    """Return how many channels a non-linearity takes to return so many."""
+    """Return the number of input channels for some output channels."""
     if description is None or description['name'] != 'gated':
         return channels
     representation = _representation(description)
@@ -260,7 +260,7 @@ class _OnFields(nn.Module):
         return functional.leaky_relu(x, self.negative_slope)
 
     def _with_factors(self, x, factors):
-        """Return fields, of which the trivial part is not multiplied."""
+        """Multiply the non-trivial parts of fields by factors."""
         first, rest = x[..., :1], x[..., 1:]
         return torch.cat([self._leaky(first), rest * factors], -1)
 

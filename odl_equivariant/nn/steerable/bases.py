@@ -8,8 +8,8 @@
 
 """The bases of equivariant kernels in the files of weights.
 
-With them a file can be loaded without escnn, and means the same whatever
-version of escnn there is.
+With them a file can be loaded without escnn, and its meaning does not depend
+on the version of escnn.
 """
 
 import re
@@ -61,7 +61,7 @@ def _of_a_layer(group, source, target):
 
 
 def checked_bases(tensors):
-    """Return the bases in a file, each of which is what its name says.
+    """Return the bases in a file, after checking each against its name.
 
     Parameters
     ----------

@@ -46,8 +46,8 @@ _given = contextvars.ContextVar('given', default=None)
 def given_bases(bases):
     """Context in which new layers take their bases from a mapping.
 
-    escnn is not asked, and need not be installed. What is given here is seen
-    by the layers that are made in the context, and by no other.
+    escnn is not used, and need not be installed. Only layers that are made in
+    the context use these bases.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _make_exact(basis, group_name, source, target):
     """Project kernels onto those that are equivariant to full precision.
 
     escnn computes in float32. The average over all symmetries of the grid
-    takes its rounding errors away.
+    removes its rounding errors.
     """
     images = [
         moved(basis, symmetry, source, target)
@@ -150,7 +150,7 @@ def _scaled_basis(group_name, source, target, kernel_size):
 
 
 def _has_invariants(representation):
-    """Return whether a field has a channel, or a sum, that nothing moves."""
+    """Return whether some combination of channels is invariant."""
     return representation == 'trivial' or is_hidden(representation)
 
 

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Which fields an equivariant proximal has, and where their channels lie."""
+"""The fields of an equivariant proximal and the order of channels."""
 
 import operator
 
@@ -83,8 +83,8 @@ def checked_representation(representation, in_channels):
         ):
             hint = ', and nothing of escnn: pass the name'
         raise ValueError(
-            "`representation` must be 'trivial', for images the values of "
-            "which do not turn, or 'standard', for vector fields"
+            "`representation` must be 'trivial', for images whose values do "
+            "not turn, or 'standard', for vector fields"
             f'{hint}; got {representation!r}'
         )
     if in_channels % 2:
@@ -154,7 +154,7 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
     if nonlinearity not in NONLINEARITIES:
         raise ValueError(
             f'the infinite group {group} turns the channels of its fields, '
-            'for which `nonlinearity` must be one of '
+            'so `nonlinearity` must be one of '
             f'{", ".join(NONLINEARITIES)}, got {nonlinearity!r}'
         )
     max_frequency = 1 if max_frequency is None else max_frequency
@@ -174,7 +174,7 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
 
 
 def check_channels(group, channels, max_frequency, kernel_size):
-    """Raise a ValueError unless so many channels are those of fields.
+    """Raise a ValueError unless the channels make up whole fields.
 
     Also if the kernels between them would be too large.
     """
@@ -225,8 +225,8 @@ def checked_restriction(group, restrict_to, restrict_after, n_blocks):
     restrict_to = checked_group(restrict_to)
     if not is_subgroup(restrict_to, group):
         raise ValueError(
-            f'{restrict_to} is no subgroup of {group}, to which a network '
-            f'could be restricted; subgroups are {subgroups_of(group)}'
+            f'{restrict_to} is no subgroup of {group}, so the network cannot '
+            f'be restricted to it; subgroups are {subgroups_of(group)}'
         )
     restrict_after = n_blocks if restrict_after is None else restrict_after
     restrict_after = whole_number('restrict_after', restrict_after, 0)
@@ -270,7 +270,7 @@ def image_fields(representation, in_channels, n_images, n_scalars):
 
 
 def components_first(n_fields, size):
-    """Return where the channels of fields lie, all first components first.
+    """Return the order of channels with all first components first.
 
     In a product space, as `odl_equivariant.actions` turns it, a component of
     all fields comes before the next one.

@@ -43,8 +43,8 @@ class MixedConvolution(nn.Module):
 
     Notes
     -----
-    Each pair of a source and a target has a `SteerableConvolution`, of which
-    the kernels alone are used, as the blocks of one larger kernel.
+    Each pair of a source and a target has a `SteerableConvolution`. Only its
+    kernels are used, as the blocks of one larger kernel.
     """
 
     def __init__(

@@ -179,8 +179,8 @@ def fibre_matrix(representation, angle, flipped=False):
 def elements_in_order(group, subgroup):
     r"""Return the place of each group element in cosets of a subgroup.
 
-    A regular field of a group G is one of each of the cosets
-    :math:`H g_j` for a subgroup H: on these, H acts as on itself.
+    Under a subgroup H, a regular field of a group G splits into one regular
+    field of H for each coset :math:`H g_j`.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@
 
 """The symmetries of a pixel grid, and what they do to kernels.
 
-All that can be said of an equivariant kernel without escnn: it is fixed by
-those elements of its group that map pixels to pixels.
+This module needs no escnn. An equivariant kernel is invariant under the
+elements of its group that map pixels to pixels.
 """
 
 import math
@@ -127,7 +127,7 @@ def moved(kernels, symmetry, source, target):
 def _fibre(representation, matrix):
     """Return the matrix of a symmetry in one of the representations."""
     (xx, xy), (yx, yy) = matrix
-    # in the axes of an image, of which the first one is -y, the second one x
+    # in the axes of an image: the first one is -y, the second one x
     angle, flipped = math.atan2(-xy, yy), xx * yy - xy * yx < 0
     return fibre_matrix(representation, angle, flipped)
 

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Maps of batches of tensors for the types of operators that have one."""
+"""Batched maps: ODL operators applied to batches of tensors."""
 
 from odl_equivariant.operators.batching import (  # noqa: F401  (they register)
     actions,

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Maps of batches as functions of which autograd knows the derivatives."""
+"""Batched maps with derivatives for autograd."""
 
 import contextlib
 
@@ -24,7 +24,7 @@ def _full_precision(x):
 
 
 class _LinearFunction(torch.autograd.Function):
-    """A linear map, the derivatives of which are linear maps again."""
+    """A linear map whose derivatives are linear maps again."""
 
     @staticmethod
     def forward(x, apply, transpose):

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Derivatives compared with differences of the values, at the first use."""
+"""Checks derivatives against finite differences at the first use."""
 
 import weakref
 
@@ -73,10 +73,10 @@ class _Noise:
 
 
 def _away_from_zero(x, noise):
-    """Return a point near by without zeros and ties, and its scale.
+    """Return a nearby point without zeros and ties, and its scale.
 
-    Norms have kinks there. Signs stay as they are, as there are logarithms
-    and square roots.
+    Norms have kinks at zeros and ties. Signs stay unchanged, since logarithms
+    and square roots need positive values.
     """
     scale = float(x.abs().square().mean().sqrt()) or 1.0
     phases = torch.sgn(x)
@@ -94,8 +94,9 @@ def _away_from_zero(x, noise):
 def _directions(x, noise):
     """Yield directions relative to each number, so that no sign changes.
 
-    Along the first one all numbers change on their own. Along the second one
-    the parts of an element do, so that the changes of a sum do not cancel.
+    Along the first direction all numbers change independently. Along the
+    second one whole parts of an element do, so that the changes of a sum do
+    not cancel.
     """
     yield x.abs() * noise.centred(x.shape, x)
     parts = (len(x), x.shape[1], *(1 for _ in x.shape[2:]))
@@ -108,7 +109,7 @@ class DerivativeCheck:
     Parameters
     ----------
     operator : `odl.Operator`
-        Operator, of which the result is remembered while it lives.
+        Operator. The result of the check is remembered while it lives.
     call, derivative, transpose : callable
         Its maps of batches, see `NonlinearMap`.
 
@@ -256,7 +257,7 @@ class DerivativeCheck:
             errors.append((error, message))
             return
         raise ValueError(
-            f'{message}. Apply it under `torch.no_grad()`, give its type a '
-            'right `derivative` (a functional a right `gradient`), or what '
-            'torch can differentiate by `register_batched`'
+            f'{message}. Correct its `derivative` (for a functional, its '
+            '`gradient`), register a map that torch can differentiate by '
+            '`register_batched`, or apply it under `torch.no_grad()`'
         )

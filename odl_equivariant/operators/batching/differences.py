@@ -8,9 +8,9 @@
 
 """Batched maps of ODL's finite differences.
 
-Along each axis they are a banded matrix, which ODL's own stencil makes of the
-unit matrix. Its transpose is right for all weights, where the adjoint by
-ODL is not if the cells at the boundary are halves.
+Along each axis the differences are a banded matrix: ODL's own stencil applied
+to the unit matrix. Its transpose is correct for all weights. ODL's adjoint is
+wrong if the cells at the boundary are halves.
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def _difference_maps(operator, places, matrices):
     pair = blocks(places, maps, *parts, domain, range_)
     if operator.pad_const == 0:
         return pair
-    # affine, also the Laplacian, of which ODL says that it is linear
+    # affine, also the Laplacian, which ODL declares linear
     shift = Constant(range_.tensor(operator(operator.domain.zero())).clone())
     return chain(LinearMap(*pair), lambda y: y + shift.like(y))
 

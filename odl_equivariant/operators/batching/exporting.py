@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Operators that have no place in an exported graph."""
+"""Errors for operators that cannot be exported."""
 
 import torch
 
@@ -14,7 +14,7 @@ __all__ = ('check_not_exported', 'check_not_exported_strictly')
 
 
 def check_not_exported(what, reason, traced=True):
-    """Raise an error where a graph is made of what is computed.
+    """Raise an error if the computation is being exported.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@
 """Batched maps of ODL's functionals, and of operators made of numbers.
 
 The derivatives of norms are torch's own, of any order. ODL's are wrong on
-complex spaces: they are ``<h, grad>``, of which the real part is meant.
+complex spaces: ODL returns ``<h, grad>`` instead of its real part.
 """
 
 import odl
@@ -113,7 +113,7 @@ def _squared_norm(functional):
 
 
 class _QuadraticForm(Structure):
-    """``<x, A x + b> + c``, of which ODL's gradient has the real part."""
+    """``<x, A x + b> + c``; ODL's gradient is that of the real part."""
 
     def __init__(self, functional, domain, range):
         operator, vector = functional.operator, functional.vector

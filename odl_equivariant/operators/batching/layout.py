@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The spaces of an operator as shapes, dtypes and weights of tensors."""
+"""Shapes, dtypes and weights of the tensors for a space."""
 
 import odl
 import torch
@@ -29,7 +29,7 @@ _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
 class Constant:
-    """A tensor that is there on each device on which it is used.
+    """A constant tensor, with a copy on each device that uses it.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Constant:
 
     @staticmethod
     def _outside_inference(tensor, device):
-        """Return a tensor that autograd may save, also when training later."""
+        """Return a tensor that autograd may save in later training."""
         with torch.inference_mode(False):
             if tensor.is_inference():
                 tensor = tensor.clone()

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Operators without a map of batches, applied to one sample after another."""
+"""Applies operators without a batched map to one sample at a time."""
 
 import odl
 import torch
@@ -66,7 +66,7 @@ class _Loop:
 def _check_transpose(name, apply, transpose, like, domain):
     """Warn if ``|A x|^2`` is not ``<x, A^T A x>``, once for a layer.
 
-    Some adjoints in ODL are wrong, and gradients would be so silently.
+    Some adjoints in ODL are wrong, and would silently give wrong gradients.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (1, *domain.shape)
@@ -126,7 +126,7 @@ def nonlinear_loop(operator, linear_maps):
     Parameters
     ----------
     operator : `odl.Operator`
-        Operator, the derivative of which is needed for gradients only.
+        Operator; its derivative is needed for gradients only.
     linear_maps : callable
         Returns the derivative and its transpose as maps of batches.
 
@@ -138,7 +138,7 @@ def nonlinear_loop(operator, linear_maps):
     domain, range = layouts(operator)
     name = type(operator).__name__
     # the values of a functional are real, also if the space is complex: ODL's
-    # derivative is <h, grad>, of which the real part is meant
+    # derivative is <h, grad> instead of its real part
     is_real = isinstance(operator, odl.functionals.Functional)
 
     def real(y):

@@ -68,8 +68,8 @@ class _Complex:
 class _HalfComplex:
     """The transform of real arrays to half of the frequencies.
 
-    Real-linear: the frequencies that are left out are the conjugates of
-    others, so that the sums over all of them count these twice.
+    It is real-linear. The omitted frequencies are conjugates of others, so
+    that sums over all frequencies count these others twice.
     """
 
     def __init__(self, axes, shape):

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pickles of ODL operators, with the torch modules in them kept apart."""
+"""Pickles ODL operators, and stores their torch modules separately."""
 
 import io
 import pickle
@@ -68,7 +68,7 @@ def pack(operator):
 
 
 def unpack(data, modules):
-    """Return the operator of which `pack` made the arguments.
+    """Return the operator that `pack` was given.
 
     Parameters
     ----------

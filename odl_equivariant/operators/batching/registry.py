@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Operators as maps of whole batches, chosen by their type."""
+"""A registry of batched maps, by the type of the operator."""
 
 import functools
 
@@ -33,22 +33,22 @@ _COMPOSED = tuple(
 
 
 def register_batched(*operator_types):
-    r"""Return a decorator that tells how to apply operators to a batch.
+    r"""Return a decorator that registers the batched map of an operator.
 
     Parameters
     ----------
     *operator_types : type
-        Classes of operators. Classes derived from them do not count, since
-        they may compute something else.
+        Classes of operators. Derived classes are not registered, since they
+        may compute something else.
 
     Returns
     -------
     decorator : callable
-        Decorator of a function that is given an operator of one of the types.
-        For a linear operator it returns a pair ``(apply, transpose)``, for
-        another one a callable or a `torch.nn.Module` that is made of
-        differentiable torch functions; or ``None`` where it knows no way, and
-        the operator is applied to one sample after the other.
+        Decorator of a function that takes an operator of one of the types.
+        For a linear operator the function returns a pair
+        ``(apply, transpose)``. For a non-linear one it returns a callable or
+        a `torch.nn.Module` of differentiable torch functions. If it returns
+        ``None``, the operator is applied to one sample at a time.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _registered(operator):
 
 
 def _linear_maps(operator):
-    """Return the maps of a linear operator for which none are registered."""
+    """Return the maps of a linear operator without registered ones."""
     adjoint = operator.adjoint
     # the other way round: the back-projection of ODL has no type to register;
     # a composition would lead back here, as for the gradient and its adjoint
@@ -192,12 +192,12 @@ def batched_map(operator):
 
 
 class AdjointOperator(odl.Operator):
-    r"""The adjoint of an operator, by its transpose as a map of batches.
+    r"""The adjoint of an operator, from its transpose as a batched map.
 
     Parameters
     ----------
     operator : `odl.Operator`
-        Linear operator, the type of which is registered.
+        Linear operator of a registered type.
     maps : tuple of callable, optional
         Its map of batches and the transpose, where they were made already.
 

@@ -6,12 +6,12 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Maps of batches that are made of other maps.
+"""Batched maps that are built from other maps.
 
-What is made of linear maps only is a pair of functions, as a linear operator
-is registered by, so that autograd sees one linear map; all else is a module,
-that has the weights of the maps in it. The maps decide, and not the flag
-``is_linear`` of the operators, which ODL sets for sums of norms too.
+A combination of linear maps is a pair of functions, as for a registered linear
+operator, so that autograd sees one linear map. Any other combination is a
+module that contains the weights of the maps. The maps decide which, not the
+flag ``is_linear`` of the operators, which ODL also sets for sums of norms.
 """
 
 import torch
@@ -23,7 +23,7 @@ __all__ = ('Structure', 'blocks', 'chain', 'product', 'total')
 
 
 class Structure(nn.Module):
-    """Maps, of which some are modules and have weights."""
+    """A map that consists of other maps, some with weights."""
 
     def __init__(self, *maps):
         super().__init__()
@@ -55,7 +55,7 @@ class _Chain(Structure):
 
 
 def chain(*maps):
-    """Return maps that are applied one after the other, the first first."""
+    """Return the composition of maps; the first is applied first."""
     if not _are_linear(maps):
         return _Chain(*maps)
 

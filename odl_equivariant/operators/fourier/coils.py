@@ -7,7 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 
 
-"""Images as the receive coils of a scanner see them."""
+"""Sensitivity encoding: images as receive coils see them."""
 
 import functools
 
@@ -142,7 +142,7 @@ class SensitivityEncoding(odl.Operator):
         return self.range.element(list(maps * _data(u)))
 
     def normalised(self):
-        """Return the operator with maps, the squares of which sum to one.
+        """Return the operator with maps whose squares sum to one.
 
         Returns
         -------

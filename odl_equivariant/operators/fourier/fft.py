@@ -86,7 +86,7 @@ def n_threads(size):
 
 
 class _Plan:
-    """A transform in place of memory of its own."""
+    """An in-place transform of its own memory."""
 
     def __init__(self, shape, axes, dtype, inverse, threads):
         import pyfftw
@@ -121,7 +121,7 @@ def get_plan(shape, axes, dtype, inverse):
     Returns
     -------
     plan : _Plan or PocketfftPlan
-        Plan, the memory of which holds anything.
+        Plan. The contents of its memory are arbitrary.
     """
     plans = _LOCAL.__dict__.setdefault('plans', collections.OrderedDict())
     key = (shape, axes, dtype, inverse, n_threads(math.prod(shape)))
@@ -163,7 +163,7 @@ def _planned(*key):
 
 
 def load_wisdom(path):
-    """Add the wisdom in a file, if it is there, to that of the process.
+    """Add the wisdom in a file, if it exists, to that of the process.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def save_wisdom(path):
 
 
 def centred_blocks(shape, axes):
-    """Return where the parts of an array are, centred and as FFTW has them."""
+    """Return the slices of an array, centred and in the order of FFTW."""
     parts = [[(slice(None), slice(None))] for _ in shape]
     for axis in axes:
         n = shape[axis]

@@ -7,7 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 
 
-"""Which samples of k-space an acquisition takes."""
+"""Masks: the samples of k-space that an acquisition measures."""
 
 import math
 import numbers
@@ -218,7 +218,7 @@ class CartesianMask:
 
     @property
     def acceleration(self):
-        """The number of measured lines divided by that of the sampled."""
+        """Number of measured lines divided by number of sampled lines."""
         first, stop = self._measured
         return (stop - first) / len(self._lines)
 

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Plans for lengths that FFTW is slow for, by SciPy's pocketfft."""
+"""FFT plans by SciPy's pocketfft, for lengths that slow down FFTW."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ _LARGEST_PRIME = 13
 
 
 def is_better(shape, axes):
-    """Return whether pocketfft is to transform an array of this shape.
+    """Return whether pocketfft is faster for an array of this shape.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def _has_large_prime(n):
 
 
 class PocketfftPlan:
-    """A transform in place of memory of its own, without a factor.
+    """An in-place, unscaled transform of its own memory.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class PocketfftPlan:
         self.axes, self.inverse, self.threads = axes, inverse, threads
 
     def execute(self):
-        """Replace what is in the memory by its transform."""
+        """Replace the contents of the memory by their transform."""
         import scipy.fft
 
         transform = scipy.fft.ifftn if self.inverse else scipy.fft.fftn

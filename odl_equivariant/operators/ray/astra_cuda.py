@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Ray transforms of batches on a GPU, by ASTRA on the tensors themselves."""
+"""Batched ray transforms on a GPU: ASTRA works on the tensors."""
 
 import copy
 import weakref

@@ -63,12 +63,12 @@ class AstraMatrixImpl:
     r"""Back-end ``'astra_matrix'`` of `odl.applications.tomo.RayTransform`.
 
     The matrix of the projector that ``'astra_cpu'`` applies on the fly is
-    built once and kept, together with its transpose, as a sparse tensor.
-    The result is the same to rounding, the adjoint exact, and both are
+    built once and kept, together with its transpose, as a sparse tensor. The
+    result is the same up to rounding, the adjoint is exact, and both are
     several times faster, in particular for batches (see `OperatorLayer`).
     Where turns by 90 degrees and reflections map the rays to themselves, they
-    permute the data exactly, see `induced_action`, which ASTRA's single
-    precision misses in the fifth digit.
+    permute the data exactly, see `induced_action`. ASTRA's own projectors
+    miss this in the fifth digit, in single precision.
 
     A matrix that is too large (see `configure_ray_matrices`) gives a
     `RayMatrixMemoryWarning`, and images are projected one after the other

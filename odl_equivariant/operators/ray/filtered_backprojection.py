@@ -169,9 +169,9 @@ def _with_more_elements(ray_transform, before, after):
 def _transpose_weights(ray_transform, implementation):
     """Return what makes the adjoint the transpose of the matrix.
 
-    The adjoint has the weights of the spaces in it, and those are no
-    measures: ODL takes cells of volume 1 for unweighted, gives all views the
-    same weight, and halves the cells at a boundary that nodes lie on.
+    The adjoint contains the weights of the spaces, which are not the measures
+    of cells: ODL treats cells of volume 1 as unweighted, gives all views the
+    same weight, and halves the cells at a boundary that contains nodes.
 
     Returns
     -------
@@ -252,10 +252,10 @@ def filtered_backprojection(
 ):
     r"""Return the filtered back-projection of a ray transform in 2D.
 
-    Its scale comes from the geometry alone: the image has the unit of the
-    data over that of the lengths, whatever the weights of the spaces. Each
-    view counts with the angle that it stands for, and each line once, however
-    often it is measured.
+    Its scale comes from the geometry alone: the unit of the image is the unit
+    of the data divided by the unit of length, whatever the weights of the
+    spaces. Each view is weighted by the angle that it covers. Each line counts
+    once, however often it is measured.
 
     Parameters
     ----------
@@ -277,17 +277,17 @@ def filtered_backprojection(
     Raises
     ------
     ValueError
-        If the geometry is another, the elements of the detector are not of
-        equal size, sources of a fan lie inside of the image, the back-end is
-        one that takes a detector of parallel beams for centred though it is
-        not (``'astra_cpu'``, ``'skimage'``), the window is unknown or the
-        cutoff out of range.
+        If the geometry is of another kind, the elements of the detector are
+        not of equal size, sources of a fan lie inside of the image, the
+        window is unknown, or the cutoff is out of range. Also if a detector
+        of parallel beams is not centred and the back-end assumes that it is
+        (``'astra_cpu'``, ``'skimage'``).
 
     Warns
     -----
     LimitedAngleWarning
-        If lines through the middle of the image are not measured from any
-        side.
+        If some lines through the middle of the image are not measured from
+        either side.
 
     Notes
     -----
@@ -325,24 +325,23 @@ def filtered_backprojection(
     data are interpolated to equal angles first.
 
     The weight of a ray is the width of its view's cell, which ends half-way
-    to the next view, times its part of the line. The parts of all rays along
-    a line add up to one. They are equal on closed circles; where the scan
-    ends within the second half turn, they fall smoothly to zero, as Parker's
-    do (*Medical Physics* 9, 1982, 254-257), and likewise where a detector
-    ends that is shifted to one side and sees the other half of the object
-    half a turn later.
+    to the next view, times its share of the line. The shares of all rays along
+    a line add up to one. On closed circles they are equal. If the scan ends
+    within the second half turn, they fall smoothly to zero, like Parker's
+    weights (*Medical Physics* 9, 1982, 254-257). They also fall to zero at the
+    end of a detector that is shifted to one side and sees the other half of
+    the object half a turn later.
 
-    **What cannot be right.** If views are missing (less than
-    :math:`\pi` for parallel beams, :math:`\pi` and the fan's angle for fan
-    beams, or a hole among the views), the weights are those of the lines that
-    are measured and are not raised to make up for the others: the mean of the
-    image is too small in proportion, and edges along the missing lines are
-    lost. If the detector is too short on both sides for the object, values
-    are too large towards its ends, without a warning: what the detector does
-    not see is unknown. Pixels that some views do not see, outside of the
-    circle that all views see, are not right either. Sources are taken to move
-    on circles about the centre of rotation; several circles, as of a flying
-    focal spot, are right.
+    **Limits.** Views are missing if they cover less than :math:`\pi` for
+    parallel beams, less than :math:`\pi` plus the angle of the fan for fan
+    beams, or leave a gap. Then the measured lines keep their weights and do
+    not replace the missing lines: the mean of the image is too small in
+    proportion, and edges along the missing lines are lost. If the detector is
+    too short for the object on both sides, values are too large towards its
+    ends. There is no warning, since nothing is known outside of the detector.
+    Pixels outside of the circle that all views see are not correct either.
+    Sources must move on circles about the centre of rotation; several
+    circles, as for a flying focal spot, are allowed.
 
     Examples
     --------

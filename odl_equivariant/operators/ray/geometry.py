@@ -8,9 +8,9 @@
 
 """ODL's two-dimensional geometries in the terms of ASTRA's projectors.
 
-ODL's own translation leaves out the offset and the orientation of the
-detector of parallel beams, and takes half cells at the boundary of a grid for
-whole ones; what it gets right is the same here.
+ODL's own conversion ignores the offset and the orientation of the detector of
+parallel beams, and treats half cells at the boundary of a grid as whole ones.
+In all other cases the two conversions agree.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ DEFAULT_MODELS = {'parallel': 'linear', 'fan': 'line'}
 # ASTRA loses the rim of strips of a fan that are wider than about nine pixels.
 _MAX_STRIP = 8.0
 
-# ODL compares steps to an absolute 1e-8, to which all tiny cells are equal.
+# ODL compares steps with an absolute 1e-8, so all tiny cells seem equal.
 _SAME_STEP = 1e-5
 
 # ASTRA turns its coordinates by 90 degrees against those of ODL.
@@ -55,8 +55,8 @@ _TO_ASTRA = np.array([[0.0, 1.0], [-1.0, 0.0]])
 class RayGeometry:
     """A grid, the rays and the model of a projector, as ASTRA takes them.
 
-    ASTRA computes in single precision, with constants of its own to which it
-    compares lengths. It is given all lengths in cells of the image, counted
+    ASTRA computes in single precision, and compares lengths with constants of
+    its own. So it gets all lengths in cells of the image, counted
     from the middle of the image, so that neither the unit of length nor a
     place far from the origin takes digits.
 
@@ -90,7 +90,7 @@ class RayGeometry:
 
     @property
     def digest(self):
-        """Text that is the same for the same rays and grid only."""
+        """Digest that is equal for equal rays and grids only."""
         digest = hashlib.sha256(self.projector.encode())
         digest.update(np.float64(self.unit).tobytes())
         for description in (self.volume, self.projection):
@@ -124,7 +124,7 @@ def full_cells(partition):
     Parameters
     ----------
     partition : `odl.core.discr.RectPartition`
-        Uniform partition, the nodes of which may lie on its boundary.
+        Uniform partition, whose nodes may lie on its boundary.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def full_cells(partition):
 
 
 class _Frame(NamedTuple):
-    """Where ASTRA counts from, and in what unit of length."""
+    """The origin and the unit of length of ASTRA's coordinates."""
 
     origin: np.ndarray
     unit: float

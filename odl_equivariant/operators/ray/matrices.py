@@ -71,10 +71,10 @@ def ray_matrix_settings():
 
 
 def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
-    """Bound and keep the matrices of the back-end ``'astra_matrix'``.
+    """Set the memory limit and the caches of ``'astra_matrix'``.
 
-    What is not given stays as it is. Transforms that exist already keep the
-    matrix that they have.
+    Arguments that are not given stay unchanged. Existing transforms keep
+    their matrix.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
         `RayMatrixMemoryWarning` and projects on the fly. Initially 2 GiB;
         ``math.inf`` for no bound.
     cache_folder : path-like or None, optional
-        Folder in which matrices are kept for other processes and for later
-        runs, made when it is first needed; ``None`` for no such folder, as
-        it is initially.
+        Folder in which matrices are stored for other processes and later
+        runs, created when it is first needed. ``None``, the initial value,
+        for no folder.
 
     Returns
     -------
@@ -104,15 +104,14 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
     -----
     The settings are kept in the environment variables
     ``ODL_EQUIVARIANT_MEMORY_LIMIT`` and ``ODL_EQUIVARIANT_CACHE``, so that
-    they can be set outside of Python too, and that processes started later,
-    such as the workers of a data loader, inherit them.
+    they can also be set outside of Python, and processes started later, such
+    as the workers of a data loader, inherit them.
 
     The memory is checked before the matrix is built, by building up to eight
     of the views, spread evenly over all of them. For views at equal steps on
-    a full or half circle this estimate is right within 3 %. A matrix that
-    turns out larger than the limit after all is given up while it is built.
-    Building takes no more memory than the matrix and its transpose, apart
-    from a single view.
+    a full or half circle this estimate is accurate to 3 %. If a matrix exceeds
+    the limit while it is built, it is discarded. Building needs no more memory
+    than the matrix, its transpose and a single view.
 
     Nothing deletes the files in the folder; each can be deleted at any time.
 

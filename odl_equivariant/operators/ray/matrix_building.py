@@ -8,9 +8,9 @@
 
 """Matrices of ASTRA's projectors, built view by view.
 
-ASTRA's own matrices come in double precision and with explicit zeros, up to
-three times as large as they need be, so that no more than one view at a time
-is held in that form.
+ASTRA's own matrices have double precision and explicit zeros, and are up to
+three times as large as necessary. So only one view at a time is held in that
+form.
 """
 
 import math

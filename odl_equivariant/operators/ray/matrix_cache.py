@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The matrices of ray transforms that are in use, one for each geometry."""
+"""The cache of ray transforms' matrices in use, by geometry."""
 
 import weakref
 

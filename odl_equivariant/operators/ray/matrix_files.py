@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Matrices of ray transforms in a folder, for other processes and runs."""
+"""Files of ray transforms' matrices, shared by processes and runs."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ _DAY = 24 * 3600.0
 
 
 class MatrixKey:
-    """What a matrix depends on, and what its file is called.
+    """All that a matrix depends on, and the name of its file.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class MatrixKey:
 
 
 class _Unusable(Exception):
-    """A file is not what it should be."""
+    """A file is damaged, or holds another matrix."""
 
 
 def _checksum(*arrays):
@@ -112,7 +112,7 @@ def _write(file, arrays, metadata):
 
 
 def _checked_header(file, key):
-    """Return checksum and number of entries of the right file."""
+    """Check a header; return the checksum and the number of entries."""
     found = file.metadata() or {}
     expected = key.metadata(found.get('checksum'))
     for name, value in expected.items():
@@ -196,7 +196,7 @@ def load_matrix(folder, key, max_nonzeros):
 
 
 def _remove_stale(folder):
-    """Remove what processes left that ended while they wrote."""
+    """Remove unfinished files of processes that have ended."""
     for path in pathlib.Path(folder).glob(f'{_STEM}*{_TEMPORARY}'):
         try:
             if time.time() - path.stat().st_mtime > _DAY:

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""ASTRA's projectors without a matrix, for batches of images."""
+"""Batched maps by ASTRA's projectors, without a matrix."""
 
 import math
 

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The filter of filtered back-projection."""
+"""The ramp filter of filtered back-projection."""
 
 import numpy as np
 import odl
@@ -43,7 +43,7 @@ def by_parts(function):
 
 
 class DataOperator(odl.Operator):
-    """A linear operator of real matrix, by its maps of batches."""
+    """A linear operator with a real matrix, given by batched maps."""
 
     def maps(self):
         """Return the map of batches and its transpose."""

@@ -6,12 +6,12 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What ODL and the registry of batched maps learn of ray transforms.
+"""Registers ray transforms with ODL, batched maps and pickle.
 
-ODL keeps functions without a name in fan-beam geometries, and makes a class
-without a name for the adjoint of each ray transform. `pickle` finds neither
-in another process. It is told what to take instead: by `copyreg`, and for
-adjoints by a method of their class.
+ODL stores anonymous functions in fan-beam geometries, and makes an anonymous
+class for the adjoint of each ray transform. `pickle` finds neither in another
+process. `copyreg`, and for adjoints a method of their class, tell it what to
+use instead.
 """
 
 import copyreg
@@ -79,7 +79,7 @@ _odl_adjoint = RayTransform.adjoint
 
 
 def _adjoint_for_pickle(operator):
-    """Return ODL's own adjoint, of a class that says how to pickle it."""
+    """Return ODL's own adjoint in a class that can be pickled."""
     adjoint = _odl_adjoint.fget(operator)
     # kept by the class, which goes with the ray transform, and not in
     # `copyreg`, which would keep both for ever
@@ -88,7 +88,7 @@ def _adjoint_for_pickle(operator):
 
 
 def _register_pickles():
-    """Make ray transforms, their adjoints and fans fit for `pickle`."""
+    """Let `pickle` take ray transforms, their adjoints and fan beams."""
     copyreg.pickle(FanBeamGeometry, _reduce_fan)
     copyreg.pickle(RayTransform, _reduce_ray_transform)
     RayTransform.adjoint = property(
@@ -99,10 +99,9 @@ def _register_pickles():
 def register():
     """Make ``impl='astra_matrix'`` known to `odl.applications.tomo`.
 
-    ODL takes the last back-end of its registry where none is named. Ours come
-    first: a script that does not name one computes what it did before.
-
-    Ray transforms are made fit for `pickle` as well.
+    If a script names no back-end, ODL takes the last one of its registry. Ours
+    come first, so that such a script computes the same as before. This
+    function also lets `pickle` take ray transforms.
     """
     for implementation in (
         AstraMatrixImpl,

@@ -5,12 +5,12 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Symmetries that a grid shares with the rays, and matrices that have them.
+"""Common symmetries of a grid and rays, imposed on matrices.
 
-ASTRA computes the weights of each ray in single precision, so that the rays
-of a turned view differ in the fifth digit. The average over the group of all
-turns and reflections that map the grid and the rays to themselves takes this
-difference away.
+ASTRA computes the weights of each ray in single precision, so that the rays of
+a turned view differ in the fifth digit. The average over the group of all
+turns and reflections that map the grid and the rays to themselves removes this
+difference.
 """
 
 import dataclasses
@@ -100,7 +100,7 @@ class RaySymmetry:
         return np.flatnonzero(self.views[:, view] == view).tolist()
 
     def orbits(self):
-        """Return the views that have to be built, and what follows of them.
+        """Return the views to build, and the views that follow from them.
 
         Returns
         -------
@@ -152,10 +152,9 @@ class RaySymmetry:
         return result
 
     def averaged(self, rays, view):
-        """Return rays that nothing changes which maps their view to itself.
+        """Average rays over the elements that map their view to itself.
 
-        A ray that runs along the border of two pixels is given to both, half
-        of it each.
+        A ray along the border of two pixels is shared equally between both.
 
         Parameters
         ----------

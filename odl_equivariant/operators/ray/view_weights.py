@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-r"""How much each ray counts: the width of its view, shared with its copies.
+r"""Weights of rays: the width of a view, shared by copies of a line.
 
 A ray is a pair of the view's angle :math:`\beta` and of a signed coordinate
 :math:`p` on the detector, zero for the ray through the centre of rotation.
@@ -72,9 +72,9 @@ class Scan:
     def of_partition(cls, partition, period):
         """Return the scan of a partition of angles.
 
-        Cells meet half-way between views. A circle that is closed but for a
-        gap like those between the views is closed, however the partition
-        ends; a gap that is far larger than those beside it is a hole.
+        Cells meet half-way between views. A circle with a gap no larger than
+        those between the views counts as closed, whatever the ends of the
+        partition. A gap that is far larger than those beside it is a hole.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ def _sides(edges, p):
 
 
 def _share(own, others):
-    """Return the part of a line that one of several rays along it has."""
+    """Return the share of each ray among all rays along its line."""
     total = own + sum(others)
     parts = [
         np.sin(math.pi / 2 * part / total) ** 2 for part in (own, *others)
