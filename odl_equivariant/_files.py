@@ -8,6 +8,7 @@
 """Atomic writes and checksums of files."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,9 @@ import secrets
 import torch
 
 __all__ = (
+    'check_no_folder',
     'checksum',
+    'full_disk_named',
     'path_inside',
     'sealed',
     'split_seal',
@@ -148,6 +151,40 @@ def path_inside(folder, *names):
     return path
 
 
+def check_no_folder(path):
+    """Raise an error if there is a folder where a file is to be written.
+
+    Raises
+    ------
+    IsADirectoryError
+        If there is; with its name.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(
+            f'{path} is a folder, where a file should be: move it away'
+        )
+
+
+@contextlib.contextmanager
+def full_disk_named(folder):
+    """Name a folder in the error of a full disk that names no file.
+
+    Writing to a file that is open fails without its name.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, getattr(errno, 'EDQUOT', None))
+        if not full or error.filename is not None:
+            raise
+        raise OSError(
+            error.errno,
+            f'{error.strerror or error}: make room, then the same command '
+            'goes on',
+            str(folder),
+        ) from error
+
+
 def write_atomically(path, content):
     """Write a file atomically: all of it, or nothing.
 
@@ -180,12 +217,15 @@ def write_files(contents):
     ------
     FileNotFoundError
         If there is no such folder.
+    IsADirectoryError
+        If there is a folder in the place of a file.
     OSError
         If they cannot be written; nothing is left of the attempt.
     """
     for path in contents:
         if not path.parent.is_dir():
             raise FileNotFoundError(f'there is no folder {path.parent}')
+        check_no_folder(path)
     temporaries = {}
     path = None
     try:

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import socket
+import stat
 import tempfile
 import weakref
 
@@ -59,8 +60,11 @@ class FolderLock:
         A lock that a process on another machine left also counts, since
         this machine cannot tell whether that process is still alive. The
         message then says which file to delete if it is not.
+    NotADirectoryError
+        On entry, if there is a file where the folder should be.
     OSError
-        On entry, if the file cannot be written.
+        On entry, if the file cannot be written, or there is something else
+        in its place; with its name.
 
     Notes
     -----
@@ -90,13 +94,24 @@ class FolderLock:
         self._file = None
 
     def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_place()
         opened = None
-        while opened is None:
-            if _has_locks(self.path.parent):
-                opened = self._locked()
-            else:
-                opened = self._created()
+        try:
+            while opened is None:
+                if _has_locks(self.path.parent):
+                    opened = self._locked()
+                else:
+                    opened = self._created()
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            raise OSError(
+                error.errno,
+                f'{error.strerror or error}: could not be written',
+                str(self.path),
+            ) from error
         self._file = opened
         _open_files.add(opened)
         return self
@@ -115,6 +130,28 @@ class FolderLock:
         if is_ours and fcntl is None:
             with contextlib.suppress(PermissionError):  # another has it
                 self.path.unlink(missing_ok=True)
+
+    def _check_place(self):
+        """Make the folder, and see that nothing stands in the way."""
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            wrong = next(
+                path
+                for path in (folder, *folder.parents)
+                if os.path.lexists(path)
+            )
+            raise NotADirectoryError(
+                f'{wrong} is no folder, where one should be: move it away, '
+                'or take another folder'
+            ) from error
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(self.path.lstat().st_mode):
+                raise OSError(
+                    f'{self.path} is a folder or a link, where the file that '
+                    f'locks {folder} should be: move it away'
+                )
 
     def _locked(self):
         """Return the file with a lock on it, or ``None`` to try again."""

@@ -7,8 +7,10 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Laws of locks: one owner, who is named, and none that is dead."""
 
+import errno
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -158,3 +160,43 @@ def test_link_is_not_followed(tmp_path):
     with pytest.raises(OSError, match='.lock'):
         lock().__enter__()
     assert (tmp_path / 'mine').read_text('utf-8') == 'mine'
+
+
+@pytest.mark.parametrize('what', ['folder', 'circle', 'dangling', 'link'])
+def test_what_is_no_lock_is_named(file_system, tmp_path, what):
+    """Neither a folder nor a link is taken for the file; it stays."""
+    path = lock().path
+    path.parent.mkdir()
+    if what == 'folder':
+        path.mkdir()
+    else:
+        target = {'circle': path.name, 'link': '.', 'dangling': 'nowhere'}
+        path.symlink_to(target[what])
+    with pytest.raises(OSError, match='lock is a folder or a link.*move it'):
+        lock().__enter__()
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize('what', ['file', 'parent', 'dangling'])
+def test_what_is_no_folder_is_named(what):
+    """The message says which part of the path is none, and what to do."""
+    path = pathlib.Path('folder')
+    if what == 'dangling':
+        path.symlink_to('nowhere')
+    else:
+        path.write_text('mine', 'utf-8')
+    inner = path / 'inner' if what == 'parent' else path
+    with pytest.raises(NotADirectoryError, match='^folder is no folder.*move'):
+        FolderLock(inner, 'training', 'wait').__enter__()
+
+
+def test_full_disk_names_the_lock(file_system, monkeypatch):
+    """An error of the open file, which names none, names the lock."""
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(FolderLock, '_write', fail)
+    with pytest.raises(OSError, match='No space.*not be written') as error:
+        lock().__enter__()
+    assert error.value.filename == str(lock().path)

@@ -226,10 +226,12 @@ def assert_firmly_nonexpansive(
     ----------
     op : `odl.Operator`
         Operator on one space, for example a proximal.
-    seed, n_samples, n_iterations :
+    seed, n_samples :
         See `firm_nonexpansiveness_error`.
     tol : float, optional
         Largest relative error that passes. Default: from `TOLERANCES`.
+    n_iterations : int, optional
+        See `firm_nonexpansiveness_error`.
 
     Returns
     -------

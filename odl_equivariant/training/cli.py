@@ -41,6 +41,10 @@ __all__ = ('CommandLine', 'main')
 _TRACEBACK = 'ODL_EQUIVARIANT_TRACEBACK'
 # Of our own functions, and of what a configuration can name.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
+_ONE_ACQUISITION = (
+    'the key "model.acquisition" has no effect: network and data have one '
+    'acquisition, `data.acquisition`. Put it there'
+)
 _SKIPPED = {'model', 'datamodule'}
 
 
@@ -76,6 +80,8 @@ class CommandLine(LightningCLI):
         for argument in args:
             if '\0' in argument:
                 parser.error(f'{argument!r} holds a NUL character')
+            if argument.startswith('--model.acquisition'):
+                parser.error(_ONE_ACQUISITION)
         try:
             self.config = parser.parse_args(
                 ['--help' if a == '--help-all' else a for a in args]
@@ -83,6 +89,9 @@ class CommandLine(LightningCLI):
         except ConfigurationError as error:
             parser.error(error)
         settings = self.config[self.config['subcommand']]
+        # The parser drops the target of a link without a word.
+        if settings['model'].get('acquisition') is not None:
+            parser.error(_ONE_ACQUISITION)
         for key, seed in settings.items():
             name = key.rpartition('.')[2]
             if name not in ('seed', 'seed_everything'):
@@ -112,8 +121,19 @@ class CommandLine(LightningCLI):
 
     def before_train(self):
         """Let the configuration be kept in the folder of the run."""
-        self.trainer.configuration = self._parser('train').dump(
-            self.config['train'], skip_unset=False
+        self._tell_configuration('train')
+
+    def before_evaluate(self):
+        """Let the configuration be compared with that of the run."""
+        self._tell_configuration('evaluate')
+
+    def before_reconstruct(self):
+        """Let the configuration be compared with that of the run."""
+        self._tell_configuration('reconstruct')
+
+    def _tell_configuration(self, command):
+        self.trainer.configuration = self._parser(command).dump(
+            self.config[command], skip_unset=False
         )
 
 

@@ -16,8 +16,18 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch import Trainer as LightningTrainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins import (
+    CheckpointIO,
+    ClusterEnvironment,
+    LayerSync,
+    Precision,
+)
 
-from odl_equivariant._files import write_atomically
+from odl_equivariant._files import (
+    check_no_folder,
+    full_disk_named,
+    write_atomically,
+)
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
@@ -37,16 +47,30 @@ from odl_equivariant.training.runs.checkpoints import (
     set_aside,
 )
 from odl_equivariant.training.runs.identity import (
+    changed_acquisition,
     check_file,
     contents,
     identity,
 )
-from odl_equivariant.training.runs.run_folder import BEST, FINAL, RunFolder
+from odl_equivariant.training.runs.run_folder import (
+    BEST,
+    CONFIGURATION,
+    FINAL,
+    RunFolder,
+    remove_leftovers,
+)
 from odl_equivariant.training.runs.wholeness import check_whole
-from odl_equivariant.training.tables import Scores, save_scores, score_table
+from odl_equivariant.training.tables import (
+    Scores,
+    listed,
+    save_scores,
+    score_table,
+)
 
 __all__ = ('Trainer',)
 
+_Plugin = Precision | CheckpointIO | ClusterEnvironment | LayerSync
+_SCORES, _SCORES_LEFT = 'scores.csv', ('.scores-',)
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +94,9 @@ class Trainer(LightningTrainer):
         Number of steps between checkpoints.
     resume : bool, optional
         Whether training goes on from the last checkpoint in the folder, if
-        there is one. Otherwise a folder with a run in it is an error.
+        there is one. Otherwise a folder with a run in it is an error:
+        checkpoints, weights, or the ``config.yaml`` or ``finished.json`` of
+        one.
     accumulate_grad_batches : int, optional
         Number of batches whose gradients make one step.
     logger : Logger, list of Logger or bool, optional
@@ -85,8 +111,9 @@ class Trainer(LightningTrainer):
     Attributes
     ----------
     configuration : str or None
-        Text, YAML, that ``train`` keeps as ``config.yaml`` in the folder: the
-        command sets it.
+        Text, YAML, that ``train`` keeps as ``config.yaml`` in the folder,
+        and with which ``evaluate`` and ``reconstruct`` say in what the
+        acquisition is not that of the run: the command sets it.
 
     Raises
     ------
@@ -113,7 +140,7 @@ class Trainer(LightningTrainer):
         accumulate_grad_batches: int = 1,
         logger: Logger | list[Logger] | bool = True,
         callbacks: Callback | list[Callback] | None = None,
-        plugins: object | list[object] | None = None,
+        plugins: _Plugin | list[_Plugin] | None = None,
         num_sanity_val_steps: int = 0,
         log_every_n_steps: int = 10,
         enable_progress_bar: bool = True,
@@ -201,6 +228,9 @@ class Trainer(LightningTrainer):
             go on.
         BlockingIOError
             If another training is writing to the folder.
+        OSError
+            If a file cannot be written, or there is a folder in the place of
+            one, or a file in the place of the folder; with its name.
         FloatingPointError
             If the loss or a gradient is not finite.
         KeyboardInterrupt
@@ -213,7 +243,7 @@ class Trainer(LightningTrainer):
                 'training',
                 'wait for it, or take another `trainer.default_root_dir`',
             )
-        with lock, interrupts_raised():
+        with full_disk_named(self.folder), lock, interrupts_raised():
             self._train(model, datamodule)
 
     def _train(self, model, datamodule):
@@ -223,23 +253,32 @@ class Trainer(LightningTrainer):
             self.checkpoint_every,
             identity(self, model, datamodule),
         )
+        keeper.check_places()
+        for logger in self.loggers:
+            place = getattr(logger, 'root_dir', None)
+            if place and os.path.lexists(place) and not os.path.isdir(place):
+                raise NotADirectoryError(
+                    f'{place} is no folder, where logs should be: move it away'
+                )
+        found = keeper.found()
+        # The other processes may begin when this one has written something.
+        if found and not self.resume and self.is_global_zero:
+            go_on = ', or let `trainer.resume` be true'
+            raise ValueError(
+                f'the folder {self.folder} holds a run, {listed(found)}: '
+                'take another `trainer.default_root_dir`, or move these files '
+                f'away{go_on if checkpoints(folder) else ""}'
+            )
         checkpoint = last_whole(
             folder,
             lambda path, state: check_whole(
                 path, state, self, model, keeper.state_key
             ),
         )
-        if checkpoint is not None and not self.resume:
-            raise ValueError(
-                f'the folder {self.folder} holds a run, {checkpoint.name}: '
-                'take another `trainer.default_root_dir`, or let '
-                '`trainer.resume` be true'
-            )
-        path = self.folder / 'config.yaml'
+        weights = [name for name in found if name in (BEST, FINAL)]
+        path = self.folder / CONFIGURATION
         if self.configuration is not None:
-            begun = checkpoint or any(
-                os.path.lexists(self.folder / name) for name in (BEST, FINAL)
-            )
+            begun = checkpoint or weights
             check_file(path, self.configuration, begun)
         if self.is_global_zero:
             keeper.clean()
@@ -263,6 +302,13 @@ class Trainer(LightningTrainer):
             if self.configuration is not None:
                 write_atomically(path, self.configuration.encode())
         first = contextlib.nullcontext()
+        if state is None and weights:
+            _log.warning(
+                'there is no checkpoint in %s: training starts anew, and '
+                'writes over %s',
+                self.folder,
+                listed(weights),
+            )
         if state is not None:
             _log.info('going on from %s', checkpoint)
             if keeper.is_last(state, self.max_steps):
@@ -321,7 +367,10 @@ class Trainer(LightningTrainer):
                 'name the `weights`',
                 '.evaluation.lock',
             )
-        with lock, interrupts_raised():
+        with full_disk_named(self.folder), lock, interrupts_raised():
+            if self.is_global_zero:
+                check_no_folder(self.folder / _SCORES)
+                remove_leftovers(self.folder, _SCORES_LEFT)
             model.load_weights(path)
             collect = Scores()
             self.callbacks.append(collect)
@@ -331,7 +380,7 @@ class Trainer(LightningTrainer):
                 self.callbacks.remove(collect)
             rows = self._of_all_processes(collect.rows)
             if self.is_global_zero:
-                save_scores(rows, self.folder / 'scores.csv')
+                save_scores(rows, self.folder / _SCORES)
                 print(score_table(rows))
         return rows
 
@@ -422,8 +471,21 @@ class Trainer(LightningTrainer):
         )
 
     def _say_weights(self, path, what):
-        if self.is_global_zero:
-            print(f'weights: {path}{f" ({what})" if what else ""}')
+        if not self.is_global_zero:
+            return
+        print(f'weights: {path}{f" ({what})" if what else ""}')
+        if self.configuration is None:
+            return
+        # a file of any run, which need not be that of the folder
+        changes = changed_acquisition(
+            pathlib.Path(path).with_name(CONFIGURATION), self.configuration
+        )
+        if changes:
+            _log.warning(
+                'the acquisition is not that of the run in %s: %s',
+                pathlib.Path(path).parent,
+                ', '.join(changes),
+            )
 
     def _of_all_processes(self, rows):
         if self.world_size == 1:

@@ -43,6 +43,8 @@ __all__ = ('LimitedAngleWarning', 'filtered_backprojection')
 
 # So many views or detector elements more or less do not matter.
 _FEW = 2
+# Beyond so many full turns, angles could be degrees.
+_TURNS = 20
 
 
 class LimitedAngleWarning(UserWarning):
@@ -72,6 +74,29 @@ def _check_angles(scan, edges, margin, inside, is_fan=False):
         'edges are missing',
         LimitedAngleWarning,
     )
+
+
+def _check_unit(partition):
+    """Warn if angles of many turns look like degrees.
+
+    Radians that a user means are parts of a turn, or golden angles: their
+    span has more than one decimal place, and no step is a whole number.
+    """
+    angles = np.asarray(partition.coord_vectors[0], dtype=float)
+    span = float(np.ptp(angles))
+    if span <= _TURNS * 2 * math.pi:
+        return
+    step = float(np.median(np.diff(angles)))
+    spans = span, span + step, float(partition.extent[0])
+    is_round = any(abs(value - round(value, 1)) < 1e-6 for value in spans)
+    # as they are measured, steps are not exactly whole
+    if is_round or abs(step - round(step)) < 2e-4 * step:
+        warn_user(
+            f'the views span {span / (2 * math.pi):.0f} full turns, '
+            f'{span:g} radians in steps of {step:g}: are these degrees? '
+            'Angles are in radians, see `numpy.deg2rad`',
+            UserWarning,
+        )
 
 
 def _collapsed(weights):
@@ -288,6 +313,10 @@ def filtered_backprojection(
     LimitedAngleWarning
         If some lines through the middle of the image are not measured from
         either side.
+    UserWarning
+        If the views span more than 20 full turns, and their span is a
+        number with one decimal place or their step a whole number: angles
+        are in radians, and these may be degrees.
 
     Notes
     -----
@@ -339,6 +368,9 @@ def filtered_backprojection(
     proportion, and edges along the missing lines are lost. If the detector is
     too short for the object on both sides, values are too large towards its
     ends. There is no warning, since nothing is known outside of the detector.
+    Few views leave streaks, without a warning either; one or two views whose
+    cells cover the half turn count for all of it, so that the image is no
+    more than their filtered profiles, smeared along the rays.
     Pixels outside of the circle that all views see are not correct either.
     Sources must move on circles about the centre of rotation; several
     circles, as for a flying focal spot, are allowed.
@@ -375,5 +407,6 @@ def filtered_backprojection(
             'filtered back-projection needs detector elements of equal size, '
             f'got the partition {geometry.det_partition!r}'
         )
+    _check_unit(geometry.motion_partition)
     make = _fan if isinstance(geometry, FanBeamGeometry) else _parallel
     return make(ray_transform, filter_type, frequency_scaling)

@@ -14,7 +14,14 @@ import re
 
 from odl_equivariant.training.configuration.yaml_files import parse_yaml
 
-__all__ = ('check_file', 'check_same', 'contents', 'decisive', 'identity')
+__all__ = (
+    'changed_acquisition',
+    'check_file',
+    'check_same',
+    'contents',
+    'decisive',
+    'identity',
+)
 
 _TRAINER = (
     'accumulate_grad_batches',
@@ -30,6 +37,8 @@ _FREE = {
     'model': ('checkpointing',),
     'data': ('evaluation_augmentation', 'test', 'validation', 'workers'),
 }
+# What an acquisition computes with, which changes no data.
+_MEANS = ('backend', 'dtype', 'impl')
 
 
 def identity(trainer, task, data):
@@ -185,11 +194,6 @@ def check_file(path, text, begun):
         If that is of another configuration, with the first difference, or
         the file is damaged.
     """
-    if path.is_dir():
-        raise ValueError(
-            f'{path} is a folder, where the configuration of the run should '
-            'be: move it away'
-        )
     if begun and path.is_file():
         try:
             before = decisive(parse_yaml(path.read_text('utf-8'), 'it'))
@@ -201,6 +205,42 @@ def check_file(path, text, begun):
         check_same(
             before, decisive(parse_yaml(text)), f'the folder {path.parent}'
         )
+
+
+def changed_acquisition(path, text):
+    """Return in what the acquisition is not that of a run.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File with the configuration of the run.
+    text : str
+        The configuration now, as YAML.
+
+    Returns
+    -------
+    changes : list of str
+        One for each setting, such as ``'n_views: 8 instead of 9'``, that of
+        the run last. Only what both know is compared; nothing if the file
+        is none, or damaged.
+    """
+    try:
+        run, now = (
+            decisive(parse_yaml(content))['data']['acquisition']
+            for content in (path.read_text('utf-8'), text)
+        )
+        if run['class_path'] != now['class_path']:
+            return [f'{now["class_path"]} instead of {run["class_path"]}']
+        run, now = run['init_args'], now['init_args']
+        return [
+            f'{key}: {now[key]!r} instead of {run[key]!r}'
+            for key in run
+            if key in now
+            and key not in _MEANS
+            and not _equal(run[key], now[key])
+        ]
+    except (KeyError, OSError, RecursionError, TypeError, ValueError):
+        return []
 
 
 def check_same(before, now, what):

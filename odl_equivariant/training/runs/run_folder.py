@@ -11,7 +11,9 @@ import contextlib
 import json
 import logging
 import math
+import os
 import pathlib
+import time
 
 from lightning.fabric.utilities.seed import (
     _collect_rng_states,
@@ -20,7 +22,7 @@ from lightning.fabric.utilities.seed import (
 from lightning.pytorch import Callback
 
 from odl_equivariant import models
-from odl_equivariant._files import write_atomically
+from odl_equivariant._files import check_no_folder, write_atomically
 from odl_equivariant.training.runs.checkpoints import (
     CheckpointFiles,
     checkpoint_path,
@@ -28,12 +30,17 @@ from odl_equivariant.training.runs.checkpoints import (
 )
 from odl_equivariant.training.runs.identity import check_same
 
-__all__ = ('BEST', 'FINAL', 'RunFolder')
+__all__ = ('BEST', 'CONFIGURATION', 'FINAL', 'RunFolder', 'remove_leftovers')
 
 BEST, FINAL = 'best.safetensors', 'final.safetensors'
+CONFIGURATION = 'config.yaml'
 _FINISHED = 'finished.json'
+_FILES = (BEST, FINAL, _FINISHED, CONFIGURATION)
 _N_KEPT = 2
+# The beginnings of temporary names, as `write_files` makes them.
 _OURS = ('.best-', '.final-', '.finished-', '.config-', '.step-')
+_OTHERS = ('.scores-', '.skipped-')
+_LONG = 3600  # seconds, in which these small files are written
 _log = logging.getLogger(__name__)
 
 
@@ -127,6 +134,34 @@ class RunFolder(Callback):
             )
 
     # --- Going on --- #
+
+    def found(self):
+        """Return what there is of a run in the folder, by its names."""
+        names = [
+            name for name in _FILES if os.path.lexists(self.folder / name)
+        ]
+        steps = checkpoints(self.folder / 'checkpoints')
+        return [f'checkpoints/{path.name}' for path in steps] + names
+
+    def check_places(self):
+        """Raise an error if a run could not write one of its files.
+
+        Raises
+        ------
+        IsADirectoryError
+            If there is a folder in the place of a file.
+        ValueError
+            If the configuration is a link that leads nowhere.
+        """
+        for name in _FILES:
+            check_no_folder(self.folder / name)
+        path = self.folder / CONFIGURATION
+        if path.is_symlink() and not path.exists():
+            raise ValueError(
+                f'{path} is a link to {os.readlink(path)}, where no file can '
+                'be read: mend the link, or delete it if the run in that '
+                'folder is yours'
+            )
 
     def check_run(self, path, checkpoint):
         """Raise an error for the checkpoint of another run.
@@ -298,8 +333,29 @@ class RunFolder(Callback):
         return step if there and asked == max_steps else None
 
     def clean(self):
-        """Remove what a killed process has left half written."""
+        """Remove what a killed training has left half written."""
         for folder in (self.folder, self.folder / 'checkpoints'):
-            for path in folder.glob('.*.tmp'):
-                if path.name.startswith(_OURS):
-                    path.unlink(missing_ok=True)
+            remove_leftovers(folder, _OURS)
+
+
+def remove_leftovers(folder, ours):
+    """Remove what killed processes have left half written.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of a run.
+    ours : tuple of str
+        Beginnings of the temporary names that nobody else uses now. Others
+        may be written to by another command at this moment: they are removed
+        if they are older than an hour.
+    """
+    now = time.time()
+    for path in folder.glob('.*.tmp'):
+        if not path.name.startswith((*ours, *_OTHERS)):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if path.name.startswith(ours) or (
+                now - path.lstat().st_mtime > _LONG
+            ):
+                path.unlink()

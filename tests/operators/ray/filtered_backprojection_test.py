@@ -502,6 +502,71 @@ def test_complete_scans_are_silent():
             filtered_backprojection(_operator(fan))
 
 
+def _of_kind(kind, views):
+    make = {'parallel': _parallel, 'fan': _fan, 'curved': _curved}[kind]
+    space = odl.uniform_discr([-0.5, -0.5], [0.5, 0.5], (9, 9))
+    return _operator(make(views), space)
+
+
+DEGREES = {
+    'half turn': lambda: partition(0, 180, 180),
+    'half turn, steps of 0.4': lambda: partition(0, 180, 450),
+    'full turn, steps of 0.5': lambda: _views(np.arange(0, 360, 0.5)),
+    'both ends': lambda: _views(np.linspace(-90, 90, 451)),
+    'from 0.3': lambda: _views(0.3 + np.arange(0, 200, 0.7)),
+    'single precision': lambda: _views(
+        np.arange(0, 360, 0.25, dtype='float32')
+    ),
+    'as measured': lambda: _views(
+        np.arange(180.0) + np.random.default_rng(0).normal(0, 1e-4, 180)
+    ),
+    'steps of 3': lambda: _views(np.arange(1.5, 360, 3)),
+}
+MANY_TURNS = {
+    'golden angle': lambda: _views(np.arange(150) * pi * (np.sqrt(5) - 1) / 2),
+    'golden angle of a turn': lambda: _views(
+        np.arange(150) * pi * (3 - np.sqrt(5))
+    ),
+    '30 turns': lambda: partition(0, 60 * pi, 1200),
+    '30 turns and a part': lambda: _views(
+        0.4 + np.linspace(0, 61.3 * pi, 1500)
+    ),
+    # 355 / 113 is nearly pi
+    '113 turns': lambda: partition(0, 226 * pi, 2260),
+    'steps of a sixth': lambda: _views(np.arange(150) * pi / 3),
+    'steps of a turn, and a little': lambda: _views(
+        np.arange(60) * (2 * pi + 0.1)
+    ),
+    'random': lambda: _views(
+        np.sort(np.random.default_rng(0).uniform(0, 150, 500))
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', ['parallel', 'fan', 'curved'])
+@pytest.mark.parametrize('name', DEGREES)
+def test_degrees_are_asked_for(kind, name):
+    """Angles that look like degrees give one warning, with the numbers."""
+    operator = _of_kind(kind, DEGREES[name]())
+    with pytest.warns(UserWarning) as record:
+        filtered_backprojection(operator)
+    asked = [r for r in record if 'are these degrees?' in str(r.message)]
+    assert len(asked) == 1
+    assert ' full turns, ' in str(asked[0].message)
+    assert pathlib.Path(asked[0].filename) == pathlib.Path(__file__)
+
+
+@pytest.mark.parametrize('kind', ['parallel', 'fan'])
+@pytest.mark.parametrize('name', MANY_TURNS)
+def test_many_turns_are_no_degrees(kind, name):
+    """Parts of a turn, golden angles and spirals in radians are silent."""
+    operator = _of_kind(kind, MANY_TURNS[name]())
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', '.*degrees?')
+        warnings.simplefilter('ignore', LimitedAngleWarning)
+        filtered_backprojection(operator)
+
+
 # --- Laws --- #
 
 HARD = (

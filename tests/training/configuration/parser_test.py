@@ -63,6 +63,37 @@ def test_errors_name_the_line(refused, content, line, message):
     assert f'more.yaml, line {line}' in error
 
 
+@pytest.mark.parametrize(
+    'content',
+    [
+        'model:\n  acquisition:\n    class_path: '
+        'odl_equivariant.data.SparseViewCT\n    init_args: {n_views: 9}',
+        'model:\n  acquisition: nonsense',
+        '\nmodel.acquisition: 3',
+    ],
+)
+def test_second_acquisition_is_refused(refused, content):
+    """One that would not be used is an error that says where it goes."""
+    error = refused(content)
+    assert '"model.acquisition" has no effect' in error
+    assert '`data.acquisition`' in error and 'more.yaml, line 2' in error
+
+
+def test_second_acquisition_by_an_option_or_a_part(refused, tmp_path):
+    """Whatever way it comes, it is not dropped."""
+    part = tmp_path / 'part.yaml'
+    part.write_text('acquisition: nonsense\n', 'utf-8')
+    for options in (
+        ['--model.acquisition', 'odl_equivariant.data.SparseViewCT'],
+        ['--model.acquisition.class_path=x'],
+        ['--model', '{acquisition: 3}'],
+        ['--model', str(part)],
+    ):
+        error = refused('{}', *options)
+        assert '"model.acquisition" has no effect' in error
+    assert 'more.yaml, line 1' in refused(f'model: {part}')
+
+
 def test_options_have_no_line(refused):
     """What an option sets is not looked for in the file."""
     error = refused('trainer: {max_steps: 3}', '--trainer.max_steps', 'abc')

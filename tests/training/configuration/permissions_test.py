@@ -153,6 +153,26 @@ def test_refusal_names_file_and_line(run, tmp_path, capsys):
     assert 'usage' not in error and len(error.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('plugins', 'os.system'),
+        ('plugins', '{class_path: os.system, init_args: {command: x}}'),
+        ('plugins', '[{class_path: os.system}]'),
+        ('strategy', '{class_path: os.system}'),
+        ('logger', '[{class_path: os.system}]'),
+        ('callbacks', 'os.system'),
+    ],
+)
+def test_refusal_names_the_key(run, tmp_path, capsys, key, value):
+    """Each key that takes an object refuses a foreign one in these words."""
+    path = tmp_path / 'evil.yaml'
+    path.write_text(f'trainer:\n  {key}: {value}\n')
+    error = refused(run, capsys, '--config', str(path))
+    assert f'key "trainer.{key}": `os.system` may not be named' in error
+    assert f'({path}, line 2)' in error
+
+
 def test_saved_configuration_is_no_exception(run, tmp_path, witness, capsys):
     """The file in the folder of a run is checked as any other."""
     (tmp_path / 'run').mkdir()

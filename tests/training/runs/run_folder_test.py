@@ -8,6 +8,7 @@
 """Laws of the folder of a run: one run, none of its steps lost."""
 
 import copy
+import errno
 import os
 import shutil
 
@@ -373,3 +374,107 @@ def test_blank_images_alone(tmp_path):
     train(data=data)
     assert not (tmp_path / 'run' / 'best.safetensors').exists()
     assert (tmp_path / 'run' / 'final.safetensors').exists()
+
+
+# --- What is in the way --- #
+
+
+@pytest.mark.parametrize(
+    'kept',
+    [
+        'best.safetensors',
+        'final.safetensors',
+        'finished.json',
+        'config.yaml',
+        'checkpoints/step-000000002.ckpt',
+    ],
+)
+def test_run_that_must_not_go_on_stays(tmp_path, trained, kept):
+    """Whatever is left of a run, a new one does not write over it."""
+    folder = tmp_path / 'run'
+    (folder / 'config.yaml').write_text('a: 1', 'utf-8')
+    for name in contents(folder):
+        if name != kept:
+            (folder / name).unlink()
+    before = contents(folder)
+    assert list(before) == [kept]
+    with pytest.raises(ValueError, match='folder run holds a run') as refused:
+        train(resume=False)
+    assert kept in str(refused.value)
+    assert ('be true' in str(refused.value)) == kept.startswith('checkpoints')
+    assert contents(folder) == before
+
+
+def test_weights_without_a_checkpoint(tmp_path, trained, caplog):
+    """Before a longer run writes over them, it says so."""
+    shutil.rmtree(tmp_path / 'run' / 'checkpoints')
+    train()
+    assert 'writes over' not in caplog.text
+    train(max_steps=3)
+    expected = 'anew, and writes over best.safetensors, final.safetensors'
+    assert expected in caplog.text
+
+
+def test_folder_without_a_run_is_free(tmp_path):
+    """Other files are no run, be it one that must not go on."""
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'notes.txt').write_text('mine', 'utf-8')
+    train(resume=False)
+    assert (tmp_path / 'run' / 'final.safetensors').exists()
+
+
+@pytest.mark.parametrize(
+    'name', ['best.safetensors', 'final.safetensors', 'finished.json']
+)
+def test_folder_in_the_place_of_a_file(tmp_path, name):
+    """It is named before the first step, and nothing is written."""
+    (tmp_path / 'run' / name).mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=f'run/{name} is a folder.*mo'):
+        train()
+    assert contents(tmp_path / 'run') == {}
+
+
+@pytest.mark.parametrize('name', ['logs', 'tensorboard'])
+def test_file_in_the_place_of_logs(tmp_path, name):
+    """It is named before the first step, where there are to be logs."""
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / name).write_text('mine', 'utf-8')
+    trainer = Trainer('run', accelerator='cpu', enable_progress_bar=False)
+    with pytest.raises(NotADirectoryError, match=f'{name} is no folder.*move'):
+        trainer.train(task_for(), data_for())
+    train()
+
+
+def test_circle_of_links_is_no_note_of_the_end(tmp_path):
+    """The note is written anew."""
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/finished.json').symlink_to('finished.json')
+    train()
+    assert not (tmp_path / 'run/finished.json').is_symlink()
+
+
+@pytest.mark.parametrize('target', ['nowhere', 'config.yaml'])
+def test_dangling_configuration_is_not_replaced(tmp_path, target):
+    """The link stays as it is, and is named."""
+    path = tmp_path / 'run' / 'config.yaml'
+    path.parent.mkdir()
+    path.symlink_to(target)
+    with pytest.raises(ValueError, match=f'yaml is a link to {target}.*mend'):
+        train()
+    assert os.readlink(path) == target
+
+
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EACCES])
+def test_full_disk_names_the_folder(tmp_path, code):
+    """Where the system names no file; another error stays as it is."""
+
+    class Full(Callback):
+        def on_train_batch_end(self, *args):
+            raise OSError(code, os.strerror(code))
+
+    with pytest.raises(OSError) as error:
+        train(callbacks=Full())
+    is_full = code == errno.ENOSPC
+    assert error.value.errno == code
+    assert error.value.filename == ('run' if is_full else None)
+    assert ('make room' in str(error.value)) == is_full
