@@ -252,7 +252,9 @@ class LearnedProximalGradient(nn.Module):
             The operator that the data come from, or one for each sample, such
             as Fourier transforms with another mask each; between the same
             spaces as the network's own, which is the default. Steps are
-            relative to the norm of each.
+            relative to the norm of each. Subsampled Fourier transforms, coil
+            sensitivities, and their compositions are applied to the whole
+            batch at once, and other operators sample by sample.
 
         Returns
         -------
