@@ -23,13 +23,17 @@ from odl_equivariant.operators._factors import (
     is_isometric_action,
     split,
 )
+from odl_equivariant.operators.batching.per_sample import (
+    PerSampleOperator,
+    per_sample_operator,
+)
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.operator_norm import norm_for_steps
 from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,
 )
 
-__all__ = ('INITIALS', 'Layers', 'OperatorCache')
+__all__ = ('INITIALS', 'Layers', 'OperatorCache', 'per_sample')
 
 # Sharper than the cutoff of the best image: the blocks take away noise, but
 # cannot bring back what the start has lost.
@@ -42,7 +46,12 @@ _MOST_OPERATORS = 32
 
 
 def _squared_norm(operator):
-    """Return ``||A||^2``, by which steps are relative to the operator."""
+    """Return ``||A||^2``, by which steps are relative to the operator.
+
+    Those of operators of a batch are as of `_of_samples`.
+    """
+    if isinstance(operator, PerSampleOperator):
+        return _of_samples([_squared_norm(own) for own in operator.operators])
     squared_norm = norm_for_steps(operator) ** 2
     if squared_norm == 0 or not math.isfinite(squared_norm):
         raise ValueError(
@@ -50,6 +59,13 @@ def _squared_norm(operator):
             f'squared norm {squared_norm}'
         )
     return squared_norm
+
+
+def _of_samples(numbers):
+    """Return a tensor of shape ``(N,)``, or a float if all agree."""
+    if len(set(numbers)) == 1:
+        return numbers[0]
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
 def _start(operator):
@@ -73,10 +89,31 @@ def _start(operator):
     return start if scalar == 1 else (1 / scalar) * start
 
 
+def per_sample(numbers, y):
+    """Return a number, or one for each sample, to divide a batch by.
+
+    Parameters
+    ----------
+    numbers : float or torch.Tensor
+        Number, or tensor of shape ``(N,)``.
+    y : torch.Tensor
+        Batch, of which the result has the precision, device and axes.
+
+    Returns
+    -------
+    numbers : float or torch.Tensor
+        Number, or tensor of shape ``(N, 1, ..., 1)``.
+    """
+    if not torch.is_tensor(numbers):
+        return numbers
+    return numbers.to(y).reshape(-1, *(y.ndim - 1) * [1])
+
+
 class Layers(nn.Module):
     """The operators of an unrolled method as layers.
 
-    They have no weights of their own, and follow the network to a device.
+    They have no weights of their own, and follow the network to a device. With
+    a `PerSampleOperator`, each sample of a batch has its own operator.
     """
 
     def __init__(self, forward_operator, initial):
@@ -121,7 +158,7 @@ class Layers(nn.Module):
         if self.kind == 'zero':
             return y.new_zeros(y.shape[0], *self._image_shape)
         if self.kind == 'adjoint':
-            return self.apply_adjoint(y) / self.squared_norm
+            return self.apply_adjoint(y) / per_sample(self.squared_norm, y)
         return self.apply_initial(y)
 
     def gradient(self, u, y):
@@ -160,9 +197,7 @@ class _PerSampleLayers:
     @property
     def squared_norm(self):
         """Tensor of shape ``(N,)``, or a float if all samples agree."""
-        if len(set(self._norms)) == 1:
-            return self._norms[0]
-        return torch.tensor(self._norms, dtype=torch.float64)
+        return _of_samples(self._norms)
 
     def _for_each(self, method, *tensors):
         parts = [
@@ -231,16 +266,23 @@ class OperatorCache:
                 f'expected one operator for each of {n_samples} samples, got '
                 f'{len(operators)}'
             )
+        for operator in operators:
+            self._check(operator)
+        # of an empty batch nothing depends on the operator
+        first = operators[0] if operators else None
+        if all(operator is first for operator in operators):
+            return self.layers_for(first, n_samples, device)
+        # others than these two do not start with the adjoint alone
+        if self._own.kind in ('zero', 'adjoint'):
+            at_once = per_sample_operator(operators)
+            if at_once is not None:
+                # not kept: where masks are drawn, they do not come again
+                return Layers(at_once, self._own.kind).to(device)
         layers = [self._layers_of(own, device) for own in operators]
-        if len(set(layers)) == 1:
-            return layers[0]
         return _PerSampleLayers(layers)
 
-    def _layers_of(self, operator, device):
-        """Return the layers of another operator, kept from the last use."""
+    def _check(self, operator):
         own = self._own.apply_operator.operator
-        if operator is own:
-            return self._own
         if not isinstance(operator, odl.Operator):
             raise TypeError(
                 'expected an `odl.Operator` as `forward_operator`, or one for '
@@ -254,6 +296,12 @@ class OperatorCache:
                 'for other spaces, take '
                 '`network.with_operator(forward_operator)`'
             )
+
+    def _layers_of(self, operator, device):
+        """Return the layers of another operator, kept from the last use."""
+        if operator is self._own.apply_operator.operator:
+            return self._own
+        self._check(operator)
         key = id(operator)
         with self._lock:
             known = self._others.get(key)

@@ -22,7 +22,7 @@ from odl_equivariant.elements import (
 )
 from odl_equivariant.nn._block import Proximal
 from odl_equivariant.nn._element_proximal import ElementProximal
-from odl_equivariant.nn._layers import Layers, OperatorCache
+from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
 from odl_equivariant.nn.inference import blocks_of, for_inference
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
@@ -252,7 +252,9 @@ class LearnedProximalGradient(nn.Module):
             The operator that the data come from, or one for each sample, such
             as Fourier transforms with another mask each; between the same
             spaces as the network's own, which is the default. Steps are
-            relative to the norm of each.
+            relative to the norm of each. Subsampled Fourier transforms, coil
+            sensitivities, and their compositions are applied to the whole
+            batch at once, and other operators sample by sample.
 
         Returns
         -------
@@ -276,9 +278,7 @@ class LearnedProximalGradient(nn.Module):
         layers = self._operators.layers_for(
             forward_operator, len(y), self.relative_steps.device
         )
-        squared_norm = layers.squared_norm
-        if torch.is_tensor(squared_norm):
-            squared_norm = squared_norm.to(y).reshape(-1, *(y.ndim - 1) * [1])
+        squared_norm = per_sample(layers.squared_norm, y)
         made = {block: _kernels_of(block) for block in self.blocks.children()}
 
         def iterate(k, u, memory):

@@ -150,6 +150,20 @@ def test_each_sample_has_its_mask():
         assert not batch['data'][i][:, outside].any()
 
 
+def test_masks_of_a_batch_are_applied_at_once(monkeypatch):
+    """A batch with a mask for each sample is transformed as a whole."""
+    task, batch = task_for(mri(), initial='adjoint'), batch_of(mri())
+    lengths = []
+
+    def transform(x, *args, own=torch.fft.fftn, **kwargs):
+        lengths.append(len(x.reshape(-1, *x.shape[-2:])))
+        return own(x, *args, **kwargs)
+
+    monkeypatch.setattr(torch.fft, 'fftn', transform)
+    task(batch)
+    assert lengths == [3, 3]
+
+
 def test_several_coils():
     """Coils are channels of the data."""
     maps = np.stack([np.ones((16, 16)), 1j * np.ones((16, 16))])

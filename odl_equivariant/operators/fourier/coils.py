@@ -19,6 +19,7 @@ from odl.core.space.base_tensors import TensorSpace
 from odl_equivariant.elements import tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
+from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
 
 __all__ = ('SensitivityEncoding',)
@@ -175,6 +176,10 @@ class SensitivityEncoding(odl.Operator):
         norm : float
             Largest root of the sum of the maps' squares.
         """
+        return self._largest_gain
+
+    @functools.cached_property
+    def _largest_gain(self):
         squares = np.abs(self._maps.astype('complex128')) ** 2
         return float(np.sqrt(squares.sum(0).max()))
 
@@ -224,15 +229,28 @@ class _SensitivityEncodingAdjoint(odl.Operator):
         return type(self), (self._encoding,)
 
 
-@register_batched(SensitivityEncoding)
-def _batched(operator):
+def _maps_of_batches(operator, coil_maps):
     domain, _ = layouts(operator)
-    maps = Constant(torch.tensor(operator.coil_maps))
-    conjugates = Constant(torch.tensor(operator.coil_maps.conj()))
+    maps = Constant(torch.tensor(coil_maps))
+    conjugates = Constant(torch.tensor(coil_maps.conj()))
+    coils = -len(domain.shape)
     return (
         lambda x: x * maps.like(x),
-        lambda y: domain.cast((y * conjugates.like(y)).sum(1, keepdim=True)),
+        lambda y: domain.cast((y * conjugates.like(y)).sum(coils, True)),
     )
+
+
+@register_batched(SensitivityEncoding)
+def _batched(operator):
+    return _maps_of_batches(operator, operator.coil_maps)
+
+
+@register_per_sample(SensitivityEncoding)
+def _per_sample(operators):
+    if len({operator.n_coils for operator in operators}) > 1:
+        return None
+    maps = np.stack([operator.coil_maps for operator in operators])
+    return _maps_of_batches(operators[0], maps)
 
 
 @register_batched(_SensitivityEncodingAdjoint)

@@ -17,6 +17,7 @@ import torch
 
 from odl_equivariant.elements import grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
+from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
 from odl_equivariant.operators.fourier.fft import pair_weights
 from odl_equivariant.operators.fourier.fft_torch import centred_fft_torch
@@ -221,17 +222,30 @@ class _SubsampledFourierTransformAdjoint(odl.Operator):
         return type(self), (self._subsampled,)
 
 
-@register_batched(SubsampledFourierTransform)
-def _batched(operator):
+def _maps(operator, mask):
     domain, _ = layouts(operator)
     axes = batch_axes(operator)
-    mask = Constant(torch.tensor(operator.mask))
+    mask = Constant(torch.tensor(mask))
     return (
         lambda x: centred_fft_torch(x, axes, weights=mask.like(x)),
         lambda y: domain.cast(
             centred_fft_torch(y, axes, inverse=True, weights=mask.like(y))
         ),
     )
+
+
+@register_batched(SubsampledFourierTransform)
+def _batched(operator):
+    return _maps(operator, operator.mask)
+
+
+@register_per_sample(SubsampledFourierTransform)
+def _per_sample(operators):
+    if len({operator.axes for operator in operators}) > 1:
+        return None
+    masks = np.broadcast_arrays(*(operator._mask for operator in operators))
+    # all parts of a product space share a mask
+    return _maps(operators[0], np.stack(masks)[:, None])
 
 
 @register_batched(_SubsampledFourierTransformAdjoint)
