@@ -233,9 +233,9 @@ def write_files(contents):
             # Opened as any new file, it has the permissions of any: to ask
             # for them would change them for all threads meanwhile.
             name = f'.{path.stem}-{secrets.token_hex(6)}.tmp'
-            temporary = path.parent / name
+            # Noted before it is there, as an interruption can come in between.
+            temporaries[path] = temporary = path.parent / name
             with open(temporary, 'xb') as file:
-                temporaries[path] = temporary
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -112,8 +112,12 @@ class FolderLock:
                 f'{error.strerror or error}: could not be written',
                 str(self.path),
             ) from error
-        self._file = opened
-        _open_files.add(opened)
+        try:
+            self._file = opened
+            _open_files.add(opened)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *args):
@@ -157,6 +161,7 @@ class FolderLock:
         """Return the file with a lock on it, or ``None`` to try again."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0)
         file = os.fdopen(os.open(self.path, flags, 0o666), 'r+b')
+        is_ours = False
         try:
             if not _lock(file):
                 raise BlockingIOError(self._in_use(_read(file)))
@@ -167,8 +172,12 @@ class FolderLock:
             before = _read(file)
             if before and not _is_here(before):
                 raise BlockingIOError(self._left(before))
+            is_ours = True
             self._write(file)
         except BaseException:
+            # an interruption, too, leaves no file behind
+            if is_ours and fcntl is not None:
+                self.path.unlink(missing_ok=True)
             file.close()
             raise
         return file

@@ -200,3 +200,15 @@ def test_full_disk_names_the_lock(file_system, monkeypatch):
     with pytest.raises(OSError, match='No space.*not be written') as error:
         lock().__enter__()
     assert error.value.filename == str(lock().path)
+
+
+def test_interruption_leaves_no_file(file_system, monkeypatch):
+    """An interruption while the owner is written down removes the file."""
+
+    def interrupt(self, file):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FolderLock, '_write', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        lock().__enter__()
+    assert os.listdir('folder') == []

@@ -24,6 +24,9 @@ __all__ = ('interrupts_raised', 'termination_raised')
 def termination_raised():
     """Let SIGTERM raise a ``SIGTERMException``, as Ctrl-C raises its own.
 
+    The context gives the set of signals that have come. Code in C can turn
+    an exception that is raised in it into another one: the set tells why.
+
     Another one within a second changes nothing: what the first has stopped
     is being left.
     Processes that are forked meanwhile end by the signal as ever, and of
@@ -34,10 +37,11 @@ def termination_raised():
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     ):
-        yield
+        yield set()
         return
     owner = os.getpid()
     last = -math.inf
+    received = set()
 
     def end(number, frame):
         nonlocal last
@@ -46,12 +50,22 @@ def termination_raised():
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif last - before > 1 and not _trains_with_others():
+            received.add(number)
             raise SIGTERMException
 
+    def interrupt(number, frame):
+        received.add(number)
+        raise KeyboardInterrupt
+
     before = signal.signal(signal.SIGTERM, end)
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_usual:
+        signal.signal(signal.SIGINT, interrupt)
     try:
-        yield
+        yield received
     finally:
+        if is_usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         # what is not Python's own is `None`
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 

@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import re
+import signal
 import sys
 import warnings
 
@@ -176,6 +177,13 @@ def _message(error):
     return ' '.join(text.split())
 
 
+def _stopped(signals):
+    """Say that a signal has ended the command, and return the status."""
+    if signal.SIGTERM in signals:
+        return _said('stopped by SIGTERM; the run can go on', 143)
+    return _said('interrupted', 130)
+
+
 def main(arguments=None):
     """Run the command line.
 
@@ -198,7 +206,7 @@ def main(arguments=None):
     logging.basicConfig(format='%(message)s', level=logging.INFO)
     for name in ('lightning.pytorch', 'lightning.fabric'):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with termination_raised(), warnings.catch_warnings():
+    with termination_raised() as received, warnings.catch_warnings():
         # advice for other tasks than this
         warnings.filterwarnings('ignore', module='lightning')
         try:
@@ -214,10 +222,12 @@ def main(arguments=None):
                 args=arguments,
             )
         except SIGTERMException:
-            return _said('stopped by SIGTERM; the run can go on', 143)
+            return _stopped({signal.SIGTERM})
         except KeyboardInterrupt:
-            return _said('interrupted', 130)
+            return _stopped({signal.SIGINT})
         except Exception as error:
+            if received:
+                return _stopped(received)
             if os.environ.get(_TRACEBACK):
                 raise
             return _said(_message(error), 1)

@@ -34,7 +34,7 @@ def test_benchmark_of_unrolled_networks(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     report = (tmp_path / 'report.md').read_text('utf-8')
-    assert report.count('\n## ') == 4
+    assert report.count('\n## ') == 5
     assert report.count('| plain CNN on OperatorModule |') == 2
     assert report.count(' dB |') >= 1
     assert os.listdir(tmp_path) == ['report.md']

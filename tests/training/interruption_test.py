@@ -22,7 +22,11 @@ import pytest
 from safetensors.torch import load_file
 
 import odl_equivariant_command
-from odl_equivariant.training import ReconstructionData, ReconstructionTask
+from odl_equivariant.training import (
+    ReconstructionData,
+    ReconstructionTask,
+    cli,
+)
 from odl_equivariant.training.runs.checkpoints import checkpoints, last_whole
 
 DOOR = pathlib.Path(odl_equivariant_command.__file__)
@@ -263,7 +267,8 @@ def test_stopped_at_once(command_line, run, tmp_path, command, number, lock):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = command_line(command, *options, env=without_our_warnings())
     signal.signal(signal.SIGINT, before)
-    wait_for((tmp_path / lock).exists, process)
+    path = tmp_path / lock
+    wait_for(lambda: path.exists() and path.stat().st_size, process)
     process.send_signal(number)
     status, _, error = finished(process)
     assert (status, MESSAGES[number] in error) == (128 + number, True), error
@@ -423,3 +428,24 @@ def test_stopped_during_the_imports(number):
     assert result.stdout == ''
     assert result.stderr.startswith(MESSAGES[number])
     assert result.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_became_another_error(monkeypatch, capsys, number):
+    """Code in C can turn what a signal raises into an error of its own."""
+
+    def stopped(*args, **kwargs):
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException:
+            raise TypeError('could not determine the shape') from None
+
+    monkeypatch.setattr(cli, 'CommandLine', stopped)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(['train']) == 128 + number
+    finally:
+        assert signal.signal(signal.SIGINT, before) is (
+            signal.default_int_handler
+        )
+    assert MESSAGES[number] in capsys.readouterr().err
