@@ -48,8 +48,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     ('py:.*', r'(abc|collections|lightning|numpy|odl|torch)\b.*'),
     ('py:obj', 'DiscretizedSpace|ProductSpace|TensorSpace'),
-    # private bases of public classes
+    # bases of public classes that are private, by name or by their folder
     ('py:class', r'odl_equivariant\..*\b_.*'),
+    ('py:class', r'odl_equivariant\.\w+\.\w+\.\w+\.\w+'),
 ]
 
 myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'deflist']
