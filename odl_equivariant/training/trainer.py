@@ -29,7 +29,6 @@ from odl_equivariant._files import (
     write_atomically,
 )
 from odl_equivariant._folder_lock import FolderLock
-from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
@@ -47,7 +46,6 @@ from odl_equivariant.training.runs.checkpoints import (
     set_aside,
 )
 from odl_equivariant.training.runs.identity import (
-    changed_acquisition,
     check_file,
     contents,
     identity,
@@ -59,6 +57,7 @@ from odl_equivariant.training.runs.run_folder import (
     RunFolder,
     remove_leftovers,
 )
+from odl_equivariant.training.runs.weights import chosen_weights, say_weights
 from odl_equivariant.training.runs.wholeness import check_whole
 from odl_equivariant.training.tables import (
     Scores,
@@ -453,39 +452,10 @@ class Trainer(LightningTrainer):
 
         Which these are is printed.
         """
-        if name is not None:
-            path = weights_path(name)
-            is_file = path == pathlib.Path(name)
-            self._say_weights(path, '' if is_file else 'a shipped model')
-            return path
-        for path, what in (
-            (self.folder / BEST, 'the best of the run'),
-            (self.folder / FINAL, 'the last of the run, which has no best'),
-        ):
-            if path.is_file():
-                self._say_weights(path, what)
-                return path
-        raise FileNotFoundError(
-            f'there are no weights {self.folder / BEST}: train first, or name '
-            'a file by `weights`'
-        )
-
-    def _say_weights(self, path, what):
-        if not self.is_global_zero:
-            return
-        print(f'weights: {path}{f" ({what})" if what else ""}')
-        if self.configuration is None:
-            return
-        # a file of any run, which need not be that of the folder
-        changes = changed_acquisition(
-            pathlib.Path(path).with_name(CONFIGURATION), self.configuration
-        )
-        if changes:
-            _log.warning(
-                'the acquisition is not that of the run in %s: %s',
-                pathlib.Path(path).parent,
-                ', '.join(changes),
-            )
+        path, what = chosen_weights(self.folder, name)
+        if self.is_global_zero:
+            say_weights(path, what, self.configuration)
+        return path
 
     def _of_all_processes(self, rows):
         if self.world_size == 1:
