@@ -70,9 +70,9 @@ SETTINGS = {
         # of white, relative to that of the densest bone: that of water
         'peak': 0.25,
         'rates': [1e-3, 10**-2.5, 1e-2],
-        'steps': [400],
-        'search_steps': 200,
-        'warm_up': 40,
+        'steps': [300],
+        'search_steps': 100,
+        'warm_up': 30,
         'seeds': [1, 2, 3],
         'n_scored': 20,
     },

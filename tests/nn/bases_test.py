@@ -74,6 +74,7 @@ def step(basis):
 def test_equivariance(complete, group, representation):
     """It is exact for images and vector fields on even and odd grids."""
     module = denoiser(complete, group, representation)
+    assert all(name.endswith(complete) for name in bases_of(module))
     for dtype, tol, n in (
         ('float32', 1e-6, 8),
         ('float64', 1e-12, 8),

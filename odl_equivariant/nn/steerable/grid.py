@@ -142,9 +142,15 @@ def equivariant_kernels(elements, kernel_size):
         average of one with a single entry, and is equivariant to the last
         bit.
 
+    Raises
+    ------
+    ValueError
+        If the side is even, a matrix no signed permutation, or the matrices
+        are not those of the elements of one group.
+
     Examples
     --------
-    Even and odd kernels of three cells in one dimension:
+    The odd kernels of three cells in one dimension:
 
     >>> one = torch.ones(1, 1)
     >>> mirror = [([[1]], one, one), ([[-1]], -one, one)]
@@ -157,6 +163,12 @@ def equivariant_kernels(elements, kernel_size):
             for parts in zip(*elements, strict=True)
         )
         outer, inner = outer.double(), inner.double()
+        _check_permutations(matrices)
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f'`kernel_size` must be odd, got {kernel_size}: an even '
+                'kernel has no cell in its centre'
+            )
         images = _moved_points(matrices.long(), kernel_size)
         rows, columns = outer.shape[-1], inner.shape[-1]
         kernels, seen = [], set()
@@ -181,6 +193,21 @@ def equivariant_kernels(elements, kernel_size):
         return torch.cat(kernels).unflatten(-1, sides)
 
 
+def _check_permutations(matrices):
+    """Raise a ValueError unless matrices move cells to cells."""
+    sizes = matrices.abs()
+    one = torch.ones_like(sizes[..., 0])
+    if not (
+        ((sizes == 0) | (sizes == 1)).all()
+        and torch.equal(sizes.sum(1), one)
+        and torch.equal(sizes.sum(2), one)
+    ):
+        raise ValueError(
+            'the elements must permute the axes, up to signs, to map cells to '
+            f'cells, got the matrices {matrices.tolist()!s:.200}'
+        )
+
+
 def _moved_points(matrices, kernel_size):
     """Return where each matrix moves the cells of a kernel, as numbers."""
     n_axes = matrices.shape[-1]
@@ -198,8 +225,15 @@ def _range(projection):
     remainder, and of several the first: it depends on the projection alone,
     where singular vectors to one value may be any.
     """
+    rank = float(projection.trace())
+    if abs(rank - round(rank)) > _TIE:
+        raise ValueError(
+            'the average over the elements is no projection, of the trace '
+            f'{rank:.4g}: they must be all elements of a group, each once, '
+            'with orthogonal matrices'
+        )
     rest, vectors = projection.clone(), []
-    for _ in range(round(float(projection.trace()))):
+    for _ in range(round(rank)):
         lengths = rest.diagonal()
         (longest,) = torch.nonzero(lengths >= (1 - _TIE) * lengths.max())[0]
         vectors.append(rest[longest] / lengths[longest].sqrt())

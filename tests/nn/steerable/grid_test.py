@@ -246,6 +246,24 @@ def test_kernels_in_three_dimensions(full, source, target):
         torch.testing.assert_close(moved, basis, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    'matrices, turn, size, match',
+    [
+        ([[[1, 0], [0, 1]]], [1], 2, 'must be odd, got 2'),
+        ([[[0, 2], [1, 0]]], [1], 3, 'permute the axes'),
+        ([[[1, 1], [0, 1]]], [1], 3, 'permute the axes'),
+        ([[[0.8, -0.6], [0.6, 0.8]]], [1], 3, 'permute the axes'),
+        ([[[1, 0], [0, 1]]] * 3, [1, 1, -1], 3, 'all elements of a group'),
+    ],
+)
+def test_what_is_no_group_of_the_grid(matrices, turn, size, match):
+    """No kernels are made that would not be equivariant."""
+    one = torch.ones(1, 1)
+    elements = [(m, t * one, one) for m, t in zip(matrices, turn, strict=True)]
+    with pytest.raises(ValueError, match=match):
+        equivariant_kernels(elements, size)
+
+
 def test_sums_of_representations():
     """Kernels between sums are the blocks of those between the parts."""
     elements = []
