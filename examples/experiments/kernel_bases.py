@@ -71,7 +71,7 @@ SETTINGS = {
         'peak': 0.25,
         'rates': [1e-3, 10**-2.5, 1e-2],
         'steps': [300],
-        'search_steps': 100,
+        'search_steps': 300,
         'warm_up': 30,
         'seeds': [1, 2, 3],
         'n_scored': 20,
@@ -275,14 +275,15 @@ class Study:
 
     def run(self):
         """Train and score what has not been, and return all results."""
-        comparisons = arms_of(self.task)
-        every = dict.fromkeys(sum(comparisons.values(), []))
-        rates = {arm: self.best_rate(arm) for arm in every}
-        for steps in self.settings['steps']:
-            for seed in self.settings['seeds']:
-                for arm in every:
-                    self.trained(arm, rates[arm], seed, steps)
-                    results = self.results(comparisons, rates)
+        comparisons, rates = arms_of(self.task), {}
+        for arms in comparisons.values():
+            for arm in arms:
+                rates[arm] = self.best_rate(arm)
+            for steps in self.settings['steps']:
+                for seed in self.settings['seeds']:
+                    for arm in arms:
+                        self.trained(arm, rates[arm], seed, steps)
+                        results = self.results(comparisons, rates)
         return results
 
     def best_rate(self, arm):
@@ -371,6 +372,7 @@ class Study:
                     found = [
                         self.trained(arm, rates[arm], seed, steps, True)
                         for seed in self.settings['seeds']
+                        if arm in rates
                     ]
                     found = [one for one in found if one is not None]
                     if found:

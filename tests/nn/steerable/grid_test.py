@@ -24,6 +24,7 @@ from odl_equivariant.nn.steerable.convolutions import (
     _scaled_basis,
 )
 from odl_equivariant.nn.steerable.grid import (
+    _range,
     acts_exactly,
     equivariant_kernels,
     grid_basis,
@@ -178,6 +179,17 @@ def test_the_rest_of_a_dependent_family():
         kernels, rest = split(basis, part)
         assert torch.equal(kernels, part)
         assert len(rest) == n
+
+
+def test_longest_projections_come_first():
+    """The basis of a range depends on the projection alone."""
+    normal = torch.tensor([0.6, 0.8, 0.0]).double()
+    projection = torch.eye(3).double() - torch.outer(normal, normal)
+    expected = torch.tensor([[0.0, 0.0, 1.0], [0.8, -0.6, 0.0]]).double()
+    torch.testing.assert_close(_range(projection), expected)
+    # of equals, whatever rounding says, the first
+    projection = torch.diag(torch.tensor([1 - 1e-9, 1.0, 1.0])).double()
+    torch.testing.assert_close(_range(projection), torch.eye(3).double())
 
 
 def test_basis_is_the_same_in_any_context():
