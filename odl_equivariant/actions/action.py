@@ -130,7 +130,7 @@ class Action(odl.Operator):
 
     @property
     def is_isometry(self):
-        """``True`` if the action keeps all norms in the space."""
+        """``True`` if the action keeps all distances in the space."""
         raise NotImplementedError
 
     @property
@@ -141,14 +141,15 @@ class Action(odl.Operator):
     @property
     def adjoint(self):
         """Adjoint in the space's inner product: the inverse, if isometric."""
-        if not self.is_isometry:
+        if not (self.is_linear and self.is_isometry):
             raise OpNotImplementedError(
-                f'{self} is not an isometry and gives no adjoint of its own'
+                f'{self} is not a linear isometry and gives no adjoint of its '
+                'own'
             )
         return self.inverse
 
     def norm(self, estimate=False, **kwargs):
-        """Return the operator norm, known to be 1 for an isometry.
+        """Return the operator norm, known to be 1 for a linear isometry.
 
         Parameters
         ----------
@@ -162,7 +163,7 @@ class Action(odl.Operator):
         norm : float
             Operator norm in the space's own norm.
         """
-        if self.is_isometry:
+        if self.is_linear and self.is_isometry:
             return 1.0
         return float(super().norm(estimate=estimate, **kwargs))
 

@@ -107,7 +107,7 @@ class GeometricAction(Action):
 
     @property
     def is_isometry(self):
-        """``True`` if the action keeps all norms in the space."""
+        """``True`` if the action keeps all distances in the space."""
         if not self.__mover.is_isometry:
             return False
         return self.__turn is None or np.allclose(

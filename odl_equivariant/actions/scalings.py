@@ -8,6 +8,7 @@
 
 """Scalings of the domain, and of the values."""
 
+from collections.abc import Sequence
 from math import isfinite
 from numbers import Complex, Real
 
@@ -129,8 +130,10 @@ class Intensity(Action):
         (g \cdot u)(x) = a\, u(x) + b, \qquad
         (a, b) (a', b') = (a a', b + a b').
 
-    It is linear for :math:`b = 0`, with the adjoint :math:`\bar a`, and
-    exact on every grid.
+    On a product space, :math:`b` may have one value for each component. The
+    action is linear for :math:`b = 0`, with the adjoint :math:`\bar a`, and
+    exact on every grid. It keeps distances for :math:`|a| = 1`, whatever the
+    shift.
 
     Examples
     --------
@@ -141,6 +144,8 @@ class Intensity(Action):
     [[3.0, 5.0], [7.0, 9.0]]
     >>> print(windowed @ windowed)
     u -> 4 u + 3
+    >>> print(Intensity(space ** 2, 2.0, [1.0, 0.0]))
+    u -> 2 u + (1, 0)
     """
 
     def __init__(self, space, scale=1.0, shift=0.0):
@@ -152,39 +157,30 @@ class Intensity(Action):
             Any space of functions, or a product of them.
         scale : float or complex, optional
             Factor a, not 0; complex for complex spaces only.
-        shift : float or complex, optional
-            Constant b, complex for complex spaces only.
+        shift : float, complex or sequence of them, optional
+            Constant b, complex for complex spaces only. On a product space, a
+            sequence has one constant for each component, which is a sequence
+            again where the component is a product.
 
         Raises
         ------
         TypeError
-            If ``scale`` or ``shift`` is not a number.
+            If ``scale`` or ``shift`` is not a number, or ``shift`` is a
+            sequence and the space no product.
         ValueError
-            If the scale is 0, a number is not finite, or one is complex and
-            the space real.
+            If the scale is 0, a number is not finite, one is complex and
+            the space real, or ``shift`` has another number of constants than
+            the space has components.
         """
-        numbers = {'scale': scale, 'shift': shift}
-        for name, value in numbers.items():
-            if not isinstance(value, Complex):
-                raise TypeError(
-                    f'expected a number as {name}, got {type(value).__name__}'
-                )
-            if not np.isfinite(complex(value)):
-                raise ValueError(f'expected a finite {name}, got {value}')
-            is_real = complex(value).imag == 0
-            if space.field != odl.ComplexNumbers() and not is_real:
-                raise ValueError(
-                    f'expected a real {name} on the real space '
-                    f'{describe_space(space)}, got {value}'
-                )
-            numbers[name] = float(value.real) if is_real else complex(value)
-        if numbers['scale'] == 0:
+        scale = _checked_number('scale', scale, space)
+        if scale == 0:
             raise ValueError(
                 'expected a scale that is not 0: a group element has an '
                 'inverse'
             )
-        super().__init__(space, linear=numbers['shift'] == 0)
-        self.__scale, self.__shift = numbers['scale'], numbers['shift']
+        shift = _checked_shift(shift, space)
+        super().__init__(space, linear=shift == 0)
+        self.__scale, self.__shift = scale, shift
 
     @property
     def scale(self):
@@ -193,13 +189,13 @@ class Intensity(Action):
 
     @property
     def shift(self):
-        """Constant b."""
+        """Constant b, or a tuple of one for each component."""
         return self.__shift
 
     @property
     def is_isometry(self):
-        """``True`` if the scale has modulus 1 and there is no shift."""
-        return abs(abs(self.scale) - 1) < 1e-15 and self.shift == 0
+        """``True`` if the scale has modulus 1: shifts keep all distances."""
+        return abs(abs(self.scale) - 1) < 1e-15
 
     @property
     def is_exact(self):
@@ -209,7 +205,8 @@ class Intensity(Action):
     @property
     def inverse(self):
         """The pair ``(1 / a, -b / a)``."""
-        return Intensity(self.domain, 1 / self.scale, -self.shift / self.scale)
+        shift = _combined(lambda b: -b / self.scale, self.shift)
+        return Intensity(self.domain, 1 / self.scale, shift)
 
     @property
     def adjoint(self):
@@ -255,8 +252,8 @@ class Intensity(Action):
 
     def _call(self, x):
         result = self.scale * x
-        if self.shift:
-            result = result + self.shift * self.domain.one()
+        if not self.is_linear:
+            result = result + _constant(self.domain, self.shift)
         return result
 
     def _compose(self, other):
@@ -265,7 +262,9 @@ class Intensity(Action):
         return Intensity(
             self.domain,
             self.scale * other.scale,
-            self.shift + self.scale * other.shift,
+            _combined(
+                lambda b, c: b + self.scale * c, self.shift, other.shift
+            ),
         )
 
     def __eq__(self, other):
@@ -273,9 +272,9 @@ class Intensity(Action):
         if not isinstance(other, Intensity):
             return NotImplemented
         return (
-            np.isclose(self.scale, other.scale, rtol=1e-12, atol=0)
-            and np.isclose(self.shift, other.shift, rtol=1e-12, atol=1e-12)
-            and self.domain == other.domain
+            self.domain == other.domain
+            and bool(np.isclose(self.scale, other.scale, rtol=1e-12, atol=0))
+            and _are_close(self.shift, other.shift)
         )
 
     def __hash__(self):
@@ -284,7 +283,7 @@ class Intensity(Action):
 
     def __str__(self):
         """Return what the action does, in words."""
-        return f'u -> {self.scale:.6g} u + {self.shift:.6g}'
+        return f'u -> {self.scale:.6g} u + {_written(self.shift)}'
 
     def __repr__(self):
         """Return ``repr(self)``."""
@@ -292,3 +291,83 @@ class Intensity(Action):
             f'Intensity({describe_space(self.domain)}, {self.scale!r}, '
             f'{self.shift!r})'
         )
+
+
+def _checked_number(name, value, space):
+    """Return a number that can multiply, or be added, in a space."""
+    if not isinstance(value, Complex):
+        raise TypeError(
+            f'expected a number as {name}, got {type(value).__name__}'
+        )
+    if not np.isfinite(complex(value)):
+        raise ValueError(f'expected a finite {name}, got {value}')
+    if complex(value).imag == 0:
+        return float(value.real)
+    if space.field != odl.ComplexNumbers():
+        raise ValueError(
+            f'expected a real {name} on the real space '
+            f'{describe_space(space)}, got {value}'
+        )
+    return complex(value)
+
+
+def _checked_shift(shift, space):
+    """Return a number or a tuple, a number if all components are equal."""
+    if isinstance(shift, str) or not isinstance(shift, (Sequence, np.ndarray)):
+        return _checked_number('shift', shift, space)
+    if not isinstance(space, odl.ProductSpace):
+        raise TypeError(
+            'expected a number as shift, as the space is no product, got '
+            f'{type(shift).__name__} with {describe_space(space)}'
+        )
+    if len(shift) != len(space):
+        raise ValueError(
+            f'expected a shift for each of the {len(space)} components of '
+            f'{describe_space(space)}, got {len(shift)}'
+        )
+    shifts = tuple(map(_checked_shift, shift, space))
+    if len(set(shifts)) == 1 and not isinstance(shifts[0], tuple):
+        return shifts[0]
+    return shifts
+
+
+def _combined(function, *shifts):
+    """Apply a function to each constant of one or several shifts."""
+    lengths = [len(shift) for shift in shifts if isinstance(shift, tuple)]
+    if not lengths:
+        return function(*shifts)
+    parts = [
+        shift if isinstance(shift, tuple) else (shift,) * lengths[0]
+        for shift in shifts
+    ]
+    return tuple(
+        _combined(function, *part) for part in zip(*parts, strict=True)
+    )
+
+
+def _are_close(shift, other):
+    close = _combined(
+        lambda b, c: bool(np.isclose(b, c, rtol=1e-12, atol=1e-12)),
+        shift,
+        other,
+    )
+    return all(_flat(close))
+
+
+def _flat(shift):
+    if not isinstance(shift, tuple):
+        return [shift]
+    return [number for part in shift for number in _flat(part)]
+
+
+def _constant(space, shift):
+    """Return the function of a space whose values are a shift."""
+    if not isinstance(shift, tuple):
+        return shift * space.one()
+    return space.element(list(map(_constant, space, shift)))
+
+
+def _written(shift):
+    if not isinstance(shift, tuple):
+        return f'{shift:.6g}'
+    return f'({", ".join(map(_written, shift))})'
