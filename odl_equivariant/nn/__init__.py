@@ -8,6 +8,7 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
@@ -19,4 +20,5 @@ __all__ = (
     'LearnedProximalGradient',
     'to_convolutional',
     'for_inference',
+    'convolution_norm',
 )
