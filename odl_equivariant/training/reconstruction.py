@@ -124,12 +124,13 @@ class Measurements:
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
     def check(self, acquisition):
-        """Compare what lies beside the data with an acquisition.
+        """Compare the files beside the data with an acquisition.
 
         Raises
         ------
         ValueError
-            If it says that the data were taken otherwise.
+            If a header says that the data were taken otherwise, or a mask is
+            missing or does not fit.
         """
         found = {path: header_path(path) for path in self.files}
         says_so = {
@@ -144,6 +145,8 @@ class Measurements:
                 'would be compared with it',
                 silent[0] if len(silent) == 1 else f'{len(silent)} files',
             )
+        for path in self.files:
+            _operator(acquisition, self.mask(path), path)
 
     def source(self, path):
         """Return a checksum of the data in a file and of their mask."""
@@ -199,13 +202,17 @@ class SimulatedMeasurements:
         }
         self.files = dict.fromkeys(self._numbers)
         self.folder = None
+        self._last = (None, None)
 
     def __len__(self):
         """Return the number of images."""
         return len(self._pairs)
 
     def _pair(self, path):
-        return self._pairs[self._numbers[path]]
+        """Return a pair, which is simulated once while it is of use."""
+        if self._last[0] != path:
+            self._last = (path, self._pairs[self._numbers[path]])
+        return self._last[1]
 
     def mask(self, path):
         """Return the mask of a pair, or ``None``."""
@@ -213,7 +220,9 @@ class SimulatedMeasurements:
         return None if mask is None else np.asarray(mask)
 
     def check(self, acquisition):
-        """Do nothing: the pairs are those of the configuration."""
+        """Check the mask of the first pair: the pairs are alike."""
+        for path in list(self.files)[:1]:
+            _operator(acquisition, self.mask(path), path)
 
     def source(self, path):
         """Return a checksum of the data of a pair and of their mask."""
@@ -281,10 +290,6 @@ def reconstruct_files(
     from tqdm import tqdm
 
     measurements.check(acquisition)
-    operators = {
-        path: _operator(acquisition, measurements.mask(path), path)
-        for path in measurements.files
-    }
     output = pathlib.Path(output)
     folder = measurements.folder
     if folder is not None and output.resolve() == folder.resolve():
@@ -318,12 +323,13 @@ def reconstruct_files(
                 bar.update(volume.n)
                 continue
             bar.update(volume.done)
+            operator = _operator(acquisition, measurements.mask(path), path)
             while volume.done < volume.n:
                 first = volume.done
                 last = min(first + batch_size, volume.n)
                 y = measurements.batch(path, first, last).to(device)
                 with torch.inference_mode():
-                    images = module(y, operators[path])
+                    images = module(y, operator)
                 volume.append(images.cpu(), pictures)
                 bar.update(last - first)
                 n_made += last - first

@@ -22,6 +22,7 @@ __all__ = (
     'as_pair',
     'check_names',
     'checked_shape',
+    'has_own_simulation',
     'short_mask',
 )
 
@@ -168,6 +169,18 @@ def as_pair(data, truth, mask=None):
     if mask is not None:
         pair['mask'] = torch.from_numpy(short_mask(np.array(mask)))
     return pair
+
+
+def has_own_simulation(acquisition, base):
+    """Return whether a subclass overrides how a class simulates.
+
+    Its pairs are then made by its own methods, as of any `Acquisition`.
+    """
+    return any(
+        getattr(getattr(acquisition, name), '__func__', None)
+        is not getattr(base, name)
+        for name in ('simulate', 'ground_truth')
+    )
 
 
 def short_mask(mask):

@@ -207,6 +207,6 @@ class PairStore(Dataset):
         with lock, PairWriter(folder, n, first) as writer:
             writer.resume(pairs)
             for index in with_progress(writer.done, n, progress):
-                writer.append(pairs[index])
+                writer.append(pairs[index] if index else first)
             writer.finish()
         return cls(folder)

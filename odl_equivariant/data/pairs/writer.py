@@ -45,6 +45,7 @@ class PairWriter:
     def __init__(self, folder, n, first):
         self._folder = folder
         self._n = n
+        self._first = first
         self._fields, self._keys = _layout(first)
         self._files = {}
         self._labels = []
@@ -79,7 +80,7 @@ class PairWriter:
             self._checksums = partial['checksums']
             # The same pairs as before, as far as can be told from two.
             if self._has_headers() and all(
-                self._is_stored(i, pairs[i])
+                self._is_stored(i, pairs[i] if i else self._first)
                 for i in {0, self.done - 1}
                 if self.done
             ):
