@@ -51,9 +51,7 @@ from odl_equivariant.training.runs.identity import (
     identity,
 )
 from odl_equivariant.training.runs.run_folder import (
-    BEST,
     CONFIGURATION,
-    FINAL,
     RunFolder,
     remove_leftovers,
 )
@@ -61,7 +59,6 @@ from odl_equivariant.training.runs.weights import chosen_weights, say_weights
 from odl_equivariant.training.runs.wholeness import check_whole
 from odl_equivariant.training.tables import (
     Scores,
-    listed,
     save_scores,
     score_table,
 )
@@ -259,25 +256,18 @@ class Trainer(LightningTrainer):
                 raise NotADirectoryError(
                     f'{place} is no folder, where logs should be: move it away'
                 )
-        found = keeper.found()
         # The other processes may begin when this one has written something.
-        if found and not self.resume and self.is_global_zero:
-            go_on = ', or let `trainer.resume` be true'
-            raise ValueError(
-                f'the folder {self.folder} holds a run, {listed(found)}: '
-                'take another `trainer.default_root_dir`, or move these files '
-                f'away{go_on if checkpoints(folder) else ""}'
-            )
+        if not self.resume and self.is_global_zero:
+            keeper.check_empty()
         checkpoint = last_whole(
             folder,
             lambda path, state: check_whole(
                 path, state, self, model, keeper.state_key
             ),
         )
-        weights = [name for name in found if name in (BEST, FINAL)]
         path = self.folder / CONFIGURATION
         if self.configuration is not None:
-            begun = checkpoint or weights
+            begun = checkpoint is not None or bool(keeper.weights())
             check_file(path, self.configuration, begun)
         if self.is_global_zero:
             keeper.clean()
@@ -290,6 +280,8 @@ class Trainer(LightningTrainer):
         if finished_at is not None:
             _log.info('the run is at its end, step %d', finished_at)
             return
+        if state is None and self.is_global_zero:
+            keeper.check_no_weights()
         keeper.run['training images'] = contents(datamodule.pairs('train'))
         keeper.validation = contents(datamodule.pairs('validation'))
         if state is not None:
@@ -301,13 +293,6 @@ class Trainer(LightningTrainer):
             if self.configuration is not None:
                 write_atomically(path, self.configuration.encode())
         first = contextlib.nullcontext()
-        if state is None and weights:
-            _log.warning(
-                'there is no checkpoint in %s: training starts anew, and '
-                'writes over %s',
-                self.folder,
-                listed(weights),
-            )
         if state is not None:
             _log.info('going on from %s', checkpoint)
             if keeper.is_last(state, self.max_steps):

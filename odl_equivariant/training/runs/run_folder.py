@@ -29,6 +29,7 @@ from odl_equivariant.training.runs.checkpoints import (
     checkpoints,
 )
 from odl_equivariant.training.runs.identity import check_same
+from odl_equivariant.training.tables import listed
 
 __all__ = ('BEST', 'CONFIGURATION', 'FINAL', 'RunFolder', 'remove_leftovers')
 
@@ -142,6 +143,47 @@ class RunFolder(Callback):
         ]
         steps = checkpoints(self.folder / 'checkpoints')
         return [f'checkpoints/{path.name}' for path in steps] + names
+
+    def weights(self):
+        """Return the names of the files of weights in the folder."""
+        return [name for name in self.found() if name in (BEST, FINAL)]
+
+    def check_empty(self):
+        """Raise an error if the folder holds anything of a run.
+
+        Raises
+        ------
+        ValueError
+            If it does. The message names the files.
+        """
+        found = self.found()
+        if found:
+            has_checkpoints = bool(checkpoints(self.folder / 'checkpoints'))
+            resume = ', or set `trainer.resume` to true'
+            raise ValueError(
+                f'the folder {self.folder} holds a run, {listed(found)}: '
+                'take another `trainer.default_root_dir`, or move these files '
+                f'away{resume if has_checkpoints else ""}'
+            )
+
+    def check_no_weights(self):
+        """Raise an error if a new run would overwrite weights.
+
+        Raises
+        ------
+        ValueError
+            If there are weights. The message names the files.
+        """
+        weights = self.weights()
+        if weights:
+            raise ValueError(
+                f'the folder {self.folder} holds {listed(weights)}, but no '
+                'checkpoint from which the run could resume. A new run would '
+                'overwrite these weights: take another '
+                '`trainer.default_root_dir`, or move the files away. To start '
+                'from these weights, name one of the files as '
+                '`model.pretrained`'
+            )
 
     def check_places(self):
         """Raise an error if a run could not write one of its files.

@@ -401,18 +401,33 @@ def test_run_that_must_not_go_on_stays(tmp_path, trained, kept):
     with pytest.raises(ValueError, match='folder run holds a run') as refused:
         train(resume=False)
     assert kept in str(refused.value)
-    assert ('be true' in str(refused.value)) == kept.startswith('checkpoints')
+    assert ('to true' in str(refused.value)) == kept.startswith('checkpoints')
     assert contents(folder) == before
 
 
-def test_weights_without_a_checkpoint(tmp_path, trained, caplog):
-    """Before a longer run writes over them, it says so."""
+@pytest.mark.parametrize('name', ['best.safetensors', 'final.safetensors'])
+def test_weights_without_a_checkpoint_stay(tmp_path, trained, name):
+    """A longer run has nothing to resume from, and overwrites no weights."""
+    folder = tmp_path / 'run'
+    shutil.rmtree(folder / 'checkpoints')
+    train()  # is at its end
+    for path in folder.glob('*.safetensors'):
+        if path.name != name:
+            path.unlink()
+    before = contents(folder)
+    with pytest.raises(ValueError, match=f'{name}, but no checkpoint') as no:
+        train(max_steps=3)
+    assert '`trainer.default_root_dir`' in str(no.value)
+    assert '`model.pretrained`' in str(no.value)
+    assert contents(folder) == before
+
+
+def test_weights_that_moved_are_a_start(tmp_path, trained):
+    """What the error says helps: another folder, and these weights."""
     shutil.rmtree(tmp_path / 'run' / 'checkpoints')
-    train()
-    assert 'writes over' not in caplog.text
-    train(max_steps=3)
-    expected = 'anew, and writes over best.safetensors, final.safetensors'
-    assert expected in caplog.text
+    task = task_for(pretrained='run/final.safetensors')
+    train('other', max_steps=3, task=task)
+    assert (tmp_path / 'other' / 'final.safetensors').exists()
 
 
 def test_folder_without_a_run_is_free(tmp_path):
