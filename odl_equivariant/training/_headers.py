@@ -11,6 +11,8 @@ import json
 
 import numpy as np
 
+from odl_equivariant.data.acquisitions.base import HOW_TO_COMPUTE
+
 __all__ = ('HEADER', 'check_header', 'header_path')
 
 # of all data in a folder
@@ -96,7 +98,7 @@ def check_header(header, acquisition):
                 f'{header}: {type(acquisition).__name__} has no `{key}`; it '
                 f'has {", ".join(known)}'
             )
-        if key in ('impl', 'dtype', 'backend'):
+        if key in HOW_TO_COMPUTE:
             continue
         if not _same(value, known[key]):
             raise ValueError(

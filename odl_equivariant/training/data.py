@@ -24,6 +24,7 @@ from odl_equivariant.data import (
     Slices,
     split,
 )
+from odl_equivariant.data.pairs.origin import check_origin
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.training._sampling import SampleStream, share_of
 from odl_equivariant.training._skipped import by_reason, save_skipped
@@ -218,6 +219,7 @@ class ReconstructionData(LightningDataModule):
                 f'{len(slices)} training images'
             )
         if isinstance(slices, Dataset):
+            check_origin(slices, self.acquisition)
             if limited:
                 slices = torch.utils.data.Subset(slices, range(self.n_train))
             return slices

@@ -18,6 +18,7 @@ from odl_equivariant.data._checks import positive_int
 from odl_equivariant.elements import as_tensor
 
 __all__ = (
+    'HOW_TO_COMPUTE',
     'Acquisition',
     'as_pair',
     'check_names',
@@ -25,6 +26,9 @@ __all__ = (
     'has_own_simulation',
     'short_mask',
 )
+
+# Settings that say how to compute, and not what is measured.
+HOW_TO_COMPUTE = ('backend', 'dtype', 'impl')
 
 
 class Acquisition(abc.ABC):

@@ -68,7 +68,8 @@ def read_list(folder, name):
         ``n`` and ``done``, the numbers of pairs; ``part``, a folder; the
         ``fields``, dtype and shape of each array by its key; the ``labels``
         of each pair; and, but for the first version, the ``checksums`` by
-        key, one for each pair.
+        key, one for each pair. Where it is known, also ``acquisition``, see
+        `described`.
 
     Raises
     ------
@@ -133,6 +134,13 @@ def _check(content, folder):
             raise ValueError(f'{label!r:.80} are no labels')
         if not label.keys().isdisjoint(fields):
             raise ValueError(f'{label!r:.80} have the key of an array')
+    origin = content.get('acquisition')
+    if origin is not None and not (
+        isinstance(origin, dict)
+        and isinstance(origin.get('fingerprint'), str)
+        and isinstance(origin.get('settings'), dict)
+    ):
+        raise ValueError(f'its acquisition is {str(origin):.80}')
     if content['version'] > 1:
         _check_sums(content['checksums'], fields, done)
 

@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from odl_equivariant._folder_lock import FolderLock
+from odl_equivariant.data.pairs.origin import check_origin, origin_of
 from odl_equivariant.data.pairs.pair_list import (
     PARTIAL,
     WHOLE,
@@ -39,14 +40,24 @@ class PairStore(Dataset):
     ----------
     folder : path-like
         Folder that `PairStore.write` filled.
+    acquisition : Acquisition, optional
+        Acquisition for which the pairs are used. If the store says that
+        another one made them, this is an error.
+
+    Attributes
+    ----------
+    origin : dict or None
+        Fingerprint and settings of the acquisition that made the pairs.
+        ``None`` if it has no fingerprint, or an earlier version wrote the
+        store.
 
     Raises
     ------
     FileNotFoundError
         If there is no store in the folder.
     ValueError
-        If the store is not complete, or damaged; also on access, if the
-        checksum of a pair is wrong.
+        If the store is not complete, or damaged, or was made with another
+        acquisition; also on access, if the checksum of a pair is wrong.
     IndexError
         On access, if an index is negative, or not below the number of pairs.
 
@@ -74,7 +85,7 @@ class PairStore(Dataset):
     (3, {'data': tensor([[2., 2., 2., 2.]]), 'index': 2, 'name': 'pair 2'})
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, acquisition=None):
         self.folder = pathlib.Path(folder).expanduser().absolute()
         self._arrays = self._is_checked = None
         content = read_list(self.folder, WHOLE)
@@ -91,6 +102,7 @@ class PairStore(Dataset):
                 '`PairStore.write(pairs, folder)`'
             )
         self._content = content
+        check_origin(self, acquisition)
         self._open()
 
     def _open(self):
@@ -118,6 +130,11 @@ class PairStore(Dataset):
         # shared with processes that are forked from this one
         self._is_checked = mmap.mmap(-1, len(self))
         self._arrays = arrays
+
+    @property
+    def origin(self):
+        """Description of the acquisition that made the pairs, or ``None``."""
+        return self._content.get('acquisition')
 
     def __len__(self):
         return self._content['n']
@@ -204,7 +221,7 @@ class PairStore(Dataset):
         lock = FolderLock(
             folder, 'writing pairs', 'wait for it, or take another folder'
         )
-        with lock, PairWriter(folder, n, first) as writer:
+        with lock, PairWriter(folder, n, first, origin_of(pairs)) as writer:
             writer.resume(pairs)
             for index in with_progress(writer.done, n, progress):
                 writer.append(pairs[index] if index else first)

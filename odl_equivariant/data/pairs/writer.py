@@ -42,10 +42,11 @@ _SECONDS_BETWEEN_MARKS = 5.0
 class PairWriter:
     """The files of a store while they grow."""
 
-    def __init__(self, folder, n, first):
+    def __init__(self, folder, n, first, origin=None):
         self._folder = folder
         self._n = n
         self._first = first
+        self._origin = origin
         self._fields, self._keys = _layout(first)
         self._files = {}
         self._labels = []
@@ -96,6 +97,7 @@ class PairWriter:
     def _fits(self, partial):
         return (
             partial['n'] == self._n
+            and partial.get('acquisition') in (None, self._origin)
             and partial['fields'] == json.loads(json.dumps(self._fields))
             # not so in a store of an earlier version
             and partial.get('checksums', {}).keys() == self._fields.keys()
@@ -224,6 +226,7 @@ class PairWriter:
             'fields': self._fields,
             'labels': self._labels,
             'checksums': self._checksums,
+            'acquisition': self._origin,
         }
         write_sealed(self._folder / name, content)
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 
+from odl_equivariant.data.acquisitions.base import HOW_TO_COMPUTE
 from odl_equivariant.training.configuration.yaml_files import parse_yaml
 
 __all__ = (
@@ -37,8 +38,6 @@ _FREE = {
     'model': ('checkpointing',),
     'data': ('evaluation_augmentation', 'test', 'validation', 'workers'),
 }
-# What an acquisition computes with, which changes no data.
-_MEANS = ('backend', 'dtype', 'impl')
 
 
 def identity(trainer, task, data):
@@ -236,7 +235,7 @@ def changed_acquisition(path, text):
             f'{key}: {now[key]!r} instead of {run[key]!r}'
             for key in run
             if key in now
-            and key not in _MEANS
+            and key not in HOW_TO_COMPUTE
             and not _equal(run[key], now[key])
         ]
     except (KeyError, OSError, RecursionError, TypeError, ValueError):

@@ -29,7 +29,6 @@ from odl_equivariant.training.runs.checkpoints import (
     checkpoints,
 )
 from odl_equivariant.training.runs.identity import check_same
-from odl_equivariant.training.tables import listed
 
 __all__ = ('BEST', 'CONFIGURATION', 'FINAL', 'RunFolder', 'remove_leftovers')
 
@@ -161,7 +160,7 @@ class RunFolder(Callback):
             has_checkpoints = bool(checkpoints(self.folder / 'checkpoints'))
             resume = ', or set `trainer.resume` to true'
             raise ValueError(
-                f'the folder {self.folder} holds a run, {listed(found)}: '
+                f'the folder {self.folder} holds a run, {", ".join(found)}: '
                 'take another `trainer.default_root_dir`, or move these files '
                 f'away{resume if has_checkpoints else ""}'
             )
@@ -177,7 +176,7 @@ class RunFolder(Callback):
         weights = self.weights()
         if weights:
             raise ValueError(
-                f'the folder {self.folder} holds {listed(weights)}, but no '
+                f'the folder {self.folder} holds {", ".join(weights)}, but no '
                 'checkpoint from which the run could resume. A new run would '
                 'overwrite these weights: take another '
                 '`trainer.default_root_dir`, or move the files away. To start '
