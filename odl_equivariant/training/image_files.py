@@ -15,6 +15,7 @@ import os
 import numpy as np
 import torch
 
+from odl_equivariant._array_files import ArrayLayout
 from odl_equivariant._files import write_atomically
 from odl_equivariant._packages import import_package
 from odl_equivariant.elements import (
@@ -60,26 +61,15 @@ class ImageFile:
         double = tensor_dtype(space) == torch.float64
         names = [['float32', 'float64'], ['complex64', 'complex128']]
         self._dtype = np.dtype(names[self._complex][double])
-        self._image_bytes = int(np.prod(shape)) * self._dtype.itemsize
-        self._header = self._make_header(
-            shape if self._single else (self.n, *shape)
+        self._layout = ArrayLayout(
+            shape if self._single else (self.n, *shape),
+            self._dtype,
+            len(shape),
         )
         self._partial = path.with_name(f'.{path.stem}.partial')
         self._count = path.with_name(f'.{path.stem}.count')
         self._source = source
         self.done = self._number_done()
-
-    def _make_header(self, shape):
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header,
-            {
-                'descr': np.lib.format.dtype_to_descr(self._dtype),
-                'fortran_order': False,
-                'shape': shape,
-            },
-        )
-        return header.getvalue()
 
     def _number_done(self):
         try:
@@ -87,11 +77,11 @@ class ImageFile:
             done = int(state['done'])
             size = self._partial.stat().st_size
             with open(self._partial, 'rb') as file:
-                header = file.read(len(self._header))
+                fits = self._layout.begins(file)
         except (KeyError, OSError, TypeError, ValueError):
             return 0
-        whole = size >= len(header) + done * self._image_bytes
-        fits = header == self._header and state.get('source') == self._source
+        whole = size >= self._layout.position(done)
+        fits = fits and state.get('source') == self._source
         return done if whole and fits and 0 <= done <= self.n else 0
 
     def append(self, images, pictures):
@@ -112,8 +102,8 @@ class ImageFile:
         try:
             with open(self._partial, 'r+b' if self.done else 'wb') as file:
                 if not self.done:
-                    file.write(self._header)
-                file.seek(len(self._header) + self.done * self._image_bytes)
+                    file.write(self._layout.header)
+                file.seek(self._layout.position(self.done))
                 file.write(images.tobytes())
                 file.flush()
                 os.fsync(file.fileno())

@@ -430,8 +430,8 @@ def checksum(content):
 
 
 def _checksum_of_file(path):
-    digest = hashlib.blake2b(digest_size=8)
     with open(path, 'rb') as file:
-        while part := file.read(2**20):
-            digest.update(part)
+        digest = hashlib.file_digest(
+            file, lambda: hashlib.blake2b(digest_size=8)
+        )
     return digest.hexdigest()

@@ -33,9 +33,7 @@ def pairs(request, tmp_path):
 def test_pairs_of_another_acquisition_are_refused(pairs):
     """They may have the same shape, and would train for a wrong geometry."""
     data = ReconstructionData(acquisition(side=0.4), lambda: pairs)
-    with pytest.raises(
-        ValueError, match='made with `side` 0.3, but .* 0.4: use'
-    ):
+    with pytest.raises(ValueError, match='`side` 0.3, but .* 0.4: use'):
         data.pairs('train')
 
 

@@ -10,9 +10,7 @@
 
 import contextlib
 import errno
-import io
 import json
-import math
 import numbers
 import os
 import shutil
@@ -23,6 +21,7 @@ import zlib
 import numpy as np
 import torch
 
+from odl_equivariant._array_files import ArrayLayout
 from odl_equivariant._files import write_sealed
 from odl_equivariant.data.pairs.pair_list import (
     FORMAT,
@@ -48,6 +47,10 @@ class PairWriter:
         self._first = first
         self._origin = origin
         self._fields, self._keys = _layout(first)
+        self._layouts = {
+            key: ArrayLayout((n, *shape), dtype, len(shape))
+            for key, (dtype, shape) in self._fields.items()
+        }
         self._files = {}
         self._labels = []
         self._checksums = {key: [] for key in self._fields}
@@ -80,7 +83,11 @@ class PairWriter:
             self._labels = partial['labels']
             self._checksums = partial['checksums']
             # The same pairs as before, as far as can be told from two.
-            if self._has_headers() and all(
+            begin = all(
+                layout.begins(self._files[key])
+                for key, layout in self._layouts.items()
+            )
+            if begin and all(
                 self._is_stored(i, pairs[i] if i else self._first)
                 for i in {0, self.done - 1}
                 if self.done
@@ -112,7 +119,9 @@ class PairWriter:
         whole = read_list(self._folder, WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
         _clean(self._folder, whole and whole['part'])
-        needed = self._n * sum(map(self._item_bytes, self._fields))
+        needed = self._n * sum(
+            layout.item_bytes for layout in self._layouts.values()
+        )
         free = shutil.disk_usage(self._folder).free
         if needed > free:
             raise OSError(
@@ -125,7 +134,7 @@ class PairWriter:
         (self._folder / part).mkdir()
         self._open(part, 'w+b')
         for key, file in self._files.items():
-            file.write(self._header(key))
+            file.write(self._layouts[key].header)
         self._mark()
 
     def _open(self, part, mode):
@@ -134,35 +143,9 @@ class PairWriter:
             path = array_path(self._folder, part, key)
             self._files[key] = open(path, mode)  # noqa: SIM115
 
-    def _header(self, key):
-        """Return how the file of an array begins."""
-        dtype, shape = self._fields[key]
-        header = io.BytesIO()
-        layout = {
-            'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
-            'fortran_order': False,
-            'shape': (self._n, *shape),
-        }
-        np.lib.format.write_array_header_1_0(header, layout)
-        return header.getvalue()
-
-    def _has_headers(self):
-        """Return whether the files begin as they should."""
-        for key, file in self._files.items():
-            header = self._header(key)
-            file.seek(0)
-            if file.read(len(header)) != header:
-                return False
-        return True
-
-    def _item_bytes(self, key):
-        dtype, shape = self._fields[key]
-        return np.dtype(dtype).itemsize * math.prod(shape)
-
     def _seek(self, key, index):
-        """Go to where a pair begins, after the header."""
-        start = len(self._header(key))
-        self._files[key].seek(start + index * self._item_bytes(key))
+        """Go to where a pair begins."""
+        self._files[key].seek(self._layouts[key].position(index))
 
     def _is_stored(self, index, pair):
         arrays, labels = self._checked(index, pair)
@@ -170,7 +153,7 @@ class PairWriter:
             return False
         for key, array in arrays.items():
             self._seek(key, index)
-            stored = self._files[key].read(self._item_bytes(key))
+            stored = self._files[key].read(self._layouts[key].item_bytes)
             if stored != array.tobytes():
                 return False
         return True

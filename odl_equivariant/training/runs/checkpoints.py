@@ -8,7 +8,6 @@
 """Checkpoints of a training run: whole or not at all, and without pickle."""
 
 import hashlib
-import json
 import logging
 import os
 import pathlib
@@ -67,7 +66,6 @@ class CheckpointFiles(CheckpointIO):
                 f'storage options are not supported, got {storage_options!r}'
             )
         tree, tensors = pack(checkpoint)
-        tree = json.dumps(tree)
         metadata = {'state': tree, 'checksum': _checksum(tree, tensors)}
         content = safetensors.torch.save(tensors, metadata)
         path = pathlib.Path(path)
@@ -112,13 +110,14 @@ class CheckpointFiles(CheckpointIO):
             tree, checksum = metadata['state'], metadata['checksum']
             if _checksum(tree, tensors) != checksum:
                 raise ValueError('its checksum is wrong')
-            return unpack(json.loads(tree), tensors)
+            return unpack(tree, tensors)
         except PermissionError:
             raise  # which says nothing against the file
         except (
             AttributeError,
             KeyError,
             OSError,
+            RecursionError,
             TypeError,
             ValueError,
             safetensors.SafetensorError,
