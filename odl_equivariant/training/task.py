@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Callable
 
+import odl
 import torch
 from lightning.pytorch import LightningModule
 from torchmetrics import MeanMetric
@@ -165,6 +166,34 @@ class ReconstructionTask(LightningModule):
         loaded = models.load(path, self.acquisition.forward_operator())
         self._check_architecture(loaded.architecture, f'the network in {path}')
         self.network.load_state_dict(loaded.state_dict())
+
+    def check_acquisition(self, acquisition):
+        """Raise an error if data are on another grid than the network's.
+
+        Parameters
+        ----------
+        acquisition : Acquisition
+            Acquisition of the data.
+
+        Raises
+        ------
+        ValueError
+            If its images or its data are on another grid than those of the
+            acquisition of the network, even if they have the same shape.
+        """
+        ours, theirs = (
+            a.forward_operator() for a in (self.acquisition, acquisition)
+        )
+        for what, one, other in (
+            ('images', ours.domain, theirs.domain),
+            ('data', ours.range, theirs.range),
+        ):
+            if _partition(one) != _partition(other):
+                raise ValueError(
+                    f'the network is made for {self.acquisition!r}, and its '
+                    f'{what} are on another grid than those of '
+                    f'{acquisition!r}: give both the same acquisition'
+                )
 
     def on_save_checkpoint(self, checkpoint):
         """Write down the architecture."""
@@ -336,6 +365,13 @@ class ReconstructionTask(LightningModule):
         if self.schedule == 'cosine':
             rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
         return rate
+
+
+def _partition(space):
+    """Return the grid of a space, or of the first part of a product."""
+    while isinstance(space, odl.ProductSpace) and len(space):
+        space = space[0]
+    return getattr(space, 'partition', None)
 
 
 def _first_difference(theirs, ours, place='it'):

@@ -239,6 +239,7 @@ class Trainer(LightningTrainer):
                 'training',
                 'wait for it, or take another `trainer.default_root_dir`',
             )
+        model.check_acquisition(datamodule.acquisition)
         with full_disk_named(self.folder), lock, interrupts_raised():
             self._train(model, datamodule)
 
@@ -341,6 +342,7 @@ class Trainer(LightningTrainer):
         KeyboardInterrupt
             After Ctrl-C.
         """
+        model.check_acquisition(datamodule.acquisition)
         path = self._weights(weights)
         lock = contextlib.nullcontext()
         if self.is_global_zero:
@@ -407,6 +409,7 @@ class Trainer(LightningTrainer):
         n_images : int
             Number of images that were made in this call.
         """
+        model.check_acquisition(datamodule.acquisition)
         weights = self._weights(weights)
         model.load_weights(weights)
         acquisition = datamodule.acquisition
