@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Files of images that are written one by one, and can be resumed."""
+"""Files of images, written image by image, which can be resumed."""
 
 import io
 import json
@@ -29,9 +29,9 @@ __all__ = ('ImageFile', 'write_picture')
 
 
 class ImageFile:
-    """A file of images, which gets its name once it is complete.
+    """A file of images, which gets its name when it is complete.
 
-    Until then a hidden file beside it holds the images. A second hidden file
+    Until then, a hidden file beside it holds the images. A second hidden file
     records how many images are on the disk.
 
     Parameters
@@ -39,8 +39,8 @@ class ImageFile:
     path : pathlib.Path
         File to write, ``.npy``.
     n_images : int or None
-        Number of images along the first axis, or ``None`` for one without
-        such an axis.
+        Number of images along the first axis, or ``None`` for a single image
+        without this axis.
     space : odl space
         Space of the images.
     source : str
@@ -85,19 +85,19 @@ class ImageFile:
         return done if whole and fits and 0 <= done <= self.n else 0
 
     def append(self, images, pictures):
-        """Write a batch of images after those that are done.
+        """Write the next images.
 
         Parameters
         ----------
         images : torch.Tensor
             Images in the layout of `elements`.
         pictures : bool
-            Whether to write a picture of each image, too.
+            Whether to write a picture of each image as well.
         """
         images = merge_complex(images) if self._complex else images
         images = np.ascontiguousarray(images[:, 0].numpy(), self._dtype)
         if not self.done:
-            # before there is a new file that it does not belong to
+            # before the new file, to which it does not belong
             self._count.unlink(missing_ok=True)
         try:
             with open(self._partial, 'r+b' if self.done else 'wb') as file:
@@ -110,8 +110,8 @@ class ImageFile:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f'{error.strerror or error}: could not be written, and can be '
-                'gone on with later',
+                f'{error.strerror or error}: could not be written; the same '
+                'command resumes',
                 str(self.path),
             ) from error
         if pictures:
@@ -132,7 +132,7 @@ class ImageFile:
 
 
 def write_picture(image, path):
-    """Write the magnitude, from 0 to its maximum, as shades of grey.
+    """Write the magnitude of an image in grey, from 0 to its maximum.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Lightning's trainer, with what reconstruction needs beside it."""
+"""Lightning's trainer, for reconstruction networks."""
 
 import contextlib
 import logging
@@ -76,12 +76,12 @@ class Trainer(LightningTrainer):
     Parameters
     ----------
     default_root_dir : path-like
-        Folder of the run: all that it leaves lies there.
+        Folder of the run. All files of the run are written to it.
     precision : str or int, optional
-        As for Lightning, or ``'auto'``: mixed precision in bfloat16 where the
-        processor has it, else ``'32-true'``. A lowered precision that the
-        processor would have to emulate is refused, unless the environment
-        variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is 1.
+        As for Lightning, or ``'auto'``: mixed precision in bfloat16 if the
+        processor has arithmetic for it, and ``'32-true'`` otherwise. A
+        precision that the processor would emulate is an error, unless the
+        environment variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is 1.
     max_steps : int, optional
         Number of steps of the optimiser in the whole run.
     val_check_interval : int, optional
@@ -89,17 +89,17 @@ class Trainer(LightningTrainer):
     checkpoint_every : int, optional
         Number of steps between checkpoints.
     resume : bool, optional
-        Whether training goes on from the last checkpoint in the folder, if
-        there is one. Otherwise a folder with a run in it is an error:
-        checkpoints, weights, or the ``config.yaml`` or ``finished.json`` of
-        one.
+        If true, training resumes from the last checkpoint in the folder, if
+        there is one. If false, a folder that holds anything of a run
+        (checkpoints, weights, ``config.yaml``, ``finished.json``) is an
+        error.
     accumulate_grad_batches : int, optional
-        Number of batches whose gradients make one step.
+        Number of batches whose gradients are added up for one step.
     logger : Logger, list of Logger or bool, optional
-        Where numbers and images go. Default: to a file of comma-separated
-        values, in ``logs/``, and to TensorBoard, in ``tensorboard/``.
+        Loggers of numbers and images. Default: a file of comma-separated
+        values in ``logs/``, and TensorBoard in ``tensorboard/``.
     callbacks, plugins : optional
-        As for Lightning, besides our own.
+        As for Lightning, in addition to our own.
     num_sanity_val_steps, log_every_n_steps, enable_progress_bar, \
 **kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
@@ -107,22 +107,22 @@ class Trainer(LightningTrainer):
     Attributes
     ----------
     configuration : str or None
-        Text, YAML, that ``train`` keeps as ``config.yaml`` in the folder,
-        and with which ``evaluate`` and ``reconstruct`` say in what the
-        acquisition is not that of the run: the command sets it.
+        Configuration in YAML. The command sets it. `train` writes it to
+        ``config.yaml`` in the folder. `evaluate` and `reconstruct` compare
+        its acquisition with that of the run.
 
     Raises
     ------
     ValueError
-        If a number of steps is not positive, or a precision would be
-        emulated.
+        If a number of steps is not positive, or the processor would emulate
+        the precision.
 
     Notes
     -----
     Checkpoints are safetensors files, see `CheckpointFiles` and `RunFolder`.
-    Samplers are never replaced: those of `ReconstructionData` know of several
-    processes themselves. A run is one epoch of Lightning, however often it
-    passes over the data, and its length is counted in steps.
+    Lightning does not replace samplers: `ReconstructionData` itself divides
+    the samples among processes. A run is a single epoch of Lightning, however
+    often it passes over the data. Its length is a number of steps.
     """
 
     def __init__(
@@ -205,9 +205,9 @@ class Trainer(LightningTrainer):
         return pathlib.Path(self.default_root_dir)
 
     def train(self, model, datamodule):
-        """Train a network, or go on with a run that was interrupted.
+        """Train a network, or resume an interrupted run.
 
-        The folder is locked meanwhile: no other training writes to it.
+        The folder is locked meanwhile, so that no other training writes to it.
 
         Parameters
         ----------
@@ -220,13 +220,14 @@ class Trainer(LightningTrainer):
         ------
         ValueError
             If the checkpoint is of another architecture or another run, all
-            checkpoints are torn, or the folder has a run in it that must not
-            go on.
+            checkpoints are damaged, the folder holds a run that may not be
+            resumed, or a new run would overwrite weights. Also if the network
+            and the data have different geometries.
         BlockingIOError
             If another training is writing to the folder.
         OSError
-            If a file cannot be written, or there is a folder in the place of
-            one, or a file in the place of the folder; with its name.
+            If a file cannot be written, a folder has the name of a file, or a
+            file has the name of the folder. The message names it.
         FloatingPointError
             If the loss or a gradient is not finite.
         KeyboardInterrupt
@@ -255,7 +256,7 @@ class Trainer(LightningTrainer):
             place = getattr(logger, 'root_dir', None)
             if place and os.path.lexists(place) and not os.path.isdir(place):
                 raise NotADirectoryError(
-                    f'{place} is no folder, where logs should be: move it away'
+                    f'{place} must be a folder, for logs: move the file away'
                 )
         # The other processes may begin when this one has written something.
         if not self.resume and self.is_global_zero:
@@ -279,7 +280,7 @@ class Trainer(LightningTrainer):
             keeper.check_run(checkpoint, state)
         finished_at = keeper.finished_at(self.max_steps)
         if finished_at is not None:
-            _log.info('the run is at its end, step %d', finished_at)
+            _log.info('the run is finished, at step %d', finished_at)
             return
         if state is None and self.is_global_zero:
             keeper.check_no_weights()
@@ -289,13 +290,13 @@ class Trainer(LightningTrainer):
             keeper.check_run(checkpoint, state)
         if self.is_global_zero:
             for other in checkpoints(folder):
-                if checkpoint is None or other > checkpoint:  # it is torn
+                if checkpoint is None or other > checkpoint:  # it is damaged
                     set_aside(other)
             if self.configuration is not None:
                 write_atomically(path, self.configuration.encode())
         first = contextlib.nullcontext()
         if state is not None:
-            _log.info('going on from %s', checkpoint)
+            _log.info('resuming from %s', checkpoint)
             if keeper.is_last(state, self.max_steps):
                 self._finish(model, state, keeper)
                 return
@@ -309,13 +310,13 @@ class Trainer(LightningTrainer):
             self.callbacks.remove(keeper)
 
     def _finish(self, model, state, keeper):
-        """Write what a run has not, that was killed after its last step."""
+        """Write the weights of a run that was killed after its last step."""
         model.load_state_dict(state['state_dict'])
         if self.is_global_zero:
             keeper.finish(model.network, state['global_step'], self.max_steps)
 
     def evaluate(self, model, datamodule, weights: str | None = None):
-        """Score a trained network beside the baseline on the test pairs.
+        """Score a trained network and the baseline on the test pairs.
 
         Parameters
         ----------
@@ -330,15 +331,15 @@ class Trainer(LightningTrainer):
         Returns
         -------
         rows : list of dict
-            Scores of each image by each method, and whether the image is
-            ``'blank'``: it then has no scores, and is left out of their means.
-            They are also written to ``scores.csv`` in the folder, and their
-            means printed.
+            Scores of each image by each method. A ``'blank'`` image has no
+            scores and is left out of the means. The scores are also written
+            to ``scores.csv`` in the folder, and their means are printed.
 
         Raises
         ------
         BlockingIOError
-            If another evaluation is writing to the folder. A training may.
+            If another evaluation is writing to the folder. A training may be
+            running.
         KeyboardInterrupt
             After Ctrl-C.
         """
@@ -382,20 +383,20 @@ class Trainer(LightningTrainer):
         tile: int | str | None = None,
         pictures: bool = True,
     ):
-        """Reconstruct measured data, file by file, or the test pairs.
+        """Reconstruct measured data, or the test pairs.
 
         Parameters
         ----------
         model : ReconstructionTask
             Network.
         datamodule : ReconstructionData
-            With the acquisition, and the batch size.
+            Data, with the acquisition and the batch size.
         output : path-like
-            Folder for the images. Images that are already there are kept.
+            Folder for the images. Images that are already in it are kept.
         input : path-like, optional
-            File ``.npy``, or folder of such files, with the data of one
-            image or of several along a first axis. Default: the data of
-            the test pairs.
+            File ``.npy``, or folder of such files. A file holds the data of
+            one image, or of several along its first axis. Default: the data
+            of the test pairs.
         weights : path-like, optional
             File of weights, or the name of a shipped model. Default: the best
             of the run in the folder.
@@ -407,7 +408,7 @@ class Trainer(LightningTrainer):
         Returns
         -------
         n_images : int
-            Number of images that were made in this call.
+            Number of images that this call reconstructed.
         """
         model.check_acquisition(datamodule.acquisition)
         weights = self._weights(weights)
@@ -432,14 +433,11 @@ class Trainer(LightningTrainer):
             pictures,
             device=device,
         )
-        _log.info('%d images made, in %s', n_made, output)
+        _log.info('%d images reconstructed, in %s', n_made, output)
         return n_made
 
     def _weights(self, name):
-        """Return the path of weights, by default the best of the run.
-
-        Which these are is printed.
-        """
+        """Return the path of the weights, and print which they are."""
         path, what = chosen_weights(self.folder, name)
         if self.is_global_zero:
             say_weights(path, what, self.configuration)

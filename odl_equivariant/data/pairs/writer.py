@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Writes pairs to a folder, and can be interrupted at any time."""
+"""The writer of a store, which can be interrupted at any time."""
 
 import contextlib
 import errno
@@ -39,7 +39,7 @@ _SECONDS_BETWEEN_MARKS = 5.0
 
 
 class PairWriter:
-    """The files of a store while they grow."""
+    """The files of a store that is being written."""
 
     def __init__(self, folder, n, first, origin=None):
         self._folder = folder
@@ -59,19 +59,19 @@ class PairWriter:
 
     @property
     def done(self):
-        """Number of pairs that are written."""
+        """Number of pairs that were written."""
         return len(self._labels)
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        # What was written is of use even if the rest failed.
+        # The pairs that were written are useful even if others failed.
         if kind is not None and self._files:
             with contextlib.suppress(OSError):
                 self._mark()
         for file in self._files.values():
-            # what could not be flushed was not counted
+            # pairs that could not be flushed were not counted
             with contextlib.suppress(OSError):
                 file.close()
 
@@ -82,7 +82,7 @@ class PairWriter:
             self._open(partial['part'], 'r+b')
             self._labels = partial['labels']
             self._checksums = partial['checksums']
-            # The same pairs as before, as far as can be told from two.
+            # Two pairs are compared, to see whether the pairs are the same.
             begin = all(
                 layout.begins(self._files[key])
                 for key, layout in self._layouts.items()
@@ -106,7 +106,7 @@ class PairWriter:
             partial['n'] == self._n
             and partial.get('acquisition') in (None, self._origin)
             and partial['fields'] == json.loads(json.dumps(self._fields))
-            # not so in a store of an earlier version
+            # false for a store of the first version
             and partial.get('checksums', {}).keys() == self._fields.keys()
             and all(
                 array_path(self._folder, partial['part'], key).is_file()
@@ -115,7 +115,7 @@ class PairWriter:
         )
 
     def _start(self):
-        """Begin with new files."""
+        """Create new files."""
         whole = read_list(self._folder, WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
         _clean(self._folder, whole and whole['part'])
@@ -144,7 +144,7 @@ class PairWriter:
             self._files[key] = open(path, mode)  # noqa: SIM115
 
     def _seek(self, key, index):
-        """Go to where a pair begins."""
+        """Move to the first byte of a pair."""
         self._files[key].seek(self._layouts[key].position(index))
 
     def _is_stored(self, index, pair):
@@ -159,7 +159,7 @@ class PairWriter:
         return True
 
     def _checked(self, index, pair):
-        """Return the arrays and the labels of a pair like the first one."""
+        """Return arrays and labels of a pair, after comparing its layout."""
         fields, keys = _layout(pair)
         if fields != self._fields or keys != self._keys:
             raise ValueError(
@@ -172,7 +172,7 @@ class PairWriter:
             key: _array(pair[key], key).astype(dtype, copy=False)
             for key, (dtype, _) in fields.items()
         }
-        # numpy's integers are not for JSON
+        # JSON does not take integers of numpy
         labels = {
             key: value if isinstance(value, str) else int(value)
             for key, value in ((key, pair[key]) for key in keys)
@@ -191,7 +191,7 @@ class PairWriter:
             self._mark()
 
     def _mark(self):
-        """Make sure that the pairs are on disk, then say how many."""
+        """Bring the pairs to the disk, then record their number."""
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
@@ -199,7 +199,7 @@ class PairWriter:
         self._marked = time.monotonic()
 
     def _list(self, name):
-        """Write down what the files hold."""
+        """Write the list of the pairs."""
         content = {
             'format': FORMAT,
             'version': VERSION,
@@ -214,7 +214,7 @@ class PairWriter:
         write_sealed(self._folder / name, content)
 
     def finish(self):
-        """Put the new store in the place of an earlier one."""
+        """Replace an earlier store by the new one."""
         self._mark()
         self._list(WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
@@ -233,7 +233,7 @@ def _array(value, key):
 
 
 def _layout(pair):
-    """Return dtype and shape of each array, and the keys of the rest."""
+    """Return dtype and shape of each array, and the other keys."""
     if not isinstance(pair, dict):
         raise TypeError(f'a pair must be a dict, got {type(pair).__name__}')
     fields, keys = {}, []
@@ -271,7 +271,7 @@ def _in_words(fields, keys):
 
 
 def _clean(folder, keep):
-    """Remove parts of stores that no longer exist."""
+    """Remove the parts of replaced stores."""
     for path in folder.glob('part-*'):
         if path.name != keep and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -114,7 +114,7 @@ def test_torn_file_is_recognised(tmp_path, share):
     CheckpointFiles().save_checkpoint(state(), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match='x.ckpt is torn, or no checkpoint'):
+    with pytest.raises(ValueError, match='x.ckpt is damaged, or not a'):
         CheckpointFiles().load_checkpoint(path)
 
 
@@ -132,7 +132,7 @@ def test_changed_byte_is_recognised(tmp_path):
         changed = bytearray(content)
         changed[place] ^= 1
         path.write_bytes(changed)
-        with pytest.raises(ValueError, match='is torn'):
+        with pytest.raises(ValueError, match='is damaged'):
             CheckpointFiles().load_checkpoint(path)
 
 
@@ -166,8 +166,8 @@ def test_torn_checkpoint_is_passed_over(tmp_path, caplog):
     torn.write_bytes(torn.read_bytes()[:-1])
     with caplog.at_level(logging.WARNING):
         assert last_whole(tmp_path) == checkpoint_path(tmp_path, 10)
-    assert 'step-000000020.ckpt is torn' in caplog.text
-    assert 'the checkpoint before it is taken' in caplog.text
+    assert 'step-000000020.ckpt is damaged' in caplog.text
+    assert 'the checkpoint before it is used' in caplog.text
 
 
 def test_all_checkpoints_torn(tmp_path):
