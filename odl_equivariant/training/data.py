@@ -8,8 +8,10 @@
 """The pairs for training, validation and test."""
 
 import logging
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -99,7 +101,7 @@ class ReconstructionData(LightningDataModule):
         fresh_noise: bool = True,
         measured: bool = False,
         seed: int = 0,
-    ):
+    ) -> None:
         super().__init__()
         for name, value, least in (
             ('batch_size', batch_size, 1),
@@ -142,7 +144,7 @@ class ReconstructionData(LightningDataModule):
         }
         self._given, self._images, self._sizes = given, images, sizes
         self._pairs = {}
-        self.folder = None
+        self.folder: str | os.PathLike[str] | None = None
         self._skipped = {}
 
     def _slices(self, part):
@@ -182,7 +184,7 @@ class ReconstructionData(LightningDataModule):
                 part, names[0], others, reason, where,
             )  # fmt: skip
 
-    def pairs(self, part):
+    def pairs(self, part: str) -> Dataset:
         """Return the pairs of one part of the data.
 
         Parameters
@@ -263,7 +265,7 @@ class ReconstructionData(LightningDataModule):
             **kwargs,
         )
 
-    def train_dataloader(self):
+    def train_dataloader(self) -> Iterable[dict[str, Any]]:
         """Return the remaining batches of the run."""
         trainer = self.trainer
         pairs = self.pairs('train')
@@ -290,11 +292,11 @@ class ReconstructionData(LightningDataModule):
         share = share_of(len(pairs), trainer.global_rank, trainer.world_size)
         return self._loader(pairs, sampler=share, batch_size=1)
 
-    def val_dataloader(self):
+    def val_dataloader(self) -> DataLoader:
         """Return the validation pairs in batches of one."""
         return self._evaluation_loader('validation')
 
-    def test_dataloader(self):
+    def test_dataloader(self) -> DataLoader:
         """Return the test pairs in batches of one."""
         return self._evaluation_loader('test')
 

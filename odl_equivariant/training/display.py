@@ -8,9 +8,10 @@
 """Progress bar and images of a training run."""
 
 import sys
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -118,13 +119,19 @@ class ImagePanels(Callback):
         Magnification of the error.
     """
 
-    def __init__(self, n_images: int = 2, error_scale: float = 5.0):
+    def __init__(self, n_images: int = 2, error_scale: float = 5.0) -> None:
         self.n_images = n_images
         self.error_scale = error_scale
 
     def on_validation_batch_end(
-        self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
-    ):
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        outputs: torch.Tensor,
+        batch: dict[str, Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         """Log the panel of one of the first pairs."""
         loggers = [
             logger

@@ -18,7 +18,7 @@ __all__ = ('has_range', 'magnitude', 'scores')
 _SSIM_WINDOW = 11
 
 
-def magnitude(image):
+def magnitude(image: torch.Tensor) -> torch.Tensor:
     """Return the magnitude of images in the layout of `elements`.
 
     Parameters
@@ -34,7 +34,7 @@ def magnitude(image):
     return image if image.shape[1] == 1 else merge_complex(image).abs()
 
 
-def has_range(truth):
+def has_range(truth: torch.Tensor) -> torch.Tensor:
     """Return which images have a range, relative to which scores are defined.
 
     Parameters
@@ -53,7 +53,9 @@ def has_range(truth):
     return ~((high <= 0) | (low == high))
 
 
-def scores(image, truth):
+def scores(
+    image: torch.Tensor, truth: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Return peak signal-to-noise ratio and structural similarity.
 
     Parameters

@@ -9,13 +9,16 @@
 
 import logging
 import math
+import os
 from collections.abc import Callable
+from typing import Any
 
 import odl
 import torch
 from lightning.pytorch import LightningModule
 from torchmetrics import MeanMetric
 
+from odl_equivariant.data import Acquisition
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
@@ -103,7 +106,7 @@ class ReconstructionTask(LightningModule):
         checkpointing: bool = False,
         channels_last: bool = True,
         pretrained: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(
@@ -150,7 +153,7 @@ class ReconstructionTask(LightningModule):
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
 
-    def load_weights(self, path):
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Load the weights in a file of `odl_equivariant.models.save`.
 
         Parameters
@@ -169,7 +172,7 @@ class ReconstructionTask(LightningModule):
         self._check_architecture(loaded.architecture, f'the network in {path}')
         self.network.load_state_dict(loaded.state_dict())
 
-    def check_acquisition(self, acquisition):
+    def check_acquisition(self, acquisition: Acquisition) -> None:
         """Raise an error if data are on another grid than the network's.
 
         Parameters
@@ -197,11 +200,11 @@ class ReconstructionTask(LightningModule):
                     f'{acquisition!r}: give both the same acquisition'
                 )
 
-    def on_save_checkpoint(self, checkpoint):
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the architecture to a checkpoint."""
         checkpoint['architecture'] = self.network.architecture
 
-    def on_load_checkpoint(self, checkpoint):
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a ValueError for a checkpoint of another architecture."""
         self._check_architecture(
             checkpoint.get('architecture'), 'the checkpoint'
@@ -215,7 +218,7 @@ class ReconstructionTask(LightningModule):
                 f'{_first_difference(theirs, ours)}'
             )
 
-    def forward(self, batch):
+    def forward(self, batch: dict[str, Any]) -> torch.Tensor:
         """Reconstruct the data of a batch.
 
         Parameters
@@ -236,7 +239,9 @@ class ReconstructionTask(LightningModule):
             ]
         return self.network(batch['data'], operators)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(
+        self, batch: dict[str, Any], batch_idx: int
+    ) -> torch.Tensor:
         """Return the loss of a batch, the mean over its samples.
 
         Raises
@@ -260,7 +265,9 @@ class ReconstructionTask(LightningModule):
         )
         return losses.mean()
 
-    def on_before_optimizer_step(self, optimizer):
+    def on_before_optimizer_step(
+        self, optimizer: torch.optim.Optimizer
+    ) -> None:
         """Raise an error if a gradient is not finite."""
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
             return  # the scaler skips such steps
@@ -307,16 +314,20 @@ class ReconstructionTask(LightningModule):
                 listed(new),
             )
 
-    def validation_step(self, batch, batch_idx):
+    def validation_step(
+        self, batch: dict[str, Any], batch_idx: int
+    ) -> torch.Tensor:
         """Score the network; return its reconstructions."""
         result, _ = self._evaluate(batch, batch_idx, 'validation')
         return result
 
-    def on_validation_epoch_end(self):
+    def on_validation_epoch_end(self) -> None:
         """Log which images have no scores."""
         self._name_blank('validation')
 
-    def test_step(self, batch, batch_idx):
+    def test_step(
+        self, batch: dict[str, Any], batch_idx: int
+    ) -> dict[str, Any]:
         """Return the scores of network and baseline, sample by sample."""
         _, own = self._evaluate(batch, batch_idx, 'test')
         baseline = scores(self.baseline(batch), batch['truth'])
@@ -326,11 +337,11 @@ class ReconstructionTask(LightningModule):
             'blank': ~has_range(batch['truth']),
         }
 
-    def on_test_epoch_end(self):
+    def on_test_epoch_end(self) -> None:
         """Log which images have no scores."""
         self._name_blank('test')
 
-    def baseline(self, batch):
+    def baseline(self, batch: dict[str, Any]) -> torch.Tensor:
         """Return reconstructions by the baseline of the acquisition.
 
         Parameters
@@ -350,7 +361,7 @@ class ReconstructionTask(LightningModule):
         ]
         return torch.cat(images).to(batch['data'].device)
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> dict[str, Any]:
         """Return Adam and the schedule of its learning rate."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
         n_steps = self.trainer.estimated_stepping_batches

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import pathlib
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback
@@ -32,6 +33,7 @@ from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
+from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
     Measurements,
@@ -62,6 +64,7 @@ from odl_equivariant.training.tables import (
     save_scores,
     score_table,
 )
+from odl_equivariant.training.task import ReconstructionTask
 
 __all__ = ('Trainer',)
 
@@ -140,9 +143,9 @@ class Trainer(LightningTrainer):
         num_sanity_val_steps: int = 0,
         log_every_n_steps: int = 10,
         enable_progress_bar: bool = True,
-        **kwargs,
-    ):
-        self.configuration = None
+        **kwargs: Any,
+    ) -> None:
+        self.configuration: str | None = None
         is_auto = precision == 'auto'
         if precision == 'auto':
             on_cpu = kwargs.get('accelerator') == 'cpu'
@@ -200,11 +203,13 @@ class Trainer(LightningTrainer):
                 check_arithmetic(dtype, self.strategy.root_device)
 
     @property
-    def folder(self):
+    def folder(self) -> pathlib.Path:
         """Folder of the run."""
         return pathlib.Path(self.default_root_dir)
 
-    def train(self, model, datamodule):
+    def train(
+        self, model: ReconstructionTask, datamodule: ReconstructionData
+    ) -> None:
         """Train a network, or resume an interrupted run.
 
         The folder is locked meanwhile, so that no other training writes to it.
@@ -315,7 +320,12 @@ class Trainer(LightningTrainer):
         if self.is_global_zero:
             keeper.finish(model.network, state['global_step'], self.max_steps)
 
-    def evaluate(self, model, datamodule, weights: str | None = None):
+    def evaluate(
+        self,
+        model: ReconstructionTask,
+        datamodule: ReconstructionData,
+        weights: str | None = None,
+    ) -> list[dict[str, Any]]:
         """Score a trained network and the baseline on the test pairs.
 
         Parameters
@@ -373,8 +383,8 @@ class Trainer(LightningTrainer):
 
     def reconstruct(
         self,
-        model,
-        datamodule,
+        model: ReconstructionTask,
+        datamodule: ReconstructionData,
         output: str,
         input: str | None = None,
         weights: str | None = None,
@@ -382,7 +392,7 @@ class Trainer(LightningTrainer):
         compile: bool = False,
         tile: int | str | None = None,
         pictures: bool = True,
-    ):
+    ) -> int:
         """Reconstruct measured data, or the test pairs.
 
         Parameters

@@ -7,6 +7,8 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Pairs of an image and its measured data."""
 
+from typing import Any
+
 import numpy as np
 from torch.utils.data import Dataset
 
@@ -57,8 +59,13 @@ class MeasuredPairs(Dataset):
     """
 
     def __init__(
-        self, slices, acquisition, seed=0, fresh_noise=True, normalise=True
-    ):
+        self,
+        slices: Any,
+        acquisition: Any,
+        seed: int = 0,
+        fresh_noise: bool = True,
+        normalise: bool = True,
+    ) -> None:
         if not callable(getattr(slices, 'kspace', None)):
             raise TypeError(
                 'slices with measured k-space are needed, such as '
@@ -89,10 +96,10 @@ class MeasuredPairs(Dataset):
             for columns in getattr(slices, 'measured_columns', ())
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, epoch = index_and_epoch(key, len(self), 'pairs')
         if not self.fresh_noise:
             epoch = 0

@@ -10,6 +10,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from odl_equivariant.data.acquisitions.base import HOW_TO_COMPUTE
 __all__ = ('check_origin', 'described', 'origin_of')
 
 
-def described(acquisition):
+def described(acquisition: Any) -> dict[str, Any] | None:
     """Return a description of an acquisition.
 
     Parameters
@@ -52,7 +53,7 @@ def _plain(value):
     return f'{value.dtype} array of shape {value.shape}, checksum {digest}'
 
 
-def origin_of(pairs):
+def origin_of(pairs: Any) -> dict[str, Any] | None:
     """Return the description of the acquisition that made a set of pairs.
 
     Parameters
@@ -78,7 +79,7 @@ def _whole(pairs):
     return pairs
 
 
-def check_origin(pairs, acquisition):
+def check_origin(pairs: Any, acquisition: Any) -> None:
     """Raise an error if another acquisition made a set of pairs.
 
     Parameters

@@ -8,6 +8,8 @@
 
 """Pairs of an image and its simulated data."""
 
+from typing import Any
+
 import numpy as np
 from torch.utils.data import Dataset
 
@@ -78,8 +80,13 @@ class SimulatedPairs(Dataset):
     """
 
     def __init__(
-        self, slices, acquisition, seed=0, fresh_noise=True, augment=None
-    ):
+        self,
+        slices: Any,
+        acquisition: Any,
+        seed: int = 0,
+        fresh_noise: bool = True,
+        augment: Any = None,
+    ) -> None:
         if not callable(getattr(acquisition, 'pair', None)):
             raise TypeError(
                 'the acquisition must have a method `pair(image, rng)`, got '
@@ -95,10 +102,10 @@ class SimulatedPairs(Dataset):
         self.fresh_noise = bool(fresh_noise)
         self.augment = augment
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, epoch = index_and_epoch(key, len(self), 'pairs')
         if not self.fresh_noise:
             epoch = 0

@@ -9,8 +9,10 @@
 """Pairs that are simulated once and stored in a folder."""
 
 import mmap
+import os
 import pathlib
 import zlib
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -85,7 +87,9 @@ class PairStore(Dataset):
     (3, {'data': tensor([[2., 2., 2., 2.]]), 'index': 2, 'name': 'pair 2'})
     """
 
-    def __init__(self, folder, acquisition=None):
+    def __init__(
+        self, folder: str | os.PathLike[str], acquisition: Any = None
+    ) -> None:
         self.folder = pathlib.Path(folder).expanduser().absolute()
         self._arrays = self._is_checked = None
         content = read_list(self.folder, WHOLE)
@@ -132,14 +136,14 @@ class PairStore(Dataset):
         self._arrays = arrays
 
     @property
-    def origin(self):
+    def origin(self) -> dict[str, Any] | None:
         """Description of the acquisition that made the pairs, or ``None``."""
         return self._content.get('acquisition')
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._content['n']
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, _ = index_and_epoch(key, len(self), 'pairs')
         if self._arrays is None:
             self._open()
@@ -179,7 +183,12 @@ class PairStore(Dataset):
         return f'<{type(self).__name__}: {len(self)} pairs in {self.folder}>'
 
     @classmethod
-    def write(cls, pairs, folder, progress=True):
+    def write(
+        cls,
+        pairs: Any,
+        folder: str | os.PathLike[str],
+        progress: bool = True,
+    ) -> Self:
         """Write pairs to a folder, or resume an interrupted write.
 
         An existing store is replaced when the new one is complete. Until

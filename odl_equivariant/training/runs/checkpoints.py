@@ -13,6 +13,8 @@ import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -43,7 +45,12 @@ class CheckpointFiles(CheckpointIO):
     JSON, and a checksum of both.
     """
 
-    def save_checkpoint(self, checkpoint, path, storage_options=None):
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | os.PathLike[str],
+        storage_options: Any = None,
+    ) -> None:
         """Write a checkpoint.
 
         Parameters
@@ -73,7 +80,12 @@ class CheckpointFiles(CheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
 
-    def load_checkpoint(self, path, map_location=None, weights_only=None):
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
         """Read a checkpoint.
 
         Parameters
@@ -128,7 +140,7 @@ class CheckpointFiles(CheckpointIO):
                 f'{error}'
             ) from error
 
-    def remove_checkpoint(self, path):
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Delete a checkpoint, if it exists."""
         pathlib.Path(path).unlink(missing_ok=True)
 
@@ -141,12 +153,12 @@ def _checksum(tree, tensors):
     return checksum.hexdigest()
 
 
-def checkpoint_path(folder, step):
+def checkpoint_path(folder: str | os.PathLike[str], step: int) -> pathlib.Path:
     """Return the path of the checkpoint after a number of steps."""
     return pathlib.Path(folder) / f'step-{step:09d}.ckpt'
 
 
-def checkpoints(folder):
+def checkpoints(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     """Return the paths of a folder's checkpoints, the newest first.
 
     Everything with the name of a checkpoint is returned. If the folder itself
@@ -164,7 +176,7 @@ def checkpoints(folder):
     return sorted(found, reverse=True)
 
 
-def set_aside(path):
+def set_aside(path: pathlib.Path) -> None:
     """Remove something that has the name of a checkpoint, but is not one.
 
     A damaged file or a link is deleted. Anything else is moved to a new
@@ -178,7 +190,10 @@ def set_aside(path):
     _log.warning('%s was moved to %s', path, aside)
 
 
-def last_whole(folder, check=None):
+def last_whole(
+    folder: str | os.PathLike[str],
+    check: Callable[[pathlib.Path, Any], None] | None = None,
+) -> pathlib.Path | None:
     """Return the newest whole checkpoint.
 
     Others are passed over, with a warning in the log: damaged or incomplete

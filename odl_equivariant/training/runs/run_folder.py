@@ -14,12 +14,15 @@ import math
 import os
 import pathlib
 import time
+from collections.abc import Iterator
+from typing import Any
 
+import torch
 from lightning.fabric.utilities.seed import (
     _collect_rng_states,
     _set_rng_states,
 )
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from odl_equivariant import models
 from odl_equivariant._files import check_no_folder, write_atomically
@@ -78,7 +81,13 @@ class RunFolder(Callback):
     validation, another checkpoint replaces this one.
     """
 
-    def __init__(self, folder, every=500, run=None, validation=None):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: int = 500,
+        run: dict[str, Any] | None = None,
+        validation: dict[str, Any] | None = None,
+    ) -> None:
         if every < 1:
             raise ValueError(
                 '`trainer.checkpoint_every` must be a positive number of '
@@ -88,7 +97,7 @@ class RunFolder(Callback):
         self.every = every
         self.run = run
         self.validation = validation
-        self.best_psnr = None
+        self.best_psnr: float | None = None
         self._rng_states = None
         self._step = 0
         self._saved_at = None
@@ -96,7 +105,7 @@ class RunFolder(Callback):
         self._is_stopped = False
         self._max_steps = None
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return the identity and state of the run, and the random states."""
         return {
             'best_psnr': self.best_psnr,
@@ -107,14 +116,19 @@ class RunFolder(Callback):
             'validation': self.validation,
         }
 
-    def on_save_checkpoint(self, trainer, task, checkpoint):
+    def on_save_checkpoint(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
         """Let Lightning resume after a validation, even if it comes next."""
         if self._awaits_validation:
             loops = checkpoint['loops']['fit_loop']
             for count in ('total', 'current'):
                 loops['epoch_loop.batch_progress'][count]['completed'] += 1
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of the run from a checkpoint."""
         self.best_psnr = state['best_psnr']
         self._rng_states = state['rng_states']
@@ -137,7 +151,7 @@ class RunFolder(Callback):
 
     # --- Resuming --- #
 
-    def found(self):
+    def found(self) -> list[str]:
         """Return the names of the files of a run in the folder."""
         names = [
             name for name in _FILES if os.path.lexists(self.folder / name)
@@ -145,11 +159,11 @@ class RunFolder(Callback):
         steps = checkpoints(self.folder / 'checkpoints')
         return [f'checkpoints/{path.name}' for path in steps] + names
 
-    def weights(self):
+    def weights(self) -> list[str]:
         """Return the names of the files of weights in the folder."""
         return [name for name in self.found() if name in (BEST, FINAL)]
 
-    def check_empty(self):
+    def check_empty(self) -> None:
         """Raise an error if the folder holds anything of a run.
 
         Raises
@@ -167,7 +181,7 @@ class RunFolder(Callback):
                 f'away{resume if has_checkpoints else ""}'
             )
 
-    def check_no_weights(self):
+    def check_no_weights(self) -> None:
         """Raise an error if a new run would overwrite weights.
 
         Raises
@@ -186,7 +200,7 @@ class RunFolder(Callback):
                 '`model.pretrained`'
             )
 
-    def check_places(self):
+    def check_places(self) -> None:
         """Raise an error if the run cannot write one of its files.
 
         Raises
@@ -206,7 +220,9 @@ class RunFolder(Callback):
                 'folder is yours'
             )
 
-    def check_run(self, path, checkpoint):
+    def check_run(
+        self, path: pathlib.Path, checkpoint: dict[str, Any]
+    ) -> None:
         """Raise an error if a checkpoint is of another run.
 
         Parameters
@@ -228,11 +244,11 @@ class RunFolder(Callback):
     def _own(self, checkpoint):
         return checkpoint['callbacks'][self.state_key]
 
-    def awaits_validation(self, checkpoint):
+    def awaits_validation(self, checkpoint: dict[str, Any]) -> bool:
         """Return whether a checkpoint was written before a validation."""
         return self._own(checkpoint).get('awaits_validation', False)
 
-    def is_last(self, checkpoint, max_steps):
+    def is_last(self, checkpoint: dict[str, Any], max_steps: int) -> bool:
         """Return whether a checkpoint is the last one of the run."""
         is_stopped = self._own(checkpoint)['is_stopped']
         return not self.awaits_validation(checkpoint) and (
@@ -240,7 +256,7 @@ class RunFolder(Callback):
         )
 
     @contextlib.contextmanager
-    def validation_first(self, trainer, step):
+    def validation_first(self, trainer: Trainer, step: int) -> Iterator[None]:
         """Let a run resume with a validation, even after its last step.
 
         Without further steps, Lightning's loop would not begin at all.
@@ -274,7 +290,7 @@ class RunFolder(Callback):
 
     # --- Checkpoints --- #
 
-    def on_train_start(self, trainer, task):
+    def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
         """Record the first step, and that the run is not finished."""
         self._step = self._saved_at = trainer.global_step
         if trainer.is_global_zero:
@@ -285,14 +301,27 @@ class RunFolder(Callback):
             self._saved_at = None
             self._validate_first(trainer)
 
-    def on_train_batch_start(self, trainer, task, batch, batch_idx):
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         """Continue the random numbers of the interrupted run."""
         if self._rng_states is not None:
             # Only now, as preparing the run draws random numbers, too.
             _set_rng_states(self._rng_states)
             self._rng_states = None
 
-    def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         """Write a checkpoint at intervals, and before a validation."""
         step = trainer.global_step
         if step == self._step:  # gradients are being accumulated
@@ -306,7 +335,7 @@ class RunFolder(Callback):
         if self._awaits_validation or step % self.every == 0:
             self.save_checkpoint(trainer)
 
-    def save_checkpoint(self, trainer):
+    def save_checkpoint(self, trainer: Trainer) -> None:
         """Write the checkpoint of this step, and delete older ones."""
         folder = self.folder / 'checkpoints'
         self._is_stopped = bool(trainer.should_stop)
@@ -319,7 +348,9 @@ class RunFolder(Callback):
 
     # --- Weights --- #
 
-    def on_validation_end(self, trainer, task):
+    def on_validation_end(
+        self, trainer: Trainer, task: LightningModule
+    ) -> None:
         """Write the weights if they are the best, then a checkpoint."""
         if trainer.state.fn != 'fit' or trainer.sanity_checking:
             return
@@ -336,14 +367,16 @@ class RunFolder(Callback):
             if trainer.is_global_zero:
                 models.save(task.network, self.folder / BEST)
 
-    def on_train_end(self, trainer, task):
+    def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
         """Write the last checkpoint and the final weights."""
         if trainer.global_step != self._saved_at:
             self.save_checkpoint(trainer)
         if trainer.is_global_zero:
             self.finish(task.network, trainer.global_step, trainer.max_steps)
 
-    def finish(self, network, step, max_steps):
+    def finish(
+        self, network: torch.nn.Module, step: int, max_steps: int
+    ) -> None:
         """Write the final weights, and record that the run is finished.
 
         Parameters
@@ -357,7 +390,7 @@ class RunFolder(Callback):
         content = json.dumps({'step': step, 'max_steps': max_steps})
         write_atomically(self.folder / _FINISHED, content.encode())
 
-    def finished_at(self, max_steps):
+    def finished_at(self, max_steps: int) -> int | None:
         """Return the last step of a finished run, or ``None``."""
         try:
             state = json.loads((self.folder / _FINISHED).read_text('utf-8'))
@@ -374,13 +407,13 @@ class RunFolder(Callback):
         there = (self.folder / FINAL).is_file()
         return step if there and asked == max_steps else None
 
-    def clean(self):
+    def clean(self) -> None:
         """Remove half-written files of a killed training."""
         for folder in (self.folder, self.folder / 'checkpoints'):
             remove_leftovers(folder, _OURS)
 
 
-def remove_leftovers(folder, ours):
+def remove_leftovers(folder: pathlib.Path, ours: tuple[str, ...]) -> None:
     """Remove half-written files of killed processes.
 
     Parameters
