@@ -9,7 +9,6 @@
 
 import contextlib
 import logging
-import os
 import pathlib
 from typing import Any
 
@@ -147,7 +146,7 @@ class Trainer(LightningTrainer):
     ) -> None:
         self.configuration: str | None = None
         is_auto = precision == 'auto'
-        if precision == 'auto':
+        if is_auto:
             on_cpu = kwargs.get('accelerator') == 'cpu'
             use_cuda = torch.cuda.is_available() and not on_cpu
             kind = 'cuda' if use_cuda else 'cpu'
@@ -238,16 +237,19 @@ class Trainer(LightningTrainer):
         KeyboardInterrupt
             After Ctrl-C.
         """
-        lock = contextlib.nullcontext()
-        if self.is_global_zero:  # for all processes of the run
-            lock = FolderLock(
-                self.folder,
-                'training',
-                'wait for it, or take another `trainer.default_root_dir`',
-            )
+        lock = self._lock(
+            'training',
+            'wait for it, or take another `trainer.default_root_dir`',
+        )
         model.check_acquisition(datamodule.acquisition)
         with full_disk_named(self.folder), lock, interrupts_raised():
             self._train(model, datamodule)
+
+    def _lock(self, *arguments):
+        """Return a lock on the folder, for all processes of the run."""
+        if not self.is_global_zero:
+            return contextlib.nullcontext()
+        return FolderLock(self.folder, *arguments)
 
     def _train(self, model, datamodule):
         folder = self.folder / 'checkpoints'
@@ -256,13 +258,7 @@ class Trainer(LightningTrainer):
             self.checkpoint_every,
             identity(self, model, datamodule),
         )
-        keeper.check_places()
-        for logger in self.loggers:
-            place = getattr(logger, 'root_dir', None)
-            if place and os.path.lexists(place) and not os.path.isdir(place):
-                raise NotADirectoryError(
-                    f'{place} must be a folder, for logs: move the file away'
-                )
+        keeper.check_places(self.loggers)
         # The other processes may begin when this one has written something.
         if not self.resume and self.is_global_zero:
             keeper.check_empty()
@@ -355,15 +351,12 @@ class Trainer(LightningTrainer):
         """
         model.check_acquisition(datamodule.acquisition)
         path = self._weights(weights)
-        lock = contextlib.nullcontext()
-        if self.is_global_zero:
-            lock = FolderLock(
-                self.folder,
-                'evaluating',
-                'wait for it, or take another `trainer.default_root_dir` and '
-                'name the `weights`',
-                '.evaluation.lock',
-            )
+        lock = self._lock(
+            'evaluating',
+            'wait for it, or take another `trainer.default_root_dir` and '
+            'name the `weights`',
+            '.evaluation.lock',
+        )
         with full_disk_named(self.folder), lock, interrupts_raised():
             if self.is_global_zero:
                 check_no_folder(self.folder / _SCORES)

@@ -14,7 +14,7 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from lightning.fabric.utilities.seed import (
     _set_rng_states,
 )
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
 
 from odl_equivariant import models
 from odl_equivariant._files import check_no_folder, write_atomically
@@ -200,18 +201,31 @@ class RunFolder(Callback):
                 '`model.pretrained`'
             )
 
-    def check_places(self) -> None:
+    def check_places(self, loggers: Sequence[Logger] = ()) -> None:
         """Raise an error if the run cannot write one of its files.
+
+        Parameters
+        ----------
+        loggers : sequence of Logger, optional
+            Loggers of the run, of which some write to a folder.
 
         Raises
         ------
         IsADirectoryError
             If a folder has the name of a file.
+        NotADirectoryError
+            If a file has the name of the folder of a logger.
         ValueError
             If the configuration is a link that leads nowhere.
         """
         for name in _FILES:
             check_no_folder(self.folder / name)
+        for logger in loggers:
+            place = getattr(logger, 'root_dir', None)
+            if place and os.path.lexists(place) and not os.path.isdir(place):
+                raise NotADirectoryError(
+                    f'{place} must be a folder, for logs: move the file away'
+                )
         path = self.folder / CONFIGURATION
         if path.is_symlink() and not path.exists():
             raise ValueError(

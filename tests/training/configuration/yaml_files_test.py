@@ -78,8 +78,8 @@ def test_examples_are_read(path):
         (b'a\0: 1', 'not YAML'),
         (b'a: [1', r'line \d: not YAML'),
         (b'a: 1\n--- \nb: 1', 'line 2: not YAML'),
-        (b'model: {on: 1}', "line 1: keys are texts, and 'on' in model"),
-        (b'{[1]: 1}', 'keys are texts'),
+        (b'model: {on: 1}', "line 1: the key 'on' in model is not"),
+        (b'{[1]: 1}', 'is not a text'),
         (b'a: &a [1, *a]', 'line 1: a contains itself'),
         (b'a: ' + b'[' * 150 + b']' * 150, 'more than 100 levels'),
         (b'a: ' + b'[' * 5000 + b']' * 5000, 'not YAML|without end'),
@@ -103,7 +103,7 @@ def test_what_is_no_file(tmp_path):
         (tmp_path / 'link', 'a link to nowhere, which does not exist'),
         (tmp_path, 'is a folder'),
         (tmp_path / 'none.yaml', 'there is no configuration .*none.yaml'),
-        ('https://localhost/a.yaml', 'from files of this machine'),
+        ('https://localhost/a.yaml', 'from local files'),
         ('a\0b', 'cannot be read'),
     ):
         with pytest.raises(ConfigurationError, match=message):
