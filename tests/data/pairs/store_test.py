@@ -812,6 +812,7 @@ def test_write_of_another_acquisition_starts_anew(tmp_path):
     assert partial['done'] == 1
     store = PairStore.write(others, tmp_path, progress=False)
     assert store.origin['settings']['mu_max'] == 81.0
+    assert store._content['part'] != partial['part']
     assert _equal(store[0], first)
 
 
