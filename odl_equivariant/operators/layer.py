@@ -20,7 +20,7 @@ from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
 from odl_equivariant.operators.batching.layout import layouts
-from odl_equivariant.operators.batching.pickling import pack, unpack
+from odl_equivariant.operators.batching.pickling import pickled, unpickled
 from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
     batched_map,
@@ -143,7 +143,7 @@ class OperatorLayer(nn.Module):
 
     def __reduce__(self):
         """Pickle and copy the operator only, and rebuild the rest."""
-        data, modules = pack(self.operator)
+        data, modules = pickled(self.operator)
         state = (data, modules, self.layout, self.training)
         return _unpickle, (*state, self._place.device)
 
@@ -244,7 +244,7 @@ def _is_from_autocast(x):
 
 
 def _unpickle(data, modules, layout, training, device):
-    return _rebuilt(unpack(data, modules), layout, training, device)
+    return _rebuilt(unpickled(data, modules), layout, training, device)
 
 
 def _rebuilt(operator, layout, training, device):

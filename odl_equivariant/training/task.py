@@ -5,16 +5,20 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""The learning task: networks, loss, optimiser and scores."""
+"""The learning task: network, loss, optimiser and scores."""
 
 import logging
 import math
+import os
 from collections.abc import Callable
+from typing import Any
 
+import odl
 import torch
 from lightning.pytorch import LightningModule
 from torchmetrics import MeanMetric
 
+from odl_equivariant.data import Acquisition
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
@@ -49,30 +53,32 @@ class ReconstructionTask(LightningModule):
     Parameters
     ----------
     acquisition : SparseViewCT or CartesianMRI
-        The network is made for its operator; its baseline (filtered
-        back-projection, or zero-filled) is scored beside the network.
+        The network inverts its operator. Its baseline (filtered
+        back-projection, or zero-filled) is scored along with the network.
     proximal : callable
-        Makes one block of the network: a class such as
-        `odl_equivariant.nn.EquivariantProximal` and its arguments.
+        Called without arguments, it returns one block of the network. In a
+        configuration: a class such as
+        `odl_equivariant.nn.EquivariantProximal`, and its arguments.
     n_iterations : int, optional
         Number of iterations of the network.
     shared : bool, optional
         Whether all iterations share one block.
     initial : {'zero', 'adjoint', 'fbp'}, optional
-        Where the network starts.
+        Initial value of the iteration.
     loss : {'squared', 'relative', 'absolute'}, optional
-        Half of the mean squared error, the squared error relative to the
-        square of the truth, or the mean absolute error of a sample.
+        Loss of a sample: half of the mean squared error, the squared error
+        relative to the squared truth, or the mean absolute error.
     learning_rate : float, optional
-        Step of Adam, at its highest.
+        Highest learning rate of Adam.
     schedule : {'constant', 'cosine'}, optional
-        How the step goes on.
+        Course of the learning rate over the run.
     warm_up : int, optional
-        Number of steps in which it rises.
+        Number of steps in which the learning rate rises linearly.
     checkpointing : bool, optional
-        See `LearnedProximalGradient`: less memory, more time.
+        Less memory for more time, see `LearnedProximalGradient`.
     channels_last : bool, optional
-        Memory format of the convolutions; faster on most processors.
+        Whether convolutions use this memory format. It is faster on most
+        processors.
     pretrained : path-like, optional
         Weights to start from, a file of `odl_equivariant.models.save` of the
         same architecture.
@@ -80,10 +86,10 @@ class ReconstructionTask(LightningModule):
     Raises
     ------
     ValueError
-        If an argument is out of its range, or a block does not fit.
+        If an argument is out of its range, or a block does not fit the
+        operator.
     TypeError
-        If the blocks are of a class that `odl_equivariant.models.save` does
-        not know.
+        If `odl_equivariant.models.save` cannot save blocks of this class.
     """
 
     def __init__(
@@ -100,7 +106,7 @@ class ReconstructionTask(LightningModule):
         checkpointing: bool = False,
         channels_last: bool = True,
         pretrained: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(
@@ -123,9 +129,9 @@ class ReconstructionTask(LightningModule):
         self.warm_up = warm_up
         self._names = ''
         self._blank, self._named = [], set()
-        # Means over uneven shares of several processes, which those of
-        # Lightning are not. What is not a number is no matter to be silent
-        # about: images without scores are left out before.
+        # Several processes may have uneven shares of the images, for which
+        # Lightning's own means are wrong. A NaN is shown, since images
+        # without scores were left out before.
         self._means = torch.nn.ModuleDict(
             {
                 f'{part}/{name}': MeanMetric(nan_strategy='disable')
@@ -140,15 +146,15 @@ class ReconstructionTask(LightningModule):
             initial,
             checkpointing,
         )
-        # of others no weights could be saved, which would be seen late
+        # an error now, not when the weights are saved
         proximals_of(self.network)
         if pretrained is not None:
             self.load_weights(pretrained)
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
 
-    def load_weights(self, path):
-        """Take the weights of a file of `odl_equivariant.models.save`.
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Load the weights in a file of `odl_equivariant.models.save`.
 
         Parameters
         ----------
@@ -166,11 +172,39 @@ class ReconstructionTask(LightningModule):
         self._check_architecture(loaded.architecture, f'the network in {path}')
         self.network.load_state_dict(loaded.state_dict())
 
-    def on_save_checkpoint(self, checkpoint):
-        """Write down the architecture."""
+    def check_acquisition(self, acquisition: Acquisition) -> None:
+        """Raise an error if data are on another grid than the network's.
+
+        Parameters
+        ----------
+        acquisition : Acquisition
+            Acquisition of the data.
+
+        Raises
+        ------
+        ValueError
+            If its images or its data are on another grid than those of the
+            acquisition of the network, even if they have the same shape.
+        """
+        ours, theirs = (
+            a.forward_operator() for a in (self.acquisition, acquisition)
+        )
+        for what, one, other in (
+            ('images', ours.domain, theirs.domain),
+            ('data', ours.range, theirs.range),
+        ):
+            if _partition(one) != _partition(other):
+                raise ValueError(
+                    f'the network is made for {self.acquisition!r}, and its '
+                    f'{what} are on another grid than those of '
+                    f'{acquisition!r}: give both the same acquisition'
+                )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the architecture to a checkpoint."""
         checkpoint['architecture'] = self.network.architecture
 
-    def on_load_checkpoint(self, checkpoint):
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a ValueError for a checkpoint of another architecture."""
         self._check_architecture(
             checkpoint.get('architecture'), 'the checkpoint'
@@ -184,7 +218,7 @@ class ReconstructionTask(LightningModule):
                 f'{_first_difference(theirs, ours)}'
             )
 
-    def forward(self, batch):
+    def forward(self, batch: dict[str, Any]) -> torch.Tensor:
         """Reconstruct the data of a batch.
 
         Parameters
@@ -205,13 +239,15 @@ class ReconstructionTask(LightningModule):
             ]
         return self.network(batch['data'], operators)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(
+        self, batch: dict[str, Any], batch_idx: int
+    ) -> torch.Tensor:
         """Return the loss of a batch, the mean over its samples.
 
         Raises
         ------
         FloatingPointError
-            If that of a sample is not finite; with the sample's name.
+            If the loss of a sample is not finite. The message names it.
         """
         self._names = ', '.join(map(str, batch['name']))
         result, truth = self(batch), batch['truth']
@@ -221,26 +257,28 @@ class ReconstructionTask(LightningModule):
             names = ', '.join(str(batch['name'][i]) for i in bad)
             raise FloatingPointError(
                 f'the loss is {losses[bad[0]].item()} for {names} at step '
-                f'{self.global_step}; the last checkpoint is from before. '
-                'Look at these data, or take a smaller learning rate'
+                f'{self.global_step}; the last checkpoint was written before. '
+                'Check these data, or take a smaller learning rate'
             )
         self.log(
             'train/loss', losses.mean(), batch_size=len(truth), sync_dist=True
         )
         return losses.mean()
 
-    def on_before_optimizer_step(self, optimizer):
-        """Raise an error rather than take a step that is not finite."""
+    def on_before_optimizer_step(
+        self, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Raise an error if a gradient is not finite."""
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
-            return  # which leaves such steps out
+            return  # the scaler skips such steps
         for name, parameter in self.named_parameters():
             gradient = parameter.grad
             if gradient is not None and not gradient.isfinite().all():
                 raise FloatingPointError(
                     f'the gradient of {name} is not finite for {self._names} '
-                    f'at step {self.global_step}; the last checkpoint is from '
-                    'before. Look at these data, or take a smaller learning '
-                    'rate'
+                    f'at step {self.global_step}; the last checkpoint was '
+                    'written before. Check these data, or take a smaller '
+                    'learning rate'
                 )
 
     def _evaluate(self, batch, batch_idx, part):
@@ -269,23 +307,27 @@ class ReconstructionTask(LightningModule):
         self._blank = []
         if new:
             _log.warning(
-                '%d of the %s images: the ground truth is constant, so that '
-                'it has no scores, and is left out of their means: %s',
+                'the ground truth of %d %s images is constant: they have no '
+                'scores, and the means leave them out: %s',
                 len(new),
                 part,
                 listed(new),
             )
 
-    def validation_step(self, batch, batch_idx):
+    def validation_step(
+        self, batch: dict[str, Any], batch_idx: int
+    ) -> torch.Tensor:
         """Score the network; return its reconstructions."""
         result, _ = self._evaluate(batch, batch_idx, 'validation')
         return result
 
-    def on_validation_epoch_end(self):
-        """Say which images have no scores."""
+    def on_validation_epoch_end(self) -> None:
+        """Log which images have no scores."""
         self._name_blank('validation')
 
-    def test_step(self, batch, batch_idx):
+    def test_step(
+        self, batch: dict[str, Any], batch_idx: int
+    ) -> dict[str, Any]:
         """Return the scores of network and baseline, sample by sample."""
         _, own = self._evaluate(batch, batch_idx, 'test')
         baseline = scores(self.baseline(batch), batch['truth'])
@@ -295,12 +337,12 @@ class ReconstructionTask(LightningModule):
             'blank': ~has_range(batch['truth']),
         }
 
-    def on_test_epoch_end(self):
-        """Say which images have no scores."""
+    def on_test_epoch_end(self) -> None:
+        """Log which images have no scores."""
         self._name_blank('test')
 
-    def baseline(self, batch):
-        """Return the reconstructions that the network has to beat.
+    def baseline(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Return reconstructions by the baseline of the acquisition.
 
         Parameters
         ----------
@@ -319,8 +361,8 @@ class ReconstructionTask(LightningModule):
         ]
         return torch.cat(images).to(batch['data'].device)
 
-    def configure_optimizers(self):
-        """Return Adam and the schedule of its steps."""
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return Adam and the schedule of its learning rate."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
         n_steps = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -338,8 +380,15 @@ class ReconstructionTask(LightningModule):
         return rate
 
 
+def _partition(space):
+    """Return the grid of a space, or of the first part of a product."""
+    while isinstance(space, odl.ProductSpace) and len(space):
+        space = space[0]
+    return getattr(space, 'partition', None)
+
+
 def _first_difference(theirs, ours, place='it'):
-    """Return where two architectures differ first, in words."""
+    """Describe the first difference of two architectures."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in [*theirs, *ours]:
             if theirs.get(key) != ours.get(key):

@@ -97,10 +97,10 @@ def test_finished_run_stays_as_it_is(run, tmp_path, caplog):
     assert run('train')[0] == 0
     before = (tmp_path / 'run/final.safetensors').read_bytes()
     assert run('train')[0] == 0
-    assert 'the run is at its end, step 7' in caplog.text
+    assert 'the run is finished, at step 7' in caplog.text
     assert (tmp_path / 'run/final.safetensors').read_bytes() == before
     assert run('train', '--trainer.max_steps', '9')[0] == 0
-    assert 'going on from' in caplog.text
+    assert 'resuming from' in caplog.text
     last = checkpoints.last_whole(tmp_path / 'run/checkpoints')
     assert last.name == 'step-000000009.ckpt'
 
@@ -115,7 +115,7 @@ def test_torn_checkpoint_is_said_and_the_one_before_used(
     torn = tmp_path / 'run/checkpoints/step-000000007.ckpt'
     torn.write_bytes(torn.read_bytes()[:3000])
     assert run('train', *options)[0] == 0
-    assert 'step-000000007.ckpt is torn' in caplog.text
+    assert 'step-000000007.ckpt is damaged' in caplog.text
     assert (tmp_path / 'run/final.safetensors').read_bytes() == expected
 
 
@@ -241,7 +241,7 @@ def test_images_of_other_data_are_not_kept(run, tmp_path):
     before = (tmp_path / 'out' / 'y.npy').read_bytes()
     np.save(tmp_path / 'in' / 'y.npy', rng.random((8, 34), 'float32'))
     status, _, error = run('reconstruct', *options, '--output', 'out')
-    assert status == 1 and 'out/y.npy was made of other data' in error
+    assert status == 1 and 'out/y.npy was made from other data' in error
     assert (tmp_path / 'out' / 'y.npy').read_bytes() == before
     status, _, error = run('reconstruct', *options, '--output', 'in')
     assert status == 1 and 'is the folder of the data' in error

@@ -402,3 +402,41 @@ def test_workers_change_nothing(tmp_path):
         weights.append([p.detach() for p in task.parameters()])
     for one, other in zip(*weights, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    'make, settings, what',
+    [
+        (SparseViewCT, {'side': 0.5}, 'images'),
+        (SparseViewCT, {'n_detectors': 21}, 'data'),
+        (CartesianMRI, {'side': 0.5}, 'images'),
+        (CartesianMRI, {'side': 0.5, 'coil_maps': np.ones((2, 16, 16))}, 'im'),
+    ],
+)
+def test_data_on_another_grid_are_refused(tmp_path, make, settings, what):
+    """Data of the same shape can be of another geometry than the network."""
+    task = task_for(make((16, 16)))
+    data = ReconstructionData(make((16, 16), **settings))
+    trainer = Trainer(
+        tmp_path / 'run', logger=False, accelerator='cpu', max_steps=1
+    )
+    for call in (
+        trainer.train,
+        trainer.evaluate,
+        lambda *arguments: trainer.reconstruct(*arguments, tmp_path / 'out'),
+    ):
+        with pytest.raises(ValueError, match=f'its {what}.* on another grid'):
+            call(task, data)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_may_be_computed_in_another_way():
+    """Precision, back-end, noise and mask leave the grid as it is."""
+    task = task_for(ct())
+    for settings in (
+        {'dtype': 'float64'},
+        {'backend': 'pytorch'},
+        {'n_photons': None},
+    ):
+        task.check_acquisition(SparseViewCT((16, 16), n_views=6, **settings))
+    task_for(mri()).check_acquisition(mri(seed=1, sigma=0.0))

@@ -18,12 +18,17 @@ from odl_equivariant.data._checks import positive_int
 from odl_equivariant.elements import as_tensor
 
 __all__ = (
+    'HOW_TO_COMPUTE',
     'Acquisition',
     'as_pair',
     'check_names',
     'checked_shape',
+    'has_own_simulation',
     'short_mask',
 )
+
+# Settings that say how to compute, and not what is measured.
+HOW_TO_COMPUTE = ('backend', 'dtype', 'impl')
 
 
 class Acquisition(abc.ABC):
@@ -168,6 +173,18 @@ def as_pair(data, truth, mask=None):
     if mask is not None:
         pair['mask'] = torch.from_numpy(short_mask(np.array(mask)))
     return pair
+
+
+def has_own_simulation(acquisition, base):
+    """Return whether a subclass overrides how a class simulates.
+
+    Its pairs are then made by its own methods, as of any `Acquisition`.
+    """
+    return any(
+        getattr(getattr(acquisition, name), '__func__', None)
+        is not getattr(base, name)
+        for name in ('simulate', 'ground_truth')
+    )
 
 
 def short_mask(mask):

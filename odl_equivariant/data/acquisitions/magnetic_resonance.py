@@ -24,6 +24,7 @@ from odl_equivariant.data.acquisitions.base import (
     as_pair,
     check_names,
     checked_shape,
+    has_own_simulation,
     short_mask,
 )
 from odl_equivariant.data.acquisitions.kspace import Coils, samples
@@ -253,7 +254,10 @@ class CartesianMRI(Acquisition):
             also in a data set, the images of which raise no such error,
             or below a thousandth of it where that is above 10.
         """
-        image = self.ground_truth(image)
+        return self._simulated(self.ground_truth(image), rng, mask)
+
+    def _simulated(self, image, rng, mask):
+        """Return noisy samples of an element of ``space``."""
         check_noise(self._scale_check, as_array(image), self.sigma)
         sampled = self._coils.sampled(self.mask if mask is None else mask)
         array = samples(self._coils.encoded(sampled)(image))
@@ -334,8 +338,12 @@ class CartesianMRI(Acquisition):
         """
         rng = np.random.default_rng(rng)
         mask = self.draw_mask(rng) if self.random_masks else None
-        data = self.simulate(image, rng, mask)
-        return as_pair(data, self.ground_truth(image), mask)
+        truth = self.ground_truth(image)
+        if has_own_simulation(self, CartesianMRI):
+            data = self.simulate(image, rng, mask)
+        else:
+            data = self._simulated(truth, rng, mask)
+        return as_pair(data, truth, mask)
 
     def from_kspace(
         self, kspace, coil_maps=None, image=None, rng=None, measured=None

@@ -26,8 +26,10 @@ from odl_equivariant.data._checks import (
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
+    as_pair,
     check_names,
     checked_shape,
+    has_own_simulation,
 )
 from odl_equivariant.data.acquisitions.ranges import (
     ScaleCheck,
@@ -239,7 +241,10 @@ class SparseViewCT(Acquisition):
             N \sim \mathrm{Poisson}(N_0 e^{-\mu_{\max} A u}), \qquad
             y = -\frac{1}{\mu_{\max}} \log \max(N / N_0, 10^{-8}).
         """
-        image = self._fine_image(image)
+        return self._simulated(self._fine_image(image), rng)
+
+    def _simulated(self, image, rng):
+        """Return noisy data of a checked image on the fine grid."""
         fine = element_from_array(image, self.fine_space)
         projection = self.fine_operator(fine)
         lengths = as_tensor(projection)[0, 0].cpu().numpy()
@@ -273,10 +278,35 @@ class SparseViewCT(Acquisition):
         image : element of ``space``
             What a reconstruction is compared with.
         """
+        return self._means(self._fine_image(image))
+
+    def _means(self, image):
+        """Return the 2 x 2 means of a checked image on the fine grid."""
         n, m = self.shape
-        fine = self._fine_image(image).astype(np.float64)
+        fine = image.astype(np.float64)
         coarse = fine.reshape(n, 2, m, 2).mean(axis=(1, 3))
         return element_from_array(coarse, self.space)
+
+    def pair(self, image, rng=None):
+        """Return data and ground truth of an image, as tensors.
+
+        Parameters
+        ----------
+        image : array-like or element of a DiscretizedSpace
+            Image as in `simulate`.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+
+        Returns
+        -------
+        pair : dict of torch.Tensor
+            See `Acquisition.pair`.
+        """
+        if has_own_simulation(self, SparseViewCT):
+            return super().pair(image, rng)
+        # checked and refined once for both
+        image = self._fine_image(image)
+        return as_pair(self._simulated(image, rng), self._means(image))
 
     def fbp(self, data, filter_type='Hann', frequency_scaling=FBP_CUTOFF):
         """Return the filtered back-projection of the data.

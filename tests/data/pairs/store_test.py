@@ -24,10 +24,15 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from odl_equivariant._files import unsealed, write_sealed
-from odl_equivariant.data import PairStore
+from odl_equivariant.data import (
+    CartesianMRI,
+    PairStore,
+    SimulatedPairs,
+    SparseViewCT,
+)
 from odl_equivariant.data.pairs import writer
 
 
@@ -78,6 +83,13 @@ def test_store_holds_the_pairs(tmp_path):
     store = PairStore.write(pairs, tmp_path / 'new' / 'store')
     assert _holds(store, pairs)
     assert _holds(PairStore(tmp_path / 'new' / 'store'), pairs)
+
+
+def test_each_pair_is_made_once(tmp_path):
+    """A new store asks for each of its pairs once, in their order."""
+    pairs = _Pairs()
+    PairStore.write(pairs, tmp_path)
+    assert pairs.calls == list(range(6))
 
 
 def test_epochs_are_alike(tmp_path):
@@ -134,7 +146,7 @@ def test_writing_goes_on_where_it_broke_off(tmp_path):
     pairs = _Pairs()
     store = PairStore.write(pairs, tmp_path)
     # the first one and the last one are made again, to compare them
-    assert sorted(set(pairs.calls)) == [0, 3, 4, 5]
+    assert sorted(pairs.calls) == [0, 3, 4, 5]
     assert _holds(store, _Pairs())
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
         'pairs.json'
@@ -465,7 +477,7 @@ def test_nothing_is_read_from_outside(tmp_path, outside, way):
     store = PairStore.write(_Pairs(), folder)
     pickled = pickle.dumps(store)
     _lead_out(way, folder, 'pairs.json', outside)
-    with pytest.raises(ValueError, match='no name of a part|link out of its'):
+    with pytest.raises(ValueError, match='not the name of|link out of its'):
         PairStore(folder)
     if way in ('folder', 'file'):
         with pytest.raises(ValueError, match='link out of its'):
@@ -479,7 +491,7 @@ def test_nothing_is_written_outside(tmp_path, outside, way):
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), folder)
     _lead_out(way, folder, 'partial.json', outside)
-    with pytest.raises(ValueError, match='no name of a part|link out of its'):
+    with pytest.raises(ValueError, match='not the name of|link out of its'):
         PairStore.write(_Pairs(), folder)
     assert _is_untouched(outside)
 
@@ -719,3 +731,101 @@ def test_one_writer_in_a_folder(tmp_path):
     assert [float(pair['data'][0]) for pair in store] == [0, 1, 2]
     assert not (tmp_path / '.lock').exists()
     assert float(PairStore.write(others, tmp_path)[0]['data'][0]) == 9
+
+
+# --- The acquisition that made the pairs --- #
+
+
+def _simulated(make, **settings):
+    return SimulatedPairs(
+        [np.full((16, 16), 0.1)] * 2, make((16, 16), **settings)
+    )
+
+
+_CT, _MRI = SparseViewCT, CartesianMRI
+_MAPS = np.ones((1, 16, 16)) / 2
+
+
+@pytest.mark.parametrize(
+    'make, key, value, other',
+    [
+        (_CT, 'n_views', 8, 9),
+        (_CT, 'side', 0.3, 0.4),
+        (_CT, 'n_photons', 10_000, 1000),
+        (_MRI, 'mask', None, np.arange(16)[:, None] % 2 == 0),
+        (_MRI, 'coil_maps', _MAPS, 1j * _MAPS),
+    ],
+)
+def test_store_of_another_acquisition_is_refused(
+    tmp_path, make, key, value, other
+):
+    """The error names the setting that differs and what to do about it."""
+    pairs = _simulated(make, **{key: value})
+    acquisition = make((16, 16), **{key: other})
+    PairStore.write(pairs, tmp_path, progress=False)
+    with pytest.raises(ValueError, match=f'made with `{key}`') as error:
+        PairStore(tmp_path, acquisition)
+    assert str(tmp_path) in str(error.value)
+    assert f'`data.acquisition.init_args.{key}`' in str(error.value)
+
+
+def test_store_of_another_class_is_refused(tmp_path):
+    """Pairs of tomography are not those of magnetic resonance."""
+    PairStore.write(_simulated(_CT), tmp_path, progress=False)
+    with pytest.raises(ValueError, match='but are used with CartesianMRI'):
+        PairStore(tmp_path, _MRI((16, 16)))
+
+
+@pytest.mark.parametrize(
+    'how',
+    [{}, {'backend': 'pytorch'}, {'dtype': 'float64'}, {'impl': 'astra_cpu'}],
+)
+def test_store_of_the_same_acquisition(tmp_path, how):
+    """The back-end, the precision and the implementation may differ."""
+    settings = {'n_views': 8, 'side': np.float64(0.25)}
+    PairStore.write(_simulated(_CT, **settings), tmp_path, progress=False)
+    acquisition = _CT((16, 16), n_views=8, side=0.25, **how)
+    store = PairStore(tmp_path, acquisition)
+    assert len(pickle.loads(pickle.dumps(store))) == 2
+    copy = PairStore.write(Subset(store, [1]), tmp_path / 'a', progress=False)
+    assert copy.origin == store.origin
+
+
+def test_store_without_an_origin(tmp_path):
+    """Stores of earlier versions fit any acquisition, as they always did."""
+    PairStore.write(_simulated(_CT), tmp_path, progress=False)
+    content = unsealed((tmp_path / 'pairs.json').read_text('utf-8'))
+    del content['acquisition']
+    write_sealed(tmp_path / 'pairs.json', content)
+    assert PairStore(tmp_path, _CT((16, 16), n_views=3)).origin is None
+
+
+def test_write_of_another_acquisition_starts_anew(tmp_path):
+    """Pairs of two acquisitions are not mixed, even if their first agrees."""
+    pairs = _simulated(_CT, n_photons=None, mu_max=80.0)
+    others = _simulated(_CT, n_photons=None, mu_max=81.0)
+    assert torch.equal(pairs[0]['data'], others[0]['data'])
+    first = pairs[0]
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Failing(pairs), tmp_path, progress=False)
+    partial = unsealed((tmp_path / 'partial.json').read_text('utf-8'))
+    assert partial['done'] == 1
+    store = PairStore.write(others, tmp_path, progress=False)
+    assert store.origin['settings']['mu_max'] == 81.0
+    assert store._content['part'] != partial['part']
+    assert _equal(store[0], first)
+
+
+class _Failing:
+    """Pairs of which only the first can be made."""
+
+    def __init__(self, pairs):
+        self.pairs, self.acquisition = pairs, pairs.acquisition
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, index):
+        if index:
+            raise RuntimeError('broken off')
+        return self.pairs[index]

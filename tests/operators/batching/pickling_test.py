@@ -30,7 +30,7 @@ from odl_equivariant.operators import (
     OperatorLayer,
     filtered_backprojection,
 )
-from odl_equivariant.operators.batching.pickling import pack, unpack
+from odl_equivariant.operators.batching.pickling import pickled, unpickled
 
 
 def ray_transform(backend='numpy', impl='astra_matrix', touched=True):
@@ -244,9 +244,9 @@ def test_modules_are_not_in_the_bytes():
     """They are handed on apart, each once."""
     space = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype='float32')
     operator = network(space)
-    data, modules = pack(operator * operator)
+    data, modules = pickled(operator * operator)
     assert modules == [operator.module]
-    assert unpack(data, ['another']).left.module == 'another'
+    assert unpickled(data, ['another']).left.module == 'another'
 
 
 # --- Other processes --- #

@@ -36,8 +36,8 @@ def refused(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     'content, line, message',
     [
-        ('model: 3', 1, '`model` is made of keys'),
-        ('data:\n- 1', 1, '`data` is made of keys'),
+        ('model: 3', 1, '`model` must consist of keys'),
+        ('data:\n- 1', 1, '`data` must consist of keys'),
         ('trainer: {max_steps: abc}', 1, '"trainer.max_steps"'),
         ('seed_everything: -1', 1, '"seed_everything" .* got -1'),
         ('seed_everything: 4294967296', 1, '"seed_everything"'),
@@ -115,7 +115,7 @@ def test_files_within_files(refused, run, tmp_path, monkeypatch, capsys):
     assert 'channels: 5' in capsys.readouterr().out
     part.write_text(part.read_text() + 'class_path: a.B\n')
     error = refused('model: {proximal: part.yaml}')
-    assert 'part.yaml' in error and 'stands twice' in error
+    assert 'part.yaml' in error and 'is set twice' in error
 
 
 @pytest.mark.parametrize('value', ['a: 1', '[1', '1e-3', 'x.yaml', '-'])
