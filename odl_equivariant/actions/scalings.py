@@ -8,14 +8,11 @@
 
 """Scalings of the domain, and of the values."""
 
-from math import isfinite
-from numbers import Complex, Real
-
 import numpy as np
-import odl
 from odl.core.operator.operator import OpNotImplementedError
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from odl_equivariant._checks import one_of, real_number
+from odl_equivariant.actions._checks import checked_number
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions.action import (
     Action,
@@ -76,18 +73,14 @@ class Dilation(GeometricAction):
             If the factor is not positive and finite, or the method unknown.
         """
         component = component_space(space)
-        if not isinstance(factor, Real):
-            raise TypeError(
-                f'expected a real factor, got {type(factor).__name__}'
-            )
-        factor = float(factor)
-        if not (isfinite(factor) and factor > 0):
+        factor = real_number('factor', factor)
+        if factor <= 0:
             raise ValueError(
-                f'expected a positive finite factor, got {factor}; turn with '
+                f'`factor` must be a positive number, got {factor}; turn with '
                 '`Rotation` and mirror with `Reflection`'
             )
-        check_method(method, ('linear', 'cubic'), optional=False)
-        check_fill(fill, component)
+        one_of('method', method, ('linear', 'cubic'))
+        fill = checked_number('fill', fill, component)
         mover = interpolating_mover(
             component,
             factor * np.eye(component.ndim),
@@ -163,21 +156,10 @@ class Intensity(Action):
             If the scale is 0, a number is not finite, or one is complex and
             the space real.
         """
-        numbers = {'scale': scale, 'shift': shift}
-        for name, value in numbers.items():
-            if not isinstance(value, Complex):
-                raise TypeError(
-                    f'expected a number as {name}, got {type(value).__name__}'
-                )
-            if not np.isfinite(complex(value)):
-                raise ValueError(f'expected a finite {name}, got {value}')
-            is_real = complex(value).imag == 0
-            if space.field != odl.ComplexNumbers() and not is_real:
-                raise ValueError(
-                    f'expected a real {name} on the real space '
-                    f'{describe_space(space)}, got {value}'
-                )
-            numbers[name] = float(value.real) if is_real else complex(value)
+        numbers = {
+            'scale': checked_number('scale', scale, space),
+            'shift': checked_number('shift', shift, space),
+        }
         if numbers['scale'] == 0:
             raise ValueError(
                 'expected a scale that is not 0: a group element has an '

@@ -10,7 +10,8 @@
 
 import numpy as np
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from odl_equivariant._checks import one_of
+from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions._movers import TOLERANCE
@@ -91,10 +92,10 @@ class Translation(GeometricAction):
             with ``fill``.
         """
         component = component_space(space)
-        check_method(method)
+        one_of('method', method, METHODS, optional=True)
         shift = _checked_shift(shift, component.ndim)
         if fill is not None:
-            check_fill(fill, component)
+            fill = checked_number('fill', fill, component)
             _check_something_stays(component, shift)
             if method == 'fourier':
                 raise ValueError(

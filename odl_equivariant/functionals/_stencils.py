@@ -15,6 +15,7 @@ import odl
 import torch
 from torch.nn.functional import pad
 
+from odl_equivariant._checks import one_of
 from odl_equivariant.elements import is_complex, n_parts
 from odl_equivariant.inner_products import inner_product_weights
 
@@ -62,11 +63,7 @@ class Stencils:
     """
 
     def __init__(self, space, pad_mode):
-        if pad_mode not in PAD_MODES:
-            raise ValueError(
-                f'expected `pad_mode` to be one of {PAD_MODES}, got '
-                f'{pad_mode!r}'
-            )
+        one_of('pad_mode', pad_mode, PAD_MODES)
         leaf = _leaf(space)
         fractions = np.asarray(leaf.partition.boundary_cell_fractions)
         self.periodic = pad_mode == 'periodic'

@@ -8,13 +8,12 @@
 
 """Learned proximal gradient descent as a torch module."""
 
-import operator
-
 import odl
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.elements import (
     grid_shape,
     n_channels,
@@ -119,15 +118,7 @@ class LearnedProximalGradient(nn.Module):
     ):
         super().__init__()
         self.checkpointing = checkpointing
-        try:
-            self.n_iterations = operator.index(n_iterations)
-        except TypeError:
-            self.n_iterations = 0
-        if isinstance(n_iterations, bool) or self.n_iterations < 1:
-            raise ValueError(
-                '`n_iterations` must be a positive whole number, got '
-                f'{n_iterations!r}'
-            )
+        self.n_iterations = whole_number('n_iterations', n_iterations, 1)
         if not callable(proximal):
             raise TypeError(
                 '`proximal` must be a module, or a callable that makes one, '

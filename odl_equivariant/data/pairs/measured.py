@@ -10,7 +10,7 @@
 import numpy as np
 from torch.utils.data import Dataset
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data.slices.base import index_and_epoch
 from odl_equivariant.elements import as_element, as_tensor
 
@@ -81,7 +81,7 @@ class MeasuredPairs(Dataset):
             )
         self.slices = slices
         self.acquisition = acquisition
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
         self.fresh_noise = bool(fresh_noise)
         self.normalise = bool(normalise)
         # All pairs have a mask, or none: they are stacked to batches.

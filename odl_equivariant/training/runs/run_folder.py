@@ -22,6 +22,7 @@ from lightning.fabric.utilities.seed import (
 from lightning.pytorch import Callback
 
 from odl_equivariant import models
+from odl_equivariant._checks import whole_number
 from odl_equivariant._files import check_no_folder, write_atomically
 from odl_equivariant.training.runs.checkpoints import (
     CheckpointFiles,
@@ -78,13 +79,8 @@ class RunFolder(Callback):
     """
 
     def __init__(self, folder, every=500, run=None, validation=None):
-        if every < 1:
-            raise ValueError(
-                '`trainer.checkpoint_every` must be a positive number of '
-                f'steps, got {every}'
-            )
         self.folder = pathlib.Path(folder)
-        self.every = every
+        self.every = whole_number('trainer.checkpoint_every', every, 1)
         self.run = run
         self.validation = validation
         self.best_psnr = None
