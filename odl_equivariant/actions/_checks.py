@@ -14,7 +14,7 @@ from numbers import Complex, Real
 import odl
 
 from odl_equivariant._checks import real_number
-from odl_equivariant.actions.action import describe_space
+from odl_equivariant.elements import describe_space
 
 __all__ = ('METHODS', 'checked_number')
 

@@ -14,12 +14,9 @@ from odl.core.operator.operator import OpNotImplementedError
 from odl_equivariant._checks import one_of, real_number
 from odl_equivariant.actions._checks import checked_number
 from odl_equivariant.actions._interpolation import interpolating_mover
-from odl_equivariant.actions.action import (
-    Action,
-    component_space,
-    describe_space,
-)
+from odl_equivariant.actions.action import Action, component_space
 from odl_equivariant.actions.geometric import GeometricAction
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Dilation', 'Intensity')
 

@@ -15,9 +15,10 @@ from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions._movers import TOLERANCE
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import check_whole_cells
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Translation',)
 

@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import pad
 
 from odl_equivariant._checks import one_of
-from odl_equivariant.elements import is_complex, n_parts
+from odl_equivariant.elements import first_part, is_complex, n_parts
 from odl_equivariant.inner_products import inner_product_weights
 
 __all__ = ('PAD_MODES', 'Stencils')
@@ -25,13 +25,7 @@ PAD_MODES = ('symmetric', 'periodic')
 
 
 def _leaf(space):
-    while isinstance(space, odl.ProductSpace):
-        if len(space) == 0 or not space.is_power_space:
-            raise ValueError(
-                'expected a `ProductSpace` of at least one and only equal '
-                f'components, got {space!r}'
-            )
-        space = space[0]
+    space = first_part(space, equal=True)
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '

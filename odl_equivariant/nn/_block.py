@@ -22,7 +22,7 @@ from odl_equivariant._checks import (
     real_number,
     whole_number,
 )
-from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.elements import first_part, grid_shape, n_channels
 from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._calibration import calibrate
 from odl_equivariant.nn._precision import check_arithmetic
@@ -138,8 +138,7 @@ class Proximal(nn.Module):
                 f'{n_channels(space)}'
             )
         self._check_values(space)
-        while isinstance(space, odl.ProductSpace):
-            space = space[0]
+        space = first_part(space)
         if isinstance(space, odl.DiscretizedSpace):
             if not space.is_uniform:
                 raise ValueError(

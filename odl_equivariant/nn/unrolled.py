@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant.elements import (
+    first_part,
     grid_shape,
     n_channels,
     tensor_dtype,
@@ -402,10 +403,8 @@ class LearnedProximalGradient(nn.Module):
         """Product of real spaces in which the memory lies, or ``None``."""
         if not self.memory:
             return None
-        domain = self.forward_operator.domain
-        while isinstance(domain, odl.ProductSpace):
-            domain = domain[0]
-        return odl.ProductSpace(domain.real_space, self.memory)
+        part = first_part(self.forward_operator.domain)
+        return odl.ProductSpace(part.real_space, self.memory)
 
 
 def _kernels_of(block):
