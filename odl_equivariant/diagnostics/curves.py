@@ -120,7 +120,7 @@ def equivariance_curve(
     ------
     TypeError
         If ``op`` is not an `odl.Operator` on spaces from
-        `odl.uniform_discr`.
+        `odl.uniform_discr`, or ``radius`` is no number.
     ValueError
         If its range is not its domain, the space is not 2D, ``angles`` or
         ``radius`` cannot be used, or the representation does not fit the

@@ -113,7 +113,8 @@ class Variation(odl.functionals.Functional):
         -------
         factory : callable
             Maps ``sigma``, a positive number, to an `odl.Operator` on the
-            domain. Raises ValueError for any other ``sigma``.
+            domain. Raises ValueError for any other ``sigma``, or TypeError
+            for what is no number.
         """
         return self._proximal
 

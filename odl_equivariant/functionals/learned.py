@@ -100,7 +100,7 @@ class LearnedProximal(odl.functionals.Functional):
     ------
     TypeError
         If ``module`` is not a module of the space's precision, or the space
-        cannot be laid out as a tensor.
+        cannot be laid out as a tensor, or ``scale`` is no number.
     ValueError
         If the module has the wrong number of channels, or needs more than an
         image (a gradient or a memory), or ``scale`` is not positive, or

@@ -71,7 +71,8 @@ def save(network, path, value_range=None):
     Raises
     ------
     TypeError
-        If the network is none of these, or has blocks of another class.
+        If the network is none of these, or has blocks of another class, or
+        the range does not consist of numbers.
     ValueError
         If the path does not end in ``.safetensors``, a weight is not finite,
         the weights are not all of one precision, or the range is none.

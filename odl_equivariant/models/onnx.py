@@ -64,7 +64,8 @@ def export_onnx(network, path, shape=None):
     ImportError
         If onnx, onnxscript or onnxruntime are not installed.
     TypeError
-        If the network, or one of its blocks, is none of these classes.
+        If the network, or one of its blocks, is none of these classes, or
+        ``shape`` does not consist of whole numbers.
     ValueError
         If the path does not end in ``.onnx``, or ``shape`` is no grid on
         which the kernels fit.

@@ -75,7 +75,8 @@ def for_inference(network, precision=None, compile=False, tile=None):
     Raises
     ------
     TypeError
-        If the network, or one of its blocks, is none of these classes.
+        If the network, or one of its blocks, is none of these classes, or an
+        argument is of another type.
     ValueError
         If an argument is none of the above, or the processor has no
         arithmetic for bfloat16 and would emulate it. The environment variable

@@ -68,10 +68,11 @@ class LearnedProximalGradient(nn.Module):
     ------
     TypeError
         If ``forward_operator`` is not a linear ODL operator, ``proximal`` not
-        callable, or ``initial`` none of these.
+        callable, ``n_iterations`` no whole number, or ``initial`` neither an
+        operator nor a string.
     ValueError
-        If ``n_iterations`` is not positive, or a block or ``initial`` does
-        not fit the spaces.
+        If ``n_iterations`` is not positive, ``initial`` another string, or a
+        block or ``initial`` does not fit the spaces.
 
     Notes
     -----

@@ -95,7 +95,8 @@ class GroupAverage(odl.Operator):
     Raises
     ------
     TypeError
-        If ``operator`` or an action is not an `odl.Operator`.
+        If ``operator`` or an action is not an `odl.Operator`, or
+        ``n_samples`` no whole number.
     ValueError
         If there are no actions, they act on other spaces, there are not as
         many on the range, or not as many as ``n_samples``; if they are not

@@ -50,8 +50,8 @@ class OperatorLayer(nn.Module):
     Raises
     ------
     TypeError
-        If ``operator`` is not an ODL operator, or its spaces cannot be laid
-        out as a tensor.
+        If ``operator`` is not an ODL operator, its spaces cannot be laid out
+        as a tensor, or ``layout`` is no string.
     ValueError
         If there is no such layout, or the parts of a product space do not
         share a grid.

@@ -98,6 +98,8 @@ class SparseViewCT(Acquisition):
     ValueError
         If a size, a number of photons or a length is not positive, or a
         name is unknown.
+    TypeError
+        If a number is none, or a name no string.
 
     Notes
     -----

@@ -43,6 +43,8 @@ class Augmentation:
     ------
     ValueError
         If a parameter is out of its range.
+    TypeError
+        If ``smoothing`` is no number, or ``rotation`` no string.
 
     Examples
     --------
