@@ -583,7 +583,7 @@ def test_level_that_cannot_be_a_number_is_refused(parameter):
 def test_parameter_that_is_an_array_is_refused(sigma):
     """The error shows a list, and the shape of an array."""
     functional = LearnedProximal(image_space(), Shrink())
-    with pytest.raises(TypeError, match=r'\[1.0, 2.0\]|of \(6, 6\)'):
+    with pytest.raises(TypeError, match=r'\[1.0, 2.0\]|shape \(6, 6\)'):
         functional.proximal(sigma)
 
 
