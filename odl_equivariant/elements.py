@@ -29,11 +29,15 @@ __all__ = (
     'tensor_device',
     'as_tensor',
     'as_element',
+    'descend',
+    'describe_space',
     'element_from_array',
+    'first_part',
     'merge_complex',
     'split_complex',
 )
 
+_EMPTY = 'an empty `ProductSpace` has no tensor layout'
 _REAL_DTYPES = {
     'float32': torch.float32,
     'float64': torch.float64,
@@ -42,11 +46,90 @@ _REAL_DTYPES = {
 }
 
 
+def describe_space(space):
+    """Return ``repr(space)`` on one line, also where ODL cannot make one.
+
+    Parameters
+    ----------
+    space : `odl.Set`
+        Any set; ODL has no representation for array-weighted grids.
+
+    Returns
+    -------
+    description : str
+        Text for an error message.
+    """
+    try:
+        return ' '.join(repr(space).split())
+    except AttributeError:
+        return f'{type(space).__name__} of shape {space.shape}'
+
+
+def descend(space, equal=False):
+    """Yield a space, its first part, the first part of that, and so on.
+
+    Parameters
+    ----------
+    space : odl space
+        Where to begin.
+    equal : bool, optional
+        Whether each product space on the way must have parts, and only equal
+        ones. Otherwise the other parts are not looked at.
+
+    Yields
+    ------
+    space : odl space
+        One space of each level of a nested product space. The last one is no
+        product space, or one without parts. If ``space`` is no product space,
+        it is the only one.
+
+    Raises
+    ------
+    ValueError
+        If the parts must be equal and are not, or there are none.
+
+    Examples
+    --------
+    >>> space = odl.rn(4)
+    >>> [getattr(part, 'shape', None) for part in descend((space**3) ** 2)]
+    [(2, 3, 4), (3, 4), (4,)]
+    >>> list(descend(odl.ProductSpace(space, odl.rn(5))))[-1] == space
+    True
+    >>> len(list(descend(odl.ProductSpace(field=odl.RealNumbers()))))
+    1
+    """
+    while isinstance(space, odl.ProductSpace):
+        if equal and (len(space) == 0 or not space.is_power_space):
+            raise ValueError(
+                'expected a `ProductSpace` of at least one and only equal '
+                f'components, got {describe_space(space)}'
+            )
+        yield space
+        if len(space) == 0:
+            return
+        space = space[0]
+    yield space
+
+
+def first_part(space, equal=False):
+    """Return the last space of `descend`, which is no product space.
+
+    Raises
+    ------
+    ValueError
+        As for `descend`, and for an empty product space in any case.
+    """
+    *_, part = descend(space, equal)
+    if isinstance(part, odl.ProductSpace):
+        raise ValueError(_EMPTY)
+    return part
+
+
 def _parts(space):
     """Return the tensor spaces that a (nested) product space consists of."""
     if isinstance(space, odl.ProductSpace):
         if len(space) == 0:
-            raise ValueError('an empty `ProductSpace` has no tensor layout')
+            raise ValueError(_EMPTY)
         return [leaf for part in space for leaf in _parts(part)]
     if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
         raise TypeError(
@@ -359,9 +442,7 @@ def element_from_array(array, space):
     >>> element_from_array([[1, 2j]], space).asarray().tolist()
     [[(1+0j), 2j]]
     """
-    part = space
-    while isinstance(part, odl.ProductSpace):
-        part = part[0]
+    part = first_part(space)
     array = np.array(array, dtype=str(part.dtype_identifier))
     if part is space:
         array = array[None]

@@ -18,6 +18,8 @@ from odl_equivariant.diagnostics._spaces import inner, random_element
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
+    descend,
+    first_part,
     grid_shape,
     is_complex,
     merge_complex,
@@ -542,3 +544,48 @@ def test_only_tensors_become_elements():
     """An array is an error that names its type."""
     with pytest.raises(TypeError, match='`torch.Tensor`, got ndarray'):
         as_element(np.ones((1, 1, 3, 4)), grid((3, 4)))
+
+
+# --- Down a product space --- #
+
+
+def test_descend_goes_level_by_level():
+    """From a nested product space to the first of its innermost parts."""
+    space = odl.rn(4)
+    assert list(descend(space)) == [space]
+    nested = (space**3) ** 2
+    assert list(descend(nested)) == [nested, space**3, space]
+    assert list(descend(nested, equal=True)) == [nested, space**3, space]
+    assert first_part(nested) == first_part(nested, equal=True) == space
+
+
+def test_descend_takes_the_first_of_unequal_parts():
+    """Unless the parts must be equal, on every level."""
+    space = odl.ProductSpace(odl.rn(4) ** 2, odl.rn(5))
+    assert first_part(space) == odl.rn(4)
+    for unequal in (space, space**2, odl.ProductSpace(space)):
+        with pytest.raises(ValueError, match='only equal components, got'):
+            list(descend(unequal, equal=True))
+
+
+def test_descend_ends_at_an_empty_space():
+    """It has no part; the search for one says so."""
+    empty = odl.ProductSpace(field=odl.RealNumbers())
+    nested = odl.ProductSpace(empty, odl.rn(4))
+    assert list(descend(empty)) == [empty]
+    assert list(descend(nested)) == [nested, empty]
+    for space in (empty, nested):
+        with pytest.raises(ValueError, match='empty `ProductSpace`'):
+            first_part(space)
+        with pytest.raises(ValueError, match='at least one and only equal'):
+            first_part(space, equal=True)
+
+
+def test_spaces_that_odl_cannot_print_are_described():
+    """The error of unequal parts is not one about an error."""
+    grid = odl.uniform_discr([0, 0], [1, 1], (2, 3))
+    weighted = odl.uniform_discr(
+        [0, 0], [1, 1], (2, 3), weighting=np.ones((2, 3))
+    )
+    with pytest.raises(ValueError, match='equal components, got Product'):
+        first_part(odl.ProductSpace(weighted, grid), equal=True)

@@ -19,26 +19,9 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
-__all__ = ('Action', 'component_space', 'describe_space')
+from odl_equivariant.elements import descend, describe_space
 
-
-def describe_space(space):
-    """Return ``repr(space)`` on one line, also where ODL cannot make one.
-
-    Parameters
-    ----------
-    space : `odl.Set`
-        Any set; ODL has no representation for array-weighted grids.
-
-    Returns
-    -------
-    description : str
-        Text for an error message.
-    """
-    try:
-        return ' '.join(repr(space).split())
-    except AttributeError:
-        return f'{type(space).__name__} of shape {space.shape}'
+__all__ = ('Action', 'component_space')
 
 
 def component_space(space):
@@ -63,18 +46,13 @@ def component_space(space):
         If it is empty, has different components, is neither 2D nor 3D or
         not uniform, or if its weights differ from point to point.
     """
-    if isinstance(space, odl.ProductSpace):
-        if len(space) == 0 or not space.is_power_space:
-            raise ValueError(
-                'expected a `ProductSpace` of at least one and only equal '
-                f'components, got {describe_space(space)}'
-            )
-        if not isinstance(space.weighting, (ConstWeighting, ArrayWeighting)):
+    *products, space = descend(space, equal=True)
+    for product in products:
+        if not isinstance(product.weighting, (ConstWeighting, ArrayWeighting)):
             raise ValueError(
                 'expected a `ProductSpace` weighted by a constant or one '
-                f'number per component, got {space.weighting!r}'
+                f'number per component, got {product.weighting!r}'
             )
-        return component_space(space[0])
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '

@@ -14,12 +14,13 @@ import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
-from odl_equivariant.actions.action import Action, describe_space
+from odl_equivariant.actions.action import Action
 from odl_equivariant.actions.representations import (
     canonical,
     component_weights,
     representation_matrix,
 )
+from odl_equivariant.elements import describe_space
 
 __all__ = ('GeometricAction',)
 

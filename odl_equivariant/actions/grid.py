@@ -14,8 +14,9 @@ from operator import index
 import numpy as np
 
 from odl_equivariant.actions._movers import TOLERANCE, Mover
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
+from odl_equivariant.elements import describe_space
 
 __all__ = ('GridAction', 'GridMover', 'maps_grid_to_itself')
 

@@ -11,8 +11,9 @@
 import re
 from math import pi
 
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.isometries import Reflection, Rotation
+from odl_equivariant.elements import describe_space
 
 __all__ = ('group_actions',)
 

@@ -16,8 +16,9 @@ from odl_equivariant.actions._rays import (
     match_rays,
     misses_domain,
 )
-from odl_equivariant.actions.action import Action, describe_space
+from odl_equivariant.actions.action import Action
 from odl_equivariant.actions.geometric import GeometricAction
+from odl_equivariant.elements import describe_space
 
 __all__ = ('InducedAction', 'induced_action')
 

@@ -9,21 +9,17 @@
 """Scalings of the domain, and of the values."""
 
 from collections.abc import Sequence
-from math import isfinite
-from numbers import Complex, Real
 
 import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from odl_equivariant._checks import one_of, real_number
+from odl_equivariant.actions._checks import checked_number
 from odl_equivariant.actions._interpolation import interpolating_mover
-from odl_equivariant.actions.action import (
-    Action,
-    component_space,
-    describe_space,
-)
+from odl_equivariant.actions.action import Action, component_space
 from odl_equivariant.actions.geometric import GeometricAction
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Dilation', 'Intensity')
 
@@ -77,18 +73,14 @@ class Dilation(GeometricAction):
             If the factor is not positive and finite, or the method unknown.
         """
         component = component_space(space)
-        if not isinstance(factor, Real):
-            raise TypeError(
-                f'expected a real factor, got {type(factor).__name__}'
-            )
-        factor = float(factor)
-        if not (isfinite(factor) and factor > 0):
+        factor = real_number('factor', factor)
+        if factor <= 0:
             raise ValueError(
-                f'expected a positive finite factor, got {factor}; turn with '
+                f'`factor` must be a positive number, got {factor}; turn with '
                 '`Rotation` and mirror with `Reflection`'
             )
-        check_method(method, ('linear', 'cubic'), optional=False)
-        check_fill(fill, component)
+        one_of('method', method, ('linear', 'cubic'))
+        fill = checked_number('fill', fill, component)
         mover = interpolating_mover(
             component,
             factor * np.eye(component.ndim),
@@ -172,7 +164,7 @@ class Intensity(Action):
             the space real, or ``shift`` has another number of constants than
             the space has components.
         """
-        scale = _checked_number('scale', scale, space)
+        scale = checked_number('scale', scale, space)
         if scale == 0:
             raise ValueError(
                 'expected a scale that is not 0: a group element has an '
@@ -293,28 +285,10 @@ class Intensity(Action):
         )
 
 
-def _checked_number(name, value, space):
-    """Return a number that can multiply, or be added, in a space."""
-    if not isinstance(value, Complex):
-        raise TypeError(
-            f'expected a number as {name}, got {type(value).__name__}'
-        )
-    if not np.isfinite(complex(value)):
-        raise ValueError(f'expected a finite {name}, got {value}')
-    if complex(value).imag == 0:
-        return float(value.real)
-    if space.field != odl.ComplexNumbers():
-        raise ValueError(
-            f'expected a real {name} on the real space '
-            f'{describe_space(space)}, got {value}'
-        )
-    return complex(value)
-
-
 def _checked_shift(shift, space):
     """Return a number or a tuple, a number if all components are equal."""
     if isinstance(shift, str) or not isinstance(shift, (Sequence, np.ndarray)):
-        return _checked_number('shift', shift, space)
+        return checked_number('shift', shift, space)
     if not isinstance(space, odl.ProductSpace):
         raise TypeError(
             'expected a number as shift, as the space is no product, got '

@@ -10,13 +10,15 @@
 
 import numpy as np
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from odl_equivariant._checks import one_of
+from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions._movers import TOLERANCE
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import check_whole_cells
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Translation',)
 
@@ -91,10 +93,10 @@ class Translation(GeometricAction):
             with ``fill``.
         """
         component = component_space(space)
-        check_method(method)
+        one_of('method', method, METHODS, optional=True)
         shift = _checked_shift(shift, component.ndim)
         if fill is not None:
-            check_fill(fill, component)
+            fill = checked_number('fill', fill, component)
             _check_something_stays(component, shift)
             if method == 'fourier':
                 raise ValueError(

@@ -11,8 +11,7 @@
 Each function returns the measured error if it passes.
 """
 
-from math import inf
-
+from odl_equivariant._checks import positive_number
 from odl_equivariant.diagnostics._spaces import name
 from odl_equivariant.diagnostics._tolerances import (
     DERIVATIVE_TOLERANCES,
@@ -295,10 +294,7 @@ def assert_lipschitz(
     True
     """
     __tracebackhide__ = True
-    if not 0 < constant < inf:
-        raise ValueError(
-            f'expected a positive Lipschitz constant, got {constant}'
-        )
+    constant = positive_number('constant', constant)
     estimate = lipschitz_estimate(op, seed, n_samples, n_iterations)
     tol = tolerance(op, tol)
     if not estimate <= (1 + tol) * constant:

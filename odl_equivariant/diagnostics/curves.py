@@ -11,6 +11,7 @@
 import numpy as np
 import torch
 
+from odl_equivariant._checks import positive_number
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.representations import representation_matrix
 from odl_equivariant.diagnostics._spaces import check_operator, name, ratio
@@ -119,7 +120,7 @@ def equivariance_curve(
     ------
     TypeError
         If ``op`` is not an `odl.Operator` on spaces from
-        `odl.uniform_discr`.
+        `odl.uniform_discr`, or ``radius`` is no number.
     ValueError
         If its range is not its domain, the space is not 2D, ``angles`` or
         ``radius`` cannot be used, or the representation does not fit the
@@ -172,10 +173,7 @@ def equivariance_curve(
             'expected a sequence of at least one finite angle in radians, got '
             f'{angles.tolist()}'
         )
-    if not 0 < radius <= 1:
-        raise ValueError(
-            f'expected a relative radius between 0 and 1, got {radius}'
-        )
+    radius = positive_number('radius', radius, most=1)
     points = _coordinates(space)
     turns = [
         _component_turn(representation, angle, op.domain) for angle in angles

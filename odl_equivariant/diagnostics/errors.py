@@ -13,6 +13,7 @@ from math import inf, isfinite
 import numpy as np
 import odl
 
+from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_action,
@@ -94,8 +95,7 @@ def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
             f'{name(op)} is not linear and has no adjoint; test that of '
             '`op.derivative(x)`'
         )
-    if n_samples < 1:
-        raise ValueError(f'expected at least 1 sample, got {n_samples}')
+    n_samples = whole_number('n_samples', n_samples, 1)
     adjoint = op.adjoint
     if adjoint.domain != op.range or adjoint.range != op.domain:
         raise ValueError(
@@ -172,9 +172,9 @@ def derivative_error(op, x=None, seed=0, steps=None):
         names = dtypes(op.domain, op.range) or {'float64'}
         precision = max(np.finfo(dtype).eps for dtype in names)
         steps = [float(precision) ** power for power in (0.25, 1 / 3, 0.5)]
-    steps = [float(step) for step in steps]
-    if not steps or not all(step > 0 and isfinite(step) for step in steps):
-        raise ValueError(f'expected positive steps, got {steps}')
+    steps = [positive_number('each of `steps`', step) for step in steps]
+    if not steps:
+        raise ValueError('expected at least one step, got none')
     direction = random_element(op.domain, rng)
     length = norm(op.domain, x) or 1.0
     direction = (length / norm(op.domain, direction)) * direction

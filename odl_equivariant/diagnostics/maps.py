@@ -11,6 +11,7 @@
 import numpy as np
 import odl
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_action,
@@ -24,18 +25,11 @@ from odl_equivariant.diagnostics._spaces import (
 )
 
 __all__ = (
-    'check_samples',
     'linearity_error',
     'isometry_error',
     'unitarity_error',
     'reconstruction_equivariance_error',
 )
-
-
-def check_samples(n_samples):
-    """Raise a `ValueError` if there are no samples."""
-    if n_samples < 1:
-        raise ValueError(f'expected at least 1 sample, got {n_samples}')
 
 
 @probing
@@ -83,7 +77,7 @@ def linearity_error(op, seed=0, n_samples=3, real_linear=False):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     rng = np.random.default_rng(seed)
     is_complex = op.domain.field == odl.ComplexNumbers()
     is_complex = is_complex and op.range.field == op.domain.field
@@ -142,7 +136,7 @@ def isometry_error(op, seed=0, n_samples=3):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     rng = np.random.default_rng(seed)
     errors = []
     for _ in range(n_samples):
@@ -194,7 +188,7 @@ def unitarity_error(op, seed=0, n_samples=3):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     if not op.is_linear:
         raise ValueError(
             f'{name(op)} is not linear and cannot be unitary; use '

@@ -15,6 +15,7 @@ from operator import add, mul
 import numpy as np
 import odl
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._probing import probing
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
@@ -25,7 +26,6 @@ from odl_equivariant.diagnostics._spaces import (
     random_element,
     ratio,
 )
-from odl_equivariant.diagnostics.maps import check_samples
 from odl_equivariant.operators._lanczos import lanczos
 
 __all__ = ('firm_nonexpansiveness_error', 'lipschitz_estimate')
@@ -101,7 +101,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     if op.range != op.domain:
         raise ValueError(f'expected an operator on one space, got {name(op)}')
     rng, directions = np.random.default_rng(seed), _directions(seed)
@@ -215,7 +215,7 @@ def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
     3.0
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     rng, directions = np.random.default_rng(seed), _directions(seed)
     estimate = 0.0
     for i, (x, y) in enumerate(_pairs(op.domain, rng, n_samples)):

@@ -13,11 +13,8 @@ import math
 import odl
 import torch
 
+from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._warnings import warn_user
-from odl_equivariant.functionals._parameters import (
-    positive_integer,
-    positive_number,
-)
 from odl_equivariant.functionals._tensors import (
     doubled,
     power_of_size,
@@ -95,8 +92,8 @@ class Variation(odl.functionals.Functional):
     has_proximal = True
 
     def __init__(self, space, tol, max_iter, warm_start):
-        self.tol = positive_number(tol, 'the tolerance `tol`')
-        self.max_iter = positive_integer(max_iter, '`max_iter`')
+        self.tol = positive_number('tol', tol)
+        self.max_iter = whole_number('max_iter', max_iter, 1)
         self.warm_start = bool(warm_start)
         self._state = None
         super().__init__(space, linear=False)
@@ -116,12 +113,13 @@ class Variation(odl.functionals.Functional):
         -------
         factory : callable
             Maps ``sigma``, a positive number, to an `odl.Operator` on the
-            domain. Raises ValueError for any other ``sigma``.
+            domain. Raises ValueError for any other ``sigma``, or TypeError
+            for what is no number.
         """
         return self._proximal
 
     def _proximal(self, sigma=1.0):
-        sigma = positive_number(sigma, 'the parameter `sigma`')
+        sigma = positive_number('sigma', sigma)
         return InnerProximal(self, sigma)
 
     @property

@@ -14,14 +14,12 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checks import positive_number
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._generalized_dual import denoise, evaluate
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
     Variation,
-)
-from odl_equivariant.functionals._parameters import (
-    positive_number,
 )
 from odl_equivariant.functionals._second_stencils import SecondStencils
 from odl_equivariant.functionals._stencil_norm import StencilNormSum
@@ -240,7 +238,7 @@ class InvariantTotalGeneralizedVariation(Variation):
             )
         names = ('first', 'second')
         self.alpha = tuple(
-            positive_number(weight, f'the {name} weight of `alpha`')
+            positive_number(f'the {name} weight of `alpha`', weight)
             for weight, name in zip(alpha, names, strict=True)
         )
         super().__init__(space, tol, max_iter, warm_start)

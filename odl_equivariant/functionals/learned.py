@@ -15,10 +15,10 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant._probing import is_probing
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import as_tensor
-from odl_equivariant.functionals._parameters import positive_number
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximal',)
@@ -100,7 +100,7 @@ class LearnedProximal(odl.functionals.Functional):
     ------
     TypeError
         If ``module`` is not a module of the space's precision, or the space
-        cannot be laid out as a tensor.
+        cannot be laid out as a tensor, or ``scale`` is no number.
     ValueError
         If the module has the wrong number of channels, or needs more than an
         image (a gradient or a memory), or ``scale`` is not positive, or
@@ -208,11 +208,8 @@ class LearnedProximal(odl.functionals.Functional):
                 'make it with gradient=False and memory=0 (a proximal with '
                 'gradient and memory goes into `LearnedProximalGradient`)'
             )
-        if parameter not in _PARAMETERS:
-            raise ValueError(
-                f'`parameter` must be one of {_PARAMETERS}, got {parameter!r}'
-            )
-        self.scale = positive_number(scale, 'the `scale`')
+        one_of('parameter', parameter, _PARAMETERS)
+        self.scale = positive_number('scale', scale)
         self.parameter = parameter
         # knows whether module and space fit, before any work
         NetworkOperator(module, space)
@@ -242,13 +239,13 @@ class LearnedProximal(odl.functionals.Functional):
         return self._proximal
 
     def _proximal(self, sigma):
-        sigma = positive_number(sigma, 'the parameter of a learned proximal')
+        sigma = positive_number('the parameter of a learned proximal', sigma)
         module, level = self.module, None
         if _takes_sigma(module):
             is_variance = self.parameter == 'variance'
             level = positive_number(
-                (math.sqrt(sigma) if is_variance else sigma) / self.scale,
                 'the noise level that the module is given, in its unit,',
+                (math.sqrt(sigma) if is_variance else sigma) / self.scale,
             )
         if level is not None or self.scale != 1:
             module = _AtLevel(module, level, self.scale)

@@ -10,8 +10,6 @@
 
 import contextlib
 import json
-import math
-import numbers
 import pathlib
 import re
 
@@ -20,6 +18,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from odl_equivariant._checks import real_number
 from odl_equivariant._files import (
     checksum,
     sealed,
@@ -72,7 +71,8 @@ def save(network, path, value_range=None):
     Raises
     ------
     TypeError
-        If the network is none of these, or has blocks of another class.
+        If the network is none of these, or has blocks of another class, or
+        the range does not consist of numbers.
     ValueError
         If the path does not end in ``.safetensors``, a weight is not finite,
         the weights are not all of one precision, or the range is none.
@@ -297,23 +297,17 @@ def _checked_range(value_range):
     """Return the least and the greatest value as floats, or None."""
     if value_range is None:
         return None
+    message = (
+        'the `value_range` must be the least and the greatest value of the '
+        f'images of the training, got {value_range!r:.80}'
+    )
     try:
-        low, high = value_range
-    except (TypeError, ValueError):
-        low = high = None
-    if not (
-        all(
-            isinstance(end, numbers.Real) and math.isfinite(end)
-            for end in (low, high)
-        )
-        and low < high
-    ):
-        raise ValueError(
-            'the `value_range` must be the least and the greatest value of '
-            f'the images of the training, two finite numbers, got '
-            f'{value_range!r:.80}'
-        )
-    return float(low), float(high)
+        ends = [real_number('each of both', end) for end in value_range]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{message}: {error}') from None
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(message)
+    return tuple(ends)
 
 
 def _check_values(tensors):

@@ -12,12 +12,12 @@ import contextlib
 import copy
 import json
 import logging
-import operator
 import pathlib
 
 import torch
 from torch import nn
 
+from odl_equivariant._checks import array_shape
 from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import quiet
@@ -64,7 +64,8 @@ def export_onnx(network, path, shape=None):
     ImportError
         If onnx, onnxscript or onnxruntime are not installed.
     TypeError
-        If the network, or one of its blocks, is none of these classes.
+        If the network, or one of its blocks, is none of these classes, or
+        ``shape`` does not consist of whole numbers.
     ValueError
         If the path does not end in ``.onnx``, or ``shape`` is no grid on
         which the kernels fit.
@@ -149,16 +150,8 @@ def _import(package):
 
 def _checked_shape(shape, kernel_size):
     """Return a grid as a tuple of two numbers."""
-    try:
-        rows, columns = map(operator.index, shape)
-    except (TypeError, ValueError):
-        rows = columns = 0
-    if min(rows, columns) < kernel_size:
-        raise ValueError(
-            '`shape` must be two whole numbers, not smaller than the kernels '
-            f'of side {kernel_size}, got {shape!r}'
-        )
-    return rows, columns
+    name = f'`shape`, for kernels of side {kernel_size},'
+    return array_shape(name, shape, 2, least=kernel_size)
 
 
 def _description(network, block):

@@ -16,12 +16,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant._checks import (
+    boolean,
+    one_of,
+    real_number,
+    whole_number,
+)
+from odl_equivariant.elements import first_part, grid_shape, n_channels
 from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._calibration import calibrate
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.steerable.activations import make_activation
-from odl_equivariant.nn.steerable.layout import whole_number
 
 __all__ = ('Proximal',)
 
@@ -45,26 +50,16 @@ class Proximal(nn.Module):
         ):
             arguments[name] = whole_number(name, arguments[name], least)
         for name in ('gradient', 'noise_level', 'skip'):
-            if not isinstance(arguments[name], bool):
-                raise ValueError(
-                    f'`{name}` must be True or False, got {arguments[name]!r}'
-                )
-        slope = arguments['negative_slope']
-        if not (isinstance(slope, numbers.Real) and math.isfinite(slope)):
-            raise ValueError(
-                f'`negative_slope` must be a finite number, got {slope!r}'
-            )
-        arguments['negative_slope'] = float(slope)
+            arguments[name] = boolean(name, arguments[name])
+        arguments['negative_slope'] = real_number(
+            'negative_slope', arguments['negative_slope']
+        )
         if arguments['kernel_size'] % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, for the output to lie on the '
                 f'grid of the input, got {arguments["kernel_size"]}'
             )
-        if arguments['padding_mode'] not in _PADDING_MODES:
-            raise ValueError(
-                f'`padding_mode` must be one of {", ".join(_PADDING_MODES)}, '
-                f'got {arguments["padding_mode"]!r}'
-            )
+        one_of('padding_mode', arguments['padding_mode'], _PADDING_MODES)
         self._arguments = dict(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
@@ -143,8 +138,7 @@ class Proximal(nn.Module):
                 f'{n_channels(space)}'
             )
         self._check_values(space)
-        while isinstance(space, odl.ProductSpace):
-            space = space[0]
+        space = first_part(space)
         if isinstance(space, odl.DiscretizedSpace):
             if not space.is_uniform:
                 raise ValueError(

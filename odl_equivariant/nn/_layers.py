@@ -15,6 +15,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import one_of
 from odl_equivariant._locks import Lock
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.operators._factors import (
@@ -144,11 +145,7 @@ class Layers(nn.Module):
             self.kind = 'operator'
             self.apply_initial = OperatorLayer(initial)
             return
-        if not isinstance(initial, str) or initial not in INITIALS:
-            raise TypeError(
-                "`initial` must be 'zero', 'adjoint', 'fbp' or an "
-                f'`odl.Operator`, got {initial!r}'
-            )
+        one_of('`initial`, unless an `odl.Operator`,', initial, INITIALS)
         self.kind = initial
         if initial == 'fbp':
             self.apply_initial = OperatorLayer(_start(forward_operator))

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import torch
 
+from odl_equivariant._checks import array_shape, one_of
+
 __all__ = ('convolution_norm',)
 
 _PADDING_MODES = ('circular', 'zeros', 'valid', 'replicate', 'reflect')
@@ -107,11 +109,7 @@ optional
     [2.0, 1.9696]
     """
     reach = _checked_reach(kernel)
-    if padding_mode not in _PADDING_MODES:
-        raise ValueError(
-            f'`padding_mode` must be one of {", ".join(_PADDING_MODES)}, got '
-            f'{padding_mode!r}'
-        )
+    one_of('padding_mode', padding_mode, _PADDING_MODES)
     exact = kernel.to(torch.promote_types(kernel.dtype, torch.float64))
     if shape is not None:
         shape = _checked_shape(shape, reach)
@@ -149,12 +147,7 @@ def _checked_reach(kernel):
 
 
 def _checked_shape(shape, reach):
-    shape = tuple(int(side) for side in shape)
-    if len(shape) != len(reach):
-        raise ValueError(
-            f'`shape` must have {len(reach)} sides, like the kernel, got '
-            f'{shape}'
-        )
+    shape = array_shape('shape', shape, len(reach))
     sides = tuple(2 * r + 1 for r in reach)
     if any(n < side for n, side in zip(shape, sides, strict=True)):
         raise ValueError(

@@ -10,11 +10,11 @@
 
 import contextlib
 import functools
-import operator
 
 import torch
 from torch import nn
 
+from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
@@ -75,7 +75,8 @@ def for_inference(network, precision=None, compile=False, tile=None):
     Raises
     ------
     TypeError
-        If the network, or one of its blocks, is none of these classes.
+        If the network, or one of its blocks, is none of these classes, or an
+        argument is of another type.
     ValueError
         If an argument is none of the above, or the processor has no
         arithmetic for bfloat16 and would emulate it. The environment variable
@@ -99,8 +100,7 @@ def for_inference(network, precision=None, compile=False, tile=None):
     blocks = proximals_of(network)
     device = blocks[0].lift.weight.device
     dtype = _checked_precision(precision, device)
-    if not isinstance(compile, bool):
-        raise ValueError(f'`compile` must be True or False, got {compile!r}')
+    compile = boolean('compile', compile)
     tile = _checked_tile(tile)
     plain = to_convolutional(network)
     copies = {}
@@ -145,11 +145,8 @@ def _checked_precision(precision, device):
         return None
     if precision == 'auto':
         return torch.bfloat16 if has_bfloat16(device) else None
-    if not isinstance(precision, str) or precision not in _PRECISIONS:
-        raise ValueError(
-            f"`precision` must be one of {', '.join(_PRECISIONS)}, 'auto' or "
-            f'None, got {precision!r}'
-        )
+    choices = (*_PRECISIONS, 'auto')
+    one_of('precision', precision, choices, optional=True)
     check_arithmetic(_PRECISIONS[precision], device)
     return _PRECISIONS[precision]
 
@@ -157,16 +154,10 @@ def _checked_precision(precision, device):
 def _checked_tile(tile):
     if tile is None or isinstance(tile, str) and tile == 'auto':
         return tile
-    try:
-        side = operator.index(tile)
-    except TypeError:
-        side = 0
-    if isinstance(tile, bool) or side < 1:
-        raise ValueError(
-            f"`tile` must be a positive whole number, 'auto' or None, got "
-            f'{tile!r}'
-        )
-    return side
+    name = "`tile`, unless 'auto' or None,"
+    if isinstance(tile, str):
+        raise ValueError(f'{name} must be a whole number, got {tile!r}')
+    return whole_number(name, tile, 1)
 
 
 class _QuickProximal(OrdinaryProximal):

@@ -93,6 +93,8 @@ class EquivariantProximal(Proximal):
     ValueError
         If the group is not known or does not divide ``channels``, or an
         argument is out of its range, or does not fit the group.
+    TypeError
+        If a number or a bool is none.
 
     Notes
     -----
@@ -308,6 +310,8 @@ skip, kernel_size, padding_mode, negative_slope
     ------
     ValueError
         If an argument is out of its range.
+    TypeError
+        If a number or a bool is none.
 
     Examples
     --------

@@ -8,14 +8,14 @@
 
 """Learned proximal gradient descent as a torch module."""
 
-import operator
-
 import odl
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.elements import (
+    first_part,
     grid_shape,
     n_channels,
     tensor_dtype,
@@ -68,10 +68,11 @@ class LearnedProximalGradient(nn.Module):
     ------
     TypeError
         If ``forward_operator`` is not a linear ODL operator, ``proximal`` not
-        callable, or ``initial`` none of these.
+        callable, ``n_iterations`` no whole number, or ``initial`` neither an
+        operator nor a string.
     ValueError
-        If ``n_iterations`` is not positive, or a block or ``initial`` does
-        not fit the spaces.
+        If ``n_iterations`` is not positive, ``initial`` another string, or a
+        block or ``initial`` does not fit the spaces.
 
     Notes
     -----
@@ -119,15 +120,7 @@ class LearnedProximalGradient(nn.Module):
     ):
         super().__init__()
         self.checkpointing = checkpointing
-        try:
-            self.n_iterations = operator.index(n_iterations)
-        except TypeError:
-            self.n_iterations = 0
-        if isinstance(n_iterations, bool) or self.n_iterations < 1:
-            raise ValueError(
-                '`n_iterations` must be a positive whole number, got '
-                f'{n_iterations!r}'
-            )
+        self.n_iterations = whole_number('n_iterations', n_iterations, 1)
         if not callable(proximal):
             raise TypeError(
                 '`proximal` must be a module, or a callable that makes one, '
@@ -411,10 +404,8 @@ class LearnedProximalGradient(nn.Module):
         """Product of real spaces in which the memory lies, or ``None``."""
         if not self.memory:
             return None
-        domain = self.forward_operator.domain
-        while isinstance(domain, odl.ProductSpace):
-            domain = domain[0]
-        return odl.ProductSpace(domain.real_space, self.memory)
+        part = first_part(self.forward_operator.domain)
+        return odl.ProductSpace(part.real_space, self.memory)
 
 
 def _kernels_of(block):

@@ -8,11 +8,10 @@
 
 """Operators and functionals made equivariant by averaging over a group."""
 
-from numbers import Integral
-
 import numpy as np
 import odl
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.operators._group_check import check_group
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.registry import (
@@ -96,7 +95,8 @@ class GroupAverage(odl.Operator):
     Raises
     ------
     TypeError
-        If ``operator`` or an action is not an `odl.Operator`.
+        If ``operator`` or an action is not an `odl.Operator`, or
+        ``n_samples`` no whole number.
     ValueError
         If there are no actions, they act on other spaces, there are not as
         many on the range, or not as many as ``n_samples``; if they are not
@@ -183,13 +183,9 @@ class GroupAverage(odl.Operator):
         #: Each group element with its inverse on the range, ``None`` for a
         #: functional.
         self.elements = self._with_inverses(actions, range_actions)
-        if n_samples is not None and not (
-            isinstance(n_samples, Integral) and 0 < n_samples <= len(actions)
-        ):
-            raise ValueError(
-                'expected `n_samples` to be an integer from 1 to the number '
-                f'of actions, {len(actions)}, got {n_samples!r}'
-            )
+        if n_samples is not None:
+            name = f'`n_samples`, of {len(actions)} actions,'
+            n_samples = whole_number(name, n_samples, 1, len(actions))
         if check:
             is_functional = isinstance(operator, odl.functionals.Functional)
             check_group(actions, None if is_functional else range_actions)

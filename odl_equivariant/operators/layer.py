@@ -14,6 +14,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import one_of
 from odl_equivariant.elements import merge_complex, split_complex
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.exporting import (
@@ -49,8 +50,8 @@ class OperatorLayer(nn.Module):
     Raises
     ------
     TypeError
-        If ``operator`` is not an ODL operator, or its spaces cannot be laid
-        out as a tensor.
+        If ``operator`` is not an ODL operator, its spaces cannot be laid out
+        as a tensor, or ``layout`` is no string.
     ValueError
         If there is no such layout, or the parts of a product space do not
         share a grid.
@@ -103,12 +104,8 @@ class OperatorLayer(nn.Module):
             raise TypeError(
                 f'expected an `odl.Operator`, got {type(operator).__name__}'
             )
-        if layout not in _LAYOUTS:
-            raise ValueError(
-                f'`layout` must be one of {_LAYOUTS}, got {layout!r}'
-            )
         self.operator = operator
-        self.layout = layout
+        self.layout = one_of('layout', layout, _LAYOUTS)
         domain, range = layouts(operator)
         self._split_range = range.is_complex and layout == 'channels'
         self._merge_domain = domain.is_complex and layout == 'channels'

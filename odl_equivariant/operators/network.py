@@ -21,6 +21,8 @@ from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
+    descend,
+    first_part,
     grid_shape,
     merge_complex,
     n_channels,
@@ -47,12 +49,6 @@ def _space_layout(space):
 
 def _module_tensors(module):
     return itertools.chain(module.parameters(), module.buffers())
-
-
-def _impl(space):
-    while isinstance(space, odl.ProductSpace):
-        space = space[0]
-    return space.impl
 
 
 @functools.cache
@@ -97,20 +93,12 @@ class _Checked(odl.Operator):
                 return self.domain.element(x)
             except (BufferError, TypeError, ValueError) as refused:
                 error = refused
-        shape = (*_lengths(self.domain), *grid_shape(self.domain))
+        *products, _ = descend(self.domain)
+        shape = (*map(len, products), *grid_shape(self.domain))
         raise OpDomainError(
             f'expected an element of {self.domain!r}, or an array of shape '
             f'{shape}, got {_described(x)}'
         ) from error
-
-
-def _lengths(space):
-    """Return the numbers of parts of nested product spaces."""
-    lengths = []
-    while isinstance(space, odl.ProductSpace):
-        lengths.append(len(space))
-        space = space[0]
-    return lengths
 
 
 class NetworkOperator(_Checked):
@@ -231,7 +219,7 @@ class NetworkOperator(_Checked):
         )
         # numpy arrays can be copied to any device that has a memory
         if found.type == 'meta' or (
-            elsewhere and _impl(self.domain) == 'pytorch'
+            elsewhere and first_part(self.domain).impl == 'pytorch'
         ):
             raise ValueError(
                 f'the module lies on {found}, the space on {device}: move it '

@@ -18,6 +18,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data import (
     Acquisition,
     Augmentation,
@@ -109,10 +110,7 @@ class ReconstructionData(LightningDataModule):
             ('seed', seed, 0),
             ('n_train', 1 if n_train is None else n_train, 1),
         ):
-            if value < least:
-                raise ValueError(
-                    f'`data.{name}` must be at least {least}, got {value}'
-                )
+            whole_number(f'data.{name}', value, least)
         given = {'train': train, 'validation': validation, 'test': test}
         if (images is None) != (sizes is None) or (
             images is not None and any(given.values())

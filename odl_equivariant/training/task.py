@@ -18,6 +18,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torchmetrics import MeanMetric
 
+from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
@@ -108,20 +109,10 @@ class ReconstructionTask(LightningModule):
         pretrained: str | None = None,
     ) -> None:
         super().__init__()
-        if loss not in LOSSES:
-            raise ValueError(
-                f'`loss` must be one of {", ".join(LOSSES)}, got {loss!r}'
-            )
-        if schedule not in _SCHEDULES:
-            raise ValueError(
-                f'`schedule` must be one of {", ".join(_SCHEDULES)}, got '
-                f'{schedule!r}'
-            )
-        if not (0 < learning_rate < math.inf) or warm_up < 0:
-            raise ValueError(
-                '`learning_rate` must be positive and `warm_up` not negative, '
-                f'got {learning_rate} and {warm_up}'
-            )
+        one_of('loss', loss, LOSSES)
+        one_of('schedule', schedule, _SCHEDULES)
+        positive_number('learning_rate', learning_rate)
+        whole_number('warm_up', warm_up, 0)
         self.acquisition = acquisition
         self.loss = loss
         self.learning_rate = learning_rate

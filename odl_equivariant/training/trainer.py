@@ -23,6 +23,7 @@ from lightning.pytorch.plugins import (
     Precision,
 )
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._files import (
     check_no_folder,
     full_disk_named,
@@ -157,11 +158,7 @@ class Trainer(LightningTrainer):
             ('val_check_interval', val_check_interval),
             ('accumulate_grad_batches', accumulate_grad_batches),
         ):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f'`trainer.{name}` must be a positive whole number, got '
-                    f'{value}'
-                )
+            whole_number(f'trainer.{name}', value, 1)
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         if logger is True:

@@ -125,7 +125,9 @@ def test_a_fill_outside_of_the_field_is_refused(fill):
         lambda: Rotation(space, 0.3, 'linear', fill=fill),
         lambda: Translation(space, (0.3, 0), 'linear', fill=fill),
     ):
-        with pytest.raises(ValueError, match='expected a (finite|real) num'):
+        with pytest.raises(
+            ValueError, match='`fill` must be a (finite|real) num'
+        ):
             make()
 
 

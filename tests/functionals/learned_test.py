@@ -539,7 +539,8 @@ def test_repr_names_space_and_module():
 def test_parameter_that_is_not_positive_is_refused(sigma):
     """The error shows the parameter, before any work."""
     functional = LearnedProximal(image_space(), Shrink())
-    with pytest.raises(ValueError) as error:
+    kind = ValueError if isinstance(sigma, int | float) else TypeError
+    with pytest.raises(kind) as error:
         functional.proximal(sigma)
     assert 'positive number' in str(error.value)
     assert repr(sigma) in str(error.value)
@@ -548,14 +549,16 @@ def test_parameter_that_is_not_positive_is_refused(sigma):
 @pytest.mark.parametrize('scale', [0, -1.0, math.nan, math.inf, 'a', [1.0]])
 def test_scale_that_is_not_positive_is_refused(scale):
     """The error names the argument."""
-    with pytest.raises(ValueError, match='`scale` must be .*positive number'):
+    error = ValueError if isinstance(scale, int | float) else TypeError
+    with pytest.raises(error, match='`scale` must be .*positive number'):
         LearnedProximal(image_space(), Shrink(), scale)
 
 
 @pytest.mark.parametrize('parameter', ['std', None, 'Variance', ['variance']])
 def test_unknown_parameters_are_refused(parameter):
     """The error names what there is."""
-    with pytest.raises(ValueError, match='deviation.*variance.*, got'):
+    error = ValueError if isinstance(parameter, str) else TypeError
+    with pytest.raises(error, match='deviation.*variance.*, got'):
         LearnedProximal(image_space(), Shrink(), parameter=parameter)
 
 
@@ -578,11 +581,10 @@ def test_level_that_cannot_be_a_number_is_refused(parameter):
 
 @pytest.mark.parametrize('sigma', [[1.0, 2.0], np.ones((6, 6))])
 def test_parameter_that_is_an_array_is_refused(sigma):
-    """The error names the shape."""
+    """The error shows a list, and the shape of an array."""
     functional = LearnedProximal(image_space(), Shrink())
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(TypeError, match=r'\[1.0, 2.0\]|shape \(6, 6\)'):
         functional.proximal(sigma)
-    assert f'array of shape {np.shape(sigma)}' in str(error.value)
 
 
 def test_what_is_no_module_is_refused():

@@ -283,7 +283,8 @@ def test_range_of_values_survives_copies(kind):
 def test_range_that_is_none_is_refused(value_range):
     """The error says what a range is, when saving and when loading."""
     network = OrdinaryProximal(channels=4)
-    with pytest.raises(ValueError, match='least and the greatest value'):
+    error = TypeError if value_range in (3, 'ab') else ValueError
+    with pytest.raises(error, match='least and the greatest value'):
         models.save(network, PATH, value_range)
     assert os.listdir() == []
     header = {
@@ -728,7 +729,7 @@ def _set(**changes):
         (lambda a, t: a['arguments'].pop('n_residual_blocks'), 'KeyError'),
         (_set_arguments(n_residual_blocks='1'), 'TypeError'),
         (_set_arguments(kernel_size=4), 'odd'),
-        (_set_arguments(channels=-4), 'channels.*>= 1'),
+        (_set_arguments(channels=-4), 'channels.* positive whole number'),
         (_set_arguments(channels=1e3), 'whole number'),
         (_set_arguments(channels=5), r'of shape \(5,\), the file \(4,\)'),
         (_set_arguments(memory=0), r'of shape \(4, 2.*the file \(4, 7'),

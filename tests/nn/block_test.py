@@ -607,26 +607,38 @@ def test_groups_and_kernels_too_large(group, kernel_size):
 @pytest.mark.parametrize(
     'arguments, match',
     [
-        ({'in_channels': 0}, 'in_channels.* >= 1, got 0'),
-        ({'channels': 0}, 'channels.* >= 1, got 0'),
-        ({'channels': 8.0}, 'channels.* whole number'),
-        ({'channels': True}, 'channels.* whole number'),
-        ({'channels': '8'}, "whole number >= 1, got '8'"),
-        ({'memory': -1}, 'memory.* >= 0, got -1'),
-        ({'n_residual_blocks': -1}, 'n_residual_blocks.* >= 0'),
+        ({'in_channels': 0}, 'in_channels.* positive whole .*got 0'),
+        ({'channels': 0}, 'channels.* positive whole number, got 0'),
+        ({'memory': -1}, 'memory.* at least 0, got -1'),
+        ({'n_residual_blocks': -1}, 'n_residual_blocks.* at least 0'),
         ({'kernel_size': 4}, 'odd.*got 4'),
-        ({'kernel_size': 0}, 'kernel_size.* >= 1'),
+        ({'kernel_size': 0}, 'kernel_size.* positive whole'),
         ({'padding_mode': 'same'}, "replicate.*got 'same'"),
-        ({'gradient': 'yes'}, "`gradient` must be True or False.*'yes'"),
-        ({'noise_level': 0.1}, '`noise_level` must be True or False'),
-        ({'skip': None}, '`skip` must be True or False'),
-        ({'negative_slope': None}, 'negative_slope.*finite number'),
         ({'negative_slope': float('nan')}, 'negative_slope.*got nan'),
     ],
 )
 def test_arguments_out_of_range(proximal_class, arguments, match):
     """An argument out of its range is refused by name."""
     with pytest.raises(ValueError, match=match):
+        proximal_class(**{'channels': 8, **arguments})
+
+
+@pytest.mark.parametrize(
+    'arguments, match',
+    [
+        ({'channels': 8.0}, 'channels.* whole number'),
+        ({'channels': True}, 'channels.* whole number'),
+        ({'channels': '8'}, "positive whole number, got '8'"),
+        ({'padding_mode': 1}, 'replicate.*got 1'),
+        ({'gradient': 'yes'}, "`gradient` must be True or False.*'yes'"),
+        ({'noise_level': 0.1}, '`noise_level` must be True or False'),
+        ({'skip': None}, '`skip` must be True or False'),
+        ({'negative_slope': None}, 'negative_slope.*finite number'),
+    ],
+)
+def test_arguments_of_another_type(proximal_class, arguments, match):
+    """An argument of another type is refused by name."""
+    with pytest.raises(TypeError, match=match):
         proximal_class(**{'channels': 8, **arguments})
 
 

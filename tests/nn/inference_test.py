@@ -394,26 +394,26 @@ def test_regions_of_autocast_do_not_count():
 
 
 @pytest.mark.parametrize(
-    'arguments, match',
+    'arguments, error, match',
     [
-        ({'precision': 'float16'}, "`precision` must be .* got 'float16'"),
-        ({'precision': torch.float32}, '`precision` must be'),
-        ({'precision': ['float32']}, '`precision` must be'),
-        ({'compile': 1}, '`compile` must be True or False, got 1'),
-        ({'compile': 'yes'}, "got 'yes'"),
-        ({'tile': 0}, '`tile` must be a positive whole number.*got 0'),
-        ({'tile': -3}, '`tile` must be'),
-        ({'tile': 2.5}, '`tile` must be'),
-        ({'tile': True}, '`tile` must be'),
-        ({'tile': 'all'}, "got 'all'"),
+        ({'precision': 'float16'}, ValueError, "`precision`.* got 'float16'"),
+        ({'precision': torch.float32}, TypeError, '`precision` must be'),
+        ({'precision': ['float32']}, TypeError, '`precision` must be'),
+        ({'compile': 1}, TypeError, '`compile` must be True or False, got 1'),
+        ({'compile': 'yes'}, TypeError, "got 'yes'"),
+        ({'tile': 0}, ValueError, '`tile`.* a positive whole number.*got 0'),
+        ({'tile': -3}, ValueError, '`tile`.* must be'),
+        ({'tile': 2.5}, TypeError, '`tile`.* must be'),
+        ({'tile': True}, TypeError, '`tile`.* must be'),
+        ({'tile': 'all'}, ValueError, "`tile`.* 'auto' or None.*got 'all'"),
     ],
 )
-def test_wrong_arguments(arguments, match):
+def test_wrong_arguments(arguments, error, match):
     """What is no setting is refused, by the operator as well."""
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(error, match=match):
         for_inference(proximal(), **arguments)
     network = network_for(space(), 1)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(error, match=match):
         network.as_operator(**arguments)
 
 

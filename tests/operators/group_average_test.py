@@ -621,7 +621,8 @@ def test_unequal_numbers_of_actions_are_refused():
 def test_impossible_numbers_of_samples_are_refused(n_samples):
     """There are as many different elements as in the group."""
     space = square()
-    with pytest.raises(ValueError, match=f'n_samples.*4, got {n_samples}'):
+    error = TypeError if n_samples == 1.5 else ValueError
+    with pytest.raises(error, match=f'n_samples.*4, got {n_samples}'):
         GroupAverage(
             slope(space), group_actions(space, 'C4'), n_samples=n_samples
         )

@@ -504,7 +504,8 @@ def test_batch_that_is_no_tensor_is_refused():
 @pytest.mark.parametrize('given', [None, 'real', 'Channels'])
 def test_unknown_layout_is_refused(given):
     """The error names the layouts that there are."""
-    with pytest.raises(ValueError, match="'channels', 'complex'.*got"):
+    error = TypeError if given is None else ValueError
+    with pytest.raises(error, match="'channels', 'complex'.*got"):
         OperatorLayer(odl.IdentityOperator(odl.rn(3)), given)
 
 

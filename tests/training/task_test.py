@@ -346,9 +346,9 @@ def test_augmentation_is_for_training():
 @pytest.mark.parametrize(
     'options, match',
     [
-        ({'batch_size': 0}, 'batch_size` must be at least 1'),
-        ({'workers': -1}, 'workers` must be at least 0'),
-        ({'n_train': 0}, 'n_train` must be at least 1'),
+        ({'batch_size': 0}, 'batch_size` must be a positive whole'),
+        ({'workers': -1}, 'workers` must be .* of at least 0'),
+        ({'n_train': 0}, 'n_train` must be a positive whole'),
         ({'images': lambda: None}, 'together with `data.sizes`'),
         ({'sizes': {'train': 1}}, 'together with `data.sizes`'),
         (

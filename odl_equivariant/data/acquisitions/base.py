@@ -14,7 +14,7 @@ import hashlib
 import numpy as np
 import torch
 
-from odl_equivariant.data._checks import positive_int
+from odl_equivariant._checks import one_of
 from odl_equivariant.elements import as_tensor
 
 __all__ = (
@@ -22,7 +22,6 @@ __all__ = (
     'Acquisition',
     'as_pair',
     'check_names',
-    'checked_shape',
     'has_own_simulation',
     'short_mask',
 )
@@ -196,20 +195,7 @@ def short_mask(mask):
     return mask.copy()
 
 
-def checked_shape(shape):
-    """Return the shape of an image as a tuple of two positive ints."""
-    if np.shape(shape) != (2,):
-        raise ValueError(f'`shape` must be two sizes, got {shape!r}')
-    return tuple(positive_int(n, 'shape') for n in shape)
-
-
 def check_names(dtype, backend):
     """Check the names of a precision and of an array back-end."""
-    if dtype not in ('float32', 'float64'):
-        raise ValueError(
-            f"`dtype` must be 'float32' or 'float64', got {dtype!r}"
-        )
-    if backend not in ('numpy', 'pytorch'):
-        raise ValueError(
-            f"`backend` must be 'numpy' or 'pytorch', got {backend!r}"
-        )
+    one_of('dtype', dtype, ('float32', 'float64'))
+    one_of('backend', backend, ('numpy', 'pytorch'))

@@ -12,18 +12,21 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checks import (
+    array_shape,
+    boolean,
+    positive_number,
+    real_number,
+)
 from odl_equivariant.data._checks import (
     as_array,
     check_extent,
     image_array,
-    not_negative,
-    positive,
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
     as_pair,
     check_names,
-    checked_shape,
     has_own_simulation,
     short_mask,
 )
@@ -144,20 +147,17 @@ class CartesianMRI(Acquisition):
         random_masks=False,
         seed=0,
     ):
-        shape = checked_shape(shape)
+        shape = array_shape('shape', shape, 2)
         check_names(dtype, backend)
-        if not isinstance(random_masks, bool):
-            raise TypeError(
-                f'`random_masks` must be a bool, got {random_masks!r}'
-            )
+        random_masks = boolean('random_masks', random_masks)
         if mask is not None and random_masks:
             raise ValueError(
                 '`mask` fixes the samples, and `random_masks` draws them for '
                 'each image: pass one of the two'
             )
         self._dtype = dtype
-        self.sigma = not_negative(sigma, 'sigma')
-        self.side = positive(side, 'side')
+        self.sigma = real_number('sigma', sigma, least=0)
+        self.side = positive_number('side', side)
         self.random_masks = random_masks
         self.acceleration, self.center_fraction = acceleration, center_fraction
         self.pattern, self.axis, self.seed = pattern, axis, seed

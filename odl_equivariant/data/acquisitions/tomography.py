@@ -17,18 +17,21 @@ from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 import odl_equivariant.operators  # noqa: F401  (registers 'astra_matrix')
+from odl_equivariant._checks import (
+    array_shape,
+    one_of,
+    positive_number,
+    whole_number,
+)
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import (
     as_real_array,
     check_extent,
-    positive,
-    positive_int,
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
     as_pair,
     check_names,
-    checked_shape,
     has_own_simulation,
 )
 from odl_equivariant.data.acquisitions.ranges import (
@@ -97,6 +100,8 @@ class SparseViewCT(Acquisition):
     ValueError
         If a size, a number of photons or a length is not positive, or a
         name is unknown.
+    TypeError
+        If a number is none, or a name no string.
 
     Notes
     -----
@@ -132,28 +137,25 @@ class SparseViewCT(Acquisition):
         dtype='float32',
         backend='numpy',
     ):
-        shape = checked_shape(shape)
+        shape = array_shape('shape', shape, 2)
         if n_detectors is None:
             n_detectors = math.ceil(math.sqrt(2) * max(shape))
         if n_photons is not None:
-            n_photons = positive(n_photons, 'n_photons', infinite=True)
+            n_photons = positive_number('n_photons', n_photons, infinite=True)
             if math.isinf(n_photons):
                 n_photons = None
         check_names(dtype, backend)
-        if impl not in RAY_TRAFO_IMPLS:
-            raise ValueError(
-                f'`impl` must be one of {list(RAY_TRAFO_IMPLS)}, got {impl!r}'
-            )
+        one_of('impl', impl, RAY_TRAFO_IMPLS)
         if dtype == 'float64' and impl != 'astra_matrix':
             raise ValueError(
                 f'the back-end {impl!r} is limited to float32; '
                 "pass dtype='float32' or impl='astra_matrix'"
             )
-        self.n_views = positive_int(n_views, 'n_views')
-        self.n_detectors = positive_int(n_detectors, 'n_detectors')
-        self.side = positive(side, 'side')
+        self.n_views = whole_number('n_views', n_views, 1)
+        self.n_detectors = whole_number('n_detectors', n_detectors, 1)
+        self.side = positive_number('side', side)
         self.n_photons = n_photons
-        self.mu_max = positive(mu_max, 'mu_max')
+        self.mu_max = positive_number('mu_max', mu_max)
         self.impl = impl
         self._scale_check = ScaleCheck()
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data.slices.base import index_and_epoch
 from odl_equivariant.elements import as_element, as_tensor
 
@@ -87,7 +87,7 @@ class MeasuredPairs(Dataset):
             )
         self.slices = slices
         self.acquisition = acquisition
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
         self.fresh_noise = bool(fresh_noise)
         self.normalise = bool(normalise)
         # Either all pairs have a mask or none, so that they can be stacked.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data.acquisitions.ranges import named
 from odl_equivariant.data.slices.base import Slices, index_and_epoch
 
@@ -98,7 +98,7 @@ class SimulatedPairs(Dataset):
             )
         self.slices = slices
         self.acquisition = acquisition
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
         self.fresh_noise = bool(fresh_noise)
         self.augment = augment
 

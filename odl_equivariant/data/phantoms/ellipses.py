@@ -10,6 +10,7 @@
 
 import numpy as np
 
+from odl_equivariant._checks import one_of
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.bodies import paint_abstract, paint_body
 from odl_equivariant.data.phantoms.canvas import Canvas
@@ -24,15 +25,6 @@ PAINTERS = {
     'abstract': paint_abstract,
 }
 KINDS = tuple(PAINTERS)
-
-
-def check_kind(kind):
-    """Check that phantoms of this kind can be drawn."""
-    if kind is not None and kind not in KINDS:
-        raise ValueError(
-            f'`kind` must be one of {", ".join(map(repr, KINDS))} or None, '
-            f'got {kind!r}'
-        )
 
 
 def ellipse_phantom(shape_or_space, rng=None, kind=None):
@@ -94,7 +86,7 @@ def ellipse_phantom(shape_or_space, rng=None, kind=None):
     True
     """
     shape, space = shape_and_space(shape_or_space)
-    check_kind(kind)
+    one_of('kind', kind, KINDS, optional=True)
     rng = np.random.default_rng(rng)
     drawn = rng.choice(KINDS, p=[0.5, 0.25, 0.25])
     kind = str(drawn) if kind is None else kind

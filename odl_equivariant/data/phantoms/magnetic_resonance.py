@@ -11,9 +11,10 @@
 import numpy as np
 import scipy.ndimage
 
+from odl_equivariant._checks import one_of
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.canvas import Canvas, random_texture
-from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS, check_kind
+from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS
 from odl_equivariant.data.phantoms.tissues import softness
 from odl_equivariant.elements import element_from_array
 
@@ -86,7 +87,7 @@ def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
     True
     """
     shape, space = shape_and_space(shape_or_space, real=False)
-    check_kind(kind)
+    one_of('kind', kind, KINDS, optional=True)
     if phase and space is not None and space.is_real:
         raise ValueError(
             'a phantom with a phase is complex: `space` must be a complex '

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_equivariant.data._checks import grid, positive_int, seed_of
+from odl_equivariant._checks import one_of, whole_number
+from odl_equivariant.data._checks import grid
 from odl_equivariant.data.phantoms.ellipses import KINDS, ellipse_phantom
 from odl_equivariant.data.slices.base import Slices
 
@@ -64,10 +65,7 @@ class Phantoms(Slices):
     ):
         if shape is None:
             raise ValueError('phantoms need a `shape`, got None')
-        if kind is not None and kind not in KINDS:
-            raise ValueError(
-                f'`kind` must be one of {KINDS} or None, got {kind!r}'
-            )
+        one_of('kind', kind, KINDS, optional=True)
         if draw is not None:
             if kind is not None:
                 raise ValueError(
@@ -78,9 +76,9 @@ class Phantoms(Slices):
                 raise TypeError(
                     f'`draw` must be called as draw(shape, rng), got {draw!r}'
                 )
-        names = [f'phantom-{i}' for i in range(positive_int(n, 'n'))]
+        names = [f'phantom-{i}' for i in range(whole_number('n', n, 1))]
         super().__init__(names, names)
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
         self._grid = grid(shape)
         self._kind = kind
         self._draw = draw

@@ -9,11 +9,10 @@
 """Random changes of images: turns, reflections and smoothing."""
 
 import math
-import numbers
 
 import numpy as np
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant.data.slices.base import Slices
 
 __all__ = ('Augmentation', 'Augmented')
@@ -44,6 +43,8 @@ class Augmentation:
     ------
     ValueError
         If a parameter is out of its range.
+    TypeError
+        If ``smoothing`` is no number, or ``rotation`` no string.
 
     Examples
     --------
@@ -54,19 +55,8 @@ class Augmentation:
     """
 
     def __init__(self, smoothing=0.0, rotation='none', flip=False):
-        if not isinstance(smoothing, numbers.Real) or not (
-            0 <= smoothing < math.inf
-        ):
-            raise ValueError(
-                '`smoothing` must be a number of pixels, at least 0, got '
-                f'{smoothing!r}'
-            )
-        if rotation not in ROTATIONS:
-            raise ValueError(
-                f'`rotation` must be one of {ROTATIONS}, got {rotation!r}'
-            )
-        self.smoothing = float(smoothing)
-        self.rotation = rotation
+        self.smoothing = real_number('smoothing', smoothing, least=0)
+        self.rotation = one_of('rotation', rotation, ROTATIONS)
         self.flip = bool(flip)
 
     def __call__(self, image, rng):
@@ -168,7 +158,7 @@ class Augmented(Slices):
         super().__init__(slices.names, slices.groups)
         self.slices = slices
         self.augmentation = Augmentation(smoothing, rotation, flip)
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
 
     def _image(self, place, epoch):
         rng = np.random.default_rng([self.seed, epoch, place, _PURPOSE])

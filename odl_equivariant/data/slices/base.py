@@ -14,7 +14,8 @@ import numbers
 
 import numpy as np
 
-from odl_equivariant.data._checks import grid, position, seed_of
+from odl_equivariant._checks import whole_number
+from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.grids import fit, float_dtype
 
 __all__ = ('Slices', 'split')
@@ -155,7 +156,7 @@ def index_and_epoch(key, length, what):
                 f'expected an index of {what}, or (index, epoch), got {key!r}'
             )
         key, epoch = key
-    return position(key, length, what), seed_of(epoch, 'epoch')
+    return position(key, length, what), whole_number('epoch', epoch, 0)
 
 
 def split(slices, parts, seed=0):
@@ -221,7 +222,7 @@ def split(slices, parts, seed=0):
     members = {}
     for index, group in enumerate(slices.groups):
         members.setdefault(group, []).append(index)
-    rng = np.random.default_rng(seed_of(seed))
+    rng = np.random.default_rng(whole_number('seed', seed, 0))
     # sorted, so that the order of the files does not matter
     names = sorted(members)
     groups = [members[names[i]] for i in rng.permutation(len(names))]

@@ -10,8 +10,10 @@
 
 import re
 
+from odl_equivariant._checks import one_of
+from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data._checks import grid, optional_package
+from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.dicom_files import (
     check_image,
     number_of_frames,
@@ -126,11 +128,8 @@ class DicomSlices(FolderSlices):
         cache=None,
         progress=True,
     ):
-        optional_package('pydicom', 'reading DICOM files')
-        if group_by not in GROUPINGS:
-            raise ValueError(
-                f'`group_by` must be one of {GROUPINGS}, got {group_by!r}'
-            )
+        import_package('pydicom', 'reading DICOM files')
+        one_of('group_by', group_by, GROUPINGS)
         shape, size = grid(shape), grid(size, 'size')
         pattern = re.compile(series or '', re.I)
         index = FolderIndex(

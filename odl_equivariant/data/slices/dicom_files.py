@@ -10,8 +10,8 @@
 
 import math
 
+from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data.slices.index import NoImage
 
 __all__ = (
@@ -58,7 +58,7 @@ def open_dataset(path, pixels=True):
     A file that lacks its preamble or its transfer syntax is not: pydicom
     needs the dataset to find its pixels.
     """
-    pydicom = optional_package('pydicom', PURPOSE)
+    pydicom = import_package('pydicom', PURPOSE)
     complete = True
     with quiet():
         try:

@@ -14,9 +14,8 @@ import warnings
 
 import numpy as np
 
-from odl_equivariant._packages import how_to_install
+from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data.slices.dicom_files import (
     PURPOSE,
     nested,
@@ -84,7 +83,7 @@ def read_frame(dataset, frame=0, path=None, background=None):
     ImportError
         If no decoder for the compression of the file is installed.
     """
-    pixel_tools = optional_package('pydicom.pixels', PURPOSE)
+    pixel_tools = import_package('pydicom.pixels', PURPOSE)
     syntax = dataset.file_meta.TransferSyntaxUID
     if not pixel_tools.get_decoder(syntax).is_available:
         raise ImportError(

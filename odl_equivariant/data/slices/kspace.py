@@ -13,13 +13,9 @@ import re
 import numpy as np
 import scipy.fft
 
-from odl_equivariant.data._checks import (
-    grid,
-    optional_package,
-    position,
-    positive,
-    positive_int,
-)
+from odl_equivariant._checks import positive_number, whole_number
+from odl_equivariant._packages import import_package
+from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import crop_center
 from odl_equivariant.data.slices.hdf5 import own_dataset
@@ -146,15 +142,12 @@ class FastMRIKspace(FolderSlices):
         cache=None,
         progress=True,
     ):
-        optional_package('h5py', 'reading HDF5 files')
+        import_package('h5py', 'reading HDF5 files')
         self.crop = grid(crop, 'crop')
-        self.calibration = positive_int(calibration, 'calibration')
-        if self.calibration < FEWEST_LINES:
-            raise ValueError(
-                f'`calibration` must be at least {FEWEST_LINES}, got '
-                f'{calibration}'
-            )
-        self.scale = positive(scale, 'scale')
+        self.calibration = whole_number(
+            'calibration', calibration, FEWEST_LINES
+        )
+        self.scale = positive_number('scale', scale)
         shape = grid(shape)
         pattern = re.compile(acquisition or '', re.I)
         index = FolderIndex(

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data.slices.dicom import DicomSlices
 
 __all__ = ('FastMRISlices', 'LIDCSlices')
@@ -175,7 +175,7 @@ class LIDCSlices(_SelectedSlices):
         progress=True,
     ):
         self._select = bool(select)
-        self.seed = None if seed is None else seed_of(seed)
+        self.seed = None if seed is None else whole_number('seed', seed, 0)
         super().__init__(
             folder, 'CT', None, size, group_by, shape, cache, progress
         )

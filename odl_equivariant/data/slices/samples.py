@@ -13,8 +13,8 @@ import os
 import numpy as np
 import odl
 
-from odl_equivariant._packages import how_to_install
-from odl_equivariant.data._checks import optional_package
+from odl_equivariant._checks import one_of
+from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant.data.slices.dicom_files import read_dataset
 from odl_equivariant.data.slices.dicom_pixels import oriented, read_frame
 
@@ -79,8 +79,7 @@ def sample_ct_slice(unit='HU', dtype='float32'):
     >>> image.shape
     (512, 512)
     """
-    if unit not in CT_UNITS:
-        raise ValueError(f'`unit` must be one of {CT_UNITS}, got {unit!r}')
+    one_of('unit', unit, CT_UNITS)
     hounsfield, spacing = _read('J2K_pixelrep_mismatch.dcm')
     hounsfield[hounsfield < LOWEST_HU] = AIR_HU
     if unit == 'HU':
@@ -127,7 +126,7 @@ def sample_mr_slice(dtype='float32'):
 
 def _read(name):
     """Return the pixels, x to the right, y upwards, and their spacing."""
-    pydicom = optional_package('pydicom', 'a sample slice')
+    pydicom = import_package('pydicom', 'a sample slice')
     # The package's own folder: pydicom's look-up would also try to fetch
     # data from elsewhere.
     path = os.path.join(

@@ -13,7 +13,9 @@ import re
 
 import numpy as np
 
-from odl_equivariant.data._checks import grid, optional_package
+from odl_equivariant._checks import one_of, whole_number
+from odl_equivariant._packages import import_package
+from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
@@ -99,17 +101,10 @@ class NiftiSlices(FolderSlices):
         cache=None,
         progress=True,
     ):
-        optional_package('nibabel', 'reading NIfTI files')
-        if isinstance(axis, bool) or axis not in (0, 1, 2):
-            raise ValueError(f'`axis` must be 0, 1 or 2, got {axis!r}')
-        if convention not in CONVENTIONS:
-            raise ValueError(
-                f'`convention` must be one of {CONVENTIONS}, got '
-                f'{convention!r}'
-            )
+        import_package('nibabel', 'reading NIfTI files')
+        self.axis = whole_number('axis', axis, 0, 2)
+        self.convention = one_of('convention', convention, CONVENTIONS)
         shape = grid(shape)
-        self.axis = int(axis)
-        self.convention = convention
         index = FolderIndex(
             folder,
             'nifti',

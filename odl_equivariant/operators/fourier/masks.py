@@ -9,24 +9,13 @@
 
 """Masks: the samples of k-space that an acquisition measures."""
 
-import math
-import numbers
-import operator
-
 import numpy as np
+
+from odl_equivariant import _checks
 
 __all__ = ('CartesianMask',)
 
 _PATTERNS = ('random', 'equispaced')
-
-
-def _integer(name, value):
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise TypeError(
-            f'`{name}` must be an integer, got {value!r}'
-        ) from error
 
 
 class CartesianMask:
@@ -85,51 +74,16 @@ class CartesianMask:
         seed=0,
         measured=None,
     ):
-        try:
-            self._shape = tuple(operator.index(n) for n in shape)
-        except TypeError as error:
-            raise TypeError(
-                f'`shape` must be a sequence of integers, got {shape!r}'
-            ) from error
-        if not self._shape or min(self._shape) < 1:
-            raise ValueError(
-                f'`shape` must have positive lengths, got {self._shape}'
-            )
+        self._shape = _checks.array_shape('shape', shape)
         ndim = len(self._shape)
-        self._axis = _integer('axis', axis)
-        if not -ndim <= self._axis < ndim:
-            raise ValueError(
-                f'`axis` must be between {-ndim} and {ndim - 1} for the shape '
-                f'{self._shape}, got {axis}'
-            )
-        self._axis %= ndim
-        for name, value in (
-            ('acceleration', acceleration),
-            ('center_fraction', center_fraction),
-        ):
-            if not isinstance(value, numbers.Real):
-                raise TypeError(f'`{name}` must be a number, got {value!r}')
-        if not (math.isfinite(acceleration) and acceleration >= 1):
-            raise ValueError(
-                f'`acceleration` must be at least 1, got {acceleration}'
-            )
-        if not 0 <= center_fraction <= 1:
-            raise ValueError(
-                '`center_fraction` must be between 0 and 1, got '
-                f'{center_fraction}'
-            )
-        if pattern not in _PATTERNS:
-            raise ValueError(
-                f'`pattern` must be one of {_PATTERNS}, got {pattern!r}'
-            )
+        axis = _checks.whole_number('axis', axis, -ndim, ndim - 1)
+        self._axis = axis % ndim
         self._parameters = (
-            float(acceleration),
-            float(center_fraction),
-            pattern,
+            _checks.real_number('acceleration', acceleration, 1),
+            _checks.real_number('center_fraction', center_fraction, 0, 1),
+            _checks.one_of('pattern', pattern, _PATTERNS),
         )
-        self._seed = _integer('seed', seed)
-        if self._seed < 0:
-            raise ValueError(f'`seed` must not be negative, got {seed}')
+        self._seed = _checks.whole_number('seed', seed, 0)
         self._measured = self._range(measured)
         self._lines = self._choose()
         self._array = self._spread()
@@ -139,13 +93,7 @@ class CartesianMask:
         n = self._shape[self._axis]
         if measured is None:
             return 0, n
-        try:
-            first, stop = (_integer('measured', end) for end in measured)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                '`measured` must be two integers, the first line and the one '
-                f'after the last, got {measured!r}'
-            ) from error
+        first, stop = _checks.array_shape('measured', measured, 2, least=None)
         if not 0 <= first < stop <= n:
             raise ValueError(
                 f'`measured` must be a part of the {n} lines, as 0 <= first '

@@ -15,7 +15,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_equivariant.elements import grid_shape, is_complex
+from odl_equivariant.elements import first_part, grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
@@ -24,7 +24,6 @@ from odl_equivariant.operators.fourier.fft_torch import centred_fft_torch
 from odl_equivariant.operators.fourier.masks import CartesianMask
 from odl_equivariant.operators.fourier.unitary import (
     UnitaryFourierTransform,
-    _impl,
     batch_axes,
     transform_element,
 )
@@ -150,10 +149,8 @@ class SubsampledFourierTransform(odl.Operator):
 
     @functools.cached_property
     def _weights(self):
-        space = self.range
-        while isinstance(space, odl.ProductSpace):
-            space = space[0]
-        if _impl(space) == 'numpy':
+        space = first_part(self.range)
+        if space.impl == 'numpy':
             return pair_weights(
                 self._mask, space.shape, self.axes, np.dtype(space.dtype)
             )

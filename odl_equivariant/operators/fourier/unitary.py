@@ -22,7 +22,12 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
-from odl_equivariant.elements import grid_shape, is_complex, tensor_dtype
+from odl_equivariant.elements import (
+    first_part,
+    grid_shape,
+    is_complex,
+    tensor_dtype,
+)
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import register_batched
 from odl_equivariant.operators.fourier.fft import centred_fft
@@ -141,14 +146,7 @@ def frequency_space(space, axes):
 
 def check_space(space):
     """Raise an error if there is no transform of a space's elements."""
-    if isinstance(space, odl.ProductSpace):
-        if len(space) == 0 or not space.is_power_space:
-            raise ValueError(
-                'a product space must have equal parts, at least one, got '
-                f'{space!r}'
-            )
-        check_space(space[0])
-        return
+    space = first_part(space, equal=True)
     if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
         raise TypeError(
             'expected a `DiscretizedSpace`, a `TensorSpace` or a '
@@ -172,12 +170,6 @@ def _element(arrays, space):
     if isinstance(space, odl.ProductSpace):
         return space.element([_element(arrays, part) for part in space])
     return space.element(next(arrays))
-
-
-def _impl(space):
-    while isinstance(space, odl.ProductSpace):
-        space = space[0]
-    return space.impl
 
 
 def transform_element(x, range, axes, inverse=False, weights=None):
@@ -204,7 +196,7 @@ def transform_element(x, range, axes, inverse=False, weights=None):
     """
     arrays = _arrays(x)
     real = not is_complex(range)
-    if _impl(range) == 'numpy':
+    if first_part(range).impl == 'numpy':
         result = centred_fft(arrays, axes, inverse, weights, real)
         return _element(iter(result), range)
     batch = torch.stack([array.detach() for array in arrays])

@@ -8,13 +8,13 @@
 
 """Sparse matrices of ray transforms, and the settings of their caches."""
 
-import math
 import os
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from odl_equivariant._checks import real_number
 from odl_equivariant._locks import Lock
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators.batching.exporting import check_not_exported
@@ -46,26 +46,28 @@ class RayMatrixSettings(NamedTuple):
 
 
 def _checked_limit(value, name):
+    return real_number(f'{name}, in bytes,', value, 0, infinite=True)
+
+
+def _limit_of_environment():
+    text = os.environ.get(LIMIT_VARIABLE)
+    if text is None:
+        return float(DEFAULT_MEMORY_LIMIT)
+    name = f'the environment variable {LIMIT_VARIABLE}'
     try:
-        limit = float(value)
-    except (TypeError, ValueError):
-        limit = math.nan
-    if not limit >= 0:
+        limit = float(text)
+    except ValueError as error:
         raise ValueError(
-            f'{name} must be a number of bytes that is not negative, got '
-            f'{value!r}'
-        )
-    return limit
+            f'{name} must be a number of bytes, got {text!r}'
+        ) from error
+    return _checked_limit(limit, name)
 
 
 def ray_matrix_settings():
     """Return the settings in force, as a `RayMatrixSettings`."""
     folder = os.environ.get(CACHE_VARIABLE) or None
     return RayMatrixSettings(
-        memory_limit=_checked_limit(
-            os.environ.get(LIMIT_VARIABLE, DEFAULT_MEMORY_LIMIT),
-            f'the environment variable {LIMIT_VARIABLE}',
-        ),
+        memory_limit=_limit_of_environment(),
         cache_folder=folder and os.path.abspath(os.path.expanduser(folder)),
     )
 
@@ -96,9 +98,9 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
     Raises
     ------
     ValueError
-        If the limit is negative or no number.
+        If the limit is negative.
     TypeError
-        If the folder is no path.
+        If the limit is no number, or the folder no path.
 
     Notes
     -----

@@ -13,11 +13,11 @@ import json
 import os
 import pathlib
 import time
-import uuid
 
 import numpy as np
 import safetensors
 
+from odl_equivariant._files import digest, write_atomically
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators.ray.matrix_building import MatrixTooLarge
 
@@ -85,15 +85,12 @@ class _Unusable(Exception):
     """A file is damaged, or holds another matrix."""
 
 
-def _checksum(*arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.view(np.uint8))
-    return digest.hexdigest()
+def _checksum(arrays):
+    return digest(arrays, hashlib.sha256())
 
 
-def _write(file, arrays, metadata):
-    """Write arrays in the safetensors format, without a copy of them."""
+def _parts(arrays, metadata):
+    """Return the parts of a safetensors file, without copies of the arrays."""
     header, end = {'__metadata__': metadata}, 0
     for name, array in zip(_ARRAYS, arrays, strict=True):
         start, end = end, end + array.nbytes
@@ -105,10 +102,8 @@ def _write(file, arrays, metadata):
     text = json.dumps(header).encode()
     # the arrays begin at a multiple of eight bytes
     text += b' ' * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, 'little'))
-    file.write(text)
-    for array in arrays:
-        file.write(array.view(np.uint8))
+    length = len(text).to_bytes(8, 'little')
+    return [length, text, *(array.view(np.uint8) for array in arrays)]
 
 
 def _checked_header(file, key):
@@ -180,7 +175,7 @@ def load_matrix(folder, key, max_nonzeros):
             if nonzeros > max_nonzeros:
                 raise MatrixTooLarge(nonzeros)
             arrays = [file.get_tensor(name).numpy() for name in _ARRAYS]
-        if _checksum(*arrays) != checksum:
+        if _checksum(arrays) != checksum:
             raise _Unusable('its checksum is wrong')
         _check_arrays(*arrays, key)
     except (FileNotFoundError, NotADirectoryError):
@@ -197,13 +192,15 @@ def load_matrix(folder, key, max_nonzeros):
 
 def _remove_stale(folder):
     """Remove unfinished files of processes that have ended."""
-    for path in pathlib.Path(folder).glob(f'{_STEM}*{_TEMPORARY}'):
-        try:
-            if time.time() - path.stat().st_mtime > _DAY:
-                path.unlink()
-        except OSError:
-            # another process was faster, or the file is not ours
-            continue
+    # earlier versions wrote without the dot
+    for begin in (f'.{_STEM}', _STEM):
+        for path in pathlib.Path(folder).glob(f'{begin}*{_TEMPORARY}'):
+            try:
+                if time.time() - path.stat().st_mtime > _DAY:
+                    path.unlink()
+            except OSError:
+                # another process was faster, or the file is not ours
+                continue
 
 
 def save_matrix(folder, key, matrix):
@@ -223,22 +220,11 @@ def save_matrix(folder, key, matrix):
     """
     arrays = [getattr(matrix, name) for name in _ARRAYS]
     path = pathlib.Path(folder, key.file_name)
-    temporary = path.with_name(
-        f'{path.stem}.{os.getpid()}.{uuid.uuid4().hex}{_TEMPORARY}'
-    )
     try:
         os.makedirs(folder, exist_ok=True)
         _remove_stale(folder)
-        metadata = key.metadata(_checksum(*arrays))
-        try:
-            with open(temporary, 'xb') as file:
-                _write(file, arrays, metadata)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        metadata = key.metadata(_checksum(arrays))
+        write_atomically(path, _parts(arrays, metadata))
     except OSError as error:
         warn_user(
             f'the matrix of a ray transform cannot be kept as {path}: '

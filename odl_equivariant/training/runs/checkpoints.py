@@ -7,7 +7,6 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Checkpoints of a training run: written atomically, without pickle."""
 
-import hashlib
 import logging
 import os
 import pathlib
@@ -18,10 +17,9 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from lightning.fabric.plugins import CheckpointIO
 
-from odl_equivariant._files import write_atomically
+from odl_equivariant._files import digest, write_atomically
 from odl_equivariant.training.runs.tree import pack, unpack
 
 __all__ = (
@@ -146,11 +144,7 @@ class CheckpointFiles(CheckpointIO):
 
 
 def _checksum(tree, tensors):
-    checksum = hashlib.blake2b(tree.encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name].reshape(-1).view(torch.uint8)
-        checksum.update(tensor.numpy().data)
-    return checksum.hexdigest()
+    return digest([tree, *(tensors[name] for name in sorted(tensors))])
 
 
 def checkpoint_path(folder: str | os.PathLike[str], step: int) -> pathlib.Path:

@@ -26,6 +26,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
 from odl_equivariant import models
+from odl_equivariant._checks import whole_number
 from odl_equivariant._files import check_no_folder, write_atomically
 from odl_equivariant.training.runs.checkpoints import (
     CheckpointFiles,
@@ -89,13 +90,8 @@ class RunFolder(Callback):
         run: dict[str, Any] | None = None,
         validation: dict[str, Any] | None = None,
     ) -> None:
-        if every < 1:
-            raise ValueError(
-                '`trainer.checkpoint_every` must be a positive number of '
-                f'steps, got {every}'
-            )
         self.folder = pathlib.Path(folder)
-        self.every = every
+        self.every = whole_number('trainer.checkpoint_every', every, 1)
         self.run = run
         self.validation = validation
         self.best_psnr: float | None = None

@@ -322,7 +322,6 @@ def test_fbp_refuses_data_of_another_shape():
     [
         ('shape', (0, 16)),
         ('shape', (16,)),
-        ('shape', 16),
         ('n_views', 0),
         ('n_detectors', -3),
         ('side', 0.0),
@@ -343,7 +342,12 @@ def test_impossible_settings_are_refused(name, value):
 
 @pytest.mark.parametrize(
     'name, value',
-    [('n_views', 5.5), ('side', '0.3'), ('shape', (16.0, 16.0))],
+    [
+        ('n_views', 5.5),
+        ('side', '0.3'),
+        ('shape', (16.0, 16.0)),
+        ('shape', 16),
+    ],
 )
 def test_settings_of_another_type_are_refused(name, value):
     """A setting of another type is named."""

@@ -77,7 +77,8 @@ def test_folder_does_not_follow_the_working_directory(tmp_path, monkeypatch):
 def test_limits_that_are_none(limit, tmp_path):
     """The error shows the value, and nothing has changed."""
     before = ray_matrix_settings()
-    with pytest.raises(ValueError, match=f'bytes.*negative, got .*{limit}'):
+    error = TypeError if limit in ('much', None) else ValueError
+    with pytest.raises(error, match=f'bytes.* at least 0, got .*{limit}'):
         configure_ray_matrices(memory_limit=limit, cache_folder=tmp_path)
     assert ray_matrix_settings() == before
 

@@ -218,7 +218,7 @@ def rewrite(path, changed_arrays=(), changed_metadata=()):
     for name, change in dict(changed_arrays).items():
         tensors[name] = change(tensors[name])
         arrays = (tensors[name].numpy() for name in names)
-        metadata['checksum'] = matrix_files._checksum(*arrays)
+        metadata['checksum'] = matrix_files._checksum(arrays)
     metadata.update(changed_metadata)
     path.write_bytes(safetensors.torch.save(tensors, metadata))
 
