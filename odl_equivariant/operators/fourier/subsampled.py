@@ -19,7 +19,7 @@ from odl_equivariant.elements import grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
-from odl_equivariant.operators.fourier.fft import pair_weights
+from odl_equivariant.operators.fourier.fft import scaled_weights
 from odl_equivariant.operators.fourier.fft_torch import centred_fft_torch
 from odl_equivariant.operators.fourier.masks import CartesianMask
 from odl_equivariant.operators.fourier.unitary import (
@@ -154,7 +154,7 @@ class SubsampledFourierTransform(odl.Operator):
         while isinstance(space, odl.ProductSpace):
             space = space[0]
         if _impl(space) == 'numpy':
-            return pair_weights(
+            return scaled_weights(
                 self._mask, space.shape, self.axes, np.dtype(space.dtype)
             )
         return torch.tensor(self._mask, device=space.device)

@@ -259,10 +259,9 @@ class UnitaryFourierTransform(odl.Operator):
     transform, :math:`\mathrm{Re} \langle F u, v \rangle = \langle u, F^* v
     \rangle`, and ``inverse`` is the same: a left inverse, :math:`F^* F = I`.
 
-    Numpy arrays are transformed by FFTW, the first time of each shape after
-    some planning. What was learned there is kept in the folder that the
-    environment variable ``ODL_EQUIVARIANT_CACHE`` names, if it is set. Where
-    a length has a prime factor above 13, SciPy is faster and used instead.
+    FFTW transforms numpy arrays. It plans the first transform of each shape,
+    which takes less than a second for a slice. If a length has a prime factor
+    above 13, SciPy is faster and is used instead.
 
     Examples
     --------
