@@ -8,6 +8,10 @@
 
 """Tests of what the asserts return, and of what they say."""
 
+import inspect
+import pickle
+import re
+
 import numpy as np
 import odl
 import pytest
@@ -21,7 +25,6 @@ from odl_equivariant.diagnostics import (
     assert_equivariant,
     assert_equivariant_at_angles,
     assert_firmly_nonexpansive,
-    assert_invariant,
     assert_isometry,
     assert_linear,
     assert_lipschitz,
@@ -31,6 +34,8 @@ from odl_equivariant.diagnostics import (
     equivariance_error,
     lipschitz_estimate,
 )
+
+ASSERTS = [name for name in diagnostics.__all__ if 'assert_' in name]
 
 
 def square(size=6, impl='numpy'):
@@ -173,8 +178,62 @@ def test_equivariance_at_angles():
     assert ' 0 degrees' not in str(caught.value)
 
 
+# --- What the factory makes --- #
+
+
 def test_all_asserts_are_public():
     """Whoever looks for one finds it in the package."""
-    asserts = {name for name in diagnostics.__all__ if 'assert_' in name}
-    assert len(asserts) == 11
-    assert {assert_invariant.__name__} < asserts
+    assert len(ASSERTS) == 11
+
+
+@pytest.mark.parametrize('name', ASSERTS)
+def test_an_assert_is_a_function_like_any_other(name):
+    """Names, pickles, signature and docstring are those of a function."""
+    function = getattr(diagnostics, name)
+    assert inspect.isfunction(function) and function.__name__ == name
+    assert pickle.loads(pickle.dumps(function)) is function
+    for key in inspect.signature(function).parameters:
+        pattern = rf'(?m)^(\*\*|.*, )?{key}(, .*)? :'
+        assert re.search(pattern, inspect.getdoc(function))
+
+
+def test_parameters_are_those_of_the_error():
+    """The tolerance comes last, or where it has always been."""
+
+    def parameters(function):
+        return str(inspect.signature(function))
+
+    assert parameters(assert_linear) == (
+        '(op, seed=0, n_samples=3, real_linear=False, tol=None)'
+    )
+    assert parameters(assert_equivariant) == (
+        '(op, actions, range_actions=None, x=None, seed=0, tol=None)'
+    )
+    assert parameters(assert_firmly_nonexpansive) == (
+        '(op, seed=0, n_samples=9, tol=None, n_iterations=20)'
+    )
+
+
+def test_wrong_arguments_are_refused_by_name():
+    """The message has the name of the assert and of the argument."""
+    with pytest.raises(TypeError, match=r"assert_linear\(\) .*'n_sample'"):
+        assert_linear(odl.IdentityOperator(square()), n_sample=2)
+    with pytest.raises(TypeError, match=r"assert_isometry\(\) .*'op'"):
+        assert_isometry()
+
+
+@pytest.mark.parametrize(
+    'fail',
+    [
+        lambda op: assert_adjoint(op, tol=-1),
+        lambda op: assert_equivariant(op, [op], tol=-1),
+        lambda op: assert_equivariant_at_angles(op, [0.1], -1),
+        lambda op: assert_lipschitz(op, 0.5),
+    ],
+)
+def test_tracebacks_end_in_the_line_of_the_test(fail):
+    """Pytest shows no frame of the package for a law that fails."""
+    with pytest.raises(AssertionError) as caught:
+        fail(odl.IdentityOperator(square(16)))
+    shown = [entry for entry in caught.traceback if not entry.ishidden(caught)]
+    assert str(shown[-1].path) == __file__
