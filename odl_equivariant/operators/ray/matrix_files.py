@@ -94,6 +94,9 @@ def _checksum(*arrays):
 
 def _write(file, arrays, metadata):
     """Write arrays in the safetensors format, without a copy of them."""
+    # The package's own `save` copies the arrays. Its `save_file` makes a file
+    # that only its owner may read, by way of another, which stays there under
+    # a random name if the process is killed.
     header, end = {'__metadata__': metadata}, 0
     for name, array in zip(_ARRAYS, arrays, strict=True):
         start, end = end, end + array.nbytes
