@@ -217,26 +217,6 @@ def test_transpose_has_the_transposed_matrix(kind, shape, dtype, options, way):
     torch.testing.assert_close(rows, columns.T, rtol=0, atol=tol)
 
 
-@pytest.mark.parametrize('way', ['forward', 'inverse'])
-@pytest.mark.parametrize(
-    'kind, shape, dtype, options',
-    [
-        (kind, shape, dtype, options)
-        for kind, shape, dtype, options in _OPERATORS
-        if kind is FourierTransform
-    ],
-    ids=_name,
-)
-def test_transpose_of_odls_own_matrix(kind, shape, dtype, options, way):
-    """The transpose is that of the matrix that ODL computes."""
-    operator = operator_of(kind, shape, dtype, options, 'numpy', way)
-    columns = coordinates(by_odl(operator, basis(operator.domain)))
-    _, transpose = linear_maps(operator)
-    rows = coordinates(transpose(basis(operator.range)))
-    tol = tolerance(operator) * float(columns.abs().max())
-    torch.testing.assert_close(rows, columns.T, rtol=0, atol=tol)
-
-
 @every_operator
 def test_adjoint(kind, shape, dtype, options, way):
     """The layer's adjoint is that of the weighted inner products."""
