@@ -278,6 +278,21 @@ def test_pytorch_spaces(dtype):
         )
 
 
+@pytest.mark.parametrize('kind', [DiscreteFourierTransform, FourierTransform])
+@pytest.mark.parametrize('dtype', ['float64', 'complex128'])
+@pytest.mark.filterwarnings('ignore:.*one sample of a batch after the other')
+def test_derived_classes_are_applied_as_they_are(kind, dtype):
+    """No map is made of what ODL takes for the adjoint of a derived class."""
+
+    class Derived(kind):
+        pass
+
+    operator = Derived(space_of((4, 6), dtype), impl='numpy')
+    x = random_batch(operator.domain)
+    y = linear_maps(operator)[0](x)
+    torch.testing.assert_close(y, by_odl(operator, x))
+
+
 # --- What is refused --- #
 
 
