@@ -19,15 +19,15 @@ import numpy as np
 
 __all__ = ('centred_fft', 'centred_blocks', 'scaled_weights')
 
-# Below this, a second thread saves less than it takes to wake it, and very
-# much less where something else wants the processors too.
+# With fewer points, waking a second thread takes longer than it saves, and much
+# longer if other programs use the processors.
 _POINTS_PER_THREAD = 2**17
 _PLANNING_SECONDS = 10.0
 _MAX_PLANS = 16
 _MAX_BYTES = 2**28
 
-# FFTW has code of its own for prime factors up to this one, and sums plainly
-# for larger ones: half of the speed at 368 = 16 * 23 points an axis.
+# FFTW has special code for prime factors up to this one, and plain sums for
+# larger ones. At 368 = 16 * 23 points per axis they take up to twice as long.
 _LARGEST_PRIME = 13
 
 _COMPLEX = {
@@ -42,8 +42,8 @@ _REAL = {
 
 # --- Plans --- #
 
-# A fork waits until nothing is planned: the child would inherit FFTW's lock,
-# which nobody there opens.
+# A fork waits until no thread plans. Otherwise the child would inherit pyfftw's
+# lock, and nobody there would release it.
 _LOCK = threading.RLock()
 _LOCAL = threading.local()
 _STATE = {'forked': False}
@@ -51,8 +51,7 @@ _STATE = {'forked': False}
 
 def _after_fork_in_child():
     _LOCK.release()
-    # FFTW's own threads are not there in a forked process, but it would wait
-    # for them
+    # The child does not inherit FFTW's threads, but plans would wait for them.
     _STATE['forked'] = True
     _LOCAL.__dict__.clear()
 
@@ -237,8 +236,8 @@ def centred_fft(parts, axes, inverse=False, weights=None, real=False):
         (len(parts), *shape), tuple(a + 1 for a in axes), dtype, inverse
     )
     blocks = centred_blocks(shape, axes)
-    # the copies to the plan's memory and back move zero from the middle to
-    # the start and back, and multiply by the factors
+    # The copies to the plan's memory and back move zero from the middle to the
+    # start and back, and multiply by the factors.
     scale = _REAL[dtype].type(scale_of(shape, axes))
     before, after = (weights, None) if inverse else (None, weights)
     for part, memory in zip(parts, plan.memory, strict=True):

@@ -98,7 +98,8 @@ class SubsampledFourierTransform(odl.Operator):
         If the mask has another shape or other values, or samples nothing;
         and see `UnitaryFourierTransform`.
     TypeError
-        If the mask is no array of numbers; and see `UnitaryFourierTransform`.
+        If the mask is not an array of numbers; and see
+        `UnitaryFourierTransform`.
 
     Notes
     -----

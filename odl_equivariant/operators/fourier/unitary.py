@@ -90,7 +90,7 @@ def frequency_space(space, axes):
     ValueError
         If the transform would not be unitary.
     TypeError
-        If ``space`` is none that can be transformed.
+        If the elements of ``space`` cannot be transformed.
     """
     if isinstance(space, odl.ProductSpace):
         _check_exponent(space)
@@ -188,14 +188,14 @@ def transform_element(x, range, axes, inverse=False, weights=None):
     x : element of `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Element to transform.
     range : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
-        Space of the result. Where it is real, it gets the real part.
+        Space of the result. If it is real, the result is the real part.
     axes : tuple of int
         Axes of the transform, not negative.
     inverse : bool, optional
         Direction of the transform.
     weights : numpy.ndarray or torch.Tensor, optional
-        See `centred_fft` and `centred_fft_torch`, that of the space's
-        back-end.
+        See `centred_fft` for numpy spaces and `centred_fft_torch` for
+        pytorch spaces.
 
     Returns
     -------
