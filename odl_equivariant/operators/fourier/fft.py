@@ -19,8 +19,8 @@ import numpy as np
 
 __all__ = ('centred_fft', 'centred_blocks', 'scaled_weights')
 
-# With fewer points, waking a second thread takes longer than it saves, and much
-# longer if other programs use the processors.
+# With fewer points, waking a second thread takes longer than it saves, and
+# much longer if other programs use the processors.
 _POINTS_PER_THREAD = 2**17
 _PLANNING_SECONDS = 10.0
 _MAX_PLANS = 16
@@ -42,8 +42,8 @@ _REAL = {
 
 # --- Plans --- #
 
-# A fork waits until no thread plans. Otherwise the child would inherit pyfftw's
-# lock, and nobody there would release it.
+# A fork waits until no thread plans. Otherwise the child would inherit a lock
+# of pyfftw, and nobody there would release it.
 _LOCK = threading.RLock()
 _LOCAL = threading.local()
 _STATE = {'forked': False}
