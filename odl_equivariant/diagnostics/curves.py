@@ -105,11 +105,11 @@ def equivariance_curve(
         Seed of the random function.
     radius : float, optional
         Radius of the disc on which the error counts, relative to the largest
-        disc in the domain. What the boundary does is left out.
+        disc in the domain. It leaves out what happens at the boundary.
     representation : optional
         How the values turn, see `GeometricAction`: 'standard' for vector
-        fields on ``space ** 2``, or a representation of escnn's SO(2), as
-        that of a finite group does not have all angles. Default: not at all.
+        fields on ``space ** 2``, or a representation of escnn's SO(2), since
+        finite groups do not have all angles. Default: values do not turn.
 
     Returns
     -------

@@ -60,8 +60,8 @@ def report(
     Returns
     -------
     values : dict of str to float
-        What the table shows. What the operator has no derivative or adjoint
-        for is left out.
+        The values of the table. It leaves out those that need a derivative
+        or an adjoint that the operator does not have.
 
     Raises
     ------

@@ -182,8 +182,8 @@ def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
     n_samples : int, optional
         Number of random pairs.
     n_iterations : int, optional
-        Number of steps of the method of Lanczos on the derivative at the
-        first point of each third pair; 0 does without the derivative.
+        Number of steps of the Lanczos method on the derivative at the first
+        point of each third pair; with 0, the derivative is not used.
 
     Returns
     -------

@@ -113,9 +113,13 @@ def _registered(operator):
 def _linear_maps(operator):
     """Return the maps of a linear operator without registered ones."""
     adjoint = operator.adjoint
-    # the other way round: the back-projection of ODL has no type to register;
-    # a composition would lead back here, as for the gradient and its adjoint
-    if not isinstance(adjoint, _COMPOSED):
+    # The other way round: the back-projection of ODL has no type to register.
+    # Not so for compositions, which would lead back here, as for the gradient
+    # and its adjoint. Nor for a class derived from a registered one: it may
+    # compute something else, and ODL's Fourier transforms have no adjoints.
+    if not isinstance(operator, tuple(_REGISTRY)) and not isinstance(
+        adjoint, _COMPOSED
+    ):
         maps = _registered(adjoint)
         if maps is not None:
             return _weighted_adjoint(adjoint, *maps)

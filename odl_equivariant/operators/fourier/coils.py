@@ -69,8 +69,8 @@ class SensitivityEncoding(odl.Operator):
     ----------
     space : `DiscretizedSpace` or `TensorSpace`
         Complex or real space of images, backed by numpy or pytorch, with
-        constant or array weights. Real images are seen as complex ones by
-        the coils, so that the range is the same.
+        constant or array weights. Coils see real images as
+        complex ones, so that the range is the same.
     coil_maps : numpy.ndarray or torch.Tensor
         Sensitivities, of shape ``(n_coils, *space.shape)``, real or complex.
         They are copied, to the precision and the device of the space.
@@ -78,10 +78,10 @@ class SensitivityEncoding(odl.Operator):
     Raises
     ------
     ValueError
-        If the maps have another shape, are not finite or all zero.
+        If the maps have another shape, are not finite, or are all zero.
     TypeError
-        If the maps are no floating point numbers, or ``space`` is no space of
-        float32, float64, complex64 or complex128.
+        If the maps are not floating point numbers, or ``space`` is not a
+        space of float32, float64, complex64 or complex128.
     NotImplementedError
         If the inner product of the space is not a weighted sum.
 

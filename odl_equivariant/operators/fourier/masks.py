@@ -27,24 +27,26 @@ class CartesianMask:
         Shape of k-space, with the zero frequency at index ``n // 2`` of each
         axis.
     acceleration : float, optional
-        How many times fewer lines than all to take, at least 1. The number
-        of lines is ``n / acceleration``, rounded, and at least one.
+        Number of all lines divided by the number of sampled lines, at least
+        1. The number of sampled lines is ``n / acceleration``, rounded, and
+        at least one.
     center_fraction : float, optional
         Fraction of all lines, between 0 and 1, that is fully sampled around
-        the zero frequency. These lines count.
+        the zero frequency. These lines count as sampled lines.
     pattern : {'random', 'equispaced'}, optional
-        How the other lines are chosen: at random, or at equal distances (up
-        to one line where the distance is no whole number) from a random
-        offset on, the fully sampled lines left out.
+        How to choose the other lines: at random, or at equal distances from
+        a random offset. If the distance is not a whole number, it varies by
+        one line. Distances leave out the fully sampled lines.
     axis : int, optional
-        Axis of phase encoding. A line is what has one index along it.
+        Axis of phase encoding. All points with one index along it are a
+        line.
     seed : int, optional
         Seed of the random numbers.
     measured : tuple of 2 ints, optional
-        The first of the lines that can be taken, and the one after the last,
-        as ``padding_left`` and ``padding_right`` of fastMRI: scanners fill
-        k-space up with zeros. The acceleration and the fraction are of these
-        lines, and the zero frequency stays at index ``n // 2``. Default: all.
+        The first of the measured lines, and the line after the last, like
+        ``padding_left`` and ``padding_right`` of fastMRI: scanners pad
+        k-space with zeros. The acceleration and the fraction refer to these
+        lines. The zero frequency stays at index ``n // 2``. Default: all.
 
     Raises
     ------
@@ -52,8 +54,8 @@ class CartesianMask:
         If a parameter is out of its range, the fully sampled lines alone are
         more than the acceleration allows, or they are not all measured.
     TypeError
-        If the axis, the seed or the shape do not consist of integers, or the
-        acceleration or the fraction is no number.
+        If the axis, the seed or the shape are not integers, or the
+        acceleration or the fraction is not a number.
 
     Examples
     --------
@@ -156,7 +158,7 @@ class CartesianMask:
 
     @property
     def measured(self):
-        """The first line that can be taken, and the one after the last."""
+        """The first of the measured lines, and the line after the last."""
         return self._measured
 
     @property

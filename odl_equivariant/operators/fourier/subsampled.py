@@ -19,7 +19,7 @@ from odl_equivariant.elements import first_part, grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
-from odl_equivariant.operators.fourier.fft import pair_weights
+from odl_equivariant.operators.fourier.fft import scaled_weights
 from odl_equivariant.operators.fourier.fft_torch import centred_fft_torch
 from odl_equivariant.operators.fourier.masks import CartesianMask
 from odl_equivariant.operators.fourier.unitary import (
@@ -97,7 +97,8 @@ class SubsampledFourierTransform(odl.Operator):
         If the mask has another shape or other values, or samples nothing;
         and see `UnitaryFourierTransform`.
     TypeError
-        If the mask is no array of numbers; and see `UnitaryFourierTransform`.
+        If the mask is not an array of numbers; and see
+        `UnitaryFourierTransform`.
 
     Notes
     -----
@@ -151,7 +152,7 @@ class SubsampledFourierTransform(odl.Operator):
     def _weights(self):
         space = first_part(self.range)
         if space.impl == 'numpy':
-            return pair_weights(
+            return scaled_weights(
                 self._mask, space.shape, self.axes, np.dtype(space.dtype)
             )
         return torch.tensor(self._mask, device=space.device)

@@ -95,7 +95,7 @@ def frequency_space(space, axes):
     ValueError
         If the transform would not be unitary.
     TypeError
-        If ``space`` is none that can be transformed.
+        If the elements of ``space`` cannot be transformed.
     """
     if isinstance(space, odl.ProductSpace):
         _check_exponent(space)
@@ -180,14 +180,14 @@ def transform_element(x, range, axes, inverse=False, weights=None):
     x : element of `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Element to transform.
     range : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
-        Space of the result. Where it is real, it gets the real part.
+        Space of the result. If it is real, the result is the real part.
     axes : tuple of int
         Axes of the transform, not negative.
     inverse : bool, optional
         Direction of the transform.
     weights : numpy.ndarray or torch.Tensor, optional
-        See `centred_fft` and `centred_fft_torch`, that of the space's
-        back-end.
+        See `centred_fft` for numpy spaces and `centred_fft_torch` for
+        pytorch spaces.
 
     Returns
     -------
@@ -251,10 +251,9 @@ class UnitaryFourierTransform(odl.Operator):
     transform, :math:`\mathrm{Re} \langle F u, v \rangle = \langle u, F^* v
     \rangle`, and ``inverse`` is the same: a left inverse, :math:`F^* F = I`.
 
-    Numpy arrays are transformed by FFTW, the first time of each shape after
-    some planning. What was learned there is kept in the folder that the
-    environment variable ``ODL_EQUIVARIANT_CACHE`` names, if it is set. Where
-    a length has a prime factor above 13, SciPy is faster and used instead.
+    FFTW transforms numpy arrays. It plans the first transform of each shape,
+    which takes less than a second for a slice. If a length has a prime factor
+    above 13, SciPy is faster and is used instead.
 
     Examples
     --------

@@ -68,7 +68,7 @@ class MatrixKey:
         return hash(self.text)
 
     def metadata(self, checksum):
-        """Return what a file says about itself."""
+        """Return the metadata of a file."""
         import astra
 
         return {
@@ -91,6 +91,9 @@ def _checksum(arrays):
 
 def _parts(arrays, metadata):
     """Return the parts of a safetensors file, without copies of the arrays."""
+    # `safetensors` copies the arrays in `save`. Its `save_file` writes files
+    # that only their owner may read, and if the process is killed, it leaves a
+    # file with a random name.
     header, end = {'__metadata__': metadata}, 0
     for name, array in zip(_ARRAYS, arrays, strict=True):
         start, end = end, end + array.nbytes
@@ -153,18 +156,18 @@ def load_matrix(folder, key, max_nonzeros):
     key : MatrixKey
         What the matrix depends on.
     max_nonzeros : float
-        Number of entries past which the file is not read.
+        Largest number of entries of a matrix that is read.
 
     Returns
     -------
     matrix : scipy.sparse.csr_matrix or None
-        The matrix, checked, or ``None`` if there is none. For a file that is
-        damaged or made by another version, with a `RuntimeWarning`.
+        The checked matrix, or ``None`` if there is none. There is a
+        `RuntimeWarning` if the file is damaged or of another version.
 
     Raises
     ------
     MatrixTooLarge
-        If the matrix is larger.
+        If the matrix has more entries.
     """
     from scipy import sparse
 
@@ -206,13 +209,13 @@ def _remove_stale(folder):
 def save_matrix(folder, key, matrix):
     """Write a matrix to a folder, for `load_matrix`.
 
-    Other processes see the file when it is complete, or not at all. If it
-    cannot be written there is a `RuntimeWarning` and no file.
+    Other processes see the complete file or none. If it cannot be written,
+    there is a `RuntimeWarning` and no file.
 
     Parameters
     ----------
     folder : str
-        Folder of the files, made if need be.
+        Folder of the files. It is created if it is missing.
     key : MatrixKey
         What the matrix depends on.
     matrix : scipy.sparse.csr_matrix

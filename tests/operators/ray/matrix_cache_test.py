@@ -162,6 +162,17 @@ def test_file_is_one_of_safetensors(folder):
     assert key['projector'] == 'linear' and key['dtype'] == 'float32'
 
 
+@posix
+def test_others_may_read_the_file(folder):
+    """A folder is shared: a file has the permissions of any new file."""
+    data()
+    plain = folder / 'plain'
+    plain.touch()
+    expected = plain.stat().st_mode
+    plain.unlink()
+    assert the_file(folder).stat().st_mode == expected
+
+
 def test_geometries_have_files_of_their_own(folder):
     """Precision, beam and number of views are not mixed up."""
     changes = [{}, {'dtype': 'float64'}, {'beam': 'fan'}, {'n_views': 7}]
