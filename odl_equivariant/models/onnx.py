@@ -21,11 +21,7 @@ from torch import nn
 from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.nn import (
-    LearnedProximalGradient,
-    _pieces,
-    to_convolutional,
-)
+from odl_equivariant.nn import LearnedProximalGradient, to_convolutional
 from odl_equivariant.nn.inference import proximals_of
 
 __all__ = ('export_onnx',)
@@ -175,7 +171,7 @@ def _description(network, block):
 
 
 class _Graph(nn.Module):
-    """A proximal as a function of tensors, without any checks."""
+    """A proximal as a function of the tensors that it takes."""
 
     def __init__(self, block):
         super().__init__()
@@ -195,32 +191,8 @@ class _Graph(nn.Module):
 
     def forward(self, *inputs):
         """Return the new image and, if there is one, the new memory."""
-        block, named = self.block, dict(zip(self.names, inputs, strict=True))
-        x = named['x']
-        channels = list(inputs)
-        if block.noise_level:
-            level = named['sigma'].reshape(-1, 1, 1, 1)
-            channels[-1] = level * torch.ones_like(x[:, :1])
-        kernels = [
-            tensor
-            for layer in (block.lift, *block.residual, block.project)
-            for tensor in (layer.weight, layer.bias)
-        ]
-        y = _pieces.layers(
-            torch.cat(channels, 1),
-            kernels,
-            4 * (True,),
-            block.padding_mode,
-            block.nonlinearities(),
-        )
-        new_x = y[:, : block.in_channels]
-        if block.skip:
-            new_x = new_x + x
-            if block.gradient:
-                new_x = new_x - named['gradient']
-        if not block.memory:
-            return (new_x,)
-        return new_x, y[:, block.in_channels :]
+        result = self.block(**dict(zip(self.names, inputs, strict=True)))
+        return result if self.block.memory else (result,)
 
     def random_inputs(self, n_images, shape, generator):
         """Return inputs, the noise level positive."""

@@ -8,12 +8,14 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn._contract import Block
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
 __all__ = (
+    'Block',
     'EquivariantProximal',
     'OrdinaryProximal',
     'LearnedProximalGradient',

@@ -10,6 +10,8 @@
 
 import torch
 
+from odl_equivariant.nn._network import activated
+
 __all__ = ('calibrate',)
 
 # Gates are not homogeneous, so that one scaling misses the aim.
@@ -68,10 +70,15 @@ def calibrate(proximal, n_inputs, output_scale):
         return
     images = _random_images(n_inputs, max(32, proximal.kernel_size))
     images = images.to(lift.weight)
-    x = proximal.lifted(images)
+    nonlinearities = proximal.nonlinearities()
+
+    def lifted():
+        return activated(lift(images), 0, nonlinearities)
+
+    x = lifted()
     for _ in range(0 if proximal.activations is None else _N_SCALINGS):
         _scale(lift, 1 / x.square().mean().sqrt())
-        x = proximal.lifted(images)
+        x = lifted()
     scale = x.square().mean().sqrt()
     for weight in _weights(lift):
         weight.div_(scale)

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Blocks of an unrolled network as proximals of ODL elements."""
+"""Iterations of an unrolled network as proximals of ODL elements."""
 
 import torch
 
@@ -16,26 +16,28 @@ __all__ = ('ElementProximal',)
 
 
 class ElementProximal:
-    """One block, with its step, on ODL elements."""
+    """One iteration of an unrolled network, on ODL elements.
+
+    It takes the gradient of the data fit as a solver computes it, and the
+    network multiplies it by the step of the iteration.
+    """
 
     def __init__(self, network, iteration):
         self.network = network
         self.iteration = iteration
 
     def __call__(self, x, gradient, memory=None):
-        block = self.network.block(self.iteration)
         device = self.network.relative_steps.device
         with torch.no_grad():
             tensors = [
                 as_tensor(element, copy=True, device=device)
                 for element in (x, gradient)
             ]
-            tensors[1] = self.network.step(self.iteration) * tensors[1]
-            if not self.network.memory:
-                return as_element(block(*tensors), x.space)
-            if memory is not None:
+            if self.network.memory and memory is not None:
                 memory = as_tensor(memory, copy=True, device=device)
-            u, s = block(*tensors, memory)
+            u, s = self.network._iterate(self.iteration, *tensors, memory)
+            if s is None:
+                return as_element(u, x.space)
             return (
                 as_element(u, x.space, copy=True),
                 as_element(s, self.network.memory_space, copy=True),

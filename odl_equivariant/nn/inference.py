@@ -225,16 +225,18 @@ def _compiler():
 _KINDS = set()
 
 
-def _compiled(x, kernels, sides, padding_mode, slope):
+def _compiled(x, kernels, sides, padding_mode, nonlinearities):
     """Apply the layers, compiled where that is possible."""
     functions = list(_compiler())
-    arguments = (x, kernels, sides, padding_mode, slope)
+    arguments = (x, kernels, sides, padding_mode, nonlinearities)
     if not functions or _is_differentiated(x):
         return _pieces.layers(*arguments)
     kind = (
         *(x.shape, x.stride(), x.dtype, x.device, sides, padding_mode),
-        tuple(map(id, slope)) if isinstance(slope, tuple) else slope,
-        tuple(kernel.shape for kernel in kernels),
+        tuple(map(id, nonlinearities))
+        if isinstance(nonlinearities, tuple)
+        else nonlinearities,
+        tuple(weight.shape for weight, _ in kernels),
     )
     try:
         with contextlib.ExitStack() as stack:

@@ -20,7 +20,13 @@ from odl_equivariant.elements import (
     n_channels,
     tensor_dtype,
 )
-from odl_equivariant.nn._block import Proximal
+from odl_equivariant.nn._contract import (
+    apply_block,
+    architecture_of,
+    check_block,
+    memory_of,
+    precomputed_of,
+)
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
 from odl_equivariant.nn.inference import blocks_of, for_inference
@@ -140,8 +146,8 @@ class LearnedProximalGradient(nn.Module):
         else:
             blocks = [proximal() for _ in range(self.n_iterations)]
         for block in blocks:
-            self._check_block(block)
-        memories = {getattr(block, 'memory', 0) for block in blocks}
+            check_block(block, forward_operator.domain)
+        memories = {memory_of(block) for block in blocks}
         if len(memories) > 1:
             raise ValueError(
                 'the blocks hand on one memory, and must have the same number '
@@ -152,25 +158,6 @@ class LearnedProximalGradient(nn.Module):
         self.relative_steps = nn.Parameter(
             torch.ones(self.n_iterations, dtype=dtype)
         )
-
-    def _check_block(self, block):
-        if not isinstance(block, nn.Module):
-            raise TypeError(
-                '`proximal` must make a `torch.nn.Module`, got '
-                f'{type(block).__name__}'
-            )
-        if hasattr(block, 'check_space'):
-            block.check_space(self.forward_operator.domain)
-        if not getattr(block, 'gradient', True):
-            raise ValueError(
-                'a block that takes no gradient never sees the data: make the '
-                'proximal with gradient=True'
-            )
-        if getattr(block, 'noise_level', False):
-            raise ValueError(
-                'the blocks are given no noise level: make the proximal with '
-                'noise_level=False'
-            )
 
     @property
     def forward_operator(self):
@@ -186,19 +173,13 @@ class LearnedProximalGradient(nn.Module):
         TypeError
             If a block cannot tell its architecture.
         """
-        for block in self.blocks:
-            if not hasattr(block, 'architecture'):
-                raise TypeError(
-                    'blocks with an `architecture`, such as '
-                    f'`EquivariantProximal`, are needed, got {block!r}'
-                )
         return {
             'class': type(self).__name__,
             'arguments': {
                 'n_iterations': self.n_iterations,
                 'initial': self._layers.kind,
             },
-            'blocks': [block.architecture for block in self.blocks],
+            'blocks': [architecture_of(block) for block in self.blocks],
         }
 
     def extra_repr(self):
@@ -220,7 +201,23 @@ class LearnedProximalGradient(nn.Module):
     @property
     def memory(self):
         """Number of memory channels that the blocks hand on."""
-        return getattr(self.blocks[0], 'memory', 0)
+        return memory_of(self.blocks[0])
+
+    def _iterate(
+        self, k, u, gradient, memory, squared_norm=None, precomputed=None
+    ):
+        r"""Return image and memory after an iteration.
+
+        It takes the gradient of the data fit as it is. Here, and nowhere
+        else, the gradient is multiplied by the step.
+        """
+        block = self.block(k)
+        if squared_norm is None:
+            step = self.step(k)
+        else:
+            step = self.relative_steps[k] / squared_norm
+        given = {} if precomputed is None else precomputed[block]
+        return apply_block(block, u, step * gradient, memory, given)
 
     def _check_data(self, y):
         space = self.forward_operator.range
@@ -279,14 +276,15 @@ class LearnedProximalGradient(nn.Module):
             forward_operator, len(y), self.relative_steps.device
         )
         squared_norm = per_sample(layers.squared_norm, y)
-        made = {block: _kernels_of(block) for block in self.blocks.children()}
+        precomputed = {
+            block: precomputed_of(block) for block in self.blocks.children()
+        }
 
         def iterate(k, u, memory):
-            block, step = self.block(k), self.relative_steps[k] / squared_norm
-            gradient = step * layers.gradient(u, y)
-            if not self.memory:
-                return block(u, gradient, **made[block]), None
-            return block(u, gradient, memory, **made[block])
+            gradient = layers.gradient(u, y)
+            return self._iterate(
+                k, u, gradient, memory, squared_norm, precomputed
+            )
 
         u, memory = layers.initial(y), None
         for k in range(self.n_iterations):
@@ -415,14 +413,6 @@ class LearnedProximalGradient(nn.Module):
         while isinstance(domain, odl.ProductSpace):
             domain = domain[0]
         return odl.ProductSpace(domain.real_space, self.memory)
-
-
-def _kernels_of(block):
-    """Return the kernels of a block as an argument, if it takes them."""
-    # a derived class, or a user, may have put another one in its place
-    if getattr(block.forward, '__func__', None) is Proximal.forward:
-        return {'kernels': block.kernels()}
-    return {}
 
 
 @blocks_of.register
