@@ -12,6 +12,7 @@ import inspect
 import numbers
 import operator
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -281,11 +282,27 @@ def _check_forward(block, memory):
 def apply_block(
     block: nn.Module,
     x: torch.Tensor,
+    step: torch.Tensor,
     gradient: torch.Tensor,
     memory: torch.Tensor | None,
-    precomputed: Mapping[str, Any],
+    precomputed: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Apply a block as `Block.forward` says, and check what it returns.
+    """Apply a block to the scaled gradient, and check what it returns.
+
+    This is the only place where the gradient is multiplied by the step.
+
+    Parameters
+    ----------
+    block : torch.nn.Module
+        A `Block`.
+    x, memory
+        As for `Block.forward`.
+    step : torch.Tensor
+        Step, or one for each sample, of shape ``(N, 1, ..., 1)``.
+    gradient : torch.Tensor
+        Gradients of the data fit, without the step.
+    precomputed : mapping, optional
+        What `precomputed_of` returned. Default: the block computes it.
 
     Returns
     -------
@@ -302,7 +319,7 @@ def apply_block(
         If the shape of the new images is another one.
     """
     n_memory = memory_of(block)
-    arguments = (x, gradient, memory)[: 3 if n_memory else 2]
+    arguments = (x, step * gradient, memory)[: 3 if n_memory else 2]
     result = block(*arguments, **precomputed)
     given = result if n_memory else (result, None)
     if not (

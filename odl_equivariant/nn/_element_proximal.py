@@ -8,9 +8,13 @@
 
 """Iterations of an unrolled network as proximals of ODL elements."""
 
+from typing import Any
+
 import torch
+from torch import nn
 
 from odl_equivariant.elements import as_element, as_tensor
+from odl_equivariant.nn._contract import apply_block
 
 __all__ = ('ElementProximal',)
 
@@ -18,15 +22,17 @@ __all__ = ('ElementProximal',)
 class ElementProximal:
     """One iteration of an unrolled network, on ODL elements.
 
-    It takes the gradient of the data fit as a solver computes it, and the
-    network multiplies it by the step of the iteration.
+    It takes the gradient of the data fit without the step, as a solver
+    computes it.
     """
 
-    def __init__(self, network, iteration):
+    def __init__(self, network: nn.Module, iteration: int):
         self.network = network
         self.iteration = iteration
 
-    def __call__(self, x, gradient, memory=None):
+    def __call__(self, x: Any, gradient: Any, memory: Any = None) -> Any:
+        block = self.network.block(self.iteration)
+        step = self.network.step(self.iteration)
         device = self.network.relative_steps.device
         with torch.no_grad():
             tensors = [
@@ -35,7 +41,8 @@ class ElementProximal:
             ]
             if self.network.memory and memory is not None:
                 memory = as_tensor(memory, copy=True, device=device)
-            u, s = self.network._iterate(self.iteration, *tensors, memory)
+            u, gradient = tensors
+            u, s = apply_block(block, u, step, gradient, memory)
             if s is None:
                 return as_element(u, x.space)
             return (
