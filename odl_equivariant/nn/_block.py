@@ -47,7 +47,7 @@ class Proximal(nn.Module):
     # Least and greatest value of the training images, where known.
     value_range: tuple[float, float] | None = None
 
-    def __init__(self, arguments: dict[str, Any]):
+    def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__()
         for name, least in (
             ('in_channels', 1),

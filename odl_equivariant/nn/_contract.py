@@ -259,7 +259,8 @@ def _check_forward(block, memory):
     """Raise a TypeError unless `forward` takes what the network passes."""
     arguments = ('x', 'gradient', 'memory')[: 3 if memory else 2]
     expected = f'`forward({", ".join(arguments)})`'
-    if type(block).forward in (nn.Module.forward, Block.forward):
+    own = getattr(block.forward, '__func__', block.forward)
+    if own in (nn.Module.forward, Block.forward):
         raise TypeError(
             f'{_named(block)} has no `forward`: define {expected}, see '
             '`odl_equivariant.nn.Block`'

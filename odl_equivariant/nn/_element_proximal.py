@@ -26,7 +26,7 @@ class ElementProximal:
     computes it.
     """
 
-    def __init__(self, network: nn.Module, iteration: int):
+    def __init__(self, network: nn.Module, iteration: int) -> None:
         self.network = network
         self.iteration = iteration
 

@@ -118,7 +118,9 @@ class Layers(nn.Module):
     `PerSampleOperator`, each sample of a batch has its own operator.
     """
 
-    def __init__(self, forward_operator: odl.Operator, initial: Initial):
+    def __init__(
+        self, forward_operator: odl.Operator, initial: Initial
+    ) -> None:
         super().__init__()
         if (
             isinstance(forward_operator, odl.Operator)

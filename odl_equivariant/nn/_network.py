@@ -48,7 +48,7 @@ class Extent(Protocol):
 class WholeImage:
     """An image from boundary to boundary, which each convolution pads."""
 
-    def __init__(self, padding_mode: str):
+    def __init__(self, padding_mode: str) -> None:
         self.padding_mode = padding_mode
 
     def pad(self, x: torch.Tensor, kernel: Kernel) -> torch.Tensor:

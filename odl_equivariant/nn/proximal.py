@@ -168,7 +168,7 @@ class EquivariantProximal(Proximal):
         n_samples: int | None = None,
         restrict_to: str | None = None,
         restrict_after: int | None = None,
-    ):
+    ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self.group = self._arguments['group'] = checked_group(group)
@@ -336,7 +336,7 @@ skip, kernel_size, padding_mode, negative_slope
         padding_mode: str = 'replicate',
         negative_slope: int | float = 0.01,
         nonlinearity: dict[str, Any] | None = None,
-    ):
+    ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self._set('nonlinearity', checked_description(nonlinearity), None)

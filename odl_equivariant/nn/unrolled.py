@@ -136,7 +136,7 @@ class LearnedProximalGradient(nn.Module):
         n_iterations: int = 8,
         initial: Initial = 'zero',
         checkpointing: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.checkpointing = checkpointing
         try:
