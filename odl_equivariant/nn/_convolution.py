@@ -84,10 +84,6 @@ class PaddedConvolution(nn.Module):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
         return self.weight, self.bias
 
-    def forward(self, x, kernel=None):
-        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``.
-
-        ``kernel`` is what `kernel` returned. Default: computed here.
-        """
-        kernel = self.kernel() if kernel is None else kernel
-        return convolve(x, *kernel, self.padding_mode)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
+        return convolve(x, *self.kernel(), self.padding_mode)
