@@ -173,7 +173,7 @@ class Layers(nn.Module):
         """Return the ``initial`` of this network for another operator."""
         if self.kind == 'operator':
             raise ValueError(
-                'the network starts at an operator that was given as '
+                'the network starts at a reconstruction that was given as '
                 '`initial`, and that may not fit another forward operator: '
                 'pass both, `network.with_operator(forward_operator, initial)`'
             )
