@@ -114,7 +114,14 @@ def as_onnx(module, tensors, monkeypatch):
     return graph(*tensors)
 
 
-path = simple_fixture('path', [whole, in_pieces, inference, exported, as_onnx])
+PATHS = {
+    'whole': whole,
+    'in pieces': in_pieces,
+    'inference': inference,
+    'exported': exported,
+    'as onnx': as_onnx,
+}
+path = simple_fixture('path', PATHS)
 
 
 def close(ours, theirs, dtype):
@@ -129,7 +136,8 @@ def test_paths_compute_the_formula(path, block, mode, monkeypatch):
     module, tensors = made(block, mode), inputs()
     with torch.no_grad():
         expected = formula(module, *tensors)
-        close(path(module, tensors, monkeypatch), expected, torch.float64)
+        found = PATHS[path](module, tensors, monkeypatch)
+        close(found, expected, torch.float64)
 
 
 def test_paths_share_one_pass(path, block, dtype, monkeypatch):
@@ -140,7 +148,8 @@ def test_paths_share_one_pass(path, block, dtype, monkeypatch):
     module, tensors = made(block, dtype=dtype), inputs(dtype)
     with torch.no_grad():
         expected = formula(module, *tensors, torch.tanh)
-        close(path(module, tensors, monkeypatch), expected, dtype)
+        found = PATHS[path](module, tensors, monkeypatch)
+        close(found, expected, dtype)
 
 
 @pytest.mark.parametrize('slope', [0.01, -0.1])
@@ -159,3 +168,27 @@ def test_nothing_that_is_given_is_overwritten(slope):
     _network.residual_network(x, kernels, slope, image)
     after = [x, *(t for kernel in kernels for t in kernel)]
     assert all(map(torch.equal, before, after))
+
+
+def test_kernels_of_several_sizes(mode):
+    """Each convolution pads for its own kernel, whole and in pieces."""
+    generator = torch.Generator().manual_seed(2)
+    kernels = [
+        (
+            torch.randn(*channels, size, size, generator=generator).double(),
+            torch.randn(channels[0], generator=generator).double(),
+        )
+        for channels, size in (
+            ((3, 2), 1),
+            ((3, 3), 5),
+            ((3, 3), 3),
+            ((1, 3), 7),
+        )
+    ]
+    x = torch.randn(1, 2, 25, 18, generator=generator).double()
+    image = _network.WholeImage(mode)
+    expected = _network.residual_network(x, kernels, 0.1, image)
+    assert expected.shape == (1, 1, 25, 18)
+    for side in (25, 9):
+        found = _pieces.evaluate(x, kernels, mode, 0.1, side)
+        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
