@@ -81,9 +81,10 @@ numpydoc_validation_checks = {
 }
 numpydoc_validation_exclude = {
     r'\.[A-Z]\w+\.\w+$',
-    # fixtures, and a class with a `__new__` of its own
+    # fixtures, a class with a `__new__` of its own, and a protocol
     r'\.testing\.',
     r'\.GroupAverage$',
+    r'\.nn\.Block$',
 }
 # labels like C+2021
 numpydoc_citation_re = r'[\w.+-]+'

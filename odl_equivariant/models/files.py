@@ -44,7 +44,7 @@ _BLOCKS = {
 _UNROLLED = LearnedProximalGradient.__name__
 # Format 1 had no bases of kernels, so that loading needs escnn.
 _FORMAT = 2
-# Arguments with which a convolution may have fewer or more than two weights.
+# With one of these arguments, convolutions may not have just two weights.
 _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -390,7 +390,7 @@ def _loaded_block(architecture, weights, prefix):
             f'unknown class {name!r}; known are '
             f'{", ".join((*_BLOCKS, _UNROLLED))}'
         )
-    # Before a header of a few bytes makes any number of modules.
+    # A short header could ask for any number of modules: check it first.
     n_layers = 2 + arguments['n_residual_blocks']
     exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
     if len(weights) != 2 * n_layers and (exactly or len(weights) < n_layers):
@@ -398,7 +398,7 @@ def _loaded_block(architecture, weights, prefix):
             f'the {n_layers} convolutions of {prefix or "the network"} have '
             f'{2 * n_layers} weights and biases, the file has {len(weights)}'
         )
-    # No memory is taken on the word of the header.
+    # Only the weights of the file take memory, whatever the header says.
     with torch.device('meta'):
         block = _BLOCKS[name](**arguments)
     expected = {
