@@ -20,6 +20,7 @@ from odl_equivariant.data import (
     Acquisition,
     Augmentation,
     MeasuredPairs,
+    PairsOfShapes,
     SimulatedPairs,
     Slices,
     split,
@@ -57,6 +58,10 @@ class ReconstructionData(LightningDataModule):
         What is done to training images: smoothing, rotations, reflections.
     evaluation_augmentation : Augmentation, optional
         The same for validation and test images, which is drawn once.
+    shapes : list, optional
+        Shapes of the reconstruction, of which each training sample gets a
+        random one, see `PairsOfShapes`, in place of that of the acquisition.
+        The batch size must then be 1.
     batch_size : int, optional
         Samples of one process in one step.
     workers : int, optional
@@ -94,6 +99,7 @@ class ReconstructionData(LightningDataModule):
         n_train: int | None = None,
         augmentation: Augmentation | None = None,
         evaluation_augmentation: Augmentation | None = None,
+        shapes: list[tuple[int, int]] | None = None,
         batch_size: int = 1,
         workers: int = 0,
         fresh_noise: bool = True,
@@ -129,7 +135,15 @@ class ReconstructionData(LightningDataModule):
                 'measured data cannot be augmented: leave out '
                 '`data.augmentation`, or simulate'
             )
+        if shapes is not None and (batch_size > 1 or measured):
+            raise ValueError(
+                'with `data.shapes` a batch is one simulated image: take '
+                '`data.batch_size` 1 (and `trainer.accumulate_grad_batches` '
+                'for larger steps) and `data.measured` false, got '
+                f'{batch_size} and {measured}'
+            )
         self.acquisition = acquisition
+        self.shapes = shapes
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
@@ -217,7 +231,13 @@ class ReconstructionData(LightningDataModule):
                 f'`data.n_train` is {self.n_train}, but there are only '
                 f'{len(slices)} training images'
             )
+        several = part == 'train' and self.shapes is not None
         if isinstance(slices, Dataset):
+            if several:
+                raise ValueError(
+                    'prepared pairs have one shape: leave out `data.shapes`, '
+                    'or give images as `data.train`'
+                )
             if limited:
                 slices = torch.utils.data.Subset(slices, range(self.n_train))
             return slices
@@ -230,6 +250,10 @@ class ReconstructionData(LightningDataModule):
         if self.measured:
             return MeasuredPairs(slices, self.acquisition, **settings)
         settings['augment'] = self._augmentations[part]
+        if several:
+            return PairsOfShapes(
+                slices, self.acquisition, self.shapes, **settings
+            )
         return SimulatedPairs(slices, self.acquisition, **settings)
 
     def _batch(self, pairs):
@@ -241,6 +265,8 @@ class ReconstructionData(LightningDataModule):
         ):
             expected = (n_channels(space), *grid_shape(space))
             for pair in pairs:
+                if 'shape' in pair:  # an acquisition of its own
+                    continue
                 given = tuple(pair[key].shape)
                 if given != expected:
                     raise ValueError(

@@ -9,16 +9,20 @@
 
 import logging
 import math
+import pathlib
 from collections.abc import Callable
 
 import torch
 from lightning.pytorch import LightningModule
 from torchmetrics import MeanMetric
 
+from odl_equivariant.data import Denoising
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
+from odl_equivariant.training.losses import LOSSES, loss_of
 from odl_equivariant.training.metrics import has_range, scores
+from odl_equivariant.training.runs.checkpoints import CheckpointFiles
 from odl_equivariant.training.tables import listed
 
 __all__ = ('ReconstructionTask',)
@@ -27,55 +31,55 @@ _SCHEDULES = ('constant', 'cosine')
 _log = logging.getLogger(__name__)
 
 
-def _squared(result, truth):
-    return 0.5 * (result - truth).square().flatten(1).mean(1)
-
-
-def _relative(result, truth):
-    squares = truth.square().flatten(1).sum(1)
-    return (result - truth).square().flatten(1).sum(1) / squares
-
-
-def _absolute(result, truth):
-    return (result - truth).abs().flatten(1).mean(1)
-
-
-LOSSES = {'squared': _squared, 'relative': _relative, 'absolute': _absolute}
-
-
 class ReconstructionTask(LightningModule):
-    r"""Train a learned proximal gradient method on pairs.
+    r"""Train a learned proximal gradient method, or a denoiser, on pairs.
 
     Parameters
     ----------
-    acquisition : SparseViewCT or CartesianMRI
+    acquisition : SparseViewCT, CartesianMRI or Denoising
         The network is made for its operator; its baseline (filtered
-        back-projection, or zero-filled) is scored beside the network.
+        back-projection, zero-filled or noisy) is scored beside the network.
+        With `odl_equivariant.data.Denoising`, the network is one block, a
+        denoiser that is told the noise level.
     proximal : callable
         Makes one block of the network: a class such as
-        `odl_equivariant.nn.EquivariantProximal` and its arguments.
+        `odl_equivariant.nn.EquivariantProximal` and its arguments. Those of
+        a denoiser are ``gradient=False``, ``memory=0`` and
+        ``noise_level=True``.
     n_iterations : int, optional
         Number of iterations of the network.
     shared : bool, optional
         Whether all iterations share one block.
     initial : {'zero', 'adjoint', 'fbp'}, optional
-        Where the network starts.
-    loss : {'squared', 'relative', 'absolute'}, optional
+        Where the network starts. A denoiser takes none of these three.
+    loss : {'squared', 'relative', 'absolute', 'noise'}, optional
         Half of the mean squared error, the squared error relative to the
-        square of the truth, or the mean absolute error of a sample.
+        square of the truth, or the mean absolute error of a sample. For a
+        denoiser also ``'noise'``, the mean squared error divided by the noise
+        level :math:`\sigma` of the sample.
+    loss_floor : float, optional
+        Added to the mean square of the truth in ``'relative'``, so that dark
+        images count less, and images of zeros have a loss.
     learning_rate : float, optional
         Step of Adam, at its highest.
     schedule : {'constant', 'cosine'}, optional
         How the step goes on.
     warm_up : int, optional
         Number of steps in which it rises.
+    steps_before : int, optional
+        Number of steps that earlier runs have made: the schedule goes on
+        from there.
+    schedule_steps : int, optional
+        Number of steps over which the cosine falls, counted from the first
+        run. Default: to the end of this run.
     checkpointing : bool, optional
         See `LearnedProximalGradient`: less memory, more time.
     channels_last : bool, optional
         Memory format of the convolutions; faster on most processors.
     pretrained : path-like, optional
-        Weights to start from, a file of `odl_equivariant.models.save` of the
-        same architecture.
+        Weights to start from: a file of `odl_equivariant.models.save` of the
+        same architecture, or a checkpoint, ending in ``.ckpt``, of another
+        run. From a checkpoint, Adam's moments are taken, too.
 
     Raises
     ------
@@ -94,9 +98,12 @@ class ReconstructionTask(LightningModule):
         shared: bool = False,
         initial: str = 'zero',
         loss: str = 'squared',
+        loss_floor: float = 0.0,
         learning_rate: float = 1e-4,
         schedule: str = 'constant',
         warm_up: int = 0,
+        steps_before: int = 0,
+        schedule_steps: int | None = None,
         checkpointing: bool = False,
         channels_last: bool = True,
         pretrained: str | None = None,
@@ -116,11 +123,37 @@ class ReconstructionTask(LightningModule):
                 '`learning_rate` must be positive and `warm_up` not negative, '
                 f'got {learning_rate} and {warm_up}'
             )
+        if not (0 <= loss_floor < math.inf):
+            raise ValueError(
+                '`loss_floor` must be finite and not negative, got '
+                f'{loss_floor}'
+            )
+        if loss_floor and loss != 'relative':
+            raise ValueError(
+                f'`loss_floor` is for the loss `relative`, got `{loss}`'
+            )
+        if loss == 'noise' and not isinstance(acquisition, Denoising):
+            raise ValueError(
+                'the loss `noise` is for the acquisition `Denoising`, whose '
+                f'samples have a noise level, got {acquisition!r}'
+            )
+        if steps_before < 0 or (
+            schedule_steps is not None and schedule_steps <= steps_before
+        ):
+            raise ValueError(
+                '`steps_before` must not be negative, and `schedule_steps` '
+                f'above it, got {steps_before} and {schedule_steps}'
+            )
         self.acquisition = acquisition
         self.loss = loss
+        self.loss_floor = loss_floor
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.warm_up = warm_up
+        self.steps_before = steps_before
+        self.schedule_steps = schedule_steps
+        self._moments = None
+        self._of_shapes = {}
         self._names = ''
         self._blank, self._named = [], set()
         # Means over uneven shares of several processes, which those of
@@ -133,17 +166,23 @@ class ReconstructionTask(LightningModule):
                 for name in ('psnr', 'ssim', 'loss')
             }
         )
-        self.network = LearnedProximalGradient(
-            acquisition.forward_operator(),
-            proximal() if shared else proximal,
-            n_iterations,
-            initial,
-            checkpointing,
-        )
+        if isinstance(acquisition, Denoising):
+            self.network = _checked_denoiser(proximal(), acquisition.space)
+        else:
+            self.network = LearnedProximalGradient(
+                acquisition.forward_operator(),
+                proximal() if shared else proximal,
+                n_iterations,
+                initial,
+                checkpointing,
+            )
         # of others no weights could be saved, which would be seen late
         proximals_of(self.network)
         if pretrained is not None:
-            self.load_weights(pretrained)
+            if pathlib.Path(pretrained).suffix == '.ckpt':
+                self._load_checkpoint(pretrained)
+            else:
+                self.load_weights(pretrained)
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
 
@@ -162,9 +201,28 @@ class ReconstructionTask(LightningModule):
         """
         from odl_equivariant import models
 
-        loaded = models.load(path, self.acquisition.forward_operator())
+        operator = None
+        if not isinstance(self.acquisition, Denoising):
+            operator = self.acquisition.forward_operator()
+        loaded = models.load(path, operator)
         self._check_architecture(loaded.architecture, f'the network in {path}')
         self.network.load_state_dict(loaded.state_dict())
+
+    def _load_checkpoint(self, path):
+        """Take the weights, and Adam's moments, of a checkpoint."""
+        state = CheckpointFiles().load_checkpoint(path)
+        try:
+            architecture = state['architecture']
+            weights = state['state_dict']
+            (optimizer,) = state['optimizer_states']
+            moments = optimizer['state']
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'{path} is no whole checkpoint of a task: {error!r}'
+            ) from error
+        self._check_architecture(architecture, f'the network in {path}')
+        self.load_state_dict(weights)
+        self._moments = moments
 
     def on_save_checkpoint(self, checkpoint):
         """Write down the architecture."""
@@ -190,20 +248,40 @@ class ReconstructionTask(LightningModule):
         Parameters
         ----------
         batch : dict
-            Batch of pairs: ``'data'``, and possibly ``'mask'``.
+            Batch of pairs: ``'data'``, and possibly ``'mask'``, ``'sigma'``
+            and ``'shape'``, of which the first one counts for all.
 
         Returns
         -------
         images : torch.Tensor
             Reconstructions of shape ``(N, C, n, m)``.
         """
+        if isinstance(self.acquisition, Denoising):
+            return self.network(batch['data'], sigma=batch['sigma'])
+        acquisition, network = self._of_shape(batch.get('shape'))
         operators = None
         if 'mask' in batch:
             operators = [
-                self.acquisition.forward_operator(mask.cpu().numpy())
+                acquisition.forward_operator(mask.cpu().numpy())
                 for mask in batch['mask']
             ]
-        return self.network(batch['data'], operators)
+        return network(batch['data'], operators)
+
+    def _of_shape(self, shapes):
+        """Return the acquisition of a batch, and the network with it."""
+        if shapes is None:
+            return self.acquisition, self.network
+        shape = tuple(shapes[0].tolist())
+        if shape not in self._of_shapes:
+            acquisition = self.acquisition.with_shape(shape)
+            # the same weights, so that no optimiser has to know of it
+            network = self.network.with_operator(acquisition.operator)
+            self._of_shapes[shape] = (acquisition, network)
+        return self._of_shapes[shape]
+
+    def _losses(self, result, batch):
+        """Return the loss of each sample."""
+        return loss_of(self.loss, result, batch, self.loss_floor)
 
     def training_step(self, batch, batch_idx):
         """Return the loss of a batch, the mean over its samples.
@@ -214,8 +292,8 @@ class ReconstructionTask(LightningModule):
             If that of a sample is not finite; with the sample's name.
         """
         self._names = ', '.join(map(str, batch['name']))
-        result, truth = self(batch), batch['truth']
-        losses = LOSSES[self.loss](result, truth)
+        truth = batch['truth']
+        losses = self._losses(self(batch), batch)
         bad = (~torch.isfinite(losses)).nonzero().flatten().tolist()
         if bad:
             names = ', '.join(str(batch['name'][i]) for i in bad)
@@ -253,7 +331,7 @@ class ReconstructionTask(LightningModule):
             str(names[i]) for i in (~counts).nonzero().flatten().tolist()
         ]
         values = {f'{part}/{name}': own[name][counts] for name in own}
-        loss = LOSSES[self.loss](result, truth)
+        loss = self._losses(result, batch)
         # relative to an image of zeros, there is none
         values[f'{part}/loss'] = loss[counts | loss.isfinite()]
         for name, value in values.items():
@@ -310,7 +388,7 @@ class ReconstructionTask(LightningModule):
         Returns
         -------
         images : torch.Tensor
-            Filtered back-projections or zero-filled images.
+            Filtered back-projections, zero-filled or noisy images.
         """
         space = self.acquisition.forward_operator().range
         images = [
@@ -322,6 +400,10 @@ class ReconstructionTask(LightningModule):
     def configure_optimizers(self):
         """Return Adam and the schedule of its steps."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        if self._moments is not None:
+            own = optimizer.state_dict()
+            optimizer.load_state_dict({**own, 'state': self._moments})
+            self._moments = None
         n_steps = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self._relative_rate(step, n_steps)
@@ -332,10 +414,30 @@ class ReconstructionTask(LightningModule):
         }
 
     def _relative_rate(self, step, n_steps):
+        step += self.steps_before
+        n_steps = self.schedule_steps or self.steps_before + n_steps
         rate = min(1, (step + 1) / (self.warm_up + 1))
         if self.schedule == 'cosine':
             rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
         return rate
+
+
+def _checked_denoiser(block, space):
+    """Return a block that is a denoiser for a space, or raise an error."""
+    for name, expected in (
+        ('gradient', False),
+        ('memory', 0),
+        ('noise_level', True),
+    ):
+        if getattr(block, name, None) != expected:
+            raise ValueError(
+                'the acquisition `Denoising` trains a denoiser, made with '
+                '`gradient: false`, `memory: 0` and `noise_level: true` in '
+                '`model.proximal.init_args`; got '
+                f'{name}={getattr(block, name, None)!r}'
+            )
+    block.check_space(space)
+    return block
 
 
 def _first_difference(theirs, ours, place='it'):

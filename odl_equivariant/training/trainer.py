@@ -29,6 +29,7 @@ from odl_equivariant._files import (
     write_atomically,
 )
 from odl_equivariant._folder_lock import FolderLock
+from odl_equivariant.data import Denoising
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
@@ -421,7 +422,19 @@ class Trainer(LightningTrainer):
         -------
         n_images : int
             Number of images that were made in this call.
+
+        Raises
+        ------
+        ValueError
+            If the network is a denoiser, which measured data do not tell its
+            noise level.
         """
+        if isinstance(datamodule.acquisition, Denoising):
+            raise ValueError(
+                'a denoiser must be told the noise level, and files of data '
+                'have none: load its weights by `odl_equivariant.models.load` '
+                'and call `denoiser(images, sigma=...)`'
+            )
         weights = self._weights(weights)
         model.load_weights(weights)
         acquisition = datamodule.acquisition

@@ -1,0 +1,62 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Losses of the training, sample by sample."""
+
+__all__ = ('LOSSES', 'loss_of')
+
+
+def _squared(result, batch, floor):
+    return 0.5 * (result - batch['truth']).square().flatten(1).mean(1)
+
+
+def _relative(result, batch, floor):
+    truth = batch['truth']
+    squares = truth.square().flatten(1).sum(1)
+    if floor:
+        squares = squares + floor * truth[0].numel()
+    return (result - truth).square().flatten(1).sum(1) / squares
+
+
+def _absolute(result, batch, floor):
+    return (result - batch['truth']).abs().flatten(1).mean(1)
+
+
+def _noise(result, batch, floor):
+    errors = (result - batch['truth']).square().flatten(1).mean(1)
+    return errors / batch['sigma']
+
+
+LOSSES = {
+    'squared': _squared,
+    'relative': _relative,
+    'absolute': _absolute,
+    'noise': _noise,
+}
+
+
+def loss_of(name, result, batch, floor=0.0):
+    """Return the losses of the samples of a batch.
+
+    Parameters
+    ----------
+    name : {'squared', 'relative', 'absolute', 'noise'}
+        Which loss, see `ReconstructionTask`.
+    result : torch.Tensor
+        Images of shape ``(N, C, n, m)``.
+    batch : dict
+        Batch of pairs: ``'truth'``, of the shape of ``result``, and for
+        ``'noise'`` also ``'sigma'``, of shape ``(N,)``.
+    floor : float, optional
+        Added to the mean square of the truth in ``'relative'``.
+
+    Returns
+    -------
+    losses : torch.Tensor
+        Tensor of shape ``(N,)``.
+    """
+    return LOSSES[name](result, batch, floor)
