@@ -102,8 +102,8 @@ def turned(sample, turn):
     r"""Return the sample with the object and its data turned.
 
     The data :math:`y = A u + \varepsilon` are also those of :math:`T u` for
-    the operator :math:`A T^{-1}`. In tomography, a permutation :math:`S` of the
-    rays makes them data of :math:`A` itself:
+    the operator :math:`A T^{-1}`. In tomography, a permutation :math:`S` of
+    the rays makes them data of :math:`A` itself:
     :math:`S y = A T u + S \varepsilon`.
 
     Parameters
