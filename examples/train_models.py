@@ -196,6 +196,11 @@ def train(model, output, n_steps=None, options=()):
             return status
         before += length
         last = last_whole(folder / 'checkpoints')
+        if last is None and i + 1 < len(lengths):
+            raise ValueError(
+                f'{folder} has no checkpoints, from which the next stage '
+                'starts: move this folder away to train the stage anew'
+            )
         start = [f'--model.pretrained={last}']
     path = output / f'{model.name}.safetensors'
     model.save(folder / 'final.safetensors', path)
@@ -268,21 +273,25 @@ def main(arguments=None):
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     chosen, options, others = parsed(arguments)
+    model = None
     try:
         check_output(options.output)
-    except ValueError as error:
+        for model in chosen:
+            status = train(model, options.output, options.steps, others)
+            if status:
+                break
+        else:
+            return 0
+    except (OSError, ValueError) as error:
         print(f'train_models.py: error: {error}', file=sys.stderr)
-        return 1
-    for model in chosen:
-        status = train(model, options.output, options.steps, others)
-        if status:
-            print(
-                f'{model.name}: not finished; once nothing is wrong, the same '
-                'command resumes it',
-                file=sys.stderr,
-            )
-            return status
-    return 0
+        status = 1
+    if model is not None:
+        print(
+            f'{model.name}: not finished; once nothing is wrong, the same '
+            'command resumes it',
+            file=sys.stderr,
+        )
+    return status
 
 
 if __name__ == '__main__':

@@ -7,7 +7,11 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Losses of the training, sample by sample."""
 
-__all__ = ('LOSSES', 'loss_of')
+import math
+
+from odl_equivariant.data import Denoising
+
+__all__ = ('LOSSES', 'check_loss', 'loss_of')
 
 
 def _squared(result, batch, floor):
@@ -37,6 +41,35 @@ LOSSES = {
     'absolute': _absolute,
     'noise': _noise,
 }
+
+
+def check_loss(name, floor, acquisition):
+    """Raise a ValueError if a loss does not fit an acquisition.
+
+    Parameters
+    ----------
+    name, floor : str, float
+        Loss and its floor, as for `loss_of`.
+    acquisition : Acquisition
+        The acquisition of the pairs.
+    """
+    if name not in LOSSES:
+        raise ValueError(
+            f'`loss` must be one of {", ".join(LOSSES)}, got {name!r}'
+        )
+    if not 0 <= floor < math.inf:
+        raise ValueError(
+            f'`loss_floor` must be finite and not negative, got {floor}'
+        )
+    if floor and name != 'relative':
+        raise ValueError(
+            f'`loss_floor` is for the loss `relative`, got `{name}`'
+        )
+    if name == 'noise' and not isinstance(acquisition, Denoising):
+        raise ValueError(
+            'the loss `noise` is for the acquisition `Denoising`, whose '
+            f'samples have a noise level, got {acquisition!r}'
+        )
 
 
 def loss_of(name, result, batch, floor=0.0):

@@ -20,12 +20,12 @@ from odl_equivariant.data import Denoising
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
-from odl_equivariant.training.losses import LOSSES, loss_of
+from odl_equivariant.training.losses import LOSSES, check_loss, loss_of
 from odl_equivariant.training.metrics import has_range, scores
-from odl_equivariant.training.runs.checkpoints import CheckpointFiles
+from odl_equivariant.training.runs.checkpoints import end_of_run
 from odl_equivariant.training.tables import listed
 
-__all__ = ('ReconstructionTask',)
+__all__ = ('LOSSES', 'ReconstructionTask')
 
 _SCHEDULES = ('constant', 'cosine')
 _log = logging.getLogger(__name__)
@@ -109,10 +109,7 @@ class ReconstructionTask(LightningModule):
         pretrained: str | None = None,
     ):
         super().__init__()
-        if loss not in LOSSES:
-            raise ValueError(
-                f'`loss` must be one of {", ".join(LOSSES)}, got {loss!r}'
-            )
+        check_loss(loss, loss_floor, acquisition)
         if schedule not in _SCHEDULES:
             raise ValueError(
                 f'`schedule` must be one of {", ".join(_SCHEDULES)}, got '
@@ -122,20 +119,6 @@ class ReconstructionTask(LightningModule):
             raise ValueError(
                 '`learning_rate` must be positive and `warm_up` not negative, '
                 f'got {learning_rate} and {warm_up}'
-            )
-        if not (0 <= loss_floor < math.inf):
-            raise ValueError(
-                '`loss_floor` must be finite and not negative, got '
-                f'{loss_floor}'
-            )
-        if loss_floor and loss != 'relative':
-            raise ValueError(
-                f'`loss_floor` is for the loss `relative`, got `{loss}`'
-            )
-        if loss == 'noise' and not isinstance(acquisition, Denoising):
-            raise ValueError(
-                'the loss `noise` is for the acquisition `Denoising`, whose '
-                f'samples have a noise level, got {acquisition!r}'
             )
         if steps_before < 0 or (
             schedule_steps is not None and schedule_steps <= steps_before
@@ -210,19 +193,18 @@ class ReconstructionTask(LightningModule):
 
     def _load_checkpoint(self, path):
         """Take the weights, and Adam's moments, of a checkpoint."""
-        state = CheckpointFiles().load_checkpoint(path)
-        try:
-            architecture = state['architecture']
-            weights = state['state_dict']
-            (optimizer,) = state['optimizer_states']
-            moments = optimizer['state']
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f'{path} is no whole checkpoint of a task: {error!r}'
-            ) from error
+        architecture, weights, self._moments = end_of_run(path)
         self._check_architecture(architecture, f'the network in {path}')
         self.load_state_dict(weights)
-        self._moments = moments
+
+    def check_reconstructs(self):
+        """Raise a ValueError for a denoiser, which needs a noise level."""
+        if isinstance(self.acquisition, Denoising):
+            raise ValueError(
+                'a denoiser must be told the noise level, and files of data '
+                'have none: load its weights by `odl_equivariant.models.load` '
+                'and call `denoiser(images, sigma=...)`'
+            )
 
     def on_save_checkpoint(self, checkpoint):
         """Write down the architecture."""

@@ -29,7 +29,6 @@ from odl_equivariant._files import (
     write_atomically,
 )
 from odl_equivariant._folder_lock import FolderLock
-from odl_equivariant.data import Denoising
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
@@ -426,15 +425,9 @@ class Trainer(LightningTrainer):
         Raises
         ------
         ValueError
-            If the network is a denoiser, which measured data do not tell its
-            noise level.
+            If the network is a denoiser.
         """
-        if isinstance(datamodule.acquisition, Denoising):
-            raise ValueError(
-                'a denoiser must be told the noise level, and files of data '
-                'have none: load its weights by `odl_equivariant.models.load` '
-                'and call `denoiser(images, sigma=...)`'
-            )
+        model.check_reconstructs()
         weights = self._weights(weights)
         model.load_weights(weights)
         acquisition = datamodule.acquisition

@@ -234,6 +234,22 @@ def test_checkpoint_of_the_former_script_is_refused(script, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [old]
 
 
+def test_stage_without_checkpoints_is_refused(script, tmp_path, capsys):
+    """The next stage never starts from new weights without a word."""
+    arguments = command('sparse_view_ct_c4', tmp_path, 2)
+    assert script.main(arguments) == 0
+    (tmp_path / 'sparse_view_ct_c4.safetensors').unlink()
+    folder = tmp_path / 'sparse_view_ct_c4' / 'stage_1'
+    for path in (folder / 'checkpoints').iterdir():
+        path.unlink()
+    status = script.main(arguments)
+    error = capsys.readouterr().err
+    if status:  # the command itself may train the stage anew
+        assert f'{folder} has no checkpoints' in error
+    else:
+        assert list((folder / 'checkpoints').iterdir())
+
+
 @pytest.mark.parametrize(
     'arguments, message',
     [
