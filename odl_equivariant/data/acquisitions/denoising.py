@@ -49,7 +49,7 @@ class Denoising(Acquisition):
         number, or the least and the greatest one. The noise of a complex
         image has it in the real and in the imaginary part.
     side : float, optional
-        Length of the image's longer side. Only `space` depends on it.
+        Length of the image's longer side. Only ``space`` depends on it.
     dtype : {'float32', 'float64', 'complex64', 'complex128'}, optional
         Precision of the images, and whether they are complex.
     backend : {'numpy', 'pytorch'}, optional
