@@ -23,6 +23,7 @@ from odl_equivariant.data import (
     Acquisition,
     Augmentation,
     MeasuredPairs,
+    PairsOfShapes,
     SimulatedPairs,
     Slices,
     split,
@@ -61,6 +62,10 @@ class ReconstructionData(LightningDataModule):
         Random smoothing, rotations and reflections of training images.
     evaluation_augmentation : Augmentation, optional
         The same for validation and test images, drawn once per image.
+    shapes : list, optional
+        Shapes of the reconstruction. Each training sample gets a random one
+        of them instead of that of the acquisition, see `PairsOfShapes`. The
+        batch size must then be 1.
     batch_size : int, optional
         Number of samples of one process in one batch.
     workers : int, optional
@@ -97,6 +102,7 @@ class ReconstructionData(LightningDataModule):
         n_train: int | None = None,
         augmentation: Augmentation | None = None,
         evaluation_augmentation: Augmentation | None = None,
+        shapes: list[tuple[int, int]] | None = None,
         batch_size: int = 1,
         workers: int = 0,
         fresh_noise: bool = True,
@@ -129,7 +135,15 @@ class ReconstructionData(LightningDataModule):
                 'measured data cannot be augmented: leave out '
                 '`data.augmentation`, or simulate'
             )
+        if shapes is not None and (batch_size > 1 or measured):
+            raise ValueError(
+                'with `data.shapes` a batch is one simulated image: take '
+                '`data.batch_size` 1 (and `trainer.accumulate_grad_batches` '
+                'for larger steps) and `data.measured` false, got '
+                f'{batch_size} and {measured}'
+            )
         self.acquisition = acquisition
+        self.shapes = shapes
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
@@ -218,8 +232,14 @@ class ReconstructionData(LightningDataModule):
                 f'`data.n_train` is {self.n_train}, but there are only '
                 f'{len(slices)} training images'
             )
+        several = part == 'train' and self.shapes is not None
         if isinstance(slices, Dataset):
             check_origin(slices, self.acquisition)
+            if several:
+                raise ValueError(
+                    'prepared pairs have one shape: leave out `data.shapes`, '
+                    'or give images as `data.train`'
+                )
             if limited:
                 slices = torch.utils.data.Subset(slices, range(self.n_train))
             return slices
@@ -232,6 +252,10 @@ class ReconstructionData(LightningDataModule):
         if self.measured:
             return MeasuredPairs(slices, self.acquisition, **settings)
         settings['augment'] = self._augmentations[part]
+        if several:
+            return PairsOfShapes(
+                slices, self.acquisition, self.shapes, **settings
+            )
         return SimulatedPairs(slices, self.acquisition, **settings)
 
     def _batch(self, pairs):
@@ -243,6 +267,8 @@ class ReconstructionData(LightningDataModule):
         ):
             expected = (n_channels(space), *grid_shape(space))
             for pair in pairs:
+                if 'shape' in pair:  # an acquisition of its own
+                    continue
                 given = tuple(pair[key].shape)
                 if given != expected:
                     raise ValueError(

@@ -409,7 +409,13 @@ class Trainer(LightningTrainer):
         -------
         n_images : int
             Number of images that this call reconstructed.
+
+        Raises
+        ------
+        ValueError
+            If the network is a denoiser.
         """
+        model.check_reconstructs()
         model.check_acquisition(datamodule.acquisition)
         weights = self._weights(weights)
         model.load_weights(weights)

@@ -96,6 +96,27 @@ class Acquisition(abc.ABC):
     def baseline(self, data):
         """Return the simplest reconstruction from the data."""
 
+    def with_shape(self, shape):
+        """Return the same acquisition for images on another grid.
+
+        Parameters
+        ----------
+        shape : tuple of 2 ints
+            Shape of the reconstruction.
+
+        Returns
+        -------
+        acquisition : Acquisition
+            Acquisition with the same other settings. So the longer side of
+            the image keeps its length, and a detector its elements.
+
+        Raises
+        ------
+        ValueError
+            If a setting, such as coil maps, does not fit the shape.
+        """
+        return type(self)(**{**self.settings(), 'shape': shape})
+
     def pair(self, image, rng=None):
         """Return data and ground truth of an image, as tensors.
 
@@ -114,7 +135,8 @@ class Acquisition(abc.ABC):
             `odl_equivariant.elements`, without a batch axis. If each image
             has its own mask, also ``'mask'``, booleans that broadcast to the
             shape of the image, with length 1 along the axes on which the mask
-            does not depend.
+            does not depend. If the network is told a noise level, also
+            ``'sigma'``, a tensor of shape ``()``.
         """
         return as_pair(self.simulate(image, rng), self.ground_truth(image))
 

@@ -8,6 +8,7 @@
 
 """Phantoms as a set of images."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -41,6 +42,10 @@ class Phantoms(Slices):
         ``draw(shape, rng)``, with a `numpy.random.Generator`, and returns a
         real or complex array of this shape. For the workers of a DataLoader
         under spawn it must be picklable.
+    oversampling : int, optional
+        How many times finer, along each axis, the grid is on which phantoms
+        are drawn. They are then averaged to ``shape``, so that their edges
+        are smooth.
 
     Raises
     ------
@@ -61,7 +66,13 @@ class Phantoms(Slices):
     """
 
     def __init__(
-        self, n, shape, seed=0, kind=None, draw: Callable | None = None
+        self,
+        n,
+        shape,
+        seed=0,
+        kind=None,
+        draw: Callable | None = None,
+        oversampling=1,
     ):
         if shape is None:
             raise ValueError('phantoms need a `shape`, got None')
@@ -79,9 +90,39 @@ class Phantoms(Slices):
         names = [f'phantom-{i}' for i in range(whole_number('n', n, 1))]
         super().__init__(names, names)
         self.seed = whole_number('seed', seed, 0)
-        self._grid = grid(shape)
+        self._oversampling = whole_number('oversampling', oversampling, 1)
+        self._set_grid(shape)
         self._kind = kind
         self._draw = draw
+
+    def _set_grid(self, shape):
+        shape, factor = grid(shape), self._oversampling
+        # means over the finer pixels are up to the base class
+        self.shape = None if factor == 1 else shape
+        self._grid = tuple(factor * n for n in shape)
+
+    def with_shape(self, shape):
+        """Return the same phantoms, drawn on another grid.
+
+        Parameters
+        ----------
+        shape : tuple of 2 ints
+            Shape of each.
+
+        Returns
+        -------
+        phantoms : Phantoms
+            What a phantom has in common with that of the same seed on another
+            grid is up to what draws it.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not two positive sizes.
+        """
+        other = copy.copy(self)
+        other._set_grid(shape)
+        return other
 
     def _image(self, place, epoch):
         rng = np.random.default_rng([self.seed, place, _PURPOSE])

@@ -139,6 +139,28 @@ class Slices:
         part._places = [self._places[i] for i in chosen]
         return part
 
+    def with_shape(self, shape):
+        """Return the same images on another grid.
+
+        Parameters
+        ----------
+        shape : tuple of 2 ints
+            Grid that every image is brought to.
+
+        Returns
+        -------
+        slices : Slices
+            Set of the same class.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not two positive sizes.
+        """
+        other = copy.copy(self)
+        other.shape = grid(shape)
+        return other
+
     def __repr__(self):
         """Return a short description."""
         return (

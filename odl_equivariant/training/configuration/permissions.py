@@ -50,7 +50,7 @@ def nameable():
         for name in module.__all__:
             if choose(getattr(module, name)):
                 found[f'{module.__name__}.{name}'] = getattr(module, name)
-    for name in ('ellipse_phantom', 'mr_phantom'):
+    for name in ('ellipse_phantom', 'mr_phantom', 'mr_strip'):
         found[f'{data.__name__}.{name}'] = getattr(data, name)
     for name in _LOGGERS:
         found[f'{loggers.__name__}.{name}'] = getattr(loggers, name)

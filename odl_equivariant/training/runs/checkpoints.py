@@ -26,6 +26,7 @@ __all__ = (
     'CheckpointFiles',
     'checkpoint_path',
     'checkpoints',
+    'end_of_run',
     'last_whole',
     'set_aside',
 )
@@ -168,6 +169,42 @@ def checkpoints(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
         return []
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
     return sorted(found, reverse=True)
+
+
+def end_of_run(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, Any], dict[str, Any], dict[int, Any]]:
+    """Return what another run can start from.
+
+    Parameters
+    ----------
+    path : path-like
+        Checkpoint of a `ReconstructionTask`.
+
+    Returns
+    -------
+    architecture : dict
+        That of the network.
+    weights : dict
+        State of the task.
+    moments : dict
+        State of Adam for each parameter, by its number.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or no checkpoint of a task.
+    FileNotFoundError
+        If there is no such file.
+    """
+    state = CheckpointFiles().load_checkpoint(path)
+    try:
+        (optimizer,) = state['optimizer_states']
+        return state['architecture'], state['state_dict'], optimizer['state']
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path} is no whole checkpoint of a task: {error!r}'
+        ) from error
 
 
 def set_aside(path: pathlib.Path) -> None:

@@ -38,6 +38,11 @@ _FREE = {
     'model': ('checkpointing',),
     'data': ('evaluation_augmentation', 'test', 'validation', 'workers'),
 }
+# Settings that came later, with the values that mean the same as before.
+_LATER = {
+    'model': {'loss_floor': 0.0, 'schedule_steps': None, 'steps_before': 0},
+    'data': {'shapes': None},
+}
 
 
 def identity(trainer, task, data):
@@ -66,10 +71,12 @@ def identity(trainer, task, data):
         'acquisition, arrays included': fingerprint(),
         'model': _attributes(
             task, 'learning_rate', 'loss', 'schedule', 'warm_up'
-        ),
+        )
+        | _later('model', vars(task)),
         'data': _attributes(
             data, 'batch_size', 'fresh_noise', 'measured', 'n_train', 'seed'
-        ),
+        )
+        | _later('data', vars(data)),
         'trainer': {
             'accumulate_grad_batches': trainer.accumulate_grad_batches,
             'gradient_clip_algorithm': getattr(clip, 'value', clip),
@@ -114,6 +121,15 @@ def _attributes(thing, *names):
     return {name: _described(getattr(thing, name, None)) for name in names}
 
 
+def _later(part, values):
+    """Return the later settings among some, where they are not as before."""
+    return {
+        name: _described(values[name])
+        for name, default in _LATER[part].items()
+        if name in values and values[name] != default
+    }
+
+
 def _described(value):
     """Return a value, or a text that is the same in every process."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -153,8 +169,12 @@ def decisive(configuration):
             raise ValueError(
                 f'`{part}` must hold keys of its own, but is {value!r:.60}'
             )
+        later = _LATER.get(part, {})
         settings[part] = {
-            key: value[key] for key in value if key not in _FREE.get(part, ())
+            key: value[key]
+            for key in value
+            if key not in _FREE.get(part, ())
+            and (key not in later or value[key] != later[key])
         }
     trainer = settings['trainer']
     settings['trainer'] = {key: trainer.get(key) for key in _TRAINER}

@@ -186,6 +186,40 @@ def test_phantoms_depend_on_seed_and_index_alone():
     assert not np.array_equal(Phantoms(3, (16, 16), seed=5)[2], last)
 
 
+def test_phantoms_drawn_on_a_finer_grid_are_averaged():
+    """A pixel is the mean of those of the phantom on the finer grid."""
+    fine = Phantoms(2, (36, 60), seed=4)[1]
+    phantoms = Phantoms(2, (12, 20), seed=4, oversampling=3)
+    expected = fine.reshape(12, 3, 20, 3).mean((1, 3))
+    np.testing.assert_allclose(phantoms[1], expected, atol=1e-6)
+    again = pickle.loads(pickle.dumps(phantoms.subset([1])))
+    assert np.array_equal(again[0], phantoms[1])
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises((TypeError, ValueError), match='`oversampling`'):
+            Phantoms(2, (12, 20), oversampling=wrong)
+
+
+@pytest.mark.parametrize('oversampling', [1, 2])
+def test_phantoms_on_another_grid(oversampling):
+    """They are drawn on it, not interpolated, whichever part they are of."""
+    phantoms = Phantoms(3, (16, 16), seed=4, oversampling=oversampling)
+    other = Phantoms(3, (9, 24), seed=4, oversampling=oversampling)
+    moved = phantoms.subset([2]).with_shape((9, 24))
+    assert np.array_equal(moved[0], other[2])
+    assert phantoms[0].shape == (16, 16)
+
+
+def test_images_on_another_grid():
+    """Any images are cut and averaged to it, and stay as they are."""
+    slices = _Numbers([4])
+    before = slices[0].shape
+    other = slices.with_shape((2, 2))
+    assert other[0].shape == (2, 2) and other.names == slices.names
+    assert slices[0].shape == before
+    with pytest.raises(ValueError, match='`shape` must be two sizes'):
+        slices.with_shape((2, 2, 2))
+
+
 def test_phantoms_of_one_kind():
     """The kind goes to `ellipse_phantom`: heads are not bodies."""
     head, body = (Phantoms(1, (32, 32), kind=k)[0] for k in ('head', 'body'))

@@ -161,6 +161,35 @@ def test_long_lists_of_a_configuration_are_short():
         check_same(*settings[1:], 'it')
 
 
+def test_run_of_a_version_without_a_setting_is_the_same():
+    """A setting that came later, as it is by default, changes no run."""
+    before = {'trainer': {}, 'data': {'seed': 1}, 'model': {'shared': True}}
+    now = {
+        'trainer': {},
+        'data': {'seed': 1, 'shapes': None},
+        'model': {
+            'shared': True,
+            'loss_floor': 0.0,
+            'schedule_steps': None,
+            'steps_before': 0,
+        },
+    }
+    assert decisive(before) == decisive(now)
+    for part, key, value in (
+        ('data', 'shapes', [[8, 8]]),
+        ('model', 'loss_floor', 0.1),
+        ('model', 'schedule_steps', 9),
+        ('model', 'steps_before', 3),
+    ):
+        changed = {**now, part: {**now[part], key: value}}
+        with pytest.raises(ValueError, match=f'{part}.{key}: None instead'):
+            check_same(
+                {'configuration': decisive(before)},
+                {'configuration': decisive(changed)},
+                'it',
+            )
+
+
 def test_validation_may_change(tmp_path, caplog):
     """It touches no weights; the best ones are then chosen anew."""
     train()
