@@ -38,7 +38,7 @@ class InnerProximal(odl.Operator):
     Parameters
     ----------
     functional : odl.functionals.Functional
-        Functional with ``tol``, ``max_iter`` and ``warm_start``, and a method
+        Functional with ``tol``, ``maxiter`` and ``warm_start``, and a method
         ``_denoise(noisy, sigma, start)`` that returns what the solvers do.
     sigma : float
         Positive parameter.
@@ -76,11 +76,19 @@ class InnerProximal(odl.Operator):
             warn_user(
                 f'the proximal of {functional} has an error of up to '
                 f'{bound:.2g} after {n_iter} iterations, '
-                f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
+                f'above the tolerance {functional.tol:.2g}; raise `maxiter` '
                 'or `tol`',
                 ConvergenceWarning,
             )
         return to_element(u.to(tensor.dtype), self.range)
+
+
+def _warn_of_former_name():
+    warn_user(
+        '`max_iter` is now called `maxiter`, as in ODL; the next release '
+        'will no longer know the former name',
+        DeprecationWarning,
+    )
 
 
 class Variation(odl.functionals.Functional):
@@ -94,12 +102,21 @@ class Variation(odl.functionals.Functional):
     has_value = True
     has_proximal = True
 
-    def __init__(self, space, tol, max_iter, warm_start):
+    def __init__(self, space, tol, maxiter, warm_start, max_iter=None):
+        if max_iter is not None:
+            _warn_of_former_name()
+            maxiter = max_iter
         self.tol = positive_number(tol, 'the tolerance `tol`')
-        self.max_iter = positive_integer(max_iter, '`max_iter`')
+        self.maxiter = positive_integer(maxiter, '`maxiter`')
         self.warm_start = bool(warm_start)
         self._state = None
         super().__init__(space, linear=False)
+
+    @property
+    def max_iter(self):
+        """Former name of ``maxiter``."""
+        _warn_of_former_name()
+        return self.maxiter
 
     def _call(self, x):
         tensor = doubled(to_tensor(x))

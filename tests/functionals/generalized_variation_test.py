@@ -87,7 +87,7 @@ def cells(shape, sides=None, **kwargs):
 def variation(space, tol=1e-2, **kwargs):
     """Return a functional the two terms of which are of similar weight."""
     return InvariantTotalGeneralizedVariation(
-        space, ALPHA, tol=tol, max_iter=20000, **kwargs
+        space, ALPHA, tol=tol, maxiter=20000, **kwargs
     )
 
 
@@ -335,7 +335,7 @@ def test_default_weights_are_those_of_two_cells():
 def test_value_that_is_not_known_is_announced(rng):
     """A value that misses the tolerance comes with a warning."""
     space = square()
-    J = InvariantTotalGeneralizedVariation(space, ALPHA, tol=1e-9, max_iter=3)
+    J = InvariantTotalGeneralizedVariation(space, ALPHA, tol=1e-9, maxiter=3)
     with pytest.warns(ConvergenceWarning, match='after 3 iterations'):
         J(random_element(space, rng))
 
@@ -470,7 +470,7 @@ def test_warm_start_saves_iterations(rng):
 def test_too_few_iterations_are_announced(rng):
     """A result that misses the tolerance comes with a warning."""
     space = square()
-    J = InvariantTotalGeneralizedVariation(space, ALPHA, tol=1e-9, max_iter=3)
+    J = InvariantTotalGeneralizedVariation(space, ALPHA, tol=1e-9, maxiter=3)
     with pytest.warns(ConvergenceWarning, match='after 3 iterations'):
         J.proximal(1.0)(random_element(space, rng))
 
@@ -539,11 +539,11 @@ def test_values_that_are_not_finite(make):
     assert np.isnan(make(space)(u))
 
 
-@pytest.mark.parametrize('max_iter', [None, np.inf, [1], np.nan, 0, True, 2.5])
-def test_what_is_no_number_of_iterations_is_refused(max_iter):
+@pytest.mark.parametrize('maxiter', [None, np.inf, [1], np.nan, 0, True, 2.5])
+def test_what_is_no_number_of_iterations_is_refused(maxiter):
     """By an error that names the parameter."""
-    with pytest.raises(ValueError, match='`max_iter`.*positive integer'):
-        InvariantTotalGeneralizedVariation(square(), max_iter=max_iter)
+    with pytest.raises(ValueError, match='`maxiter`.*positive integer'):
+        InvariantTotalGeneralizedVariation(square(), maxiter=maxiter)
 
 
 @pytest.mark.parametrize('alpha', [([1, 2], [3]), (1.0,), 2.0, 'ab'])

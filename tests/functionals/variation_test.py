@@ -28,6 +28,7 @@ from odl_equivariant.diagnostics._spaces import inner, norm, random_element
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals import (
     ConvergenceWarning,
+    InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
     OneSidedGradients,
 )
@@ -241,7 +242,7 @@ def test_proximal_of_two_points(sigma, backend):
 @each_space
 def test_proximal_minimises(space, rng):
     """Every other element has a larger objective, by half a square."""
-    J = InvariantTotalVariation(space, tol=1e-5, max_iter=5000)
+    J = InvariantTotalVariation(space, tol=1e-5, maxiter=5000)
     f = random_element(space, rng)
     u = J.proximal(0.1)(f)
 
@@ -274,7 +275,7 @@ def test_proximal_agrees_with_a_solver_of_odl(kind, rng):
 
 def accurate(space, f, sigma=0.3):
     """Return a proximal to eight digits."""
-    J = InvariantTotalVariation(space, tol=1e-8, max_iter=10**5)
+    J = InvariantTotalVariation(space, tol=1e-8, maxiter=10**5)
     return J.proximal(sigma)(f)
 
 
@@ -297,7 +298,7 @@ def test_proximal_of_float32_reaches_double_tolerances(backend, rng):
     """The inner iteration is in double precision."""
     space = square(dtype='float32', backend=backend)
     f = random_element(space, rng)
-    prox = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    prox = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     result = as_tensor(prox.proximal(0.3)(f)).double()
     twin = square(backend=backend)
     exact = as_tensor(accurate(twin, twin.element(f.data)))
@@ -318,7 +319,7 @@ def test_proximal_is_equivariant(space):
 def test_proximal_keeps_the_mean(space, rng):
     """Constants pass, and large parameters leave nothing else."""
     f = random_element(space, rng)
-    J = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     for sigma in (0.1, 1e3):
         u = J.proximal(sigma)(f)
         mean = inner(space, u - f, space.one())
@@ -329,7 +330,7 @@ def test_proximal_keeps_the_mean(space, rng):
 def test_proximal_is_firmly_nonexpansive(rng):
     """Two results are no further apart than the inputs, and more."""
     space = weighted_pair()
-    prox = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    prox = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     prox = prox.proximal(0.2)
     x, y = random_element(space, rng), random_element(space, rng)
     moved = prox(x) - prox(y)
@@ -348,7 +349,7 @@ def test_scaled_functional_has_the_scaled_parameter(rng):
 def test_conjugate_has_a_proximal(rng):
     """Moreau: the proximals of J and its conjugate add up."""
     space = square()
-    J = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     f = random_element(space, rng)
     total = J.proximal(0.5)(f) + 0.5 * J.convex_conj.proximal(2.0)(2.0 * f)
     assert norm(space, total - f) < 1e-5 * norm(space, f)
@@ -359,7 +360,7 @@ def test_proximal_gradient_with_the_functional(backend, rng):
     space = square(backend=backend)
     f = random_element(space, rng)
     J = InvariantTotalVariation(
-        space, tol=1e-6, max_iter=9999, warm_start=True
+        space, tol=1e-6, maxiter=9999, warm_start=True
     )
     fit = 0.5 * L2NormSquared(space).translated(f)
     x = space.zero()
@@ -396,7 +397,7 @@ def test_without_warm_start_nothing_is_remembered(rng):
 def test_too_few_iterations_are_announced(rng):
     """A result that misses the tolerance comes with a warning."""
     space = square()
-    prox = InvariantTotalVariation(space, tol=1e-9, max_iter=3).proximal(1.0)
+    prox = InvariantTotalVariation(space, tol=1e-9, maxiter=3).proximal(1.0)
     with pytest.warns(ConvergenceWarning, match='after 3 iterations'):
         prox(random_element(space, rng))
 
@@ -469,13 +470,27 @@ def test_half_cells_are_not_periodic():
         ({'pad_mode': 'wrap'}, 'pad_mode.*wrap'),
         ({'tol': 0}, 'tol.*positive.*0'),
         ({'tol': [1, 2]}, 'tol.*shape'),
-        ({'max_iter': 0}, 'max_iter.*0'),
+        ({'maxiter': 0}, 'maxiter.*0'),
     ],
 )
 def test_wrong_parameters_are_refused(kwargs, match):
     """The message names the parameter and what came."""
     with pytest.raises(ValueError, match=match):
         InvariantTotalVariation(square(), **kwargs)
+
+
+@pytest.mark.parametrize(
+    'functional',
+    [InvariantTotalVariation, InvariantTotalGeneralizedVariation],
+)
+def test_former_name_of_maxiter(functional):
+    """`max_iter` does what `maxiter` does, with a warning at the caller."""
+    with pytest.warns(DeprecationWarning, match='`maxiter`') as given:
+        J = functional(square(), max_iter=7)
+    assert J.maxiter == 7 and given[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match='`maxiter`') as given:
+        assert J.max_iter == 7
+    assert given[0].filename == __file__
 
 
 @pytest.mark.parametrize('sigma', [0, -1.0, float('nan'), 'large'])

@@ -221,7 +221,7 @@ def test_the_error_falls_with_the_tolerance(law, rng):
         images = []
         for start, x in ((other, g(u)), (-3 * other, u)):
             J = InvariantTotalVariation(
-                space, tol=tol, max_iter=20000, warm_start=True
+                space, tol=tol, maxiter=20000, warm_start=True
             )
             J.proximal(0.1)(start)
             images.append(J.proximal(0.1)(x))
