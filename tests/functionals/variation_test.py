@@ -359,9 +359,7 @@ def test_proximal_gradient_with_the_functional(backend, rng):
     """A solver that takes the proximal finds the minimiser of a sum."""
     space = square(backend=backend)
     f = random_element(space, rng)
-    J = InvariantTotalVariation(
-        space, tol=1e-6, maxiter=9999, warm_start=True
-    )
+    J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999, warm_start=True)
     fit = 0.5 * L2NormSquared(space).translated(f)
     x = space.zero()
     odl.solvers.proximal_gradient(x, 0.3 * J, fit, 0.5, 60)
