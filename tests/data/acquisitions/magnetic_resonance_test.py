@@ -326,13 +326,13 @@ def test_measured_samples_with_an_image():
 @pytest.mark.parametrize(
     ('shape', 'maps', 'own', 'match'),
     [
-        ((3, *SHAPE), None, None, '3 coils, and the acquisition of one'),
-        ((2, *SHAPE), 3, None, '2 coils, and `coil_maps` of 3'),
+        ((3, *SHAPE), None, None, '3 coils, and the acquisition has one'),
+        ((2, *SHAPE), 3, None, '2 coils, and `coil_maps` have 3'),
         ((2, *SHAPE), None, 3, '2 coils, and the acquisition has 3'),
-        ((3, *SHAPE), 3, 3, 'not those of the acquisition'),
+        ((3, *SHAPE), 3, 3, 'differ from the maps of the acq'),
         ((24, 32), None, None, 'crop the image'),
-        ((0, *SHAPE), None, None, 'one axis of coils'),
-        ((1, 1, *SHAPE), None, None, 'one axis of coils'),
+        ((0, *SHAPE), None, None, 'an axis that counts coils'),
+        ((1, 1, *SHAPE), None, None, 'an axis that counts coils'),
     ],
 )
 def test_measured_samples_that_do_not_fit(shape, maps, own, match):

@@ -83,7 +83,7 @@ def test_images_converted_as_it_is_said_are_right():
 def test_images_that_are_below_the_noise(factor):
     """An image that no ray tells of is named."""
     acquisition = SparseViewCT(SHAPE, **CT)
-    with pytest.warns(UserWarning, match='nothing but noise'):
+    with pytest.warns(UserWarning, match='only noise'):
         acquisition.simulate(factor * _body(), rng=0)
 
 
