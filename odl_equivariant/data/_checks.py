@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Checks of what callers pass in."""
+"""Checks of arguments."""
 
 import math
 import numbers
@@ -41,7 +41,7 @@ def optional_package(name, purpose):
 
 
 def position(index, length, what):
-    """Return an index as an int, after checking that it is in range."""
+    """Check that an index is in range. Return it as an int."""
     try:
         if isinstance(index, bool | np.bool_):
             raise TypeError
@@ -59,7 +59,7 @@ def position(index, length, what):
 
 
 def seed_of(value, name='seed'):
-    """Return a seed or an epoch as an int, after checking it."""
+    """Check a seed or an epoch. Return it as an int."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be an integer, got {value!r}')
     if value < 0:
@@ -68,7 +68,7 @@ def seed_of(value, name='seed'):
 
 
 def grid(shape, name='shape'):
-    """Return the shape of an image as two ints, or None, after a check."""
+    """Check the shape of an image. Return it as two ints, or None."""
     if shape is None:
         return None
     if np.shape(shape) != (2,):
@@ -143,7 +143,7 @@ def image_array(image, shape):
 
 
 def not_negative(value, name):
-    """Return the value as a float, after checking that it is finite, >= 0."""
+    """Check that a value is finite and >= 0. Return it as a float."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be a number, got {value!r}')
     value = float(value)
@@ -155,7 +155,7 @@ def not_negative(value, name):
 
 
 def positive(value, name, infinite=False):
-    """Return the value as a float, after checking that it is positive."""
+    """Check that a value is positive. Return it as a float."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be a number, got {value!r}')
     value = float(value)
@@ -165,7 +165,7 @@ def positive(value, name, infinite=False):
 
 
 def positive_int(value, name):
-    """Return the value as an int, after checking that it is positive."""
+    """Check that a value is positive. Return it as an int."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f'`{name}` must hold integers, got {value!r}')
     if value <= 0:
@@ -174,7 +174,7 @@ def positive_int(value, name):
 
 
 def shape_and_space(shape_or_space, real=True):
-    """Return the shape, and the space or None, after checking them."""
+    """Check a shape or a space. Return the shape, and the space or None."""
     if isinstance(shape_or_space, odl.DiscretizedSpace):
         space = shape_or_space
         if real and not space.is_real:

@@ -160,7 +160,7 @@ def test_given_masks_are_cut(tmp_path):
     acquisition = CartesianMRI(SHAPE, mask=given)
     mask = MeasuredPairs(slices, acquisition)[0]['mask'].numpy()
     assert np.array_equal(np.flatnonzero(mask), np.arange(4, 21, 2))
-    with pytest.raises(ValueError, match='nothing that was measured'):
+    with pytest.raises(ValueError, match='no measured sample'):
         acquisition.from_kspace(np.ones(SHAPE), measured=~given)
     with pytest.raises(ValueError, match='`measured` must be booleans'):
         acquisition.from_kspace(np.ones(SHAPE), measured=np.ones(SHAPE[0]))
