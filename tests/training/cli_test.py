@@ -42,6 +42,37 @@ def assert_same_weights(one, other):
         assert torch.equal(tensor, other[name]), name
 
 
+@pytest.fixture(scope='module')
+def run_of(tmp_path_factory, configuration_text):
+    """Return a function that makes the folder of a run, once for all tests."""
+    folders = {}
+
+    def train(n_steps):
+        if n_steps not in folders:
+            folder = tmp_path_factory.mktemp('trained')
+            (folder / 'run.yaml').write_text(configuration_text, 'utf-8')
+            options = ('--config', 'run.yaml', '--trainer.max_steps')
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)
+                assert main(['train', *options, str(n_steps)]) == 0
+            folders[n_steps] = folder / 'run'
+        return folders[n_steps]
+
+    return train
+
+
+@pytest.fixture
+def finished(tmp_path, run_of):
+    """Let there be a run of one step in `run`."""
+    shutil.copytree(run_of(1), tmp_path / 'run')
+
+
+@pytest.fixture
+def trained(tmp_path, run_of):
+    """Let there be a run of all seven steps in `run`."""
+    shutil.copytree(run_of(7), tmp_path / 'run')
+
+
 def test_training_leaves_a_run(run, tmp_path):
     """Weights, checkpoints, logs and the configuration lie in its folder."""
     status, _, error = run('train', '--trainer.checkpoint_every', '2')
@@ -72,12 +103,11 @@ def test_training_leaves_a_run(run, tmp_path):
     )
 
 
-def test_best_weights_are_those_of_the_best_score(run, tmp_path):
+def test_best_weights_are_those_of_the_best_score(run, tmp_path, trained):
     """What is kept scores on the validation pairs as the log says."""
     from odl_equivariant.data import SimulatedPairs
     from odl_equivariant.training import scores
 
-    assert run('train')[0] == 0
     log = rows(tmp_path / 'run/logs/version_0/metrics.csv')
     logged = [float(r['validation/psnr']) for r in log if r['validation/psnr']]
     ct = SparseViewCT((24, 24), n_views=8)
@@ -91,10 +121,9 @@ def test_best_weights_are_those_of_the_best_score(run, tmp_path):
     assert np.mean(own) == pytest.approx(max(logged), abs=1e-3)
 
 
-def test_finished_run_stays_as_it_is(run, tmp_path, caplog):
+def test_finished_run_stays_as_it_is(run, tmp_path, caplog, trained):
     """To train again makes no step, and a longer run goes on."""
     caplog.set_level('INFO')
-    assert run('train')[0] == 0
     before = (tmp_path / 'run/final.safetensors').read_bytes()
     assert run('train')[0] == 0
     assert 'the run is at its end, step 7' in caplog.text
@@ -119,9 +148,8 @@ def test_torn_checkpoint_is_said_and_the_one_before_used(
     assert (tmp_path / 'run/final.safetensors').read_bytes() == expected
 
 
-def test_evaluation_table(run, tmp_path):
+def test_evaluation_table(run, tmp_path, trained):
     """Network and baseline stand in one table, image by image in a file."""
-    assert run('train')[0] == 0
     status, table, _ = run('evaluate')
     assert status == 0
     lines = table.strip().splitlines()[-3:]
@@ -136,9 +164,8 @@ def test_evaluation_table(run, tmp_path):
     assert float(lines[2].split()[2]) == pytest.approx(mean, abs=0.006)
 
 
-def test_reconstruction_of_files(run, tmp_path):
+def test_reconstruction_of_files(run, tmp_path, trained):
     """What is written is what the network makes of the data."""
-    assert run('train')[0] == 0
     ct = SparseViewCT((24, 24), n_views=8)
     data = [ct.simulate(Phantoms(3, (48, 48), 5)[i], rng=i) for i in range(3)]
     measured = tmp_path / 'measured'
@@ -167,11 +194,10 @@ def test_reconstruction_of_files(run, tmp_path):
     np.testing.assert_allclose(one, volume[0], rtol=1e-4, atol=1e-5)
 
 
-def test_reconstruction_of_the_test_pairs(run, tmp_path):
+def test_reconstruction_of_the_test_pairs(run, tmp_path, trained):
     """Without measured data, those of the test pairs are taken."""
     from odl_equivariant.data import SimulatedPairs
 
-    assert run('train')[0] == 0
     assert run('reconstruct', '--output', 'images')[0] == 0
     ct = SparseViewCT((24, 24), n_views=8)
     pairs = SimulatedPairs(Phantoms(3, (48, 48), seed=2), ct, seed=2)
@@ -183,11 +209,12 @@ def test_reconstruction_of_the_test_pairs(run, tmp_path):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_interrupted_reconstruction_goes_on(run, tmp_path, monkeypatch):
+def test_interrupted_reconstruction_goes_on(
+    run, tmp_path, monkeypatch, finished
+):
     """Images that are done are not made again, and none is torn."""
     from odl_equivariant.training.image_files import ImageFile
 
-    assert run('train', '--trainer.max_steps', '1')[0] == 0
     data = np.random.default_rng(0).random((4, 8, 34), 'float32')
     np.save(tmp_path / 'y.npy', data)
     options = ['--input', 'y.npy', '--data.batch_size', '1']
@@ -230,12 +257,11 @@ def test_results_of_other_weights_are_not_mixed(run, tmp_path):
     assert 'holds results of another weights' in error
 
 
-def test_images_of_other_data_are_not_kept(run, tmp_path):
+def test_images_of_other_data_are_not_kept(run, tmp_path, finished):
     """Data that changed are an error, and so is their own folder."""
     rng = np.random.default_rng(0)
     (tmp_path / 'in').mkdir()
     np.save(tmp_path / 'in' / 'y.npy', rng.random((8, 34), 'float32'))
-    assert run('train', '--trainer.max_steps', '1')[0] == 0
     options = ('--weights', 'run/final.safetensors', '--input', 'in')
     assert run('reconstruct', *options, '--output', 'out')[0] == 0
     before = (tmp_path / 'out' / 'y.npy').read_bytes()
@@ -346,9 +372,8 @@ def test_precisions_that_would_be_emulated(run, precision, monkeypatch):
     assert not os.path.exists('run')
 
 
-def test_saved_configuration_is_one_for_every_command(run, tmp_path):
+def test_saved_configuration_is_one_for_every_command(run, tmp_path, trained):
     """What a run leaves trains the same weights, and is evaluated with."""
-    assert run('train')[0] == 0
     saved = ('--config', str(tmp_path / 'run' / 'config.yaml'))
     assert run('evaluate', *saved)[0] == 0
     assert run('train', *saved, '--trainer.default_root_dir', 'again')[0] == 0
@@ -484,9 +509,8 @@ def test_loss_that_is_not_finite(run, tmp_path):
         assert tensor.isfinite().all(), name
 
 
-def test_folder_of_another_run(run, tmp_path):
+def test_folder_of_another_run(run, tmp_path, trained):
     """A run does not go on with another configuration."""
-    assert run('train')[0] == 0
     before = (tmp_path / 'run/config.yaml').read_bytes()
     status, _, error = run('train', '--data.batch_size', '1')
     assert status == 1
@@ -529,24 +553,6 @@ def test_damaged_configuration_of_a_run(run, tmp_path, finished, content):
     if content is not None:
         path.unlink()
         assert run('train', '--trainer.max_steps', '2')[0] == 0
-
-
-@pytest.fixture(scope='module')
-def finished_once(tmp_path_factory, configuration_text):
-    """Return the folder of a run of one step."""
-    folder = tmp_path_factory.mktemp('finished')
-    (folder / 'run.yaml').write_text(configuration_text, 'utf-8')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        options = ['--config', 'run.yaml', '--trainer.max_steps', '1']
-        assert main(['train', *options]) == 0
-    return folder / 'run'
-
-
-@pytest.fixture
-def finished(tmp_path, finished_once):
-    """Let there be a run of one step in `run`."""
-    shutil.copytree(finished_once, tmp_path / 'run')
 
 
 @pytest.mark.parametrize(
@@ -662,9 +668,8 @@ def test_damaged_manifest(run, tmp_path, finished, content):
     assert path.read_text('utf-8') == content
 
 
-def test_checkpoint_of_another_architecture(run, tmp_path):
+def test_checkpoint_of_another_architecture(run, tmp_path, trained):
     """Both a checkpoint and weights say what is different."""
-    assert run('train')[0] == 0
     (tmp_path / 'run' / 'config.yaml').unlink()
     options = ('--model.proximal.init_args.channels', '12')
     status, _, error = run('train', '--trainer.max_steps', '9', *options)
@@ -693,9 +698,10 @@ def test_evaluation_without_weights(run):
         (None, 'no file or folder'),
     ],
 )
-def test_measurements_that_do_not_fit(run, tmp_path, content, message):
+def test_measurements_that_do_not_fit(
+    run, tmp_path, content, message, finished
+):
     """Bad data are named with their file, before any result."""
-    assert run('train', '--trainer.max_steps', '1')[0] == 0
     path = tmp_path / 'y.npy'
     if isinstance(content, bytes):
         path.write_bytes(content)

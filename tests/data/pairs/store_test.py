@@ -152,7 +152,7 @@ def test_other_pairs_start_anew(tmp_path):
 
 
 def test_killed_process_can_be_resumed(tmp_path, monkeypatch):
-    """After a kill, the pairs that were marked are there, and go on."""
+    """After a kill, marked pairs are kept, and writing goes on."""
     script = textwrap.dedent(
         f"""
         import os, signal
@@ -197,7 +197,7 @@ def test_earlier_store_stays_until_the_new_one_is_whole(tmp_path):
 
 
 def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
-    """Too little space is known after one pair, and named."""
+    """After one pair, an error says that the space will not suffice."""
     PairStore.write(_Pairs(), tmp_path)
     usage = namedtuple('usage', 'total used free')(100, 0, 100)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
@@ -210,7 +210,7 @@ def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
 
 
 def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
-    """A new start that fails at once does not pass for the earlier one."""
+    """A new start that fails does not look like the earlier store."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path)
     usage = namedtuple('usage', 'total used free')(100, 0, 100)
@@ -223,7 +223,7 @@ def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
 
 
 def test_full_disk_leaves_the_earlier_store(tmp_path):
-    """If writing fails half-way, the store that was there is whole."""
+    """If writing fails half-way, the earlier store is unchanged."""
     resource = pytest.importorskip('resource')
     PairStore.write(_Pairs(), tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -312,7 +312,7 @@ def test_damaged_store_is_refused(tmp_path, damage):
 
 
 def test_nothing_is_unpickled(tmp_path):
-    """An array of objects in the place of a file is not loaded."""
+    """A file with an array of objects is refused."""
     PairStore.write(_Pairs(), tmp_path)
     (path,) = tmp_path.rglob('truth.npy')
     np.save(path, np.array([{}]), allow_pickle=True)
@@ -398,7 +398,7 @@ def test_progress_has_a_total(tmp_path, monkeypatch, capsys):
 
 
 def _change_list(path, **changes):
-    """Change a list of pairs as one who knows its checksum can."""
+    """Change a list of pairs, and correct its checksum."""
     content = unsealed(path.read_text('utf-8'))
     write_sealed(path, {**content, **changes})
 
@@ -425,7 +425,7 @@ def _is_untouched(outside):
 
 
 def _lead_out(way, folder, name, outside):
-    """Let a store in a folder lead to the arrays outside of it."""
+    """Make links from a store to the arrays outside of it."""
     path = folder / name
     part = folder / unsealed(path.read_text('utf-8'))['part']
     if way == 'relative':
@@ -535,7 +535,7 @@ _FIELD = {'data': ['<f4', [2, 3, 4]]}
     ],
 )
 def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
-    """A list that nobody wrote is an error that names the file."""
+    """A list that no writer makes is an error that names the file."""
     PairStore.write(_Pairs(), tmp_path)
     if name == 'partial.json':
         (tmp_path / 'pairs.json').rename(tmp_path / name)
@@ -548,7 +548,7 @@ def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
 
 
 def test_half_a_store_is_no_whole_one(tmp_path):
-    """A list of some of the pairs does not pass for one of all."""
+    """A list of some of the pairs is not accepted for a whole store."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path)
     (tmp_path / 'partial.json').rename(tmp_path / 'pairs.json')
@@ -617,7 +617,7 @@ def test_flipped_bits_of_the_list_are_noticed(tmp_path):
 
 
 def test_writing_goes_on_beside_flipped_bits(tmp_path):
-    """What is left of an earlier call is right, or noticed, or not used."""
+    """Damaged files of an earlier call are noticed or not used."""
     pairs = _Pairs()
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path / 'first')
@@ -642,7 +642,7 @@ def test_writing_goes_on_beside_flipped_bits(tmp_path):
 
 
 def test_checksums_go_on_where_writing_broke_off(tmp_path):
-    """A store that was written in parts is the one written at once."""
+    """A store written in parts equals one written at once."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path / 'parts')
     parts = PairStore.write(_Pairs(), tmp_path / 'parts')
@@ -651,7 +651,7 @@ def test_checksums_go_on_where_writing_broke_off(tmp_path):
 
 
 def test_pairs_are_checked_once(tmp_path, monkeypatch):
-    """A pair is checked at its first reading, by one of all workers."""
+    """All workers together check a pair once, at its first reading."""
     store = PairStore.write(_Pairs(), tmp_path)
     store[1]
     monkeypatch.setattr(PairStore, '_check', lambda *arguments: 1 / 0)
@@ -671,7 +671,7 @@ def test_pairs_are_checked_once(tmp_path, monkeypatch):
 
 
 def test_damaged_pair_stays_damaged(tmp_path):
-    """It is refused each time, and the others are not."""
+    """A damaged pair is refused each time, and the others are read."""
     store = PairStore.write(_Pairs(), tmp_path)
     (path,) = tmp_path.rglob('mask.npy')
     content = bytearray(path.read_bytes())
