@@ -125,7 +125,7 @@ print(json.dumps([list(sys.modules), list(RAY_TRAFO_IMPLS)]))
 
 @pytest.fixture(scope='module')
 def loaded_by_us():
-    """Return what `import odl_equivariant` alone does."""
+    """Return the result of `loaded_by` for `import odl_equivariant`."""
     return loaded_by('import odl_equivariant')
 
 
@@ -151,7 +151,7 @@ def test_import_subpackage(name):
 
 @pytest.mark.parametrize('name', odl_equivariant.__all__)
 def test_import_public_names(name):
-    """What a sub-package announces is there."""
+    """All names in ``__all__`` of a sub-package exist."""
     module = getattr(odl_equivariant, name)
     assert isinstance(module.__all__, tuple)
     for public in module.__all__:
@@ -220,7 +220,7 @@ def module_name(path):
 
 
 def imported_modules(path):
-    """Return the modules of the package that a source imports anywhere."""
+    """Return the modules of the package that a source imports."""
     known = {module_name(other) for other in modules()}
     names = set()
     for name in imported(path):
@@ -233,7 +233,7 @@ def imported_modules(path):
 
 
 def test_import_circles():
-    """No modules import each other, inside of functions neither."""
+    """No two modules import each other, not even inside of functions."""
     graph = {
         module_name(path): imported_modules(path) - {module_name(path)}
         for path in modules()
@@ -243,7 +243,7 @@ def test_import_circles():
 
 
 def test_folders_are_not_too_full():
-    """A folder holds what a newcomer can take in."""
+    """A folder has at most sixteen modules."""
     counts = Counter(path.parent for path in modules())
     assert max(counts.values()) <= 16, counts.most_common(3)
 

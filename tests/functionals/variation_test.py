@@ -110,13 +110,13 @@ def test_invariance_under_the_symmetries_of_the_square(
 
 @each_space
 def test_invariance_in_all_kinds_of_spaces(space):
-    """Weights, half cells and channels are no obstacle."""
+    """Invariance holds with weights, half cells and channels."""
     J = InvariantTotalVariation(space)
     assert_invariant(J, group_actions(space, 'D4'), tol=1e-13)
 
 
 def test_invariance_under_periodic_translations():
-    """A periodic total variation does not see where the image begins."""
+    """A periodic variation is invariant under periodic shifts."""
     space = square()
     moves = [Translation(space, shift) for shift in ((0.5, 0), (-1, 1.5))]
     assert_invariant(InvariantTotalVariation(space, 'periodic'), moves)
@@ -148,7 +148,7 @@ def test_a_checkerboard_has_a_value(size):
 
 @pytest.mark.parametrize('shape', [(9,), (2, 5), (3, 4, 5), (1, 4)])
 def test_only_constants_have_the_value_zero(shape, pad_mode, rng):
-    """In any dimension the null space is that of a derivative."""
+    """In any dimension, only constants have the value zero."""
     n = len(shape)
     space = odl.uniform_discr([0] * n, [1] * n, shape)
     gradients = OneSidedGradients(space, pad_mode)
@@ -307,7 +307,7 @@ def test_proximal_of_float32_reaches_double_tolerances(backend, rng):
 
 @each_space
 def test_proximal_is_equivariant(space):
-    """Each iteration is, so that no tolerance enters."""
+    """The proximal is equivariant up to rounding, at any tolerance."""
     prox = InvariantTotalVariation(space, tol=1e-2).proximal(0.2)
     is_single = prox.domain in (spaces()['float32'], spaces()['torch'])
     is_single = is_single or space == spaces()['torch pair']
@@ -317,7 +317,7 @@ def test_proximal_is_equivariant(space):
 
 @each_space
 def test_proximal_keeps_the_mean(space, rng):
-    """Constants pass, and large parameters leave nothing else."""
+    """The proximal keeps the mean, and tends to it for large parameters."""
     f = random_element(space, rng)
     J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     for sigma in (0.1, 1e3):
@@ -393,7 +393,7 @@ def test_without_warm_start_nothing_is_remembered(rng):
 
 
 def test_too_few_iterations_are_announced(rng):
-    """A result that misses the tolerance comes with a warning."""
+    """A result that misses the tolerance gives a warning."""
     space = square()
     prox = InvariantTotalVariation(space, tol=1e-9, maxiter=3).proximal(1.0)
     with pytest.warns(ConvergenceWarning, match='after 3 iterations'):
@@ -499,7 +499,7 @@ def test_parameters_that_are_not_positive_are_refused(sigma):
 
 
 def test_values_that_are_not_finite_are_refused():
-    """The iteration would never end well."""
+    """The proximal refuses infinite values and NaN."""
     space = square()
     with pytest.raises(ValueError, match='finite'):
         InvariantTotalVariation(space).proximal(1.0)(np.nan * space.one())

@@ -56,7 +56,7 @@ def run(path, **inputs):
     'padding_mode', ['replicate', 'zeros', 'reflect', 'circular']
 )
 def test_blocks_compute_the_same(padding_mode):
-    """On any grid, for any number of images, the result is that of torch."""
+    """The file computes what torch does, on any grid, for any batch."""
     block = proximal(
         EquivariantProximal, padding_mode=padding_mode, kernel_size=5
     )
@@ -102,7 +102,7 @@ def test_kernels_are_made_in_float32(dtype):
 
 
 def test_one_grid_alone():
-    """A file for one grid takes no other, and any number of images."""
+    """A file for one grid refuses others, and takes any batch."""
     block = proximal(memory=0)
     models.export_onnx(block, PATH, shape=(9, np.int64(7)))
     x = torch.randn(3, 1, 9, 7)
@@ -118,7 +118,7 @@ def test_one_grid_alone():
 
 
 def test_axes_have_names():
-    """Inputs and outputs are called what they are."""
+    """Inputs, outputs and axes have names."""
     models.export_onnx(proximal(), PATH)
     session = onnxruntime.InferenceSession(PATH)
     found = {
@@ -136,7 +136,7 @@ def test_axes_have_names():
 
 
 def test_file_tells_nothing_of_the_machine():
-    """No path of the machine on which it was written is in the file."""
+    """The file contains no path of the machine that wrote it."""
     models.export_onnx(proximal(), PATH)
     content = pathlib.Path(PATH).read_bytes()
     folder = pathlib.Path(export.__file__).parent
@@ -146,7 +146,7 @@ def test_file_tells_nothing_of_the_machine():
 
 @pytest.mark.parametrize('shared', [False, True])
 def test_unrolled_network(shared):
-    """One file a block, and in each what is needed to run them all."""
+    """There is a file for each block, with all that is needed to run them."""
     space = odl.rn((8, 8), dtype='float32')
     operator = 0.5 * odl.IdentityOperator(space)
     block = proximal(EquivariantProximal)
@@ -184,7 +184,7 @@ def test_unrolled_network(shared):
 
 @pytest.mark.parametrize('failing', ['check', 'replace'])
 def test_no_file_without_a_check(failing, monkeypatch):
-    """What is wrong or not whole does not take the place of an old file."""
+    """A file that fails its check does not replace the old one."""
     pathlib.Path(PATH).write_bytes(b'old')
     if failing == 'check':
         monkeypatch.setattr(export, '_TOLERANCE', 1e-12)
@@ -241,7 +241,7 @@ def test_what_is_refused(network, path, shape, error, match):
 
 @pytest.mark.parametrize('package', ['onnx', 'onnxruntime', 'onnxscript'])
 def test_without_the_packages(package, monkeypatch):
-    """What is missing is named, with the line that installs it."""
+    """The error says how to install the missing package."""
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f'pip install {package}'):
         models.export_onnx(proximal(), PATH)
