@@ -104,7 +104,7 @@ def test_training_leaves_a_run(run, tmp_path):
 
 
 def test_best_weights_are_those_of_the_best_score(run, tmp_path, trained):
-    """What is kept scores on the validation pairs as the log says."""
+    """The best weights have the best validation score in the log."""
     from odl_equivariant.data import SimulatedPairs
     from odl_equivariant.training import scores
 
@@ -122,7 +122,7 @@ def test_best_weights_are_those_of_the_best_score(run, tmp_path, trained):
 
 
 def test_finished_run_stays_as_it_is(run, tmp_path, caplog, trained):
-    """To train again makes no step, and a longer run goes on."""
+    """A finished run makes no further step; with more steps it goes on."""
     caplog.set_level('INFO')
     before = (tmp_path / 'run/final.safetensors').read_bytes()
     assert run('train')[0] == 0
@@ -137,7 +137,7 @@ def test_finished_run_stays_as_it_is(run, tmp_path, caplog, trained):
 def test_torn_checkpoint_is_said_and_the_one_before_used(
     run, tmp_path, caplog
 ):
-    """A run with a torn checkpoint ends with the weights of a whole one."""
+    """A torn checkpoint is named, and the one before it is used."""
     options = ('--trainer.checkpoint_every', '2')
     assert run('train', *options)[0] == 0
     expected = (tmp_path / 'run/final.safetensors').read_bytes()
@@ -149,7 +149,7 @@ def test_torn_checkpoint_is_said_and_the_one_before_used(
 
 
 def test_evaluation_table(run, tmp_path, trained):
-    """Network and baseline stand in one table, image by image in a file."""
+    """The table has network and baseline; the file has each image."""
     status, table, _ = run('evaluate')
     assert status == 0
     lines = table.strip().splitlines()[-3:]
@@ -165,7 +165,7 @@ def test_evaluation_table(run, tmp_path, trained):
 
 
 def test_reconstruction_of_files(run, tmp_path, trained):
-    """What is written is what the network makes of the data."""
+    """The written images are the network's reconstructions of the files."""
     ct = SparseViewCT((24, 24), n_views=8)
     data = [ct.simulate(Phantoms(3, (48, 48), 5)[i], rng=i) for i in range(3)]
     measured = tmp_path / 'measured'
@@ -195,7 +195,7 @@ def test_reconstruction_of_files(run, tmp_path, trained):
 
 
 def test_reconstruction_of_the_test_pairs(run, tmp_path, trained):
-    """Without measured data, those of the test pairs are taken."""
+    """Without files, the test pairs are reconstructed."""
     from odl_equivariant.data import SimulatedPairs
 
     assert run('reconstruct', '--output', 'images')[0] == 0
@@ -212,7 +212,7 @@ def test_reconstruction_of_the_test_pairs(run, tmp_path, trained):
 def test_interrupted_reconstruction_goes_on(
     run, tmp_path, monkeypatch, finished
 ):
-    """Images that are done are not made again, and none is torn."""
+    """Finished images are not made again, and no file is torn."""
     from odl_equivariant.training.image_files import ImageFile
 
     data = np.random.default_rng(0).random((4, 8, 34), 'float32')
@@ -246,7 +246,7 @@ def test_interrupted_reconstruction_goes_on(
 
 
 def test_results_of_other_weights_are_not_mixed(run, tmp_path):
-    """A folder holds what one network made."""
+    """A folder holds the results of one network only."""
     np.save(tmp_path / 'y.npy', np.ones((8, 34), 'float32'))
     options = ('--input', 'y.npy', '--output', 'images', '--weights')
     assert run('train', '--trainer.max_steps', '3')[0] == 0
@@ -258,7 +258,7 @@ def test_results_of_other_weights_are_not_mixed(run, tmp_path):
 
 
 def test_images_of_other_data_are_not_kept(run, tmp_path, finished):
-    """Data that changed are an error, and so is their own folder."""
+    """If data have changed, or lie in the output folder, it is an error."""
     rng = np.random.default_rng(0)
     (tmp_path / 'in').mkdir()
     np.save(tmp_path / 'in' / 'y.npy', rng.random((8, 34), 'float32'))
@@ -275,7 +275,7 @@ def test_images_of_other_data_are_not_kept(run, tmp_path, finished):
 
 
 def test_shipped_weights_by_name(run, configuration):
-    """Weights are named as `models.load` names them."""
+    """`--weights` takes the names of `models.load`."""
     text = configuration.read_text('utf-8')
     block = '{channels: 8, group: C4, memory: 2, skip: true}'
     text = text.replace(block, '{channels: 48, skip: true}')
@@ -290,7 +290,7 @@ def test_shipped_weights_by_name(run, configuration):
 
 @pytest.mark.parametrize('coils', [False, True])
 def test_measurements_with_masks(run, configuration, tmp_path, coils):
-    """Where each image has a mask of its own, it lies beside the data."""
+    """If each image has its own mask, it is a file beside the data."""
     from odl_equivariant.data import CartesianMRI
 
     text = configuration.read_text('utf-8')
@@ -342,7 +342,7 @@ def test_measurements_with_masks(run, configuration, tmp_path, coils):
 
 @pytest.mark.parametrize('precision', ['auto', 'bf16-mixed', '64-true'])
 def test_precisions(run, tmp_path, precision):
-    """Weights are kept in the precision of the spaces, whatever is asked."""
+    """Weights are stored in the precision of the spaces."""
     status, _, error = run('train', '--trainer.precision', precision)
     if precision == '64-true':
         assert status == 1
@@ -360,7 +360,7 @@ def test_precisions(run, tmp_path, precision):
     'precision', ['bf16-mixed', '16-mixed', 'bf16-true', '16-true']
 )
 def test_precisions_that_would_be_emulated(run, precision, monkeypatch):
-    """A processor without the arithmetic is told so, before any work."""
+    """Precisions that the processor lacks are refused at once."""
     variable = 'ODL_EQUIVARIANT_ALLOW_EMULATION'
     monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(
@@ -373,7 +373,7 @@ def test_precisions_that_would_be_emulated(run, precision, monkeypatch):
 
 
 def test_saved_configuration_is_one_for_every_command(run, tmp_path, trained):
-    """What a run leaves trains the same weights, and is evaluated with."""
+    """The saved configuration works for training and evaluation."""
     saved = ('--config', str(tmp_path / 'run' / 'config.yaml'))
     assert run('evaluate', *saved)[0] == 0
     assert run('train', *saved, '--trainer.default_root_dir', 'again')[0] == 0
@@ -381,7 +381,7 @@ def test_saved_configuration_is_one_for_every_command(run, tmp_path, trained):
 
 
 def test_accumulated_gradients_are_those_of_a_larger_batch(run, tmp_path):
-    """Two batches of 2 make the steps, and validations, of one of 4."""
+    """Two accumulated batches of 2 are a batch of 4."""
     two = ('--trainer.accumulate_grad_batches', '2')
     four = ('--data.batch_size', '4', '--trainer.default_root_dir', 'four')
     options = ('--trainer.checkpoint_every', '2')
@@ -410,7 +410,7 @@ def test_accumulated_gradients_are_those_of_a_larger_batch(run, tmp_path):
 
 
 def test_early_stop(run, configuration, tmp_path):
-    """Lightning's callback ends a run, of which the weights are written."""
+    """If Lightning's callback ends a run, its weights are written."""
     text = configuration.read_text('utf-8')
     stop = (
         '  callbacks:\n'
@@ -433,7 +433,7 @@ def test_early_stop(run, configuration, tmp_path):
 
 
 def test_unknown_key(run, configuration, capsys):
-    """A key that nothing takes ends with status 2, and is named."""
+    """An unknown key is named, with exit status 2."""
     text = configuration.read_text('utf-8')
     configuration.write_text(text.replace('schedule:', 'shedule:'), 'utf-8')
     with pytest.raises(SystemExit) as ended:
@@ -477,7 +477,7 @@ def test_unknown_key(run, configuration, capsys):
     ],
 )
 def test_bad_configuration(run, tmp_path, options, message):
-    """One clear message, status 1, and no weights."""
+    """There is one message, exit status 1, and no weights."""
     status, _, error = run('train', *options)
     assert status == 1
     (line,) = [
@@ -510,7 +510,7 @@ def test_loss_that_is_not_finite(run, tmp_path):
 
 
 def test_folder_of_another_run(run, tmp_path, trained):
-    """A run does not go on with another configuration."""
+    """A run does not continue with another configuration."""
     before = (tmp_path / 'run/config.yaml').read_bytes()
     status, _, error = run('train', '--data.batch_size', '1')
     assert status == 1
@@ -538,7 +538,7 @@ def test_folder_of_another_run(run, tmp_path, trained):
     ],
 )
 def test_damaged_configuration_of_a_run(run, tmp_path, finished, content):
-    """It is named, and nothing is written."""
+    """The error names the file, and nothing is written."""
     path = tmp_path / 'run' / 'config.yaml'
     path.unlink()
     if content is None:
@@ -573,7 +573,7 @@ def test_damaged_configuration_of_a_run(run, tmp_path, finished, content):
 def test_checkpoints_are_bound_to_their_run(
     run, tmp_path, finished, options, message, max_steps
 ):
-    """Without its configuration, too, they say what they are of."""
+    """A checkpoint of another configuration is refused."""
     (tmp_path / 'run' / 'config.yaml').unlink()
     options = [*options, '--trainer.max_steps', max_steps]
     status, _, error = run('train', *options)
@@ -587,7 +587,7 @@ def test_checkpoints_are_bound_to_their_run(
 
 
 def test_what_may_change_when_a_run_goes_on(run, tmp_path, finished):
-    """Test and validation data, intervals and display touch no weights."""
+    """Test data, intervals and display do not change the weights."""
     changed = (
         '--data.test.init_args.n', '1',
         '--data.validation.init_args.n', '2',
@@ -609,7 +609,7 @@ def test_what_may_change_when_a_run_goes_on(run, tmp_path, finished):
 
 
 def test_folder_in_use(run, tmp_path, finished):
-    """A second command is refused and told by whom, and writes nothing."""
+    """A second command is refused, names the first, and writes nothing."""
     before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
     message = f'process {os.getpid()} on {socket.gethostname()}, which has'
     weights = ('--weights', 'run/final.safetensors')
@@ -630,7 +630,7 @@ def test_folder_in_use(run, tmp_path, finished):
 
 
 def test_blank_test_image(run, configuration, tmp_path, finished):
-    """It is left out of the table's means, counted there, and in the file."""
+    """A blank image is not in the means of the table, but counted."""
     volume = np.stack([Phantoms(2, (48, 48))[i] for i in (0, 1)])
     np.save(tmp_path / 'test.npy', np.concatenate([volume, 0 * volume[:1]]))
     status, table, error = run(
@@ -655,7 +655,7 @@ def test_blank_test_image(run, configuration, tmp_path, finished):
     'content', ['[]', '3', '{}', '{"settings": 3}', '{"settings": {}', '\0']
 )
 def test_damaged_manifest(run, tmp_path, finished, content):
-    """That of a folder of images is named, too."""
+    """If the list of results is damaged, the error names it."""
     (tmp_path / 'images').mkdir()
     path = tmp_path / 'images' / 'reconstruction.json'
     path.write_text(content, 'utf-8')
@@ -669,7 +669,7 @@ def test_damaged_manifest(run, tmp_path, finished, content):
 
 
 def test_checkpoint_of_another_architecture(run, tmp_path, trained):
-    """Both a checkpoint and weights say what is different."""
+    """The error names the arguments that differ."""
     (tmp_path / 'run' / 'config.yaml').unlink()
     options = ('--model.proximal.init_args.channels', '12')
     status, _, error = run('train', '--trainer.max_steps', '9', *options)
@@ -682,7 +682,7 @@ def test_checkpoint_of_another_architecture(run, tmp_path, trained):
 
 
 def test_evaluation_without_weights(run):
-    """It says that one must train first."""
+    """The error says to train first."""
     status, _, error = run('evaluate')
     assert status == 1
     assert 'no weights run/best.safetensors: train first' in error
@@ -701,7 +701,7 @@ def test_evaluation_without_weights(run):
 def test_measurements_that_do_not_fit(
     run, tmp_path, content, message, finished
 ):
-    """Bad data are named with their file, before any result."""
+    """The error names the file, before any result is written."""
     path = tmp_path / 'y.npy'
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -721,7 +721,7 @@ def test_measurements_that_do_not_fit(
 def test_options_override_configurations_in_any_order(
     configuration, tmp_path, config
 ):
-    """An option that stands before the configuration is not forgotten."""
+    """Options before the configuration are used, too."""
     value = [*config, str(configuration)]
     if not config:
         value = [f'--config={configuration}']
@@ -732,7 +732,7 @@ def test_options_override_configurations_in_any_order(
 
 
 def test_final_weights_alone_are_a_run(run, tmp_path, finished):
-    """A finished run without checkpoints is not taken for another one."""
+    """A run without checkpoints is recognised by its final weights."""
     shutil.rmtree(tmp_path / 'run/checkpoints')
     assert not (tmp_path / 'run/best.safetensors').exists()
     before = (tmp_path / 'run/final.safetensors').read_bytes()
@@ -755,7 +755,7 @@ def test_final_weights_alone_are_a_run(run, tmp_path, finished):
     ids=['large', 'infinite', 'nested'],
 )
 def test_damaged_note_of_the_end(run, tmp_path, finished, content):
-    """What cannot be the end of a run is written anew."""
+    """A damaged `finished.json` is written anew."""
     note = tmp_path / 'run/finished.json'
     before = note.read_text('utf-8')
     note.write_text(content, 'utf-8')

@@ -65,7 +65,7 @@ posix = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
-    """Keep the matrices in a folder of this test."""
+    """Store matrices in a folder of this test."""
     for name in (CACHE_VARIABLE, LIMIT_VARIABLE):
         # set and delete: it is restored whatever the test does
         monkeypatch.setenv(name, '')
@@ -77,7 +77,7 @@ def folder(monkeypatch, tmp_path):
 
 
 def ray_transform(dtype='float32', beam='parallel', n_views=6):
-    """Return a ray transform that has not got its matrix yet."""
+    """Return a ray transform without a matrix."""
     space = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype=dtype)
     if beam == 'parallel':
         geometry = parallel_beam_geometry(space, n_views, 19)
@@ -89,13 +89,13 @@ def ray_transform(dtype='float32', beam='parallel', n_views=6):
 
 
 def forget_matrices():
-    """Let each matrix be looked for anew, whoever else holds it still."""
+    """Make all transforms look up their matrices again."""
     gc.collect()
     matrix_cache._MATRICES.clear()
 
 
 def data(**kwargs):
-    """Return the data of an image, by a matrix that is not in memory."""
+    """Return data of an image, with the matrix not in memory."""
     forget_matrices()
     transform = ray_transform(**kwargs)
     image = np.random.default_rng(3).standard_normal((12, 12))
