@@ -8,6 +8,7 @@
 
 """Rules for all tests: offline, seeded, each in a folder of its own."""
 
+import gc
 import os
 import random
 import socket
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker('cuda'):
             item.add_marker(skip)
+
+
+def pytest_collection_finish():
+    """Let `gc.collect`, which some tests call, skip what is there by now.
+
+    These are mainly the objects of ODL, of torch and of thousands of tests.
+    """
+    gc.freeze()
 
 
 def _keep_some_cases(n_cases, config, items):

@@ -129,6 +129,7 @@ def loaded_by_us():
     return loaded_by('import odl_equivariant')
 
 
+@pytest.mark.slow
 def test_import_light(loaded_by_us):
     """Importing the package loads nothing heavy that ODL and torch do not."""
     theirs, _ = loaded_by('import odl, torch')

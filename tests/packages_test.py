@@ -97,6 +97,14 @@ def use_dicom(path):
     odl_equivariant.data.sample_ct_slice()
 
 
+def use_dicom_files(path):
+    odl_equivariant.data.DicomSlices(path)
+
+
+def use_nifti(path):
+    odl_equivariant.data.NiftiSlices(path)
+
+
 def use_hdf5(path):
     odl_equivariant.data.FastMRIKspace(path)
 
@@ -108,6 +116,8 @@ def use_hdf5(path):
         ('onnxscript', 'onnxscript', use_onnx),
         ('matplotlib.figure', 'matplotlib', use_figures),
         ('pydicom', "'pydicom>=3'", use_dicom),
+        ('pydicom', "'pydicom>=3'", use_dicom_files),
+        ('nibabel', 'nibabel', use_nifti),
         ('h5py', 'h5py', use_hdf5),
     ],
 )

@@ -272,6 +272,7 @@ def test_vector_fields_in_space():
         assert equivariance_error(gradient, action, turned) < 1e-14
 
 
+@pytest.mark.slow
 def test_escnn_representation_in_space():
     """Representations of SO(3) and of the octahedral group are taken."""
     group = groups()

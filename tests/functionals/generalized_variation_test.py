@@ -214,6 +214,7 @@ def test_value_is_that_of_linear_programming(n, rng):
     assert value == pytest.approx(program.fun, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_value_is_the_minimum_over_fields(rng):
     """Other fields give larger values, and a solver of ODL gives the same."""
     space = odl.ProductSpace(
@@ -401,6 +402,7 @@ def test_proximal_minimises(backend, rng):
         assert gain > norm(space, d) ** 2 / 2 - slack
 
 
+@pytest.mark.slow
 def test_the_tolerance_is_kept(rng):
     """The error is below the bound, which is below the tolerance."""
     space = square(nodes_on_bdry=True)

@@ -346,6 +346,7 @@ def test_scaled_functional_has_the_scaled_parameter(rng):
     assert (2 * J).proximal(0.1)(f) == J.proximal(0.2)(f)
 
 
+@pytest.mark.slow
 def test_conjugate_has_a_proximal(rng):
     """Moreau: the proximals of J and its conjugate add up."""
     space = square()
@@ -366,6 +367,7 @@ def test_proximal_gradient_with_the_functional(backend, rng):
     assert norm(space, x - accurate(space, f)) < 1e-4 * norm(space, f)
 
 
+@pytest.mark.slow
 def test_warm_start_saves_iterations(rng):
     """A second call nearby starts where the first has ended."""
     space = square(16)

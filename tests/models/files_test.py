@@ -516,6 +516,7 @@ print('done')
 """
 
 
+@pytest.mark.slow
 def test_loading_without_escnn():
     """A loaded network works without escnn."""
     network = EquivariantProximal(channels=16, group='D8').eval()

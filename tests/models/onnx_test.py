@@ -52,6 +52,7 @@ def run(path, **inputs):
     return torch.cat([torch.from_numpy(y) for y in outputs], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'padding_mode', ['replicate', 'zeros', 'reflect', 'circular']
 )
@@ -72,6 +73,7 @@ def test_blocks_compute_the_same(padding_mode):
     assert block.training
 
 
+@pytest.mark.slow
 def test_denoiser_in_double():
     """Noise levels are one for each image; the file is in float32."""
     block = proximal(
@@ -90,6 +92,7 @@ def test_denoiser_in_double():
     assert (found - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_kernels_are_made_in_float32(dtype):
     """Weights of lowered precision give what they give in float32."""
@@ -117,6 +120,7 @@ def test_one_grid_alone():
     assert shapes == 2 * [['batch', 1, 9, 7]]
 
 
+@pytest.mark.slow
 def test_axes_have_names():
     """Inputs, outputs and axes have names."""
     models.export_onnx(proximal(), PATH)
@@ -135,6 +139,7 @@ def test_axes_have_names():
     }
 
 
+@pytest.mark.slow
 def test_file_tells_nothing_of_the_machine():
     """The file contains no path of the machine that wrote it."""
     models.export_onnx(proximal(), PATH)
@@ -144,6 +149,7 @@ def test_file_tells_nothing_of_the_machine():
     assert b'.py' not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shared', [False, True])
 def test_unrolled_network(shared):
     """There is a file for each block, with all that is needed to run them."""
@@ -182,6 +188,7 @@ def test_unrolled_network(shared):
     assert (u - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('failing', ['check', 'replace'])
 def test_no_file_without_a_check(failing, monkeypatch):
     """A file that fails its check does not replace the old one."""
@@ -202,6 +209,7 @@ def test_no_file_without_a_check(failing, monkeypatch):
     assert pathlib.Path(PATH).read_bytes() == b'old'
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite():
     """A network that has diverged does not pass the check."""
     block = proximal()

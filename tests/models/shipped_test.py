@@ -127,6 +127,7 @@ def test_bases_are_those_of_escnn(name, acquisition):
             assert torch.equal(layer.basis, expected.float())
 
 
+@pytest.mark.slow
 def test_models_load_without_escnn():
     """All files have their bases, so that escnn is never imported."""
     script = """
@@ -234,6 +235,7 @@ def test_unrolled_networks_follow_a_moved_operator(name, acquisition, phantom):
             assert (result - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shape', [(96, 192), (61, 256)])
 @pytest.mark.parametrize('name', MAGNETIC)
 def test_networks_reconstruct_from_few_lines(name, shape):

@@ -472,6 +472,7 @@ def test_unrolled_networks_are_saved(kind):
         torch.testing.assert_close(quick(y), network(y), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_loading_without_escnn():
     """Files of all kinds load without escnn."""
     for kind, make in NETWORKS.items():
@@ -556,6 +557,7 @@ def test_headers_that_are_refused(make, changes, match):
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['gated', 'restricted'])
 def test_program(name):
     """`torch.export` exports the whole network for any grid."""

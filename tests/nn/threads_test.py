@@ -178,6 +178,7 @@ def test_gradients_while_others_evaluate(block, checkpointing):
     assert all(in_threads(work))
 
 
+@pytest.mark.slow
 def test_derivatives_while_others_evaluate():
     """Forward and reverse mode are right while other threads evaluate."""
     network = network_for(lambda: EquivariantProximal(channels=8))

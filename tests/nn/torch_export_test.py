@@ -146,6 +146,7 @@ def test_network_over_an_operator_of_odl():
         torch.export.export(network, (y,), strict=False)
 
 
+@pytest.mark.slow
 def test_compiled_network():
     """A compiled network has the same values and gradients."""
     network = network_for(ray_transform())

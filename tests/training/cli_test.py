@@ -209,6 +209,7 @@ def test_reconstruction_of_the_test_pairs(run, tmp_path, trained):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_interrupted_reconstruction_goes_on(
     run, tmp_path, monkeypatch, finished
 ):
@@ -245,6 +246,7 @@ def test_interrupted_reconstruction_goes_on(
     assert made == [2, 3]
 
 
+@pytest.mark.slow
 def test_results_of_other_weights_are_not_mixed(run, tmp_path):
     """A folder holds the results of one network only."""
     np.save(tmp_path / 'y.npy', np.ones((8, 34), 'float32'))
@@ -288,6 +290,7 @@ def test_shipped_weights_by_name(run, configuration):
     assert status == 1 and "unknown model 'nonsense'" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('coils', [False, True])
 def test_measurements_with_masks(run, configuration, tmp_path, coils):
     """If each image has its own mask, it is a file beside the data."""
@@ -372,6 +375,7 @@ def test_precisions_that_would_be_emulated(run, precision, monkeypatch):
     assert not os.path.exists('run')
 
 
+@pytest.mark.slow
 def test_saved_configuration_is_one_for_every_command(run, tmp_path, trained):
     """The saved configuration works for training and evaluation."""
     saved = ('--config', str(tmp_path / 'run' / 'config.yaml'))
@@ -380,6 +384,7 @@ def test_saved_configuration_is_one_for_every_command(run, tmp_path, trained):
     assert_same_weights('run/final.safetensors', 'again/final.safetensors')
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_are_those_of_a_larger_batch(run, tmp_path):
     """Two accumulated batches of 2 are a batch of 4."""
     two = ('--trainer.accumulate_grad_batches', '2')

@@ -11,10 +11,13 @@ import logging
 import os
 import pathlib
 
+import pytest
+
 from odl_equivariant.training._lightning import is_no_advertisement
 from odl_equivariant.training._skipped import save_skipped
 
 
+@pytest.mark.slow
 def test_weights_are_named(run, tmp_path):
     """The log names the scored weights: the best, the last, or a file."""
     assert run('train')[0] == 0

@@ -151,6 +151,7 @@ def test_other_pairs_start_anew(tmp_path):
         shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 def test_killed_process_can_be_resumed(tmp_path, monkeypatch):
     """After a kill, marked pairs are kept, and writing goes on."""
     script = textwrap.dedent(

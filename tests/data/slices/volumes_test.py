@@ -10,7 +10,6 @@
 
 import gzip
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -164,16 +163,6 @@ def test_what_is_no_volume_is_skipped(tmp_path, nibabel):
     ]
 
 
-def test_vanished_volume_is_named(tmp_path, nibabel):
-    """A file that is gone since it was indexed is named."""
-    image = nibabel.Nifti1Image(_volume(), np.eye(4))
-    nibabel.save(image, tmp_path / 'a.nii')
-    slices = NiftiSlices(tmp_path)
-    (tmp_path / 'a.nii').unlink()
-    with pytest.raises(FileNotFoundError, match=r'a\.nii'):
-        slices[0]
-
-
 @pytest.mark.parametrize(
     'options', [{'axis': 3}, {'axis': True}, {'convention': 'left'}]
 )
@@ -181,13 +170,6 @@ def test_wrong_options_are_refused(tmp_path, nibabel, options):
     """The error of a wrong option names it."""
     with pytest.raises(ValueError, match=f'`{next(iter(options))}` must'):
         NiftiSlices(tmp_path, **options)
-
-
-def test_missing_nibabel_is_named(tmp_path, monkeypatch):
-    """Without nibabel, the error says what to install."""
-    monkeypatch.setitem(sys.modules, 'nibabel', None)
-    with pytest.raises(ImportError, match='pip install nibabel'):
-        NiftiSlices(tmp_path)
 
 
 @pytest.mark.parametrize('dtype', ['int16', 'float64', 'complex128', 'bool'])

@@ -363,6 +363,7 @@ CACHES_IN_MEMORY = """
         """
 
 
+@pytest.mark.slow
 def test_import_quiet_and_clean(tmp_path):
     """Importing and using escnn prints nothing and writes no file."""
     result = run(
@@ -395,6 +396,7 @@ def test_import_quiet_and_clean(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_import_after_escnn():
     """Our import works after a plain `import escnn` has failed."""
     run(

@@ -24,10 +24,14 @@ from odl.applications.tomo import (
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
 from odl_equivariant.operators import (
     AdjointOperator,
+    CartesianMask,
     NetworkOperator,
     OperatorLayer,
+    SensitivityEncoding,
+    SubsampledFourierTransform,
     filtered_backprojection,
 )
 from odl_equivariant.operators.batching.pickling import pack, unpack
@@ -84,6 +88,15 @@ def _array_weights(backend):
     )
 
 
+def _samples_of_coils(backend):
+    space = odl.uniform_discr(
+        [-1, -1], [1, 1], (6, 6), dtype='complex64', impl=backend
+    )
+    coils = SensitivityEncoding(space, torch.ones(2, 6, 6) * (1 + 2j))
+    mask = CartesianMask((6, 6), 2, 0.3)
+    return SubsampledFourierTransform(coils.range, mask) * coils
+
+
 OPERATORS = {
     'RayTransform': ray_transform,
     'RayTransform, not touched': lambda b: ray_transform(b, touched=False),
@@ -98,6 +111,8 @@ OPERATORS = {
     'unrolled step': _unrolled_step,
     'data term': _data_term,
     'array weights': _array_weights,
+    'samples of coils': _samples_of_coils,
+    'network': lambda b: ray_transform(b) * network(ray_transform(b).domain),
 }
 every_operator = pytest.mark.parametrize('name', OPERATORS)
 
@@ -141,7 +156,7 @@ def test_layer_survives_after_use(name, way):
     layer = OperatorLayer(OPERATORS[name]('numpy'))
     x = batch(layer).requires_grad_()
     layer(x).sum().backward()
-    if name not in ('unrolled step', 'data term'):
+    if name not in ('unrolled step', 'data term', 'network'):
         layer.adjoint(layer(x))
     twin = way(way(layer))
     torch.testing.assert_close(twin(x), layer(x), rtol=0, atol=0)
@@ -253,33 +268,40 @@ def test_modules_are_not_in_the_bytes():
 
 
 class Reconstructions(Dataset):
-    """Samples that ODL operators make."""
+    """Images that operators and a network reconstruct."""
 
     def __init__(self):
         self.operator = ray_transform()
-        self.adjoint = self.operator.adjoint
-        self.fbp = filtered_backprojection(self.operator)
+        unrolled = LearnedProximalGradient(
+            self.operator, lambda: OrdinaryProximal(channels=4), n_iterations=2
+        )
+        self.methods = (
+            self.operator.adjoint,
+            filtered_backprojection(self.operator),
+            unrolled.requires_grad_(False).as_operator(),
+        )
 
     def __len__(self):
-        return 2
+        return len(self.methods)
 
     def __getitem__(self, index):
         y = self.operator(self.operator.domain.one())
-        return torch.from_numpy((self.adjoint, self.fbp)[index](y).data)
+        return torch.from_numpy(self.methods[index](y).data)
 
 
-@pytest.mark.parametrize('context', ['spawn', 'forkserver'])
-def test_worker_with_operators(context):
-    """Spawned workers get the operators of a data set."""
+@pytest.mark.slow
+def test_worker_with_operators():
+    """Workers of a forkserver get the operators and networks of a data set."""
     dataset = Reconstructions()
     loader = DataLoader(
         dataset,
         batch_size=None,
         num_workers=1,
-        multiprocessing_context=context,
+        multiprocessing_context='forkserver',
     )
     for index, result in enumerate(loader):
         torch.testing.assert_close(result, dataset[index])
+    assert index == 2
 
 
 class Projections(Dataset):
@@ -297,6 +319,7 @@ class Projections(Dataset):
             return layer(torch.ones(1, *layer._shape, dtype=layer._dtype))
 
 
+@pytest.mark.slow
 def test_worker_that_is_spawned():
     """Spawned workers get the layers of a data set."""
     names = [name for name in OPERATORS if name != 'array weights']

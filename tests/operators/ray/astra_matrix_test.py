@@ -396,7 +396,6 @@ def test_batch_on_a_gpu():
 
 def forget_matrices():
     """Make all transforms look up their matrices again."""
-    gc.collect()
     matrix_cache._MATRICES.clear()
 
 
@@ -500,6 +499,7 @@ def test_matrix_in_use_is_not_limited():
     assert second.matrix is first.matrix
 
 
+@pytest.mark.slow
 def test_large_matrix_is_not_built_and_gives_one_warning():
     """A matrix that is too large is not built."""
     space = odl.uniform_discr([-1, -1], [1, 1], (512, 512), dtype='float32')

@@ -9,7 +9,6 @@
 """Tests of the matrices that are kept in memory and on disk."""
 
 import contextlib
-import gc
 import json
 import os
 import pathlib
@@ -90,7 +89,6 @@ def ray_transform(dtype='float32', beam='parallel', n_views=6):
 
 def forget_matrices():
     """Make all transforms look up their matrices again."""
-    gc.collect()
     matrix_cache._MATRICES.clear()
 
 

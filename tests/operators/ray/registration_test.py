@@ -11,6 +11,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """\
 import copyreg, logging, os, pickle, random, signal, sys, warnings
 import numpy as np, odl, torch
@@ -66,6 +68,7 @@ assert new == {tomo.RayTransform, tomo.FanBeamGeometry}, new
 """
 
 
+@pytest.mark.slow
 def test_importing_the_package_changes_no_script():
     """Results, pickles and settings of a process stay what ODL makes them.
 

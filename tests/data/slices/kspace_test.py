@@ -9,7 +9,6 @@
 """Laws of measured k-space."""
 
 import pickle
-import sys
 
 import numpy as np
 import odl
@@ -255,17 +254,13 @@ def test_what_is_no_kspace_is_skipped(tmp_path, measured):
     ]
 
 
-def test_vanished_and_changed_files_are_named(tmp_path, measured):
-    """A file that changed since it was indexed is named at access."""
-    for name in 'ab':
-        _write(tmp_path / f'{name}.h5', measured[1])
+def test_changed_file_is_named(tmp_path, measured):
+    """If a file has changed since it was indexed, the error names it."""
+    _write(tmp_path / 'a.h5', measured[1])
     slices = FastMRIKspace(tmp_path)
-    (tmp_path / 'a.h5').unlink()
-    _write(tmp_path / 'b.h5', measured[1][:, :, :20])
-    with pytest.raises(FileNotFoundError, match=r'a\.h5'):
-        slices[0]
-    with pytest.raises(ValueError, match=r'b\.h5.*shape'):
-        slices.kspace(3)
+    _write(tmp_path / 'a.h5', measured[1][:, :, :20])
+    with pytest.raises(ValueError, match=r'a\.h5.*shape'):
+        slices.kspace(0)
 
 
 @pytest.mark.parametrize(
@@ -276,13 +271,6 @@ def test_wrong_options_are_refused(tmp_path, options):
     """The error of a wrong option names it."""
     with pytest.raises(ValueError, match=f'`{next(iter(options))}` must'):
         FastMRIKspace(tmp_path, **options)
-
-
-def test_missing_h5py_is_named(tmp_path, monkeypatch):
-    """Without h5py, the error says what to install."""
-    monkeypatch.setitem(sys.modules, 'h5py', None)
-    with pytest.raises(ImportError, match='pip install h5py'):
-        FastMRIKspace(tmp_path)
 
 
 def _padded(kspace, left, right):
