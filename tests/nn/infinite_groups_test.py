@@ -588,10 +588,8 @@ def test_copies(kind):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    'name',
-    ['fourier', pytest.param('norm', marks=pytest.mark.slow), 'gated'],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['fourier', 'norm', 'gated'])
 def test_onnx(name):
     """The file computes the same, on any grid."""
     onnxruntime = pytest.importorskip('onnxruntime')
