@@ -52,6 +52,14 @@ def run(path, **inputs):
     return torch.cat([torch.from_numpy(y) for y in outputs], 1)
 
 
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    """Return the path of a block as an ONNX file, which tests only read."""
+    path = tmp_path_factory.mktemp('exported') / PATH
+    models.export_onnx(proximal(), path)
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'padding_mode', ['replicate', 'zeros', 'reflect', 'circular']
@@ -121,10 +129,9 @@ def test_one_grid_alone():
 
 
 @pytest.mark.slow
-def test_axes_have_names():
+def test_axes_have_names(exported):
     """Inputs, outputs and axes have names."""
-    models.export_onnx(proximal(), PATH)
-    session = onnxruntime.InferenceSession(PATH)
+    session = onnxruntime.InferenceSession(exported)
     found = {
         value.name: value.shape
         for value in (*session.get_inputs(), *session.get_outputs())
@@ -140,10 +147,9 @@ def test_axes_have_names():
 
 
 @pytest.mark.slow
-def test_file_tells_nothing_of_the_machine():
+def test_file_tells_nothing_of_the_machine(exported):
     """The file contains no path of the machine that wrote it."""
-    models.export_onnx(proximal(), PATH)
-    content = pathlib.Path(PATH).read_bytes()
+    content = exported.read_bytes()
     folder = pathlib.Path(export.__file__).parent
     assert str(folder).encode() not in content
     assert b'.py' not in content
