@@ -264,7 +264,7 @@ def test_import_escnn(path):
 
 @each_module
 def test_import_where_used(path):
-    """What is heavy is imported inside of functions.
+    """Heavy packages are imported inside of functions.
 
     But for `training`, which consists of classes of Lightning.
     """

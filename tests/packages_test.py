@@ -30,7 +30,7 @@ def extras():
 
 
 def test_requirements_are_those_of_the_extras():
-    """What is advised is what the package is tested with."""
+    """Error messages advise the versions of the extras."""
     for requirement in _packages._REQUIREMENTS.values():
         # one comes with Lightning, the other is for rare files
         if requirement not in ('pyyaml', 'pylibjpeg[all]'):
@@ -50,7 +50,7 @@ def test_missing_package(monkeypatch):
 
 
 def test_missing_requirement_of_a_package(monkeypatch, tmp_path):
-    """What is installed is not advised: what it lacks is."""
+    """If a package lacks a requirement, the error names the requirement."""
     (tmp_path / 'halved.py').write_text('import no_such_thing')
     monkeypatch.syspath_prepend(tmp_path)
     message = 'installed, but needs no_such_thing.*: pip install no_such_thing'
@@ -59,7 +59,7 @@ def test_missing_requirement_of_a_package(monkeypatch, tmp_path):
 
 
 def test_broken_package(monkeypatch, tmp_path):
-    """A package that is there and fails is not to be installed again."""
+    """The error of a broken package does not advise to install it."""
     (tmp_path / 'broken.py').write_text('raise ImportError("libx.so is old")')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match='libx.so is old') as raised:

@@ -438,7 +438,7 @@ def test_proximal_may_overwrite_its_argument(rng):
 
 
 def test_what_is_no_grid_is_refused():
-    """Without cell sides there is no derivative."""
+    """A space without a grid is refused."""
     with pytest.raises(TypeError, match='uniform_discr'):
         InvariantTotalVariation(odl.rn((4, 4)))
 

@@ -114,7 +114,7 @@ def weights_of(tensors):
 
 
 def test_round_trip(kind):
-    """What is loaded is what was saved, to the last bit."""
+    """Saved networks are loaded with the same bits."""
     network = NETWORKS[kind]()
     models.save(network, PATH)
     loaded = load(kind)

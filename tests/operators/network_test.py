@@ -543,7 +543,7 @@ def test_result_that_is_not_finite_is_refused(backend):
     ids=['long', 'batch', 'complex', 'text', 'element', 'list', 'none'],
 )
 def test_wrong_arguments_are_told_by_their_shape(backend, x, got):
-    """Neither all their numbers are written out, nor any are taken for None.
+    """The error has the shape of a wrong argument, not its numbers.
 
     So it is for the operator, its derivative and the adjoint of that.
     """
@@ -594,6 +594,6 @@ def test_space_without_inner_product_is_refused():
 
 
 def test_space_that_is_no_space_is_refused():
-    """What cannot be laid out as a tensor is an error at once."""
+    """A space without a tensor layout is refused at once."""
     with raises(TypeError, 'got RealNumbers'):
         NetworkOperator(nn.Identity(), odl.RealNumbers())

@@ -73,7 +73,7 @@ def _holds(store, pairs):
 
 
 def test_store_holds_the_pairs(tmp_path):
-    """What is read is what was written, names and dtypes included."""
+    """Stored pairs are read unchanged, with names and dtypes."""
     pairs = _Pairs()
     store = PairStore.write(pairs, tmp_path / 'new' / 'store')
     assert _holds(store, pairs)
@@ -143,7 +143,7 @@ def test_writing_goes_on_where_it_broke_off(tmp_path):
 
 
 def test_other_pairs_start_anew(tmp_path):
-    """What is left of other pairs is not mixed with new ones."""
+    """Pairs of an earlier, different call are not used."""
     for other in (_Pairs(seed=1, fail_at=4), _Pairs(7, fail_at=4)):
         with pytest.raises(RuntimeError):
             PairStore.write(other, tmp_path)
@@ -461,7 +461,7 @@ def test_circles_of_links_are_refused(tmp_path):
 
 @way
 def test_nothing_is_read_from_outside(tmp_path, outside, way):
-    """Neither names nor links lead out of the folder of a store."""
+    """Names and links cannot lead out of the folder of a store."""
     folder = tmp_path / 'store'
     store = PairStore.write(_Pairs(), folder)
     pickled = pickle.dumps(store)

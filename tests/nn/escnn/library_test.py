@@ -203,7 +203,7 @@ def test_escnn_standard_representation():
 
 
 def test_escnn_restriction_so2():
-    """What escnn knows of the restriction to SO(2) fits the matrices."""
+    """The restriction to SO(2) by escnn agrees with our matrices."""
     so3 = group.so3_group()
     so2, include, _ = so3.subgroup((False, -1))
     for degree in range(4):

@@ -171,7 +171,7 @@ def test_geometries_have_files_of_their_own(folder):
 
 
 def test_no_folder_no_files(folder):
-    """Without the setting nothing is written."""
+    """Without a folder, no file is written."""
     configure_ray_matrices(cache_folder=None)
     data()
     assert not folder.exists()
@@ -268,7 +268,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_damaged_file_is_replaced(folder, damage):
-    """What is not right is said, built anew and written again."""
+    """A damaged file gives a message, and is written again."""
     expected = data()
     path = the_file(folder)
     content = path.read_bytes()
@@ -283,7 +283,7 @@ def test_damaged_file_is_replaced(folder, damage):
 
 
 def test_folder_in_place_of_the_file(folder):
-    """What cannot even be replaced is said twice, and does no harm."""
+    """If the file cannot be replaced, there are two messages, and a result."""
     expected = data()
     path = the_file(folder)
     path.unlink()
@@ -300,7 +300,7 @@ def test_folder_in_place_of_the_file(folder):
 
 
 def test_unwritable_folder(tmp_path):
-    """Where nothing can be written there is a warning, and a result."""
+    """If the folder is not writable, there is a warning, and a result."""
     expected = data()
     (tmp_path / 'file').write_text('no folder')
     configure_ray_matrices(cache_folder=tmp_path / 'file' / 'below')
