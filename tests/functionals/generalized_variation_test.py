@@ -344,6 +344,7 @@ def test_value_that_is_not_known_is_announced(rng):
 # --- The proximal --- #
 
 
+@pytest.mark.slow
 def test_proximal_agrees_with_a_solver_of_odl(rng):
     """``pdhg`` with operator and norm comes to the same minimiser."""
     space = square(3, nodes_on_bdry=True)

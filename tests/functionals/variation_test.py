@@ -257,6 +257,7 @@ def test_proximal_minimises(space, rng):
             assert gain > norm(space, d) ** 2 / 2 - slack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['half cells', 'pair'])
 def test_proximal_agrees_with_a_solver_of_odl(kind, rng):
     """``pdhg`` with operator and norm comes to the same minimiser."""

@@ -241,8 +241,8 @@ class Derived(OrdinaryProximal):
         (..., PATH, (8,), ValueError, '`shape` must be'),
         (..., PATH, (8, 2), ValueError, 'kernels of side 3'),
         (..., PATH, (8.5, 9), ValueError, '`shape` must be'),
-        (..., PATH, 'ab', ValueError, '`shape` must be'),
         (..., 'missing/net.onnx', (5, 5), FileNotFoundError, 'missing'),
+        (..., PATH, 'ab', ValueError, '`shape` must be'),
     ],
 )
 def test_what_is_refused(network, path, shape, error, match):
