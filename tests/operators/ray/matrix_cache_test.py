@@ -472,6 +472,7 @@ def test_forked_process_is_not_locked_out(module):
         holder.join()
 
 
+@pytest.mark.slow
 def test_new_process_takes_the_matrix_from_the_folder():
     """A process that is started later inherits the folder."""
     transform = ray_transform(beam='fan')
