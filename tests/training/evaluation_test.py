@@ -57,6 +57,7 @@ def test_trainer_advertises_nothing(tmp_path, caplog):
     assert not [m for m in caplog.messages if 'Tip' in m or 'litlog' in m]
 
 
+@pytest.mark.slow
 def test_other_acquisition_is_said(run, caplog):
     """The log says how the acquisition differs from the run."""
     assert run('train', '--trainer.max_steps', '1')[0] == 0
@@ -76,6 +77,7 @@ def test_other_acquisition_is_said(run, caplog):
             assert said == (expected if options == other else [])
 
 
+@pytest.mark.slow
 def test_damaged_configuration_is_no_matter(run, tmp_path):
     """An evaluation does not need the configuration of the run."""
     assert run('train', '--trainer.max_steps', '1')[0] == 0
