@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Checks of what callers pass in."""
+"""Checks of arguments."""
 
 import numpy as np
 import odl
@@ -27,7 +27,7 @@ __all__ = (
 
 
 def position(index, length, what):
-    """Return an index as an int, after checking that it is in range."""
+    """Check that an index is in range. Return it as an int."""
     number = whole_number(f'an index of {what}', index)
     if not 0 <= number < length:
         raise IndexError(
@@ -38,7 +38,7 @@ def position(index, length, what):
 
 
 def grid(shape, name='shape'):
-    """Return the shape of an image as two ints, or None, after a check."""
+    """Check the shape of an image. Return it as two ints, or None."""
     return None if shape is None else array_shape(name, shape, 2)
 
 
@@ -109,7 +109,7 @@ def image_array(image, shape):
 
 
 def shape_and_space(shape_or_space, real=True):
-    """Return the shape, and the space or None, after checking them."""
+    """Check a shape or a space. Return the shape, and the space or None."""
     if isinstance(shape_or_space, odl.DiscretizedSpace):
         space = shape_or_space
         if real and not space.is_real:

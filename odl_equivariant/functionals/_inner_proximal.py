@@ -35,7 +35,7 @@ class InnerProximal(odl.Operator):
     Parameters
     ----------
     functional : odl.functionals.Functional
-        Functional with ``tol``, ``max_iter`` and ``warm_start``, and a method
+        Functional with ``tol``, ``maxiter`` and ``warm_start``, and a method
         ``_denoise(noisy, sigma, start)`` that returns what the solvers do.
     sigma : float
         Positive parameter.
@@ -73,11 +73,19 @@ class InnerProximal(odl.Operator):
             warn_user(
                 f'the proximal of {functional} has an error of up to '
                 f'{bound:.2g} after {n_iter} iterations, '
-                f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
+                f'above the tolerance {functional.tol:.2g}; raise `maxiter` '
                 'or `tol`',
                 ConvergenceWarning,
             )
         return to_element(u.to(tensor.dtype), self.range)
+
+
+def _warn_of_former_name():
+    warn_user(
+        '`max_iter` is now called `maxiter`, as in ODL; the next release '
+        'will no longer know the former name',
+        DeprecationWarning,
+    )
 
 
 class Variation(odl.functionals.Functional):
@@ -91,12 +99,21 @@ class Variation(odl.functionals.Functional):
     has_value = True
     has_proximal = True
 
-    def __init__(self, space, tol, max_iter, warm_start):
+    def __init__(self, space, tol, maxiter, warm_start, max_iter=None):
+        if max_iter is not None:
+            _warn_of_former_name()
+            maxiter = max_iter
         self.tol = positive_number('tol', tol)
-        self.max_iter = whole_number('max_iter', max_iter, 1)
+        self.maxiter = whole_number('maxiter', maxiter, 1)
         self.warm_start = bool(warm_start)
         self._state = None
         super().__init__(space, linear=False)
+
+    @property
+    def max_iter(self):
+        """Former name of ``maxiter``."""
+        _warn_of_former_name()
+        return self.maxiter
 
     def _call(self, x):
         tensor = doubled(to_tensor(x))

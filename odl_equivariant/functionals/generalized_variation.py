@@ -158,19 +158,21 @@ class InvariantTotalGeneralizedVariation(Variation):
         :math:`u` at :math:`f`, and largest error of a value over
         :math:`\alpha_1` times the total variation, both guaranteed by the
         duality gap. Proximals are often much closer than is guaranteed.
-    max_iter : int, optional
+    maxiter : int, optional
         Largest number of inner iterations. Where they do not reach the
         tolerance, a `ConvergenceWarning` says how far they came.
     warm_start : bool, optional
         Whether a proximal starts from the fields and dual variables of the
         one before, which makes it faster inside of a solver. Its values
         then depend on what came before, within the tolerance.
+    max_iter : int, optional
+        Former name of ``maxiter``. It gives a DeprecationWarning.
 
     Raises
     ------
     TypeError, ValueError, NotImplementedError
         See `OneSidedGradients`; also if ``alpha`` is not a pair of positive
-        numbers, ``tol`` not a positive number or ``max_iter`` not a positive
+        numbers, ``tol`` not a positive number or ``maxiter`` not a positive
         integer.
 
     Notes
@@ -225,8 +227,9 @@ class InvariantTotalGeneralizedVariation(Variation):
         alpha=None,
         pad_mode='symmetric',
         tol=1e-2,
-        max_iter=5000,
+        maxiter=5000,
         warm_start=False,
+        max_iter=None,
     ):
         self.operator = LiftedGradients(space, pad_mode)
         if alpha is None:
@@ -241,7 +244,7 @@ class InvariantTotalGeneralizedVariation(Variation):
             positive_number(f'the {name} weight of `alpha`', weight)
             for weight, name in zip(alpha, names, strict=True)
         )
-        super().__init__(space, tol, max_iter, warm_start)
+        super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
     def lifted_space(self):
@@ -266,13 +269,13 @@ class InvariantTotalGeneralizedVariation(Variation):
             tensor,
             self._weights(),
             self.tol,
-            self.max_iter,
+            self.maxiter,
         )
         if not bound <= self.tol:
             warn_user(
                 f'the value of {self} has a relative error of up to '
                 f'{bound:.2g} after {n_iter} iterations, above the tolerance '
-                f'{self.tol:.2g}; raise `max_iter` or `tol`',
+                f'{self.tol:.2g}; raise `maxiter` or `tol`',
                 ConvergenceWarning,
             )
         return float(value)
@@ -283,7 +286,7 @@ class InvariantTotalGeneralizedVariation(Variation):
             noisy,
             self._weights(sigma),
             self.tol,
-            self.max_iter,
+            self.maxiter,
             start,
         )
 

@@ -139,19 +139,21 @@ class InvariantTotalVariation(Variation):
     tol : float, optional
         Largest relative error :math:`\|u - u^*\| / \|f\|` of a proximal
         :math:`u` at :math:`f`, guaranteed by the duality gap.
-    max_iter : int, optional
+    maxiter : int, optional
         Largest number of inner iterations. Where they do not reach the
         tolerance, a `ConvergenceWarning` says how far they came.
     warm_start : bool, optional
         Whether a proximal starts from the dual variable of the one before,
         which makes it faster inside of a solver. Its values then depend on
         what came before, within the tolerance.
+    max_iter : int, optional
+        Former name of ``maxiter``. It gives a DeprecationWarning.
 
     Raises
     ------
     TypeError, ValueError, NotImplementedError
         See `OneSidedGradients`; also if ``tol`` is not a positive number
-        or ``max_iter`` not a positive integer.
+        or ``maxiter`` not a positive integer.
 
     Notes
     -----
@@ -195,11 +197,12 @@ class InvariantTotalVariation(Variation):
         space,
         pad_mode='symmetric',
         tol=1e-3,
-        max_iter=2000,
+        maxiter=2000,
         warm_start=False,
+        max_iter=None,
     ):
         self.operator = OneSidedGradients(space, pad_mode)
-        super().__init__(space, tol, max_iter, warm_start)
+        super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
     def norm_functional(self):
@@ -217,7 +220,7 @@ class InvariantTotalVariation(Variation):
             noisy,
             sigma,
             self.tol,
-            self.max_iter,
+            self.maxiter,
             start,
         )
 

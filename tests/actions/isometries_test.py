@@ -218,7 +218,7 @@ def test_quarter_turns_in_space(axis):
 
 
 def test_quarter_turns_in_space_take_a_square_across_the_axis():
-    """Of a box with one square side only two quarter turns are exact."""
+    """In a box, quarter turns need equal sides across the axis."""
     space = odl.uniform_discr([0] * 3, [1, 1, 2], (4, 4, 6))
     assert Rotation(space, np.pi / 2, axis=2).is_exact
     with pytest.raises(ValueError, match=r'angles 0, pi \(plus.*square grid'):

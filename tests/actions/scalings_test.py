@@ -106,7 +106,7 @@ def test_a_factor_that_is_not_positive_is_refused(factor):
 
 
 def test_other_bad_dilations_are_refused():
-    """The factor is a number, and a method of two is needed."""
+    """A factor that is no number and an unknown method are refused."""
     with pytest.raises(TypeError, match="`factor` must be .*, got '2'"):
         Dilation(plane(), '2')
     for method in (None, 'fourier'):

@@ -119,7 +119,7 @@ def test_a_shift_in_cells_is_refused():
 
 @pytest.mark.parametrize('fill', [np.nan, np.inf, 1j])
 def test_a_fill_outside_of_the_field_is_refused(fill):
-    """What comes in is a finite number, and real in a real space."""
+    """A fill must be a finite number, and real in a real space."""
     space = odl.uniform_discr([0, 0], [1, 1], (6, 6))
     for make in (
         lambda: Rotation(space, 0.3, 'linear', fill=fill),

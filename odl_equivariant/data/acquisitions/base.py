@@ -65,12 +65,12 @@ class Acquisition(abc.ABC):
         return self.shape
 
     def forward_operator(self, mask=None):
-        """Return the forward operator, for a mask if there are masks.
+        """Return the forward operator, with a mask if there are masks.
 
         Parameters
         ----------
         mask : optional
-            Where data are taken. Default: as in ``operator``.
+            Where data are sampled. Default: the mask of ``operator``.
 
         Returns
         -------
@@ -125,18 +125,18 @@ class Acquisition(abc.ABC):
         image : array-like or element of a DiscretizedSpace
             Image as for `simulate`, preferably of shape ``image_shape``.
         rng : int, numpy.random.Generator or None, optional
-            Seed or source of all that is random.
+            Seed or source of the random numbers.
 
         Returns
         -------
         pair : dict of torch.Tensor
-            ``'data'``, in ``operator.range``, and ``'truth'``, in
-            ``space``, of shape ``(C, *shape)`` in the layout of
-            `odl_equivariant.elements`, without a batch axis. If each image
-            has its own mask, also ``'mask'``, booleans that broadcast to the
-            shape of the image, with length 1 along the axes on which the mask
-            does not depend. If the network is told a noise level, also
-            ``'sigma'``, a tensor of shape ``()``.
+            ``'data'``, an element of ``operator.range``, and ``'truth'``, an
+            element of ``space``, both as tensors of shape ``(C, *shape)`` in
+            the layout of `odl_equivariant.elements`, without a batch axis.
+            If each image has its own mask, also ``'mask'``: booleans that
+            broadcast to the shape of the image, with length 1 along each
+            axis on which the mask does not depend. If the network is told a
+            noise level, also ``'sigma'``, a tensor of shape ``()``.
         """
         return as_pair(self.simulate(image, rng), self.ground_truth(image))
 
@@ -150,17 +150,17 @@ class Acquisition(abc.ABC):
         Returns
         -------
         settings : dict
-            All of them, defaults included.
+            All arguments, including defaults.
         """
         return dict(self._settings())
 
     def fingerprint(self):
-        """Return a short text that tells acquisitions apart.
+        """Return a short text that differs between acquisitions.
 
         Returns
         -------
         fingerprint : str
-            The same for the same settings, arrays included.
+            Equal for equal settings, including arrays.
         """
         digest = hashlib.blake2b(digest_size=8)
         for value in self._settings().values():
@@ -209,7 +209,7 @@ def has_own_simulation(acquisition, base):
 
 
 def short_mask(mask):
-    """Return a mask with length 1 along the axes it does not depend on."""
+    """Return a mask with length 1 along each axis it does not depend on."""
     for axis in range(mask.ndim):
         first = mask.take([0], axis)
         if (mask == first).all():

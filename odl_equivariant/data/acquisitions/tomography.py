@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Simulated acquisitions: tomography from few views and few photons."""
+"""Simulated tomography from few views and few photons."""
 
 import math
 
@@ -46,7 +46,7 @@ from odl_equivariant.operators.ray.filtered_backprojection import (
 
 __all__ = ('SparseViewCT',)
 
-# Counts of zero stand for at most this transmission, as in the reference.
+# The transmission where no photon is counted, as in the reference.
 SMALLEST_TRANSMISSION = 1e-8
 # The best PSNR with the Hann window on a head CT at the default settings. On
 # phantoms at this dose a cutoff of 0.35 is better, by about 0.8 dB.
@@ -56,25 +56,25 @@ FBP_CUTOFF = 0.45
 class SparseViewCT(Acquisition):
     """Parallel-beam tomography of a square or rectangular field of view.
 
-    Images hold the linear attenuation relative to ``mu_max``, between 0 and
-    about 1. Line integrals of an image are therefore in metres, and become
-    the dimensionless exponent of Beer's law when multiplied by ``mu_max``.
+    Images contain the linear attenuation relative to ``mu_max``, between 0
+    and about 1. So line integrals of an image are in metres. Multiplied by
+    ``mu_max`` they are the exponents of Beer's law, which have no unit.
 
     Parameters
     ----------
     shape : tuple of 2 ints, optional
         Shape of the reconstruction.
     n_views : int, optional
-        Number of views, uniform on ``[0, pi)``. With an even number the
-        acquisition is symmetric under a turn by 90 degrees.
+        Number of views, uniform on ``[0, pi)``. If the number is even, the
+        acquisition is symmetric under rotation by 90 degrees.
     n_detectors : int, optional
-        Number of detector elements, which together cover the diagonal of
-        the square field of view. Default: ``ceil(sqrt(2) * max(shape))``.
+        Number of detector elements. Together they cover the diagonal of the
+        square field of view. Default: ``ceil(sqrt(2) * max(shape))``.
     side : float, optional
         Length of the image's longer side, in metres.
     n_photons : float or None, optional
         Mean number of photons per detector element without an object. With
-        ``None`` or ``inf`` the data are free of noise.
+        ``None`` or ``inf``, the data have no noise.
     mu_max : float, optional
         Attenuation that an image value of 1 stands for, in 1 / metre.
     impl : str, optional
@@ -193,8 +193,8 @@ class SparseViewCT(Acquisition):
         if self._fine_operator is None:
             impl = self.impl
             if str(self.space.dtype_identifier) == 'float32':
-                # Projects on the fly, when a matrix of this size would
-                # take hundreds of megabytes for one projection an image.
+                # Each image is projected once, and a matrix of this size
+                # would take hundreds of megabytes.
                 impl = 'astra_cpu' if impl == 'astra_matrix' else impl
             self._fine_operator = _ray_transform(
                 self.fine_space, self.geometry, impl
@@ -207,10 +207,10 @@ class SparseViewCT(Acquisition):
         Parameters
         ----------
         image : array-like or element of a DiscretizedSpace
-            Non-negative image in units of ``mu_max``, on the grid twice as
-            fine as the reconstruction. An image on the reconstruction grid
-            is refined first: each pixel is repeated 2 x 2. It is not
-            changed.
+            Image in units of ``mu_max``, not negative, on the grid twice as
+            fine as the reconstruction. If it is on the grid of the
+            reconstruction, each pixel is repeated 2 x 2 first. The image is
+            not changed.
         rng : int, numpy.random.Generator or None, optional
             Seed or source of the noise.
 
@@ -223,17 +223,18 @@ class SparseViewCT(Acquisition):
         ------
         ValueError
             If the image has another shape or extent, is complex, or has
-            values that are negative, infinite or not a number; or if no ray
-            carries a photon.
+            values that are negative, infinite or not a number. Also if no
+            ray carries a photon.
 
         Warns
         -----
         UserWarning
-            Once, if the image seems to be in another unit: if more than half
-            of the rays through it carry less than one photon and their
-            exponent reaches 12, or if no exponent reaches half the noise of
-            a ray, :math:`N_0^{-1/2}`; without noise, if the mean exponent is
-            above 50.
+            Once, if the image seems to be in another unit. Its values seem
+            too large if more than half of the rays through it carry less
+            than one photon and the largest exponent is above 12; without
+            noise, if the mean exponent is above 50. They seem too small if
+            all exponents are below half the noise of a ray,
+            :math:`N_0^{-1/2}`.
 
         Notes
         -----
@@ -278,7 +279,7 @@ class SparseViewCT(Acquisition):
         Returns
         -------
         image : element of ``space``
-            What a reconstruction is compared with.
+            Image with which reconstructions are compared.
         """
         return self._means(self._fine_image(image))
 
@@ -323,7 +324,7 @@ class SparseViewCT(Acquisition):
         Returns
         -------
         image : element of ``space``
-            Reconstruction; it may have negative values.
+            Reconstruction, possibly with negative values.
         """
         operator = self._fbp_operator(filter_type, frequency_scaling)
         if data not in self.operator.range:
@@ -376,7 +377,7 @@ class SparseViewCT(Acquisition):
         if array.shape not in (self.shape, fine_shape):
             raise ValueError(
                 f'`image` must have shape {fine_shape} (the grid twice as '
-                f'fine) or {self.shape} (the reconstruction grid), got '
+                f'fine) or {self.shape} (the grid of the reconstruction), got '
                 f'{array.shape}'
             )
         if not np.isfinite(array).all():
@@ -385,9 +386,9 @@ class SparseViewCT(Acquisition):
             )
         if array.size and array.min() < 0:
             raise ValueError(
-                'an attenuation cannot be negative, got an image with '
-                f'minimum {array.min()}; convert it to fractions of `mu_max` '
-                'and clip it at 0: ' + attenuation_of_hounsfield(self.mu_max)
+                'attenuation cannot be negative, got an image with minimum '
+                f'{array.min()}; convert it to fractions of `mu_max` and clip '
+                'it at 0: ' + attenuation_of_hounsfield(self.mu_max)
             )
         if array.shape == self.shape:
             array = array.repeat(2, axis=0).repeat(2, axis=1)
@@ -397,7 +398,7 @@ class SparseViewCT(Acquisition):
 def _ray_transform(space, geometry, impl):
     operator = tomo.RayTransform(space, geometry, impl=impl)
     if impl == 'astra_cpu':
-        # On large grids ODL advises a GPU, which may not be there.
+        # On large grids, ODL recommends a GPU, which may be missing.
         with quiet(".*'astra_cpu' backend", category=RuntimeWarning):
             operator.get_impl(impl)
     return operator

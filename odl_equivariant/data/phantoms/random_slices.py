@@ -25,33 +25,32 @@ _PURPOSE = 0x70686E74
 
 
 class Phantoms(Slices):
-    """Random phantoms, drawn when they are asked for.
+    """Random phantoms, drawn on access.
 
     Parameters
     ----------
     n : int
         Number of phantoms.
     shape : tuple of 2 ints
-        Shape of each.
+        Shape of each phantom.
     seed : int, optional
-        Seed: with the index it decides the phantom.
+        Seed. A phantom depends only on the seed and its index.
     kind : {'head', 'body', 'abstract'}, optional
-        Family, see `ellipse_phantom`. Default: all of them.
+        Family, see `ellipse_phantom`. Default: all families.
     draw : callable, optional
-        What draws a phantom instead of `ellipse_phantom`: it is called as
-        ``draw(shape, rng)``, with a `numpy.random.Generator`, and returns a
-        real or complex array of this shape. For the workers of a DataLoader
-        under spawn it must be picklable.
+        Function that draws a phantom, instead of `ellipse_phantom`. It is
+        called as ``draw(shape, rng)``, with a `numpy.random.Generator`, and
+        returns a real or complex array of this shape. If the workers of a
+        DataLoader are spawned, it must be picklable.
     oversampling : int, optional
-        How many times finer, along each axis, the grid is on which phantoms
-        are drawn. They are then averaged to ``shape``, so that their edges
-        are smooth.
+        Phantoms are drawn on a grid that is so many times finer along each
+        axis, and averaged to ``shape``, so that their edges are smooth.
 
     Raises
     ------
     ValueError
-        If a size is not positive, the kind is unknown or given along with
-        ``draw``, or ``draw`` returns another shape.
+        If a size is not positive, the kind is unknown, both ``kind`` and
+        ``draw`` are given, or ``draw`` returns another shape.
 
     Examples
     --------

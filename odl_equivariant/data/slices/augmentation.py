@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Random changes of images: turns, reflections and smoothing."""
+"""Random rotations, reflections and smoothing of images."""
 
 import math
 
@@ -23,21 +23,21 @@ _PURPOSE = 0x6175676D
 
 
 class Augmentation:
-    """A random change of an image: reflection, turn, then smoothing.
+    """A random reflection of an image, a random rotation, then smoothing.
 
     Parameters
     ----------
     smoothing : float, optional
-        Standard deviation of a Gaussian, in pixels, that every image is
-        convolved with; beyond its borders the image is continued by its
-        border values.
+        Standard deviation, in pixels, of the Gaussian with which images are
+        convolved. Beyond its border, an image is continued by the nearest
+        value.
     rotation : {'none', 'quarter', 'any'}, optional
-        Turns about the middle of the image: none; by 0, 90, 180 or 270
-        degrees, which is exact; or by an angle that is uniform on
-        ``[0, 2 pi)``, by linear interpolation, with zeros from outside of the
-        image.
+        Rotation about the centre of the image. ``'quarter'`` is an exact
+        rotation by 0, 90, 180 or 270 degrees. ``'any'`` is a rotation by an
+        angle that is uniform on ``[0, 2 pi)``, with linear interpolation, and
+        zeros outside of the image.
     flip : bool, optional
-        Whether to reflect every second image, on average, left to right.
+        Whether to swap left and right, with probability 1/2.
 
     Raises
     ------
@@ -60,12 +60,12 @@ class Augmentation:
         self.flip = bool(flip)
 
     def __call__(self, image, rng):
-        """Return an image as it is changed with some random numbers.
+        """Return a randomly changed image.
 
         Parameters
         ----------
         image : numpy.ndarray
-            Real or complex, of two dimensions; it is not changed.
+            Real or complex image of two dimensions. It is not changed.
         rng : numpy.random.Generator
             Source of randomness.
 
@@ -77,7 +77,7 @@ class Augmentation:
         Raises
         ------
         ValueError
-            If an image that is not square would be turned by 90 degrees.
+            If the rotation is ``'quarter'`` and the image is not square.
         """
         from scipy import ndimage
 
@@ -107,11 +107,11 @@ class Augmentation:
 
 
 def rotated(image, angle):
-    """Return an image turned counter-clockwise, linearly interpolated."""
+    """Rotate an image counter-clockwise, with linear interpolation."""
     from scipy import ndimage
 
     cos, sin = math.cos(angle), math.sin(angle)
-    # from a point of the result to where it comes from
+    # maps a point of the result to a point of the image
     back = np.array([[cos, sin], [-sin, cos]])
     middle = (np.array(image.shape) - 1) / 2
     return ndimage.affine_transform(
@@ -126,9 +126,9 @@ def rotated(image, angle):
 
 
 class Augmented(Slices):
-    """Slices that are smoothed, turned and reflected at random.
+    """Slices that are reflected, rotated and smoothed at random.
 
-    What is drawn depends on the seed, the epoch and the index alone:
+    The random numbers depend only on the seed, the epoch and the index. So
     ``a[i, epoch]`` is the same in every process.
 
     Parameters

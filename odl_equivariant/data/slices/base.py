@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Sets of two-dimensional images, and their parts."""
+"""Sets of two-dimensional images, and how to split them."""
 
 import collections.abc
 import copy
@@ -25,9 +25,9 @@ class Slices:
     """A sequence of images, each with a name and a group.
 
     ``s[i]`` is image ``i``, a numpy array of dtype float32 or complex64:
-    axis 0 is x, to the viewer's right, axis 1 is y, upwards. For a set that
-    draws at random, such as `Augmented`, ``s[i, epoch]`` is what it draws in
-    that epoch, and ``s[i]`` is ``s[i, 0]``; other sets ignore the epoch.
+    axis 0 is x, to the viewer's right, axis 1 is y, upwards. If images are
+    random, as in `Augmented`, ``s[i, epoch]`` is the image of that epoch, and
+    ``s[i]`` is ``s[i, 0]``. Other sets ignore the epoch.
 
     Derive from this class to add a source of images: call ``__init__`` and
     define ``_image(i, epoch)``.
@@ -35,15 +35,16 @@ class Slices:
     Parameters
     ----------
     names : sequence of str
-        What each image is called.
+        Name of each image.
     groups : sequence of str
-        What each image comes from, like a patient: `split` keeps groups
+        Where each image comes from, such as a patient. `split` keeps groups
         together.
     shape : tuple of 2 ints, optional
-        Grid that every image is brought to: the largest part in the middle
-        of the same proportions is cut out; where its sides are the same
-        multiple of the new ones, pixels are averaged; elsewhere it is
-        interpolated linearly, without aliasing. Default: as it is.
+        Shape to which all images are resampled. First, the largest central
+        part with the proportions of this shape is cut out. If its sides are
+        the same multiple of the new sides, pixels are averaged. Otherwise
+        the part is interpolated linearly, without aliasing. Default: images
+        keep their shape.
 
     Attributes
     ----------
@@ -52,15 +53,15 @@ class Slices:
     groups : list of str
         Group of each image.
     shape : tuple of 2 ints or None
-        Shape of all images, where one was asked for.
+        Shape of all images, if one is given.
 
     Raises
     ------
     IndexError
         If an index is negative, or not below the number of images.
     ValueError
-        On access, if an image has not two dimensions, or a value that is
-        infinite or not a number.
+        On access, if an image does not have two dimensions, or has values
+        that are infinite or not a number.
 
     Examples
     --------
@@ -93,8 +94,8 @@ class Slices:
         image = np.asarray(self._image(self._places[index], epoch))
         if image.ndim != 2:
             raise ValueError(
-                f'{self.names[index]} is no image of two dimensions, it has '
-                f'the shape {image.shape}'
+                f'{self.names[index]} must have two dimensions, and has the '
+                f'shape {image.shape}'
             )
         with np.errstate(over='ignore'):
             image = image.astype(float_dtype(image.dtype), copy=False)
@@ -170,7 +171,7 @@ class Slices:
 
 
 def index_and_epoch(key, length, what):
-    """Return an index and an epoch, 0 if none is given, both checked."""
+    """Check and return an index and an epoch, by default the epoch 0."""
     epoch = 0
     if isinstance(key, tuple):
         if len(key) != 2:
@@ -189,11 +190,11 @@ def split(slices, parts, seed=0):
     slices : Slices
         Set to split.
     parts : dict
-        Name of each part, and its size: either fractions, as floats with a
-        sum of at most 1, or numbers of slices, as ints. Fractions are met as
-        closely as whole groups allow, each part having at least one group.
-        For a number, whole groups are taken until it is reached, and the
-        surplus is left out.
+        Name and size of each part. Sizes are either fractions, as floats
+        with a sum of at most 1, or numbers of slices, as ints. Fractions are
+        met as closely as whole groups allow, and each part has at least one
+        group. For a number, whole groups are added until the number is
+        reached, and surplus slices are left out.
     seed : int, optional
         Seed of the order of groups, and of the slices in each part.
 
@@ -201,14 +202,15 @@ def split(slices, parts, seed=0):
     -------
     parts : dict
         A subset for each name. Its slices are in random order, so that the
-        first of them come from many groups.
+        first slices come from many groups.
 
     Raises
     ------
     ValueError
-        If there are too few slices or groups, or the sizes are no sizes.
+        If there are too few slices or groups, or a size is not positive.
     TypeError
-        If the sizes are neither all ints nor all floats, or the set is none.
+        If the sizes are neither all ints nor all floats, or ``slices`` is not
+        a `Slices`.
 
     Examples
     --------
@@ -276,7 +278,7 @@ def _by_fraction(groups, fractions):
     missing = {name: part * total for name, part in fractions.items()}
     rest = total - sum(missing.values())
     chosen = {name: [] for name in fractions}
-    # One group for each part first; then each where most is missing.
+    # First one group for each part, then each group where most is missing.
     for number, group in enumerate(groups):
         if number < len(fractions):
             name = list(fractions)[number]

@@ -75,7 +75,7 @@ class DicomSlices(FolderSlices):
         and files without a study by folder. Choose ``'folder'`` if all
         patients have the same name.
     shape : tuple of 2 ints, optional
-        Grid that every image is brought to, see `Slices`.
+        Shape to which all images are resampled, see `Slices`.
     cache : path-like, optional
         Folder for the index, so that each file is read only once. Default:
         a hidden file in ``folder``. If that is not writable, a file in
@@ -87,7 +87,7 @@ class DicomSlices(FolderSlices):
     ----------
     names : list of str
         Path of each file relative to ``folder``, followed by ``#`` and the
-        number of the frame, from 0, where it has several.
+        number of the frame, from 0, if the file has several frames.
     groups : list of str
         Patient of each image.
     index : object
@@ -114,7 +114,7 @@ class DicomSlices(FolderSlices):
     (['CT_small.dcm'], ['1CT1'], (128, 128))
     """
 
-    # What is kept of each file depends on these; a subclass may add to it.
+    # Name of the index: its entries depend on the class.
     _kind = 'dicom'
 
     def __init__(
@@ -165,7 +165,7 @@ class DicomSlices(FolderSlices):
 
     @classmethod
     def _describe(cls, path):
-        """Return what the index keeps of each frame of a file."""
+        """Return an index entry for each frame of a file."""
         with quiet():
             return cls._entries(read_dataset(path))
 
@@ -199,14 +199,14 @@ class DicomSlices(FolderSlices):
             entries.append(entry)
         return entries
 
-    # Given the rows and columns of an image, returns what else is kept.
+    # Maps the pixels of an image to further items of its entry.
     _measure = None
 
     # Value of padding, see `read_frame`.
     _background = None
 
     def _selected(self, items, index):
-        """Return the images that were asked for."""
+        """Return the images that the set contains."""
         return items
 
     def _read(self, path, name, entry):
@@ -235,7 +235,7 @@ def _group(name, entry, group_by):
 
 
 def _variety(entries):
-    """Return what kinds of images there are, in words."""
+    """Describe the kinds of images in words."""
     kinds = {
         (e['modality'], e['description'], tuple(e['size'])) for e in entries
     }

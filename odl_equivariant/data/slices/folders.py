@@ -14,19 +14,19 @@ __all__ = ('FolderSlices',)
 
 
 class FolderSlices(Slices):
-    """Images in the files of a folder, read when they are asked for.
+    """Images in the files of a folder, which are read on access.
 
-    A class of this kind defines ``_read(path, name, entry)``, which returns
-    the image of an entry.
+    Subclasses define ``_read(path, name, entry)``, which returns the image of
+    an index entry.
 
     Parameters
     ----------
     index : FolderIndex
-        What the files hold.
+        Index of the files.
     items : list of (str, dict)
-        Those entries of it that are images of the set, in order.
+        Index entries of the images, in order.
     names, groups : sequence of str
-        Name and group of each.
+        Name and group of each image.
     shape : tuple of 2 ints, optional
         See `Slices`.
 

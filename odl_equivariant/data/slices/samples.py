@@ -27,32 +27,32 @@ MU_MAX = 81.35858
 
 CT_UNITS = ('HU', '1/m', 'relative')
 AIR_HU = -1000.0
-# What the scanner writes outside its field of view lies far below air.
+# Outside of its field of view, the scanner writes values far below air.
 LOWEST_HU = -1100.0
 
 
 def sample_ct_slice(unit='HU', dtype='float32'):
     r"""Return a real axial head CT slice of 512 x 512 pixels.
 
-    The slice lies in the installed package pydicom, among its own test
-    files; nothing is downloaded. It shows the base of the skull, with
-    frontal sinuses, mastoid cells and a headrest, over 0.221 m.
+    The slice is one of the test files of the package pydicom. Nothing is
+    downloaded. It shows the base of the skull, with frontal sinuses, mastoid
+    cells and a headrest. Its sides are 0.221 m long.
 
     Parameters
     ----------
     unit : {'HU', '1/m', 'relative'}, optional
-        Hounsfield units; linear attenuation in 1 / metre; or linear
-        attenuation as a fraction of 81.35858 / metre, in [0, 1], which is
-        what `SparseViewCT` takes.
+        Hounsfield units, linear attenuation in 1 / metre, or linear
+        attenuation as a fraction of 81.35858 / metre, in [0, 1]. The last one
+        is the unit of `SparseViewCT`.
     dtype : {'float32', 'float64'}, optional
         Precision of the space.
 
     Returns
     -------
     image : element of odl.DiscretizedSpace
-        Shape (512, 512), centred at the origin, in metres: axis 0 is x, to
-        the viewer's right, axis 1 is y, upwards, with the forehead on top.
-        Outside of the scanner's field of view it is air.
+        Image of shape (512, 512), centred at the origin, in metres. Axis 0 is
+        x, to the viewer's right, axis 1 is y, upwards, and the forehead is on
+        top. Outside of the scanner's field of view there is air.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def sample_ct_slice(unit='HU', dtype='float32'):
 def sample_mr_slice(dtype='float32'):
     """Return a real axial abdominal MR slice of 484 x 300 pixels.
 
-    A T1-weighted slice with fat suppression. It lies in the installed
-    package pydicom, among its own test files; nothing is downloaded.
+    This is a T1-weighted slice with fat suppression. It is one of the test
+    files of the package pydicom. Nothing is downloaded.
 
     Parameters
     ----------
@@ -105,9 +105,10 @@ def sample_mr_slice(dtype='float32'):
     Returns
     -------
     image : element of odl.DiscretizedSpace
-        Magnitude in the scanner's units, from 0 to 1123; shape (484, 300),
-        centred at the origin, 0.350 m x 0.217 m: axis 0 is x, to the
-        viewer's right, axis 1 is y, upwards, with the belly on top.
+        Magnitude in the scanner's units, from 0 to 1123. The shape is
+        (484, 300), and the extent 0.350 m x 0.217 m, centred at the origin.
+        Axis 0 is x, to the viewer's right, axis 1 is y, upwards, and the
+        belly is on top.
 
     Raises
     ------
@@ -127,8 +128,7 @@ def sample_mr_slice(dtype='float32'):
 def _read(name):
     """Return the pixels, x to the right, y upwards, and their spacing."""
     pydicom = import_package('pydicom', 'a sample slice')
-    # The package's own folder: pydicom's look-up would also try to fetch
-    # data from elsewhere.
+    # Not by pydicom's own search, which would also try to download data.
     path = os.path.join(
         os.path.dirname(pydicom.__file__), 'data', 'test_files', name
     )
@@ -139,7 +139,7 @@ def _read(name):
         )
     dataset = read_dataset(path)
     spacing = tuple(float(s) for s in dataset.PixelSpacing)
-    # DICOM gives the distance of rows first, then that of columns.
+    # In DICOM, the distance of rows comes before the distance of columns.
     return oriented(read_frame(dataset)), spacing[::-1]
 
 

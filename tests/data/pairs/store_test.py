@@ -78,7 +78,7 @@ def _holds(store, pairs):
 
 
 def test_store_holds_the_pairs(tmp_path):
-    """What is read is what was written, names and dtypes included."""
+    """Stored pairs are read unchanged, with names and dtypes."""
     pairs = _Pairs()
     store = PairStore.write(pairs, tmp_path / 'new' / 'store')
     assert _holds(store, pairs)
@@ -155,7 +155,7 @@ def test_writing_goes_on_where_it_broke_off(tmp_path):
 
 
 def test_other_pairs_start_anew(tmp_path):
-    """What is left of other pairs is not mixed with new ones."""
+    """Pairs of an earlier, different call are not used."""
     for other in (_Pairs(seed=1, fail_at=4), _Pairs(7, fail_at=4)):
         with pytest.raises(RuntimeError):
             PairStore.write(other, tmp_path)
@@ -163,8 +163,9 @@ def test_other_pairs_start_anew(tmp_path):
         shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 def test_killed_process_can_be_resumed(tmp_path, monkeypatch):
-    """After a kill, the pairs that were marked are there, and go on."""
+    """After a kill, marked pairs are kept, and writing goes on."""
     script = textwrap.dedent(
         f"""
         import os, signal
@@ -209,7 +210,7 @@ def test_earlier_store_stays_until_the_new_one_is_whole(tmp_path):
 
 
 def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
-    """Too little space is known after one pair, and named."""
+    """After one pair, an error says that the space will not suffice."""
     PairStore.write(_Pairs(), tmp_path)
     usage = namedtuple('usage', 'total used free')(100, 0, 100)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
@@ -222,7 +223,7 @@ def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
 
 
 def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
-    """A new start that fails at once does not pass for the earlier one."""
+    """A new start that fails does not look like the earlier store."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path)
     usage = namedtuple('usage', 'total used free')(100, 0, 100)
@@ -235,7 +236,7 @@ def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
 
 
 def test_full_disk_leaves_the_earlier_store(tmp_path):
-    """If writing fails half-way, the store that was there is whole."""
+    """If writing fails half-way, the earlier store is unchanged."""
     resource = pytest.importorskip('resource')
     PairStore.write(_Pairs(), tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -324,7 +325,7 @@ def test_damaged_store_is_refused(tmp_path, damage):
 
 
 def test_nothing_is_unpickled(tmp_path):
-    """An array of objects in the place of a file is not loaded."""
+    """A file with an array of objects is refused."""
     PairStore.write(_Pairs(), tmp_path)
     (path,) = tmp_path.rglob('truth.npy')
     np.save(path, np.array([{}]), allow_pickle=True)
@@ -410,7 +411,7 @@ def test_progress_has_a_total(tmp_path, monkeypatch, capsys):
 
 
 def _change_list(path, **changes):
-    """Change a list of pairs as one who knows its checksum can."""
+    """Change a list of pairs, and correct its checksum."""
     content = unsealed(path.read_text('utf-8'))
     write_sealed(path, {**content, **changes})
 
@@ -437,7 +438,7 @@ def _is_untouched(outside):
 
 
 def _lead_out(way, folder, name, outside):
-    """Let a store in a folder lead to the arrays outside of it."""
+    """Make links from a store to the arrays outside of it."""
     path = folder / name
     part = folder / unsealed(path.read_text('utf-8'))['part']
     if way == 'relative':
@@ -472,7 +473,7 @@ def test_circles_of_links_are_refused(tmp_path):
 
 @way
 def test_nothing_is_read_from_outside(tmp_path, outside, way):
-    """Neither names nor links lead out of the folder of a store."""
+    """Names and links cannot lead out of the folder of a store."""
     folder = tmp_path / 'store'
     store = PairStore.write(_Pairs(), folder)
     pickled = pickle.dumps(store)
@@ -547,7 +548,7 @@ _FIELD = {'data': ['<f4', [2, 3, 4]]}
     ],
 )
 def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
-    """A list that nobody wrote is an error that names the file."""
+    """A list that no writer makes is an error that names the file."""
     PairStore.write(_Pairs(), tmp_path)
     if name == 'partial.json':
         (tmp_path / 'pairs.json').rename(tmp_path / name)
@@ -560,7 +561,7 @@ def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
 
 
 def test_half_a_store_is_no_whole_one(tmp_path):
-    """A list of some of the pairs does not pass for one of all."""
+    """A list of some of the pairs is not accepted for a whole store."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path)
     (tmp_path / 'partial.json').rename(tmp_path / 'pairs.json')
@@ -629,7 +630,7 @@ def test_flipped_bits_of_the_list_are_noticed(tmp_path):
 
 
 def test_writing_goes_on_beside_flipped_bits(tmp_path):
-    """What is left of an earlier call is right, or noticed, or not used."""
+    """Damaged files of an earlier call are noticed or not used."""
     pairs = _Pairs()
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path / 'first')
@@ -654,7 +655,7 @@ def test_writing_goes_on_beside_flipped_bits(tmp_path):
 
 
 def test_checksums_go_on_where_writing_broke_off(tmp_path):
-    """A store that was written in parts is the one written at once."""
+    """A store written in parts equals one written at once."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path / 'parts')
     parts = PairStore.write(_Pairs(), tmp_path / 'parts')
@@ -663,7 +664,7 @@ def test_checksums_go_on_where_writing_broke_off(tmp_path):
 
 
 def test_pairs_are_checked_once(tmp_path, monkeypatch):
-    """A pair is checked at its first reading, by one of all workers."""
+    """All workers together check a pair once, at its first reading."""
     store = PairStore.write(_Pairs(), tmp_path)
     store[1]
     monkeypatch.setattr(PairStore, '_check', lambda *arguments: 1 / 0)
@@ -683,7 +684,7 @@ def test_pairs_are_checked_once(tmp_path, monkeypatch):
 
 
 def test_damaged_pair_stays_damaged(tmp_path):
-    """It is refused each time, and the others are not."""
+    """A damaged pair is refused each time, and the others are read."""
     store = PairStore.write(_Pairs(), tmp_path)
     (path,) = tmp_path.rglob('mask.npy')
     content = bytearray(path.read_bytes())

@@ -17,7 +17,7 @@ from odl_equivariant.data import Phantoms, Slices, split
 
 
 class _Numbers(Slices):
-    """Images that hold their own index, in groups of given sizes."""
+    """Images whose values are their index, in groups of given sizes."""
 
     def __init__(self, sizes, dtype='float64', **options):
         groups = np.repeat([f'g{i}' for i in range(len(sizes))], sizes)
@@ -144,7 +144,7 @@ def test_split_depends_on_the_seed_alone():
 
 
 def test_split_refuses_what_there_is_not():
-    """The error of too large a part says how many slices there are."""
+    """If a part is too large, the error says how many slices there are."""
     with pytest.raises(ValueError, match="the 12 slices in 4 groups .*'test'"):
         split(_Numbers([3] * 4), {'train': 10, 'test': 1})
     with pytest.raises(ValueError, match='2 groups .* 3 parts'):
@@ -171,7 +171,7 @@ def test_split_refuses_wrong_sizes(parts, error):
 
 
 def test_split_refuses_what_has_no_groups():
-    """Only slices know their groups."""
+    """Only `Slices` can be split."""
     with pytest.raises(TypeError, match='expected `Slices`'):
         split([np.ones((2, 2))], {'a': 0.5})
 
@@ -235,7 +235,7 @@ def test_phantoms_of_another_source():
 
 
 def test_phantoms_refuse_another_shape():
-    """What the function returns must have the shape it was given."""
+    """The function must return an array of the given shape."""
     with pytest.raises(ValueError, match=r'\(3, 5\), got \(5, 3\)'):
         Phantoms(2, (3, 5), draw=lambda n, rng: np.ones(n[::-1]))[0]
 
@@ -256,7 +256,7 @@ def test_phantoms_refuse_wrong_options():
     'value', [np.nan, np.inf, -np.inf, 1e300, complex(0, np.nan)]
 )
 def test_values_that_are_no_numbers_are_named(value):
-    """An image with a value that is none is an error that names it."""
+    """An image with infinite values or NaN is an error that names it."""
 
     class Broken(Slices):
         def _image(self, place, epoch):

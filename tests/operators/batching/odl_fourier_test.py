@@ -116,7 +116,7 @@ def basis(space):
 
 
 def coordinates(batch):
-    """Return the real coordinates of each sample, those of `basis`."""
+    """Return each sample in the real coordinates of `basis`."""
     if batch.is_complex():
         batch = torch.cat(
             [batch.real.flatten(1), batch.imag.flatten(1)], dim=1
@@ -133,7 +133,7 @@ def quiet():
 
 
 def by_odl(operator, batch):
-    """Return what ODL makes of a batch, one sample after the other."""
+    """Return ODL's results for the samples of a batch."""
     domain, range = Layout(operator.domain), Layout(operator.range)
     with quiet():
         # planning in the memory of its argument spoils ODL's first result
@@ -175,7 +175,7 @@ def _does_not_compute(operator, impl):
 
 @every_operator
 def test_batch_equals_odl(kind, shape, dtype, options, impl, way):
-    """A batch is mapped to what ODL maps its samples to."""
+    """A batch is mapped as ODL maps its samples."""
     operator = operator_of(kind, shape, dtype, options, impl, way)
     if _does_not_compute(operator, impl):
         with pytest.raises((ValueError, TypeError)), quiet():
@@ -194,7 +194,7 @@ def test_batch_equals_odl(kind, shape, dtype, options, impl, way):
 
 @every_operator
 def test_inverse_is_a_left_inverse(kind, shape, dtype, options):
-    """The way there and back ends where it began."""
+    """The inverse after the transform is the identity."""
     operator = operator_of(kind, shape, dtype, options, 'numpy', 'forward')
     x = random_batch(operator.domain)
     forward, _ = linear_maps(operator)
@@ -205,7 +205,7 @@ def test_inverse_is_a_left_inverse(kind, shape, dtype, options):
 
 @every_operator
 def test_transpose_has_the_transposed_matrix(kind, shape, dtype, options, way):
-    """In real coordinates, the two matrices are each other's transpose."""
+    """In real coordinates, the matrix of the transpose is transposed."""
     operator = operator_of(kind, shape, dtype, options, 'numpy', way)
     apply, transpose = linear_maps(operator)
     columns = coordinates(apply(basis(operator.domain)))
@@ -252,7 +252,7 @@ def test_derivatives(kind, shape, dtype, options, way):
 
 @every_operator
 def test_empty_batch(kind, shape, dtype, options, way):
-    """No samples give no results, of the right shape and dtype."""
+    """An empty batch has a result of the right shape and dtype."""
     operator = operator_of(kind, shape, dtype, options, 'numpy', way)
     domain, range = Layout(operator.domain), Layout(operator.range)
     apply, transpose = linear_maps(operator)
@@ -298,7 +298,7 @@ def test_derived_classes_are_applied_as_they_are(kind, dtype):
 
 @pytest.mark.parametrize('way', ['forward', 'inverse'])
 def test_half_of_complex_arrays(way):
-    """Shifts that make arrays complex do not fit to half the frequencies."""
+    """With complex arrays, half of the frequencies is refused."""
     operator = FourierTransform(
         space_of((4, 5), 'float64'), halfcomplex=True, shift=[False, True]
     )
@@ -317,7 +317,7 @@ def test_half_of_a_complex_space():
 
 
 def test_inverse_of_its_own():
-    """Inverses that were made as such are mapped like others."""
+    """Inverses that are made directly are mapped, too."""
     space = space_of((4, 5), 'complex128')
     for kind, inverse in (
         (DiscreteFourierTransform, DiscreteFourierTransformInverse),

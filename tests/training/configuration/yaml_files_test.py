@@ -21,7 +21,7 @@ from odl_equivariant.training.configuration.yaml_files import (
 
 
 def bomb(n):
-    """Return a document of which each line has the one before nine times."""
+    """Return a document whose lines each repeat the one before nine times."""
     lines = ['k0: &k0 [x, x, x, x, x, x, x, x, x]']
     for i in range(1, n):
         lines.append(f'k{i}: &k{i} [{", ".join([f"*k{i - 1}"] * 9)}]')
@@ -29,7 +29,7 @@ def bomb(n):
 
 
 def test_configuration_is_read(tmp_path):
-    """Values come as they are meant, those behind anchors included."""
+    """Values are read correctly, also with anchors."""
     path = tmp_path / 'a.yaml'
     path.write_text(
         'model: {learning_rate: 1e-4, initial: fbp}\n'
@@ -57,7 +57,7 @@ def test_configuration_is_read(tmp_path):
     ids=lambda path: path.stem,
 )
 def test_examples_are_read(path):
-    """Each configuration among the examples is one."""
+    """The configurations of the examples are valid."""
     assert read_yaml(path)
 
 
@@ -88,7 +88,7 @@ def test_examples_are_read(path):
     ],
 )
 def test_what_is_no_configuration(tmp_path, content, message):
-    """The error names the file, and the line and the key where it can."""
+    """The error names the file and, if known, line and key."""
     path = tmp_path / 'a.yaml'
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=message) as raised:
@@ -97,7 +97,7 @@ def test_what_is_no_configuration(tmp_path, content, message):
 
 
 def test_what_is_no_file(tmp_path):
-    """A link to nowhere, a folder and an address are called what they are."""
+    """The error tells broken links, folders and addresses apart."""
     (tmp_path / 'link').symlink_to('nowhere')
     for path, message in (
         (tmp_path / 'link', 'a link to nowhere, which does not exist'),
@@ -112,7 +112,7 @@ def test_what_is_no_file(tmp_path):
 
 @pytest.mark.parametrize('n', [5, 7, 10, 60])
 def test_anchors_are_bounded(n):
-    """A document that would grow beyond measure is refused at once."""
+    """A document that grows too much by anchors is refused."""
     start = time.perf_counter()
     with pytest.raises(ConfigurationError, match='repeats'):
         check_yaml(bomb(n))
@@ -120,7 +120,7 @@ def test_anchors_are_bounded(n):
 
 
 def test_merges_are_bounded():
-    """Merge keys count as the aliases that they are."""
+    """Merge keys are bounded as anchors are."""
     lines = ['a0: &a0 {k0: 1, k1: 1, k2: 1, k3: 1, k4: 1, k5: 1}']
     for i in range(1, 12):
         inner = ', '.join(f'k{j}: *a{i - 1}' for j in range(6))
@@ -131,5 +131,5 @@ def test_merges_are_bounded():
 
 
 def test_long_lists_are_no_repetition():
-    """What is written out may be long, as maps of coils are."""
+    """Long lists without anchors are allowed, as for coil maps."""
     check_yaml(f'a: {[[0.5] * 200] * 100}')
