@@ -148,13 +148,16 @@ def test_floor_of_the_relative_loss():
 @pytest.mark.parametrize(
     'settings, message',
     [
-        ({'loss_floor': -1.0}, '`loss_floor` must be finite'),
-        ({'loss_floor': math.inf}, '`loss_floor` must be finite'),
+        ({'loss_floor': -1.0}, '`loss_floor` must be a finite'),
+        ({'loss_floor': math.inf}, '`loss_floor` must be a finite'),
         ({'loss_floor': 0.1}, 'is for the loss `relative`'),
         ({'loss': 'noise'}, 'is for the acquisition `Denoising`'),
-        ({'steps_before': -1}, '`steps_before` must not be negative'),
-        ({'steps_before': 5, 'schedule_steps': 5}, 'above it, got 5 and 5'),
-        ({'schedule_steps': 0}, 'above it, got 0 and 0'),
+        ({'steps_before': -1}, '`steps_before` must be a whole number of'),
+        (
+            {'steps_before': 5, 'schedule_steps': 5},
+            '`schedule_steps` must be .* at least 6, got 5',
+        ),
+        ({'schedule_steps': 0}, '`schedule_steps` must be .*, got 0'),
     ],
 )
 def test_settings_are_checked(settings, message):

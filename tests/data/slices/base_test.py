@@ -216,7 +216,7 @@ def test_images_on_another_grid():
     other = slices.with_shape((2, 2))
     assert other[0].shape == (2, 2) and other.names == slices.names
     assert slices[0].shape == before
-    with pytest.raises(ValueError, match='`shape` must be two sizes'):
+    with pytest.raises(ValueError, match='`shape` must be 2 whole numbers'):
         slices.with_shape((2, 2, 2))
 
 
