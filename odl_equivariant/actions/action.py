@@ -8,9 +8,12 @@
 
 """The base class of all group actions on ODL spaces."""
 
+from __future__ import annotations
+
 from functools import reduce
 from numbers import Integral
 from operator import matmul
+from typing import Any
 
 import odl
 from odl.core.operator.operator import OpNotImplementedError
@@ -18,6 +21,8 @@ from odl.core.space.weightings.weighting import (
     ArrayWeighting,
     ConstWeighting,
 )
+
+from odl_equivariant._types import Operator, Space
 
 __all__ = ('Action', 'component_space', 'describe_space')
 
@@ -116,7 +121,7 @@ class Action(odl.Operator):
     which multiplies two elements in the group.
     """
 
-    def __init__(self, space, linear=True):
+    def __init__(self, space: Space, linear: bool = True) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -129,17 +134,17 @@ class Action(odl.Operator):
         super().__init__(space, space, linear=linear)
 
     @property
-    def is_isometry(self):
+    def is_isometry(self) -> bool:
         """``True`` if the action keeps all norms in the space."""
         raise NotImplementedError
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True`` if the action maps grid points to grid points."""
         raise NotImplementedError
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the space's inner product: the inverse, if isometric."""
         if not self.is_isometry:
             raise OpNotImplementedError(
@@ -147,7 +152,7 @@ class Action(odl.Operator):
             )
         return self.inverse
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the operator norm, known to be 1 for an isometry.
 
         Parameters

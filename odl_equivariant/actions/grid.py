@@ -8,11 +8,15 @@
 
 """Actions that permute the points of a grid, and so are exact on it."""
 
+from __future__ import annotations
+
 from math import isclose
 from operator import index
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from odl_equivariant._types import Representation, Space
 from odl_equivariant.actions._movers import TOLERANCE, Mover
 from odl_equivariant.actions.action import component_space, describe_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
@@ -224,7 +228,13 @@ class GridAction(GeometricAction):
     identity
     """
 
-    def __init__(self, space, matrix, cells=None, representation=None):
+    def __init__(
+        self,
+        space: Space,
+        matrix: ArrayLike,
+        cells: ArrayLike | None = None,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -271,7 +281,7 @@ class GridAction(GeometricAction):
         super().__init__(space, mover, representation)
 
     @property
-    def cells(self):
+    def cells(self) -> tuple[int, ...]:
         """Shift after the turn, in cells: ints from 0 to ``size - 1``."""
         return self.mover.cells
 

@@ -8,13 +8,17 @@
 
 """Scalings of the domain, and of the values."""
 
+from __future__ import annotations
+
 from math import isfinite
 from numbers import Complex, Real
+from typing import Any, Literal
 
 import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
+from odl_equivariant._types import ElementLike, Space
 from odl_equivariant.actions._checks import check_fill, check_method
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions.action import (
@@ -52,7 +56,14 @@ class Dilation(GeometricAction):
     identity
     """
 
-    def __init__(self, space, factor, method='linear', *, fill=0.0):
+    def __init__(
+        self,
+        space: Space,
+        factor: float,
+        method: Literal['linear', 'cubic'] = 'linear',
+        *,
+        fill: complex = 0.0,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -100,12 +111,12 @@ class Dilation(GeometricAction):
         self.__arguments = {'method': method, 'fill': fill}
 
     @property
-    def factor(self):
+    def factor(self) -> float:
         """Number by which lengths are multiplied."""
         return self.__factor
 
     @property
-    def inverse(self):
+    def inverse(self) -> Dilation:
         """Scaling by the inverse factor, up to the interpolation."""
         return Dilation(self.domain, 1 / self.factor, **self.__arguments)
 
@@ -143,7 +154,9 @@ class Intensity(Action):
     u -> 4 u + 3
     """
 
-    def __init__(self, space, scale=1.0, shift=0.0):
+    def __init__(
+        self, space: Space, scale: complex = 1.0, shift: complex = 0.0
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -187,32 +200,32 @@ class Intensity(Action):
         self.__scale, self.__shift = numbers['scale'], numbers['shift']
 
     @property
-    def scale(self):
+    def scale(self) -> complex:
         """Factor a."""
         return self.__scale
 
     @property
-    def shift(self):
+    def shift(self) -> complex:
         """Constant b."""
         return self.__shift
 
     @property
-    def is_isometry(self):
+    def is_isometry(self) -> bool:
         """``True`` if the scale has modulus 1 and there is no shift."""
         return abs(abs(self.scale) - 1) < 1e-15 and self.shift == 0
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True``: values change where they are."""
         return True
 
     @property
-    def inverse(self):
+    def inverse(self) -> Intensity:
         """The pair ``(1 / a, -b / a)``."""
         return Intensity(self.domain, 1 / self.scale, -self.shift / self.scale)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Intensity:
         """Scaling by the conjugate factor, if there is no shift."""
         if not self.is_linear:
             raise OpNotImplementedError(
@@ -221,7 +234,7 @@ class Intensity(Action):
             )
         return Intensity(self.domain, np.conj(self.scale))
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Intensity:
         """Return the scaling without the shift.
 
         Parameters
@@ -236,7 +249,7 @@ class Intensity(Action):
         """
         return Intensity(self.domain, self.scale)
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the operator norm ``|a|`` of the linear part.
 
         Parameters

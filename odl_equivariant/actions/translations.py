@@ -8,8 +8,12 @@
 
 """Translations, periodic or with a value that comes in from outside."""
 
-import numpy as np
+from __future__ import annotations
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from odl_equivariant._types import Interpolation, Representation, Space
 from odl_equivariant.actions._checks import check_fill, check_method
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
@@ -57,8 +61,14 @@ class Translation(GeometricAction):
     """
 
     def __init__(
-        self, space, shift, method=None, *, fill=None, representation=None
-    ):
+        self,
+        space: Space,
+        shift: ArrayLike,
+        method: Interpolation | None = None,
+        *,
+        fill: complex | None = None,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -129,12 +139,12 @@ class Translation(GeometricAction):
         self.__arguments = {'method': method, 'fill': fill}
 
     @property
-    def shift(self):
+    def shift(self) -> np.ndarray:
         """Shift in the unit of the domain, at most half a period if so."""
         return self.translation
 
     @property
-    def inverse(self):
+    def inverse(self) -> Translation:
         """Translation by the opposite shift."""
         return Translation(
             self.domain,

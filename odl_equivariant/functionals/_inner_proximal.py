@@ -8,11 +8,16 @@
 
 """Proximals that are computed by inner iterations, to a tolerance."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import NoReturn
 
 import odl
 import torch
 
+from odl_equivariant._types import Operator, Space
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._parameters import (
     positive_integer,
@@ -94,7 +99,9 @@ class Variation(odl.functionals.Functional):
     has_value = True
     has_proximal = True
 
-    def __init__(self, space, tol, max_iter, warm_start):
+    def __init__(
+        self, space: Space, tol: float, max_iter: int, warm_start: bool
+    ) -> None:
         self.tol = positive_number(tol, 'the tolerance `tol`')
         self.max_iter = positive_integer(max_iter, '`max_iter`')
         self.warm_start = bool(warm_start)
@@ -109,7 +116,7 @@ class Variation(odl.functionals.Functional):
         return scale * self._value(tensor / scale)
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[[float], Operator]:
         """Factory of the proximal operators.
 
         Returns
@@ -125,7 +132,7 @@ class Variation(odl.functionals.Functional):
         return InnerProximal(self, sigma)
 
     @property
-    def gradient(self):
+    def gradient(self) -> NoReturn:
         """Not known: a total variation is not differentiable."""
         raise NotImplementedError(
             'a total variation is not differentiable; use a solver that takes '

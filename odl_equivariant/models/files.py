@@ -8,6 +8,8 @@
 
 """Files of networks: weights and architecture, without pickle."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
@@ -26,6 +28,7 @@ from odl_equivariant._files import (
     split_seal,
     write_files,
 )
+from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import (
@@ -50,7 +53,11 @@ _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def save(network, path, value_range=None):
+def save(
+    network: EquivariantProximal | OrdinaryProximal | LearnedProximalGradient,
+    path: PathLike,
+    value_range: tuple[float, float] | None = None,
+) -> None:
     """Save the weights and the architecture of a network.
 
     Parameters
@@ -130,7 +137,11 @@ def save(network, path, value_range=None):
     write_files({path: content})
 
 
-def load(name, forward_operator=None, initial=None):
+def load(
+    name: PathLike,
+    forward_operator: Operator | None = None,
+    initial: Initial | None = None,
+) -> EquivariantProximal | OrdinaryProximal | LearnedProximalGradient:
     """Load a network from the package or from a file.
 
     Parameters

@@ -8,11 +8,16 @@
 
 """Operators and functionals made equivariant by averaging over a group."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import odl
 
+from odl_equivariant._types import ElementLike, Operator
 from odl_equivariant.operators._group_check import check_group
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.registry import (
@@ -154,7 +159,9 @@ class GroupAverage(odl.Operator):
     True
     """
 
-    def __new__(cls, operator=None, *args, **kwargs):
+    def __new__(
+        cls, operator: Operator | None = None, *args: Any, **kwargs: Any
+    ) -> GroupAverage:
         """Return a `FunctionalAverage` for a functional."""
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
@@ -164,13 +171,13 @@ class GroupAverage(odl.Operator):
 
     def __init__(
         self,
-        operator,
-        actions,
-        range_actions=None,
-        n_samples=None,
-        seed=0,
-        check=True,
-    ):
+        operator: Operator,
+        actions: Sequence[Operator],
+        range_actions: Sequence[Operator] | None = None,
+        n_samples: int | None = None,
+        seed: int = 0,
+        check: bool = True,
+    ) -> None:
         if not isinstance(operator, odl.Operator):
             raise TypeError(
                 f'expected an `odl.Operator`, got {type(operator).__name__}; '
@@ -224,7 +231,7 @@ class GroupAverage(odl.Operator):
             for action, other in zip(actions, range_actions, strict=True)
         ]
 
-    def redraw(self):
+    def redraw(self) -> None:
         """Draw other group elements, where not all of them are used."""
         n = len(self.elements)
         #: Indices of the group elements now in use.
@@ -240,7 +247,7 @@ class GroupAverage(odl.Operator):
     def _call(self, x):
         return _mean(self._terms, x)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Operator:
         """Return the derivative at a point.
 
         Parameters
@@ -259,7 +266,7 @@ class GroupAverage(odl.Operator):
         return _Mean([term.derivative(x) for term in self._terms])
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Mean of the adjoints, for the group elements now in use."""
         if not self.is_linear:
             raise NotImplementedError(

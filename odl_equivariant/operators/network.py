@@ -8,8 +8,11 @@
 
 """Torch modules as ODL operators."""
 
+from __future__ import annotations
+
 import functools
 import itertools
+from typing import Any
 
 import odl
 import torch
@@ -17,6 +20,7 @@ from odl.core.operator import OpDomainError, OpRangeError
 from torch import nn
 
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import Element, ElementLike, Operator, Space
 from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
@@ -78,7 +82,9 @@ class _Checked(odl.Operator):
     ODL's own errors print all numbers, and ODL accepts None as an argument.
     """
 
-    def __call__(self, x, out=None, **kwargs):
+    def __call__(
+        self, x: ElementLike, out: Element | None = None, **kwargs: Any
+    ) -> Element:
         """Return the value at ``x``, see `odl.Operator`."""
         x = self._element(x)
         if out is not None and out not in self.range:
@@ -169,7 +175,12 @@ class NetworkOperator(_Checked):
     0.5
     """
 
-    def __init__(self, module, domain, range=None):
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        domain: Space,
+        range: Space | None = None,
+    ) -> None:
         range = domain if range is None else range
         if not isinstance(module, nn.Module):
             raise TypeError(
@@ -291,7 +302,7 @@ class NetworkOperator(_Checked):
         # Again a copy: the result may be a view of the module's own memory.
         return as_element(y, self.range, copy=True)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Operator:
         """Return the derivative at a point.
 
         Parameters

@@ -8,12 +8,23 @@
 
 """The base class of all simulated acquisitions."""
 
+from __future__ import annotations
+
 import abc
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
 
+from odl_equivariant._types import (
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Operator,
+    Random,
+)
 from odl_equivariant.data._checks import positive_int
 from odl_equivariant.elements import as_tensor
 
@@ -51,16 +62,16 @@ class Acquisition(abc.ABC):
     baseline_name = None
 
     @property
-    def shape(self):
+    def shape(self) -> ImageShape:
         """Shape of the reconstruction."""
         return tuple(self.space.shape)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> ImageShape:
         """Preferred shape of the images for `pair`."""
         return self.shape
 
-    def forward_operator(self, mask=None):
+    def forward_operator(self, mask: Any = None) -> Operator:
         """Return the forward operator, for a mask if there are masks.
 
         Parameters
@@ -81,18 +92,20 @@ class Acquisition(abc.ABC):
         return self.operator
 
     @abc.abstractmethod
-    def simulate(self, image, rng=None):
+    def simulate(self, image: Image, rng: Random = None) -> Element:
         """Return noisy data of an image, as an element of the range."""
 
     @abc.abstractmethod
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return the ground truth to which reconstructions are compared."""
 
     @abc.abstractmethod
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the simplest reconstruction from the data."""
 
-    def pair(self, image, rng=None):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return data and ground truth of an image, as tensors.
 
         Parameters
@@ -118,7 +131,7 @@ class Acquisition(abc.ABC):
     def _settings(self):
         """Return the arguments that make this acquisition, in order."""
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Return the arguments that make this acquisition, by their names.
 
         Returns
@@ -128,7 +141,7 @@ class Acquisition(abc.ABC):
         """
         return dict(self._settings())
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Return a short text that tells acquisitions apart.
 
         Returns

@@ -8,10 +8,27 @@
 
 """Simulated acquisitions: magnetic resonance imaging from few lines."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 import odl
 import torch
+from numpy.typing import ArrayLike
 
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Number,
+    Operator,
+    Precision,
+    Random,
+    Samples,
+)
 from odl_equivariant.data._checks import (
     as_array,
     check_extent,
@@ -129,20 +146,20 @@ class CartesianMRI(Acquisition):
 
     def __init__(
         self,
-        shape=(320, 320),
-        acceleration=4,
-        center_fraction=0.08,
-        pattern='random',
-        axis=-1,
-        sigma=0.03,
-        coil_maps=None,
-        side=0.22,
-        dtype='float32',
-        backend='numpy',
-        mask=None,
-        random_masks=False,
-        seed=0,
-    ):
+        shape: ImageShape = (320, 320),
+        acceleration: Number = 4,
+        center_fraction: Number = 0.08,
+        pattern: Literal['random', 'equispaced'] = 'random',
+        axis: int = -1,
+        sigma: Number = 0.03,
+        coil_maps: Samples | None = None,
+        side: Number = 0.22,
+        dtype: Precision = 'float32',
+        backend: Backend = 'numpy',
+        mask: Samples | CartesianMask | None = None,
+        random_masks: bool = False,
+        seed: int = 0,
+    ) -> None:
         shape = checked_shape(shape)
         check_names(dtype, backend)
         if not isinstance(random_masks, bool):
@@ -180,11 +197,13 @@ class CartesianMRI(Acquisition):
         self.operator = self._coils.encoded(sampled)
 
     @property
-    def coil_maps(self):
+    def coil_maps(self) -> np.ndarray | None:
         """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
         return self._coils.maps
 
-    def draw_mask(self, rng=None, measured=None):
+    def draw_mask(
+        self, rng: Random = None, measured: tuple[int, int] | None = None
+    ) -> CartesianMask:
         """Draw the samples to take, with the settings of the acquisition.
 
         Parameters
@@ -202,7 +221,9 @@ class CartesianMRI(Acquisition):
         seed = int(np.random.default_rng(rng).integers(2**31))
         return self._mask(seed, measured)
 
-    def forward_operator(self, mask=None):
+    def forward_operator(
+        self, mask: Samples | CartesianMask | None = None
+    ) -> Operator:
         """Return the forward operator of a mask.
 
         Parameters
@@ -220,7 +241,12 @@ class CartesianMRI(Acquisition):
             return self.operator
         return self._coils.encoded(self._coils.sampled(mask))
 
-    def simulate(self, image, rng=None, mask=None):
+    def simulate(
+        self,
+        image: Image,
+        rng: Random = None,
+        mask: Samples | CartesianMask | None = None,
+    ) -> Element:
         """Return noisy samples of an image.
 
         Parameters
@@ -264,7 +290,7 @@ class CartesianMRI(Acquisition):
             array = array + sampled.mask * noise
         return self._coils.data(array)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.
 
         Parameters
@@ -282,7 +308,7 @@ class CartesianMRI(Acquisition):
         array = image_array(image, self.shape)
         return element_from_array(array, self.space)
 
-    def zero_filled(self, data):
+    def zero_filled(self, data: ElementLike) -> Element:
         r"""Return the image whose other samples are zero.
 
         Parameters
@@ -306,11 +332,13 @@ class CartesianMRI(Acquisition):
         """
         return self._coils.combined(self._coils.checked_data(data))
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the zero-filled image, see `zero_filled`."""
         return self.zero_filled(data)
 
-    def pair(self, image, rng=None):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return data and ground truth of an image, and maybe its mask.
 
         Parameters
@@ -338,8 +366,13 @@ class CartesianMRI(Acquisition):
         return as_pair(data, self.ground_truth(image), mask)
 
     def from_kspace(
-        self, kspace, coil_maps=None, image=None, rng=None, measured=None
-    ):
+        self,
+        kspace: ArrayLike | torch.Tensor,
+        coil_maps: ArrayLike | torch.Tensor | None = None,
+        image: Image | None = None,
+        rng: Random = None,
+        measured: ArrayLike | None = None,
+    ) -> dict[str, torch.Tensor]:
         """Return a pair as of `pair`, from measured instead of simulated data.
 
         Parameters

@@ -8,6 +8,8 @@
 
 """Simulated acquisitions: tomography from few views and few photons."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -17,6 +19,19 @@ from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 import odl_equivariant.operators  # noqa: F401  (registers 'astra_matrix')
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    FilterType,
+    Image,
+    ImageShape,
+    Number,
+    Operator,
+    Precision,
+    Random,
+    RayTransform,
+)
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import (
     as_real_array,
@@ -120,16 +135,16 @@ class SparseViewCT(Acquisition):
 
     def __init__(
         self,
-        shape=(256, 256),
-        n_views=50,
-        n_detectors=None,
-        side=0.36,
-        n_photons=10000.0,
-        mu_max=81.35858,
-        impl='astra_matrix',
-        dtype='float32',
-        backend='numpy',
-    ):
+        shape: ImageShape = (256, 256),
+        n_views: int = 50,
+        n_detectors: int | None = None,
+        side: Number = 0.36,
+        n_photons: Number | None = 10000.0,
+        mu_max: Number = 81.35858,
+        impl: str = 'astra_matrix',
+        dtype: Precision = 'float32',
+        backend: Backend = 'numpy',
+    ) -> None:
         shape = checked_shape(shape)
         if n_detectors is None:
             n_detectors = math.ceil(math.sqrt(2) * max(shape))
@@ -174,17 +189,17 @@ class SparseViewCT(Acquisition):
         self._filters = {}
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> ImageShape:
         """Shape of the grid twice as fine."""
         return tuple(self.fine_space.shape)
 
     @property
-    def fbp_operator(self):
+    def fbp_operator(self) -> Operator:
         """Filtered back-projection from the data to ``space``."""
         return self._fbp_operator('Hann', FBP_CUTOFF)
 
     @property
-    def fine_operator(self):
+    def fine_operator(self) -> RayTransform:
         """Ray transform from ``fine_space`` to the same data."""
         if self._fine_operator is None:
             impl = self.impl
@@ -197,7 +212,7 @@ class SparseViewCT(Acquisition):
             )
         return self._fine_operator
 
-    def simulate(self, image, rng=None):
+    def simulate(self, image: Image, rng: Random = None) -> Element:
         r"""Return noisy data of an image, projected on the fine grid.
 
         Parameters
@@ -260,7 +275,7 @@ class SparseViewCT(Acquisition):
             lengths = -np.log(transmission) / self.mu_max
         return element_from_array(lengths, self.operator.range)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image on the reconstruction grid, by 2 x 2 means.
 
         Parameters
@@ -278,7 +293,12 @@ class SparseViewCT(Acquisition):
         coarse = fine.reshape(n, 2, m, 2).mean(axis=(1, 3))
         return element_from_array(coarse, self.space)
 
-    def fbp(self, data, filter_type='Hann', frequency_scaling=FBP_CUTOFF):
+    def fbp(
+        self,
+        data: ElementLike,
+        filter_type: FilterType = 'Hann',
+        frequency_scaling: float = FBP_CUTOFF,
+    ) -> Element:
         """Return the filtered back-projection of the data.
 
         Parameters
@@ -309,7 +329,7 @@ class SparseViewCT(Acquisition):
             )
         return operator(data)
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the filtered back-projection of the data, see `fbp`."""
         return self.fbp(data)
 

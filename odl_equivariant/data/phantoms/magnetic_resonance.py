@@ -8,9 +8,15 @@
 
 """Random phantoms that resemble T1-weighted magnetic resonance images."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+import odl
 import scipy.ndimage
 
+from odl_equivariant._types import Element, PhantomKind, Random
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.canvas import Canvas, random_texture
 from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS, check_kind
@@ -27,7 +33,12 @@ MARROW = (0.31, 0.42)
 CORTICAL = (0.48, 1.0)
 
 
-def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
+def mr_phantom(
+    shape_or_space: Sequence[int] | odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> np.ndarray | Element:
     """Return a random phantom that resembles a T1-weighted MR image.
 
     The bodies are drawn as in `ellipse_phantom`, without a table, and each

@@ -8,10 +8,13 @@
 
 """Phantoms as a set of images."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np
 
+from odl_equivariant._types import ImageShape, PhantomKind
 from odl_equivariant.data._checks import grid, positive_int, seed_of
 from odl_equivariant.data.phantoms.ellipses import KINDS, ellipse_phantom
 from odl_equivariant.data.slices.base import Slices
@@ -60,8 +63,13 @@ class Phantoms(Slices):
     """
 
     def __init__(
-        self, n, shape, seed=0, kind=None, draw: Callable | None = None
-    ):
+        self,
+        n: int,
+        shape: ImageShape,
+        seed: int = 0,
+        kind: PhantomKind | None = None,
+        draw: Callable | None = None,
+    ) -> None:
         if shape is None:
             raise ValueError('phantoms need a `shape`, got None')
         if kind is not None and kind not in KINDS:

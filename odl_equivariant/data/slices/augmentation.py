@@ -8,11 +8,15 @@
 
 """Random changes of images: turns, reflections and smoothing."""
 
+from __future__ import annotations
+
 import math
 import numbers
+from typing import Literal
 
 import numpy as np
 
+from odl_equivariant._types import Number
 from odl_equivariant.data._checks import seed_of
 from odl_equivariant.data.slices.base import Slices
 
@@ -53,7 +57,12 @@ class Augmentation:
     ((3, 3), 3.0)
     """
 
-    def __init__(self, smoothing=0.0, rotation='none', flip=False):
+    def __init__(
+        self,
+        smoothing: Number = 0.0,
+        rotation: Literal['none', 'quarter', 'any'] = 'none',
+        flip: bool = False,
+    ) -> None:
         if not isinstance(smoothing, numbers.Real) or not (
             0 <= smoothing < math.inf
         ):
@@ -69,7 +78,9 @@ class Augmentation:
         self.rotation = rotation
         self.flip = bool(flip)
 
-    def __call__(self, image, rng):
+    def __call__(
+        self, image: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """Return an image as it is changed with some random numbers.
 
         Parameters
@@ -161,8 +172,13 @@ class Augmented(Slices):
     """
 
     def __init__(
-        self, slices, smoothing=0.0, rotation='none', flip=False, seed=0
-    ):
+        self,
+        slices: Slices,
+        smoothing: Number = 0.0,
+        rotation: Literal['none', 'quarter', 'any'] = 'none',
+        flip: bool = False,
+        seed: int = 0,
+    ) -> None:
         if not isinstance(slices, Slices):
             raise TypeError(f'expected `Slices`, got {slices!r}')
         super().__init__(slices.names, slices.groups)

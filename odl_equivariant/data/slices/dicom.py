@@ -8,8 +8,12 @@
 
 """Slices from trees of DICOM files."""
 
-import re
+from __future__ import annotations
 
+import re
+from typing import Literal
+
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import grid, optional_package
 from odl_equivariant.data.slices.dicom_files import (
@@ -117,15 +121,15 @@ class DicomSlices(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        modality=None,
-        series=None,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        modality: str | None = None,
+        series: str | None = None,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         optional_package('pydicom', 'reading DICOM files')
         if group_by not in GROUPINGS:
             raise ValueError(

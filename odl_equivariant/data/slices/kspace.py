@@ -8,11 +8,14 @@
 
 """Raw data of magnetic resonance imaging, in the format of fastMRI."""
 
+from __future__ import annotations
+
 import re
 
 import numpy as np
 import scipy.fft
 
+from odl_equivariant._types import ImageShape, Number, PathLike
 from odl_equivariant.data._checks import (
     grid,
     optional_package,
@@ -137,15 +140,15 @@ class FastMRIKspace(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        acquisition=None,
-        crop=None,
-        calibration=24,
-        scale=1.0,
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        acquisition: str | None = None,
+        crop: ImageShape | None = None,
+        calibration: int = 24,
+        scale: Number = 1.0,
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         optional_package('h5py', 'reading HDF5 files')
         self.crop = grid(crop, 'crop')
         self.calibration = positive_int(calibration, 'calibration')
@@ -185,21 +188,21 @@ class FastMRIKspace(FolderSlices):
         )
 
     @property
-    def acquisitions(self):
+    def acquisitions(self) -> list[str]:
         """The acquisition each slice is from, a list of str."""
         return [self._items[i][1]['acquisition'] for i in self._places]
 
     @property
-    def measured_columns(self):
+    def measured_columns(self) -> list[tuple[int, int]]:
         """The measured columns of each slice, a list of (first, stop)."""
         return [tuple(self._items[i][1]['columns']) for i in self._places]
 
     @property
-    def fully_sampled(self):
+    def fully_sampled(self) -> list[bool]:
         """Whether each slice has all measured columns, a list of bool."""
         return [self._items[i][1]['full'] for i in self._places]
 
-    def kspace(self, index):
+    def kspace(self, index: int) -> np.ndarray:
         """Return the measured k-space of a slice.
 
         Parameters
@@ -216,7 +219,7 @@ class FastMRIKspace(FolderSlices):
         place = self._places[position(index, len(self), 'slices')]
         return self._from_file(place, self._measured)
 
-    def coil_maps(self, index):
+    def coil_maps(self, index: int) -> np.ndarray:
         """Return the sensitivities of the coils, estimated from a slice.
 
         Parameters

@@ -8,12 +8,16 @@
 
 """Real slices that come with pydicom, for demonstrations and tests."""
 
+from __future__ import annotations
+
 import os
+from typing import Literal
 
 import numpy as np
 import odl
 
 from odl_equivariant._packages import how_to_install
+from odl_equivariant._types import Element, Precision
 from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data.slices.dicom_files import read_dataset
 from odl_equivariant.data.slices.dicom_pixels import oriented, read_frame
@@ -31,7 +35,9 @@ AIR_HU = -1000.0
 LOWEST_HU = -1100.0
 
 
-def sample_ct_slice(unit='HU', dtype='float32'):
+def sample_ct_slice(
+    unit: Literal['HU', '1/m', 'relative'] = 'HU', dtype: Precision = 'float32'
+) -> Element:
     r"""Return a real axial head CT slice of 512 x 512 pixels.
 
     The slice lies in the installed package pydicom, among its own test
@@ -92,7 +98,7 @@ def sample_ct_slice(unit='HU', dtype='float32'):
     return _element(np.clip(attenuation / MU_MAX, 0, 1), spacing, dtype)
 
 
-def sample_mr_slice(dtype='float32'):
+def sample_mr_slice(dtype: Precision = 'float32') -> Element:
     """Return a real axial abdominal MR slice of 484 x 300 pixels.
 
     A T1-weighted slice with fat suppression. It lies in the installed

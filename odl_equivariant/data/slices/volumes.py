@@ -8,11 +8,15 @@
 
 """Slices of volumes: NIfTI files and numpy arrays."""
 
+from __future__ import annotations
+
 import itertools
 import re
+from typing import Literal
 
 import numpy as np
 
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant.data._checks import grid, optional_package
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import float_dtype
@@ -92,13 +96,13 @@ class NiftiSlices(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        axis=2,
-        convention='radiological',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        axis: int = 2,
+        convention: Literal['radiological', 'neurological'] = 'radiological',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         optional_package('nibabel', 'reading NIfTI files')
         if isinstance(axis, bool) or axis not in (0, 1, 2):
             raise ValueError(f'`axis` must be 0, 1 or 2, got {axis!r}')
@@ -241,7 +245,13 @@ class NumpySlices(FolderSlices):
     (['three.npy#0', 'three.npy#1', 'three.npy#2'], (8, 9))
     """
 
-    def __init__(self, folder, shape=None, cache=None, progress=True):
+    def __init__(
+        self,
+        folder: PathLike,
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         shape = grid(shape)
         index = FolderIndex(
             folder,

@@ -9,9 +9,13 @@
 
 """Masks: the samples of k-space that an acquisition measures."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import operator
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -77,14 +81,14 @@ class CartesianMask:
 
     def __init__(
         self,
-        shape,
-        acceleration=4,
-        center_fraction=0.08,
-        pattern='random',
-        axis=-1,
-        seed=0,
-        measured=None,
-    ):
+        shape: Sequence[int],
+        acceleration: float = 4,
+        center_fraction: float = 0.08,
+        pattern: Literal['random', 'equispaced'] = 'random',
+        axis: int = -1,
+        seed: int = 0,
+        measured: tuple[int, int] | None = None,
+    ) -> None:
         try:
             self._shape = tuple(operator.index(n) for n in shape)
         except TypeError as error:
@@ -192,32 +196,32 @@ class CartesianMask:
         return array
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of k-space."""
         return self._shape
 
     @property
-    def axis(self):
+    def axis(self) -> int:
         """Axis of phase encoding, not negative."""
         return self._axis
 
     @property
-    def lines(self):
+    def lines(self) -> np.ndarray:
         """Sorted indices of the sampled lines, read-only."""
         return self._lines
 
     @property
-    def measured(self):
+    def measured(self) -> tuple[int, int]:
         """The first line that can be taken, and the one after the last."""
         return self._measured
 
     @property
-    def array(self):
+    def array(self) -> np.ndarray:
         """Boolean array, true where k-space is sampled, read-only."""
         return self._array
 
     @property
-    def acceleration(self):
+    def acceleration(self) -> float:
         """Number of measured lines divided by number of sampled lines."""
         first, stop = self._measured
         return (stop - first) / len(self._lines)

@@ -8,6 +8,8 @@
 
 """Sparse matrices of ray transforms, and the settings of their caches."""
 
+from __future__ import annotations
+
 import math
 import os
 from typing import NamedTuple
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators.batching.exporting import check_not_exported
 
@@ -70,7 +73,9 @@ def ray_matrix_settings():
     )
 
 
-def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
+def configure_ray_matrices(
+    memory_limit: float = _KEEP, cache_folder: PathLike | None = _KEEP
+) -> RayMatrixSettings:
     """Set the memory limit and the caches of ``'astra_matrix'``.
 
     Arguments that are not given stay unchanged. Existing transforms keep
