@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isclose
 from operator import index
 
@@ -232,7 +233,7 @@ class GridAction(GeometricAction):
         self,
         space: Space,
         matrix: ArrayLike,
-        cells: ArrayLike | None = None,
+        cells: Sequence[int] | np.ndarray | None = None,
         representation: Representation | None = None,
     ) -> None:
         """Initialize a new instance.
@@ -283,7 +284,7 @@ class GridAction(GeometricAction):
     @property
     def cells(self) -> tuple[int, ...]:
         """Shift after the turn, in cells: ints from 0 to ``size - 1``."""
-        return self.mover.cells
+        return self.mover.cells  # type: ignore[attr-defined]
 
     def __repr__(self):
         """Return ``repr(self)``."""
@@ -295,7 +296,9 @@ class GridAction(GeometricAction):
 
 
 @action_of.register
-def _grid_action(mover: GridMover, space, representation):
+def _grid_action(
+    mover: GridMover, space: Space, representation: Representation | None
+) -> GridAction:
     matrix = np.rint(mover.matrix).astype(int)
     return GridAction(space, matrix, mover.cells, representation)
 

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -136,7 +138,10 @@ class Translation(GeometricAction):
                 component, identity, shift, method or 'linear', fill
             )
         super().__init__(space, mover, representation)
-        self.__arguments = {'method': method, 'fill': fill}
+        self.__arguments: dict[str, Any] = {
+            'method': method,
+            'fill': fill,
+        }
 
     @property
     def shift(self) -> np.ndarray:

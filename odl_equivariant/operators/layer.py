@@ -101,6 +101,8 @@ class OperatorLayer(nn.Module):
     tensor([[[4., 5.]]])
     """
 
+    _place: torch.Tensor
+
     def __init__(
         self,
         operator: Operator,

@@ -188,7 +188,7 @@ class NetworkOperator(_Checked):
                 f'{type(module).__name__}'
             )
         if hasattr(module, 'check_space'):
-            module.check_space(domain)
+            module.check_space(domain)  # type: ignore[operator]
         self._check_channels(module, domain, 'in_channels', 'domain')
         self._check_channels(module, range, 'out_channels', 'range')
         if tensor_dtype(domain) != tensor_dtype(range):

@@ -15,13 +15,13 @@ import hashlib
 from typing import Any
 
 import numpy as np
+import odl
 import torch
 
 from odl_equivariant._types import (
     Element,
     ElementLike,
     Image,
-    ImageShape,
     Operator,
     Random,
 )
@@ -59,15 +59,17 @@ class Acquisition(abc.ABC):
     argument: an acquisition is pickled by its settings.
     """
 
-    baseline_name = None
+    space: odl.DiscretizedSpace
+    operator: Operator
+    baseline_name: str | None = None
 
     @property
-    def shape(self) -> ImageShape:
+    def shape(self) -> tuple[int, ...]:
         """Shape of the reconstruction."""
         return tuple(self.space.shape)
 
     @property
-    def image_shape(self) -> ImageShape:
+    def image_shape(self) -> tuple[int, ...]:
         """Preferred shape of the images for `pair`."""
         return self.shape
 

@@ -303,8 +303,9 @@ class CartesianMRI(Acquisition):
         image : element of ``space``
             What a reconstruction is compared with.
         """
-        if getattr(image, 'space', None) is not None:
-            check_extent(image.space, self.space, type(self).__name__)
+        space = getattr(image, 'space', None)
+        if space is not None:
+            check_extent(space, self.space, type(self).__name__)
         array = image_array(image, self.shape)
         return element_from_array(array, self.space)
 

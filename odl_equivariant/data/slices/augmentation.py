@@ -110,7 +110,7 @@ class Augmentation:
                     'only square images can be turned by quarters, got shape '
                     f'{image.shape}: give the slices a square `shape`'
                 )
-            image = np.rot90(image, rng.integers(4))
+            image = np.rot90(image, int(rng.integers(4)))
         elif self.rotation == 'any':
             image = rotated(image, rng.uniform(0, 2 * math.pi))
         if self.smoothing:

@@ -92,7 +92,7 @@ class Slices:
                 f'{len(self.names)} names and {len(self.groups)} groups'
             )
         self.shape = grid(shape)
-        self._places = range(len(self.names))
+        self._places: Sequence[int] = range(len(self.names))
 
     def __len__(self) -> int:
         return len(self.names)

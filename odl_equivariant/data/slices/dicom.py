@@ -164,7 +164,7 @@ class DicomSlices(FolderSlices):
             index,
             items,
             [_name(*item) for item in items],
-            [_group(*item, group_by) for item in items],
+            [_group(name, entry, group_by) for name, entry in items],
             shape,
         )
 
@@ -208,7 +208,7 @@ class DicomSlices(FolderSlices):
     _measure = None
 
     # Value of padding, see `read_frame`.
-    _background = None
+    _background: float | None = None
 
     def _selected(self, items, index):
         """Return the images that were asked for."""

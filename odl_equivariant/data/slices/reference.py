@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class _SelectedSlices(DicomSlices):
     """DICOM slices that are scaled and selected by their statistics."""
 
     # name of a rule, and the function of the statistics that decides
-    _rules = {}
+    _rules: ClassVar[dict[str, Callable[[dict[str, Any]], bool]]] = {}
+    _statistic_names: tuple[str, ...] = ()
 
     @property
     def statistics(self) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
 LIMIT_VARIABLE = 'ODL_EQUIVARIANT_MEMORY_LIMIT'
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 
-_KEEP = object()
+_KEEP: Any = object()
 _LOCK = Lock()
 
 
@@ -140,7 +140,7 @@ def configure_ray_matrices(
     if cache_folder is None:
         os.environ.pop(CACHE_VARIABLE, None)
     elif cache_folder is not _KEEP:
-        os.environ[CACHE_VARIABLE] = cache_folder
+        os.environ[CACHE_VARIABLE] = str(cache_folder)
     return ray_matrix_settings()
 
 
