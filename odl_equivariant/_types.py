@@ -34,7 +34,6 @@ __all__ = (
     'ImageShape',
     'Initial',
     'Interpolation',
-    'Number',
     'Operator',
     'PadMode',
     'PathLike',
@@ -66,9 +65,6 @@ Random: TypeAlias = int | np.random.Generator | None
 Axes: TypeAlias = int | tuple[int, ...] | list[int]
 TensorMap: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
-# For settings in YAML. jsonargparse makes 4.0 of 4 where it reads `float`, and
-# what is not the same text is another run.
-Number: TypeAlias = int | float
 #: Numbers or booleans. Nested lists are what YAML has for arrays.
 Samples: TypeAlias = list[Any] | tuple[Any, ...] | np.ndarray | torch.Tensor
 

@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 
-from odl_equivariant._types import Number
 from odl_equivariant.data._checks import seed_of
 from odl_equivariant.data.slices.base import Slices
 
@@ -59,7 +58,7 @@ class Augmentation:
 
     def __init__(
         self,
-        smoothing: Number = 0.0,
+        smoothing: float = 0.0,
         rotation: Literal['none', 'quarter', 'any'] = 'none',
         flip: bool = False,
     ) -> None:
@@ -174,7 +173,7 @@ class Augmented(Slices):
     def __init__(
         self,
         slices: Slices,
-        smoothing: Number = 0.0,
+        smoothing: float = 0.0,
         rotation: Literal['none', 'quarter', 'any'] = 'none',
         flip: bool = False,
         seed: int = 0,

@@ -15,7 +15,7 @@ import re
 import numpy as np
 import scipy.fft
 
-from odl_equivariant._types import ImageShape, Number, PathLike
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant.data._checks import (
     grid,
     optional_package,
@@ -144,7 +144,7 @@ class FastMRIKspace(FolderSlices):
         acquisition: str | None = None,
         crop: ImageShape | None = None,
         calibration: int = 24,
-        scale: Number = 1.0,
+        scale: float = 1.0,
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
