@@ -8,7 +8,7 @@
 #   make bench-network   that of whole networks: ten minutes, 6 GB
 #   make docs       the documentation, with the examples run, in build/docs
 #   make theory-table    what the tests of the theory measure, for the docs
-#   make lint       style of code and docstrings
+#   make lint       style of code and docstrings, types
 #   make install    the environment alone
 #
 # Another Python: make PYTHON=python3.12 demo
@@ -52,9 +52,10 @@ theory-table: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 
 clean:
-	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache \
+	rm -rf build odl_equivariant.egg-info .mypy_cache .pytest_cache .ruff_cache \
 	    docs/gallery docs/api/generated
 
 $(VENV)/.installed-base: EXTRAS :=

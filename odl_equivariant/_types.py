@@ -14,7 +14,7 @@ ODL for `Any`: it defines its names while it is imported.
 
 import os
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import odl
@@ -65,9 +65,6 @@ Random: TypeAlias = int | np.random.Generator | None
 Axes: TypeAlias = int | tuple[int, ...] | list[int]
 TensorMap: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
-#: Numbers or booleans. Nested lists are what YAML has for arrays.
-Samples: TypeAlias = list[Any] | tuple[Any, ...] | np.ndarray | torch.Tensor
-
 Backend: TypeAlias = Literal['numpy', 'pytorch']
 FilterType: TypeAlias = Literal[
     'Ram-Lak', 'Shepp-Logan', 'Cosine', 'Hamming', 'Hann'
@@ -78,6 +75,14 @@ Interpolation: TypeAlias = Literal['linear', 'cubic', 'fourier']
 PadMode: TypeAlias = Literal['symmetric', 'periodic']
 PhantomKind: TypeAlias = Literal['head', 'body', 'abstract']
 Precision: TypeAlias = Literal['float32', 'float64']
+
+
+#: Numbers or booleans, in YAML as lists. There, texts would be taken for names
+#: of classes if the classes were known, and not for what is wrong.
+if TYPE_CHECKING:
+    Samples: TypeAlias = ArrayLike | torch.Tensor
+else:
+    Samples = Any
 
 
 class GroupRepresentation(Protocol):

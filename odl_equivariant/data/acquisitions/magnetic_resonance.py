@@ -156,7 +156,7 @@ class CartesianMRI(Acquisition):
         side: float = 0.22,
         dtype: Precision = 'float32',
         backend: Backend = 'numpy',
-        mask: Samples | CartesianMask | None = None,
+        mask: Samples | None = None,
         random_masks: bool = False,
         seed: int = 0,
     ) -> None:
@@ -221,9 +221,7 @@ class CartesianMRI(Acquisition):
         seed = int(np.random.default_rng(rng).integers(2**31))
         return self._mask(seed, measured)
 
-    def forward_operator(
-        self, mask: Samples | CartesianMask | None = None
-    ) -> Operator:
+    def forward_operator(self, mask: Samples | None = None) -> Operator:
         """Return the forward operator of a mask.
 
         Parameters
@@ -245,7 +243,7 @@ class CartesianMRI(Acquisition):
         self,
         image: Image,
         rng: Random = None,
-        mask: Samples | CartesianMask | None = None,
+        mask: Samples | None = None,
     ) -> Element:
         """Return noisy samples of an image.
 

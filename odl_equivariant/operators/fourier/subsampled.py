@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import odl
 import torch
-from numpy.typing import ArrayLike
 
-from odl_equivariant._types import Axes, Operator, Space
+from odl_equivariant._types import Axes, Operator, Samples, Space
 from odl_equivariant.elements import grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
@@ -131,7 +130,7 @@ class SubsampledFourierTransform(odl.Operator):
     def __init__(
         self,
         space: Space,
-        mask: ArrayLike | torch.Tensor | CartesianMask,
+        mask: Samples,
         axes: Axes | None = None,
     ) -> None:
         self._transform = UnitaryFourierTransform(space, axes)
