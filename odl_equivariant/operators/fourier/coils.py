@@ -19,7 +19,7 @@ import odl
 import torch
 from odl.core.space.base_tensors import TensorSpace
 
-from odl_equivariant._types import Space
+from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -190,7 +190,7 @@ class SensitivityEncoding(odl.Operator):
         return float(np.sqrt(squares.sum(0).max()))
 
     @functools.cached_property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """The adjoint in the weighted inner products."""
         return _SensitivityEncodingAdjoint(self)
 
