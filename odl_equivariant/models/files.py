@@ -16,6 +16,7 @@ import math
 import numbers
 import pathlib
 import re
+from typing import TypeAlias, overload
 
 import odl
 import safetensors
@@ -51,10 +52,11 @@ _FORMAT = 2
 # Arguments with which a convolution may have fewer or more than two weights.
 _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_Block: TypeAlias = EquivariantProximal | OrdinaryProximal
 
 
 def save(
-    network: EquivariantProximal | OrdinaryProximal | LearnedProximalGradient,
+    network: _Block | LearnedProximalGradient,
     path: PathLike,
     value_range: tuple[float, float] | None = None,
 ) -> None:
@@ -137,11 +139,21 @@ def save(
     write_files({path: content})
 
 
+@overload
+def load(name: PathLike, forward_operator: None = None) -> _Block: ...
+
+
+@overload
+def load(
+    name: PathLike, forward_operator: Operator, initial: Initial | None = None
+) -> LearnedProximalGradient: ...
+
+
 def load(
     name: PathLike,
     forward_operator: Operator | None = None,
     initial: Initial | None = None,
-) -> EquivariantProximal | OrdinaryProximal | LearnedProximalGradient:
+) -> _Block | LearnedProximalGradient:
     """Load a network from the package or from a file.
 
     Parameters

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 import odl
@@ -39,6 +40,22 @@ def check_kind(kind):
             f'`kind` must be one of {", ".join(map(repr, KINDS))} or None, '
             f'got {kind!r}'
         )
+
+
+@overload
+def ellipse_phantom(
+    shape_or_space: Sequence[int],
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+) -> np.ndarray: ...
+
+
+@overload
+def ellipse_phantom(
+    shape_or_space: odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+) -> Element: ...
 
 
 def ellipse_phantom(

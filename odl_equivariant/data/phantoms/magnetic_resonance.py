@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 import odl
@@ -31,6 +32,24 @@ FAT = (0.2, 0.235)
 SOFT = (0.243, 0.25, 0.256, 0.262, 0.268, 0.285)
 MARROW = (0.31, 0.42)
 CORTICAL = (0.48, 1.0)
+
+
+@overload
+def mr_phantom(
+    shape_or_space: Sequence[int],
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> np.ndarray: ...
+
+
+@overload
+def mr_phantom(
+    shape_or_space: odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> Element: ...
 
 
 def mr_phantom(
