@@ -58,9 +58,10 @@ theory-table: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 
 clean:
-	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache \
+	rm -rf build odl_equivariant.egg-info .mypy_cache .pytest_cache .ruff_cache \
 	    docs/gallery docs/api/generated
 
 $(VENV)/.installed-base: EXTRAS :=

@@ -62,6 +62,8 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_inherit_docstrings = False
 autodoc_member_order = 'bysource'
+# Types are in the lists of parameters, with shapes and units.
+autodoc_typehints = 'none'
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 # Classes and functions are complete; methods may say all in one line.

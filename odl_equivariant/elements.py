@@ -15,10 +15,15 @@ space are those of its parts, one after the other. In the complex layout,
 ``(N, P, *shape)``, a complex part is one complex channel instead.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import odl
 import torch
+from numpy.typing import ArrayLike
 from odl.core.space.base_tensors import TensorSpace
+
+from odl_equivariant._types import Device, Element, Space
 
 __all__ = (
     'n_channels',
@@ -159,7 +164,7 @@ def _the_one(values, what, space):
     return values.pop()
 
 
-def n_channels(space):
+def n_channels(space: Space) -> int:
     """Return the number of tensor channels of an element of a space.
 
     Parameters
@@ -185,7 +190,7 @@ def n_channels(space):
     return sum(1 if part.is_real else 2 for part in parts)
 
 
-def n_parts(space):
+def n_parts(space: Space) -> int:
     """Return the number of channels in the complex layout.
 
     Parameters
@@ -201,7 +206,7 @@ def n_parts(space):
     return len(_parts(space))
 
 
-def is_complex(space):
+def is_complex(space: Space) -> bool:
     """Return whether the elements of a space are complex.
 
     Parameters
@@ -218,7 +223,7 @@ def is_complex(space):
     return _the_one(fields, 'field', space) == odl.ComplexNumbers()
 
 
-def grid_shape(space):
+def grid_shape(space: Space) -> tuple[int, ...]:
     """Return the shape of the grid on which the elements of a space live.
 
     Parameters
@@ -234,7 +239,7 @@ def grid_shape(space):
     return _the_one((part.shape for part in _parts(space)), 'shape', space)
 
 
-def tensor_dtype(space):
+def tensor_dtype(space: Space) -> torch.dtype:
     """Return the real torch dtype in which elements of a space are laid out.
 
     Parameters
@@ -250,7 +255,7 @@ def tensor_dtype(space):
     return _the_one(map(_real_dtype, _parts(space)), 'precision', space)
 
 
-def tensor_device(space):
+def tensor_device(space: Space) -> torch.device:
     """Return the torch device on which the elements of a space live.
 
     Parameters
@@ -288,7 +293,9 @@ def _channels_of(leaf):
     return data[None]
 
 
-def as_tensor(element, copy=False, device=None):
+def as_tensor(
+    element: Element, copy: bool = False, device: Device | None = None
+) -> torch.Tensor:
     """Return an element of an ODL space as a torch tensor.
 
     Parameters
@@ -350,7 +357,9 @@ def _leaf_element(channels, space, copy):
     return space.element(data.to(space.device).contiguous())
 
 
-def as_element(tensor, space, copy=False):
+def as_element(
+    tensor: torch.Tensor, space: Space, copy: bool = False
+) -> Element:
     """Return a torch tensor as an element of an ODL space.
 
     Parameters
@@ -419,7 +428,7 @@ def as_element(tensor, space, copy=False):
     )
 
 
-def element_from_array(array, space):
+def element_from_array(array: ArrayLike, space: Space) -> Element:
     """Return the values of an array as a new element.
 
     Parameters
@@ -452,7 +461,7 @@ def element_from_array(array, space):
     return as_element(tensor, space)
 
 
-def merge_complex(tensor):
+def merge_complex(tensor: torch.Tensor) -> torch.Tensor:
     """Return pairs of real channels as complex channels.
 
     Parameters
@@ -483,7 +492,7 @@ def merge_complex(tensor):
     return torch.complex(pairs[..., 0], pairs[..., 1])
 
 
-def split_complex(tensor):
+def split_complex(tensor: torch.Tensor) -> torch.Tensor:
     """Return complex channels as pairs of real channels.
 
     Parameters

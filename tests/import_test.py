@@ -89,6 +89,14 @@ def imported(path, on_load=False):
             node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
         ):
             continue
+        # what only type checkers read
+        if (
+            on_load
+            and isinstance(node, ast.If)
+            and (ast.unparse(node.test) == 'TYPE_CHECKING')
+        ):
+            nodes.extend(node.orelse)
+            continue
         nodes.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -8,9 +8,12 @@
 
 """The base class of all group actions on ODL spaces."""
 
+from __future__ import annotations
+
 from functools import reduce
 from numbers import Integral
 from operator import matmul
+from typing import Any
 
 import odl
 from odl.core.operator.operator import OpNotImplementedError
@@ -94,7 +97,7 @@ class Action(odl.Operator):
     which multiplies two elements in the group.
     """
 
-    def __init__(self, space, linear=True):
+    def __init__(self, space: Space, linear: bool = True) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -112,12 +115,12 @@ class Action(odl.Operator):
         raise NotImplementedError
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True`` if the action maps grid points to grid points."""
         raise NotImplementedError
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the space's inner product: the inverse, if isometric."""
         if not (self.is_linear and self.is_isometry):
             raise OpNotImplementedError(

@@ -8,6 +8,8 @@
 
 """Finite groups of rotations and reflections, listed element by element."""
 
+from __future__ import annotations
+
 import re
 from math import pi
 
@@ -41,7 +43,13 @@ def _exists(space, name):
     return True
 
 
-def group_actions(space, group, method=None, *, representation=None):
+def group_actions(
+    space: Space,
+    group: str,
+    method: Interpolation | None = None,
+    *,
+    representation: Representation | None = None,
+) -> list[GeometricAction]:
     """Return the elements of a finite group as actions on a space.
 
     Parameters

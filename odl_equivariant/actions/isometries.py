@@ -138,14 +138,14 @@ class Rotation(GeometricAction):
 
     def __init__(
         self,
-        space,
-        angle,
-        method=None,
+        space: Space,
+        angle: float,
+        method: Interpolation | None = None,
         *,
-        axis=None,
-        fill=0.0,
-        representation=None,
-    ):
+        axis: int | None = None,
+        fill: complex = 0.0,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -205,17 +205,17 @@ class Rotation(GeometricAction):
         self.__angle = angle % (2 * pi)
 
     @property
-    def angle(self):
+    def angle(self) -> float:
         """Angle in radians, at least 0 and less than 2 pi."""
         return self.__angle
 
     @property
-    def method(self):
+    def method(self) -> Interpolation | None:
         """Method for angles that are not exact on the grid, or `None`."""
         return self.__arguments['method']
 
     @property
-    def inverse(self):
+    def inverse(self) -> Rotation:
         """Rotation by the opposite angle, the adjoint for 'fourier'."""
         return Rotation(
             self.domain,
@@ -261,7 +261,13 @@ class Reflection(GeometricAction):
     reflection in the line at 90 degrees
     """
 
-    def __init__(self, space, axis, *, representation=None):
+    def __init__(
+        self,
+        space: Space,
+        axis: int,
+        *,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -293,12 +299,12 @@ class Reflection(GeometricAction):
         self.__axis = axis
 
     @property
-    def axis(self):
+    def axis(self) -> int:
         """Axis whose coordinate changes its sign."""
         return self.__axis
 
     @property
-    def inverse(self):
+    def inverse(self) -> Reflection:
         """The reflection itself."""
         return self
 

@@ -49,7 +49,14 @@ class Dilation(GeometricAction):
     identity
     """
 
-    def __init__(self, space, factor, method='linear', *, fill=0.0):
+    def __init__(
+        self,
+        space: Space,
+        factor: float,
+        method: Literal['linear', 'cubic'] = 'linear',
+        *,
+        fill: complex = 0.0,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -93,12 +100,12 @@ class Dilation(GeometricAction):
         self.__arguments = {'method': method, 'fill': fill}
 
     @property
-    def factor(self):
+    def factor(self) -> float:
         """Number by which lengths are multiplied."""
         return self.__factor
 
     @property
-    def inverse(self):
+    def inverse(self) -> Dilation:
         """Scaling by the inverse factor, up to the interpolation."""
         return Dilation(self.domain, 1 / self.factor, **self.__arguments)
 
@@ -140,7 +147,9 @@ class Intensity(Action):
     u -> 2 u + (1, 0)
     """
 
-    def __init__(self, space, scale=1.0, shift=0.0):
+    def __init__(
+        self, space: Space, scale: complex = 1.0, shift: complex = 0.0
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -175,7 +184,7 @@ class Intensity(Action):
         self.__scale, self.__shift = scale, shift
 
     @property
-    def scale(self):
+    def scale(self) -> complex:
         """Factor a."""
         return self.__scale
 
@@ -190,18 +199,18 @@ class Intensity(Action):
         return abs(abs(self.scale) - 1) < 1e-15
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True``: values change where they are."""
         return True
 
     @property
-    def inverse(self):
+    def inverse(self) -> Intensity:
         """The pair ``(1 / a, -b / a)``."""
         shift = _combined(lambda b: -b / self.scale, self.shift)
         return Intensity(self.domain, 1 / self.scale, shift)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Intensity:
         """Scaling by the conjugate factor, if there is no shift."""
         if not self.is_linear:
             raise OpNotImplementedError(
@@ -210,7 +219,7 @@ class Intensity(Action):
             )
         return Intensity(self.domain, np.conj(self.scale))
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Intensity:
         """Return the scaling without the shift.
 
         Parameters
@@ -225,7 +234,7 @@ class Intensity(Action):
         """
         return Intensity(self.domain, self.scale)
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the operator norm ``|a|`` of the linear part.
 
         Parameters

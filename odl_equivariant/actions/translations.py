@@ -8,7 +8,7 @@
 
 """Translations, periodic or with a value that comes in from outside."""
 
-import numpy as np
+from __future__ import annotations
 
 from odl_equivariant._checks import one_of
 from odl_equivariant.actions._checks import METHODS, checked_number
@@ -59,8 +59,14 @@ class Translation(GeometricAction):
     """
 
     def __init__(
-        self, space, shift, method=None, *, fill=None, representation=None
-    ):
+        self,
+        space: Space,
+        shift: ArrayLike,
+        method: Interpolation | None = None,
+        *,
+        fill: complex | None = None,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -128,15 +134,18 @@ class Translation(GeometricAction):
                 component, identity, shift, method or 'linear', fill
             )
         super().__init__(space, mover, representation)
-        self.__arguments = {'method': method, 'fill': fill}
+        self.__arguments: dict[str, Any] = {
+            'method': method,
+            'fill': fill,
+        }
 
     @property
-    def shift(self):
+    def shift(self) -> np.ndarray:
         """Shift in the unit of the domain, at most half a period if so."""
         return self.translation
 
     @property
-    def inverse(self):
+    def inverse(self) -> Translation:
         """Translation by the opposite shift."""
         return Translation(
             self.domain,

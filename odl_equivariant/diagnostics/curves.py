@@ -8,8 +8,13 @@
 
 """Equivariance under rotations that are not exact on the grid."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import positive_number
 from odl_equivariant.actions.action import component_space
@@ -85,8 +90,14 @@ def _turned(turn, values):
 
 
 def equivariance_curve(
-    op, angles, function=None, seed=0, radius=0.8, *, representation=None
-):
+    op: Operator,
+    angles: ArrayLike,
+    function: Callable[[np.ndarray], np.ndarray] | None = None,
+    seed: int = 0,
+    radius: float = 0.8,
+    *,
+    representation: Representation | None = None,
+) -> np.ndarray:
     r"""Return how well an operator commutes with rotations by any angle.
 
     Parameters

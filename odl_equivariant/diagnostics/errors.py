@@ -8,6 +8,9 @@
 
 """Relative errors in the laws that operators and functionals should obey."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import inf, isfinite
 
 import numpy as np
@@ -15,6 +18,7 @@ import odl
 
 from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._probing import probing
+from odl_equivariant._types import ElementLike, Operator
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,
@@ -36,7 +40,9 @@ __all__ = (
 )
 
 
-def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
+def adjoint_error(
+    op: Operator, seed: int = 0, n_samples: int = 3, real_linear: bool = False
+) -> float:
     r"""Return by how much an operator's adjoint misses the definition.
 
     Parameters
@@ -117,7 +123,12 @@ def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
 
 
 @probing
-def derivative_error(op, x=None, seed=0, steps=None):
+def derivative_error(
+    op: Operator,
+    x: ElementLike | None = None,
+    seed: int = 0,
+    steps: Sequence[float] | None = None,
+) -> float:
     r"""Return by how much a derivative misses the finite differences.
 
     Parameters
@@ -196,7 +207,13 @@ def derivative_error(op, x=None, seed=0, steps=None):
 
 
 @probing
-def equivariance_error(op, action, range_action=None, x=None, seed=0):
+def equivariance_error(
+    op: Operator,
+    action: Operator,
+    range_action: Operator | None = None,
+    x: ElementLike | None = None,
+    seed: int = 0,
+) -> float:
     r"""Return by how much an operator fails to commute with an action.
 
     Parameters
@@ -261,7 +278,12 @@ def equivariance_error(op, action, range_action=None, x=None, seed=0):
     return ratio(norm(op.range, gap), norm(op.range, image))
 
 
-def invariance_error(functional, action, x=None, seed=0):
+def invariance_error(
+    functional: Operator,
+    action: Operator,
+    x: ElementLike | None = None,
+    seed: int = 0,
+) -> float:
     r"""Return by how much an action changes the value of a functional.
 
     Parameters

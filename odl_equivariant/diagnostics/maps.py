@@ -8,11 +8,16 @@
 
 """Relative errors in the laws of linear maps, isometries, reconstructions."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import odl
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._probing import probing
+from odl_equivariant._types import Element, ElementLike, Operator
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,
@@ -33,7 +38,9 @@ __all__ = (
 
 
 @probing
-def linearity_error(op, seed=0, n_samples=3, real_linear=False):
+def linearity_error(
+    op: Operator, seed: int = 0, n_samples: int = 3, real_linear: bool = False
+) -> float:
     r"""Return by how much an operator fails to be linear.
 
     Parameters
@@ -95,7 +102,7 @@ def linearity_error(op, seed=0, n_samples=3, real_linear=False):
 
 
 @probing
-def isometry_error(op, seed=0, n_samples=3):
+def isometry_error(op: Operator, seed: int = 0, n_samples: int = 3) -> float:
     r"""Return by how much an operator changes distances.
 
     Parameters
@@ -147,7 +154,7 @@ def isometry_error(op, seed=0, n_samples=3):
     return max(errors)
 
 
-def unitarity_error(op, seed=0, n_samples=3):
+def unitarity_error(op: Operator, seed: int = 0, n_samples: int = 3) -> float:
     r"""Return by how much an adjoint fails to be the inverse.
 
     Parameters
@@ -208,8 +215,12 @@ def unitarity_error(op, seed=0, n_samples=3):
 
 
 def reconstruction_equivariance_error(
-    method, operator, action, y=None, seed=0
-):
+    method: Callable[[Operator, Element], Element],
+    operator: Operator,
+    action: Operator,
+    y: ElementLike | None = None,
+    seed: int = 0,
+) -> float:
     r"""Return by how much a reconstruction fails to follow its object.
 
     Parameters

@@ -8,6 +8,8 @@
 
 """Lipschitz constants and firm non-expansiveness of operators."""
 
+from __future__ import annotations
+
 from functools import reduce
 from math import inf, isfinite
 from operator import add, mul
@@ -17,6 +19,7 @@ import odl
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._probing import probing
+from odl_equivariant._types import Operator
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
     difference,
@@ -43,7 +46,9 @@ def _pairs(space, rng, n_samples):
 
 
 @probing
-def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
+def firm_nonexpansiveness_error(
+    op: Operator, seed: int = 0, n_samples: int = 9, n_iterations: int = 20
+) -> float:
     r"""Return by how much an operator fails to be firmly non-expansive.
 
     Parameters
@@ -170,7 +175,9 @@ def _steepest(linear, start, n_iterations):
 
 
 @probing
-def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
+def lipschitz_estimate(
+    op: Operator, seed: int = 0, n_samples: int = 9, n_iterations: int = 20
+) -> float:
     r"""Return a lower bound of an operator's Lipschitz constant.
 
     Parameters

@@ -8,7 +8,11 @@
 
 """Proximals that are computed by inner iterations, to a tolerance."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import NoReturn
 
 import odl
 import torch
@@ -123,7 +127,7 @@ class Variation(odl.functionals.Functional):
         return scale * self._value(tensor / scale)
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[[float], Operator]:
         """Factory of the proximal operators.
 
         Returns
@@ -140,7 +144,7 @@ class Variation(odl.functionals.Functional):
         return InnerProximal(self, sigma)
 
     @property
-    def gradient(self):
+    def gradient(self) -> NoReturn:
         """Not known: a total variation is not differentiable."""
         raise NotImplementedError(
             'a total variation is not differentiable; use a solver that takes '

@@ -8,6 +8,8 @@
 
 """Total generalized variation, invariant under the symmetries of the grid."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -79,7 +81,7 @@ class LiftedGradients(odl.Operator):
     (4, 2, 3)
     """
 
-    def __init__(self, space, pad_mode='symmetric'):
+    def __init__(self, space: Space, pad_mode: PadMode = 'symmetric') -> None:
         self._second = second = SecondStencils(space, pad_mode)
         self.pad_mode = pad_mode
         n = second.n_stencils
@@ -115,12 +117,12 @@ class LiftedGradients(odl.Operator):
         return torch.cat([image, field.flatten(1, 3)], 1)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the weighted inner products."""
         return AdjointOperator(self)
 
     @property
-    def norm_bound(self):
+    def norm_bound(self) -> float:
         """Upper bound of the operator norm, close to it on large grids."""
         return self._second.combined_norm_bound()
 
@@ -247,7 +249,7 @@ class InvariantTotalGeneralizedVariation(Variation):
         super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
-    def lifted_space(self):
+    def lifted_space(self) -> odl.ProductSpace:
         """Space of the pairs of an image and its fields."""
         return self.operator.domain
 
@@ -258,7 +260,7 @@ class InvariantTotalGeneralizedVariation(Variation):
         return weight * self.alpha[0], weight * self.alpha[1] / second.unit
 
     @property
-    def norm_functional(self):
+    def norm_functional(self) -> odl.functionals.Functional:
         """Weighted sum of norms, to be taken after ``operator``."""
         stencils = self.operator._second.first
         return StencilNormSum(self.operator.range, stencils, self._weights())

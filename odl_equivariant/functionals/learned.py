@@ -8,8 +8,12 @@
 
 """Functionals that are given by a learned proximal alone."""
 
+from __future__ import annotations
+
 import inspect
 import math
+from collections.abc import Callable
+from typing import Literal, NoReturn
 
 import odl
 import torch
@@ -17,6 +21,7 @@ from torch import nn
 
 from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant._probing import is_probing
+from odl_equivariant._types import Operator, Space
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.operators.network import NetworkOperator
@@ -198,7 +203,13 @@ class LearnedProximal(odl.functionals.Functional):
     has_value = False
     has_proximal = True
 
-    def __init__(self, space, module, scale=1.0, parameter='deviation'):
+    def __init__(
+        self,
+        space: Space,
+        module: torch.nn.Module,
+        scale: float = 1.0,
+        parameter: Literal['deviation', 'variance'] = 'deviation',
+    ) -> None:
         memory = getattr(module, 'memory', 0)
         if getattr(module, 'gradient', None) is True or (
             isinstance(memory, int) and memory > 0
@@ -225,7 +236,7 @@ class LearnedProximal(odl.functionals.Functional):
         )
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[[float], Operator]:
         """Factory of the proximal operators.
 
         Returns
@@ -297,7 +308,7 @@ class LearnedProximal(odl.functionals.Functional):
             )
 
     @property
-    def gradient(self):
+    def gradient(self) -> NoReturn:
         """Not known for a learned proximal."""
         raise NotImplementedError(
             'a `LearnedProximal` has no gradient; use a solver that takes its '

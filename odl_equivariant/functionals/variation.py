@@ -8,8 +8,11 @@
 
 """Total variation that is invariant under the symmetries of the grid."""
 
+from __future__ import annotations
+
 import odl
 
+from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
     Variation,
@@ -73,7 +76,7 @@ class OneSidedGradients(odl.Operator):
     (4, 2)
     """
 
-    def __init__(self, space, pad_mode='symmetric'):
+    def __init__(self, space: Space, pad_mode: PadMode = 'symmetric') -> None:
         self._stencils = stencils = Stencils(space, pad_mode)
         self.pad_mode = pad_mode
         range = (space**stencils.ndim) ** len(stencils.signs)
@@ -84,12 +87,12 @@ class OneSidedGradients(odl.Operator):
         return to_element(y.flatten(1, 3), self.range)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the weighted inner products: minus a divergence."""
         return _OneSidedDivergence(self)
 
     @property
-    def norm_bound(self):
+    def norm_bound(self) -> float:
         """Upper bound of the operator norm, close to it on large grids."""
         return self._stencils.squared_norm_bound() ** 0.5
 
@@ -205,7 +208,7 @@ class InvariantTotalVariation(Variation):
         super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
-    def norm_functional(self):
+    def norm_functional(self) -> odl.functionals.Functional:
         """Norm on the stencils, which after ``operator`` is the functional."""
         return StencilNorm(self.operator.range, self.operator._stencils)
 

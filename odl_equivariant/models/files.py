@@ -8,10 +8,13 @@
 
 """Files of networks: weights and architecture, without pickle."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import pathlib
 import re
+from typing import TypeAlias, overload
 
 import odl
 import safetensors
@@ -25,6 +28,7 @@ from odl_equivariant._files import (
     split_seal,
     write_files,
 )
+from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import (
@@ -47,9 +51,14 @@ _FORMAT = 2
 # With one of these arguments, convolutions may not have just two weights.
 _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_Block: TypeAlias = EquivariantProximal | OrdinaryProximal
 
 
-def save(network, path, value_range=None):
+def save(
+    network: _Block | LearnedProximalGradient,
+    path: PathLike,
+    value_range: tuple[float, float] | None = None,
+) -> None:
     """Save the weights and the architecture of a network.
 
     Parameters
@@ -130,7 +139,21 @@ def save(network, path, value_range=None):
     write_files({path: content})
 
 
-def load(name, forward_operator=None, initial=None):
+@overload
+def load(name: PathLike, forward_operator: None = None) -> _Block: ...
+
+
+@overload
+def load(
+    name: PathLike, forward_operator: Operator, initial: Initial | None = None
+) -> LearnedProximalGradient: ...
+
+
+def load(
+    name: PathLike,
+    forward_operator: Operator | None = None,
+    initial: Initial | None = None,
+) -> _Block | LearnedProximalGradient:
     """Load a network from the package or from a file.
 
     Parameters

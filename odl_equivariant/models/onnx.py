@@ -8,6 +8,8 @@
 
 """Networks as ONNX files, for runtimes without torch."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import json
@@ -20,6 +22,7 @@ from torch import nn
 from odl_equivariant._checks import array_shape
 from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
+from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.nn import LearnedProximalGradient, to_convolutional
 from odl_equivariant.nn.inference import proximals_of
@@ -32,7 +35,11 @@ _TOLERANCE = 1e-5
 _LARGEST_SIDE = 2**20
 
 
-def export_onnx(network, path, shape=None):
+def export_onnx(
+    network: EquivariantProximal | OrdinaryProximal | LearnedProximalGradient,
+    path: PathLike,
+    shape: tuple[int, ...] | None = None,
+) -> tuple[pathlib.Path, ...]:
     r"""Write a learned proximal, or those of an unrolled network, as ONNX.
 
     Parameters

@@ -154,7 +154,9 @@ class GroupAverage(odl.Operator):
     True
     """
 
-    def __new__(cls, operator=None, *args, **kwargs):
+    def __new__(
+        cls, operator: Operator | None = None, *args: Any, **kwargs: Any
+    ) -> GroupAverage:
         """Return a `FunctionalAverage` for a functional."""
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
@@ -164,13 +166,13 @@ class GroupAverage(odl.Operator):
 
     def __init__(
         self,
-        operator,
-        actions,
-        range_actions=None,
-        n_samples=None,
-        seed=0,
-        check=True,
-    ):
+        operator: Operator,
+        actions: Sequence[Operator],
+        range_actions: Sequence[Operator] | None = None,
+        n_samples: int | None = None,
+        seed: int = 0,
+        check: bool = True,
+    ) -> None:
         if not isinstance(operator, odl.Operator):
             raise TypeError(
                 f'expected an `odl.Operator`, got {type(operator).__name__}; '
@@ -220,7 +222,7 @@ class GroupAverage(odl.Operator):
             for action, other in zip(actions, range_actions, strict=True)
         ]
 
-    def redraw(self):
+    def redraw(self) -> None:
         """Draw other group elements, where not all of them are used."""
         n = len(self.elements)
         #: Indices of the group elements now in use.
@@ -236,7 +238,7 @@ class GroupAverage(odl.Operator):
     def _call(self, x):
         return _mean(self._terms, x)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Operator:
         """Return the derivative at a point.
 
         Parameters
@@ -255,7 +257,7 @@ class GroupAverage(odl.Operator):
         return _Mean([term.derivative(x) for term in self._terms])
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Mean of the adjoints, for the group elements now in use."""
         if not self.is_linear:
             raise NotImplementedError(

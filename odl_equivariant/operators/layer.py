@@ -8,7 +8,10 @@
 
 """ODL operators as torch modules."""
 
+from __future__ import annotations
+
 import copy
+from typing import Literal
 
 import odl
 import torch
@@ -98,7 +101,13 @@ class OperatorLayer(nn.Module):
     tensor([[[4., 5.]]])
     """
 
-    def __init__(self, operator, layout='channels'):
+    _place: torch.Tensor
+
+    def __init__(
+        self,
+        operator: Operator,
+        layout: Literal['channels', 'complex'] = 'channels',
+    ) -> None:
         super().__init__()
         if not isinstance(operator, odl.Operator):
             raise TypeError(
@@ -120,7 +129,7 @@ class OperatorLayer(nn.Module):
         self._map = batched_map(operator)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> OperatorLayer:
         """Layer of the operator's adjoint, in the weighted inner products.
 
         It is correct even if ODL's own adjoint is not, for example for ODL's
@@ -187,7 +196,7 @@ class OperatorLayer(nn.Module):
                 f'{self._place.device}: move one of them with `.to(device)`'
             )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the operator to a batch.
 
         Parameters
@@ -226,7 +235,7 @@ class OperatorLayer(nn.Module):
             y = split_complex(y)
         return y.unflatten(0, leading) if len(leading) > 1 else y
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the operator and the layout, for ``repr``."""
         return f'{type(self.operator).__name__}, layout={self.layout!r}'
 

@@ -8,8 +8,11 @@
 
 """Torch modules as ODL operators."""
 
+from __future__ import annotations
+
 import functools
 import itertools
+from typing import Any
 
 import odl
 import torch
@@ -17,6 +20,7 @@ from odl.core.operator import OpDomainError, OpRangeError
 from torch import nn
 
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import Element, ElementLike, Operator, Space
 from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
@@ -74,7 +78,9 @@ class _Checked(odl.Operator):
     ODL's own errors print all numbers, and ODL accepts None as an argument.
     """
 
-    def __call__(self, x, out=None, **kwargs):
+    def __call__(
+        self, x: ElementLike, out: Element | None = None, **kwargs: Any
+    ) -> Element:
         """Return the value at ``x``, see `odl.Operator`."""
         x = self._element(x)
         if out is not None and out not in self.range:
@@ -157,7 +163,12 @@ class NetworkOperator(_Checked):
     0.5
     """
 
-    def __init__(self, module, domain, range=None):
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        domain: Space,
+        range: Space | None = None,
+    ) -> None:
         range = domain if range is None else range
         if not isinstance(module, nn.Module):
             raise TypeError(
@@ -165,7 +176,7 @@ class NetworkOperator(_Checked):
                 f'{type(module).__name__}'
             )
         if hasattr(module, 'check_space'):
-            module.check_space(domain)
+            module.check_space(domain)  # type: ignore[operator]
         self._check_channels(module, domain, 'in_channels', 'domain')
         self._check_channels(module, range, 'out_channels', 'range')
         if tensor_dtype(domain) != tensor_dtype(range):
@@ -279,7 +290,7 @@ class NetworkOperator(_Checked):
         # Again a copy: the result may be a view of the module's own memory.
         return as_element(y, self.range, copy=True)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Operator:
         """Return the derivative at a point.
 
         Parameters

@@ -8,14 +8,25 @@
 
 """The learned proximal gradient method."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import odl
+
+from odl_equivariant._types import Element
 
 __all__ = ('learned_proximal_gradient',)
 
 
 def learned_proximal_gradient(
-    x, proximals, data_gradient, memory=None, callback=None
-):
+    x: Element,
+    proximals: Sequence[Callable[..., Any]],
+    data_gradient: Callable[[Element], Element],
+    memory: Element | None = None,
+    callback: Callable[[Element], object] | None = None,
+) -> None:
     r"""Minimise a data fit by gradient steps and learned proximals.
 
     Parameters

@@ -8,10 +8,14 @@
 
 """The base class of all simulated acquisitions."""
 
+from __future__ import annotations
+
 import abc
 import hashlib
+from typing import Any
 
 import numpy as np
+import odl
 import torch
 
 from odl_equivariant._checks import one_of
@@ -52,15 +56,17 @@ class Acquisition(abc.ABC):
     argument: an acquisition is pickled by its settings.
     """
 
-    baseline_name = None
+    space: odl.DiscretizedSpace
+    operator: Operator
+    baseline_name: str | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of the reconstruction."""
         return tuple(self.space.shape)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         """Preferred shape of the images for `pair`."""
         return self.shape
 
@@ -85,15 +91,15 @@ class Acquisition(abc.ABC):
         return self.operator
 
     @abc.abstractmethod
-    def simulate(self, image, rng=None):
+    def simulate(self, image: Image, rng: Random = None) -> Element:
         """Return noisy data of an image, as an element of the range."""
 
     @abc.abstractmethod
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return the ground truth to which reconstructions are compared."""
 
     @abc.abstractmethod
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the simplest reconstruction from the data."""
 
     def with_shape(self, shape):
@@ -144,7 +150,7 @@ class Acquisition(abc.ABC):
     def _settings(self):
         """Return the arguments that make this acquisition, in order."""
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Return the arguments that make this acquisition, by their names.
 
         Returns

@@ -8,9 +8,14 @@
 
 """Simulated magnetic resonance imaging from a few lines of k-space."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 import odl
 import torch
+from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import (
     array_shape,
@@ -185,7 +190,7 @@ class CartesianMRI(Acquisition):
         self.operator = self._coils.encoded(sampled)
 
     @property
-    def coil_maps(self):
+    def coil_maps(self) -> np.ndarray | None:
         """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
         return self._coils.maps
 
@@ -226,7 +231,12 @@ class CartesianMRI(Acquisition):
             return self.operator
         return self._coils.encoded(self._coils.sampled(mask))
 
-    def simulate(self, image, rng=None, mask=None):
+    def simulate(
+        self,
+        image: Image,
+        rng: Random = None,
+        mask: Samples | None = None,
+    ) -> Element:
         """Return noisy samples of an image.
 
         Parameters
@@ -274,7 +284,7 @@ class CartesianMRI(Acquisition):
             array = array + sampled.mask * noise
         return self._coils.data(array)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.
 
         Parameters
@@ -287,8 +297,9 @@ class CartesianMRI(Acquisition):
         image : element of ``space``
             Image with which reconstructions are compared.
         """
-        if getattr(image, 'space', None) is not None:
-            check_extent(image.space, self.space, type(self).__name__)
+        space = getattr(image, 'space', None)
+        if space is not None:
+            check_extent(space, self.space, type(self).__name__)
         array = image_array(image, self.shape)
         return element_from_array(array, self.space)
 
@@ -317,7 +328,7 @@ class CartesianMRI(Acquisition):
         """
         return self._coils.combined(self._coils.checked_data(data))
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the zero-filled image, see `zero_filled`."""
         return self.zero_filled(data)
 

@@ -8,6 +8,8 @@
 
 """Simulated tomography from few views and few photons."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -178,17 +180,17 @@ class SparseViewCT(Acquisition):
         self._filters = {}
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> ImageShape:
         """Shape of the grid twice as fine."""
         return tuple(self.fine_space.shape)
 
     @property
-    def fbp_operator(self):
+    def fbp_operator(self) -> Operator:
         """Filtered back-projection from the data to ``space``."""
         return self._fbp_operator('Hann', FBP_CUTOFF)
 
     @property
-    def fine_operator(self):
+    def fine_operator(self) -> RayTransform:
         """Ray transform from ``fine_space`` to the same data."""
         if self._fine_operator is None:
             impl = self.impl
@@ -201,7 +203,7 @@ class SparseViewCT(Acquisition):
             )
         return self._fine_operator
 
-    def simulate(self, image, rng=None):
+    def simulate(self, image: Image, rng: Random = None) -> Element:
         r"""Return noisy data of an image, projected on the fine grid.
 
         Parameters
@@ -268,7 +270,7 @@ class SparseViewCT(Acquisition):
             lengths = -np.log(transmission) / self.mu_max
         return element_from_array(lengths, self.operator.range)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image on the reconstruction grid, by 2 x 2 means.
 
         Parameters
@@ -342,7 +344,7 @@ class SparseViewCT(Acquisition):
             )
         return operator(data)
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the filtered back-projection of the data, see `fbp`."""
         return self.fbp(data)
 

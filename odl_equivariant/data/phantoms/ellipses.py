@@ -8,7 +8,7 @@
 
 """Random phantoms that resemble slices of computed tomography."""
 
-import numpy as np
+from __future__ import annotations
 
 from odl_equivariant._checks import one_of
 from odl_equivariant.data._checks import shape_and_space

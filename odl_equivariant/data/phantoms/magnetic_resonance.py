@@ -8,7 +8,13 @@
 
 """Random phantoms that resemble T1-weighted magnetic resonance images."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
 import numpy as np
+import odl
 import scipy.ndimage
 
 from odl_equivariant._checks import one_of
@@ -28,7 +34,30 @@ MARROW = (0.31, 0.42)
 CORTICAL = (0.48, 1.0)
 
 
-def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
+@overload
+def mr_phantom(
+    shape_or_space: Sequence[int],
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> np.ndarray: ...
+
+
+@overload
+def mr_phantom(
+    shape_or_space: odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> Element: ...
+
+
+def mr_phantom(
+    shape_or_space: Sequence[int] | odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> np.ndarray | Element:
     """Return a random phantom that resembles a T1-weighted MR image.
 
     Bodies are drawn as in `ellipse_phantom`, without a table. Each tissue has

@@ -8,6 +8,8 @@
 
 """Random rotations, reflections and smoothing of images."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -89,7 +91,7 @@ class Augmentation:
                     'only square images can be turned by quarters, got shape '
                     f'{image.shape}: give the slices a square `shape`'
                 )
-            image = np.rot90(image, rng.integers(4))
+            image = np.rot90(image, int(rng.integers(4)))
         elif self.rotation == 'any':
             image = rotated(image, rng.uniform(0, 2 * math.pi))
         if self.smoothing:
@@ -151,8 +153,13 @@ class Augmented(Slices):
     """
 
     def __init__(
-        self, slices, smoothing=0.0, rotation='none', flip=False, seed=0
-    ):
+        self,
+        slices: Slices,
+        smoothing: float = 0.0,
+        rotation: Literal['none', 'quarter', 'any'] = 'none',
+        flip: bool = False,
+        seed: int = 0,
+    ) -> None:
         if not isinstance(slices, Slices):
             raise TypeError(f'expected `Slices`, got {slices!r}')
         super().__init__(slices.names, slices.groups)

@@ -8,9 +8,13 @@
 
 """Sets of two-dimensional images, and how to split them."""
 
+from __future__ import annotations
+
 import collections.abc
 import copy
 import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -75,7 +79,12 @@ class Slices:
     ['three', 'one']
     """
 
-    def __init__(self, names, groups, shape=None):
+    def __init__(
+        self,
+        names: Sequence[str],
+        groups: Sequence[str],
+        shape: ImageShape | None = None,
+    ) -> None:
         self.names = [str(name) for name in names]
         self.groups = [str(group) for group in groups]
         if len(self.names) != len(self.groups):
@@ -84,12 +93,12 @@ class Slices:
                 f'{len(self.names)} names and {len(self.groups)} groups'
             )
         self.shape = grid(shape)
-        self._places = range(len(self.names))
+        self._places: Sequence[int] = range(len(self.names))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> np.ndarray:
         index, epoch = index_and_epoch(key, len(self), 'slices')
         image = np.asarray(self._image(self._places[index], epoch))
         if image.ndim != 2:
@@ -115,7 +124,7 @@ class Slices:
             f'{type(self).__name__} must define `_image(place, epoch)`'
         )
 
-    def subset(self, indices):
+    def subset(self, indices: Iterable[int]) -> Self:
         """Return some of the images, in the given order.
 
         Parameters
@@ -182,7 +191,9 @@ def index_and_epoch(key, length, what):
     return position(key, length, what), whole_number('epoch', epoch, 0)
 
 
-def split(slices, parts, seed=0):
+def split(
+    slices: Slices, parts: Mapping[str, float], seed: int = 0
+) -> dict[str, Slices]:
     """Split a set at random, without splitting a group.
 
     Parameters

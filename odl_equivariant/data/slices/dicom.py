@@ -8,7 +8,7 @@
 
 """Slices from trees of DICOM files."""
 
-import re
+from __future__ import annotations
 
 from odl_equivariant._checks import one_of
 from odl_equivariant._packages import import_package
@@ -159,7 +159,7 @@ class DicomSlices(FolderSlices):
             index,
             items,
             [_name(*item) for item in items],
-            [_group(*item, group_by) for item in items],
+            [_group(name, entry, group_by) for name, entry in items],
             shape,
         )
 
@@ -203,7 +203,7 @@ class DicomSlices(FolderSlices):
     _measure = None
 
     # Value of padding, see `read_frame`.
-    _background = None
+    _background: float | None = None
 
     def _selected(self, items, index):
         """Return the images that the set contains."""

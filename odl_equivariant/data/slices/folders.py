@@ -8,7 +8,14 @@
 
 """Sets of images in the files of a folder."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from odl_equivariant._types import ImageShape
 from odl_equivariant.data.slices.base import Slices
+from odl_equivariant.data.slices.index import FolderIndex
 
 __all__ = ('FolderSlices',)
 
@@ -37,12 +44,19 @@ class FolderSlices(Slices):
         and the reason.
     """
 
-    def __init__(self, index, items, names, groups, shape):
+    def __init__(
+        self,
+        index: FolderIndex,
+        items: Iterable[tuple[str, dict[str, Any]]],
+        names: Sequence[str],
+        groups: Sequence[str],
+        shape: ImageShape | None,
+    ) -> None:
         super().__init__(names, groups, shape)
         self.index = index
         self._items = list(items)
 
-    def subset(self, indices):
+    def subset(self, indices: Iterable[int]) -> Self:
         """Return some of the images, in the given order, see `Slices`."""
         part = super().subset(indices)
         part._items = [self._items[i] for i in part._places]

@@ -8,6 +8,8 @@
 
 """Raw data of magnetic resonance imaging, in the format of fastMRI."""
 
+from __future__ import annotations
+
 import re
 
 import numpy as np
@@ -185,16 +187,16 @@ class FastMRIKspace(FolderSlices):
         return [self._items[i][1]['acquisition'] for i in self._places]
 
     @property
-    def measured_columns(self):
+    def measured_columns(self) -> list[tuple[int, int]]:
         """The measured columns of each slice, a list of (first, stop)."""
         return [tuple(self._items[i][1]['columns']) for i in self._places]
 
     @property
-    def fully_sampled(self):
+    def fully_sampled(self) -> list[bool]:
         """Whether each slice has all measured columns, a list of bool."""
         return [self._items[i][1]['full'] for i in self._places]
 
-    def kspace(self, index):
+    def kspace(self, index: int) -> np.ndarray:
         """Return the measured k-space of a slice.
 
         Parameters
@@ -211,7 +213,7 @@ class FastMRIKspace(FolderSlices):
         place = self._places[position(index, len(self), 'slices')]
         return self._from_file(place, self._measured)
 
-    def coil_maps(self, index):
+    def coil_maps(self, index: int) -> np.ndarray:
         """Return the sensitivities of the coils, estimated from a slice.
 
         Parameters

@@ -8,7 +8,11 @@
 
 """The images of the reference experiments: chest CT and brain MRI."""
 
+from __future__ import annotations
+
 import zlib
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -43,7 +47,7 @@ class _SelectedSlices(DicomSlices):
     _rules = {}
 
     @property
-    def statistics(self):
+    def statistics(self) -> list[dict[str, Any]]:
         """The statistics of each slice, a list of dicts."""
         return [
             {key: self._items[i][1][key] for key in self._statistic_names}
@@ -164,15 +168,15 @@ class LIDCSlices(_SelectedSlices):
 
     def __init__(
         self,
-        folder,
-        select=True,
-        seed=0,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        select: bool = True,
+        seed: int | None = 0,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         self._select = bool(select)
         self.seed = None if seed is None else whole_number('seed', seed, 0)
         super().__init__(
@@ -268,15 +272,15 @@ class FastMRISlices(_SelectedSlices):
 
     def __init__(
         self,
-        folder,
-        select=True,
-        series=None,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        select: bool = True,
+        series: str | None = None,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         self._select = bool(select)
         super().__init__(
             folder, 'MR', series, size, group_by, shape, cache, progress

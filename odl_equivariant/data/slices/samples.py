@@ -8,7 +8,10 @@
 
 """Real slices that come with pydicom, for demonstrations and tests."""
 
+from __future__ import annotations
+
 import os
+from typing import Literal
 
 import numpy as np
 import odl
@@ -31,7 +34,9 @@ AIR_HU = -1000.0
 LOWEST_HU = -1100.0
 
 
-def sample_ct_slice(unit='HU', dtype='float32'):
+def sample_ct_slice(
+    unit: Literal['HU', '1/m', 'relative'] = 'HU', dtype: Precision = 'float32'
+) -> Element:
     r"""Return a real axial head CT slice of 512 x 512 pixels.
 
     The slice is one of the test files of the package pydicom. Nothing is
@@ -91,7 +96,7 @@ def sample_ct_slice(unit='HU', dtype='float32'):
     return _element(np.clip(attenuation / MU_MAX, 0, 1), spacing, dtype)
 
 
-def sample_mr_slice(dtype='float32'):
+def sample_mr_slice(dtype: Precision = 'float32') -> Element:
     """Return a real axial abdominal MR slice of 484 x 300 pixels.
 
     This is a T1-weighted slice with fat suppression. It is one of the test

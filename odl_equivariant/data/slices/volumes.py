@@ -8,8 +8,11 @@
 
 """Slices of volumes: NIfTI files and numpy arrays."""
 
+from __future__ import annotations
+
 import itertools
 import re
+from typing import Literal
 
 import numpy as np
 
@@ -242,7 +245,13 @@ class NumpySlices(FolderSlices):
     (['three.npy#0', 'three.npy#1', 'three.npy#2'], (8, 9))
     """
 
-    def __init__(self, folder, shape=None, cache=None, progress=True):
+    def __init__(
+        self,
+        folder: PathLike,
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         shape = grid(shape)
         index = FolderIndex(
             folder,

@@ -9,13 +9,17 @@
 
 """Sensitivity encoding: images as receive coils see them."""
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import numpy as np
 import odl
 import torch
 from odl.core.space.base_tensors import TensorSpace
 
+from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -107,7 +111,9 @@ class SensitivityEncoding(odl.Operator):
     cn(2).element([ 5.+0.j,  1.+0.j])
     """
 
-    def __init__(self, space, coil_maps):
+    def __init__(
+        self, space: Space, coil_maps: np.ndarray | torch.Tensor
+    ) -> None:
         if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
             raise TypeError(
                 'expected a `DiscretizedSpace` or a `TensorSpace`, got '
@@ -121,12 +127,12 @@ class SensitivityEncoding(odl.Operator):
         super().__init__(space, range, linear=True)
 
     @property
-    def coil_maps(self):
+    def coil_maps(self) -> np.ndarray:
         """Complex numpy array of shape ``(n_coils, *shape)``, read-only."""
         return self._maps
 
     @property
-    def n_coils(self):
+    def n_coils(self) -> int:
         """Number of coils."""
         return len(self._maps)
 
@@ -142,7 +148,7 @@ class SensitivityEncoding(odl.Operator):
         maps, _ = self._factors
         return self.range.element(list(maps * _data(u)))
 
-    def normalised(self):
+    def normalised(self) -> SensitivityEncoding:
         """Return the operator with maps whose squares sum to one.
 
         Returns
@@ -163,7 +169,7 @@ class SensitivityEncoding(odl.Operator):
         maps = np.divide(maps, size, out=np.zeros_like(maps), where=size > 0)
         return type(self)(self.domain, maps)
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the norm of the operator, which is known exactly.
 
         Parameters
@@ -184,7 +190,7 @@ class SensitivityEncoding(odl.Operator):
         return float(np.sqrt(squares.sum(0).max()))
 
     @functools.cached_property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """The adjoint in the weighted inner products."""
         return _SensitivityEncodingAdjoint(self)
 

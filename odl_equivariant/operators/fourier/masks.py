@@ -142,17 +142,17 @@ class CartesianMask:
         return array
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of k-space."""
         return self._shape
 
     @property
-    def axis(self):
+    def axis(self) -> int:
         """Axis of phase encoding, not negative."""
         return self._axis
 
     @property
-    def lines(self):
+    def lines(self) -> np.ndarray:
         """Sorted indices of the sampled lines, read-only."""
         return self._lines
 
@@ -162,12 +162,12 @@ class CartesianMask:
         return self._measured
 
     @property
-    def array(self):
+    def array(self) -> np.ndarray:
         """Boolean array, true where k-space is sampled, read-only."""
         return self._array
 
     @property
-    def acceleration(self):
+    def acceleration(self) -> float:
         """Number of measured lines divided by number of sampled lines."""
         first, stop = self._measured
         return (stop - first) / len(self._lines)

@@ -9,7 +9,10 @@
 
 """The Fourier transform at some frequencies: magnetic resonance imaging."""
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import numpy as np
 import odl
@@ -123,28 +126,33 @@ class SubsampledFourierTransform(odl.Operator):
     0.5
     """
 
-    def __init__(self, space, mask, axes=None):
+    def __init__(
+        self,
+        space: Space,
+        mask: Samples,
+        axes: Axes | None = None,
+    ) -> None:
         self._transform = UnitaryFourierTransform(space, axes)
         self._mask = _boolean(mask, grid_shape(space))
         super().__init__(space, self._transform.range, linear=True)
 
     @property
-    def axes(self):
+    def axes(self) -> tuple[int, ...]:
         """Axes of the transform, not negative."""
         return self._transform.axes
 
     @property
-    def mask(self):
+    def mask(self) -> np.ndarray:
         """Boolean numpy array of the shape of one image, read-only."""
         return np.broadcast_to(self._mask, grid_shape(self.domain))
 
     @property
-    def sampling_fraction(self):
+    def sampling_fraction(self) -> float:
         """The fraction of frequencies that are sampled."""
         return float(self._mask.mean())
 
     @property
-    def transform(self):
+    def transform(self) -> UnitaryFourierTransform:
         """The `UnitaryFourierTransform` without the mask."""
         return self._transform
 
@@ -162,7 +170,7 @@ class SubsampledFourierTransform(odl.Operator):
             x, self.range, self.axes, weights=self._weights
         )
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the norm of the operator, which is known exactly.
 
         Parameters
@@ -181,7 +189,7 @@ class SubsampledFourierTransform(odl.Operator):
         return 0.5**0.5
 
     @functools.cached_property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """The adjoint: the inverse transform of what is sampled."""
         return _SubsampledFourierTransformAdjoint(self)
 

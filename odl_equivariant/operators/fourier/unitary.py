@@ -9,9 +9,12 @@
 
 """The centred, orthonormal Fourier transform as an operator."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import operator
+from typing import Any
 
 import numpy as np
 import odl
@@ -265,14 +268,14 @@ class UnitaryFourierTransform(odl.Operator):
     cn(4).element([ 0.+0.j,  0.+0.j,  1.+0.j,  0.+0.j])
     """
 
-    def __init__(self, space, axes=None):
+    def __init__(self, space: Space, axes: Axes | None = None) -> None:
         check_space(space)
         self._axes = normalized_axes(axes, len(grid_shape(space)))
         range = frequency_space(space, self._axes)
         super().__init__(space, range, linear=True)
 
     @property
-    def axes(self):
+    def axes(self) -> tuple[int, ...]:
         """Axes of the transform, not negative."""
         return self._axes
 
@@ -280,16 +283,16 @@ class UnitaryFourierTransform(odl.Operator):
         return transform_element(x, self.range, self._axes)
 
     @functools.cached_property
-    def inverse(self):
+    def inverse(self) -> UnitaryFourierTransformInverse:
         """The inverse, on a real space a left inverse."""
         return UnitaryFourierTransformInverse(self.domain, self._axes)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> UnitaryFourierTransformInverse:
         """The adjoint, which is the inverse."""
         return self.inverse
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the norm of the operator, which is exactly 1."""
         return 1.0
 

@@ -9,13 +9,14 @@
 """Sparse matrices of ray transforms, and the settings of their caches."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from odl_equivariant._checks import real_number
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators.batching.exporting import check_not_exported
 
@@ -30,7 +31,7 @@ CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
 LIMIT_VARIABLE = 'ODL_EQUIVARIANT_MEMORY_LIMIT'
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 
-_KEEP = object()
+_KEEP: Any = object()
 _LOCK = Lock()
 
 
@@ -72,7 +73,9 @@ def ray_matrix_settings():
     )
 
 
-def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
+def configure_ray_matrices(
+    memory_limit: float = _KEEP, cache_folder: PathLike | None = _KEEP
+) -> RayMatrixSettings:
     """Set the memory limit and the caches of ``'astra_matrix'``.
 
     Arguments that are not given stay unchanged. Existing transforms keep
@@ -137,7 +140,7 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
     if cache_folder is None:
         os.environ.pop(CACHE_VARIABLE, None)
     elif cache_folder is not _KEEP:
-        os.environ[CACHE_VARIABLE] = cache_folder
+        os.environ[CACHE_VARIABLE] = str(cache_folder)
     return ray_matrix_settings()
 
 

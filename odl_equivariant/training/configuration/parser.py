@@ -36,6 +36,11 @@ _UNKNOWN = re.compile(
     r"Option '([\w.-]+)' is not accepted|does not accept option '([\w.-]+)'|"
     r'unrecognized arguments: (?:--)?([\w.-]+)'
 )
+_INNER_KEY = re.compile(r'Parser key "([\w.]+)":')
+_GOT = re.compile(
+    r'(?:Got|Given) value: (.+?)(?:\. Got value: Namespace.*)?$', re.M
+)
+_EXPECTED = re.compile(r'Expected an? (.+?)(?:\. Got value: .*)?$', re.M)
 
 
 # jsonargparse reads a value that cannot be loaded as a text, if it may be one
@@ -89,7 +94,10 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:  # another alternative may fit
             super().error(message, ex)
         message = str(message)
-        key, denied = _KEY.search(message), _DENIED.search(message)
+        denied = _DENIED.search(message)
+        if not denied:
+            message = _innermost(message)
+        key = _KEY.search(message)
         if denied:
             message = f'{key[0]}: ' if key else ''
             message += _explain(denied[1])
@@ -142,6 +150,29 @@ class Parser(LightningArgumentParser):
                     return f' ({path}, line {line})'
             key = key.rpartition('.')[0]
         return ''
+
+
+def _innermost(message):
+    """Return what a value of a named class should be, without the ways."""
+    keys = list(_INNER_KEY.finditer(message))
+    got = _GOT.search(message, keys[-1].end()) if keys[1:] else None
+    if not got:
+        return message
+    kinds = _EXPECTED.findall(message[keys[-1].end() : got.end()])
+    if not kinds:
+        return message
+    name = '.init_args.'.join(key[1] for key in keys)
+    return (
+        f'key "{name}": expected {" or ".join(map(_in_words, kinds))}, '
+        f'got {got[1]}'
+    )
+
+
+def _in_words(kind):
+    """Return what jsonargparse calls a type, in the words of YAML."""
+    kind = re.sub(r"^<class '(?:\w+\.)*(\w+)'>$", r'\1', kind)
+    kind = re.sub(r'^typing\.Literal\[(.*)\]$', r'one of \1', kind)
+    return kind.replace('NoneType', 'null').replace('tuple', 'list')
 
 
 def _explain(name):

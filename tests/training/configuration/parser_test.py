@@ -47,6 +47,23 @@ def refused(run, tmp_path, capsys):
             4,
             '"data.train.init_args.seed" .* got -3',
         ),
+        (
+            'data:\n  acquisition:\n    init_args:\n      dtype: float16',
+            4,
+            '"data.acquisition.init_args.dtype": expected one of '
+            "'float32', 'float64', got float16 ",
+        ),
+        (
+            'data:\n  train:\n    init_args:\n      kind: foot',
+            4,
+            '"data.train.init_args.kind": expected one of '
+            "'head', 'body', 'abstract' or null, got foot ",
+        ),
+        (
+            'data:\n  train:\n    init_args:\n      n: 2.5',
+            4,
+            '"data.train.init_args.n": expected int, got 2.5 ',
+        ),
         ('model:\n  shedule: cosine', 2, 'did you mean `model.schedule`'),
         (
             'data:\n  acquisition:\n    init_args: {n_vews: 8}',
