@@ -17,6 +17,8 @@ space are those of its parts, one after the other. In the complex layout,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import odl
 import torch
@@ -51,7 +53,7 @@ _REAL_DTYPES = {
 }
 
 
-def describe_space(space):
+def describe_space(space: odl.Set) -> str:
     """Return ``repr(space)`` on one line, also where ODL cannot make one.
 
     Parameters
@@ -70,7 +72,7 @@ def describe_space(space):
         return f'{type(space).__name__} of shape {space.shape}'
 
 
-def descend(space, equal=False):
+def descend(space: Space, equal: bool = False) -> Iterator[Space]:
     """Yield a space, its first part, the first part of that, and so on.
 
     Parameters
@@ -116,7 +118,7 @@ def descend(space, equal=False):
     yield space
 
 
-def first_part(space, equal=False):
+def first_part(space: Space, equal: bool = False) -> Space:
     """Return the last space of `descend`, which is no product space.
 
     Raises

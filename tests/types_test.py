@@ -23,13 +23,7 @@ import odl_equivariant
 
 ROOT = pathlib.Path(__file__).parents[1]
 # What has no types yet.
-EXCEPTIONS = (
-    'odl_equivariant.nn.',
-    'odl_equivariant.training.',
-    'odl_equivariant.data.pairs.',
-    'odl_equivariant.diagnostics.assertions.',
-    'odl_equivariant.diagnostics.group_assertions.',
-)
+EXCEPTIONS = ()
 # Methods that users call by other means than their names.
 CALLED = ('__call__', '__getitem__', '__init__', '__iter__', '__len__')
 

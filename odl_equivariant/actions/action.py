@@ -22,6 +22,7 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
+from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import descend, describe_space
 
 __all__ = ('Action', 'component_space')
@@ -110,7 +111,7 @@ class Action(odl.Operator):
         super().__init__(space, space, linear=linear)
 
     @property
-    def is_isometry(self):
+    def is_isometry(self) -> bool:
         """``True`` if the action keeps all distances in the space."""
         raise NotImplementedError
 
@@ -129,7 +130,7 @@ class Action(odl.Operator):
             )
         return self.inverse
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the operator norm, known to be 1 for a linear isometry.
 
         Parameters

@@ -16,6 +16,8 @@ import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
+from odl_equivariant._types import ElementLike, Operator, Representation, Space
+from odl_equivariant.actions._movers import Mover
 from odl_equivariant.actions.action import Action
 from odl_equivariant.actions.representations import (
     canonical,
@@ -114,7 +116,7 @@ class GeometricAction(Action):
         return self.__mover.translation
 
     @property
-    def is_isometry(self):
+    def is_isometry(self) -> bool:
         """``True`` if the action keeps all distances in the space."""
         if not self.__mover.is_isometry:
             return False

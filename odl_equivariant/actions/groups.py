@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from math import pi
 
+from odl_equivariant._types import Interpolation, Representation, Space
 from odl_equivariant.actions.action import component_space
+from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.isometries import Reflection, Rotation
 from odl_equivariant.elements import describe_space
 

@@ -8,11 +8,14 @@
 
 """Rotations and reflections, exact or by interpolation."""
 
+from __future__ import annotations
+
 from math import degrees, pi
 
 import numpy as np
 
 from odl_equivariant._checks import one_of, real_number, whole_number
+from odl_equivariant._types import Interpolation, Representation, Space
 from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover

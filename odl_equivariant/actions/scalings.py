@@ -8,13 +8,17 @@
 
 """Scalings of the domain, and of the values."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
 from odl_equivariant._checks import one_of, real_number
+from odl_equivariant._types import ElementLike, Space
 from odl_equivariant.actions._checks import checked_number
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions.action import Action, component_space
@@ -189,12 +193,12 @@ class Intensity(Action):
         return self.__scale
 
     @property
-    def shift(self):
+    def shift(self) -> complex:
         """Constant b, or a tuple of one for each component."""
         return self.__shift
 
     @property
-    def is_isometry(self):
+    def is_isometry(self) -> bool:
         """``True`` if the scale has modulus 1: shifts keep all distances."""
         return abs(abs(self.scale) - 1) < 1e-15
 

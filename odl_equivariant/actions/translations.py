@@ -10,7 +10,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
 from odl_equivariant._checks import one_of
+from odl_equivariant._types import Interpolation, Representation, Space
 from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover

@@ -140,7 +140,7 @@ def make_assertion(
         Name of the tolerances by dtype.
     """
     table = getattr(_tolerances, tolerances)
-    own = inspect.signature(measure).parameters
+    own = inspect.signature(measure, eval_str=True).parameters
     over = [key for key in own if key.endswith('action')]
     operand = 'operator' if 'operator' in own else next(iter(own))
     signature = [
@@ -150,8 +150,9 @@ def make_assertion(
     keys = [p.name for p in signature]
     place = keys.index(tol_before) if tol_before else len(keys)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    signature.insert(place, inspect.Parameter('tol', kind, default=None))
-    signature = inspect.Signature(signature)
+    tol = inspect.Parameter('tol', kind, default=None, annotation=float | None)
+    signature.insert(place, tol)
+    signature = inspect.Signature(signature, return_annotation=float)
 
     def assertion(*args, **kwargs):
         __tracebackhide__ = True
@@ -175,7 +176,9 @@ def make_assertion(
 
     assertion.__module__ = module
     assertion.__name__ = assertion.__qualname__ = title
-    assertion.__signature__ = signature
+    setattr(assertion, '__signature__', signature)  # noqa: B010
+    types = {p.name: p.annotation for p in signature.parameters.values()}
+    assertion.__annotations__ = {**types, 'return': float}
     parameters = textwrap.dedent(parameters).strip()
     before = [key for key in keys[:place] if f'{key} : ' not in parameters]
     after = f'\n{", ".join(keys[place:])} :\n    See `{measure.__name__}`.'

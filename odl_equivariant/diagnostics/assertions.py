@@ -12,9 +12,15 @@ Each function returns the largest measured error if it passes. One factory
 makes all asserts that compare one of the errors with a tolerance.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import positive_number
+from odl_equivariant._types import Operator
 from odl_equivariant.diagnostics import _tolerances
 from odl_equivariant.diagnostics._factory import check_all, make_assertion
 from odl_equivariant.diagnostics._spaces import name
@@ -137,8 +143,13 @@ assert_firmly_nonexpansive = make_assertion(
 
 
 def assert_lipschitz(
-    op, constant=1.0, seed=0, n_samples=9, n_iterations=20, tol=None
-):
+    op: Operator,
+    constant: float = 1.0,
+    seed: int = 0,
+    n_samples: int = 9,
+    n_iterations: int = 20,
+    tol: float | None = None,
+) -> float:
     """Raise an `AssertionError` if an operator exceeds a Lipschitz constant.
 
     Parameters
@@ -259,7 +270,9 @@ assert_reconstruction_equivariant = make_assertion(
 )
 
 
-def assert_equivariant_at_angles(op, angles, tol, **options):
+def assert_equivariant_at_angles(
+    op: Operator, angles: ArrayLike, tol: float, **options: Any
+) -> float:
     """Raise an `AssertionError` if rotations by some angles do not commute.
 
     Parameters
@@ -300,7 +313,7 @@ def assert_equivariant_at_angles(op, angles, tol, **options):
     curve = equivariance_curve(op, angles, **options)
     errors = [
         (f'{np.degrees(angle):.6g} degrees', float(error))
-        for angle, error in zip(angles, curve, strict=True)
+        for angle, error in zip(np.asarray(angles), curve, strict=True)
     ]
     failure = f'{name(op)} is not equivariant under rotations'
     return check_all(errors, float(tol), failure)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import positive_number
+from odl_equivariant._types import Operator, Representation
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.representations import representation_matrix
 from odl_equivariant.diagnostics._spaces import check_operator, name, ratio

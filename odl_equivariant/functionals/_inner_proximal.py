@@ -18,6 +18,7 @@ import odl
 import torch
 
 from odl_equivariant._checks import positive_number, whole_number
+from odl_equivariant._types import Operator, Space
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._tensors import (
     doubled,
@@ -103,7 +104,14 @@ class Variation(odl.functionals.Functional):
     has_value = True
     has_proximal = True
 
-    def __init__(self, space, tol, maxiter, warm_start, max_iter=None):
+    def __init__(
+        self,
+        space: Space,
+        tol: float,
+        maxiter: int,
+        warm_start: bool,
+        max_iter: int | None = None,
+    ) -> None:
         if max_iter is not None:
             _warn_of_former_name()
             maxiter = max_iter
@@ -114,7 +122,7 @@ class Variation(odl.functionals.Functional):
         super().__init__(space, linear=False)
 
     @property
-    def max_iter(self):
+    def max_iter(self) -> int:
         """Former name of ``maxiter``."""
         _warn_of_former_name()
         return self.maxiter

@@ -17,6 +17,7 @@ import odl
 import torch
 
 from odl_equivariant._checks import positive_number
+from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._generalized_dual import denoise, evaluate
 from odl_equivariant.functionals._inner_proximal import (
@@ -225,14 +226,14 @@ class InvariantTotalGeneralizedVariation(Variation):
 
     def __init__(
         self,
-        space,
-        alpha=None,
-        pad_mode='symmetric',
-        tol=1e-2,
-        maxiter=5000,
-        warm_start=False,
-        max_iter=None,
-    ):
+        space: Space,
+        alpha: Sequence[float] | None = None,
+        pad_mode: PadMode = 'symmetric',
+        tol: float = 1e-2,
+        maxiter: int = 5000,
+        warm_start: bool = False,
+        max_iter: int | None = None,
+    ) -> None:
         self.operator = LiftedGradients(space, pad_mode)
         if alpha is None:
             alpha = 1.0, 2 * self.operator._second.unit

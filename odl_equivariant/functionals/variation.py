@@ -197,13 +197,13 @@ class InvariantTotalVariation(Variation):
 
     def __init__(
         self,
-        space,
-        pad_mode='symmetric',
-        tol=1e-3,
-        maxiter=2000,
-        warm_start=False,
-        max_iter=None,
-    ):
+        space: Space,
+        pad_mode: PadMode = 'symmetric',
+        tol: float = 1e-3,
+        maxiter: int = 2000,
+        warm_start: bool = False,
+        max_iter: int | None = None,
+    ) -> None:
         self.operator = OneSidedGradients(space, pad_mode)
         super().__init__(space, tol, maxiter, warm_start, max_iter)
 

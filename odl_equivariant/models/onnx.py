@@ -24,7 +24,12 @@ from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
-from odl_equivariant.nn import LearnedProximalGradient, to_convolutional
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+    to_convolutional,
+)
 from odl_equivariant.nn.inference import proximals_of
 
 __all__ = ('export_onnx',)

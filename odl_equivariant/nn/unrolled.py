@@ -424,7 +424,7 @@ class LearnedProximalGradient(nn.Module):
 
 
 @blocks_of.register
-def _blocks(network: LearnedProximalGradient):
+def _blocks(network: LearnedProximalGradient) -> list[nn.Module]:
     # a derived class may use its blocks in another way
     known = type(network) is LearnedProximalGradient
     return list(network.blocks) if known else [network]

@@ -8,10 +8,16 @@
 
 """Operators and functionals made equivariant by averaging over a group."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import odl
 
 from odl_equivariant._checks import whole_number
+from odl_equivariant._types import ElementLike, Operator
 from odl_equivariant.operators._group_check import check_group
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.registry import (

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from odl_equivariant._checks import one_of
+from odl_equivariant._types import Operator
 from odl_equivariant.elements import merge_complex, split_complex
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.exporting import (

@@ -19,6 +19,14 @@ import odl
 import torch
 
 from odl_equivariant._checks import one_of
+from odl_equivariant._types import (
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Operator,
+    Random,
+)
 from odl_equivariant.elements import as_tensor
 
 __all__ = (
@@ -70,7 +78,7 @@ class Acquisition(abc.ABC):
         """Preferred shape of the images for `pair`."""
         return self.shape
 
-    def forward_operator(self, mask=None):
+    def forward_operator(self, mask: Any = None) -> Operator:
         """Return the forward operator, with a mask if there are masks.
 
         Parameters
@@ -102,7 +110,7 @@ class Acquisition(abc.ABC):
     def baseline(self, data: ElementLike) -> Element:
         """Return the simplest reconstruction from the data."""
 
-    def with_shape(self, shape):
+    def with_shape(self, shape: ImageShape) -> Acquisition:
         """Return the same acquisition for images on another grid.
 
         Parameters
@@ -123,7 +131,9 @@ class Acquisition(abc.ABC):
         """
         return type(self)(**{**self.settings(), 'shape': shape})
 
-    def pair(self, image, rng=None):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return data and ground truth of an image, as tensors.
 
         Parameters
@@ -160,7 +170,7 @@ class Acquisition(abc.ABC):
         """
         return dict(self._settings())
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Return a short text that differs between acquisitions.
 
         Returns

@@ -8,13 +8,24 @@
 
 """Denoising as an acquisition: the data are an image and noise."""
 
+from __future__ import annotations
+
 import math
+from typing import Literal
 
 import numpy as np
 import odl
 import torch
 
 from odl_equivariant._checks import array_shape, one_of, positive_number
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Random,
+)
 from odl_equivariant.data._checks import (
     as_array,
     check_extent,
@@ -95,12 +106,14 @@ class Denoising(Acquisition):
 
     def __init__(
         self,
-        shape=(64, 64),
-        sigma=(0.003, 0.1),
-        side=1.0,
-        dtype='float32',
-        backend='numpy',
-    ):
+        shape: ImageShape = (64, 64),
+        sigma: float | tuple[float, float] = (0.003, 0.1),
+        side: float = 1.0,
+        dtype: Literal[
+            'float32', 'float64', 'complex64', 'complex128'
+        ] = 'float32',
+        backend: Backend = 'numpy',
+    ) -> None:
         shape = array_shape('shape', shape, 2)
         one_of('dtype', dtype, _DTYPES)
         one_of('backend', backend, ('numpy', 'pytorch'))
@@ -112,7 +125,7 @@ class Denoising(Acquisition):
         )
         self.operator = odl.IdentityOperator(self.space)
 
-    def draw_sigma(self, rng=None):
+    def draw_sigma(self, rng: Random = None) -> float:
         """Draw a noise level; its logarithm is uniformly distributed.
 
         Parameters
@@ -133,7 +146,9 @@ class Denoising(Acquisition):
         # of rounding, nothing is left
         return min(max(drawn, low), high)
 
-    def simulate(self, image, rng=None, sigma=None):
+    def simulate(
+        self, image: Image, rng: Random = None, sigma: float | None = None
+    ) -> Element:
         """Return an image with noise.
 
         Parameters
@@ -167,7 +182,7 @@ class Denoising(Acquisition):
         noisy = array + positive_number('sigma', sigma) * noise
         return element_from_array(noisy, self.space)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.
 
         Parameters
@@ -180,8 +195,9 @@ class Denoising(Acquisition):
         image : element of ``space``
             What a denoised image is compared with.
         """
-        if getattr(image, 'space', None) is not None:
-            check_extent(image.space, self.space, type(self).__name__)
+        space = getattr(image, 'space', None)
+        if space is not None:
+            check_extent(space, self.space, type(self).__name__)
         array = image_array(image, self.shape)
         if self.space.is_real and np.iscomplexobj(array):
             raise ValueError(
@@ -190,11 +206,13 @@ class Denoising(Acquisition):
             )
         return element_from_array(array, self.space)
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the noisy image itself, as an element of ``space``."""
         return self.ground_truth(data)
 
-    def pair(self, image, rng=None):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return noisy and clean image, and the noise level, as tensors.
 
         Parameters

@@ -23,6 +23,17 @@ from odl_equivariant._checks import (
     positive_number,
     real_number,
 )
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Operator,
+    Precision,
+    Random,
+    Samples,
+)
 from odl_equivariant.data._checks import (
     as_array,
     check_extent,
@@ -142,20 +153,20 @@ class CartesianMRI(Acquisition):
 
     def __init__(
         self,
-        shape=(320, 320),
-        acceleration=4,
-        center_fraction=0.08,
-        pattern='random',
-        axis=-1,
-        sigma=0.03,
-        coil_maps=None,
-        side=0.22,
-        dtype='float32',
-        backend='numpy',
-        mask=None,
-        random_masks=False,
-        seed=0,
-    ):
+        shape: ImageShape = (320, 320),
+        acceleration: int | float = 4,
+        center_fraction: float = 0.08,
+        pattern: Literal['random', 'equispaced'] = 'random',
+        axis: int = -1,
+        sigma: float = 0.03,
+        coil_maps: Samples | None = None,
+        side: float = 0.22,
+        dtype: Precision = 'float32',
+        backend: Backend = 'numpy',
+        mask: Samples | None = None,
+        random_masks: bool = False,
+        seed: int = 0,
+    ) -> None:
         shape = array_shape('shape', shape, 2)
         check_names(dtype, backend)
         random_masks = boolean('random_masks', random_masks)
@@ -194,7 +205,9 @@ class CartesianMRI(Acquisition):
         """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
         return self._coils.maps
 
-    def draw_mask(self, rng=None, measured=None):
+    def draw_mask(
+        self, rng: Random = None, measured: tuple[int, int] | None = None
+    ) -> CartesianMask:
         """Draw a mask with the settings of the acquisition.
 
         Parameters
@@ -213,7 +226,7 @@ class CartesianMRI(Acquisition):
         seed = int(np.random.default_rng(rng).integers(2**31))
         return self._mask(seed, measured)
 
-    def forward_operator(self, mask=None):
+    def forward_operator(self, mask: Samples | None = None) -> Operator:
         """Return the forward operator with a given mask.
 
         Parameters
@@ -303,7 +316,7 @@ class CartesianMRI(Acquisition):
         array = image_array(image, self.shape)
         return element_from_array(array, self.space)
 
-    def zero_filled(self, data):
+    def zero_filled(self, data: ElementLike) -> Element:
         r"""Return the image of k-space with zeros for the missing samples.
 
         Parameters
@@ -332,7 +345,9 @@ class CartesianMRI(Acquisition):
         """Return the zero-filled image, see `zero_filled`."""
         return self.zero_filled(data)
 
-    def pair(self, image, rng=None):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return the data and ground truth of an image, and a random mask.
 
         Parameters
@@ -365,8 +380,13 @@ class CartesianMRI(Acquisition):
         return as_pair(data, truth, mask)
 
     def from_kspace(
-        self, kspace, coil_maps=None, image=None, rng=None, measured=None
-    ):
+        self,
+        kspace: ArrayLike | torch.Tensor,
+        coil_maps: ArrayLike | torch.Tensor | None = None,
+        image: Image | None = None,
+        rng: Random = None,
+        measured: ArrayLike | None = None,
+    ) -> dict[str, torch.Tensor]:
         """Return a pair, like `pair`, from measured data.
 
         Parameters

@@ -25,6 +25,18 @@ from odl_equivariant._checks import (
     positive_number,
     whole_number,
 )
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    FilterType,
+    Image,
+    ImageShape,
+    Operator,
+    Precision,
+    Random,
+    RayTransform,
+)
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import (
     as_real_array,
@@ -129,16 +141,16 @@ class SparseViewCT(Acquisition):
 
     def __init__(
         self,
-        shape=(256, 256),
-        n_views=50,
-        n_detectors=None,
-        side=0.36,
-        n_photons=10000.0,
-        mu_max=81.35858,
-        impl='astra_matrix',
-        dtype='float32',
-        backend='numpy',
-    ):
+        shape: ImageShape = (256, 256),
+        n_views: int = 50,
+        n_detectors: int | None = None,
+        side: float = 0.36,
+        n_photons: float | None = 10000.0,
+        mu_max: float = 81.35858,
+        impl: str = 'astra_matrix',
+        dtype: Precision = 'float32',
+        backend: Backend = 'numpy',
+    ) -> None:
         shape = array_shape('shape', shape, 2)
         if n_detectors is None:
             n_detectors = math.ceil(math.sqrt(2) * max(shape))
@@ -292,7 +304,9 @@ class SparseViewCT(Acquisition):
         coarse = fine.reshape(n, 2, m, 2).mean(axis=(1, 3))
         return element_from_array(coarse, self.space)
 
-    def pair(self, image, rng=None):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return data and ground truth of an image, as tensors.
 
         Parameters
@@ -313,7 +327,12 @@ class SparseViewCT(Acquisition):
         image = self._fine_image(image)
         return as_pair(self._simulated(image, rng), self._means(image))
 
-    def fbp(self, data, filter_type='Hann', frequency_scaling=FBP_CUTOFF):
+    def fbp(
+        self,
+        data: ElementLike,
+        filter_type: FilterType = 'Hann',
+        frequency_scaling: float = FBP_CUTOFF,
+    ) -> Element:
         """Return the filtered back-projection of the data.
 
         Parameters

@@ -8,11 +8,18 @@
 
 """Pairs of images of several shapes, to train one network with."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from odl_equivariant._types import ImageShape
 from odl_equivariant.data._checks import grid
+from odl_equivariant.data.acquisitions.base import Acquisition
 from odl_equivariant.data.pairs.simulated import SimulatedPairs
 from odl_equivariant.data.slices.base import Slices, index_and_epoch
 
@@ -63,13 +70,13 @@ class PairsOfShapes(Dataset):
 
     def __init__(
         self,
-        slices,
-        acquisition,
-        shapes,
-        seed=0,
-        fresh_noise=True,
-        augment=None,
-    ):
+        slices: Slices,
+        acquisition: Acquisition,
+        shapes: Sequence[ImageShape],
+        seed: int = 0,
+        fresh_noise: bool = True,
+        augment: Callable | None = None,
+    ) -> None:
         if not isinstance(slices, Slices):
             raise TypeError(
                 f'images of several shapes must be `Slices`, got {slices!r}'
@@ -92,10 +99,10 @@ class PairsOfShapes(Dataset):
         self.fresh_noise = bool(fresh_noise)
         self.augment = augment
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, epoch = index_and_epoch(key, len(self), 'pairs')
         if not self.fresh_noise:
             epoch = 0

@@ -10,7 +10,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import odl
+
 from odl_equivariant._checks import one_of
+from odl_equivariant._types import Element, PhantomKind, Random
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.bodies import paint_abstract, paint_body
 from odl_equivariant.data.phantoms.canvas import Canvas
@@ -27,7 +33,11 @@ PAINTERS = {
 KINDS = tuple(PAINTERS)
 
 
-def ellipse_phantom(shape_or_space, rng=None, kind=None):
+def ellipse_phantom(
+    shape_or_space: Sequence[int] | odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+) -> np.ndarray | Element:
     """Return a random phantom made of ellipses, for learned tomography.
 
     Values are linear attenuation relative to a maximum of 81.35858 per metre

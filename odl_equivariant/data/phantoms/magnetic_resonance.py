@@ -18,6 +18,7 @@ import odl
 import scipy.ndimage
 
 from odl_equivariant._checks import one_of
+from odl_equivariant._types import Element, PhantomKind, Random
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.canvas import Canvas, random_texture
 from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS

@@ -8,12 +8,15 @@
 
 """Phantoms as a set of images."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable
 
 import numpy as np
 
 from odl_equivariant._checks import one_of, whole_number
+from odl_equivariant._types import ImageShape, PhantomKind
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.phantoms.ellipses import KINDS, ellipse_phantom
 from odl_equivariant.data.slices.base import Slices
@@ -66,13 +69,13 @@ class Phantoms(Slices):
 
     def __init__(
         self,
-        n,
-        shape,
-        seed=0,
-        kind=None,
+        n: int,
+        shape: ImageShape,
+        seed: int = 0,
+        kind: PhantomKind | None = None,
         draw: Callable | None = None,
-        oversampling=1,
-    ):
+        oversampling: int = 1,
+    ) -> None:
         if shape is None:
             raise ValueError('phantoms need a `shape`, got None')
         one_of('kind', kind, KINDS, optional=True)
@@ -100,7 +103,7 @@ class Phantoms(Slices):
         self.shape = None if factor == 1 else shape
         self._grid = tuple(factor * n for n in shape)
 
-    def with_shape(self, shape):
+    def with_shape(self, shape: ImageShape) -> Phantoms:
         """Return the same phantoms, drawn on another grid.
 
         Parameters

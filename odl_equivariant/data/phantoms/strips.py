@@ -8,8 +8,11 @@
 
 """Strips of phantoms that resemble magnetic resonance images."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from odl_equivariant._types import ImageShape, Random
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
 
@@ -21,7 +24,7 @@ _HIGHEST = 1.3
 _MARGIN = 0.15
 
 
-def mr_strip(shape, rng=None):
+def mr_strip(shape: ImageShape, rng: Random = None) -> np.ndarray:
     """Return a random strip of an `mr_phantom`.
 
     Lines of k-space that are sampled along axis 1 alone do not mix positions

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -56,12 +57,19 @@ class Augmentation:
     ((3, 3), 3.0)
     """
 
-    def __init__(self, smoothing=0.0, rotation='none', flip=False):
+    def __init__(
+        self,
+        smoothing: float = 0.0,
+        rotation: Literal['none', 'quarter', 'any'] = 'none',
+        flip: bool = False,
+    ) -> None:
         self.smoothing = real_number('smoothing', smoothing, least=0)
         self.rotation = one_of('rotation', rotation, ROTATIONS)
         self.flip = bool(flip)
 
-    def __call__(self, image, rng):
+    def __call__(
+        self, image: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """Return a randomly changed image.
 
         Parameters

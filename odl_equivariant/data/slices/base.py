@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 
 from odl_equivariant._checks import whole_number
+from odl_equivariant._types import ImageShape
 from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.grids import fit, float_dtype
 
@@ -149,7 +150,7 @@ class Slices:
         part._places = [self._places[i] for i in chosen]
         return part
 
-    def with_shape(self, shape):
+    def with_shape(self, shape: ImageShape) -> Slices:
         """Return the same images on another grid.
 
         Parameters

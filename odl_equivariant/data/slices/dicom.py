@@ -10,8 +10,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 from odl_equivariant._checks import one_of
 from odl_equivariant._packages import import_package
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.dicom_files import (
@@ -119,15 +123,15 @@ class DicomSlices(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        modality=None,
-        series=None,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        modality: str | None = None,
+        series: str | None = None,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         import_package('pydicom', 'reading DICOM files')
         one_of('group_by', group_by, GROUPINGS)
         shape, size = grid(shape), grid(size, 'size')

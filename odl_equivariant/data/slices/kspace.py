@@ -17,6 +17,7 @@ import scipy.fft
 
 from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._packages import import_package
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import crop_center
@@ -137,15 +138,15 @@ class FastMRIKspace(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        acquisition=None,
-        crop=None,
-        calibration=24,
-        scale=1.0,
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        acquisition: str | None = None,
+        crop: ImageShape | None = None,
+        calibration: int = 24,
+        scale: float = 1.0,
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         import_package('h5py', 'reading HDF5 files')
         self.crop = grid(crop, 'crop')
         self.calibration = whole_number(
@@ -182,7 +183,7 @@ class FastMRIKspace(FolderSlices):
         )
 
     @property
-    def acquisitions(self):
+    def acquisitions(self) -> list[str]:
         """The acquisition of each slice, a list of str."""
         return [self._items[i][1]['acquisition'] for i in self._places]
 

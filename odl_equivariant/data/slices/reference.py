@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from odl_equivariant._checks import whole_number
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant.data.slices.dicom import DicomSlices
 
 __all__ = ('FastMRISlices', 'LIDCSlices')
@@ -44,7 +45,8 @@ class _SelectedSlices(DicomSlices):
     """DICOM slices that are scaled and selected by their statistics."""
 
     # name of each rule, and a function that maps statistics to a bool
-    _rules = {}
+    _rules: ClassVar[dict[str, Callable[[dict[str, Any]], bool]]] = {}
+    _statistic_names: tuple[str, ...] = ()
 
     @property
     def statistics(self) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import odl
 
 from odl_equivariant._checks import one_of
 from odl_equivariant._packages import how_to_install, import_package
+from odl_equivariant._types import Element, Precision
 from odl_equivariant.data.slices.dicom_files import read_dataset
 from odl_equivariant.data.slices.dicom_pixels import oriented, read_frame
 

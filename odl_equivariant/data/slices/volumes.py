@@ -18,6 +18,7 @@ import numpy as np
 
 from odl_equivariant._checks import one_of, whole_number
 from odl_equivariant._packages import import_package
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import float_dtype
@@ -101,13 +102,13 @@ class NiftiSlices(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        axis=2,
-        convention='radiological',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        axis: int = 2,
+        convention: Literal['radiological', 'neurological'] = 'radiological',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         import_package('nibabel', 'reading NIfTI files')
         self.axis = whole_number('axis', axis, 0, 2)
         self.convention = one_of('convention', convention, CONVENTIONS)

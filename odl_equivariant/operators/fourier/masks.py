@@ -9,6 +9,11 @@
 
 """Masks: the samples of k-space that an acquisition measures."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 
 from odl_equivariant import _checks
@@ -68,14 +73,14 @@ class CartesianMask:
 
     def __init__(
         self,
-        shape,
-        acceleration=4,
-        center_fraction=0.08,
-        pattern='random',
-        axis=-1,
-        seed=0,
-        measured=None,
-    ):
+        shape: Sequence[int],
+        acceleration: float = 4,
+        center_fraction: float = 0.08,
+        pattern: Literal['random', 'equispaced'] = 'random',
+        axis: int = -1,
+        seed: int = 0,
+        measured: tuple[int, int] | None = None,
+    ) -> None:
         self._shape = _checks.array_shape('shape', shape)
         ndim = len(self._shape)
         axis = _checks.whole_number('axis', axis, -ndim, ndim - 1)
@@ -157,7 +162,7 @@ class CartesianMask:
         return self._lines
 
     @property
-    def measured(self):
+    def measured(self) -> tuple[int, int]:
         """The first of the measured lines, and the line after the last."""
         return self._measured
 

@@ -18,6 +18,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._types import Axes, Operator, Samples, Space
 from odl_equivariant.elements import first_part, grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample

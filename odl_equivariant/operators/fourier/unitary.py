@@ -25,6 +25,7 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
+from odl_equivariant._types import Axes, Space
 from odl_equivariant.elements import (
     first_part,
     grid_shape,
