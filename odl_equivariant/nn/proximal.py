@@ -20,6 +20,7 @@ from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
     SteerableConvolution,
 )
+from odl_equivariant.nn.steerable.grid import checked_basis
 from odl_equivariant.nn.steerable.groups import INFINITE, checked_group
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
 
@@ -90,6 +91,12 @@ class EquivariantProximal(Proximal):
     restrict_after : int, optional
         Number of residual blocks before the restriction. Default: all, so
         that only the last convolution is less symmetric.
+    basis : {'escnn', 'grid', 'mixed'}, optional
+        Which kernels there are: escnn's, which are smooth, sampled and
+        limited in their bands; all that are equivariant on the grid, for the
+        groups C1, C2, C4, D1, D2 and D4, whose elements map pixels to pixels;
+        or all of these, as escnn's, with which the network starts, and the
+        others, which start at zero.
 
     Raises
     ------
@@ -170,10 +177,12 @@ class EquivariantProximal(Proximal):
         n_samples: int | None = None,
         restrict_to: str | None = None,
         restrict_after: int | None = None,
+        basis: str = 'escnn',
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self.group = self._arguments['group'] = checked_group(group)
+        self._set('basis', checked_basis(basis, self.group), 'escnn')
         checked = layout.checked_representation(
             representation, self.in_channels
         )
@@ -274,10 +283,17 @@ class EquivariantProximal(Proximal):
         ordered = source_order is not None or target_order is not None
         if ordered or len(sources) + len(targets) > 2:
             return MixedConvolution(
-                sources, targets, *arguments, source_order, target_order
+                sources,
+                targets,
+                *arguments,
+                source_order,
+                target_order,
+                basis=self.basis,
             )
         ((source, n_in),), ((target, n_out),) = sources, targets
-        return SteerableConvolution(n_in, n_out, source, target, *arguments)
+        return SteerableConvolution(
+            n_in, n_out, source, target, *arguments, basis=self.basis
+        )
 
     def _check_values(self, space):
         if self.representation == 'standard':

@@ -43,7 +43,8 @@ def bases_of(network):
     -------
     tensors : dict
         One float64 tensor for each basis, by names such as
-        ``'bases.C4.regular.trivial.3'``.
+        ``'bases.C4.regular.trivial.3'``, escnn's, or, followed by its kind,
+        ``'bases.C4.regular.trivial.3.grid'``.
     """
     return {
         PREFIX + '.'.join(map(str, layer.basis_key)): layer.exact_basis.clone()
@@ -71,7 +72,7 @@ def checked_bases(tensors):
     Returns
     -------
     bases : dict
-        The tensors by ``(group, source, target, kernel_size)``.
+        The tensors by the ``basis_key`` of their layers.
 
     Raises
     ------
@@ -84,13 +85,13 @@ def checked_bases(tensors):
     for name, basis in tensors.items():
         match = re.fullmatch(
             rf'bases\.([CD]\d{{1,9}}|SO2|O2)\.({_NAMES})\.({_NAMES})\.'
-            r'(\d{1,9})',
+            r'(\d{1,9})(?:\.(grid|mixed))?',
             name,
             re.ASCII,
         )
         if match is None or not _of_a_layer(*match.groups()[:3]):
             raise ValueError(f'{name} is not the name of a basis')
-        group, source, target = match.groups()[:3]
+        group, source, target, _, kind = match.groups()
         size = int(match[4])
         if basis.ndim != 5 or basis.shape[-2:] != (size, size):
             raise ValueError(
@@ -109,5 +110,6 @@ def checked_bases(tensors):
                 f'the kernels of {name} are not equivariant, they miss it by '
                 f'{gap:.1e}: the file is damaged'
             )
-        bases[group, source, target, size] = basis
+        key = (group, source, target, size)
+        bases[key if kind is None else (*key, kind)] = basis
     return bases

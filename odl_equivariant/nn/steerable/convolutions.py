@@ -8,9 +8,10 @@
 
 """Steerable convolutions between fields of one kind each.
 
-escnn supplies the bases of equivariant kernels. The layer itself is a plain
-torch module: its parameters are the coefficients alone, the same in training
-and evaluation mode, so that it can be copied, saved, traced and exported.
+escnn supplies bases of smooth equivariant kernels, `grid` those of all on the
+grid. The layer itself is a plain torch module: its parameters are the
+coefficients alone, the same in training and evaluation mode, so that it can be
+copied, saved, traced and exported.
 """
 
 import contextlib
@@ -29,6 +30,11 @@ from odl_equivariant.nn._convolution import (
     normal,
 )
 from odl_equivariant.nn._defaults import tensor_defaults
+from odl_equivariant.nn.steerable.grid import (
+    checked_basis,
+    grid_basis,
+    split,
+)
 from odl_equivariant.nn.steerable.representations import is_hidden
 from odl_equivariant.nn.steerable.symmetries import exact_symmetries, moved
 
@@ -52,8 +58,8 @@ def given_bases(bases):
     Parameters
     ----------
     bases : mapping
-        Scaled bases, float64 tensors on the CPU, for the tuples ``(group,
-        source, target, kernel_size)``; they are not copied.
+        Scaled bases, float64 tensors on the CPU, by the ``basis_key`` of the
+        layers; they are not copied.
     """
     token = _given.set(bases)
     try:
@@ -68,10 +74,11 @@ def _basis_for(key):
     if given is None:
         return _scaled_basis(*key)
     if key not in given:
-        group, source, target, size = key
+        group, source, target, size, *kind = key
         raise ValueError(
-            f'no basis is given of the {size} x {size} kernels from {source} '
-            f'to {target} fields of {group}'
+            f'no {"".join(f"{name} " for name in kind)}basis is given of the '
+            f'{size} x {size} kernels from {source} to {target} fields of '
+            f'{group}'
         )
     return given[key]
 
@@ -107,13 +114,21 @@ def _kernel_basis(group_name, source, target, kernel_size):
     # as escnn can compute with, also where modules are being built on the
     # meta device, or in float64
     with tensor_defaults(torch.float32, 'cpu'), torch.no_grad():
-        convolution = enn.R2Conv(
-            fields[source],
-            fields[target],
-            kernel_size,
-            bias=False,
-            initialize=False,
-        )
+        try:
+            convolution = enn.R2Conv(
+                fields[source],
+                fields[target],
+                kernel_size,
+                bias=False,
+                initialize=False,
+            )
+        except ValueError as error:
+            if 'is empty' not in str(error):
+                raise
+            size = fields[target].size, fields[source].size
+            return torch.zeros(
+                0, *size, kernel_size, kernel_size, dtype=torch.float64
+            )
         (expand,) = convolution.basisexpansion.children()
         basis = expand(torch.eye(convolution.weights.numel()))
         basis = basis.double().reshape(
@@ -140,13 +155,35 @@ def _make_exact(basis, group_name, source, target):
 
 
 @functools.cache
-def _scaled_basis(group_name, source, target, kernel_size):
+def _scaled_basis(group_name, source, target, kernel_size, kind='escnn'):
     """Return the basis of kernels, scaled for a `SteerableConvolution`."""
-    basis = _kernel_basis(group_name, source, target, kernel_size)
-    n, rows, columns = basis.shape[:3]
+    key = group_name, source, target, kernel_size
+    if kind == 'escnn':
+        return _scaled(_kernel_basis(*key))
+    complete = grid_basis(*key)
+    if kind == 'grid':
+        return _scaled(complete)
+    smooth, rest = split(complete, _kernel_basis(*key))
+    return torch.cat([_scaled(smooth), _scaled(rest, len(complete))])
+
+
+def _scaled(basis, n=None):
+    """Return a basis, scaled as for n elements."""
+    if not len(basis):
+        return basis
+    n = len(basis) if n is None else n
+    _, rows, columns, *size = basis.shape
     # mean square norm of a row of each element: columns * k^2 / n
     energy = basis.square().sum((1, 2, 3, 4), keepdim=True) / rows
-    return basis * (columns * kernel_size**2 / n / energy).sqrt()
+    return basis * (columns * math.prod(size) / n / energy).sqrt()
+
+
+def _n_started(key, basis):
+    """Return how many of the kernels do not start at zero, the first ones."""
+    if key[4:] != ('mixed',) or _given.get() is not None:
+        return len(basis)
+    # where no kernel is smooth, all start
+    return len(_kernel_basis(*key[:4])) or len(basis)
 
 
 def _has_invariants(representation):
@@ -178,6 +215,17 @@ class SteerableConvolution(nn.Module):
         Whether there is a bias, where the output has what no element of the
         group moves: one number a field, which all channels of a regular
         field have and the first one of a band-limited field.
+    basis : {'escnn', 'grid', 'mixed'}, optional
+        Which kernels there are: escnn's, which are smooth, sampled and
+        limited in their bands; all that are equivariant on the grid, for the
+        groups C1, C2, C4, D1, D2 and D4; or all of these, as escnn's, with
+        which the layer starts, and the others, which start at zero.
+
+    Raises
+    ------
+    ValueError
+        If there is no such basis, it is not for this group, or has no kernel
+        between such fields.
 
     Notes
     -----
@@ -203,14 +251,26 @@ class SteerableConvolution(nn.Module):
         padding_mode='replicate',
         gain=1.0,
         bias=True,
+        basis='escnn',
     ):
         super().__init__()
         self.padding_mode = padding_mode
+        kind = checked_basis(basis, group)
         self.basis_key = (group, source, target, kernel_size)
+        # files name escnn's bases without a kind
+        self.basis_key += () if kind == 'escnn' else (kind,)
         basis = _basis_for(self.basis_key)
         n, _, columns = basis.shape[:3]
+        if not n:
+            raise ValueError(
+                f'the {kind} basis has no {kernel_size} x {kernel_size} '
+                f'kernels from {source} to {target} fields of {group}: take '
+                'a larger kernel_size or other fields'
+            )
         std = gain / math.sqrt(in_fields * columns * kernel_size**2)
-        self.weight = nn.Parameter(normal((out_fields, in_fields, n), std))
+        n_started = _n_started(self.basis_key, basis)
+        weight = normal((out_fields, in_fields, n_started), std)
+        self.weight = nn.Parameter(functional.pad(weight, (0, n - n_started)))
         # No buffer, which would be converted with the module; read only, as
         # all layers share it.
         self.exact_basis = basis
@@ -251,7 +311,7 @@ class SteerableConvolution(nn.Module):
         return kernel, self._bias_of_channels(kernel)
 
     def _bias_of_channels(self, kernel):
-        _, _, target, _ = self.basis_key
+        target = self.basis_key[2]
         rows = self.basis.shape[1]
         if self.bias is None:
             return kernel.new_zeros(kernel.shape[0])

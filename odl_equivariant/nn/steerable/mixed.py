@@ -40,6 +40,8 @@ class MixedConvolution(nn.Module):
     source_order, target_order : sequence of int, optional
         For each channel its place if the fields lay one after the other,
         in the order of ``sources`` and ``targets``. Default: so they lie.
+    basis : {'escnn', 'grid', 'mixed'}, optional
+        As for `SteerableConvolution`.
 
     Notes
     -----
@@ -57,6 +59,7 @@ class MixedConvolution(nn.Module):
         gain=1.0,
         source_order=None,
         target_order=None,
+        basis='escnn',
     ):
         super().__init__()
         self.padding_mode = padding_mode
@@ -75,6 +78,7 @@ class MixedConvolution(nn.Module):
                 padding_mode,
                 gain * math.sqrt(n_in * field_size(group, source) / n_inputs),
                 bias=i == 0,
+                basis=basis,
             )
             for target, n_out in targets
             for i, (source, n_in) in enumerate(sources)

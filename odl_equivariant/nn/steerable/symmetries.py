@@ -22,7 +22,13 @@ from odl_equivariant.nn.steerable.representations import (
     field_size,
 )
 
-__all__ = ('exact_symmetries', 'moved', 'equivariance_gap')
+__all__ = (
+    'array_matrix',
+    'equivariance_gap',
+    'exact_symmetries',
+    'matrix_of_fibre',
+    'moved',
+)
 
 
 def exact_symmetries(group):
@@ -114,21 +120,56 @@ def moved(kernels, symmetry, source, target):
     if target == 'regular':
         result = result[..., inverse, :, :, :]
     elif target != 'trivial':
-        turn = _fibre(target, matrix).to(kernels)
+        turn = _fibre(target, symmetry).to(kernels)
         result = torch.einsum('ab,...bcij->...acij', turn, result)
     if source == 'regular':
         result = result[..., inverse, :, :]
     elif source != 'trivial':
-        turn = _fibre(source, matrix).to(kernels)
+        turn = _fibre(source, symmetry).to(kernels)
         result = torch.einsum('...abij,cb->...acij', result, turn)
     return result
 
 
-def _fibre(representation, matrix):
-    """Return the matrix of a symmetry in one of the representations."""
-    (xx, xy), (yx, yy) = matrix
-    # in the axes of an image: the first one is -y, the second one x
-    angle, flipped = math.atan2(-xy, yy), xx * yy - xy * yx < 0
+def array_matrix(symmetry):
+    """Return the matrix of a symmetry in the axes of an image.
+
+    Examples
+    --------
+    >>> array_matrix(exact_symmetries('D1')[1])
+    [[-1, 0], [0, 1]]
+    """
+    (xx, xy), (yx, yy) = symmetry[0]
+    # the first axis of an image is -y, the second one x
+    return [[yy, -yx], [-xy, xx]]
+
+
+def matrix_of_fibre(representation, symmetry):
+    """Return the matrix of a symmetry in a representation.
+
+    Parameters
+    ----------
+    representation : str
+        ``'regular'`` or one of `irreps_of`.
+    symmetry : tuple
+        One of `exact_symmetries`.
+
+    Returns
+    -------
+    matrix : torch.Tensor
+        Float64 tensor, a signed permutation.
+    """
+    _, permutation = symmetry
+    if representation == 'regular':
+        n = len(permutation)
+        unit_vectors = torch.eye(n, dtype=torch.float64, device='cpu')
+        return unit_vectors[:, permutation]
+    return _fibre(representation, symmetry)
+
+
+def _fibre(representation, symmetry):
+    """Return the matrix in one of the representations of O(2)."""
+    (a, b), (c, d) = array_matrix(symmetry)
+    angle, flipped = math.atan2(c, a), a * d - b * c < 0
     return fibre_matrix(representation, angle, flipped)
 
 
