@@ -41,11 +41,18 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
     'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs',)),
+    'nn': (('steerable',), ('escnn', 'blocks')),
     'operators': (('batching',), ('fourier', 'ray')),
     'training': (('configuration',), ('runs',)),
 }
 # Helpers that all wings share, and what a list of permissions names.
-BELOW_WINGS = ('data._checks', 'training.display')
+BELOW_WINGS = (
+    'data._checks',
+    'nn._convolution',
+    'nn._defaults',
+    'nn._precision',
+    'training.display',
+)
 
 # What only some users need, and what takes long to load.
 HEAVY = (

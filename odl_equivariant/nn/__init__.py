@@ -8,7 +8,7 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
-from odl_equivariant.nn._contract import Block
+from odl_equivariant.nn.blocks.contract import Block
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from odl_equivariant.elements import as_element, as_tensor
-from odl_equivariant.nn._contract import apply_block
+from odl_equivariant.nn.blocks.contract import apply_block
 
 __all__ = ('ElementProximal',)
 

@@ -10,7 +10,6 @@
 
 import collections
 import math
-from typing import Literal, TypeAlias
 
 import odl
 import torch
@@ -18,6 +17,7 @@ from torch import nn
 
 from odl_equivariant._checks import one_of
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import Initial
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.operators._factors import (
     composed,
@@ -35,14 +35,13 @@ from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,
 )
 
-__all__ = ('INITIALS', 'Initial', 'Layers', 'OperatorCache', 'per_sample')
+__all__ = ('INITIALS', 'Layers', 'OperatorCache', 'per_sample')
 
 # More than for the best image: the blocks remove noise, but cannot bring back
 # the details that the start has lost.
 FBP_CUTOFF = 0.7
 
 INITIALS = ('zero', 'adjoint', 'fbp')
-Initial: TypeAlias = Literal['zero', 'adjoint', 'fbp'] | odl.Operator
 
 # Number of operators to keep, besides the network's own.
 _MOST_OPERATORS = 32

@@ -14,7 +14,7 @@ import inspect
 import torch
 from torch import nn
 
-from odl_equivariant.nn._block import Proximal
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.steerable.convolutions import (

@@ -17,8 +17,8 @@ from torch import nn
 
 from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._warnings import quiet, warn_user
-from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.operators import PerformanceWarning
@@ -208,9 +208,9 @@ class _QuickProximal(OrdinaryProximal):
         sides = []
         # Each kind of piece takes seconds to compile.
         if device.type == 'cpu' and not self._compile:
-            sides.append(_pieces.side_for_cache(self.channels, dtype))
+            sides.append(pieces.side_for_cache(self.channels, dtype))
         if self._tile == 'auto':
-            sides.append(_pieces.side_for_memory(self.channels, dtype, device))
+            sides.append(pieces.side_for_memory(self.channels, dtype, device))
         return min(sides, default=None)
 
 
@@ -219,7 +219,7 @@ def _compiler():
     """Return the compiled layers, in a list that is emptied if they fail."""
     with quiet():
         # torch warns about its own code while it imports it.
-        return [torch.compile(_pieces.layers, dynamic=True)]
+        return [torch.compile(pieces.layers, dynamic=True)]
 
 
 # Kinds of arguments that the layers were compiled for.
@@ -231,7 +231,7 @@ def _compiled(x, kernels, sides, padding_mode, nonlinearities):
     functions = list(_compiler())
     arguments = (x, kernels, sides, padding_mode, nonlinearities)
     if not functions or _is_differentiated(x):
-        return _pieces.layers(*arguments)
+        return pieces.layers(*arguments)
     kind = (
         *(x.shape, x.stride(), x.dtype, x.device, sides, padding_mode),
         tuple(map(id, nonlinearities))
@@ -253,7 +253,7 @@ def _compiled(x, kernels, sides, padding_mode, nonlinearities):
     except Exception as error:
         # If the error is one of the layers themselves, such as too little
         # memory, this raises it again.
-        result = _pieces.layers(*arguments)
+        result = pieces.layers(*arguments)
         _compiler().clear()
         reason = ' '.join(str(error).split())
         warn_user(

@@ -10,7 +10,7 @@
 
 from typing import Any
 
-from odl_equivariant.nn._block import Proximal
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
     checked_description,

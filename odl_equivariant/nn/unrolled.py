@@ -17,25 +17,21 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant._checks import whole_number
+from odl_equivariant._types import Initial
 from odl_equivariant.elements import (
     first_part,
     grid_shape,
     n_channels,
     tensor_dtype,
 )
-from odl_equivariant.nn._contract import (
+from odl_equivariant.nn._element_proximal import ElementProximal
+from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
+from odl_equivariant.nn.blocks.contract import (
     apply_block,
     architecture_of,
     check_block,
     memory_of,
     precomputed_of,
-)
-from odl_equivariant.nn._element_proximal import ElementProximal
-from odl_equivariant.nn._layers import (
-    Initial,
-    Layers,
-    OperatorCache,
-    per_sample,
 )
 from odl_equivariant.nn.inference import (
     Precision,

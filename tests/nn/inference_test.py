@@ -22,11 +22,11 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _pieces,
     for_inference,
     inference,
 )
 from odl_equivariant.nn._precision import VARIABLE
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.operators import PerformanceWarning
 
 padding_mode = simple_fixture(
@@ -105,13 +105,13 @@ def test_pieces_give_the_whole(
 def test_pieces_are_no_larger_than_the_tile(monkeypatch):
     """A piece is at most the tile with the halo on both sides."""
     shapes = []
-    layers = _pieces.layers
+    layers = pieces.layers
 
     def spy(x, *arguments):
         shapes.append(tuple(x.shape))
         return layers(x, *arguments)
 
-    monkeypatch.setattr(_pieces, 'layers', spy)
+    monkeypatch.setattr(pieces, 'layers', spy)
     quick = for_inference(proximal(n_residual_blocks=2), tile=10)
     quick(*inputs((40, 33), 2))
     assert len(shapes) == 2 * 4 * 4
@@ -127,14 +127,14 @@ def test_pieces_fit_into_the_memory(monkeypatch):
     """With 'auto', less memory gives smaller pieces."""
     sides = []
     for free in (2**20, 2**30):
-        monkeypatch.setattr(_pieces, '_free_memory', lambda device, f=free: f)
+        monkeypatch.setattr(pieces, '_free_memory', lambda device, f=free: f)
         block = for_inference(OrdinaryProximal(), tile='auto')
         sides.append(block._side(torch.device('cpu'), torch.float32))
     assert sides[0] < sides[1]
     assert 4 * 96 * sides[0] ** 2 < 2**20
-    largest = _pieces.side_for_cache(96, torch.float32)
+    largest = pieces.side_for_cache(96, torch.float32)
     assert sides[1] == largest
-    assert _pieces._free_memory(torch.device('cpu')) > 2**20
+    assert pieces._free_memory(torch.device('cpu')) > 2**20
 
 
 def test_no_images():
@@ -330,7 +330,7 @@ def without_arithmetic(monkeypatch):
 @pytest.mark.parametrize('shape', [(9, 11), (48, 48)])
 def test_autocast_on_machines_without_it(kind, dtype, shape, monkeypatch):
     """Without bfloat16 arithmetic, autocast is refused."""
-    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 20)
+    monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 20)
     block, x = proximal(kind), inputs(shape)
     without_arithmetic(monkeypatch)
     exact = block(*x)
@@ -368,7 +368,7 @@ def test_pieces_in_double_under_autocast(monkeypatch):
     block = proximal().double()
     x = inputs((40, 40), dtype=torch.float64)
     expected = block(*x)[0]
-    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 16)
+    monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 16)
     with torch.autocast('cpu', torch.bfloat16):
         found = block(*x)[0]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -434,10 +434,10 @@ def test_compiled_network_is_in_one_piece(compiler, monkeypatch):
 
     def spy(x, *arguments):
         sizes.append(tuple(x.shape[2:]))
-        return _pieces.layers(x, *arguments)
+        return pieces.layers(x, *arguments)
 
     compiler.append(spy)
-    monkeypatch.setattr(_pieces, '_CACHE_PER_THREAD', 1)
+    monkeypatch.setattr(pieces, '_CACHE_PER_THREAD', 1)
     block = proximal()
     for tile, count in ((None, 1), (10, 4)):
         quick = for_inference(block, compile=True, tile=tile)

@@ -31,10 +31,10 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _pieces,
     for_inference,
     to_convolutional,
 )
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.inference import has_bfloat16
 
 group = simple_fixture('group', ['SO2', 'O2'])
@@ -420,8 +420,8 @@ def test_pieces(nonlinearity, padding_mode, monkeypatch):
         return result.detach(), [p.grad.clone() for p in module.parameters()]
 
     expected, expected_gradients = results()
-    monkeypatch.setattr(_pieces, '_SMALLEST_SIDE', 4)
-    monkeypatch.setattr(_pieces, '_CACHE_PER_THREAD', 0)
+    monkeypatch.setattr(pieces, '_SMALLEST_SIDE', 4)
+    monkeypatch.setattr(pieces, '_CACHE_PER_THREAD', 0)
     found, gradients = results()
     torch.testing.assert_close(found, expected)
     for gradient, one in zip(gradients, expected_gradients, strict=True):

@@ -26,10 +26,10 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
     _layers,
-    _pieces,
     for_inference,
     inference,
 )
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.steerable.convolutions import _kernel_basis
 
 N_THREADS = 8
@@ -123,7 +123,7 @@ def equal(ours, theirs):
 def test_outputs_are_those_of_one_thread(block, whole, dtype, monkeypatch):
     """Outputs are the same bits, whatever other threads compute."""
     if not whole:
-        monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 5)
+        monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 5)
     network = network_for(block, dtype=dtype)
     batches = [data(network, seed) for seed in range(N_THREADS)]
     expected = [evaluate(network, y, 1) for y in batches]
@@ -236,7 +236,7 @@ def test_filters_of_warnings_stay(monkeypatch):
     def slow(x, *arguments):
         # those that begin first end first
         time.sleep(0.05)
-        return _pieces.layers(x, *arguments)
+        return pieces.layers(x, *arguments)
 
     monkeypatch.setattr(inference, '_compiler', lambda: [slow])
     network = for_inference(

@@ -23,10 +23,10 @@ from odl_equivariant.functionals import LearnedProximal
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
-    _pieces,
     for_inference,
     to_convolutional,
 )
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.inference import has_bfloat16
 from odl_equivariant.operators import NetworkOperator, UnitaryFourierTransform
 from odl_equivariant.solvers import learned_proximal_gradient
@@ -315,8 +315,8 @@ def test_training_in_pieces(monkeypatch):
         return [parameter.grad.clone() for parameter in module.parameters()]
 
     expected = gradients()
-    monkeypatch.setattr(_pieces, '_SMALLEST_SIDE', 4)
-    monkeypatch.setattr(_pieces, '_CACHE_PER_THREAD', 0)
+    monkeypatch.setattr(pieces, '_SMALLEST_SIDE', 4)
+    monkeypatch.setattr(pieces, '_CACHE_PER_THREAD', 0)
     for found, gradient in zip(gradients(), expected, strict=True):
         assert gradient.any()
         torch.testing.assert_close(found, gradient, rtol=1e-3, atol=1e-4)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from odl_equivariant.nn._network import activated
+from odl_equivariant.nn.blocks.network import activated
 
 __all__ = ('calibrate',)
 

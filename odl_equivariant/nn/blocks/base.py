@@ -22,17 +22,17 @@ from odl_equivariant._checks import (
     real_number,
     whole_number,
 )
+from odl_equivariant._types import Space
 from odl_equivariant.elements import first_part, grid_shape, n_channels
-from odl_equivariant.nn import _pieces
-from odl_equivariant.nn._calibration import calibrate
-from odl_equivariant.nn._contract import Space
-from odl_equivariant.nn._network import (
+from odl_equivariant.nn._precision import check_arithmetic
+from odl_equivariant.nn.blocks import pieces
+from odl_equivariant.nn.blocks.calibration import calibrate
+from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
     WholeImage,
     residual_network,
 )
-from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.steerable.activations import make_activation
 
 __all__ = ('Proximal',)
@@ -346,7 +346,7 @@ class Proximal(nn.Module):
         """Return the side of pieces that is fastest, None for no pieces."""
         if x.device.type != 'cpu' or _is_exported():
             return None
-        side = _pieces.side_for_cache(self.channels, dtype)
+        side = pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
 
     def _compute_dtype(self, device):
@@ -362,7 +362,7 @@ class Proximal(nn.Module):
         return dtype
 
     def _in_pieces(self, x, kernels, dtype, side, run=None):
-        """Apply the network piece by piece, see `_pieces.evaluate`."""
+        """Apply the network piece by piece, see `pieces.evaluate`."""
         kernels = [
             (
                 weight.to(dtype, memory_format=torch.channels_last),
@@ -371,7 +371,7 @@ class Proximal(nn.Module):
             for weight, bias in kernels
         ]
         with torch.autocast(x.device.type, enabled=False):
-            return _pieces.evaluate(
+            return pieces.evaluate(
                 x, kernels, self.padding_mode, self.nonlinearities(), side, run
             )
 

@@ -13,25 +13,22 @@ import numbers
 import operator
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import odl
 import torch
-from odl.core.space.base_tensors import TensorSpace
 from torch import nn
+
+from odl_equivariant._types import Space
 
 __all__ = (
     'Block',
-    'Space',
     'apply_block',
     'architecture_of',
     'check_block',
     'memory_of',
     'precomputed_of',
 )
-
-Space: TypeAlias = odl.DiscretizedSpace | TensorSpace | odl.ProductSpace
 
 
 @runtime_checkable

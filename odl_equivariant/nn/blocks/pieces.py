@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import check_image_size
-from odl_equivariant.nn._network import (
+from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
     residual_network,

@@ -14,7 +14,8 @@ import torch
 from odl.core.util.testutils import simple_fixture
 from torch.autograd import gradcheck, gradgradcheck
 
-from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal, _pieces
+from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.blocks import pieces as _pieces
 from odl_equivariant.operators.network import _load_forward_mode
 
 block = simple_fixture('block', [EquivariantProximal, OrdinaryProximal])

@@ -16,10 +16,10 @@ from odl_equivariant.models import onnx
 from odl_equivariant.nn import (
     EquivariantProximal,
     OrdinaryProximal,
-    _network,
-    _pieces,
     for_inference,
 )
+from odl_equivariant.nn.blocks import network as _network
+from odl_equivariant.nn.blocks import pieces
 
 mode = simple_fixture('mode', ['replicate', 'reflect', 'zeros', 'circular'])
 dtype = simple_fixture('dtype', [torch.float32, torch.float64])
@@ -85,7 +85,7 @@ def whole(module, tensors, monkeypatch):
 
 def in_pieces(module, tensors, monkeypatch):
     """Compute piece by piece, as training does on a processor."""
-    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 4)
+    monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 4)
     return module(*tensors)
 
 
@@ -190,5 +190,5 @@ def test_kernels_of_several_sizes(mode):
     expected = _network.residual_network(x, kernels, 0.1, image)
     assert expected.shape == (1, 1, 25, 18)
     for side in (25, 9):
-        found = _pieces.evaluate(x, kernels, mode, 0.1, side)
+        found = pieces.evaluate(x, kernels, mode, 0.1, side)
         torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
