@@ -41,10 +41,12 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
     'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs',)),
-    'nn': (('steerable',), ('escnn', 'blocks')),
+    'nn': (('steerable',), ('layers',), ('blocks',)),
     'operators': (('batching',), ('fourier', 'ray')),
     'training': (('configuration',), ('runs',)),
 }
+# A wing that another one asks for bases, and that knows its groups.
+PART_OF = {'escnn': 'steerable'}
 # Helpers that all wings share, and what a list of permissions names.
 BELOW_WINGS = (
     'data._checks',
@@ -207,6 +209,7 @@ def wing_and_floor(name):
     """Return the wing of a module, and the floor on which it lies."""
     package, _, rest = name.partition('.')
     wing = rest.partition('.')[0]
+    wing = PART_OF.get(wing, wing)
     for floor, wings in enumerate(WINGS[package]):
         if wing in wings:
             return wing, floor

@@ -13,8 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
-import re
-from typing import TypeAlias, overload
+from typing import overload
 
 import odl
 import safetensors
@@ -30,32 +29,26 @@ from odl_equivariant._files import (
 )
 from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
-from odl_equivariant.models.shipped import weights_path
-from odl_equivariant.nn import (
-    EquivariantProximal,
-    LearnedProximalGradient,
-    OrdinaryProximal,
+from odl_equivariant.models.architectures import (
+    BLOCKS,
+    UNROLLED,
+    Block,
+    loaded_blocks,
 )
-from odl_equivariant.nn._layers import INITIALS
+from odl_equivariant.models.shipped import weights_path
+from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.steerable.bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.nn.steerable.convolutions import given_bases
 
 __all__ = ('load', 'save')
 
-_BLOCKS = {
-    cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)
-}
-_UNROLLED = LearnedProximalGradient.__name__
 # Format 1 had no bases of kernels, so that loading needs escnn.
 _FORMAT = 2
-# With one of these arguments, convolutions may not have just two weights.
-_OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_Block: TypeAlias = EquivariantProximal | OrdinaryProximal
 
 
 def save(
-    network: _Block | LearnedProximalGradient,
+    network: Block | LearnedProximalGradient,
     path: PathLike,
     value_range: tuple[float, float] | None = None,
 ) -> None:
@@ -111,11 +104,11 @@ def save(
             f'the file must end in .safetensors, got {path.name!r}'
         )
     if type(network) is LearnedProximalGradient:
-        blocks, known = network.blocks, tuple(_BLOCKS)
+        blocks, known = network.blocks, tuple(BLOCKS)
     else:
-        blocks, known = [network], (*_BLOCKS, _UNROLLED)
+        blocks, known = [network], (*BLOCKS, UNROLLED)
     for block in blocks:
-        if type(block) not in _BLOCKS.values():
+        if type(block) not in BLOCKS.values():
             raise TypeError(
                 f'expected {", ".join(known)}, no class derived from one, got '
                 f'{type(block).__name__}'
@@ -140,7 +133,7 @@ def save(
 
 
 @overload
-def load(name: PathLike, forward_operator: None = None) -> _Block: ...
+def load(name: PathLike, forward_operator: None = None) -> Block: ...
 
 
 @overload
@@ -153,7 +146,7 @@ def load(
     name: PathLike,
     forward_operator: Operator | None = None,
     initial: Initial | None = None,
-) -> _Block | LearnedProximalGradient:
+) -> Block | LearnedProximalGradient:
     """Load a network from the package or from a file.
 
     Parameters
@@ -197,7 +190,7 @@ def load(
         value_range = _checked_range(value_range)
         _check_values(tensors)
         with _only_these(bases):
-            blocks = _loaded_blocks(architecture, tensors)
+            blocks = loaded_blocks(architecture, tensors)
     except (
         ArithmeticError,
         KeyError,
@@ -207,7 +200,7 @@ def load(
     ) as error:
         kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
         raise ValueError(f'cannot load {path}: {kind}{error}') from error
-    if architecture['class'] != _UNROLLED:
+    if architecture['class'] != UNROLLED:
         if forward_operator is not None or initial is not None:
             raise ValueError(
                 f'{path.name} holds a proximal: it takes neither '
@@ -217,7 +210,7 @@ def load(
         return blocks[0].eval()
     if not isinstance(forward_operator, odl.Operator):
         raise ValueError(
-            f'{path.name} holds a {_UNROLLED}: give the `odl.Operator` that '
+            f'{path.name} holds a {UNROLLED}: give the `odl.Operator` that '
             f'it inverts as `forward_operator`, got {forward_operator!r}'
         )
     if initial is None:
@@ -345,95 +338,3 @@ def _check_values(tensors):
         raise ValueError(
             f'the weights must have one precision, got {sorted(precisions)}'
         )
-
-
-def _check_entries(architecture, *names):
-    """Check that an architecture has the form that JSON gives it."""
-    if not (
-        isinstance(architecture, dict)
-        and architecture.keys() == {'class', 'arguments', *names}
-        and isinstance(architecture['arguments'], dict)
-    ):
-        raise ValueError(
-            'an architecture has a class, arguments by name'
-            f'{"".join(f" and {name}" for name in names)}, got '
-            f'{str(architecture):.80}'
-        )
-
-
-def _loaded_blocks(architecture, tensors):
-    """Return the blocks that a file describes, with its weights."""
-    architectures = {'': architecture}
-    tensors = dict(tensors)
-    if architecture.get('class') == _UNROLLED:
-        _check_entries(architecture, 'blocks')
-        architectures = {
-            f'blocks.{i}.': block
-            for i, block in enumerate(architecture['blocks'])
-        }
-        _check_unrolled(architecture, tensors.pop('relative_steps', None))
-    weights = {prefix: {} for prefix in architectures}
-    for name, tensor in tensors.items():
-        prefix = re.match(r'(blocks\.\d+\.)?', name)[0]
-        if prefix not in weights:
-            raise ValueError(f'the architecture has no {name}, the file has')
-        weights[prefix][name[len(prefix) :]] = tensor
-    return [
-        _loaded_block(block, weights[prefix], prefix)
-        for prefix, block in architectures.items()
-    ]
-
-
-def _check_unrolled(architecture, steps):
-    """Check the arguments of an unrolled network, given its steps."""
-    arguments = architecture['arguments']
-    if arguments.keys() != {'n_iterations', 'initial'}:
-        raise ValueError(
-            'the arguments must be n_iterations and initial, got '
-            f'{", ".join(map(str, arguments))}'
-        )
-    n_iterations, initial = arguments['n_iterations'], arguments['initial']
-    if initial not in (*INITIALS, 'operator'):
-        raise ValueError(f'unknown initial {initial!r}')
-    n_blocks = len(architecture['blocks'])
-    shape = None if steps is None else tuple(steps.shape)
-    if shape != (n_iterations,) or n_blocks not in (1, n_iterations):
-        raise ValueError(
-            f'{n_iterations} iterations have relative_steps of shape '
-            f'({n_iterations},) and 1 or {n_iterations} blocks, the file has '
-            f'{shape} and {n_blocks}'
-        )
-
-
-def _loaded_block(architecture, weights, prefix):
-    _check_entries(architecture)
-    name, arguments = architecture['class'], architecture['arguments']
-    if name not in list(_BLOCKS):
-        raise ValueError(
-            f'unknown class {name!r}; known are '
-            f'{", ".join((*_BLOCKS, _UNROLLED))}'
-        )
-    # A short header could ask for any number of modules: check it first.
-    n_layers = 2 + arguments['n_residual_blocks']
-    exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
-    if len(weights) != 2 * n_layers and (exactly or len(weights) < n_layers):
-        raise ValueError(
-            f'the {n_layers} convolutions of {prefix or "the network"} have '
-            f'{2 * n_layers} weights and biases, the file has {len(weights)}'
-        )
-    # Only the weights of the file take memory, whatever the header says.
-    with torch.device('meta'):
-        block = _BLOCKS[name](**arguments)
-    expected = {
-        name: tuple(tensor.shape)
-        for name, tensor in block.state_dict().items()
-    }
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(expected.keys() | given.keys()):
-        if expected.get(name) != given.get(name):
-            raise ValueError(
-                f'the architecture has {prefix}{name} of shape '
-                f'{expected.get(name)}, the file {given.get(name)}'
-            )
-    block.load_state_dict(weights, assign=True)
-    return block.to(block.lift.weight.dtype)

@@ -243,7 +243,6 @@ class Derived(OrdinaryProximal):
         (..., PATH, (8.5, 9), TypeError, '`shape`.* must be'),
         (..., PATH, 'ab', TypeError, '`shape`.* must be'),
         (..., 'missing/net.onnx', (5, 5), FileNotFoundError, 'missing'),
-        (..., PATH, 'ab', ValueError, '`shape` must be'),
     ],
 )
 def test_what_is_refused(network, path, shape, error, match):
