@@ -4,10 +4,11 @@
 #   make demo       the real CT slice of the README, reconstructed
 #   make test       the tests, in JOBS processes (auto); ARGS='-k adjoint' goes
 #                   to pytest
+#   make test-fast  the same laws on fewer cases, in at most 90 seconds
 #   make bench      speed of the operators, as ratios
-#   make bench-network   that of whole networks: ten minutes, 6 GB
+#   make bench-network   speed of whole networks: ten minutes, 6 GB
 #   make docs       the documentation, with the examples run, in build/docs
-#   make theory-table    what the tests of the theory measure, for the docs
+#   make theory-table    a table of the errors that the tests of theory measure
 #   make lint       style of code and docstrings
 #   make install    the environment alone
 #
@@ -23,7 +24,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
 METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test docs bench bench-network theory-table lint clean
+.PHONY: install demo test test-fast docs bench bench-network theory-table lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -33,6 +34,11 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-test
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) $(ARGS)
+
+# Two cases of each test, the first and the last. Examples are whole programs.
+test-fast: $(VENV)/.installed-test
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --cases 2 \
+	    -m 'not slow and not cuda' --ignore tests/examples $(ARGS)
 
 docs: $(VENV)/.installed-docs
 	@$(PY) -m sphinx -b html -W --keep-going -n -q -d build/docs/doctrees \
@@ -52,9 +58,10 @@ theory-table: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 
 clean:
-	rm -rf build odl_equivariant.egg-info .pytest_cache .ruff_cache \
+	rm -rf build odl_equivariant.egg-info .mypy_cache .pytest_cache .ruff_cache \
 	    docs/gallery docs/api/generated
 
 $(VENV)/.installed-base: EXTRAS :=

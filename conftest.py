@@ -8,6 +8,7 @@
 
 """Rules for all tests: offline, seeded, each in a folder of its own."""
 
+import gc
 import os
 import random
 import socket
@@ -24,6 +25,17 @@ os.environ['ODL_EQUIVARIANT_ALLOW_EMULATION'] = '1'
 def _refuse(*args, **kwargs):
     """Raise the error of a test that reaches for the network."""
     raise RuntimeError('the tests run offline, but a connection was opened')
+
+
+def pytest_addoption(parser):
+    """Add the option of the quick run."""
+    parser.addoption(
+        '--cases',
+        type=int,
+        metavar='N',
+        help='run at most N cases of each parametrised test, spread evenly '
+        'over all, the first and the last among them',
+    )
 
 
 def pytest_configure(config):
@@ -44,14 +56,46 @@ def _local_only(connect):
     return connect_locally
 
 
-def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none."""
+def pytest_collection_modifyitems(config, items):
+    """Thin out the cases, and skip what needs a GPU where there is none."""
+    n_cases = config.getoption('--cases')
+    if n_cases is not None:
+        _keep_some_cases(n_cases, config, items)
     if torch.cuda.is_available():
         return
     skip = pytest.mark.skip(reason='needs a GPU that torch can use')
     for item in items:
         if item.get_closest_marker('cuda'):
             item.add_marker(skip)
+
+
+def pytest_collection_finish():
+    """Let `gc.collect`, which some tests call, skip what is there by now.
+
+    These are mainly the objects of ODL, of torch and of thousands of tests.
+    """
+    gc.freeze()
+
+
+def _keep_some_cases(n_cases, config, items):
+    """Deselect all but some cases of each parametrised test.
+
+    The others are most of the suite: the same law for each space, precision
+    and back-end.
+    """
+    if n_cases < 1:
+        raise pytest.UsageError(f'--cases must be at least 1, got {n_cases}')
+    cases = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition('[')[0], []).append(item)
+    kept = set()
+    for group in cases.values():
+        n = min(n_cases, len(group))
+        step = (len(group) - 1) / max(n - 1, 1)
+        kept.update(group[round(i * step)] for i in range(n))
+    deselected = [item for item in items if item not in kept]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)

@@ -148,8 +148,8 @@ COMMANDS = {
             ),
             Option(
                 'model.loss',
-                ('squared', 'relative', 'absolute'),
-                'What is made small.',
+                ('squared', 'relative', 'absolute', 'noise'),
+                'What is made small; noise is for denoisers.',
                 'squared',
             ),
             Option(

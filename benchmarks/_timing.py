@@ -8,9 +8,10 @@
 
 """Times of alternatives side by side, as medians and ratios in one run."""
 
-import os
 import statistics
 import time
+
+from odl_equivariant._files import write_atomically
 
 __all__ = ('published', 'side_by_side', 'table')
 
@@ -79,7 +80,4 @@ def published(heading, sections, output=None):
     report = '\n\n'.join([heading, *parts]) + '\n'
     print(report)
     if output:
-        temporary = f'{output}.tmp'
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.write(report)
-        os.replace(temporary, output)
+        write_atomically(output, report.encode())

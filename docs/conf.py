@@ -62,6 +62,8 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_inherit_docstrings = False
 autodoc_member_order = 'bysource'
+# Types are in the lists of parameters, with shapes and units.
+autodoc_typehints = 'none'
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 # Classes and functions are complete; methods may say all in one line.
@@ -81,9 +83,10 @@ numpydoc_validation_checks = {
 }
 numpydoc_validation_exclude = {
     r'\.[A-Z]\w+\.\w+$',
-    # fixtures, and a class with a `__new__` of its own
+    # fixtures, a class with a `__new__` of its own, and a protocol
     r'\.testing\.',
     r'\.GroupAverage$',
+    r'\.nn\.Block$',
 }
 # labels like C+2021
 numpydoc_citation_re = r'[\w.+-]+'

@@ -49,7 +49,7 @@ GROUPS = {
     'C4': lambda side: equivariant('C4', side),
     'C8': lambda side: equivariant('C8', side),
     'C16': lambda side: equivariant('C16', side),
-    # three fields, of the frequencies 0, 1 and 2
+    # Three fields, each with the frequencies 0, 1 and 2.
     'SO2': lambda side: equivariant('SO2', side, 15, max_frequency=2),
 }
 NETWORKS = [(group, side) for side in SIDES for group in GROUPS]
@@ -69,7 +69,7 @@ def equivariant(group, side, channels=16, **arguments):
 # --- Set up the space and a short training --- #
 
 space = odl.uniform_discr([-1, -1], [1, 1], (40, 40), dtype='float32')
-# half a turn in steps of 22.5 degrees, and the angles half way between
+# Half a turn, in steps of half the angle of C16.
 angles = np.deg2rad(np.arange(0, 181, 11.25))
 
 
@@ -116,8 +116,9 @@ for name in NETWORKS:
 # %%
 # What came out
 # -------------
-# The largest errors over the angles of each class: multiples of 90 degrees,
-# of 45, of 22.5, and the rest; the median over three initial values.
+# The table has the largest error over each class of angles: multiples of 90
+# degrees, other multiples of 45, other multiples of 22.5, and the rest. Each
+# number is the median over three initial values.
 
 # --- Report --- #
 
@@ -144,14 +145,15 @@ for (group, side, when), row in summary.items():
 # %%
 # The curves
 # ----------
-# At multiples of 90 degrees the curves of the equivariant networks leave the
-# picture: rounding. Between them all others start lower than C4, the kernels
-# of which may have the shape of a square. With kernels of side 5 and 7, C8 is
-# better at its own angle of 45 degrees than beside it; those of side 3 are too
-# small to show it. SO(2), for which no angle is its own, is about as good at
-# all of them. Training makes C8 worse: what it favours need not turn well on
-# the grid. The low frequencies of the fields of SO(2) leave less to be
-# spoiled: after training, its error is the smallest with all kernels.
+# At multiples of 90 degrees the error of the equivariant networks is rounding,
+# below the range of the picture. At other angles, before training, C4 has the
+# largest error of the equivariant networks, as its kernels need only have the
+# symmetry of a square. With kernels of side 5 and 7, C8 is better at its own
+# angle of 45 degrees than beside it. Kernels of side 3 are too small to show
+# this. SO(2) is about equally good at all angles. Training makes C8 worse, as
+# it may favour kernels that do not turn well on the grid. The fields of SO(2)
+# have low frequencies only, so training has less to spoil: afterwards, SO(2)
+# has the smallest error with all kernels.
 
 # --- Show the curves --- #
 

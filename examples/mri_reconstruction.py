@@ -23,18 +23,17 @@ eight steps of the proximal gradient method, each with a learned proximal,
 .. math::
     (u, s) \leftarrow \mathrm{prox}_k(u, \tau_k A^*(A u - y), s).
 
-The slice is reconstructed upright and turned by 90 degrees, together with the
-mask and the noise. With a quarter turn :math:`T` of the image the data
-are the same, :math:`y = A T^{-1} (T u)`, and the reconstruction should turn
-with the image,
+We reconstruct the slice twice: upright, and turned by 90 degrees together with
+the mask and the noise. A quarter turn :math:`T` of both keeps the data,
+:math:`y = A T^{-1} (T u)`, and the reconstruction should turn with the image,
 
 .. math::
     \Phi(y; A T^{-1}) = T \Phi(y; A).
 
-The equivariant network does so by design. The ordinary one of the same width
-saw the same training data: phantoms, whose lines were always along the same
-axis. The slice is not in the training data, but the phantoms were designed to
-resemble it, and the weight of total variation is the best of four for it.
+The equivariant network does so by design. The ordinary one has the same width
+and saw the same training data: phantoms, with all lines along one axis. The
+slice is not in the training data, but the phantoms were designed to resemble
+it. The weight of total variation is the best of four for this slice.
 """
 
 import argparse
@@ -66,7 +65,7 @@ def turned(u, space):
 
 def turned_acquisition(acquisition):
     """Return the acquisition with the mask turned by 90 degrees."""
-    # (k_x, k_y) goes to (-k_y, k_x), and index i of n stands for i - n // 2
+    # (k_x, k_y) goes to (-k_y, k_x). Index i of n is the frequency i - n // 2.
     mask = np.broadcast_to(acquisition.mask, acquisition.shape)
     n = mask.shape[1]
     mirrored = mask[:, (2 * (n // 2) - np.arange(n)) % n]
@@ -85,19 +84,19 @@ def total_variation(acquisition, data, weight, callback=None):
     """Minimise the least-squares fit with total variation, by PDHG."""
     A = acquisition.operator
     gradient = odl.Gradient(acquisition.space)
-    # both parts of equal norm, or the smaller would converge too slowly
+    # With equal norms, no part converges too slowly.
     scaling = operator_norm(A) / operator_norm(gradient)
     L = odl.BroadcastOperator(A, scaling * gradient)
     f = odl.functionals.ZeroFunctional(acquisition.space)
     g = odl.functionals.SeparableSum(
         0.5 * odl.functionals.L2NormSquared(A.range).translated(data),
-        # the weight is that of differences between neighbours
+        # The weight refers to differences of neighbours, not to derivatives.
         weight
         * float(acquisition.space.cell_sides[0])
         / scaling
         * odl.functionals.GroupL1Norm(gradient.range),
     )
-    # an upper bound of the norm of both parts together
+    # The norm of both parts together is at most sqrt(2) times that of one.
     step = 0.99 / (2**0.5 * operator_norm(A))
     u = acquisition.zero_filled(data)
     odl.solvers.pdhg(
@@ -131,7 +130,7 @@ def main():
     data = {'upright': upright.simulate(image, SEED)}
     space, A = acquisition['turned'].space, acquisition['turned'].operator
     truth['turned'] = turned(truth['upright'], space)
-    # A^* does not lose anything of the data: A A^* y = y
+    # The zero-filled image holds all data: A A^* y = y.
     data['turned'] = A(turned(upright.zero_filled(data['upright']), space))
 
     # --- Load the networks, trained on phantoms --- #
@@ -221,7 +220,7 @@ def main():
         for pose in ('upright', 'turned')
     ]
     close_up = (slice(170, 290), slice(90, 210))
-    # where the turn takes the close-up: (i, j) to (299 - j, i)
+    # The turn takes (i, j) to (299 - j, i).
     turned_close_up = (
         slice(300 - close_up[1].stop, 300 - close_up[1].start),
         close_up[0],

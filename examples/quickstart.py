@@ -22,9 +22,9 @@ gradient method, a learned proximal replaces that of the regulariser,
     u \leftarrow \Phi_\theta(u - \gamma A^*(A u - y); \sigma),
 
 and an unrolled network is the same iteration with its own block for each step.
-All learned parts are equivariant under quarter turns by design. We compare
-them with ordinary ones of the same width and the same training data: upright
-phantoms, and not the slice that is reconstructed here.
+The equivariant networks commute with quarter turns by design. We compare them
+with ordinary ones of the same width and the same training data: upright
+phantoms. No network has seen the slice that is reconstructed here.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def total_variation(acquisition, data, weight, callback=None):
     """Minimise the least-squares fit with total variation, by PDHG."""
     A = acquisition.operator
     gradient = odl.Gradient(acquisition.space)
-    # both parts of equal norm, or the smaller would converge too slowly
+    # With equal norms, no part converges too slowly.
     scaling = operator_norm(A) / operator_norm(gradient)
     L = odl.BroadcastOperator(A, scaling * gradient)
     f = odl.functionals.IndicatorNonnegativity(acquisition.space)
@@ -121,7 +121,7 @@ def plug_and_play(acquisition, data, denoiser, level, callback=None):
     A = acquisition.operator
     gamma = 1.0 / operator_norm(A) ** 2
     fit = 0.5 * odl.functionals.L2NormSquared(A.range).translated(data) * A
-    # the proximal's parameter gamma times this is the noise level
+    # gamma times this factor is the noise level.
     f = level / gamma * LearnedProximal(acquisition.space, denoiser)
     u = acquisition.fbp(data)
     odl.solvers.proximal_gradient(
@@ -155,7 +155,7 @@ def main():
 
     acquisition = SparseViewCT(shape=(256, 256), n_views=50)
     space = acquisition.space
-    # the slice fills the field of view of the acquisition
+    # The slice fills the field of view of the acquisition.
     image = sample_ct_slice('relative').asarray()
     data = {'upright': acquisition.simulate(image, SEED)}
     data['turned'] = turn_data(data['upright'])
@@ -263,7 +263,7 @@ def main():
         for pose in ('upright', 'turned')
     ]
     close_up = (slice(90, 170), slice(150, 230))
-    # where the turn takes the close-up: (i, j) to (255 - j, i)
+    # The turn takes (i, j) to (255 - j, i).
     turned_close_up = (
         slice(256 - close_up[1].stop, 256 - close_up[1].start),
         close_up[0],

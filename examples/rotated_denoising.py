@@ -22,9 +22,9 @@ network has no reason to do as well: it may have learned the direction of the
 training images.
 
 We compare the two on images with a strong direction, layers like those of the
-ground, and on heads, whose edges have all directions. Both
-networks have the same width, initial variance, data, order of the data and
-number of steps, and each has the better of two learning rates.
+ground, and on heads, whose edges have all directions. Both networks have the
+same width, initial variance, data, order of the data and number of steps. Each
+has the better of two learning rates.
 """
 
 import matplotlib.pyplot as plt
@@ -66,7 +66,7 @@ def head(seed):
     return u / float(u.asarray().max())
 
 
-# turned before noise comes, so that nothing smooths the noise
+# Images are turned before noise is added, as interpolation would smooth it.
 TURNS = {
     'upright': odl.IdentityOperator(space),
     '90 degrees': Rotation(space, np.pi / 2),
@@ -145,16 +145,15 @@ for kind, draw in (('layers', layers), ('heads', head)):
 # %%
 # What came out
 # -------------
-# The mean over the test images, and over the seeds of the training with its
-# standard deviation; beside it how far the first network of each is from
-# commuting with a quarter turn. Where all images have the same direction,
-# the ordinary network has learned it, and loses on images turned by 90
-# degrees. The equivariant one does the same on both. At 45 degrees, of which
-# C4 knows nothing, it has no guarantee, and loses as well. (The turn by 45
-# degrees also smooths the edges, which is why the numbers in that column
-# compare with each other, not with those beside it.) On heads, the edges of
-# which have all directions, the two networks do not differ by more than the
-# seeds do, turned or not.
+# The table has the PSNR, as mean and standard deviation over the seeds of the
+# training, each seed with its mean over the test images. The last column is
+# the equivariance error of the first network under a quarter turn. The
+# ordinary network has learned the direction of the layers, and loses on layers
+# turned by 90 degrees. The equivariant one is as good on these as on upright
+# ones. For 45 degrees, C4 has no guarantee, and loses as well. (The turn by 45
+# degrees also smooths the edges. So compare the numbers of that column with
+# each other only.) On heads, whose edges have all directions, the two networks
+# differ no more than the seeds do, turned or not.
 
 # --- Report --- #
 

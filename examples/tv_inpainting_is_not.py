@@ -11,20 +11,20 @@ An invariant functional, and a reconstruction that is not equivariant
 =====================================================================
 
 Some columns of an image are lost: the data are :math:`y = M u` with a mask
-:math:`M`. Total variation inpainting takes
+:math:`M`. Inpainting by total variation computes
 
 .. math::
     \Phi(y; M) = \arg\min_u \tfrac12 \|M u - y\|^2 + \lambda J(u) .
 
-The functional :math:`J` is invariant, but nevertheless
+The functional :math:`J` is invariant. Nevertheless
 
 .. math::
     \Phi(g \cdot y; M) \neq g \cdot \Phi(y; M) ,
 
 since the data fit is not invariant: turned data have lost rows, and :math:`M`
-treats their zeros as measurements. For any forward operator, an invariant
-:math:`J` makes the reconstruction equivariant as a map of the data *and* of
-the operator. With :math:`T_g u = g \cdot u`,
+treats their zeros as measurements. But as a map of the data *and* of the
+forward operator, the reconstruction is equivariant, for any operator and any
+invariant :math:`J`. With :math:`T_g u = g \cdot u`,
 
 .. math::
     \Phi(y; M T_g) = g^{-1} \cdot \Phi(y; M), \qquad
@@ -68,7 +68,7 @@ def inpaint(operator, data):
     """Return an approximate minimiser, by primal-dual iterations."""
     u = operator.domain.zero()
     fit = 0.5 * odl.functionals.L2NormSquared(operator.range)
-    # the longest steps for a mask, the norm of which is one
+    # The longest steps for a mask, whose norm is 1.
     tau = 1.0
     sigma = 0.5 / J.operator.norm_bound**2
     odl.solvers.forward_backward_pd(
@@ -98,9 +98,8 @@ class Inpainting(odl.Operator):
 # %%
 # The functional is invariant, the method is not
 # ----------------------------------------------
-# Started from zero, each iteration follows the mask and the data, so that
-# the last law holds to rounding whether the iterations have converged or
-# not.
+# Each iteration, started from zero, turns with the mask and the data. So the
+# last law holds up to rounding, even before the iterations have converged.
 
 # --- Measure the three laws --- #
 
@@ -121,9 +120,9 @@ for law, error in errors.items():
 # %%
 # The same, seen
 # --------------
-# The turned data were inpainted twice, and the results turned back. With the
-# old mask, what is lost stays black, and some of what was measured is thrown
-# away and invented anew. With the turned mask nothing changes.
+# We inpaint the turned data twice, and turn the results back. With the old
+# mask, lost pixels stay black, and some measured pixels are thrown away and
+# inpainted. With the turned mask, the result is the same as upright.
 
 # --- Show the reconstructions --- #
 

@@ -16,17 +16,17 @@ Total variation denoising of an image :math:`f` solves
     \mathrm{prox}_{\lambda J}(f)
     = \arg\min_u \tfrac12 \|u - f\|^2 + \lambda J(u) .
 
-If :math:`J(g \cdot u) = J(u)` for an isometry :math:`g`, substitute
-:math:`u = g \cdot v`: the minimiser is unique, hence
+Let :math:`J(g \cdot u) = J(u)` for an isometry :math:`g`. Substitute
+:math:`u = g \cdot v`. As the minimiser is unique,
 
 .. math::
     \mathrm{prox}_{\lambda J}(g \cdot f) = g \cdot \mathrm{prox}_{\lambda J}(f)
     .
 
-On a grid the assumption is not automatic. Forward differences look to one
-side, so their total variation changes when the image is turned, and its
+On a grid, not every total variation is invariant. Forward differences look to
+one side, so their total variation changes when the image is turned, and its
 proximal does not commute with quarter turns. The mean over all one-sided
-stencils is invariant, and its proximal commutes with them.
+stencils is invariant, and its proximal commutes with quarter turns.
 """
 
 import matplotlib.pyplot as plt
@@ -65,8 +65,8 @@ for name, J in (('forward', forward), ('invariant', invariant)):
 # %%
 # Their proximals
 # ---------------
-# The proximal of forward differences, by ODL's primal-dual hybrid gradient
-# method: however many iterations, it does not commute.
+# ODL's primal-dual hybrid gradient method computes the proximal of forward
+# differences. It does not commute, however many iterations we make.
 
 
 class ForwardProximal(odl.Operator):
@@ -80,7 +80,7 @@ class ForwardProximal(odl.Operator):
         u = self.range.zero()
         fit = 0.5 * odl.functionals.L2NormSquared(space).translated(f)
         penalty = weight * odl.functionals.GroupL1Norm(gradient.range)
-        # the norm of the gradient is below sqrt(8) / h
+        # The norm of the gradient is below sqrt(8) / h.
         step = float(space.cell_sides[0]) / 8**0.5
         odl.solvers.pdhg(
             u,
@@ -105,12 +105,12 @@ for n, error in forward_errors.items():
     print(f'    {n:4} iterations   {error:.1e}')
 
 # %%
-# The proximal of the invariant functional commutes. Its own iterations do:
-# each is equivariant, so the error is zero whatever the tolerance. That is
-# the algorithm's merit, and the law is about the minimiser. We take the
-# advantage away with a warm start from an unrelated image, which no turn
-# keeps: then both results miss the minimiser by at most the tolerance times
-# :math:`\|f\|`, and the error falls with it.
+# The proximal of the invariant functional commutes. Here each iteration is
+# equivariant, so that the error is rounding whatever the tolerance. But the
+# law is about the minimiser, not about the algorithm. So we also start from an
+# unrelated image, which does not turn with the data. Then both results miss
+# the minimiser by at most the tolerance times :math:`\|f\|`, and the error
+# falls with the tolerance.
 
 print('\nthe same, invariant differences')
 tolerances = (1e-1, 1e-2, 1e-3)
@@ -132,8 +132,8 @@ for tol in tolerances:
 # %%
 # The difference, seen
 # --------------------
-# The error of the forward differences sits at the edges, which they treat
-# differently from the left and from the right.
+# The error of the forward differences is at the edges: they treat the left
+# side of an edge differently from its right side.
 
 # --- Show the results --- #
 

@@ -15,14 +15,14 @@ A rotation :math:`R` acts on a vector field :math:`v` of the plane by
 .. math::
     (g \cdot v)(x) = R \, v(R^{-1} x) :
 
-the arrows move to other places, and each of them turns. Moving the two
-components as if they were two images leaves the arrows pointing where they
-did. Only the first action makes the gradient equivariant,
+the arrows move to other places, and each of them turns. If the two components
+are only moved, like two images, the arrows keep their directions. Only the
+first action makes the gradient equivariant,
 
 .. math::
     \nabla (g \cdot u) = g \cdot \nabla u ,
 
-and it restricts the non-linearities of networks for vector fields: they must
+It also restricts the non-linearities of networks for vector fields: they must
 not act on the components one by one.
 """
 
@@ -49,8 +49,8 @@ move_field = Rotation(fields, np.pi / 2)
 # Gradients of images are vector fields
 # -------------------------------------
 # The mean over the four one-sided stencils treats both sides of a point
-# alike. Forward differences do not, and their gradient misses the law by
-# about the cell side.
+# alike. Forward differences do not, and the error of their gradient is about
+# the cell side.
 
 
 class MeanGradient(odl.Operator):
@@ -86,14 +86,13 @@ for name in gradients:
 # %%
 # Non-linearities
 # ---------------
-# A rectifier of the components keeps what points to the right or upwards,
-# which says something about the axes and not about the field. A rectifier of
-# the length,
+# A rectifier of the components keeps the parts that point to the right or
+# upwards: these depend on the axes. A rectifier of the length,
 #
 # .. math::
 #     v(x) \mapsto \frac{\max(|v(x)| - b, 0)}{|v(x)|} \, v(x) ,
 #
-# commutes: :math:`|R v| = |v|`. It is the proximal of
+# commutes with turns, as :math:`|R v| = |v|`. It is the proximal of
 # :math:`b \int |v(x)| \, dx`, an invariant functional.
 
 

@@ -16,11 +16,13 @@ import pathlib
 import re
 import secrets
 
+import numpy as np
 import torch
 
 __all__ = (
     'check_no_folder',
     'checksum',
+    'digest',
     'full_disk_named',
     'path_inside',
     'sealed',
@@ -53,14 +55,43 @@ def checksum(text, tensors=None):
         32 hexadecimal digits.
     """
     content = text.encode()
-    digest = hashlib.blake2b(b'%d ' % len(content), digest_size=16)
-    digest.update(content)
+    parts = [b'%d ' % len(content), content]
     for name, tensor in sorted((tensors or {}).items()):
         layout = json.dumps([name, str(tensor.dtype), list(tensor.shape)])
-        digest.update(layout.encode())
-        numbers = tensor.contiguous().reshape(-1).view(torch.uint8)
-        digest.update(numbers.numpy())
-    return digest.hexdigest()
+        parts += [layout.encode(), tensor]
+    return digest(parts)
+
+
+def digest(parts, algorithm=None):
+    """Return the checksum of texts, arrays and tensors, one after the other.
+
+    Parameters
+    ----------
+    parts : iterable of str, bytes, numpy.ndarray or torch.Tensor
+        Their bytes count, in row-major order; texts are in UTF-8. Tensors
+        are on the processor. Dtypes, shapes and what lies between the parts
+        do not count.
+    algorithm : hashlib object, optional
+        Default: BLAKE2b with 16 bytes.
+
+    Returns
+    -------
+    digest : str
+        Hexadecimal digits.
+
+    Examples
+    --------
+    >>> digest(['ab', b'c']) == digest(['abc'])
+    True
+    """
+    state = algorithm or hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            part = part.contiguous().reshape(-1).view(torch.uint8).numpy()
+        elif isinstance(part, np.ndarray):
+            part = np.ascontiguousarray(part)
+        state.update(part.encode() if isinstance(part, str) else part)
+    return state.hexdigest()
 
 
 def sealed(content, tensors=None):
@@ -192,8 +223,9 @@ def write_atomically(path, content):
     ----------
     path : path-like
         File to write, in a folder that exists.
-    content : bytes
-        All that it will contain.
+    content : bytes, or iterable of buffers
+        All that it will contain. Buffers, such as arrays of bytes, are
+        written one after the other, without a copy of them.
 
     Raises
     ------
@@ -211,7 +243,7 @@ def write_files(contents):
     Parameters
     ----------
     contents : dict
-        Bytes by `pathlib.Path`.
+        Bytes, or an iterable of buffers, by `pathlib.Path`.
 
     Raises
     ------
@@ -236,7 +268,9 @@ def write_files(contents):
             # Noted before it is there, as an interruption can come in between.
             temporaries[path] = temporary = path.parent / name
             with open(temporary, 'xb') as file:
-                file.write(content)
+                whole = isinstance(content, bytes)
+                for part in [content] if whole else content:
+                    file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
         for path in contents:

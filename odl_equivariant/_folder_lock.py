@@ -21,7 +21,7 @@ import weakref
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ('FolderLock',)
 

@@ -10,8 +10,13 @@
 
 import contextvars
 import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 __all__ = ('is_probing', 'probing')
+
+_Arguments = ParamSpec('_Arguments')
+_Result = TypeVar('_Result')
 
 _IS_PROBING = contextvars.ContextVar('is_probing', default=False)
 
@@ -21,14 +26,16 @@ def is_probing():
     return _IS_PROBING.get()
 
 
-def probing(function):
+def probing(
+    function: Callable[_Arguments, _Result],
+) -> Callable[_Arguments, _Result]:
     """Decorate a function that probes operators with random elements.
 
     While it runs, nothing warns that these elements are not images.
     """
 
     @functools.wraps(function)
-    def probe(*args, **kwargs):
+    def probe(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         token = _IS_PROBING.set(True)
         try:
             return function(*args, **kwargs)

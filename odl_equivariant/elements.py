@@ -15,10 +15,17 @@ space are those of its parts, one after the other. In the complex layout,
 ``(N, P, *shape)``, a complex part is one complex channel instead.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
 import numpy as np
 import odl
 import torch
+from numpy.typing import ArrayLike
 from odl.core.space.base_tensors import TensorSpace
+
+from odl_equivariant._types import Device, Element, Space
 
 __all__ = (
     'n_channels',
@@ -29,11 +36,15 @@ __all__ = (
     'tensor_device',
     'as_tensor',
     'as_element',
+    'descend',
+    'describe_space',
     'element_from_array',
+    'first_part',
     'merge_complex',
     'split_complex',
 )
 
+_EMPTY = 'an empty `ProductSpace` has no tensor layout'
 _REAL_DTYPES = {
     'float32': torch.float32,
     'float64': torch.float64,
@@ -42,11 +53,90 @@ _REAL_DTYPES = {
 }
 
 
+def describe_space(space: odl.Set) -> str:
+    """Return ``repr(space)`` on one line, also where ODL cannot make one.
+
+    Parameters
+    ----------
+    space : `odl.Set`
+        Any set; ODL has no representation for array-weighted grids.
+
+    Returns
+    -------
+    description : str
+        Text for an error message.
+    """
+    try:
+        return ' '.join(repr(space).split())
+    except AttributeError:
+        return f'{type(space).__name__} of shape {space.shape}'
+
+
+def descend(space: Space, equal: bool = False) -> Iterator[Space]:
+    """Yield a space, its first part, the first part of that, and so on.
+
+    Parameters
+    ----------
+    space : odl space
+        Where to begin.
+    equal : bool, optional
+        Whether each product space on the way must have parts, and only equal
+        ones. Otherwise the other parts are not looked at.
+
+    Yields
+    ------
+    space : odl space
+        One space of each level of a nested product space. The last one is no
+        product space, or one without parts. If ``space`` is no product space,
+        it is the only one.
+
+    Raises
+    ------
+    ValueError
+        If the parts must be equal and are not, or there are none.
+
+    Examples
+    --------
+    >>> space = odl.rn(4)
+    >>> [getattr(part, 'shape', None) for part in descend((space**3) ** 2)]
+    [(2, 3, 4), (3, 4), (4,)]
+    >>> list(descend(odl.ProductSpace(space, odl.rn(5))))[-1] == space
+    True
+    >>> len(list(descend(odl.ProductSpace(field=odl.RealNumbers()))))
+    1
+    """
+    while isinstance(space, odl.ProductSpace):
+        if equal and (len(space) == 0 or not space.is_power_space):
+            raise ValueError(
+                'expected a `ProductSpace` of at least one and only equal '
+                f'components, got {describe_space(space)}'
+            )
+        yield space
+        if len(space) == 0:
+            return
+        space = space[0]
+    yield space
+
+
+def first_part(space: Space, equal: bool = False) -> Space:
+    """Return the last space of `descend`, which is no product space.
+
+    Raises
+    ------
+    ValueError
+        As for `descend`, and for an empty product space in any case.
+    """
+    *_, part = descend(space, equal)
+    if isinstance(part, odl.ProductSpace):
+        raise ValueError(_EMPTY)
+    return part
+
+
 def _parts(space):
     """Return the tensor spaces that a (nested) product space consists of."""
     if isinstance(space, odl.ProductSpace):
         if len(space) == 0:
-            raise ValueError('an empty `ProductSpace` has no tensor layout')
+            raise ValueError(_EMPTY)
         return [leaf for part in space for leaf in _parts(part)]
     if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
         raise TypeError(
@@ -76,7 +166,7 @@ def _the_one(values, what, space):
     return values.pop()
 
 
-def n_channels(space):
+def n_channels(space: Space) -> int:
     """Return the number of tensor channels of an element of a space.
 
     Parameters
@@ -102,7 +192,7 @@ def n_channels(space):
     return sum(1 if part.is_real else 2 for part in parts)
 
 
-def n_parts(space):
+def n_parts(space: Space) -> int:
     """Return the number of channels in the complex layout.
 
     Parameters
@@ -118,7 +208,7 @@ def n_parts(space):
     return len(_parts(space))
 
 
-def is_complex(space):
+def is_complex(space: Space) -> bool:
     """Return whether the elements of a space are complex.
 
     Parameters
@@ -135,7 +225,7 @@ def is_complex(space):
     return _the_one(fields, 'field', space) == odl.ComplexNumbers()
 
 
-def grid_shape(space):
+def grid_shape(space: Space) -> tuple[int, ...]:
     """Return the shape of the grid on which the elements of a space live.
 
     Parameters
@@ -151,7 +241,7 @@ def grid_shape(space):
     return _the_one((part.shape for part in _parts(space)), 'shape', space)
 
 
-def tensor_dtype(space):
+def tensor_dtype(space: Space) -> torch.dtype:
     """Return the real torch dtype in which elements of a space are laid out.
 
     Parameters
@@ -167,7 +257,7 @@ def tensor_dtype(space):
     return _the_one(map(_real_dtype, _parts(space)), 'precision', space)
 
 
-def tensor_device(space):
+def tensor_device(space: Space) -> torch.device:
     """Return the torch device on which the elements of a space live.
 
     Parameters
@@ -205,7 +295,9 @@ def _channels_of(leaf):
     return data[None]
 
 
-def as_tensor(element, copy=False, device=None):
+def as_tensor(
+    element: Element, copy: bool = False, device: Device | None = None
+) -> torch.Tensor:
     """Return an element of an ODL space as a torch tensor.
 
     Parameters
@@ -267,7 +359,9 @@ def _leaf_element(channels, space, copy):
     return space.element(data.to(space.device).contiguous())
 
 
-def as_element(tensor, space, copy=False):
+def as_element(
+    tensor: torch.Tensor, space: Space, copy: bool = False
+) -> Element:
     """Return a torch tensor as an element of an ODL space.
 
     Parameters
@@ -336,7 +430,7 @@ def as_element(tensor, space, copy=False):
     )
 
 
-def element_from_array(array, space):
+def element_from_array(array: ArrayLike, space: Space) -> Element:
     """Return the values of an array as a new element.
 
     Parameters
@@ -359,9 +453,7 @@ def element_from_array(array, space):
     >>> element_from_array([[1, 2j]], space).asarray().tolist()
     [[(1+0j), 2j]]
     """
-    part = space
-    while isinstance(part, odl.ProductSpace):
-        part = part[0]
+    part = first_part(space)
     array = np.array(array, dtype=str(part.dtype_identifier))
     if part is space:
         array = array[None]
@@ -371,7 +463,7 @@ def element_from_array(array, space):
     return as_element(tensor, space)
 
 
-def merge_complex(tensor):
+def merge_complex(tensor: torch.Tensor) -> torch.Tensor:
     """Return pairs of real channels as complex channels.
 
     Parameters
@@ -402,7 +494,7 @@ def merge_complex(tensor):
     return torch.complex(pairs[..., 0], pairs[..., 1])
 
 
-def split_complex(tensor):
+def split_complex(tensor: torch.Tensor) -> torch.Tensor:
     """Return complex channels as pairs of real channels.
 
     Parameters

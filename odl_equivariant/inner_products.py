@@ -8,6 +8,8 @@
 
 """The weights of a space's inner product, in the layout of tensors."""
 
+from __future__ import annotations
+
 import odl
 import torch
 from odl.core.space.weightings.weighting import (
@@ -15,6 +17,7 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
+from odl_equivariant._types import Space
 from odl_equivariant.elements import n_channels
 
 __all__ = ('inner_product_weights',)
@@ -82,7 +85,7 @@ def _weights(space, factor=1.0):
     ]
 
 
-def inner_product_weights(space):
+def inner_product_weights(space: Space) -> torch.Tensor:
     r"""Return the weights of a space's inner product in the tensor layout.
 
     Parameters

@@ -8,13 +8,21 @@
 
 """Figures that compare reconstructions."""
 
+from __future__ import annotations
+
 import io
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from odl_equivariant._files import write_atomically
 from odl_equivariant._packages import import_package
+from odl_equivariant._types import PathLike
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ('compare', 'save_figure')
 
@@ -29,7 +37,14 @@ def _array(image):
     return np.abs(array) if np.iscomplexobj(array) else array
 
 
-def compare(rows, window=None, close_up=None, row_labels=None):
+def compare(
+    rows: Sequence[Mapping[str, Any]],
+    window: tuple[float, float] | None = None,
+    close_up: tuple[slice, slice]
+    | Sequence[tuple[slice, slice]]
+    | None = None,
+    row_labels: Sequence[str] | None = None,
+) -> Figure:
     """Show images side by side, each with a close-up below it.
 
     Parameters
@@ -104,7 +119,7 @@ def _figure_class():
     return import_package('matplotlib.figure', 'a figure').Figure
 
 
-def save_figure(figure, path, **kwargs):
+def save_figure(figure: Figure, path: PathLike, **kwargs: Any) -> None:
     """Write a figure to a file, whole or not at all.
 
     Parameters

@@ -16,10 +16,12 @@ The fixtures then run a test in each kind of space that an operator should work
 in. The asserts of `odl_equivariant.diagnostics` then state the laws.
 """
 
+from __future__ import annotations
+
 import odl
 import pytest
 
-from odl_equivariant.actions import group_actions
+from odl_equivariant.actions import GeometricAction, group_actions
 
 __all__ = (
     'image_backend',
@@ -31,25 +33,27 @@ __all__ = (
 
 
 @pytest.fixture(params=['numpy', 'pytorch'])
-def image_backend(request):
+def image_backend(request: pytest.FixtureRequest) -> str:
     """Back-end of the arrays: 'numpy', then 'pytorch'."""
     return request.param
 
 
 @pytest.fixture(params=['float32', 'float64', 'complex64', 'complex128'])
-def image_dtype(request):
+def image_dtype(request: pytest.FixtureRequest) -> str:
     """Name of the data type, real and complex, single and double."""
     return request.param
 
 
 @pytest.fixture(params=[6, 7])
-def image_size(request):
+def image_size(request: pytest.FixtureRequest) -> int:
     """Number of cells along a side: an even one, then an odd one."""
     return request.param
 
 
 @pytest.fixture
-def image_space(image_size, image_dtype, image_backend):
+def image_space(
+    image_size: int, image_dtype: str, image_backend: str
+) -> odl.DiscretizedSpace:
     """Space on a square grid of side 2, with cells that are not of area 1."""
     return odl.uniform_discr(
         [-1, -1],
@@ -61,6 +65,6 @@ def image_space(image_size, image_dtype, image_backend):
 
 
 @pytest.fixture
-def image_actions(image_space):
+def image_actions(image_space: odl.DiscretizedSpace) -> list[GeometricAction]:
     """The eight symmetries of the square, acting on `image_space`."""
     return group_actions(image_space, 'D4')

@@ -46,7 +46,7 @@ def parsers():
 
 @pytest.mark.parametrize('arguments', [['--help'], ['-h'], ['--help-all']])
 def test_help(arguments, capsys):
-    """It says what there is, with an example."""
+    """The help lists the commands and shows an example."""
     assert main(arguments) == 0
     text = capsys.readouterr().out
     for name, command in COMMANDS.items():
@@ -58,7 +58,7 @@ def test_help(arguments, capsys):
 
 @each_command
 def test_help_of_a_command(name, capsys):
-    """It fits a screen or two, and names the options that matter."""
+    """It fits a screen or two, and names the most important options."""
     assert main([name, '--config', 'a.yaml', '--help']) == 0
     text = capsys.readouterr().out
     for option in COMMANDS[name].options:
@@ -69,7 +69,7 @@ def test_help_of_a_command(name, capsys):
 
 @each_command
 def test_examples_of_the_help(name):
-    """They name files that are there."""
+    """The files in the examples exist."""
     for line in COMMANDS[name].examples:
         for path in re.findall(r'--config (\S+)', line):
             assert (ROOT / path).is_file(), path
@@ -102,7 +102,7 @@ def test_help_is_true(name, parsers):
 
 @each_command
 def test_help_of_all_options(name, capsys):
-    """It is longer, and has those of the trainer that few need."""
+    """The long help also lists the rare options of the trainer."""
     from odl_equivariant.training.cli import main as run
 
     with pytest.raises(SystemExit) as ended:
@@ -149,7 +149,7 @@ def test_help_is_quick():
     ],
 )
 def test_no_command(arguments, status, message, capsys):
-    """What is no command is said, and the nearest one is named."""
+    """An unknown command is an error that names the nearest command."""
     assert main(arguments) == status
     assert message in capsys.readouterr().err
 
@@ -168,7 +168,7 @@ def test_no_command(arguments, status, message, capsys):
     ],
 )
 def test_unknown_option(options, message, tmp_path, capsys):
-    """The nearest option is named in two lines, without a list of all."""
+    """The error names the nearest option in two lines."""
     from odl_equivariant.training.cli import main as run
 
     configuration = (
@@ -187,7 +187,7 @@ def test_unknown_option(options, message, tmp_path, capsys):
 
 @pytest.mark.parametrize('missing', [['lightning'], ['tqdm', 'lightning']])
 def test_without_lightning(missing, monkeypatch, capsys):
-    """One line says what to install; help and version are there."""
+    """The error says what to install; help and version still work."""
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)
     assert main(['train', '--config', 'a.yaml']) == 1

@@ -281,7 +281,7 @@ def test_an_adjoint_between_the_wrong_spaces_is_refused():
 
 def test_no_samples_are_refused():
     """A test without samples would always pass."""
-    with pytest.raises(ValueError, match='at least 1 sample, got 0'):
+    with pytest.raises(ValueError, match='`n_samples` must be .*, got 0'):
         adjoint_error(odl.IdentityOperator(square()), n_samples=0)
 
 
@@ -395,7 +395,7 @@ def test_operators_that_fail_for_large_steps_fail():
 @pytest.mark.parametrize('steps', [[], [0.0], [-1e-3], [np.nan]])
 def test_steps_that_are_not_positive_are_refused(steps):
     """Differences have a positive finite size."""
-    with pytest.raises(ValueError, match='positive steps'):
+    with pytest.raises(ValueError, match='positive|at least one step'):
         derivative_error(odl.IdentityOperator(square()), steps=steps)
 
 

@@ -55,7 +55,7 @@ def blocks_of(path, language):
 # of torch about its own code
 @pytest.mark.filterwarnings('ignore:.torch.jit.script. is deprecated')
 def test_code_of_a_page_runs(path):
-    """Its blocks run one after the other, and what they assert holds."""
+    """The code blocks of a page run in order, and their asserts hold."""
     names = {'__name__': path.stem}
     for block in blocks_of(path, 'python'):
         exec(compile(block, path.name, 'exec'), names)
@@ -71,7 +71,7 @@ def test_code_of_a_page_runs(path):
 
 
 def test_there_are_pages_with_code():
-    """The tutorial and the how-tos are among them."""
+    """The tutorial and the how-tos have code blocks."""
     found = {path.name for path in PAGES if blocks_of(path, 'python')}
     assert {'install.md', 'tutorial.md', 'training.md'} < found
     how_to = {path.name for path in (ROOT / 'docs/how-to').glob('*.md')}
@@ -90,7 +90,7 @@ NEEDS = {
 
 @parametrised(PAGES)
 def test_extras_of_a_page(path):
-    """Where its code needs more than the package, its top says so."""
+    """If the code of a page needs an extra, the top of the page says so."""
     code = '\n'.join(
         block
         for language in ('python', 'sh')
@@ -109,7 +109,7 @@ def test_extras_of_a_page(path):
 
 @each_page
 def test_links_to_files(path):
-    """What a page links to in the repository is there."""
+    """The files to which a page links exist."""
     for link in re.findall(r'\]\(([^)#]+)\)', path.read_text('utf-8')):
         if not link.startswith('http'):
             assert (path.parent / link).exists(), link
@@ -117,7 +117,7 @@ def test_links_to_files(path):
 
 @each_page
 def test_files_of_commands(path):
-    """The commands that a page shows name files that there are."""
+    """The files in the commands of a page exist."""
     text = path.read_text('utf-8')
     for name in re.findall(r'--config (\S+)', text):
         assert (ROOT / name).is_file(), name
@@ -127,7 +127,7 @@ def test_files_of_commands(path):
 
 @each_page
 def test_targets_of_make(path):
-    """The Makefile has what a page asks it to make."""
+    """The targets that a page names are in the Makefile."""
     targets = re.findall(r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.M)
     # at the start of a line or of code
     asked = re.findall(
@@ -138,7 +138,7 @@ def test_targets_of_make(path):
 
 @pytest.mark.parametrize('command', ['train', 'evaluate', 'reconstruct'])
 def test_options_of_commands(command, capsys):
-    """The command line has the options that the pages give it."""
+    """The options that a page names are options of the command line."""
     with pytest.raises(SystemExit):
         main([command, '--help-all'])
     known = set(re.findall(r'--[\w.-]+', capsys.readouterr().out))
@@ -158,7 +158,7 @@ def test_options_of_commands(command, capsys):
 
 
 def test_page_on_theory_names_all_of_its_tests():
-    """Each test of the theory is named there, and each one named exists."""
+    """The page names every test of the theory, and no other."""
     page = (ROOT / 'docs/theory.md').read_text('utf-8')
     named = set(re.findall(r'(\w+_test\.py)::(\w+)', page))
     assert named == {
@@ -171,7 +171,7 @@ def test_page_on_theory_names_all_of_its_tests():
 
 
 def test_reference_lists_all_subpackages():
-    """Their own pages follow ``__all__``."""
+    """The pages of the reference follow ``__all__``."""
     page = (ROOT / 'docs/api/index.md').read_text('utf-8')
     listed = re.findall(r'^ {3}(\w+)$', page, re.M)
     assert sorted(listed) == sorted(odl_equivariant.__all__)

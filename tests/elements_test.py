@@ -18,6 +18,8 @@ from odl_equivariant.diagnostics._spaces import inner, random_element
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
+    descend,
+    first_part,
     grid_shape,
     is_complex,
     merge_complex,
@@ -93,7 +95,7 @@ def test_channels_of_a_product_are_those_of_its_parts(backend, dtype, rng):
 
 @each_dtype
 def test_round_trip_of_an_element_is_exact(backend, dtype, shape, rng):
-    """An element made from an element's tensor is that element."""
+    """Element to tensor to element changes nothing."""
     part = grid(shape, impl=backend, dtype=dtype)
     for space in (part, part**2, odl.ProductSpace(part**2, part)):
         x = random_element(space, rng)
@@ -125,7 +127,7 @@ def test_description_of_a_space(backend):
 
 
 def test_parts_of_a_space(backend, dtype):
-    """Each tensor space in a nested product is one, complex or not."""
+    """`n_parts` counts the tensor spaces in a nested product."""
     part = grid((3, 4), impl=backend, dtype=dtype)
     for space, count in (
         (part, 1),
@@ -154,7 +156,7 @@ def test_complex_channels_are_pairs_of_real_ones(real_dtype, shape):
 
 @pytest.mark.parametrize('size', [(0, 2), (0, 4, 3), (2, 4, 0)])
 def test_complex_channels_of_nothing(size):
-    """Empty batches and grids, and numbers without a grid, are no case."""
+    """Empty batches and grids, and numbers without a grid, work."""
     merged = merge_complex(torch.zeros(size))
     assert merged.shape == (size[0], size[1] // 2, *size[2:])
     assert split_complex(merged).shape == size
@@ -174,7 +176,7 @@ _PAIRS = {
 
 @pytest.mark.parametrize('memory', _PAIRS)
 def test_complex_channels_of_any_memory(memory):
-    """Strides, offsets and lazy bits make no difference."""
+    """Strides, offsets and lazy bits do not change the values."""
     pairs = _PAIRS[memory]()
     expected = torch.complex(pairs[:, ::2].clone(), pairs[:, 1::2].clone())
     assert torch.equal(merge_complex(pairs), expected)
@@ -197,14 +199,14 @@ def test_complex_channels_under_vmap(memory, axis):
 
 
 def test_complex_channels_of_odd_samples_under_vmap():
-    """A sample that lies well for a view may begin at an odd place."""
+    """Under vmap, a sample may begin at an odd offset."""
     pairs = torch.randn(4, 7)[:, :6].view(4, 1, 3, 2).mT
     merged = torch.vmap(merge_complex)(pairs)
     assert torch.equal(torch.vmap(split_complex)(merged), pairs)
 
 
 def test_complex_channels_that_lie_well_are_a_view():
-    """Splitting one part, and merging it again, copies nothing."""
+    """If the layout of memory allows it, nothing is copied."""
     x = torch.randn(2, 1, 3, dtype=torch.cfloat)
     assert split_complex(x).data_ptr() == x.data_ptr()
     assert merge_complex(split_complex(x)).data_ptr() == x.data_ptr()
@@ -274,13 +276,13 @@ def test_copies_share_nothing(backend, dtype, parts, rng):
 
 
 def test_copy_of_a_tensor_is_contiguous(backend, dtype):
-    """A module is given dense channels, also those of a complex element."""
+    """The copy is dense, also for a complex element."""
     space = grid((3, 4), impl=backend, dtype=dtype)
     assert as_tensor(space.one(), copy=True).is_contiguous()
 
 
 def test_product_is_always_a_copy(backend, dtype):
-    """Writing to the tensor of a product leaves the element as it is."""
+    """Writing to the tensor of a product does not change the element."""
     space = grid((3, 4), impl=backend, dtype=dtype) ** 2
     x = space.one()
     as_tensor(x).zero_()
@@ -393,7 +395,7 @@ def test_tensor_of_an_element_has_no_graph():
 
 
 def test_device_of_a_tensor_can_be_chosen(backend):
-    """``device`` is where the tensor goes."""
+    """``device`` chooses the device of the tensor."""
     x = grid((3, 4), impl=backend).one()
     assert as_tensor(x, device='meta').device.type == 'meta'
     assert as_tensor(x).device.type == 'cpu'
@@ -493,7 +495,7 @@ def test_integers_are_refused(function):
     ],
 )
 def test_other_sets_are_refused(function):
-    """What is no space of arrays is an error that names it."""
+    """A set that is no space of arrays is an error that names it."""
     with pytest.raises(TypeError, match='got RealNumbers'):
         function(odl.RealNumbers())
     with pytest.raises(ValueError, match='empty'):
@@ -542,3 +544,48 @@ def test_only_tensors_become_elements():
     """An array is an error that names its type."""
     with pytest.raises(TypeError, match='`torch.Tensor`, got ndarray'):
         as_element(np.ones((1, 1, 3, 4)), grid((3, 4)))
+
+
+# --- Down a product space --- #
+
+
+def test_descend_goes_level_by_level():
+    """From a nested product space to the first of its innermost parts."""
+    space = odl.rn(4)
+    assert list(descend(space)) == [space]
+    nested = (space**3) ** 2
+    assert list(descend(nested)) == [nested, space**3, space]
+    assert list(descend(nested, equal=True)) == [nested, space**3, space]
+    assert first_part(nested) == first_part(nested, equal=True) == space
+
+
+def test_descend_takes_the_first_of_unequal_parts():
+    """Unless the parts must be equal, on every level."""
+    space = odl.ProductSpace(odl.rn(4) ** 2, odl.rn(5))
+    assert first_part(space) == odl.rn(4)
+    for unequal in (space, space**2, odl.ProductSpace(space)):
+        with pytest.raises(ValueError, match='only equal components, got'):
+            list(descend(unequal, equal=True))
+
+
+def test_descend_ends_at_an_empty_space():
+    """It has no part; the search for one says so."""
+    empty = odl.ProductSpace(field=odl.RealNumbers())
+    nested = odl.ProductSpace(empty, odl.rn(4))
+    assert list(descend(empty)) == [empty]
+    assert list(descend(nested)) == [nested, empty]
+    for space in (empty, nested):
+        with pytest.raises(ValueError, match='empty `ProductSpace`'):
+            first_part(space)
+        with pytest.raises(ValueError, match='at least one and only equal'):
+            first_part(space, equal=True)
+
+
+def test_spaces_that_odl_cannot_print_are_described():
+    """The error of unequal parts is not one about an error."""
+    grid = odl.uniform_discr([0, 0], [1, 1], (2, 3))
+    weighted = odl.uniform_discr(
+        [0, 0], [1, 1], (2, 3), weighting=np.ones((2, 3))
+    )
+    with pytest.raises(ValueError, match='equal components, got Product'):
+        first_part(odl.ProductSpace(weighted, grid), equal=True)

@@ -37,19 +37,19 @@ with FolderLock('folder', 'training', 'wait'):
 
 @pytest.fixture(params=['locks', 'no locks'])
 def file_system(request, monkeypatch):
-    """Let the file system have locks, or none."""
+    """Let the file system support locks, or not."""
     if request.param == 'no locks':
         monkeypatch.setattr(_folder_lock, '_has_locks', lambda folder: False)
     return request.param
 
 
 def lock():
-    """Return a lock of a folder that need not be there."""
+    """Return a lock of a folder, which need not exist."""
     return FolderLock('folder', 'training', 'wait')
 
 
 def test_second_is_told_by_whom(file_system):
-    """The message names process, machine, time and what is done."""
+    """The message names process, machine, time and purpose of the owner."""
     with lock():
         with pytest.raises(BlockingIOError) as refused, lock():
             pass
@@ -60,7 +60,7 @@ def test_second_is_told_by_whom(file_system):
 
 
 def test_lock_is_free_again(file_system):
-    """At the end, be it by an error, nothing is left of it."""
+    """After the end, also by an error, the lock is free and its file gone."""
     for _ in range(2):
         with pytest.raises(KeyError), lock():
             raise KeyError
@@ -68,7 +68,7 @@ def test_lock_is_free_again(file_system):
 
 
 def test_threads_exclude_each_other(file_system):
-    """Of threads that want it at the same time, one gets it."""
+    """If several threads want the lock, one gets it."""
     outcomes, start = [], threading.Barrier(8)
     end = threading.Barrier(8)
 
@@ -91,7 +91,7 @@ def test_threads_exclude_each_other(file_system):
 
 
 def test_lock_of_a_killed_process_is_taken_over(file_system):
-    """Whatever it forked, and while those live."""
+    """If the owner was killed, its lock is free, despite its children."""
     holder = subprocess.Popen(
         [sys.executable, '-c', HOLDER, _folder_lock.__file__],
         stdout=subprocess.PIPE,
@@ -115,7 +115,7 @@ def test_lock_of_a_killed_process_is_taken_over(file_system):
 
 
 def test_lock_of_another_machine(file_system, tmp_path):
-    """Nobody can see from here whether its owner lives: delete which file."""
+    """The lock of another machine is kept; the error says how to delete it."""
     (tmp_path / 'folder').mkdir()
     owner = {'pid': 1, 'host': 'elsewhere', 'boot': 'x', 'since': 'May'}
     lock().path.write_text(json.dumps(owner), 'utf-8')
@@ -129,7 +129,7 @@ def test_lock_of_another_machine(file_system, tmp_path):
 
 
 def test_container_on_the_same_machine():
-    """A container has a name of its own, but its processes end with it."""
+    """A container has its own name, but its locks end with its processes."""
     os.mkdir('folder')
     owner = {'pid': 1, 'host': 'a container', 'boot': _folder_lock._boot()}
     lock().path.write_text(json.dumps(owner), 'utf-8')
@@ -141,7 +141,7 @@ def test_container_on_the_same_machine():
 
 @pytest.mark.parametrize('content', ['', '[]', '{', '\x00\xff', '{"pid": 3}'])
 def test_file_that_says_nothing(content):
-    """It is no lock where the system has locks."""
+    """An empty file is not a lock if the system supports locks."""
     os.mkdir('folder')
     lock().path.write_text(content, 'utf-8')
     if content != '{"pid": 3}':
@@ -153,7 +153,7 @@ def test_file_that_says_nothing(content):
 
 
 def test_link_is_not_followed(tmp_path):
-    """What a link leads to is not written to."""
+    """If the lock is a link, its target is not changed."""
     (tmp_path / 'folder').mkdir()
     (tmp_path / 'mine').write_text('mine', 'utf-8')
     lock().path.symlink_to(tmp_path / 'mine')
@@ -164,7 +164,7 @@ def test_link_is_not_followed(tmp_path):
 
 @pytest.mark.parametrize('what', ['folder', 'circle', 'dangling', 'link'])
 def test_what_is_no_lock_is_named(file_system, tmp_path, what):
-    """Neither a folder nor a link is taken for the file; it stays."""
+    """A folder or a link in place of the lock is an error, and stays."""
     path = lock().path
     path.parent.mkdir()
     if what == 'folder':
@@ -179,7 +179,7 @@ def test_what_is_no_lock_is_named(file_system, tmp_path, what):
 
 @pytest.mark.parametrize('what', ['file', 'parent', 'dangling'])
 def test_what_is_no_folder_is_named(what):
-    """The message says which part of the path is none, and what to do."""
+    """The message names the part of the path that is no folder."""
     path = pathlib.Path('folder')
     if what == 'dangling':
         path.symlink_to('nowhere')
@@ -191,7 +191,7 @@ def test_what_is_no_folder_is_named(what):
 
 
 def test_full_disk_names_the_lock(file_system, monkeypatch):
-    """An error of the open file, which names none, names the lock."""
+    """If the disk is full, the error names the lock."""
 
     def fail(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -10,6 +10,7 @@
 
 import os
 import socket
+import types
 
 import numpy as np
 import pytest
@@ -46,3 +47,26 @@ def test_backend(backend):
 def test_cuda_marker():
     """What is marked `cuda` runs only where there is a GPU."""
     assert torch.cuda.is_available()
+
+
+class Item:
+    """What pytest collects, as far as the rules look at it."""
+
+    def __init__(self, nodeid):
+        self.nodeid = nodeid
+
+
+@pytest.mark.parametrize(
+    'n_cases, kept',
+    [(1, 'a[0] b c[0]'), (2, 'a[0] a[4] b c[0] c[1]'), (9, None)],
+)
+def test_cases(n_cases, kept, pytestconfig):
+    """A quick run has some cases of each test, and all tests."""
+    plugins = pytestconfig.pluginmanager.get_plugins()
+    (rules,) = (p for p in plugins if hasattr(p, '_keep_some_cases'))
+    names = [*(f'a[{i}]' for i in range(5)), 'b', 'c[0]', 'c[1]']
+    items = [Item(name) for name in names]
+    hook = types.SimpleNamespace(pytest_deselected=lambda items: None)
+    rules._keep_some_cases(n_cases, types.SimpleNamespace(hook=hook), items)
+    left = [item.nodeid for item in items]
+    assert left == (names if kept is None else kept.split())

@@ -44,7 +44,7 @@ def test_what_is_distributed_exists():
 
 @pytest.mark.parametrize('pattern', ['*.md', '*.txt', '*.cff', '*.py'])
 def test_nothing_of_the_root_is_forgotten(pattern):
-    """Each file of the repository's first level is there."""
+    """Every file at the root of the repository is in the manifest."""
     files, _ = named()
     found = {path.name for path in ROOT.glob(pattern)}
     # which comes by itself, as a module that is installed

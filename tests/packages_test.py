@@ -30,7 +30,7 @@ def extras():
 
 
 def test_requirements_are_those_of_the_extras():
-    """What is advised is what the package is tested with."""
+    """Error messages advise the versions of the extras."""
     for requirement in _packages._REQUIREMENTS.values():
         # one comes with Lightning, the other is for rare files
         if requirement not in ('pyyaml', 'pylibjpeg[all]'):
@@ -50,7 +50,7 @@ def test_missing_package(monkeypatch):
 
 
 def test_missing_requirement_of_a_package(monkeypatch, tmp_path):
-    """What is installed is not advised: what it lacks is."""
+    """If a package lacks a requirement, the error names the requirement."""
     (tmp_path / 'halved.py').write_text('import no_such_thing')
     monkeypatch.syspath_prepend(tmp_path)
     message = 'installed, but needs no_such_thing.*: pip install no_such_thing'
@@ -59,7 +59,7 @@ def test_missing_requirement_of_a_package(monkeypatch, tmp_path):
 
 
 def test_broken_package(monkeypatch, tmp_path):
-    """A package that is there and fails is not to be installed again."""
+    """The error of a broken package does not advise to install it."""
     (tmp_path / 'broken.py').write_text('raise ImportError("libx.so is old")')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match='libx.so is old') as raised:
@@ -97,6 +97,14 @@ def use_dicom(path):
     odl_equivariant.data.sample_ct_slice()
 
 
+def use_dicom_files(path):
+    odl_equivariant.data.DicomSlices(path)
+
+
+def use_nifti(path):
+    odl_equivariant.data.NiftiSlices(path)
+
+
 def use_hdf5(path):
     odl_equivariant.data.FastMRIKspace(path)
 
@@ -108,6 +116,8 @@ def use_hdf5(path):
         ('onnxscript', 'onnxscript', use_onnx),
         ('matplotlib.figure', 'matplotlib', use_figures),
         ('pydicom', "'pydicom>=3'", use_dicom),
+        ('pydicom', "'pydicom>=3'", use_dicom_files),
+        ('nibabel', 'nibabel', use_nifti),
         ('h5py', 'h5py', use_hdf5),
     ],
 )

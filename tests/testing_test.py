@@ -12,7 +12,10 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
 
+
+@pytest.mark.slow
 def test_fixtures_in_another_project(tmp_path):
     """A project that names the module gets all kinds of spaces."""
     (tmp_path / 'conftest.py').write_text(

@@ -10,6 +10,6 @@
 
     python -m examples.experiments --scale small --output results/experiments
 
-trains all networks, scores them, and makes all tables and figures; see
-`docs/results.md` for what comes out.
+trains all networks, scores them, and makes all tables and figures. The results
+are in `docs/results.md`.
 """

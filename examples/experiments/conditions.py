@@ -10,7 +10,7 @@
 
 Images are turned before the data are simulated, and the data of the same image
 have the same noise in all conditions. Under quarter turns the noise turns too,
-so that an equivariant method makes of them exactly the turned reconstruction.
+so that an equivariant method returns exactly the turned reconstruction.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ CONDITIONS = ('upright', 'quarter turns', 'random angles', 'turned and back')
 
 @dataclasses.dataclass
 class Sample:
-    """Data, the operator they are of, and the truth, as tensors."""
+    """Data, their operator, and the truth, as tensors."""
 
     name: str
     data: torch.Tensor
@@ -40,18 +40,18 @@ class Sample:
 
 
 def samples(acquisition, images, condition, smoothing=0.0):
-    """Return what a network is tested with under a condition.
+    """Return the test samples of a condition.
 
     Parameters
     ----------
     acquisition : Acquisition
-        What simulates data.
+        The acquisition that simulates data.
     images : dict of numpy.ndarray
         Images by their names.
     condition : str
         One of `CONDITIONS`.
     smoothing : float, optional
-        How much images are smoothed first, in pixels.
+        Standard deviation, in pixels, by which images are smoothed first.
 
     Returns
     -------
@@ -99,11 +99,12 @@ def _interpolated(image, angle):
 
 
 def turned(sample, turn):
-    r"""Return the sample with the object and all of its data turned.
+    r"""Return the sample with the object and its data turned.
 
-    With :math:`y = A u + \varepsilon`, these are data of :math:`T u` by
-    :math:`A T^{-1}`. In tomography, views that change places make them data
-    by :math:`A` itself: :math:`S y = A T u + S \varepsilon`.
+    The data :math:`y = A u + \varepsilon` are also those of :math:`T u` for
+    the operator :math:`A T^{-1}`. In tomography, a permutation :math:`S` of
+    the rays makes them data of :math:`A` itself:
+    :math:`S y = A T u + S \varepsilon`.
 
     Parameters
     ----------

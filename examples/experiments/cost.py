@@ -33,17 +33,17 @@ def measure_cost(settings, experiment, commit):
     settings : dict
         Settings of the task.
     experiment : Experiment
-        Arms, of which the first is the reference of all ratios, and the
-        number of rounds. ``'averaged'`` reconstructs four times.
+        Its arms and the number of rounds. Ratios refer to the first arm. The
+        arm ``'averaged'`` reconstructs four times.
     commit : str
-        Written down with the rows.
+        Commit of the code, which each row names.
 
     Returns
     -------
     rows : list of dict
-        One for each arm. Times are medians; their ratios are medians over
-        the rounds, in each of which all arms take their turn. The memory is
-        that of what a training step keeps for the gradient.
+        One for each arm. Times are medians. Ratios are medians over the
+        rounds, as each round measures all arms. The memory is what a training
+        step keeps for the gradient.
     """
     acquisition = acquisition_of(settings)
     space = acquisition.space

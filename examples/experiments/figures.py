@@ -24,7 +24,7 @@ _SETS = {'test': 'phantoms', 'slices': 'real slices'}
 
 
 def figure_names(experiment, output):
-    """Return the names of the figures of an experiment, without endings."""
+    """Return the names of an experiment's figures, without extension."""
     if experiment.picture_of:
         return [f'{experiment.name}_{task}' for task in experiment.picture_of]
     if experiment.cost_of:
@@ -42,7 +42,7 @@ def make_figures(experiments, output):
     Parameters
     ----------
     experiments : list of Experiment
-        Experiments, the tables of which are in the folder.
+        Experiments whose tables are in the folder.
     output : path-like
         Folder of the tables and of the figures.
 
@@ -155,7 +155,7 @@ def _curves(experiment, rows, what):
 
 
 def others_of(rows):
-    """Return the names of the methods without training."""
+    """Return the names of the methods that need no training."""
     return list(dict.fromkeys(row['arm'] for row in rows))
 
 
@@ -236,7 +236,7 @@ def _pictures(path, arms):
 
 
 def _busiest(image):
-    """Return a window of a third of the sides with the most edges."""
+    """Return the window, a third of each side, that has the most edges."""
     n, m = (side // 3 for side in image.shape)
     edges = np.hypot(*np.gradient(image))
     sums = edges.cumsum(0).cumsum(1)

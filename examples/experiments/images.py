@@ -30,7 +30,7 @@ def acquisition_of(settings):
 
 
 class Kept(Slices):
-    """Slices that are read or drawn once, and then kept in memory."""
+    """Slices that are made once and then kept in memory."""
 
     def __init__(self, slices):
         super().__init__(slices.names, slices.groups)
@@ -55,7 +55,7 @@ def parts(settings, folders):
     Returns
     -------
     parts : dict of Slices
-        Of the three parts, as many training images as there are.
+        The three parts, with all training images that there are.
     """
     images = dict(settings['images'])
     kind = images.pop('kind')
@@ -76,7 +76,7 @@ def parts(settings, folders):
 
 
 def real_slices(settings):
-    """Return real slices, never trained on, on the grid of the images.
+    """Return real slices, unused in training, on the grid of the images.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def real_slices(settings):
 
 
 def _resized(image, shape):
-    """Return the middle of an image on another grid, smoothed for it."""
+    """Return the middle of an image on another grid, without aliasing."""
     side = min(image.shape)
     start = [(n - side) // 2 for n in image.shape]
     square = image[start[0] : start[0] + side, start[1] : start[1] + side]
@@ -106,7 +106,7 @@ def _resized(image, shape):
 
 
 def _padded(image):
-    """Return an image that zeros make square."""
+    """Return an image padded with zeros to a square."""
     side = max(image.shape)
     before = [(side - n) // 2 for n in image.shape]
     after = [side - n - b for n, b in zip(image.shape, before, strict=True)]
@@ -124,7 +124,7 @@ def _mr_slice():
 
 @functools.cache
 def _mni152():
-    """Return axial slices of the MNI152 template, if nilearn is there."""
+    """Return axial slices of the MNI152 template, if nilearn is installed."""
     spec = importlib.util.find_spec('nilearn')
     if spec is None:
         return []

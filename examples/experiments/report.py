@@ -27,14 +27,13 @@ def make_report(experiments, output, path, arguments):
     Parameters
     ----------
     experiments : list of Experiment
-        Experiments, the tables of which are in the folder.
+        Experiments whose tables are in the folder.
     output : path-like
         Folder of tables and figures.
     path : path-like
         Page to write. Its figures go into ``images/experiments`` beside it,
-        the tables into a folder of the name of the page,
-        and what is written by hand is included from ``_<stem>_notes.md``,
-        where that is there.
+        and its tables into a folder with the name of the page. The text of
+        ``_<stem>_notes.md``, if there is such a file, is included.
     arguments : list of str
         Arguments of the command that made the tables.
     """

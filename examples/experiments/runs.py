@@ -39,7 +39,7 @@ SCORES, DONE = 'scores.csv', 'run.json'
 
 
 def finished(folder):
-    """Return what was written down at the end of a run, or ``None``."""
+    """Return the record of a finished run, or ``None``."""
     path = pathlib.Path(folder) / DONE
     if not path.is_file():
         return None
@@ -47,18 +47,18 @@ def finished(folder):
 
 
 def make_run(run, folder, folders, commit):
-    """Train the network of a run and score it, unless that was done.
+    """Train the network of a run and score it, unless this is done.
 
     Parameters
     ----------
     run : Run
         What to train.
     folder : path-like
-        Folder of the run. One that was interrupted is gone on with.
+        Folder of the run. An interrupted run is resumed.
     folders : dict
         Folders of collections of images by their names.
     commit : str
-        Written down with the scores.
+        Commit of the code, which the scores name.
     """
     folder = pathlib.Path(folder)
     if finished(folder) is not None:
@@ -79,7 +79,7 @@ def make_run(run, folder, folders, commit):
         folders,
     )
     if run.group is None and run.rotation == 'none':
-        # averaged over the group at test time
+        # Averaged over the group, at test time only.
         rows += [
             {**row, 'averaged': 1}
             for row in _scored(
@@ -109,7 +109,7 @@ def _parts_of(common, folders):
 
 
 def _parts(common, folders):
-    """Return the parts of the images, the same ones for all runs."""
+    """Return the parts of the images, which all runs share."""
     return _parts_of(common, tuple(folders.items()))
 
 
@@ -225,11 +225,11 @@ def make_baselines(settings, folder, folders, commit):
     settings : dict
         Settings of the task.
     folder : path-like
-        Where the scores are kept.
+        Folder for the scores.
     folders : dict
         Folders of collections of images by their names.
     commit : str
-        Written down with the scores.
+        Commit of the code, which the scores name.
     """
     folder = pathlib.Path(folder)
     if finished(folder) is not None:

@@ -39,7 +39,7 @@ class Study:
     Parameters
     ----------
     experiments : list of Experiment
-        What to do.
+        Experiments to run.
     scale : str
         ``'small'`` or ``'paper'``.
     output : path-like
@@ -105,7 +105,7 @@ class Study:
         return self._folder(baselines_key(name, self.tasks[name]))
 
     def run(self, jobs):
-        """Do all that has not been done, and write the tables.
+        """Do all runs that are not finished, and write the tables.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class Study:
                 write_rows(self.output / f'{experiment.name}.csv', rows)
 
     def _runs(self, experiment, rates):
-        """Return pairs of arm and run, of all tasks of an experiment."""
+        """Return pairs of an arm and a run, for all tasks of an experiment."""
         if experiment.task:
             names = [experiment.task]
         else:
@@ -199,7 +199,7 @@ class Study:
             raise
 
     def _write_searches(self, searches):
-        """Write all rates that were tried, and return the best ones."""
+        """Write a table of all learning rates, and return the best ones."""
         rows, rates = [], {}
         for name, arms in searches.items():
             rates[name] = {}
@@ -281,7 +281,7 @@ class Study:
 
 
 class _Here(concurrent.futures.Executor):
-    """Does what it is given at once, with one thread as other processes."""
+    """Stands in for a pool: calls at once, here, with one thread."""
 
     def __enter__(self):
         self._threads = torch.get_num_threads()
@@ -306,13 +306,13 @@ def _pool(jobs):
 
 
 def _or_worst(summary):
-    """Return a score, that of a run which diverged below all others."""
+    """Return a score, which is below all others for a diverged run."""
     score = summary['validation']
     return -math.inf if math.isnan(score) else score
 
 
 def _summed(rows, columns):
-    """Return the means over the images of each set, with more columns."""
+    """Return the mean over the images of each set, with further columns."""
     groups = {}
     for row in rows:
         key = row['images'], row['condition']
@@ -340,7 +340,7 @@ def _one_thread():
 
 
 def _start_worker():
-    """Compute with one thread, and end with the process that asks for it."""
+    """Compute with one thread, and end together with the parent process."""
     _one_thread()
     parent = multiprocessing.parent_process()
 
@@ -352,7 +352,7 @@ def _start_worker():
 
 
 def _commit():
-    """Return the commit that the code is of, with a plus if it is changed."""
+    """Return the commit of the code, with a plus if files have changed."""
     try:
         commit, changes = (
             subprocess.run(

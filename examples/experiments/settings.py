@@ -28,7 +28,7 @@ __all__ = (
 
 SCALES = ('small', 'paper')
 FOLDER = pathlib.Path(__file__).parent / 'settings'
-# What is not in the file of an experiment: how its arms are made.
+# How arms are made, which the file of an experiment does not say.
 _ROTATIONS = {'quarter turns': 'quarter', 'any angle': 'any'}
 _UNTRAINED = ('averaged',)
 ARMS = (
@@ -48,7 +48,7 @@ SEARCH_SEED = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One network to train, told by all that its weights depend on.
+    """One network to train: all settings on which its weights depend.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ class Run:
     rotation : str
         How the training images are turned, see `Augmentation`.
     smoothing : float
-        How all images are smoothed, in pixels.
+        Standard deviation, in pixels, by which all images are smoothed.
     size, seed : int
-        Number of training images; seed of everything.
+        Number of training images, and the seed of all random numbers.
     rate : float
         Learning rate.
     common : str
-        What all runs of the task share, as JSON.
+        Settings that all runs of the task share, as JSON.
     """
 
     task: str
@@ -82,12 +82,12 @@ class Run:
 
     @property
     def settings(self):
-        """What all runs of the task share."""
+        """Settings that all runs of the task share."""
         return json.loads(self.common)
 
     @property
     def key(self):
-        """A short name: other settings have another one."""
+        """A short name, which differs if any setting differs."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
         return f'{self.task}-{self.group or "ordinary"}-{self.size}-{digest}'
@@ -95,7 +95,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What one file of settings says, at one scale."""
+    """The settings of one file, at one scale."""
 
     name: str
     title: str
@@ -118,11 +118,11 @@ class Experiment:
         Parameters
         ----------
         common : dict
-            What all runs of the task share, see `tasks`.
+            Settings that all runs of the task share, see `tasks`.
         rates : dict
             Learning rates of ``'ordinary'`` and ``'equivariant'`` arms.
         task : str, optional
-            The task, where it is not that of the experiment.
+            The task. Default: that of the experiment.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class Experiment:
 
 
 def trained(task, scale, arm, size, seed, smoothing, common, rates):
-    """Return the run that gives the network of an arm."""
+    """Return the run that trains the network of an arm."""
     is_ordinary = arm == 'ordinary' or arm in _ROTATIONS or arm in _UNTRAINED
     return Run(
         task,
@@ -170,7 +170,7 @@ def trained(task, scale, arm, size, seed, smoothing, common, rates):
 
 
 def searched(task, scale, common):
-    """Return the runs by which learning rates are chosen, by the arm."""
+    """Return the runs that choose learning rates, for each arm."""
     return {
         arm: [
             trained(
@@ -196,7 +196,7 @@ def _shared(common):
 
 
 def baselines_key(task, common):
-    """Return a short name of the baselines: other settings, another one."""
+    """Return a short name of the baselines, which differs with settings."""
     left_out = ('rates', 'training', 'network', 'search_size')
     settings = {k: v for k, v in common.items() if k not in left_out}
     text = json.dumps(settings, sort_keys=True)

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What the paper states, each checked against the tables."""
+"""The statements of the paper, each checked against the tables."""
 
 from examples.experiments.figures import summarised
 
@@ -27,7 +27,7 @@ def checked(tables):
     Returns
     -------
     rows : list of tuple
-        For each statement its words, what was measured, and ``'yes'``,
+        For each statement its words, the measured figures, and ``'yes'``,
         ``'no'`` or ``'in part'``.
     """
     rows = []
@@ -65,7 +65,7 @@ def checked(tables):
     return rows
 
 
-# one, and several
+# Words for one image of a set, and for several.
 _SETS = {
     'test': ('phantom', 'phantoms'),
     'slices': ('real slice', 'real slices'),
@@ -192,7 +192,7 @@ def _smooth(rows, where):
         flags += [
             gains['random angles'] > 0,
             gains['turned and back'] > 0,
-            # what smooths nothing gains less than what smooths
+            # Exact turns smooth nothing, and must gain less.
             gains['quarter turns'] < 0.5 * gains['turned and back'],
         ]
     return (

@@ -19,14 +19,14 @@ __all__ = ('mean_and_spread', 'read_rows', 'write_rows')
 
 
 def write_rows(path, rows):
-    """Write dicts as one table, whole or not at all.
+    """Write dicts as one table, atomically.
 
     Parameters
     ----------
     path : path-like
         File to write.
     rows : list of dict
-        Their keys, in the order in which they come first, are the columns.
+        Rows. Their keys are the columns, in the order of first occurrence.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
@@ -37,7 +37,7 @@ def write_rows(path, rows):
 
 
 def read_rows(path):
-    """Return the rows of a table, numbers as numbers."""
+    """Return the rows of a table, with numbers converted."""
     with open(path, newline='', encoding='utf-8') as file:
         return [
             {key: _number(value) for key, value in row.items()}

@@ -31,7 +31,7 @@ def total_variation(operator, data, start, weight, n_iterations=300):
     data : element of ``operator.range``
         Data :math:`y`.
     start : element of ``operator.domain``
-        Where to begin; it is not changed.
+        First iterate, which is not changed.
     weight : float
         Weight :math:`\alpha`.
     n_iterations : int, optional
@@ -40,12 +40,12 @@ def total_variation(operator, data, start, weight, n_iterations=300):
     Returns
     -------
     image : element of ``operator.domain``
-        Minimiser of :math:`\frac{1}{2} \|A u - y\|^2 + \alpha \|\nabla
-        u\|_1`, not negative if it is real.
+        Approximate minimiser of :math:`\frac{1}{2} \|A u - y\|^2 + \alpha
+        \|\nabla u\|_1`, not negative if it is real.
     """
     space = operator.domain
     gradient = odl.Gradient(space)
-    # both parts of equal norm, or the smaller would converge too slowly
+    # With equal norms, no part converges too slowly.
     scaling = _norm(operator) / _norm(gradient)
     both = odl.BroadcastOperator(operator, scaling * gradient)
     f = odl.functionals.ZeroFunctional(space)

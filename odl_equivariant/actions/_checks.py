@@ -8,40 +8,33 @@
 
 """Checks of the arguments that several actions take."""
 
-from numbers import Number, Real
+import cmath
+from numbers import Complex, Real
 
-import numpy as np
+import odl
 
-from odl_equivariant.actions.action import describe_space
+from odl_equivariant._checks import real_number
+from odl_equivariant.elements import describe_space
 
-__all__ = ('METHODS', 'check_method', 'check_fill')
+__all__ = ('METHODS', 'checked_number')
 
 METHODS = ('linear', 'cubic', 'fourier')
 
 
-def check_method(method, known=METHODS, optional=True):
-    """Raise a `ValueError` if ``method`` is not a known one."""
-    if method in known or (optional and method is None):
-        return
-    message = f'expected the method {", ".join(map(repr, known))}'
-    if optional:
-        message += ' or, for what is exact on the grid, None'
-    raise ValueError(f'{message}, got {method!r}')
+def checked_number(name, value, space):
+    """Return a finite number as a float, or a complex one if it is complex.
 
-
-def check_fill(fill, space):
-    """Raise an error if ``fill`` is not a finite number of a space."""
-    if not isinstance(fill, Number):
-        raise TypeError(
-            'expected a number to fill the outside with, got '
-            f'{type(fill).__name__}'
-        )
-    if not np.isfinite(fill):
+    A complex number is a `ValueError` on a real space.
+    """
+    if not isinstance(value, Complex) or isinstance(value, Real):
+        return real_number(name, value)
+    if value.imag == 0:
+        return real_number(name, value.real)
+    if not cmath.isfinite(value):
+        raise ValueError(f'`{name}` must be a finite number, got {value}')
+    if space.field != odl.ComplexNumbers():
         raise ValueError(
-            f'expected a finite number to fill the outside with, got {fill}'
+            f'`{name}` must be a real number on the real space '
+            f'{describe_space(space)}, got {value}'
         )
-    if not isinstance(fill, Real) and not space.is_complex:
-        raise ValueError(
-            'expected a real number to fill the outside of the real space '
-            f'{describe_space(space)} with, got {fill}'
-        )
+    return complex(value)

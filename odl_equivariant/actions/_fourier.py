@@ -11,7 +11,6 @@
 import numpy as np
 
 from odl_equivariant.actions._movers import Mover
-from odl_equivariant.actions.action import describe_space
 from odl_equivariant.actions.grid import (
     QUARTER_TURNS,
     GridMover,
@@ -19,6 +18,7 @@ from odl_equivariant.actions.grid import (
     grid_mover,
     maps_grid_to_itself,
 )
+from odl_equivariant.elements import describe_space
 
 __all__ = ('FourierMover', 'fourier_mover', 'shift_lines')
 

@@ -8,6 +8,11 @@
 
 """The base class of movers: they move arrays by a group element."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 __all__ = ('Mover', 'TOLERANCE')
@@ -32,6 +37,10 @@ class Mover:
     product of the space, ``inverse`` and ``multiply``.
     """
 
+    move: Callable[[Any], Any]
+    move_back: Callable[[Any], Any]
+    inverse: Callable[[], Mover]
+    multiply: Callable[[Mover], Mover]
     is_isometry = False
     is_exact = False
     is_linear = True

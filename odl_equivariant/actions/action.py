@@ -8,9 +8,12 @@
 
 """The base class of all group actions on ODL spaces."""
 
+from __future__ import annotations
+
 from functools import reduce
 from numbers import Integral
 from operator import matmul
+from typing import Any
 
 import odl
 from odl.core.operator.operator import OpNotImplementedError
@@ -19,26 +22,10 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
-__all__ = ('Action', 'component_space', 'describe_space')
+from odl_equivariant._types import Operator, Space
+from odl_equivariant.elements import descend, describe_space
 
-
-def describe_space(space):
-    """Return ``repr(space)`` on one line, also where ODL cannot make one.
-
-    Parameters
-    ----------
-    space : `odl.Set`
-        Any set; ODL has no representation for array-weighted grids.
-
-    Returns
-    -------
-    description : str
-        Text for an error message.
-    """
-    try:
-        return ' '.join(repr(space).split())
-    except AttributeError:
-        return f'{type(space).__name__} of shape {space.shape}'
+__all__ = ('Action', 'component_space')
 
 
 def component_space(space):
@@ -63,18 +50,13 @@ def component_space(space):
         If it is empty, has different components, is neither 2D nor 3D or
         not uniform, or if its weights differ from point to point.
     """
-    if isinstance(space, odl.ProductSpace):
-        if len(space) == 0 or not space.is_power_space:
-            raise ValueError(
-                'expected a `ProductSpace` of at least one and only equal '
-                f'components, got {describe_space(space)}'
-            )
-        if not isinstance(space.weighting, (ConstWeighting, ArrayWeighting)):
+    *products, space = descend(space, equal=True)
+    for product in products:
+        if not isinstance(product.weighting, (ConstWeighting, ArrayWeighting)):
             raise ValueError(
                 'expected a `ProductSpace` weighted by a constant or one '
-                f'number per component, got {space.weighting!r}'
+                f'number per component, got {product.weighting!r}'
             )
-        return component_space(space[0])
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '
@@ -116,7 +98,7 @@ class Action(odl.Operator):
     which multiplies two elements in the group.
     """
 
-    def __init__(self, space, linear=True):
+    def __init__(self, space: Space, linear: bool = True) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -129,26 +111,27 @@ class Action(odl.Operator):
         super().__init__(space, space, linear=linear)
 
     @property
-    def is_isometry(self):
-        """``True`` if the action keeps all norms in the space."""
+    def is_isometry(self) -> bool:
+        """``True`` if the action keeps all distances in the space."""
         raise NotImplementedError
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True`` if the action maps grid points to grid points."""
         raise NotImplementedError
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the space's inner product: the inverse, if isometric."""
-        if not self.is_isometry:
+        if not (self.is_linear and self.is_isometry):
             raise OpNotImplementedError(
-                f'{self} is not an isometry and gives no adjoint of its own'
+                f'{self} is not a linear isometry and gives no adjoint of its '
+                'own'
             )
         return self.inverse
 
-    def norm(self, estimate=False, **kwargs):
-        """Return the operator norm, known to be 1 for an isometry.
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
+        """Return the operator norm, known to be 1 for a linear isometry.
 
         Parameters
         ----------
@@ -162,7 +145,7 @@ class Action(odl.Operator):
         norm : float
             Operator norm in the space's own norm.
         """
-        if self.is_isometry:
+        if self.is_linear and self.is_isometry:
             return 1.0
         return float(super().norm(estimate=estimate, **kwargs))
 

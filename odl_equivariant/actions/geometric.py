@@ -8,18 +8,23 @@
 
 """Actions that move functions and turn their values."""
 
+from __future__ import annotations
+
 import functools
 
 import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
-from odl_equivariant.actions.action import Action, describe_space
+from odl_equivariant._types import ElementLike, Operator, Representation, Space
+from odl_equivariant.actions._movers import Mover
+from odl_equivariant.actions.action import Action
 from odl_equivariant.actions.representations import (
     canonical,
     component_weights,
     representation_matrix,
 )
+from odl_equivariant.elements import describe_space
 
 __all__ = ('GeometricAction',)
 
@@ -57,7 +62,12 @@ class GeometricAction(Action):
     the components, after the adjoint of the first factor.
     """
 
-    def __init__(self, space, mover, representation=None):
+    def __init__(
+        self,
+        space: Space,
+        mover: Mover,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -77,27 +87,27 @@ class GeometricAction(Action):
         self.__representation = canonical(representation)
 
     @property
-    def mover(self):
+    def mover(self) -> Mover:
         """What moves the components."""
         return self.__mover
 
     @property
-    def representation(self):
+    def representation(self) -> Representation | None:
         """How the turn acts on the components; `None` if it does not."""
         return self.__representation
 
     @property
-    def turn(self):
+    def turn(self) -> np.ndarray | None:
         """Matrix pi(R) that mixes the components, `None` for none."""
         return None if self.__turn is None else self.__turn.copy()
 
     @property
-    def matrix(self):
+    def matrix(self) -> np.ndarray:
         """Matrix R of the action as an array of shape (d, d)."""
         return self.__mover.matrix.copy()
 
     @property
-    def translation(self):
+    def translation(self) -> np.ndarray:
         """Vector t of the action, an array of shape (d,) in length units.
 
         For periodic actions it holds up to whole periods. It is not zero
@@ -106,8 +116,8 @@ class GeometricAction(Action):
         return self.__mover.translation
 
     @property
-    def is_isometry(self):
-        """``True`` if the action keeps all norms in the space."""
+    def is_isometry(self) -> bool:
+        """``True`` if the action keeps all distances in the space."""
         if not self.__mover.is_isometry:
             return False
         return self.__turn is None or np.allclose(
@@ -118,12 +128,12 @@ class GeometricAction(Action):
         )
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True`` if grid points are mapped to grid points."""
         return self.__mover.is_exact
 
     @property
-    def inverse(self):
+    def inverse(self) -> GeometricAction:
         """Action of the inverse element.
 
         It undoes the action to rounding if that is an isometry, and up to
@@ -132,7 +142,7 @@ class GeometricAction(Action):
         return self._same_kind(self.__mover.inverse())
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the space's inner product, to rounding."""
         if not self.is_linear:
             raise OpNotImplementedError(
@@ -143,7 +153,7 @@ class GeometricAction(Action):
             return self.inverse
         return _Adjoint(self)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> GeometricAction:
         """Return the linear part of the action, which fills with 0.
 
         Parameters

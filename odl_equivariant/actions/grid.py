@@ -8,14 +8,20 @@
 
 """Actions that permute the points of a grid, and so are exact on it."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import isclose
 from operator import index
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from odl_equivariant._types import Representation, Space
 from odl_equivariant.actions._movers import TOLERANCE, Mover
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
+from odl_equivariant.elements import describe_space
 
 __all__ = ('GridAction', 'GridMover', 'maps_grid_to_itself')
 
@@ -224,7 +230,13 @@ class GridAction(GeometricAction):
     identity
     """
 
-    def __init__(self, space, matrix, cells=None, representation=None):
+    def __init__(
+        self,
+        space: Space,
+        matrix: ArrayLike,
+        cells: Sequence[int] | np.ndarray | None = None,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -271,9 +283,9 @@ class GridAction(GeometricAction):
         super().__init__(space, mover, representation)
 
     @property
-    def cells(self):
+    def cells(self) -> tuple[int, ...]:
         """Shift after the turn, in cells: ints from 0 to ``size - 1``."""
-        return self.mover.cells
+        return self.mover.cells  # type: ignore[attr-defined]
 
     def __repr__(self):
         """Return ``repr(self)``."""
@@ -285,7 +297,9 @@ class GridAction(GeometricAction):
 
 
 @action_of.register
-def _grid_action(mover: GridMover, space, representation):
+def _grid_action(
+    mover: GridMover, space: Space, representation: Representation | None
+) -> GridAction:
     matrix = np.rint(mover.matrix).astype(int)
     return GridAction(space, matrix, mover.cells, representation)
 

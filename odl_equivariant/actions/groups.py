@@ -8,11 +8,16 @@
 
 """Finite groups of rotations and reflections, listed element by element."""
 
+from __future__ import annotations
+
 import re
 from math import pi
 
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant._types import Interpolation, Representation, Space
+from odl_equivariant.actions.action import component_space
+from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.isometries import Reflection, Rotation
+from odl_equivariant.elements import describe_space
 
 __all__ = ('group_actions',)
 
@@ -40,7 +45,13 @@ def _exists(space, name):
     return True
 
 
-def group_actions(space, group, method=None, *, representation=None):
+def group_actions(
+    space: Space,
+    group: str,
+    method: Interpolation | None = None,
+    *,
+    representation: Representation | None = None,
+) -> list[GeometricAction]:
     """Return the elements of a finite group as actions on a space.
 
     Parameters

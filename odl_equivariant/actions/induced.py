@@ -8,16 +8,20 @@
 
 """Actions on tomographic data that follow from actions on images."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from odl_equivariant._types import Operator, RayTransform
 from odl_equivariant.actions._rays import (
     Rays,
     explain_mismatch,
     match_rays,
     misses_domain,
 )
-from odl_equivariant.actions.action import Action, describe_space
+from odl_equivariant.actions.action import Action
 from odl_equivariant.actions.geometric import GeometricAction
+from odl_equivariant.elements import describe_space
 
 __all__ = ('InducedAction', 'induced_action')
 
@@ -33,7 +37,13 @@ class InducedAction(Action):
     0 where that is not measured because :math:`\ell` misses the domain.
     """
 
-    def __init__(self, ray_transform, action, source, is_measured):
+    def __init__(
+        self,
+        ray_transform: RayTransform,
+        action: GeometricAction,
+        source: np.ndarray,
+        is_measured: np.ndarray,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -54,12 +64,12 @@ class InducedAction(Action):
         self.__is_measured = is_measured
 
     @property
-    def action(self):
+    def action(self) -> GeometricAction:
         """The action on the images."""
         return self.__action
 
     @property
-    def source(self):
+    def source(self) -> np.ndarray:
         """Where the values come from, an int array of the data's shape.
 
         It is -1 for rays with the value 0.
@@ -68,7 +78,7 @@ class InducedAction(Action):
         return source.reshape(self.domain.shape)
 
     @property
-    def is_isometry(self):
+    def is_isometry(self) -> bool:
         """``True`` if all rays only change their places, and weights fit."""
         if len(np.unique(self.source)) < self.domain.size or not (
             self.__is_measured.all()
@@ -80,17 +90,17 @@ class InducedAction(Action):
         )
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True`` if the action on the images is exact on their grid."""
         return self.__action.is_exact
 
     @property
-    def inverse(self):
+    def inverse(self) -> InducedAction:
         """The induced action of the inverse element."""
         return induced_action(self.__ray_transform, self.__action.inverse)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the inner product of the data: the inverse mostly."""
         if self.is_isometry:
             return self.inverse
@@ -194,7 +204,9 @@ class _InducedAdjoint(Action):
         return f'adjoint of: {self.__action}'
 
 
-def induced_action(ray_transform, action):
+def induced_action(
+    ray_transform: RayTransform, action: GeometricAction
+) -> InducedAction:
     r"""Return the action on data that an action on images induces.
 
     Parameters

@@ -8,16 +8,19 @@
 
 """Rotations and reflections, exact or by interpolation."""
 
-from math import degrees, isfinite, pi
-from numbers import Integral, Real
+from __future__ import annotations
+
+from math import degrees, pi
 
 import numpy as np
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from odl_equivariant._checks import one_of, real_number, whole_number
+from odl_equivariant._types import Interpolation, Representation, Space
+from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions._movers import TOLERANCE
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import (
     QUARTER_TURNS,
@@ -26,6 +29,7 @@ from odl_equivariant.actions.grid import (
     grid_mover,
     maps_grid_to_itself,
 )
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Rotation', 'Reflection')
 
@@ -39,10 +43,11 @@ def _plane_of(component, axis):
                 f'{describe_space(component)}'
             )
         return (0, 1)
-    if axis not in (0, 1, 2) or not isinstance(axis, Integral):
+    if axis is None:
         raise ValueError(
-            f'expected the axis 0, 1 or 2 of a rotation in space, got {axis!r}'
+            'expected the axis 0, 1 or 2 of a rotation in space, got None'
         )
+    axis = whole_number('axis', axis, 0, 2)
     return ((axis + 1) % 3, (axis + 2) % 3)
 
 
@@ -136,14 +141,14 @@ class Rotation(GeometricAction):
 
     def __init__(
         self,
-        space,
-        angle,
-        method=None,
+        space: Space,
+        angle: float,
+        method: Interpolation | None = None,
         *,
-        axis=None,
-        fill=0.0,
-        representation=None,
-    ):
+        axis: int | None = None,
+        fill: complex = 0.0,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -176,18 +181,10 @@ class Rotation(GeometricAction):
             or if the axis or the representation does not fit.
         """
         component = component_space(space)
-        if not isinstance(angle, Real):
-            raise TypeError(
-                f'expected an angle in radians, got {type(angle).__name__}'
-            )
-        check_method(method)
-        check_fill(fill, component)
+        one_of('method', method, METHODS, optional=True)
+        fill = checked_number('fill', fill, component)
         plane = _plane_of(component, axis)
-        angle = float(angle)
-        if not isfinite(angle):
-            raise ValueError(
-                _unavailable_angle(space, component, plane, angle)
-            )
+        angle = real_number('`angle`, in radians,', angle)
         turns = round(angle / (pi / 2))
         if abs(angle - turns * pi / 2) <= TOLERANCE:
             block, angle = QUARTER_TURNS[turns % 4], turns % 4 * pi / 2
@@ -211,17 +208,17 @@ class Rotation(GeometricAction):
         self.__angle = angle % (2 * pi)
 
     @property
-    def angle(self):
+    def angle(self) -> float:
         """Angle in radians, at least 0 and less than 2 pi."""
         return self.__angle
 
     @property
-    def method(self):
+    def method(self) -> Interpolation | None:
         """Method for angles that are not exact on the grid, or `None`."""
         return self.__arguments['method']
 
     @property
-    def inverse(self):
+    def inverse(self) -> Rotation:
         """Rotation by the opposite angle, the adjoint for 'fourier'."""
         return Rotation(
             self.domain,
@@ -267,7 +264,13 @@ class Reflection(GeometricAction):
     reflection in the line at 90 degrees
     """
 
-    def __init__(self, space, axis, *, representation=None):
+    def __init__(
+        self,
+        space: Space,
+        axis: int,
+        *,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -290,30 +293,21 @@ class Reflection(GeometricAction):
             symmetric, or the representation does not fit.
         """
         component = component_space(space)
-        last = component.ndim - 1
-        if not isinstance(axis, Integral):
-            raise TypeError(
-                f'expected the axis 0 or 1 or 2, got {type(axis).__name__}'
-            )
-        if not 0 <= axis <= last:
-            raise ValueError(
-                'expected the axis 0 (x -> -x) or 1 (y -> -y)'
-                f'{" or 2 (z -> -z)" * (last == 2)}, got {axis}'
-            )
+        axis = whole_number('axis', axis, 0, component.ndim - 1)
         matrix = np.eye(component.ndim, dtype=int)
         matrix[axis, axis] = -1
         check_grid_is_kept(component, matrix)
         mover = GridMover(component, matrix, (0,) * component.ndim)
         super().__init__(space, mover, representation)
-        self.__axis = int(axis)
+        self.__axis = axis
 
     @property
-    def axis(self):
+    def axis(self) -> int:
         """Axis whose coordinate changes its sign."""
         return self.__axis
 
     @property
-    def inverse(self):
+    def inverse(self) -> Reflection:
         """The reflection itself."""
         return self
 

@@ -13,7 +13,7 @@ import odl
 from odl.core.space.weightings.weighting import ArrayWeighting
 
 from odl_equivariant.actions._movers import TOLERANCE, describe_matrix
-from odl_equivariant.actions.action import describe_space
+from odl_equivariant.elements import describe_space
 
 __all__ = ('canonical', 'representation_matrix', 'component_weights')
 

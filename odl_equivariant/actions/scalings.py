@@ -8,21 +8,22 @@
 
 """Scalings of the domain, and of the values."""
 
-from math import isfinite
-from numbers import Complex, Real
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from odl_equivariant._checks import one_of, real_number
+from odl_equivariant._types import ElementLike, Space
+from odl_equivariant.actions._checks import checked_number
 from odl_equivariant.actions._interpolation import interpolating_mover
-from odl_equivariant.actions.action import (
-    Action,
-    component_space,
-    describe_space,
-)
+from odl_equivariant.actions.action import Action, component_space
 from odl_equivariant.actions.geometric import GeometricAction
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Dilation', 'Intensity')
 
@@ -52,7 +53,14 @@ class Dilation(GeometricAction):
     identity
     """
 
-    def __init__(self, space, factor, method='linear', *, fill=0.0):
+    def __init__(
+        self,
+        space: Space,
+        factor: float,
+        method: Literal['linear', 'cubic'] = 'linear',
+        *,
+        fill: complex = 0.0,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -76,18 +84,14 @@ class Dilation(GeometricAction):
             If the factor is not positive and finite, or the method unknown.
         """
         component = component_space(space)
-        if not isinstance(factor, Real):
-            raise TypeError(
-                f'expected a real factor, got {type(factor).__name__}'
-            )
-        factor = float(factor)
-        if not (isfinite(factor) and factor > 0):
+        factor = real_number('factor', factor)
+        if factor <= 0:
             raise ValueError(
-                f'expected a positive finite factor, got {factor}; turn with '
+                f'`factor` must be a positive number, got {factor}; turn with '
                 '`Rotation` and mirror with `Reflection`'
             )
-        check_method(method, ('linear', 'cubic'), optional=False)
-        check_fill(fill, component)
+        one_of('method', method, ('linear', 'cubic'))
+        fill = checked_number('fill', fill, component)
         mover = interpolating_mover(
             component,
             factor * np.eye(component.ndim),
@@ -100,12 +104,12 @@ class Dilation(GeometricAction):
         self.__arguments = {'method': method, 'fill': fill}
 
     @property
-    def factor(self):
+    def factor(self) -> float:
         """Number by which lengths are multiplied."""
         return self.__factor
 
     @property
-    def inverse(self):
+    def inverse(self) -> Dilation:
         """Scaling by the inverse factor, up to the interpolation."""
         return Dilation(self.domain, 1 / self.factor, **self.__arguments)
 
@@ -129,8 +133,10 @@ class Intensity(Action):
         (g \cdot u)(x) = a\, u(x) + b, \qquad
         (a, b) (a', b') = (a a', b + a b').
 
-    It is linear for :math:`b = 0`, with the adjoint :math:`\bar a`, and
-    exact on every grid.
+    On a product space, :math:`b` may have one value for each component. The
+    action is linear for :math:`b = 0`, with the adjoint :math:`\bar a`, and
+    exact on every grid. It keeps distances for :math:`|a| = 1`, whatever the
+    shift.
 
     Examples
     --------
@@ -141,9 +147,13 @@ class Intensity(Action):
     [[3.0, 5.0], [7.0, 9.0]]
     >>> print(windowed @ windowed)
     u -> 4 u + 3
+    >>> print(Intensity(space ** 2, 2.0, [1.0, 0.0]))
+    u -> 2 u + (1, 0)
     """
 
-    def __init__(self, space, scale=1.0, shift=0.0):
+    def __init__(
+        self, space: Space, scale: complex = 1.0, shift: complex = 0.0
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -152,67 +162,59 @@ class Intensity(Action):
             Any space of functions, or a product of them.
         scale : float or complex, optional
             Factor a, not 0; complex for complex spaces only.
-        shift : float or complex, optional
-            Constant b, complex for complex spaces only.
+        shift : float, complex or sequence of them, optional
+            Constant b, complex for complex spaces only. On a product space, a
+            sequence has one constant for each component, which is a sequence
+            again where the component is a product.
 
         Raises
         ------
         TypeError
-            If ``scale`` or ``shift`` is not a number.
+            If ``scale`` or ``shift`` is not a number, or ``shift`` is a
+            sequence and the space no product.
         ValueError
-            If the scale is 0, a number is not finite, or one is complex and
-            the space real.
+            If the scale is 0, a number is not finite, one is complex and
+            the space real, or ``shift`` has another number of constants than
+            the space has components.
         """
-        numbers = {'scale': scale, 'shift': shift}
-        for name, value in numbers.items():
-            if not isinstance(value, Complex):
-                raise TypeError(
-                    f'expected a number as {name}, got {type(value).__name__}'
-                )
-            if not np.isfinite(complex(value)):
-                raise ValueError(f'expected a finite {name}, got {value}')
-            is_real = complex(value).imag == 0
-            if space.field != odl.ComplexNumbers() and not is_real:
-                raise ValueError(
-                    f'expected a real {name} on the real space '
-                    f'{describe_space(space)}, got {value}'
-                )
-            numbers[name] = float(value.real) if is_real else complex(value)
-        if numbers['scale'] == 0:
+        scale = checked_number('scale', scale, space)
+        if scale == 0:
             raise ValueError(
                 'expected a scale that is not 0: a group element has an '
                 'inverse'
             )
-        super().__init__(space, linear=numbers['shift'] == 0)
-        self.__scale, self.__shift = numbers['scale'], numbers['shift']
+        shift = _checked_shift(shift, space)
+        super().__init__(space, linear=shift == 0)
+        self.__scale, self.__shift = scale, shift
 
     @property
-    def scale(self):
+    def scale(self) -> complex:
         """Factor a."""
         return self.__scale
 
     @property
-    def shift(self):
-        """Constant b."""
+    def shift(self) -> complex:
+        """Constant b, or a tuple of one for each component."""
         return self.__shift
 
     @property
-    def is_isometry(self):
-        """``True`` if the scale has modulus 1 and there is no shift."""
-        return abs(abs(self.scale) - 1) < 1e-15 and self.shift == 0
+    def is_isometry(self) -> bool:
+        """``True`` if the scale has modulus 1: shifts keep all distances."""
+        return abs(abs(self.scale) - 1) < 1e-15
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """``True``: values change where they are."""
         return True
 
     @property
-    def inverse(self):
+    def inverse(self) -> Intensity:
         """The pair ``(1 / a, -b / a)``."""
-        return Intensity(self.domain, 1 / self.scale, -self.shift / self.scale)
+        shift = _combined(lambda b: -b / self.scale, self.shift)
+        return Intensity(self.domain, 1 / self.scale, shift)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Intensity:
         """Scaling by the conjugate factor, if there is no shift."""
         if not self.is_linear:
             raise OpNotImplementedError(
@@ -221,7 +223,7 @@ class Intensity(Action):
             )
         return Intensity(self.domain, np.conj(self.scale))
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Intensity:
         """Return the scaling without the shift.
 
         Parameters
@@ -236,7 +238,7 @@ class Intensity(Action):
         """
         return Intensity(self.domain, self.scale)
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the operator norm ``|a|`` of the linear part.
 
         Parameters
@@ -255,8 +257,8 @@ class Intensity(Action):
 
     def _call(self, x):
         result = self.scale * x
-        if self.shift:
-            result = result + self.shift * self.domain.one()
+        if not self.is_linear:
+            result = result + _constant(self.domain, self.shift)
         return result
 
     def _compose(self, other):
@@ -265,7 +267,9 @@ class Intensity(Action):
         return Intensity(
             self.domain,
             self.scale * other.scale,
-            self.shift + self.scale * other.shift,
+            _combined(
+                lambda b, c: b + self.scale * c, self.shift, other.shift
+            ),
         )
 
     def __eq__(self, other):
@@ -273,9 +277,9 @@ class Intensity(Action):
         if not isinstance(other, Intensity):
             return NotImplemented
         return (
-            np.isclose(self.scale, other.scale, rtol=1e-12, atol=0)
-            and np.isclose(self.shift, other.shift, rtol=1e-12, atol=1e-12)
-            and self.domain == other.domain
+            self.domain == other.domain
+            and bool(np.isclose(self.scale, other.scale, rtol=1e-12, atol=0))
+            and _are_close(self.shift, other.shift)
         )
 
     def __hash__(self):
@@ -284,7 +288,7 @@ class Intensity(Action):
 
     def __str__(self):
         """Return what the action does, in words."""
-        return f'u -> {self.scale:.6g} u + {self.shift:.6g}'
+        return f'u -> {self.scale:.6g} u + {_written(self.shift)}'
 
     def __repr__(self):
         """Return ``repr(self)``."""
@@ -292,3 +296,65 @@ class Intensity(Action):
             f'Intensity({describe_space(self.domain)}, {self.scale!r}, '
             f'{self.shift!r})'
         )
+
+
+def _checked_shift(shift, space):
+    """Return a number or a tuple, a number if all components are equal."""
+    if isinstance(shift, str) or not isinstance(shift, (Sequence, np.ndarray)):
+        return checked_number('shift', shift, space)
+    if not isinstance(space, odl.ProductSpace):
+        raise TypeError(
+            'expected a number as shift, as the space is no product, got '
+            f'{type(shift).__name__} with {describe_space(space)}'
+        )
+    if len(shift) != len(space):
+        raise ValueError(
+            f'expected a shift for each of the {len(space)} components of '
+            f'{describe_space(space)}, got {len(shift)}'
+        )
+    shifts = tuple(map(_checked_shift, shift, space))
+    if len(set(shifts)) == 1 and not isinstance(shifts[0], tuple):
+        return shifts[0]
+    return shifts
+
+
+def _combined(function, *shifts):
+    """Apply a function to each constant of one or several shifts."""
+    lengths = [len(shift) for shift in shifts if isinstance(shift, tuple)]
+    if not lengths:
+        return function(*shifts)
+    parts = [
+        shift if isinstance(shift, tuple) else (shift,) * lengths[0]
+        for shift in shifts
+    ]
+    return tuple(
+        _combined(function, *part) for part in zip(*parts, strict=True)
+    )
+
+
+def _are_close(shift, other):
+    close = _combined(
+        lambda b, c: bool(np.isclose(b, c, rtol=1e-12, atol=1e-12)),
+        shift,
+        other,
+    )
+    return all(_flat(close))
+
+
+def _flat(shift):
+    if not isinstance(shift, tuple):
+        return [shift]
+    return [number for part in shift for number in _flat(part)]
+
+
+def _constant(space, shift):
+    """Return the function of a space whose values are a shift."""
+    if not isinstance(shift, tuple):
+        return shift * space.one()
+    return space.element(list(map(_constant, space, shift)))
+
+
+def _written(shift):
+    if not isinstance(shift, tuple):
+        return f'{shift:.6g}'
+    return f'({", ".join(map(_written, shift))})'

@@ -8,15 +8,23 @@
 
 """Translations, periodic or with a value that comes in from outside."""
 
-import numpy as np
+from __future__ import annotations
 
-from odl_equivariant.actions._checks import check_fill, check_method
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from odl_equivariant._checks import one_of
+from odl_equivariant._types import Interpolation, Representation, Space
+from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions._movers import TOLERANCE
-from odl_equivariant.actions.action import component_space, describe_space
+from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import check_whole_cells
+from odl_equivariant.elements import describe_space
 
 __all__ = ('Translation',)
 
@@ -57,8 +65,14 @@ class Translation(GeometricAction):
     """
 
     def __init__(
-        self, space, shift, method=None, *, fill=None, representation=None
-    ):
+        self,
+        space: Space,
+        shift: ArrayLike,
+        method: Interpolation | None = None,
+        *,
+        fill: complex | None = None,
+        representation: Representation | None = None,
+    ) -> None:
         """Initialize a new instance.
 
         Parameters
@@ -91,10 +105,10 @@ class Translation(GeometricAction):
             with ``fill``.
         """
         component = component_space(space)
-        check_method(method)
+        one_of('method', method, METHODS, optional=True)
         shift = _checked_shift(shift, component.ndim)
         if fill is not None:
-            check_fill(fill, component)
+            fill = checked_number('fill', fill, component)
             _check_something_stays(component, shift)
             if method == 'fourier':
                 raise ValueError(
@@ -126,15 +140,18 @@ class Translation(GeometricAction):
                 component, identity, shift, method or 'linear', fill
             )
         super().__init__(space, mover, representation)
-        self.__arguments = {'method': method, 'fill': fill}
+        self.__arguments: dict[str, Any] = {
+            'method': method,
+            'fill': fill,
+        }
 
     @property
-    def shift(self):
+    def shift(self) -> np.ndarray:
         """Shift in the unit of the domain, at most half a period if so."""
         return self.translation
 
     @property
-    def inverse(self):
+    def inverse(self) -> Translation:
         """Translation by the opposite shift."""
         return Translation(
             self.domain,

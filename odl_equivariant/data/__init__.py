@@ -9,14 +9,17 @@
 """Images, phantoms and simulated acquisitions."""
 
 from odl_equivariant.data.acquisitions.base import Acquisition
+from odl_equivariant.data.acquisitions.denoising import Denoising
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.acquisitions.tomography import SparseViewCT
 from odl_equivariant.data.pairs.measured import MeasuredPairs
+from odl_equivariant.data.pairs.shapes import PairsOfShapes
 from odl_equivariant.data.pairs.simulated import SimulatedPairs
 from odl_equivariant.data.pairs.store import PairStore
 from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
 from odl_equivariant.data.phantoms.random_slices import Phantoms
+from odl_equivariant.data.phantoms.strips import mr_strip
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
 from odl_equivariant.data.slices.dicom import DicomSlices
@@ -33,6 +36,7 @@ __all__ = (
     'Augmentation',
     'Augmented',
     'CartesianMRI',
+    'Denoising',
     'DicomSlices',
     'FastMRIKspace',
     'FastMRISlices',
@@ -41,12 +45,14 @@ __all__ = (
     'NiftiSlices',
     'NumpySlices',
     'PairStore',
+    'PairsOfShapes',
     'Phantoms',
     'SimulatedPairs',
     'Slices',
     'SparseViewCT',
     'ellipse_phantom',
     'mr_phantom',
+    'mr_strip',
     'sample_ct_slice',
     'sample_mr_slice',
     'split',

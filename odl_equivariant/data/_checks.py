@@ -6,17 +6,13 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Checks of what callers pass in."""
-
-import math
-import numbers
-import operator
+"""Checks of arguments."""
 
 import numpy as np
 import odl
 import torch
 
-from odl_equivariant._packages import import_package
+from odl_equivariant._checks import array_shape, whole_number
 from odl_equivariant.elements import as_tensor, merge_complex
 
 __all__ = (
@@ -25,31 +21,14 @@ __all__ = (
     'check_extent',
     'grid',
     'image_array',
-    'not_negative',
-    'optional_package',
     'position',
-    'positive',
-    'positive_int',
-    'seed_of',
     'shape_and_space',
 )
 
 
-def optional_package(name, purpose):
-    """Import a package of the extra ``data``, or say how to install it."""
-    return import_package(name, purpose)
-
-
 def position(index, length, what):
-    """Return an index as an int, after checking that it is in range."""
-    try:
-        if isinstance(index, bool | np.bool_):
-            raise TypeError
-        number = operator.index(index)
-    except TypeError:
-        raise TypeError(
-            f'an index of {what} must be an integer, got {index!r}'
-        ) from None
+    """Check that an index is in range. Return it as an int."""
+    number = whole_number(f'an index of {what}', index)
     if not 0 <= number < length:
         raise IndexError(
             f'index {number} is out of range: there are {length} {what}, '
@@ -58,22 +37,9 @@ def position(index, length, what):
     return number
 
 
-def seed_of(value, name='seed'):
-    """Return a seed or an epoch as an int, after checking it."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f'`{name}` must be an integer, got {value!r}')
-    if value < 0:
-        raise ValueError(f'`{name}` must not be negative, got {value}')
-    return int(value)
-
-
 def grid(shape, name='shape'):
-    """Return the shape of an image as two ints, or None, after a check."""
-    if shape is None:
-        return None
-    if np.shape(shape) != (2,):
-        raise ValueError(f'`{name}` must be two sizes, got {shape!r}')
-    return tuple(positive_int(n, name) for n in shape)
+    """Check the shape of an image. Return it as two ints, or None."""
+    return None if shape is None else array_shape(name, shape, 2)
 
 
 def as_real_array(image):
@@ -142,39 +108,8 @@ def image_array(image, shape):
     return array
 
 
-def not_negative(value, name):
-    """Return the value as a float, after checking that it is finite, >= 0."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f'`{name}` must be a number, got {value!r}')
-    value = float(value)
-    if not 0 <= value < math.inf:
-        raise ValueError(
-            f'`{name}` must be finite and not negative, got {value}'
-        )
-    return value
-
-
-def positive(value, name, infinite=False):
-    """Return the value as a float, after checking that it is positive."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f'`{name}` must be a number, got {value!r}')
-    value = float(value)
-    if not value > 0 or (math.isinf(value) and not infinite):
-        raise ValueError(f'`{name}` must be positive, got {value}')
-    return value
-
-
-def positive_int(value, name):
-    """Return the value as an int, after checking that it is positive."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f'`{name}` must hold integers, got {value!r}')
-    if value <= 0:
-        raise ValueError(f'`{name}` must be positive, got {value}')
-    return int(value)
-
-
 def shape_and_space(shape_or_space, real=True):
-    """Return the shape, and the space or None, after checking them."""
+    """Check a shape or a space. Return the shape, and the space or None."""
     if isinstance(shape_or_space, odl.DiscretizedSpace):
         space = shape_or_space
         if real and not space.is_real:
@@ -190,20 +125,8 @@ def shape_and_space(shape_or_space, real=True):
         shape = tuple(space.shape)
     else:
         space = None
-        try:
-            shape = tuple(shape_or_space)
-        except TypeError:
-            shape = None
-        if shape is None or not all(
-            isinstance(n, numbers.Integral) for n in shape
-        ):
-            raise TypeError(
-                'expected a shape of two ints or an odl.DiscretizedSpace, '
-                f'got {shape_or_space!r}'
-            )
-        shape = tuple(int(n) for n in shape)
-        if len(shape) != 2:
-            raise ValueError(f'a phantom has 2 dimensions, got shape {shape}')
+        name = '`shape_or_space`, unless an `odl.DiscretizedSpace`,'
+        shape = array_shape(name, shape_or_space, 2)
     if min(shape) < 8:
         raise ValueError(
             'both sides of a phantom must be at least 8 pixels, '

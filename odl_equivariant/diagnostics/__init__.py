@@ -23,10 +23,14 @@ from odl_equivariant.diagnostics._tolerances import (
 from odl_equivariant.diagnostics.assertions import (
     assert_adjoint,
     assert_derivative,
+    assert_equivariant,
+    assert_equivariant_at_angles,
     assert_firmly_nonexpansive,
+    assert_invariant,
     assert_isometry,
     assert_linear,
     assert_lipschitz,
+    assert_reconstruction_equivariant,
     assert_unitary,
 )
 from odl_equivariant.diagnostics.curves import equivariance_curve
@@ -35,12 +39,6 @@ from odl_equivariant.diagnostics.errors import (
     derivative_error,
     equivariance_error,
     invariance_error,
-)
-from odl_equivariant.diagnostics.group_assertions import (
-    assert_equivariant,
-    assert_equivariant_at_angles,
-    assert_invariant,
-    assert_reconstruction_equivariant,
 )
 from odl_equivariant.diagnostics.maps import (
     isometry_error,

@@ -18,7 +18,7 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
-from odl_equivariant.actions.action import describe_space
+from odl_equivariant.elements import describe_space
 
 __all__ = (
     'name',

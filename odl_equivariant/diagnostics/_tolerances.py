@@ -10,7 +10,7 @@
 
 from odl_equivariant.diagnostics._spaces import dtypes, name
 
-__all__ = ('TOLERANCES', 'DERIVATIVE_TOLERANCES', 'tolerance', 'check')
+__all__ = ('TOLERANCES', 'DERIVATIVE_TOLERANCES', 'tolerance')
 
 #: Largest relative error that passes, for the coarsest dtype of the spaces.
 TOLERANCES = {
@@ -41,27 +41,3 @@ def tolerance(op, tol, table=TOLERANCES):
             f'{name(op)}; give `tol`'
         )
     return max(table[dtype] for dtype in names)
-
-
-def check(error, tol, failure):
-    """Return an error within its tolerance, or raise an `AssertionError`.
-
-    Parameters
-    ----------
-    error, tol : float
-        Measured error and the largest one that passes.
-    failure : str
-        What is wrong, up to "the relative error".
-
-    Returns
-    -------
-    error : float
-        The measured error.
-    """
-    __tracebackhide__ = True
-    if not error <= tol:
-        raise AssertionError(
-            f'{failure} the relative error {error:.3g}, above the tolerance '
-            f'{tol:.3g}'
-        )
-    return error

@@ -8,9 +8,16 @@
 
 """Equivariance under rotations that are not exact on the grid."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
+from odl_equivariant._checks import positive_number
+from odl_equivariant._types import Operator, Representation
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.representations import representation_matrix
 from odl_equivariant.diagnostics._spaces import check_operator, name, ratio
@@ -84,8 +91,14 @@ def _turned(turn, values):
 
 
 def equivariance_curve(
-    op, angles, function=None, seed=0, radius=0.8, *, representation=None
-):
+    op: Operator,
+    angles: ArrayLike,
+    function: Callable[[np.ndarray], np.ndarray] | None = None,
+    seed: int = 0,
+    radius: float = 0.8,
+    *,
+    representation: Representation | None = None,
+) -> np.ndarray:
     r"""Return how well an operator commutes with rotations by any angle.
 
     Parameters
@@ -104,11 +117,11 @@ def equivariance_curve(
         Seed of the random function.
     radius : float, optional
         Radius of the disc on which the error counts, relative to the largest
-        disc in the domain. What the boundary does is left out.
+        disc in the domain. It leaves out what happens at the boundary.
     representation : optional
         How the values turn, see `GeometricAction`: 'standard' for vector
-        fields on ``space ** 2``, or a representation of escnn's SO(2), as
-        that of a finite group does not have all angles. Default: not at all.
+        fields on ``space ** 2``, or a representation of escnn's SO(2), since
+        finite groups do not have all angles. Default: values do not turn.
 
     Returns
     -------
@@ -119,7 +132,7 @@ def equivariance_curve(
     ------
     TypeError
         If ``op`` is not an `odl.Operator` on spaces from
-        `odl.uniform_discr`.
+        `odl.uniform_discr`, or ``radius`` is no number.
     ValueError
         If its range is not its domain, the space is not 2D, ``angles`` or
         ``radius`` cannot be used, or the representation does not fit the
@@ -172,10 +185,7 @@ def equivariance_curve(
             'expected a sequence of at least one finite angle in radians, got '
             f'{angles.tolist()}'
         )
-    if not 0 < radius <= 1:
-        raise ValueError(
-            f'expected a relative radius between 0 and 1, got {radius}'
-        )
+    radius = positive_number('radius', radius, most=1)
     points = _coordinates(space)
     turns = [
         _component_turn(representation, angle, op.domain) for angle in angles

@@ -8,12 +8,17 @@
 
 """Relative errors in the laws that operators and functionals should obey."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import inf, isfinite
 
 import numpy as np
 import odl
 
+from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._probing import probing
+from odl_equivariant._types import ElementLike, Operator
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,
@@ -35,7 +40,9 @@ __all__ = (
 )
 
 
-def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
+def adjoint_error(
+    op: Operator, seed: int = 0, n_samples: int = 3, real_linear: bool = False
+) -> float:
     r"""Return by how much an operator's adjoint misses the definition.
 
     Parameters
@@ -94,8 +101,7 @@ def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
             f'{name(op)} is not linear and has no adjoint; test that of '
             '`op.derivative(x)`'
         )
-    if n_samples < 1:
-        raise ValueError(f'expected at least 1 sample, got {n_samples}')
+    n_samples = whole_number('n_samples', n_samples, 1)
     adjoint = op.adjoint
     if adjoint.domain != op.range or adjoint.range != op.domain:
         raise ValueError(
@@ -117,7 +123,12 @@ def adjoint_error(op, seed=0, n_samples=3, real_linear=False):
 
 
 @probing
-def derivative_error(op, x=None, seed=0, steps=None):
+def derivative_error(
+    op: Operator,
+    x: ElementLike | None = None,
+    seed: int = 0,
+    steps: Sequence[float] | None = None,
+) -> float:
     r"""Return by how much a derivative misses the finite differences.
 
     Parameters
@@ -172,9 +183,9 @@ def derivative_error(op, x=None, seed=0, steps=None):
         names = dtypes(op.domain, op.range) or {'float64'}
         precision = max(np.finfo(dtype).eps for dtype in names)
         steps = [float(precision) ** power for power in (0.25, 1 / 3, 0.5)]
-    steps = [float(step) for step in steps]
-    if not steps or not all(step > 0 and isfinite(step) for step in steps):
-        raise ValueError(f'expected positive steps, got {steps}')
+    steps = [positive_number('each of `steps`', step) for step in steps]
+    if not steps:
+        raise ValueError('expected at least one step, got none')
     direction = random_element(op.domain, rng)
     length = norm(op.domain, x) or 1.0
     direction = (length / norm(op.domain, direction)) * direction
@@ -196,7 +207,13 @@ def derivative_error(op, x=None, seed=0, steps=None):
 
 
 @probing
-def equivariance_error(op, action, range_action=None, x=None, seed=0):
+def equivariance_error(
+    op: Operator,
+    action: Operator,
+    range_action: Operator | None = None,
+    x: ElementLike | None = None,
+    seed: int = 0,
+) -> float:
     r"""Return by how much an operator fails to commute with an action.
 
     Parameters
@@ -261,7 +278,12 @@ def equivariance_error(op, action, range_action=None, x=None, seed=0):
     return ratio(norm(op.range, gap), norm(op.range, image))
 
 
-def invariance_error(functional, action, x=None, seed=0):
+def invariance_error(
+    functional: Operator,
+    action: Operator,
+    x: ElementLike | None = None,
+    seed: int = 0,
+) -> float:
     r"""Return by how much an action changes the value of a functional.
 
     Parameters

@@ -8,10 +8,16 @@
 
 """Relative errors in the laws of linear maps, isometries, reconstructions."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import odl
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._probing import probing
+from odl_equivariant._types import Element, ElementLike, Operator
 from odl_equivariant.diagnostics._spaces import (
     check_action,
     check_operator,
@@ -24,7 +30,6 @@ from odl_equivariant.diagnostics._spaces import (
 )
 
 __all__ = (
-    'check_samples',
     'linearity_error',
     'isometry_error',
     'unitarity_error',
@@ -32,14 +37,10 @@ __all__ = (
 )
 
 
-def check_samples(n_samples):
-    """Raise a `ValueError` if there are no samples."""
-    if n_samples < 1:
-        raise ValueError(f'expected at least 1 sample, got {n_samples}')
-
-
 @probing
-def linearity_error(op, seed=0, n_samples=3, real_linear=False):
+def linearity_error(
+    op: Operator, seed: int = 0, n_samples: int = 3, real_linear: bool = False
+) -> float:
     r"""Return by how much an operator fails to be linear.
 
     Parameters
@@ -83,7 +84,7 @@ def linearity_error(op, seed=0, n_samples=3, real_linear=False):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     rng = np.random.default_rng(seed)
     is_complex = op.domain.field == odl.ComplexNumbers()
     is_complex = is_complex and op.range.field == op.domain.field
@@ -101,7 +102,7 @@ def linearity_error(op, seed=0, n_samples=3, real_linear=False):
 
 
 @probing
-def isometry_error(op, seed=0, n_samples=3):
+def isometry_error(op: Operator, seed: int = 0, n_samples: int = 3) -> float:
     r"""Return by how much an operator changes distances.
 
     Parameters
@@ -142,7 +143,7 @@ def isometry_error(op, seed=0, n_samples=3):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     rng = np.random.default_rng(seed)
     errors = []
     for _ in range(n_samples):
@@ -153,7 +154,7 @@ def isometry_error(op, seed=0, n_samples=3):
     return max(errors)
 
 
-def unitarity_error(op, seed=0, n_samples=3):
+def unitarity_error(op: Operator, seed: int = 0, n_samples: int = 3) -> float:
     r"""Return by how much an adjoint fails to be the inverse.
 
     Parameters
@@ -194,7 +195,7 @@ def unitarity_error(op, seed=0, n_samples=3):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     if not op.is_linear:
         raise ValueError(
             f'{name(op)} is not linear and cannot be unitary; use '
@@ -214,8 +215,12 @@ def unitarity_error(op, seed=0, n_samples=3):
 
 
 def reconstruction_equivariance_error(
-    method, operator, action, y=None, seed=0
-):
+    method: Callable[[Operator, Element], Element],
+    operator: Operator,
+    action: Operator,
+    y: ElementLike | None = None,
+    seed: int = 0,
+) -> float:
     r"""Return by how much a reconstruction fails to follow its object.
 
     Parameters

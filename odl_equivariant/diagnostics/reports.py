@@ -8,8 +8,14 @@
 
 """A table of everything that the diagnostics measure of an operator."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
 import odl
 
+from odl_equivariant._types import Operator
 from odl_equivariant.diagnostics._spaces import check_operator, name
 from odl_equivariant.diagnostics.errors import (
     adjoint_error,
@@ -35,8 +41,13 @@ def _measured(measure):
 
 
 def report(
-    op, actions=(), range_actions=None, seed=0, real_linear=False, file=None
-):
+    op: Operator,
+    actions: Sequence[Operator] = (),
+    range_actions: Sequence[Operator] | None = None,
+    seed: int = 0,
+    real_linear: bool = False,
+    file: TextIO | None = None,
+) -> dict[str, float]:
     """Print one table of what can be measured of an operator.
 
     Parameters
@@ -60,8 +71,8 @@ def report(
     Returns
     -------
     values : dict of str to float
-        What the table shows. What the operator has no derivative or adjoint
-        for is left out.
+        The values of the table. It leaves out those that need a derivative
+        or an adjoint that the operator does not have.
 
     Raises
     ------

@@ -8,6 +8,8 @@
 
 """Lipschitz constants and firm non-expansiveness of operators."""
 
+from __future__ import annotations
+
 from functools import reduce
 from math import inf, isfinite
 from operator import add, mul
@@ -15,7 +17,9 @@ from operator import add, mul
 import numpy as np
 import odl
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._probing import probing
+from odl_equivariant._types import Operator
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
     difference,
@@ -25,7 +29,6 @@ from odl_equivariant.diagnostics._spaces import (
     random_element,
     ratio,
 )
-from odl_equivariant.diagnostics.maps import check_samples
 from odl_equivariant.operators._lanczos import lanczos
 
 __all__ = ('firm_nonexpansiveness_error', 'lipschitz_estimate')
@@ -43,7 +46,9 @@ def _pairs(space, rng, n_samples):
 
 
 @probing
-def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
+def firm_nonexpansiveness_error(
+    op: Operator, seed: int = 0, n_samples: int = 9, n_iterations: int = 20
+) -> float:
     r"""Return by how much an operator fails to be firmly non-expansive.
 
     Parameters
@@ -101,7 +106,7 @@ def firm_nonexpansiveness_error(op, seed=0, n_samples=9, n_iterations=20):
     True
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     if op.range != op.domain:
         raise ValueError(f'expected an operator on one space, got {name(op)}')
     rng, directions = np.random.default_rng(seed), _directions(seed)
@@ -170,7 +175,9 @@ def _steepest(linear, start, n_iterations):
 
 
 @probing
-def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
+def lipschitz_estimate(
+    op: Operator, seed: int = 0, n_samples: int = 9, n_iterations: int = 20
+) -> float:
     r"""Return a lower bound of an operator's Lipschitz constant.
 
     Parameters
@@ -182,8 +189,8 @@ def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
     n_samples : int, optional
         Number of random pairs.
     n_iterations : int, optional
-        Number of steps of the method of Lanczos on the derivative at the
-        first point of each third pair; 0 does without the derivative.
+        Number of steps of the Lanczos method on the derivative at the first
+        point of each third pair; with 0, the derivative is not used.
 
     Returns
     -------
@@ -215,7 +222,7 @@ def lipschitz_estimate(op, seed=0, n_samples=9, n_iterations=20):
     3.0
     """
     check_operator(op)
-    check_samples(n_samples)
+    n_samples = whole_number('n_samples', n_samples, 1)
     rng, directions = np.random.default_rng(seed), _directions(seed)
     estimate = 0.0
     for i, (x, y) in enumerate(_pairs(op.domain, rng, n_samples)):

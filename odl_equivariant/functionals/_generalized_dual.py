@@ -79,7 +79,7 @@ class _Fields:
         return field.div_(_over_batch(longest.clamp_min(1), field))
 
 
-def evaluate(second, image, weights, tol, max_iter):
+def evaluate(second, image, weights, tol, maxiter):
     r"""Minimise :math:`\alpha_1 |A u - v|_1 + \alpha_0 |E v|_1` over v.
 
     Parameters
@@ -92,7 +92,7 @@ def evaluate(second, image, weights, tol, max_iter):
         :math:`\alpha_1, \alpha_0`, in units of a cell.
     tol : float
         Largest error of the minimum over :math:`\alpha_1 |A u|_1`.
-    max_iter : int
+    maxiter : int
         Largest number of iterations.
 
     Returns
@@ -132,19 +132,19 @@ def evaluate(second, image, weights, tol, max_iter):
     lower = torch.zeros_like(value)
     n_iter = 0
     while True:
-        if n_iter % _EVERY == 0 or n_iter == max_iter:
+        if n_iter % _EVERY == 0 or n_iter == maxiter:
             value = torch.minimum(value, fields.energy(gradients))
             product = first.products(gradients, fields.feasible())
             lower = torch.maximum(lower, first.integral(product))
             gaps = (value - lower).clamp_min(0)
             bound = float(torch.where(gaps > 0, gaps / scale, 0.0).max())
-            if bound <= tol or n_iter == max_iter:
+            if bound <= tol or n_iter == maxiter:
                 return value, bound, n_iter
         fields.step(gradients, tau, sigma)
         n_iter += 1
 
 
-def denoise(second, noisy, weights, tol, max_iter, state=None):
+def denoise(second, noisy, weights, tol, maxiter, state=None):
     r"""Minimise the sum of :math:`\tfrac12 \|u - f\|^2` and the energy.
 
     Parameters
@@ -157,7 +157,7 @@ def denoise(second, noisy, weights, tol, max_iter, state=None):
         :math:`\alpha_1, \alpha_0`, in units of a cell.
     tol : float
         Largest :math:`\|u - u^*\| / \|f\|` for each image of the batch.
-    max_iter : int
+    maxiter : int
         Largest number of iterations.
     state : tuple of torch.Tensor, optional
         Field and dual variables to start from.
@@ -203,7 +203,7 @@ def denoise(second, noisy, weights, tol, max_iter, state=None):
     tau, sigma = _RATIO / norm, 1 / (_RATIO * norm)
     n_iter = 0
     while True:
-        if n_iter % _EVERY == 0 or n_iter == max_iter:
+        if n_iter % _EVERY == 0 or n_iter == maxiter:
             energy = fields.energy(second.gradients(image, gradients))
             change = second.gradients_adjoint(fields.feasible())
             # primal value minus dual value, in terms that are not negative
@@ -212,7 +212,7 @@ def denoise(second, noisy, weights, tol, max_iter, state=None):
             half = distance.sqrt() / 2
             radius = (gaps - half**2).clamp_min(0).sqrt() + half
             bound = float((radius / scale.sqrt()).max())
-            if bound <= tol or n_iter == max_iter:
+            if bound <= tol or n_iter == maxiter:
                 state = fields.field, fields.slope, fields.dual
                 return image, state, bound, n_iter
         moved = second.gradients_adjoint(fields.slope).neg_().add_(noisy)

@@ -8,16 +8,18 @@
 
 """Proximals that are computed by inner iterations, to a tolerance."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import NoReturn
 
 import odl
 import torch
 
+from odl_equivariant._checks import positive_number, whole_number
+from odl_equivariant._types import Operator, Space
 from odl_equivariant._warnings import warn_user
-from odl_equivariant.functionals._parameters import (
-    positive_integer,
-    positive_number,
-)
 from odl_equivariant.functionals._tensors import (
     doubled,
     power_of_size,
@@ -38,7 +40,7 @@ class InnerProximal(odl.Operator):
     Parameters
     ----------
     functional : odl.functionals.Functional
-        Functional with ``tol``, ``max_iter`` and ``warm_start``, and a method
+        Functional with ``tol``, ``maxiter`` and ``warm_start``, and a method
         ``_denoise(noisy, sigma, start)`` that returns what the solvers do.
     sigma : float
         Positive parameter.
@@ -76,11 +78,19 @@ class InnerProximal(odl.Operator):
             warn_user(
                 f'the proximal of {functional} has an error of up to '
                 f'{bound:.2g} after {n_iter} iterations, '
-                f'above the tolerance {functional.tol:.2g}; raise `max_iter` '
+                f'above the tolerance {functional.tol:.2g}; raise `maxiter` '
                 'or `tol`',
                 ConvergenceWarning,
             )
         return to_element(u.to(tensor.dtype), self.range)
+
+
+def _warn_of_former_name():
+    warn_user(
+        '`max_iter` is now called `maxiter`, as in ODL; the next release '
+        'will no longer know the former name',
+        DeprecationWarning,
+    )
 
 
 class Variation(odl.functionals.Functional):
@@ -94,12 +104,28 @@ class Variation(odl.functionals.Functional):
     has_value = True
     has_proximal = True
 
-    def __init__(self, space, tol, max_iter, warm_start):
-        self.tol = positive_number(tol, 'the tolerance `tol`')
-        self.max_iter = positive_integer(max_iter, '`max_iter`')
+    def __init__(
+        self,
+        space: Space,
+        tol: float,
+        maxiter: int,
+        warm_start: bool,
+        max_iter: int | None = None,
+    ) -> None:
+        if max_iter is not None:
+            _warn_of_former_name()
+            maxiter = max_iter
+        self.tol = positive_number('tol', tol)
+        self.maxiter = whole_number('maxiter', maxiter, 1)
         self.warm_start = bool(warm_start)
         self._state = None
         super().__init__(space, linear=False)
+
+    @property
+    def max_iter(self) -> int:
+        """Former name of ``maxiter``."""
+        _warn_of_former_name()
+        return self.maxiter
 
     def _call(self, x):
         tensor = doubled(to_tensor(x))
@@ -109,23 +135,24 @@ class Variation(odl.functionals.Functional):
         return scale * self._value(tensor / scale)
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[[float], Operator]:
         """Factory of the proximal operators.
 
         Returns
         -------
         factory : callable
             Maps ``sigma``, a positive number, to an `odl.Operator` on the
-            domain. Raises ValueError for any other ``sigma``.
+            domain. Raises ValueError for any other ``sigma``, or TypeError
+            for what is no number.
         """
         return self._proximal
 
     def _proximal(self, sigma=1.0):
-        sigma = positive_number(sigma, 'the parameter `sigma`')
+        sigma = positive_number('sigma', sigma)
         return InnerProximal(self, sigma)
 
     @property
-    def gradient(self):
+    def gradient(self) -> NoReturn:
         """Not known: a total variation is not differentiable."""
         raise NotImplementedError(
             'a total variation is not differentiable; use a solver that takes '

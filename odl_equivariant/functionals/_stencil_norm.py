@@ -10,7 +10,7 @@
 
 import odl
 
-from odl_equivariant.functionals._parameters import positive_number
+from odl_equivariant._checks import positive_number
 from odl_equivariant.functionals._tensors import (
     doubled,
     to_element,
@@ -54,7 +54,7 @@ class StencilNorm(odl.functionals.Functional):
     def proximal(self):
         """Factory of the proximal operators, given a positive number."""
         return lambda sigma=1.0: _Shortening(
-            self, positive_number(sigma, 'the parameter `sigma`')
+            self, positive_number('sigma', sigma)
         )
 
 
@@ -107,7 +107,7 @@ class StencilNormSum(odl.functionals.Functional):
         return self._proximal
 
     def _proximal(self, sigma=1.0):
-        sigma = positive_number(sigma, 'the parameter `sigma`')
+        sigma = positive_number('sigma', sigma)
         parts = zip(self.weights, self._norms, strict=True)
         return odl.DiagonalOperator(
             *(norm.proximal(sigma * weight) for weight, norm in parts),

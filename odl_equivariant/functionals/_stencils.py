@@ -15,7 +15,8 @@ import odl
 import torch
 from torch.nn.functional import pad
 
-from odl_equivariant.elements import is_complex, n_parts
+from odl_equivariant._checks import one_of
+from odl_equivariant.elements import first_part, is_complex, n_parts
 from odl_equivariant.inner_products import inner_product_weights
 
 __all__ = ('PAD_MODES', 'Stencils')
@@ -24,13 +25,7 @@ PAD_MODES = ('symmetric', 'periodic')
 
 
 def _leaf(space):
-    while isinstance(space, odl.ProductSpace):
-        if len(space) == 0 or not space.is_power_space:
-            raise ValueError(
-                'expected a `ProductSpace` of at least one and only equal '
-                f'components, got {space!r}'
-            )
-        space = space[0]
+    space = first_part(space, equal=True)
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '
@@ -62,11 +57,7 @@ class Stencils:
     """
 
     def __init__(self, space, pad_mode):
-        if pad_mode not in PAD_MODES:
-            raise ValueError(
-                f'expected `pad_mode` to be one of {PAD_MODES}, got '
-                f'{pad_mode!r}'
-            )
+        one_of('pad_mode', pad_mode, PAD_MODES)
         leaf = _leaf(space)
         fractions = np.asarray(leaf.partition.boundary_cell_fractions)
         self.periodic = pad_mode == 'periodic'

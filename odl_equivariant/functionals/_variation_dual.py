@@ -42,7 +42,7 @@ def _dots(x, y):
     )
 
 
-def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
+def denoise(stencils, noisy, gamma, tol, maxiter, dual=None):
     r"""Minimise :math:`\tfrac12 \|u - f\|^2 + \gamma J(u)`.
 
     Parameters
@@ -55,7 +55,7 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
         Positive weight.
     tol : float
         Largest :math:`\|u - u^*\| / \|f\|` for each image of the batch.
-    max_iter : int
+    maxiter : int
         Largest number of iterations.
     dual : torch.Tensor, optional
         Dual variable to start from.
@@ -100,14 +100,14 @@ def denoise(stencils, noisy, gamma, tol, max_iter, dual=None):
     average = noisy - gamma * stencils.adjoint(dual)
     n_iter = 0
     while True:
-        if n_iter % 10 == 0 or n_iter == max_iter:
+        if n_iter % 10 == 0 or n_iter == maxiter:
             u = noisy - gamma * stencils.adjoint(dual)
             gaps = _gap(stencils, gamma, u, average, dual, scratch)
             last = _gap(stencils, gamma, u, u, dual, scratch)
             best = torch.where(_over_batch(last < gaps, u), u, average)
             gaps = torch.minimum(gaps, last).clamp_min(0)
             bound = float((gaps / scale).max().sqrt())
-            if bound <= tol or n_iter == max_iter:
+            if bound <= tol or n_iter == maxiter:
                 return (u + best) / 2, dual, bound, n_iter
         image = stencils.adjoint(ahead).mul_(-gamma).add_(noisy)
         total = total + momentum

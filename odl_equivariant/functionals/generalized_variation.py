@@ -8,20 +8,21 @@
 
 """Total generalized variation, invariant under the symmetries of the grid."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checks import positive_number
+from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.functionals._generalized_dual import denoise, evaluate
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
     Variation,
-)
-from odl_equivariant.functionals._parameters import (
-    positive_number,
 )
 from odl_equivariant.functionals._second_stencils import SecondStencils
 from odl_equivariant.functionals._stencil_norm import StencilNormSum
@@ -81,7 +82,7 @@ class LiftedGradients(odl.Operator):
     (4, 2, 3)
     """
 
-    def __init__(self, space, pad_mode='symmetric'):
+    def __init__(self, space: Space, pad_mode: PadMode = 'symmetric') -> None:
         self._second = second = SecondStencils(space, pad_mode)
         self.pad_mode = pad_mode
         n = second.n_stencils
@@ -117,12 +118,12 @@ class LiftedGradients(odl.Operator):
         return torch.cat([image, field.flatten(1, 3)], 1)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the weighted inner products."""
         return AdjointOperator(self)
 
     @property
-    def norm_bound(self):
+    def norm_bound(self) -> float:
         """Upper bound of the operator norm, close to it on large grids."""
         return self._second.combined_norm_bound()
 
@@ -160,19 +161,21 @@ class InvariantTotalGeneralizedVariation(Variation):
         :math:`u` at :math:`f`, and largest error of a value over
         :math:`\alpha_1` times the total variation, both guaranteed by the
         duality gap. Proximals are often much closer than is guaranteed.
-    max_iter : int, optional
+    maxiter : int, optional
         Largest number of inner iterations. Where they do not reach the
         tolerance, a `ConvergenceWarning` says how far they came.
     warm_start : bool, optional
         Whether a proximal starts from the fields and dual variables of the
         one before, which makes it faster inside of a solver. Its values
         then depend on what came before, within the tolerance.
+    max_iter : int, optional
+        Former name of ``maxiter``. It gives a DeprecationWarning.
 
     Raises
     ------
     TypeError, ValueError, NotImplementedError
         See `OneSidedGradients`; also if ``alpha`` is not a pair of positive
-        numbers, ``tol`` not a positive number or ``max_iter`` not a positive
+        numbers, ``tol`` not a positive number or ``maxiter`` not a positive
         integer.
 
     Notes
@@ -223,13 +226,14 @@ class InvariantTotalGeneralizedVariation(Variation):
 
     def __init__(
         self,
-        space,
-        alpha=None,
-        pad_mode='symmetric',
-        tol=1e-2,
-        max_iter=5000,
-        warm_start=False,
-    ):
+        space: Space,
+        alpha: Sequence[float] | None = None,
+        pad_mode: PadMode = 'symmetric',
+        tol: float = 1e-2,
+        maxiter: int = 5000,
+        warm_start: bool = False,
+        max_iter: int | None = None,
+    ) -> None:
         self.operator = LiftedGradients(space, pad_mode)
         if alpha is None:
             alpha = 1.0, 2 * self.operator._second.unit
@@ -240,13 +244,13 @@ class InvariantTotalGeneralizedVariation(Variation):
             )
         names = ('first', 'second')
         self.alpha = tuple(
-            positive_number(weight, f'the {name} weight of `alpha`')
+            positive_number(f'the {name} weight of `alpha`', weight)
             for weight, name in zip(alpha, names, strict=True)
         )
-        super().__init__(space, tol, max_iter, warm_start)
+        super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
-    def lifted_space(self):
+    def lifted_space(self) -> odl.ProductSpace:
         """Space of the pairs of an image and its fields."""
         return self.operator.domain
 
@@ -257,7 +261,7 @@ class InvariantTotalGeneralizedVariation(Variation):
         return weight * self.alpha[0], weight * self.alpha[1] / second.unit
 
     @property
-    def norm_functional(self):
+    def norm_functional(self) -> odl.functionals.Functional:
         """Weighted sum of norms, to be taken after ``operator``."""
         stencils = self.operator._second.first
         return StencilNormSum(self.operator.range, stencils, self._weights())
@@ -268,13 +272,13 @@ class InvariantTotalGeneralizedVariation(Variation):
             tensor,
             self._weights(),
             self.tol,
-            self.max_iter,
+            self.maxiter,
         )
         if not bound <= self.tol:
             warn_user(
                 f'the value of {self} has a relative error of up to '
                 f'{bound:.2g} after {n_iter} iterations, above the tolerance '
-                f'{self.tol:.2g}; raise `max_iter` or `tol`',
+                f'{self.tol:.2g}; raise `maxiter` or `tol`',
                 ConvergenceWarning,
             )
         return float(value)
@@ -285,7 +289,7 @@ class InvariantTotalGeneralizedVariation(Variation):
             noisy,
             self._weights(sigma),
             self.tol,
-            self.max_iter,
+            self.maxiter,
             start,
         )
 

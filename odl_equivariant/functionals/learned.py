@@ -8,17 +8,22 @@
 
 """Functionals that are given by a learned proximal alone."""
 
+from __future__ import annotations
+
 import inspect
 import math
+from collections.abc import Callable
+from typing import Literal, NoReturn
 
 import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant._probing import is_probing
+from odl_equivariant._types import Operator, Space
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import as_tensor
-from odl_equivariant.functionals._parameters import positive_number
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximal',)
@@ -100,7 +105,7 @@ class LearnedProximal(odl.functionals.Functional):
     ------
     TypeError
         If ``module`` is not a module of the space's precision, or the space
-        cannot be laid out as a tensor.
+        cannot be laid out as a tensor, or ``scale`` is no number.
     ValueError
         If the module has the wrong number of channels, or needs more than an
         image (a gradient or a memory), or ``scale`` is not positive, or
@@ -198,7 +203,13 @@ class LearnedProximal(odl.functionals.Functional):
     has_value = False
     has_proximal = True
 
-    def __init__(self, space, module, scale=1.0, parameter='deviation'):
+    def __init__(
+        self,
+        space: Space,
+        module: torch.nn.Module,
+        scale: float = 1.0,
+        parameter: Literal['deviation', 'variance'] = 'deviation',
+    ) -> None:
         memory = getattr(module, 'memory', 0)
         if getattr(module, 'gradient', None) is True or (
             isinstance(memory, int) and memory > 0
@@ -208,11 +219,8 @@ class LearnedProximal(odl.functionals.Functional):
                 'make it with gradient=False and memory=0 (a proximal with '
                 'gradient and memory goes into `LearnedProximalGradient`)'
             )
-        if parameter not in _PARAMETERS:
-            raise ValueError(
-                f'`parameter` must be one of {_PARAMETERS}, got {parameter!r}'
-            )
-        self.scale = positive_number(scale, 'the `scale`')
+        one_of('parameter', parameter, _PARAMETERS)
+        self.scale = positive_number('scale', scale)
         self.parameter = parameter
         # knows whether module and space fit, before any work
         NetworkOperator(module, space)
@@ -228,7 +236,7 @@ class LearnedProximal(odl.functionals.Functional):
         )
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[[float], Operator]:
         """Factory of the proximal operators.
 
         Returns
@@ -242,13 +250,13 @@ class LearnedProximal(odl.functionals.Functional):
         return self._proximal
 
     def _proximal(self, sigma):
-        sigma = positive_number(sigma, 'the parameter of a learned proximal')
+        sigma = positive_number('the parameter of a learned proximal', sigma)
         module, level = self.module, None
         if _takes_sigma(module):
             is_variance = self.parameter == 'variance'
             level = positive_number(
-                (math.sqrt(sigma) if is_variance else sigma) / self.scale,
                 'the noise level that the module is given, in its unit,',
+                (math.sqrt(sigma) if is_variance else sigma) / self.scale,
             )
         if level is not None or self.scale != 1:
             module = _AtLevel(module, level, self.scale)
@@ -300,7 +308,7 @@ class LearnedProximal(odl.functionals.Functional):
             )
 
     @property
-    def gradient(self):
+    def gradient(self) -> NoReturn:
         """Not known for a learned proximal."""
         raise NotImplementedError(
             'a `LearnedProximal` has no gradient; use a solver that takes its '

@@ -8,8 +8,11 @@
 
 """Total variation that is invariant under the symmetries of the grid."""
 
+from __future__ import annotations
+
 import odl
 
+from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
     Variation,
@@ -73,7 +76,7 @@ class OneSidedGradients(odl.Operator):
     (4, 2)
     """
 
-    def __init__(self, space, pad_mode='symmetric'):
+    def __init__(self, space: Space, pad_mode: PadMode = 'symmetric') -> None:
         self._stencils = stencils = Stencils(space, pad_mode)
         self.pad_mode = pad_mode
         range = (space**stencils.ndim) ** len(stencils.signs)
@@ -84,12 +87,12 @@ class OneSidedGradients(odl.Operator):
         return to_element(y.flatten(1, 3), self.range)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Adjoint in the weighted inner products: minus a divergence."""
         return _OneSidedDivergence(self)
 
     @property
-    def norm_bound(self):
+    def norm_bound(self) -> float:
         """Upper bound of the operator norm, close to it on large grids."""
         return self._stencils.squared_norm_bound() ** 0.5
 
@@ -139,19 +142,21 @@ class InvariantTotalVariation(Variation):
     tol : float, optional
         Largest relative error :math:`\|u - u^*\| / \|f\|` of a proximal
         :math:`u` at :math:`f`, guaranteed by the duality gap.
-    max_iter : int, optional
+    maxiter : int, optional
         Largest number of inner iterations. Where they do not reach the
         tolerance, a `ConvergenceWarning` says how far they came.
     warm_start : bool, optional
         Whether a proximal starts from the dual variable of the one before,
         which makes it faster inside of a solver. Its values then depend on
         what came before, within the tolerance.
+    max_iter : int, optional
+        Former name of ``maxiter``. It gives a DeprecationWarning.
 
     Raises
     ------
     TypeError, ValueError, NotImplementedError
         See `OneSidedGradients`; also if ``tol`` is not a positive number
-        or ``max_iter`` not a positive integer.
+        or ``maxiter`` not a positive integer.
 
     Notes
     -----
@@ -192,17 +197,18 @@ class InvariantTotalVariation(Variation):
 
     def __init__(
         self,
-        space,
-        pad_mode='symmetric',
-        tol=1e-3,
-        max_iter=2000,
-        warm_start=False,
-    ):
+        space: Space,
+        pad_mode: PadMode = 'symmetric',
+        tol: float = 1e-3,
+        maxiter: int = 2000,
+        warm_start: bool = False,
+        max_iter: int | None = None,
+    ) -> None:
         self.operator = OneSidedGradients(space, pad_mode)
-        super().__init__(space, tol, max_iter, warm_start)
+        super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
-    def norm_functional(self):
+    def norm_functional(self) -> odl.functionals.Functional:
         """Norm on the stencils, which after ``operator`` is the functional."""
         return StencilNorm(self.operator.range, self.operator._stencils)
 
@@ -217,7 +223,7 @@ class InvariantTotalVariation(Variation):
             noisy,
             sigma,
             self.tol,
-            self.max_iter,
+            self.maxiter,
             start,
         )
 

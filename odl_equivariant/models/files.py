@@ -8,49 +8,50 @@
 
 """Files of networks: weights and architecture, without pickle."""
 
+from __future__ import annotations
+
 import contextlib
 import json
-import math
-import numbers
 import pathlib
-import re
+from typing import overload
 
 import odl
 import safetensors
 import safetensors.torch
 import torch
 
+from odl_equivariant._checks import real_number
 from odl_equivariant._files import (
     checksum,
     sealed,
     split_seal,
     write_files,
 )
+from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
-from odl_equivariant.models.shipped import weights_path
-from odl_equivariant.nn import (
-    EquivariantProximal,
-    LearnedProximalGradient,
-    OrdinaryProximal,
+from odl_equivariant.models.architectures import (
+    BLOCKS,
+    UNROLLED,
+    Block,
+    loaded_blocks,
 )
-from odl_equivariant.nn._layers import INITIALS
+from odl_equivariant.models.shipped import weights_path
+from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.steerable.bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.nn.steerable.convolutions import given_bases
 
 __all__ = ('load', 'save')
 
-_BLOCKS = {
-    cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)
-}
-_UNROLLED = LearnedProximalGradient.__name__
 # Format 1 had no bases of kernels, so that loading needs escnn.
 _FORMAT = 2
-# Arguments with which a convolution may have fewer or more than two weights.
-_OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
 _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def save(network, path, value_range=None):
+def save(
+    network: Block | LearnedProximalGradient,
+    path: PathLike,
+    value_range: tuple[float, float] | None = None,
+) -> None:
     """Save the weights and the architecture of a network.
 
     Parameters
@@ -72,7 +73,8 @@ def save(network, path, value_range=None):
     Raises
     ------
     TypeError
-        If the network is none of these, or has blocks of another class.
+        If the network is none of these, or has blocks of another class, or
+        the range does not consist of numbers.
     ValueError
         If the path does not end in ``.safetensors``, a weight is not finite,
         the weights are not all of one precision, or the range is none.
@@ -102,11 +104,11 @@ def save(network, path, value_range=None):
             f'the file must end in .safetensors, got {path.name!r}'
         )
     if type(network) is LearnedProximalGradient:
-        blocks, known = network.blocks, tuple(_BLOCKS)
+        blocks, known = network.blocks, tuple(BLOCKS)
     else:
-        blocks, known = [network], (*_BLOCKS, _UNROLLED)
+        blocks, known = [network], (*BLOCKS, UNROLLED)
     for block in blocks:
-        if type(block) not in _BLOCKS.values():
+        if type(block) not in BLOCKS.values():
             raise TypeError(
                 f'expected {", ".join(known)}, no class derived from one, got '
                 f'{type(block).__name__}'
@@ -130,7 +132,21 @@ def save(network, path, value_range=None):
     write_files({path: content})
 
 
-def load(name, forward_operator=None, initial=None):
+@overload
+def load(name: PathLike, forward_operator: None = None) -> Block: ...
+
+
+@overload
+def load(
+    name: PathLike, forward_operator: Operator, initial: Initial | None = None
+) -> LearnedProximalGradient: ...
+
+
+def load(
+    name: PathLike,
+    forward_operator: Operator | None = None,
+    initial: Initial | None = None,
+) -> Block | LearnedProximalGradient:
     """Load a network from the package or from a file.
 
     Parameters
@@ -174,7 +190,7 @@ def load(name, forward_operator=None, initial=None):
         value_range = _checked_range(value_range)
         _check_values(tensors)
         with _only_these(bases):
-            blocks = _loaded_blocks(architecture, tensors)
+            blocks = loaded_blocks(architecture, tensors)
     except (
         ArithmeticError,
         KeyError,
@@ -184,7 +200,7 @@ def load(name, forward_operator=None, initial=None):
     ) as error:
         kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
         raise ValueError(f'cannot load {path}: {kind}{error}') from error
-    if architecture['class'] != _UNROLLED:
+    if architecture['class'] != UNROLLED:
         if forward_operator is not None or initial is not None:
             raise ValueError(
                 f'{path.name} holds a proximal: it takes neither '
@@ -194,7 +210,7 @@ def load(name, forward_operator=None, initial=None):
         return blocks[0].eval()
     if not isinstance(forward_operator, odl.Operator):
         raise ValueError(
-            f'{path.name} holds a {_UNROLLED}: give the `odl.Operator` that '
+            f'{path.name} holds a {UNROLLED}: give the `odl.Operator` that '
             f'it inverts as `forward_operator`, got {forward_operator!r}'
         )
     if initial is None:
@@ -297,23 +313,17 @@ def _checked_range(value_range):
     """Return the least and the greatest value as floats, or None."""
     if value_range is None:
         return None
+    message = (
+        'the `value_range` must be the least and the greatest value of the '
+        f'images of the training, got {value_range!r:.80}'
+    )
     try:
-        low, high = value_range
-    except (TypeError, ValueError):
-        low = high = None
-    if not (
-        all(
-            isinstance(end, numbers.Real) and math.isfinite(end)
-            for end in (low, high)
-        )
-        and low < high
-    ):
-        raise ValueError(
-            'the `value_range` must be the least and the greatest value of '
-            f'the images of the training, two finite numbers, got '
-            f'{value_range!r:.80}'
-        )
-    return float(low), float(high)
+        ends = [real_number('each of both', end) for end in value_range]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{message}: {error}') from None
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(message)
+    return tuple(ends)
 
 
 def _check_values(tensors):
@@ -328,95 +338,3 @@ def _check_values(tensors):
         raise ValueError(
             f'the weights must have one precision, got {sorted(precisions)}'
         )
-
-
-def _check_entries(architecture, *names):
-    """Check that an architecture has the form that JSON gives it."""
-    if not (
-        isinstance(architecture, dict)
-        and architecture.keys() == {'class', 'arguments', *names}
-        and isinstance(architecture['arguments'], dict)
-    ):
-        raise ValueError(
-            'an architecture has a class, arguments by name'
-            f'{"".join(f" and {name}" for name in names)}, got '
-            f'{str(architecture):.80}'
-        )
-
-
-def _loaded_blocks(architecture, tensors):
-    """Return the blocks that a file describes, with its weights."""
-    architectures = {'': architecture}
-    tensors = dict(tensors)
-    if architecture.get('class') == _UNROLLED:
-        _check_entries(architecture, 'blocks')
-        architectures = {
-            f'blocks.{i}.': block
-            for i, block in enumerate(architecture['blocks'])
-        }
-        _check_unrolled(architecture, tensors.pop('relative_steps', None))
-    weights = {prefix: {} for prefix in architectures}
-    for name, tensor in tensors.items():
-        prefix = re.match(r'(blocks\.\d+\.)?', name)[0]
-        if prefix not in weights:
-            raise ValueError(f'the architecture has no {name}, the file has')
-        weights[prefix][name[len(prefix) :]] = tensor
-    return [
-        _loaded_block(block, weights[prefix], prefix)
-        for prefix, block in architectures.items()
-    ]
-
-
-def _check_unrolled(architecture, steps):
-    """Check the arguments of an unrolled network, given its steps."""
-    arguments = architecture['arguments']
-    if arguments.keys() != {'n_iterations', 'initial'}:
-        raise ValueError(
-            'the arguments must be n_iterations and initial, got '
-            f'{", ".join(map(str, arguments))}'
-        )
-    n_iterations, initial = arguments['n_iterations'], arguments['initial']
-    if initial not in (*INITIALS, 'operator'):
-        raise ValueError(f'unknown initial {initial!r}')
-    n_blocks = len(architecture['blocks'])
-    shape = None if steps is None else tuple(steps.shape)
-    if shape != (n_iterations,) or n_blocks not in (1, n_iterations):
-        raise ValueError(
-            f'{n_iterations} iterations have relative_steps of shape '
-            f'({n_iterations},) and 1 or {n_iterations} blocks, the file has '
-            f'{shape} and {n_blocks}'
-        )
-
-
-def _loaded_block(architecture, weights, prefix):
-    _check_entries(architecture)
-    name, arguments = architecture['class'], architecture['arguments']
-    if name not in list(_BLOCKS):
-        raise ValueError(
-            f'unknown class {name!r}; known are '
-            f'{", ".join((*_BLOCKS, _UNROLLED))}'
-        )
-    # Before a header of a few bytes makes any number of modules.
-    n_layers = 2 + arguments['n_residual_blocks']
-    exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
-    if len(weights) != 2 * n_layers and (exactly or len(weights) < n_layers):
-        raise ValueError(
-            f'the {n_layers} convolutions of {prefix or "the network"} have '
-            f'{2 * n_layers} weights and biases, the file has {len(weights)}'
-        )
-    # No memory is taken on the word of the header.
-    with torch.device('meta'):
-        block = _BLOCKS[name](**arguments)
-    expected = {
-        name: tuple(tensor.shape)
-        for name, tensor in block.state_dict().items()
-    }
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(expected.keys() | given.keys()):
-        if expected.get(name) != given.get(name):
-            raise ValueError(
-                f'the architecture has {prefix}{name} of shape '
-                f'{expected.get(name)}, the file {given.get(name)}'
-            )
-    block.load_state_dict(weights, assign=True)
-    return block.to(block.lift.weight.dtype)

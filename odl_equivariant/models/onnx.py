@@ -8,44 +8,52 @@
 
 """Networks as ONNX files, for runtimes without torch."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import json
 import logging
-import operator
 import pathlib
 
 import torch
 from torch import nn
 
+from odl_equivariant._checks import array_shape
 from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
+from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.nn import (
+    EquivariantProximal,
     LearnedProximalGradient,
-    _pieces,
+    OrdinaryProximal,
     to_convolutional,
 )
 from odl_equivariant.nn.inference import proximals_of
 
 __all__ = ('export_onnx',)
 
-# The first that can continue an image periodically is 19.
+# Images can be continued periodically from 19 on.
 _OPSET = 20
 _TOLERANCE = 1e-5
 _LARGEST_SIDE = 2**20
 
 
-def export_onnx(network, path, shape=None):
+def export_onnx(
+    network: EquivariantProximal | OrdinaryProximal | LearnedProximalGradient,
+    path: PathLike,
+    shape: tuple[int, ...] | None = None,
+) -> tuple[pathlib.Path, ...]:
     r"""Write a learned proximal, or those of an unrolled network, as ONNX.
 
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
-        Network to write. It is written in float32 with plain convolutions,
-        whose kernels are computed in at least this precision. Each block of a
-        `LearnedProximalGradient` becomes a file of its own; its operators
-        cannot be written to ONNX.
+        Network to write. The file has plain convolutions in float32. Their
+        kernels are computed in float32 or in a higher precision. Each block
+        of a `LearnedProximalGradient` becomes a file of its own. Its
+        operators cannot be written to ONNX.
     path : path-like
         File to write, ending in ``.onnx``. For a `LearnedProximalGradient`,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file
@@ -64,10 +72,11 @@ def export_onnx(network, path, shape=None):
     ImportError
         If onnx, onnxscript or onnxruntime are not installed.
     TypeError
-        If the network, or one of its blocks, is none of these classes.
+        If the network, or one of its blocks, is none of these classes, or
+        ``shape`` does not consist of whole numbers.
     ValueError
-        If the path does not end in ``.onnx``, or ``shape`` is no grid on
-        which the kernels fit.
+        If the path does not end in ``.onnx``, or ``shape`` is not two whole
+        numbers, or smaller than the kernels.
     RuntimeError
         If onnxruntime, on random inputs, does not return what torch does, up
         to a relative error of 1e-5. No file is written then.
@@ -78,11 +87,13 @@ def export_onnx(network, path, shape=None):
     -----
     The inputs are ``x`` and, where the block has them, ``gradient``,
     ``memory`` and ``sigma``, of the shapes ``(N, C, n, m)`` and ``(N,)``; the
-    outputs are ``new_x`` and, with a memory, ``new_memory``. The metadata has
-    the ``architecture`` as JSON and, for an unrolled network, as ``network``,
-    its number ``n_iterations``, the ``steps`` :math:`\tau_k` of all
-    iterations, the ``initial`` image, the number of ``memory`` channels, and
-    the ``block`` that the file holds, out of ``n_blocks``.
+    outputs are ``new_x`` and, with a memory, ``new_memory``. As for
+    `odl_equivariant.nn.Block`, ``gradient`` is the scaled gradient.
+
+    The metadata are in JSON: the ``architecture`` and, for an unrolled
+    network, ``network``. This has the number ``n_iterations``, the ``steps``
+    :math:`\tau_k` of all iterations, the ``initial`` image, the number of
+    ``memory`` channels, and which ``block`` of ``n_blocks`` the file holds.
 
     Examples
     --------
@@ -142,27 +153,19 @@ def export_onnx(network, path, shape=None):
 
 
 def _import(package):
-    # Of these packages' own code.
+    # These packages warn about their own code.
     with quiet():
         return import_package(package, 'writing ONNX files')
 
 
 def _checked_shape(shape, kernel_size):
     """Return a grid as a tuple of two numbers."""
-    try:
-        rows, columns = map(operator.index, shape)
-    except (TypeError, ValueError):
-        rows = columns = 0
-    if min(rows, columns) < kernel_size:
-        raise ValueError(
-            '`shape` must be two whole numbers, not smaller than the kernels '
-            f'of side {kernel_size}, got {shape!r}'
-        )
-    return rows, columns
+    name = f'`shape`, for kernels of side {kernel_size},'
+    return array_shape(name, shape, 2, least=kernel_size)
 
 
 def _description(network, block):
-    """Return the metadata of a file: all that running the blocks takes."""
+    """Return what is needed to run the blocks, for the metadata."""
     steps = [network.step(k).item() for k in range(network.n_iterations)]
     return {
         'n_iterations': network.n_iterations,
@@ -175,11 +178,11 @@ def _description(network, block):
 
 
 class _Graph(nn.Module):
-    """A proximal as a function of tensors, without any checks."""
+    """A proximal as a function of the tensors that it takes."""
 
     def __init__(self, block):
         super().__init__()
-        # rounded to float32 once the kernels are made, not before
+        # kernels made of lowered weights would be rounded twice
         if block.lift.weight.dtype.itemsize < torch.float32.itemsize:
             block = copy.deepcopy(block).float()
         self.block = to_convolutional(block).float().cpu()
@@ -195,32 +198,8 @@ class _Graph(nn.Module):
 
     def forward(self, *inputs):
         """Return the new image and, if there is one, the new memory."""
-        block, named = self.block, dict(zip(self.names, inputs, strict=True))
-        x = named['x']
-        channels = list(inputs)
-        if block.noise_level:
-            level = named['sigma'].reshape(-1, 1, 1, 1)
-            channels[-1] = level * torch.ones_like(x[:, :1])
-        kernels = [
-            tensor
-            for layer in (block.lift, *block.residual, block.project)
-            for tensor in (layer.weight, layer.bias)
-        ]
-        y = _pieces.layers(
-            torch.cat(channels, 1),
-            kernels,
-            4 * (True,),
-            block.padding_mode,
-            block.nonlinearities(),
-        )
-        new_x = y[:, : block.in_channels]
-        if block.skip:
-            new_x = new_x + x
-            if block.gradient:
-                new_x = new_x - named['gradient']
-        if not block.memory:
-            return (new_x,)
-        return new_x, y[:, block.in_channels :]
+        result = self.block(**dict(zip(self.names, inputs, strict=True)))
+        return result if self.block.memory else (result,)
 
     def random_inputs(self, n_images, shape, generator):
         """Return inputs, the noise level positive."""
@@ -247,7 +226,7 @@ def _content(block, shape, metadata):
     generator = torch.Generator().manual_seed(0)
     example = graph.random_inputs(2, grids[0], generator)
     model = _exported(graph, tuple(example), shape)
-    # The exporter notes where in this machine's files each node comes from.
+    # The exporter stores paths of this machine in each node.
     for node in model.graph.node:
         node.ClearField('metadata_props')
         node.ClearField('doc_string')
@@ -297,16 +276,16 @@ def _quiet_exporter():
     logger = logging.getLogger('torch.onnx._internal.exporter._registration')
 
     def refuse(record):
-        # That torchvision is not installed.
+        # It says that torchvision is not installed.
         return False
 
     logger.addFilter(refuse)
     try:
         with (
-            # Its own code uses what torch has deprecated.
+            # The exporter itself uses what torch has deprecated.
             quiet(category=FutureWarning),
             quiet(category=DeprecationWarning),
-            # An axis that all inputs share is named once.
+            # It warns that inputs share the name of an axis, as they should.
             quiet('.*The axis name: '),
         ):
             yield

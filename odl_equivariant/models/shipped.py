@@ -8,6 +8,8 @@
 
 """The weights that come with the package."""
 
+from __future__ import annotations
+
 import pathlib
 
 __all__ = ('available', 'shipped_path', 'weights_path')
@@ -15,7 +17,7 @@ __all__ = ('available', 'shipped_path', 'weights_path')
 _FOLDER = pathlib.Path(__file__).parent
 
 
-def available():
+def available() -> tuple[str, ...]:
     """Return the names of the models that come with the package.
 
     Returns

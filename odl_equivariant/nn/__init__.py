@@ -8,15 +8,19 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn.blocks.contract import Block
+from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
 __all__ = (
+    'Block',
     'EquivariantProximal',
     'OrdinaryProximal',
     'LearnedProximalGradient',
     'to_convolutional',
     'for_inference',
+    'convolution_norm',
 )

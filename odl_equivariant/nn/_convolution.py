@@ -17,7 +17,7 @@ from torch.nn import functional
 __all__ = ('PaddedConvolution', 'check_image_size', 'convolve', 'normal')
 
 
-def check_image_size(x, kernel_size):
+def check_image_size(x: torch.Tensor, kernel_size: int) -> None:
     """Raise a ValueError unless a kernel fits on the images of a batch."""
     if min(x.shape[-2:]) < kernel_size:
         raise ValueError(
@@ -27,7 +27,12 @@ def check_image_size(x, kernel_size):
         )
 
 
-def convolve(x, kernel, bias, padding_mode):
+def convolve(
+    x: torch.Tensor,
+    kernel: torch.Tensor,
+    bias: torch.Tensor | None,
+    padding_mode: str,
+) -> torch.Tensor:
     """Convolve images with a kernel, and keep their shape."""
     margin = kernel.shape[-1] // 2
     check_image_size(x, kernel.shape[-1])
@@ -40,7 +45,7 @@ def convolve(x, kernel, bias, padding_mode):
 def normal(shape, std):
     """Return normally distributed weights."""
     weight = torch.empty(shape)
-    # To draw on the meta device, torch would first load much of itself.
+    # Random numbers on the meta device make torch import much of itself.
     return weight if weight.is_meta else std * torch.randn(shape)
 
 
@@ -54,7 +59,7 @@ class PaddedConvolution(nn.Module):
     kernel_size : int, optional
         Odd side of the kernel in cells.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
-        How the image goes on past its boundary.
+        How the image continues past its boundary.
     gain : float, optional
         Standard deviation of the output for an input of unit variance at
         the start; 0 starts weights and bias at zero.
@@ -79,10 +84,6 @@ class PaddedConvolution(nn.Module):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
         return self.weight, self.bias
 
-    def forward(self, x, kernel=None):
-        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``.
-
-        ``kernel`` is what `kernel` returned, if it was called before.
-        """
-        kernel = self.kernel() if kernel is None else kernel
-        return convolve(x, *kernel, self.padding_mode)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
+        return convolve(x, *self.kernel(), self.padding_mode)

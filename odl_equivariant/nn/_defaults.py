@@ -17,7 +17,7 @@ from odl_equivariant._locks import Lock
 
 __all__ = ('fixed_random_state', 'tensor_defaults')
 
-# Two threads at once would each restore the state of the other, for ever.
+# Of two threads at once, one could restore the state that the other had set.
 _STATES = Lock()
 
 

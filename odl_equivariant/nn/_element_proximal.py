@@ -6,36 +6,45 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Blocks of an unrolled network as proximals of ODL elements."""
+"""Iterations of an unrolled network as proximals of ODL elements."""
+
+from typing import Any
 
 import torch
+from torch import nn
 
 from odl_equivariant.elements import as_element, as_tensor
+from odl_equivariant.nn.blocks.contract import apply_block
 
 __all__ = ('ElementProximal',)
 
 
 class ElementProximal:
-    """One block, with its step, on ODL elements."""
+    """One iteration of an unrolled network, on ODL elements.
 
-    def __init__(self, network, iteration):
+    It takes the gradient of the data fit without the step, as a solver
+    computes it.
+    """
+
+    def __init__(self, network: nn.Module, iteration: int) -> None:
         self.network = network
         self.iteration = iteration
 
-    def __call__(self, x, gradient, memory=None):
+    def __call__(self, x: Any, gradient: Any, memory: Any = None) -> Any:
         block = self.network.block(self.iteration)
+        step = self.network.step(self.iteration)
         device = self.network.relative_steps.device
         with torch.no_grad():
             tensors = [
                 as_tensor(element, copy=True, device=device)
                 for element in (x, gradient)
             ]
-            tensors[1] = self.network.step(self.iteration) * tensors[1]
-            if not self.network.memory:
-                return as_element(block(*tensors), x.space)
-            if memory is not None:
+            if self.network.memory and memory is not None:
                 memory = as_tensor(memory, copy=True, device=device)
-            u, s = block(*tensors, memory)
+            u, gradient = tensors
+            u, s = apply_block(block, u, step, gradient, memory)
+            if s is None:
+                return as_element(u, x.space)
             return (
                 as_element(u, x.space, copy=True),
                 as_element(s, self.network.memory_space, copy=True),

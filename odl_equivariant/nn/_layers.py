@@ -15,7 +15,9 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import one_of
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import Initial
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.operators._factors import (
     composed,
@@ -35,21 +37,18 @@ from odl_equivariant.operators.ray.filtered_backprojection import (
 
 __all__ = ('INITIALS', 'Layers', 'OperatorCache', 'per_sample')
 
-# Sharper than the cutoff of the best image: the blocks take away noise, but
-# cannot bring back what the start has lost.
+# More than for the best image: the blocks remove noise, but cannot bring back
+# the details that the start has lost.
 FBP_CUTOFF = 0.7
 
 INITIALS = ('zero', 'adjoint', 'fbp')
 
-# So many operators besides the network's own are kept ready.
+# Number of operators to keep, besides the network's own.
 _MOST_OPERATORS = 32
 
 
 def _squared_norm(operator):
-    """Return ``||A||^2``, by which steps are relative to the operator.
-
-    Those of operators of a batch are as of `_of_samples`.
-    """
+    """Return ``||A||^2``, or that of the operator of each sample."""
     if isinstance(operator, PerSampleOperator):
         return _of_samples([_squared_norm(own) for own in operator.operators])
     squared_norm = norm_for_steps(operator) ** 2
@@ -62,17 +61,18 @@ def _squared_norm(operator):
 
 
 def _of_samples(numbers):
-    """Return a tensor of shape ``(N,)``, or a float if all agree."""
+    """Return a tensor of shape ``(N,)``, or a float if all are equal."""
     if len(set(numbers)) == 1:
         return numbers[0]
     return torch.tensor(numbers, dtype=torch.float64)
 
 
 def _start(operator):
-    """Return the filtered back-projection of a ray transform, maybe moved.
+    """Return the filtered back-projection of a ray transform.
 
-    That of ``c S A T`` is ``T^-1 B S^-1 / c`` with that of ``A``, for actions
-    ``S`` and ``T`` that keep lengths.
+    The operator may also be ``c S A T``, with a ray transform ``A`` and
+    actions ``S`` and ``T`` that keep lengths. If ``B`` is the filtered
+    back-projection of ``A``, the result is ``T^-1 B S^-1 / c``.
     """
     scalar, factors = factorised(operator)
     moves = split(factors, is_isometric_action, is_isometric_action)
@@ -89,15 +89,17 @@ def _start(operator):
     return start if scalar == 1 else (1 / scalar) * start
 
 
-def per_sample(numbers, y):
-    """Return a number, or one for each sample, to divide a batch by.
+def per_sample(
+    numbers: float | torch.Tensor, y: torch.Tensor
+) -> float | torch.Tensor:
+    """Return the divisor of a batch: a number, or one for each sample.
 
     Parameters
     ----------
     numbers : float or torch.Tensor
         Number, or tensor of shape ``(N,)``.
     y : torch.Tensor
-        Batch, of which the result has the precision, device and axes.
+        Batch. The result has its precision, device and number of axes.
 
     Returns
     -------
@@ -112,11 +114,13 @@ def per_sample(numbers, y):
 class Layers(nn.Module):
     """The operators of an unrolled method as layers.
 
-    They have no weights of their own, and follow the network to a device. With
-    a `PerSampleOperator`, each sample of a batch has its own operator.
+    They have no weights, and move to a device with the network. With a
+    `PerSampleOperator`, each sample of a batch has its own operator.
     """
 
-    def __init__(self, forward_operator, initial):
+    def __init__(
+        self, forward_operator: odl.Operator, initial: Initial
+    ) -> None:
         super().__init__()
         if (
             isinstance(forward_operator, odl.Operator)
@@ -144,16 +148,12 @@ class Layers(nn.Module):
             self.kind = 'operator'
             self.apply_initial = OperatorLayer(initial)
             return
-        if not isinstance(initial, str) or initial not in INITIALS:
-            raise TypeError(
-                "`initial` must be 'zero', 'adjoint', 'fbp' or an "
-                f'`odl.Operator`, got {initial!r}'
-            )
+        one_of('`initial`, unless an `odl.Operator`,', initial, INITIALS)
         self.kind = initial
         if initial == 'fbp':
             self.apply_initial = OperatorLayer(_start(forward_operator))
 
-    def initial(self, y):
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
         """Return the images at which the iteration starts."""
         if self.kind == 'zero':
             return y.new_zeros(y.shape[0], *self._image_shape)
@@ -161,17 +161,17 @@ class Layers(nn.Module):
             return self.apply_adjoint(y) / per_sample(self.squared_norm, y)
         return self.apply_initial(y)
 
-    def gradient(self, u, y):
+    def gradient(self, u: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the data fit."""
         return self.apply_adjoint(self.apply_operator(u) - y)
 
-    def initial_elsewhere(self):
-        """Return where to start with another operator."""
+    def initial_elsewhere(self) -> str:
+        """Return the ``initial`` of this network for another operator."""
         if self.kind == 'operator':
             raise ValueError(
-                'the network starts at a reconstruction of its own, which '
-                'does not know another operator: give both to '
-                '`network.with_operator(forward_operator, initial)`'
+                'the network starts at a reconstruction that was given as '
+                '`initial`, and that may not fit another forward operator: '
+                'pass both, `network.with_operator(forward_operator, initial)`'
             )
         return self.kind
 
@@ -182,7 +182,7 @@ class _PerSampleLayers:
     Parameters
     ----------
     layers : list of Layers
-        One for each sample; samples with the same one are computed at once.
+        One for each sample. Samples with the same one are computed together.
     """
 
     def __init__(self, layers):
@@ -190,13 +190,13 @@ class _PerSampleLayers:
         for i, own in enumerate(layers):
             self._places.setdefault(own, []).append(i)
         order = [i for places in self._places.values() for i in places]
-        # of a permutation, this is the inverse
+        # `argsort` of a permutation is its inverse
         self._order = torch.tensor(order).argsort()
         self._norms = [own.squared_norm for own in layers]
 
     @property
-    def squared_norm(self):
-        """Tensor of shape ``(N,)``, or a float if all samples agree."""
+    def squared_norm(self) -> float | torch.Tensor:
+        """Tensor of shape ``(N,)``, or a float if all are equal."""
         return _of_samples(self._norms)
 
     def _for_each(self, method, *tensors):
@@ -206,22 +206,22 @@ class _PerSampleLayers:
         ]
         return torch.cat(parts)[self._order.to(parts[0].device)]
 
-    def initial(self, y):
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
         """Return the images at which the iteration starts."""
         return self._for_each(Layers.initial, y)
 
-    def gradient(self, u, y):
+    def gradient(self, u: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the data fit."""
         return self._for_each(Layers.gradient, u, y)
 
 
 class OperatorCache:
-    """The layers of a network's own operator, and of the last others.
+    """The layers of a network's operator, and of others used recently.
 
     Parameters
     ----------
     layers : Layers
-        Those of the network's own operator.
+        Layers of the network's own operator.
     """
 
     def __init__(self, layers):
@@ -233,7 +233,7 @@ class OperatorCache:
         return len(self._others)
 
     def __reduce__(self):
-        """Leave out the operators that are not the network's own."""
+        """Pickle the layers of the network's own operator only."""
         return type(self), (self._own,)
 
     def layers_for(self, forward_operator, n_samples, device):
@@ -242,7 +242,8 @@ class OperatorCache:
         Parameters
         ----------
         forward_operator : `odl.Operator`, sequence of them, or None
-            Operator, or operators, between the spaces of the network's own.
+            Operator, or operators, between the spaces of the network's own
+            operator. None is this one.
         n_samples : int
             Number of samples in the batch.
         device : torch.device
@@ -253,8 +254,8 @@ class OperatorCache:
         TypeError
             If it is none of these.
         ValueError
-            If there is not one operator for each sample, or the spaces are
-            others.
+            If the number of operators is not that of samples, or their spaces
+            are not those of the network's own operator.
         """
         if forward_operator is None:
             return self._own
@@ -268,15 +269,15 @@ class OperatorCache:
             )
         for operator in operators:
             self._check(operator)
-        # of an empty batch nothing depends on the operator
+        # for an empty batch, any operator will do
         first = operators[0] if operators else None
         if all(operator is first for operator in operators):
             return self.layers_for(first, n_samples, device)
-        # others than these two do not start with the adjoint alone
+        # only these two starts need nothing but the adjoint
         if self._own.kind in ('zero', 'adjoint'):
             at_once = per_sample_operator(operators)
             if at_once is not None:
-                # not kept: where masks are drawn, they do not come again
+                # not kept: random masks do not come again
                 return Layers(at_once, self._own.kind).to(device)
         layers = [self._layers_of(own, device) for own in operators]
         return _PerSampleLayers(layers)
@@ -298,7 +299,7 @@ class OperatorCache:
             )
 
     def _layers_of(self, operator, device):
-        """Return the layers of another operator, kept from the last use."""
+        """Return the layers of an operator, and keep them."""
         if operator is self._own.apply_operator.operator:
             return self._own
         self._check(operator)
@@ -307,7 +308,7 @@ class OperatorCache:
             known = self._others.get(key)
         if known is None:
             layers = Layers(operator, self._own.initial_elsewhere())
-            # with the operator, so that no other one gets its number
+            # with the operator, so that its id is not given to another one
             known = (operator, layers)
         with self._lock:
             # another thread may have been quicker

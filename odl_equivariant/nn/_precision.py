@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Which precisions a device supports, and does not emulate slowly."""
+"""Which lowered precisions a device has arithmetic for."""
 
 import os
 
@@ -18,11 +18,11 @@ VARIABLE = 'ODL_EQUIVARIANT_ALLOW_EMULATION'
 
 _NAMES = {torch.bfloat16: 'bfloat16', torch.float16: 'float16'}
 
-# What torch calls a processor, or is told to use of it, without either.
+# What torch calls processors with neither, or is told to use of others.
 _OLDER = ('DEFAULT', 'NO AVX', 'AVX2')
 
 
-def has_bfloat16(device):
+def has_bfloat16(device: torch.device) -> bool:
     """Return whether a device has arithmetic for bfloat16."""
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -30,7 +30,7 @@ def has_bfloat16(device):
         device.type == 'cpu'
         and _is_newer()
         and any(
-            # Not public in torch, so perhaps not there in other versions.
+            # Private functions of torch, which other versions may lack.
             getattr(torch.cpu, name, lambda: False)()
             for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
         )
@@ -40,7 +40,7 @@ def has_bfloat16(device):
 def _has_float16(device):
     if device.type != 'cpu':
         return True
-    # Not public either.
+    # Private too.
     return (
         _is_newer()
         and getattr(
@@ -53,15 +53,15 @@ def _is_newer():
     return torch.backends.cpu.get_cpu_capability() not in _OLDER
 
 
-def check_arithmetic(dtype, device):
+def check_arithmetic(dtype: torch.dtype, device: torch.device) -> None:
     """Raise an error if a device only emulates a lowered precision.
 
     Parameters
     ----------
     dtype : torch.dtype
-        What convolutions are to be computed in.
+        Precision of the convolutions.
     device : torch.device
-        Where.
+        Device that computes them.
 
     Raises
     ------

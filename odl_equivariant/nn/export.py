@@ -14,6 +14,7 @@ import inspect
 import torch
 from torch import nn
 
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.steerable.convolutions import (
@@ -24,11 +25,11 @@ from odl_equivariant.nn.steerable.mixed import MixedConvolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
 
-# Classes that only hold others: what goes in and out is not theirs.
+# Classes that hold others, and do nothing to their tensors.
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def to_convolutional(module):
+def to_convolutional(module: nn.Module) -> nn.Module:
     """Return the same network with plain convolutions, and without escnn.
 
     Parameters
@@ -45,24 +46,23 @@ def to_convolutional(module):
     Returns
     -------
     network : torch.nn.Module
-        Copy in evaluation mode with the output, to rounding, that ``module``
-        has in evaluation mode now; on the same device, in the same precision.
-        Modules that were shared still are. ``module`` is not changed.
+        Copy in evaluation mode. Up to rounding, its output is that of
+        ``module`` in evaluation mode. It has the same device and precision.
+        Modules that are shared in ``module`` are shared in the copy.
 
     Raises
     ------
     TypeError
-        If this is no module, or one holds modules of escnn that have no
-        ordinary counterpart, or whose own ``forward`` hands them escnn's
-        tensors.
+        If ``module`` is no module, or holds modules of escnn that cannot be
+        converted: they have no ordinary counterpart, or the ``forward`` of a
+        module around them hands them escnn's tensors.
 
     Notes
     -----
-    The kernels are the sums of basis and coefficients, written out: as many
-    numbers as the ordinary network has. Trained on, they would not stay
-    equivariant. The non-linearity of an infinite group stays, as the
-    matrices that it consists of, and as the ``nonlinearity`` of the
-    `OrdinaryProximal`.
+    The kernels are the sums of the basis, weighted by the coefficients. They
+    have as many numbers as those of the ordinary network, and further
+    training does not keep them equivariant. The non-linearity of an infinite
+    group is kept, as the ``nonlinearity`` of the `OrdinaryProximal`.
 
     Examples
     --------
@@ -84,8 +84,8 @@ def to_convolutional(module):
 def _convert(module, copies):
     """Return the copy of a module.
 
-    ``copies`` is the memory of `copy.deepcopy`. The replacements are put into
-    it first, so that `copy.deepcopy` uses them in place of the originals.
+    ``copies`` is the memo of `copy.deepcopy`. The replacements are put into
+    it first, so that `copy.deepcopy` uses them instead of copies.
     """
     _replace(module, copies)
     return copy.deepcopy(module, copies)
@@ -152,7 +152,7 @@ def _ordinary_proximal(block):
     return plain
 
 
-def copy_buffers(module, plain):
+def copy_buffers(module: Proximal, plain: Proximal) -> None:
     """Copy the own buffers of a proximal, without those of its layers."""
     plain.value_range = module.value_range
     for name, buffer in module.named_buffers(recurse=False):

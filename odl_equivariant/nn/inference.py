@@ -10,14 +10,15 @@
 
 import contextlib
 import functools
-import operator
+from typing import Literal, TypeAlias
 
 import torch
 from torch import nn
 
+from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._warnings import quiet, warn_user
-from odl_equivariant.nn import _pieces
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.operators import PerformanceWarning
@@ -36,11 +37,19 @@ _PRECISIONS = {
     'bfloat16': torch.bfloat16,
 }
 
-# Pieces at a corner, at an edge and inside are compiled apart.
+Precision: TypeAlias = Literal['float32', 'float64', 'bfloat16', 'auto']
+Tile: TypeAlias = int | Literal['auto']
+
+# Pieces at a corner, at an edge and inside are compiled separately.
 _VARIANTS = 64
 
 
-def for_inference(network, precision=None, compile=False, tile=None):
+def for_inference(
+    network: nn.Module,
+    precision: Precision | None = None,
+    compile: bool = False,
+    tile: Tile | None = None,
+) -> nn.Module:
     """Return a faster copy of a network, with the same results.
 
     Parameters
@@ -55,9 +64,9 @@ def for_inference(network, precision=None, compile=False, tile=None):
         inputs and outputs. Default: the precision of the weights.
     compile : bool, optional
         Whether to compile the convolutions with `torch.compile`. Operators
-        are never compiled. The first call takes some seconds more, and longer
-        with a ``tile``. This is meant for GPUs: on a processor, pieces that
-        stay in the cache are as fast. Derivatives are computed without it.
+        and derivatives are never compiled. The first call takes some seconds
+        more, and longer with a ``tile``. This is meant for GPUs: on a
+        processor, pieces that stay in the cache are as fast.
     tile : int or 'auto', optional
         Largest side, in cells, of the pieces of the image that a block
         computes one after another. With 'auto' they take at most a quarter of
@@ -75,7 +84,8 @@ def for_inference(network, precision=None, compile=False, tile=None):
     Raises
     ------
     TypeError
-        If the network, or one of its blocks, is none of these classes.
+        If the network, or one of its blocks, is none of these classes, or an
+        argument is of another type.
     ValueError
         If an argument is none of the above, or the processor has no
         arithmetic for bfloat16 and would emulate it. The environment variable
@@ -99,8 +109,7 @@ def for_inference(network, precision=None, compile=False, tile=None):
     blocks = proximals_of(network)
     device = blocks[0].lift.weight.device
     dtype = _checked_precision(precision, device)
-    if not isinstance(compile, bool):
-        raise ValueError(f'`compile` must be True or False, got {compile!r}')
+    compile = boolean('compile', compile)
     tile = _checked_tile(tile)
     plain = to_convolutional(network)
     copies = {}
@@ -115,18 +124,19 @@ def for_inference(network, precision=None, compile=False, tile=None):
 
 
 @functools.singledispatch
-def blocks_of(network):
+def blocks_of(network: nn.Module) -> list[nn.Module]:
     """Return the blocks of a network, or a block as the only one."""
     return [network]
 
 
-def proximals_of(network):
+def proximals_of(network: nn.Module) -> list[nn.Module]:
     """Return the blocks of a network, or a proximal as the only one.
 
     Raises
     ------
     TypeError
-        If one of them is of no class that is known to be as it was written.
+        If one of them is neither an `EquivariantProximal` nor an
+        `OrdinaryProximal`. A derived class may compute something else.
     """
     blocks = blocks_of(network)
     for block in blocks:
@@ -140,16 +150,13 @@ def proximals_of(network):
 
 
 def _checked_precision(precision, device):
-    """Return the dtype of the convolutions, or None for the weights'."""
+    """Return the dtype of the convolutions, None for that of the weights."""
     if precision is None:
         return None
     if precision == 'auto':
         return torch.bfloat16 if has_bfloat16(device) else None
-    if not isinstance(precision, str) or precision not in _PRECISIONS:
-        raise ValueError(
-            f"`precision` must be one of {', '.join(_PRECISIONS)}, 'auto' or "
-            f'None, got {precision!r}'
-        )
+    choices = (*_PRECISIONS, 'auto')
+    one_of('precision', precision, choices, optional=True)
     check_arithmetic(_PRECISIONS[precision], device)
     return _PRECISIONS[precision]
 
@@ -157,16 +164,10 @@ def _checked_precision(precision, device):
 def _checked_tile(tile):
     if tile is None or isinstance(tile, str) and tile == 'auto':
         return tile
-    try:
-        side = operator.index(tile)
-    except TypeError:
-        side = 0
-    if isinstance(tile, bool) or side < 1:
-        raise ValueError(
-            f"`tile` must be a positive whole number, 'auto' or None, got "
-            f'{tile!r}'
-        )
-    return side
+    name = "`tile`, unless 'auto' or None,"
+    if isinstance(tile, str):
+        raise ValueError(f'{name} must be a whole number, got {tile!r}')
+    return whole_number(name, tile, 1)
 
 
 class _QuickProximal(OrdinaryProximal):
@@ -191,25 +192,25 @@ class _QuickProximal(OrdinaryProximal):
         own = self.lift.weight.dtype
         dtype = own if self._dtype is None else self._dtype
         if torch.compiler.is_exporting() or torch.jit.is_tracing():
-            # The pieces would be those of the example's grid, for ever.
+            # The graph would keep the pieces of the grid of its example.
             if dtype == own:
                 return super()._network(x, kernels)
             return self._in_pieces(x, kernels, dtype, None)
         side = self._side(x.device, dtype)
         run = _compiled if self._compile else None
-        # Kernels are converted anew each time, which takes less than a piece
-        # does: so nothing is out of date once weights are moved or loaded.
+        # Kernels are converted at each call, which takes less time than a
+        # piece. So no copy is out of date after weights are moved or loaded.
         return self._in_pieces(x, kernels, dtype, side, run)
 
     def _side(self, device, dtype):
         if isinstance(self._tile, int):
             return self._tile
         sides = []
-        # Compiled, each kind of piece takes seconds for itself.
+        # Each kind of piece takes seconds to compile.
         if device.type == 'cpu' and not self._compile:
-            sides.append(_pieces.side_for_cache(self.channels, dtype))
+            sides.append(pieces.side_for_cache(self.channels, dtype))
         if self._tile == 'auto':
-            sides.append(_pieces.side_for_memory(self.channels, dtype, device))
+            sides.append(pieces.side_for_memory(self.channels, dtype, device))
         return min(sides, default=None)
 
 
@@ -217,24 +218,26 @@ class _QuickProximal(OrdinaryProximal):
 def _compiler():
     """Return the compiled layers, in a list that is emptied if they fail."""
     with quiet():
-        # Of torch's own code, while much of it is imported.
-        return [torch.compile(_pieces.layers, dynamic=True)]
+        # torch warns about its own code while it imports it.
+        return [torch.compile(pieces.layers, dynamic=True)]
 
 
 # Kinds of arguments that the layers were compiled for.
 _KINDS = set()
 
 
-def _compiled(x, kernels, sides, padding_mode, slope):
+def _compiled(x, kernels, sides, padding_mode, nonlinearities):
     """Apply the layers, compiled where that is possible."""
     functions = list(_compiler())
-    arguments = (x, kernels, sides, padding_mode, slope)
+    arguments = (x, kernels, sides, padding_mode, nonlinearities)
     if not functions or _is_differentiated(x):
-        return _pieces.layers(*arguments)
+        return pieces.layers(*arguments)
     kind = (
         *(x.shape, x.stride(), x.dtype, x.device, sides, padding_mode),
-        tuple(map(id, slope)) if isinstance(slope, tuple) else slope,
-        tuple(kernel.shape for kernel in kernels),
+        tuple(map(id, nonlinearities))
+        if isinstance(nonlinearities, tuple)
+        else nonlinearities,
+        tuple(weight.shape for weight, _ in kernels),
     )
     try:
         with contextlib.ExitStack() as stack:
@@ -242,15 +245,15 @@ def _compiled(x, kernels, sides, padding_mode, slope):
                 torch._dynamo.config.patch(recompile_limit=_VARIANTS)
             )
             if kind not in _KINDS:
-                # Threads take turns here, and only here.
+                # Only while they compile, threads wait for each other.
                 stack.enter_context(quiet())
             result = functions[0](*arguments)
         _KINDS.add(kind)
         return result
     except Exception as error:
-        # An error of the layers themselves, such as too little memory, comes
-        # again here.
-        result = _pieces.layers(*arguments)
+        # If the error is one of the layers themselves, such as too little
+        # memory, this raises it again.
+        result = pieces.layers(*arguments)
         _compiler().clear()
         reason = ' '.join(str(error).split())
         warn_user(

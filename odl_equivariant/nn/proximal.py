@@ -8,7 +8,9 @@
 
 """Learned proximals: one equivariant by design, one ordinary."""
 
-from odl_equivariant.nn._block import Proximal
+from typing import Any
+
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
     checked_description,
@@ -37,10 +39,10 @@ class EquivariantProximal(Proximal):
         Channels of an image: 1 if real, 2 if complex; twice as many for a
         vector field, and n times as many for n of them.
     channels : int, optional
-        Width of the network, a multiple of the channels of a field: of the
-        order of a finite group, of :math:`2 F + 1` for ``'SO2'`` and of
-        :math:`2 (2 F + 1)` for ``'O2'``, with F = ``max_frequency``. Gates
-        come on top.
+        Width of the network, without the channels of gates. It is a multiple
+        of the channels of a field. These are as many as a finite group has
+        elements, :math:`2 F + 1` for ``'SO2'`` and :math:`2 (2 F + 1)` for
+        ``'O2'``, with F = ``max_frequency``.
     group : str, optional
         ``'C<N>'``, the rotations by multiples of :math:`2 \pi / N`,
         ``'D<N>'``, the same with reflections, ``'SO2'``, all rotations, or
@@ -55,12 +57,12 @@ class EquivariantProximal(Proximal):
     n_residual_blocks : int, optional
         Number of residual blocks. Each one starts as the identity.
     skip : bool, optional
-        Whether the network adds to ``x - gradient`` (to ``x`` without a
-        gradient) instead of replacing it.
+        Whether the output is added to ``x - gradient``, or to ``x`` without a
+        gradient.
     kernel_size : int, optional
         Odd side of the kernels in cells.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
-        How an image goes on past its boundary.
+        How an image continues past its boundary.
     negative_slope : float, optional
         Slope of the LeakyReLU for negative values.
     representation : {'trivial', 'standard'}, optional
@@ -70,17 +72,18 @@ class EquivariantProximal(Proximal):
         all channels of the first component, then all of the second.
     nonlinearity : {'pointwise', 'fourier', 'norm', 'gated'}, optional
         For finite groups ``'pointwise'``, a LeakyReLU of each channel. For
-        infinite ones ``'fourier'`` (default), a LeakyReLU of samples on the
-        group, exact for turns by whole samples; ``'norm'``,
-        :math:`x\, \mathrm{ReLU}(|x| + b) / |x|` of each irreducible part,
-        which jumps at zero where training makes b positive, or ``'gated'``,
-        each part times a sigmoid. These two are exact for all turns.
+        infinite ones one of three. ``'fourier'`` (default) is a LeakyReLU of
+        samples on the group, exact for turns by whole samples. ``'norm'`` is
+        :math:`x\, \mathrm{ReLU}(|x| + b) / |x|` of each irreducible part; it
+        jumps at zero if training makes b positive. ``'gated'`` is each part
+        times a sigmoid. The last two are exact for all turns.
     max_frequency : int, optional
         Largest frequency F of the hidden fields of an infinite group.
         Default: 1.
     n_samples : int, optional
         Number of rotations that ``'fourier'`` samples, a multiple of 4. The
-        error of other turns falls with it. Default: 4 (F + 1).
+        more samples, the smaller the error for other turns. Default:
+        4 (F + 1).
     restrict_to : str, optional
         Subgroup to which the network is restricted with depth. All layers
         after ``restrict_after`` residual blocks, and therefore the whole
@@ -98,8 +101,11 @@ class EquivariantProximal(Proximal):
     Raises
     ------
     ValueError
-        If the group is not known or does not divide ``channels``, or an
-        argument is out of its range, or does not fit the group.
+        If the group is unknown, ``channels`` is no multiple of the channels
+        of a field, or another argument is out of its range or does not fit
+        the group.
+    TypeError
+        If a number or a bool is none.
 
     Notes
     -----
@@ -154,25 +160,25 @@ class EquivariantProximal(Proximal):
 
     def __init__(
         self,
-        in_channels=1,
-        channels=96,
-        group='C4',
-        memory=5,
-        gradient=True,
-        noise_level=False,
-        n_residual_blocks=1,
-        skip=False,
-        kernel_size=3,
-        padding_mode='replicate',
-        negative_slope=0.01,
-        representation='trivial',
-        nonlinearity=None,
-        max_frequency=None,
-        n_samples=None,
-        restrict_to=None,
-        restrict_after=None,
-        basis='escnn',
-    ):
+        in_channels: int = 1,
+        channels: int = 96,
+        group: str = 'C4',
+        memory: int = 5,
+        gradient: bool = True,
+        noise_level: bool = False,
+        n_residual_blocks: int = 1,
+        skip: bool = False,
+        kernel_size: int = 3,
+        padding_mode: str = 'replicate',
+        negative_slope: int | float = 0.01,
+        representation: str = 'trivial',
+        nonlinearity: str | None = None,
+        max_frequency: int | None = None,
+        n_samples: int | None = None,
+        restrict_to: str | None = None,
+        restrict_after: int | None = None,
+        basis: str = 'escnn',
+    ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self.group = self._arguments['group'] = checked_group(group)
@@ -218,8 +224,8 @@ class EquivariantProximal(Proximal):
             )
         self._build()
 
-    def described_nonlinearity(self):
-        """Return what ``make_activation`` takes, None for a LeakyReLU."""
+    def described_nonlinearity(self) -> dict[str, Any] | None:
+        """Return the description of the non-linearity, None for LeakyReLU."""
         if self.group not in INFINITE:
             return None
         names = ('group', 'max_frequency', 'n_samples')
@@ -228,7 +234,7 @@ class EquivariantProximal(Proximal):
         return {'name': self.nonlinearity, **described}
 
     def _acting(self, block):
-        """Return the group of the kernels after so many residual blocks."""
+        """Return the group of the kernels after a number of blocks."""
         if self.restrict_to is None or block < self.restrict_after:
             return self.group
         return self.restrict_to
@@ -316,7 +322,7 @@ class OrdinaryProximal(Proximal):
 skip, kernel_size, padding_mode, negative_slope
         As for `EquivariantProximal`; ``channels`` may be any number.
     nonlinearity : mapping, optional
-        Description of the non-linearity, where `to_convolutional` had an
+        Description of the non-linearity, as `to_convolutional` makes it of an
         `EquivariantProximal` of an infinite group. Default: a LeakyReLU of
         each channel.
 
@@ -324,6 +330,8 @@ skip, kernel_size, padding_mode, negative_slope
     ------
     ValueError
         If an argument is out of its range.
+    TypeError
+        If a number or a bool is none.
 
     Examples
     --------
@@ -337,25 +345,25 @@ skip, kernel_size, padding_mode, negative_slope
 
     def __init__(
         self,
-        in_channels=1,
-        channels=96,
-        memory=5,
-        gradient=True,
-        noise_level=False,
-        n_residual_blocks=1,
-        skip=False,
-        kernel_size=3,
-        padding_mode='replicate',
-        negative_slope=0.01,
-        nonlinearity=None,
-    ):
+        in_channels: int = 1,
+        channels: int = 96,
+        memory: int = 5,
+        gradient: bool = True,
+        noise_level: bool = False,
+        n_residual_blocks: int = 1,
+        skip: bool = False,
+        kernel_size: int = 3,
+        padding_mode: str = 'replicate',
+        negative_slope: int | float = 0.01,
+        nonlinearity: dict[str, Any] | None = None,
+    ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self._set('nonlinearity', checked_description(nonlinearity), None)
         self._build()
 
-    def described_nonlinearity(self):
-        """Return what ``make_activation`` takes, None for a LeakyReLU."""
+    def described_nonlinearity(self) -> dict[str, Any] | None:
+        """Return the description of the non-linearity, None for LeakyReLU."""
         return self.nonlinearity
 
     def _lifting(self, n_channels, gain):

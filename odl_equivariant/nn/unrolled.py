@@ -8,22 +8,37 @@
 
 """Learned proximal gradient descent as a torch module."""
 
-import operator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import odl
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from odl_equivariant._checks import whole_number
+from odl_equivariant._types import Initial
 from odl_equivariant.elements import (
+    first_part,
     grid_shape,
     n_channels,
     tensor_dtype,
 )
-from odl_equivariant.nn._block import Proximal
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
-from odl_equivariant.nn.inference import blocks_of, for_inference
+from odl_equivariant.nn.blocks.contract import (
+    apply_block,
+    architecture_of,
+    check_block,
+    memory_of,
+    precomputed_of,
+)
+from odl_equivariant.nn.inference import (
+    Precision,
+    Tile,
+    blocks_of,
+    for_inference,
+)
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
@@ -40,10 +55,10 @@ class LearnedProximalGradient(nn.Module):
     forward_operator : `odl.Operator`
         Linear operator :math:`A : X \to Y` with an adjoint.
     proximal : callable or torch.nn.Module
-        Called without arguments once for each iteration, it makes the block
-        of that iteration; a module is used as it is, in all iterations. A
-        block maps ``(u, gradient, memory)`` to ``(u, memory)``, or
-        ``(u, gradient)`` to ``u`` if its attribute ``memory`` is 0.
+        Makes the block of an iteration; called without arguments, once for
+        each iteration. A module is the block of all iterations. A block maps
+        ``(u, gradient, memory)`` to ``(u, memory)``, or ``(u, gradient)`` to
+        ``u`` if it has no memory. `Block` has the whole contract.
     n_iterations : int, optional
         Number K of iterations.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
@@ -53,25 +68,28 @@ class LearnedProximalGradient(nn.Module):
         back-projection of :math:`A T_g`, with an isometric action
         :math:`T_g`, is :math:`T_g^{-1}` of that of :math:`A`.
     checkpointing : bool, optional
-        Whether training keeps what one iteration at a time has computed, and
-        computes the rest again for the gradient: less memory, more time.
+        Whether training keeps the intermediate results of one iteration at a
+        time, and computes them again for the gradient. It takes less memory
+        and more time.
 
     Attributes
     ----------
     relative_steps : torch.nn.Parameter
-        The steps :math:`\tau_k \|A\|^2`, started at 1: relative to the
-        operator's norm, so that they carry over to another grid. The norm is
-        `operator_norm`; for Fourier samples of the images of coils it is the
-        product of the norms, an upper bound.
+        The steps :math:`\tau_k \|A\|^2`. They start at 1. They are relative
+        to the norm of the operator, and so do not depend on the grid. The
+        norm is that of `operator_norm`. For Fourier samples of coil images it
+        is the product of the norms, an upper bound.
 
     Raises
     ------
     TypeError
         If ``forward_operator`` is not a linear ODL operator, ``proximal`` not
-        callable, or ``initial`` none of these.
+        callable, ``n_iterations`` no whole number, or ``initial`` neither an
+        operator nor a string. Also if a block does not
+        fulfil the contract of `Block`; the error names the member.
     ValueError
-        If ``n_iterations`` is not positive, or a block or ``initial`` does
-        not fit the spaces.
+        If ``n_iterations`` is not positive, ``initial`` another string, or a
+        block or ``initial`` does not fit the spaces.
 
     Notes
     -----
@@ -106,28 +124,20 @@ class LearnedProximalGradient(nn.Module):
     True
     """
 
-    # Least and greatest value of the images of its training, where known.
-    value_range = None
+    # Least and greatest value of the training images, where known.
+    value_range: tuple[float, float] | None = None
 
     def __init__(
         self,
-        forward_operator,
-        proximal,
-        n_iterations=8,
-        initial='zero',
-        checkpointing=False,
-    ):
+        forward_operator: odl.Operator,
+        proximal: Callable[[], nn.Module] | nn.Module,
+        n_iterations: int = 8,
+        initial: Initial = 'zero',
+        checkpointing: bool = False,
+    ) -> None:
         super().__init__()
         self.checkpointing = checkpointing
-        try:
-            self.n_iterations = operator.index(n_iterations)
-        except TypeError:
-            self.n_iterations = 0
-        if isinstance(n_iterations, bool) or self.n_iterations < 1:
-            raise ValueError(
-                '`n_iterations` must be a positive whole number, got '
-                f'{n_iterations!r}'
-            )
+        self.n_iterations = whole_number('n_iterations', n_iterations, 1)
         if not callable(proximal):
             raise TypeError(
                 '`proximal` must be a module, or a callable that makes one, '
@@ -140,8 +150,8 @@ class LearnedProximalGradient(nn.Module):
         else:
             blocks = [proximal() for _ in range(self.n_iterations)]
         for block in blocks:
-            self._check_block(block)
-        memories = {getattr(block, 'memory', 0) for block in blocks}
+            check_block(block, forward_operator.domain)
+        memories = {memory_of(block) for block in blocks}
         if len(memories) > 1:
             raise ValueError(
                 'the blocks hand on one memory, and must have the same number '
@@ -153,74 +163,49 @@ class LearnedProximalGradient(nn.Module):
             torch.ones(self.n_iterations, dtype=dtype)
         )
 
-    def _check_block(self, block):
-        if not isinstance(block, nn.Module):
-            raise TypeError(
-                '`proximal` must make a `torch.nn.Module`, got '
-                f'{type(block).__name__}'
-            )
-        if hasattr(block, 'check_space'):
-            block.check_space(self.forward_operator.domain)
-        if not getattr(block, 'gradient', True):
-            raise ValueError(
-                'a block that takes no gradient never sees the data: make the '
-                'proximal with gradient=True'
-            )
-        if getattr(block, 'noise_level', False):
-            raise ValueError(
-                'the blocks are given no noise level: make the proximal with '
-                'noise_level=False'
-            )
-
     @property
-    def forward_operator(self):
+    def forward_operator(self) -> odl.Operator:
         """The operator :math:`A`, from images to data."""
         return self._layers.apply_operator.operator
 
     @property
-    def architecture(self):
-        """What the network can be rebuilt from, but for its operators.
+    def architecture(self) -> dict[str, Any]:
+        """All that the network can be rebuilt from, except its operators.
 
         Raises
         ------
         TypeError
-            If a block cannot tell its architecture.
+            If a block has no ``architecture``.
         """
-        for block in self.blocks:
-            if not hasattr(block, 'architecture'):
-                raise TypeError(
-                    'blocks with an `architecture`, such as '
-                    f'`EquivariantProximal`, are needed, got {block!r}'
-                )
         return {
             'class': type(self).__name__,
             'arguments': {
                 'n_iterations': self.n_iterations,
                 'initial': self._layers.kind,
             },
-            'blocks': [block.architecture for block in self.blocks],
+            'blocks': [architecture_of(block) for block in self.blocks],
         }
 
-    def extra_repr(self):
-        """Return the number, the start and the steps, for ``repr``."""
+    def extra_repr(self) -> str:
+        """Return number of iterations, start and steps, for ``repr``."""
         steps = ', '.join(f'{step:.3g}' for step in self.relative_steps)
         return (
             f'n_iterations={self.n_iterations}, '
             f'initial={self._layers.kind!r}, relative_steps=[{steps}]'
         )
 
-    def block(self, iteration):
+    def block(self, iteration: int) -> nn.Module:
         """Return the block of an iteration, counted from 0."""
         return self.blocks[iteration % len(self.blocks)]
 
-    def step(self, iteration):
+    def step(self, iteration: int) -> torch.Tensor:
         r"""Return the step :math:`\tau_k` of an iteration, as a tensor."""
         return self.relative_steps[iteration] / self._layers.squared_norm
 
     @property
-    def memory(self):
+    def memory(self) -> int:
         """Number of memory channels that the blocks hand on."""
-        return getattr(self.blocks[0], 'memory', 0)
+        return memory_of(self.blocks[0])
 
     def _check_data(self, y):
         space = self.forward_operator.range
@@ -241,7 +226,11 @@ class LearnedProximalGradient(nn.Module):
                 f'{space!r} of the forward operator, got {y.dtype}'
             )
 
-    def forward(self, y, forward_operator=None):
+    def forward(
+        self,
+        y: torch.Tensor,
+        forward_operator: odl.Operator | Sequence[odl.Operator] | None = None,
+    ) -> torch.Tensor:
         """Reconstruct a batch of data.
 
         Parameters
@@ -250,11 +239,11 @@ class LearnedProximalGradient(nn.Module):
             Data of shape ``(N, C, *range.shape)``.
         forward_operator : `odl.Operator` or sequence of N of them, optional
             The operator that the data come from, or one for each sample, such
-            as Fourier transforms with another mask each; between the same
-            spaces as the network's own, which is the default. Steps are
+            as Fourier transforms with a mask each. They map between the same
+            spaces as the network's own operator, the default. The steps are
             relative to the norm of each. Subsampled Fourier transforms, coil
             sensitivities, and their compositions are applied to the whole
-            batch at once, and other operators sample by sample.
+            batch at once, other operators to one sample after the other.
 
         Returns
         -------
@@ -279,14 +268,16 @@ class LearnedProximalGradient(nn.Module):
             forward_operator, len(y), self.relative_steps.device
         )
         squared_norm = per_sample(layers.squared_norm, y)
-        made = {block: _kernels_of(block) for block in self.blocks.children()}
+        precomputed = {
+            block: precomputed_of(block) for block in self.blocks.children()
+        }
 
         def iterate(k, u, memory):
             block, step = self.block(k), self.relative_steps[k] / squared_norm
-            gradient = step * layers.gradient(u, y)
-            if not self.memory:
-                return block(u, gradient, **made[block]), None
-            return block(u, gradient, memory, **made[block])
+            gradient = layers.gradient(u, y)
+            return apply_block(
+                block, u, step, gradient, memory, precomputed[block]
+            )
 
         u, memory = layers.initial(y), None
         for k in range(self.n_iterations):
@@ -296,11 +287,15 @@ class LearnedProximalGradient(nn.Module):
                 )
             else:
                 u, memory = iterate(k, u, memory)
-            # what is left of a region of autocast
+            # within a region of autocast, blocks may lower the precision
             u = u.to(y.dtype)
         return u
 
-    def with_operator(self, forward_operator, initial=None):
+    def with_operator(
+        self,
+        forward_operator: odl.Operator,
+        initial: Initial | None = None,
+    ) -> 'LearnedProximalGradient':
         """Return the network with the same weights for another operator.
 
         Parameters
@@ -309,7 +304,7 @@ class LearnedProximalGradient(nn.Module):
             Linear operator, possibly on another grid, between spaces of the
             same kind and precision.
         initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
-            Where the iteration starts. Default: as in this network.
+            Where the iteration starts. Default: as this network does.
 
         Returns
         -------
@@ -319,8 +314,9 @@ class LearnedProximalGradient(nn.Module):
         Raises
         ------
         ValueError
-            If the blocks do not fit the spaces, or this network starts at a
-            reconstruction of its own and ``initial`` is not given.
+            If the blocks do not fit the spaces. Also if this network starts
+            at an operator that was given as ``initial``, and no other one is
+            given here.
         TypeError
             If the operator is not linear, or of another precision.
 
@@ -358,20 +354,26 @@ class LearnedProximalGradient(nn.Module):
         network.value_range = self.value_range
         return network
 
-    def as_operator(self, precision=None, compile=False, tile=None):
+    def as_operator(
+        self,
+        precision: Precision | None = None,
+        compile: bool = False,
+        tile: Tile | None = None,
+    ) -> NetworkOperator:
         """Return the reconstruction as an ODL operator from data to image.
 
         Parameters
         ----------
         precision, compile, tile
-            As for `for_inference`. With any of them, the operator is one of
-            a copy of the network as it is now, which is quicker.
+            As for `for_inference`. If one of them is given, the operator
+            applies a faster copy of the network.
 
         Returns
         -------
         operator : `NetworkOperator`
             Operator from the range of the forward operator to its domain.
-            Without arguments it follows later changes of the weights.
+            Without arguments it follows later changes of the weights; a copy
+            does not.
 
         Examples
         --------
@@ -395,38 +397,30 @@ class LearnedProximalGradient(nn.Module):
         )
 
     @property
-    def proximals(self):
-        """The learned proximals as maps of ODL elements, one an iteration.
+    def proximals(self) -> list[ElementProximal]:
+        r"""The iterations as maps of ODL elements, in a list.
 
-        Each maps ``(u, gradient, memory)`` to ``(u, memory)``, or
-        ``(u, gradient)`` to ``u`` without a memory, with ``u`` and the
-        (unscaled) ``gradient`` in the domain of the forward operator and
-        ``memory`` in `memory_space`; for
-        `odl_equivariant.solvers.learned_proximal_gradient`.
+        They are the proximals for
+        `odl_equivariant.solvers.learned_proximal_gradient`. Each maps
+        ``(u, gradient, memory)`` to ``(u, memory)``, or ``(u, gradient)`` to
+        ``u`` if there is no memory. ``u`` and ``gradient`` lie in the domain
+        of the forward operator, ``memory`` in `memory_space`. The gradient is
+        that of the data fit, **without** the step: each map multiplies it by
+        its step :math:`\tau_k`, and hands the product to its block.
         """
         return [ElementProximal(self, k) for k in range(self.n_iterations)]
 
     @property
-    def memory_space(self):
-        """Product of real spaces in which the memory lies, or ``None``."""
+    def memory_space(self) -> odl.ProductSpace | None:
+        """Product of real spaces for the memory; ``None`` without one."""
         if not self.memory:
             return None
-        domain = self.forward_operator.domain
-        while isinstance(domain, odl.ProductSpace):
-            domain = domain[0]
-        return odl.ProductSpace(domain.real_space, self.memory)
-
-
-def _kernels_of(block):
-    """Return the kernels of a block as an argument, if it takes them."""
-    # a derived class, or a user, may have put another one in its place
-    if getattr(block.forward, '__func__', None) is Proximal.forward:
-        return {'kernels': block.kernels()}
-    return {}
+        part = first_part(self.forward_operator.domain)
+        return odl.ProductSpace(part.real_space, self.memory)
 
 
 @blocks_of.register
-def _blocks(network: LearnedProximalGradient):
-    # a class derived from this one may use its blocks in another way
+def _blocks(network: LearnedProximalGradient) -> list[nn.Module]:
+    # a derived class may use its blocks in another way
     known = type(network) is LearnedProximalGradient
     return list(network.blocks) if known else [network]

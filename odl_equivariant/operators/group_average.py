@@ -8,11 +8,16 @@
 
 """Operators and functionals made equivariant by averaging over a group."""
 
-from numbers import Integral
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import odl
 
+from odl_equivariant._checks import whole_number
+from odl_equivariant._types import ElementLike, Operator
 from odl_equivariant.operators._group_check import check_group
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.registry import (
@@ -96,7 +101,8 @@ class GroupAverage(odl.Operator):
     Raises
     ------
     TypeError
-        If ``operator`` or an action is not an `odl.Operator`.
+        If ``operator`` or an action is not an `odl.Operator`, or
+        ``n_samples`` no whole number.
     ValueError
         If there are no actions, they act on other spaces, there are not as
         many on the range, or not as many as ``n_samples``; if they are not
@@ -154,7 +160,9 @@ class GroupAverage(odl.Operator):
     True
     """
 
-    def __new__(cls, operator=None, *args, **kwargs):
+    def __new__(
+        cls, operator: Operator | None = None, *args: Any, **kwargs: Any
+    ) -> GroupAverage:
         """Return a `FunctionalAverage` for a functional."""
         if cls is GroupAverage and isinstance(
             operator, odl.functionals.Functional
@@ -164,13 +172,13 @@ class GroupAverage(odl.Operator):
 
     def __init__(
         self,
-        operator,
-        actions,
-        range_actions=None,
-        n_samples=None,
-        seed=0,
-        check=True,
-    ):
+        operator: Operator,
+        actions: Sequence[Operator],
+        range_actions: Sequence[Operator] | None = None,
+        n_samples: int | None = None,
+        seed: int = 0,
+        check: bool = True,
+    ) -> None:
         if not isinstance(operator, odl.Operator):
             raise TypeError(
                 f'expected an `odl.Operator`, got {type(operator).__name__}; '
@@ -183,13 +191,9 @@ class GroupAverage(odl.Operator):
         #: Each group element with its inverse on the range, ``None`` for a
         #: functional.
         self.elements = self._with_inverses(actions, range_actions)
-        if n_samples is not None and not (
-            isinstance(n_samples, Integral) and 0 < n_samples <= len(actions)
-        ):
-            raise ValueError(
-                'expected `n_samples` to be an integer from 1 to the number '
-                f'of actions, {len(actions)}, got {n_samples!r}'
-            )
+        if n_samples is not None:
+            name = f'`n_samples`, of {len(actions)} actions,'
+            n_samples = whole_number(name, n_samples, 1, len(actions))
         if check:
             is_functional = isinstance(operator, odl.functionals.Functional)
             check_group(actions, None if is_functional else range_actions)
@@ -224,7 +228,7 @@ class GroupAverage(odl.Operator):
             for action, other in zip(actions, range_actions, strict=True)
         ]
 
-    def redraw(self):
+    def redraw(self) -> None:
         """Draw other group elements, where not all of them are used."""
         n = len(self.elements)
         #: Indices of the group elements now in use.
@@ -240,7 +244,7 @@ class GroupAverage(odl.Operator):
     def _call(self, x):
         return _mean(self._terms, x)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Operator:
         """Return the derivative at a point.
 
         Parameters
@@ -259,7 +263,7 @@ class GroupAverage(odl.Operator):
         return _Mean([term.derivative(x) for term in self._terms])
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """Mean of the adjoints, for the group elements now in use."""
         if not self.is_linear:
             raise NotImplementedError(

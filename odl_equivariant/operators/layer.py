@@ -8,19 +8,24 @@
 
 """ODL operators as torch modules."""
 
+from __future__ import annotations
+
 import copy
+from typing import Literal
 
 import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import one_of
+from odl_equivariant._types import Operator
 from odl_equivariant.elements import merge_complex, split_complex
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
 from odl_equivariant.operators.batching.layout import layouts
-from odl_equivariant.operators.batching.pickling import pack, unpack
+from odl_equivariant.operators.batching.pickling import pickled, unpickled
 from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
     batched_map,
@@ -49,8 +54,8 @@ class OperatorLayer(nn.Module):
     Raises
     ------
     TypeError
-        If ``operator`` is not an ODL operator, or its spaces cannot be laid
-        out as a tensor.
+        If ``operator`` is not an ODL operator, its spaces cannot be laid out
+        as a tensor, or ``layout`` is no string.
     ValueError
         If there is no such layout, or the parts of a product space do not
         share a grid.
@@ -97,18 +102,20 @@ class OperatorLayer(nn.Module):
     tensor([[[4., 5.]]])
     """
 
-    def __init__(self, operator, layout='channels'):
+    _place: torch.Tensor
+
+    def __init__(
+        self,
+        operator: Operator,
+        layout: Literal['channels', 'complex'] = 'channels',
+    ) -> None:
         super().__init__()
         if not isinstance(operator, odl.Operator):
             raise TypeError(
                 f'expected an `odl.Operator`, got {type(operator).__name__}'
             )
-        if layout not in _LAYOUTS:
-            raise ValueError(
-                f'`layout` must be one of {_LAYOUTS}, got {layout!r}'
-            )
         self.operator = operator
-        self.layout = layout
+        self.layout = one_of('layout', layout, _LAYOUTS)
         domain, range = layouts(operator)
         self._split_range = range.is_complex and layout == 'channels'
         self._merge_domain = domain.is_complex and layout == 'channels'
@@ -123,7 +130,7 @@ class OperatorLayer(nn.Module):
         self._map = batched_map(operator)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> OperatorLayer:
         """Layer of the operator's adjoint, in the weighted inner products.
 
         It is correct even if ODL's own adjoint is not, for example for ODL's
@@ -143,7 +150,7 @@ class OperatorLayer(nn.Module):
 
     def __reduce__(self):
         """Pickle and copy the operator only, and rebuild the rest."""
-        data, modules = pack(self.operator)
+        data, modules = pickled(self.operator)
         state = (data, modules, self.layout, self.training)
         return _unpickle, (*state, self._place.device)
 
@@ -190,7 +197,7 @@ class OperatorLayer(nn.Module):
                 f'{self._place.device}: move one of them with `.to(device)`'
             )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the operator to a batch.
 
         Parameters
@@ -229,7 +236,7 @@ class OperatorLayer(nn.Module):
             y = split_complex(y)
         return y.unflatten(0, leading) if len(leading) > 1 else y
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the operator and the layout, for ``repr``."""
         return f'{type(self.operator).__name__}, layout={self.layout!r}'
 
@@ -244,7 +251,7 @@ def _is_from_autocast(x):
 
 
 def _unpickle(data, modules, layout, training, device):
-    return _rebuilt(unpack(data, modules), layout, training, device)
+    return _rebuilt(unpickled(data, modules), layout, training, device)
 
 
 def _rebuilt(operator, layout, training, device):

@@ -8,8 +8,11 @@
 
 """Torch modules as ODL operators."""
 
+from __future__ import annotations
+
 import functools
 import itertools
+from typing import Any
 
 import odl
 import torch
@@ -17,10 +20,13 @@ from odl.core.operator import OpDomainError, OpRangeError
 from torch import nn
 
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import Element, ElementLike, Operator, Space
 from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
+    descend,
+    first_part,
     grid_shape,
     merge_complex,
     n_channels,
@@ -49,12 +55,6 @@ def _module_tensors(module):
     return itertools.chain(module.parameters(), module.buffers())
 
 
-def _impl(space):
-    while isinstance(space, odl.ProductSpace):
-        space = space[0]
-    return space.impl
-
-
 @functools.cache
 def _load_forward_mode():
     """Let torch load its forward mode, which warns about torch's own code."""
@@ -78,7 +78,9 @@ class _Checked(odl.Operator):
     ODL's own errors print all numbers, and ODL accepts None as an argument.
     """
 
-    def __call__(self, x, out=None, **kwargs):
+    def __call__(
+        self, x: ElementLike, out: Element | None = None, **kwargs: Any
+    ) -> Element:
         """Return the value at ``x``, see `odl.Operator`."""
         x = self._element(x)
         if out is not None and out not in self.range:
@@ -97,20 +99,12 @@ class _Checked(odl.Operator):
                 return self.domain.element(x)
             except (BufferError, TypeError, ValueError) as refused:
                 error = refused
-        shape = (*_lengths(self.domain), *grid_shape(self.domain))
+        *products, _ = descend(self.domain)
+        shape = (*map(len, products), *grid_shape(self.domain))
         raise OpDomainError(
             f'expected an element of {self.domain!r}, or an array of shape '
             f'{shape}, got {_described(x)}'
         ) from error
-
-
-def _lengths(space):
-    """Return the numbers of parts of nested product spaces."""
-    lengths = []
-    while isinstance(space, odl.ProductSpace):
-        lengths.append(len(space))
-        space = space[0]
-    return lengths
 
 
 class NetworkOperator(_Checked):
@@ -169,7 +163,12 @@ class NetworkOperator(_Checked):
     0.5
     """
 
-    def __init__(self, module, domain, range=None):
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        domain: Space,
+        range: Space | None = None,
+    ) -> None:
         range = domain if range is None else range
         if not isinstance(module, nn.Module):
             raise TypeError(
@@ -177,7 +176,7 @@ class NetworkOperator(_Checked):
                 f'{type(module).__name__}'
             )
         if hasattr(module, 'check_space'):
-            module.check_space(domain)
+            module.check_space(domain)  # type: ignore[operator]
         self._check_channels(module, domain, 'in_channels', 'domain')
         self._check_channels(module, range, 'out_channels', 'range')
         if tensor_dtype(domain) != tensor_dtype(range):
@@ -231,7 +230,7 @@ class NetworkOperator(_Checked):
         )
         # numpy arrays can be copied to any device that has a memory
         if found.type == 'meta' or (
-            elsewhere and _impl(self.domain) == 'pytorch'
+            elsewhere and first_part(self.domain).impl == 'pytorch'
         ):
             raise ValueError(
                 f'the module lies on {found}, the space on {device}: move it '
@@ -291,7 +290,7 @@ class NetworkOperator(_Checked):
         # Again a copy: the result may be a view of the module's own memory.
         return as_element(y, self.range, copy=True)
 
-    def derivative(self, x):
+    def derivative(self, x: ElementLike) -> Operator:
         """Return the derivative at a point.
 
         Parameters

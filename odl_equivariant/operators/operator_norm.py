@@ -8,12 +8,15 @@
 
 """The norm of a linear operator."""
 
+from __future__ import annotations
+
 from math import hypot, isfinite, sqrt
 
 import numpy as np
 import odl
 import torch
 
+from odl_equivariant._types import Operator
 from odl_equivariant.elements import tensor_device
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators._factors import (
@@ -43,7 +46,7 @@ _LARGEST_MATRIX = 1024
 _ELEMENTS_TOLERANCE = 1e-6
 
 
-def operator_norm(operator):
+def operator_norm(operator: Operator) -> float:
     r"""Return the norm of a linear operator.
 
     Parameters

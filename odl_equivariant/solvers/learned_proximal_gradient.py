@@ -8,14 +8,25 @@
 
 """The learned proximal gradient method."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import odl
+
+from odl_equivariant._types import Element
 
 __all__ = ('learned_proximal_gradient',)
 
 
 def learned_proximal_gradient(
-    x, proximals, data_gradient, memory=None, callback=None
-):
+    x: Element,
+    proximals: Sequence[Callable[..., Any]],
+    data_gradient: Callable[[Element], Element],
+    memory: Element | None = None,
+    callback: Callable[[Element], object] | None = None,
+) -> None:
     r"""Minimise a data fit by gradient steps and learned proximals.
 
     Parameters
@@ -23,15 +34,16 @@ def learned_proximal_gradient(
     x : element of a space X
         Starting point; overwritten by each iterate, as in `odl.solvers`.
     proximals : sequence
-        One for each iteration, either a callable that maps ``(x, gradient,
-        memory)`` to ``(x, memory)`` or ``(x, gradient)`` to ``x``, such as
-        those of `LearnedProximalGradient.proximals`, or an `odl.Operator`
-        on X, which is applied to ``x - gradient``.
+        One for each iteration. Either a callable that maps ``(x, gradient,
+        memory)`` to ``(x, memory)``, or ``(x, gradient)`` to ``x``, such as
+        those of `LearnedProximalGradient.proximals`; or an `odl.Operator` on
+        X, which is applied to ``x - gradient``.
     data_gradient : callable
         Maps ``x`` to the gradient of the data fit D in X, such as
-        ``A.adjoint * (A - odl.ConstantOperator(y, A.domain))``. Learned
-        proximals scale it by steps of their own; for an `odl.Operator` the
-        step has to be contained.
+        ``A.adjoint * (A - odl.ConstantOperator(y, A.domain))``. The solver
+        hands it on as it is. The proximals of `LearnedProximalGradient`
+        multiply it by their steps. For operators, ``data_gradient`` must
+        contain the step.
     memory : element of a space S, optional
         Memory at the start; overwritten. Default: zero, kept internally.
     callback : callable, optional
@@ -51,7 +63,10 @@ def learned_proximal_gradient(
 
     .. math::
         (u, s) \leftarrow \mathrm{prox}_k(u, \tau_k \nabla D(u), s),
-        \quad k = 1, \dots, K.
+        \quad k = 1, \dots, K,
+
+    where the callable k is the map :math:`(u, g, s) \mapsto \mathrm{prox}_k(u,
+    \tau_k g, s)`.
 
     For `odl.Operator`\ s it is :math:`u \leftarrow \mathrm{prox}_k(u - \nabla
     D(u))`, the proximal gradient method with a proximal for each iteration.

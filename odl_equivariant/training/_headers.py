@@ -5,15 +5,17 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""What lies beside measured data and says how they were taken."""
+"""Headers of measured data, which say how the data were measured."""
 
 import json
 
 import numpy as np
 
+from odl_equivariant.data.acquisitions.base import HOW_TO_COMPUTE
+
 __all__ = ('HEADER', 'check_header', 'header_path')
 
-# of all data in a folder
+# The header of all files in a folder.
 HEADER = 'acquisition.json'
 _KEY = 'acquisition'
 
@@ -38,23 +40,22 @@ def header_path(path):
 
 
 def check_header(header, acquisition):
-    """Raise an error if data are of another geometry than an acquisition.
+    """Raise an error if a header contradicts an acquisition.
 
     Parameters
     ----------
     header : pathlib.Path
-        File in JSON. What its key ``"acquisition"`` holds is compared: the
-        text that `Acquisition.fingerprint` returns, or arguments of the
-        acquisition and their values. Other keys are left alone, and so is
-        what has nothing to do with the data: ``impl``, ``dtype`` and
-        ``backend``.
+        File in JSON. Its key ``"acquisition"`` holds the text that
+        `Acquisition.fingerprint` returns, or arguments of the acquisition and
+        their values. ``impl``, ``dtype`` and ``backend`` are not compared,
+        since they do not affect the data. Other keys are ignored.
     acquisition : Acquisition
-        That of the configuration.
+        Acquisition of the configuration.
 
     Returns
     -------
     says_so : bool
-        Whether the file says how the data were taken.
+        Whether the file says how the data were measured.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def check_header(header, acquisition):
             f'{header} has no key "{_KEY}", with arguments of the acquisition '
             'and their values, such as {"acquisition": {"n_views": 50}}'
         )
-    if _KEY not in content:  # of another purpose
+    if _KEY not in content:  # a file for another purpose
         return False
     given = content[_KEY]
     if isinstance(given, str):
@@ -96,11 +97,11 @@ def check_header(header, acquisition):
                 f'{header}: {type(acquisition).__name__} has no `{key}`; it '
                 f'has {", ".join(known)}'
             )
-        if key in ('impl', 'dtype', 'backend'):
+        if key in HOW_TO_COMPUTE:
             continue
         if not _same(value, known[key]):
             raise ValueError(
-                f'{header} says that the data were taken with `{key}` '
+                f'{header} says that the data were measured with `{key}` '
                 f'{_short(value)}, but the configuration has '
                 f'{_short(known[key])}: set '
                 f'`data.acquisition.init_args.{key}`'
@@ -113,13 +114,13 @@ def _same(one, other):
         return isinstance(other, type(one)) and one == other
     if not isinstance(other, np.ndarray | list | tuple | int | float):
         return False
-    if np.iscomplexobj(other):  # which JSON has no numbers for
+    if np.iscomplexobj(other):  # JSON has no complex numbers
         return False
     try:
         one, other = np.asarray(one, float), np.asarray(other, float)
     except (TypeError, ValueError):
         return False
-    # masks are kept with length 1 along axes they do not depend on
+    # masks have length 1 along axes on which they do not depend
     if one.ndim == other.ndim > 1:
         sides = zip(one.shape, other.shape, strict=True)
         other = np.broadcast_to(other, [n if k == 1 else k for n, k in sides])

@@ -5,9 +5,9 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Lightning: whether it is there, and without what it advertises.
+"""Checks that Lightning is installed, and hides its advertisements.
 
-This is imported before all else of the sub-package.
+The sub-package imports this module first.
 """
 
 import logging
@@ -22,7 +22,7 @@ require_packages(('lightning', 'torchmetrics'), '`odl_equivariant.training`')
 
 
 def is_no_advertisement(record):
-    """Return whether a record is something else than a hint to buy more."""
+    """Return whether a log record is not an advertisement."""
     return not record.getMessage().startswith('\N{ELECTRIC LIGHT BULB} Tip:')
 
 

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Which samples a training run sees, and in which order."""
+"""The samples of a training run, and their order."""
 
 import numpy as np
 
@@ -13,29 +13,30 @@ __all__ = ('SampleStream', 'share_of')
 
 
 class SampleStream:
-    r"""Batches of keys for a number of steps, as a function of the step.
+    r"""Batches of keys, each determined by its number.
 
-    A sampler of batches for `torch.utils.data.DataLoader`. The samples are
-    passed through again and again, each time in a new order; a key is the
-    pair ``(index, number of the pass)``. What is in a batch depends on the
-    seed and the number of the batch alone, so that a run can begin anywhere.
+    A sampler of batches for `torch.utils.data.DataLoader`. It passes over the
+    samples repeatedly, each time in a new order. A key is the pair
+    ``(index, number of the pass)``. A batch depends only on the seed and its
+    number, so that a run can resume at any step.
 
     Parameters
     ----------
     n_samples : int
         Number of samples.
     batch_size : int
-        Samples of one process in one batch.
+        Number of samples of one process in one batch.
     n_batches : int
         Number of batches in the whole run.
     seed : int, optional
         Seed of the order.
     rank, n_processes : int, optional
-        Number of this process, and of all of them. Together they see what
-        one process with a batch size ``n_processes * batch_size`` sees.
+        Number of this process, from 0, and number of processes. Together
+        they see the samples of one process with the batch size
+        ``n_processes * batch_size``.
     start : callable, optional
         Called when the iteration begins, it returns the number of batches
-        that the run has behind it.
+        that the run has completed.
 
     Examples
     --------
@@ -83,13 +84,13 @@ class SampleStream:
         return [self._key(first + i) for i in range(self.batch_size)]
 
     def __iter__(self):
-        """Yield the batches that the run has still before it."""
+        """Yield the remaining batches of the run."""
         for number in range(self.start(), self.n_batches):
             yield self.batch(number)
 
 
 def share_of(n_samples, rank, n_processes):
-    """Return the indices that one of several processes looks after.
+    """Return the indices of one of several processes.
 
     Examples
     --------

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Signals as exceptions, so that whatever they stop is left tidy."""
+"""Signals as exceptions, so that contexts can clean up."""
 
 import contextlib
 import math
@@ -22,16 +22,15 @@ __all__ = ('interrupts_raised', 'termination_raised')
 
 @contextlib.contextmanager
 def termination_raised():
-    """Let SIGTERM raise a ``SIGTERMException``, as Ctrl-C raises its own.
+    """Let SIGTERM raise a ``SIGTERMException``, as Ctrl-C does.
 
-    The context gives the set of signals that have come. Code in C can turn
-    an exception that is raised in it into another one: the set tells why.
+    The context yields the set of the signals received so far. Code in C can
+    turn the exception into another one; the set then tells the cause.
 
-    Another one within a second changes nothing: what the first has stopped
-    is being left.
-    Processes that are forked meanwhile end by the signal as ever, and of
-    several that train together Lightning ends all at the next step. Outside
-    of the main thread, or where the signal is ignored, nothing is changed.
+    A second SIGTERM within a second is ignored, since the first is being
+    handled. Forked processes end by the signal, as usual. If several
+    processes train together, Lightning ends all of them at the next step.
+    Nothing changes outside of the main thread, or if the signal is ignored.
     """
     if (
         threading.current_thread() is not threading.main_thread()
@@ -66,7 +65,7 @@ def termination_raised():
     finally:
         if is_usual:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        # what is not Python's own is `None`
+        # `None` stands for a handler that Python did not install
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
@@ -81,10 +80,10 @@ def _trains_with_others():
 
 @contextlib.contextmanager
 def interrupts_raised():
-    """Let Ctrl-C raise a ``KeyboardInterrupt`` out of Lightning's loops.
+    """Let Ctrl-C raise a ``KeyboardInterrupt`` in Lightning's loops.
 
-    They leave the process instead, with status 1, and the signal ignored if
-    they had not begun.
+    By themselves, they end the process with status 1, and may leave the
+    signal ignored.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Which files of a set of images were of no use, and why."""
+"""Tables of skipped files, and of the reasons."""
 
 import csv
 import io
@@ -27,8 +27,8 @@ def by_reason(skipped):
     Returns
     -------
     names : dict of list
-        Reasons that differ in their numbers alone are one, that of the
-        first file.
+        Reasons that differ only in numbers count as one. The reason of the
+        first file is used.
 
     Examples
     --------
@@ -43,12 +43,12 @@ def by_reason(skipped):
 
 
 def save_skipped(parts, path):
-    """Write a table of skipped files: part, file and reason.
+    """Write a table with the part, the file and the reason.
 
     Parameters
     ----------
     parts : dict
-        For each part of the data pairs of a file and the reason.
+        List of pairs of a file and the reason, for each part of the data.
     path : pathlib.Path
         File to write, as comma-separated values.
     """

@@ -40,7 +40,7 @@ from odl_equivariant_command import COMMANDS, answer
 __all__ = ('CommandLine', 'main')
 
 _TRACEBACK = 'ODL_EQUIVARIANT_TRACEBACK'
-# Of our own functions, and of what a configuration can name.
+# Errors of our own functions, and of classes in a configuration.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
 _ONE_ACQUISITION = (
     'the key "model.acquisition" has no effect: network and data have one '
@@ -77,7 +77,7 @@ class CommandLine(LightningCLI):
         return parser
 
     def parse_arguments(self, parser, args):
-        """Parse the arguments, and check what is no matter of types."""
+        """Parse the arguments, and check more than their types."""
         for argument in args:
             if '\0' in argument:
                 parser.error(f'{argument!r} holds a NUL character')
@@ -106,30 +106,30 @@ class CommandLine(LightningCLI):
 
     @staticmethod
     def subcommands():
-        """Return the commands, and which arguments are no options."""
+        """Return the commands, and the arguments that are not options."""
         return dict.fromkeys(('train', 'evaluate', 'reconstruct'), _SKIPPED)
 
     def add_arguments_to_parser(self, parser):
-        """Make network and data for one acquisition."""
+        """Give network and data the same acquisition."""
         parser.link_arguments(
             'data.acquisition', 'model.acquisition', apply_on='instantiate'
         )
 
     def after_instantiate_classes(self):
-        """Let the data say in the folder of the run what they left out."""
+        """Let the data write the table of skipped files to the folder."""
         if self.trainer.is_global_zero:
             self.datamodule.folder = self.trainer.folder
 
     def before_train(self):
-        """Let the configuration be kept in the folder of the run."""
+        """Give the trainer the configuration, to write it to the folder."""
         self._tell_configuration('train')
 
     def before_evaluate(self):
-        """Let the configuration be compared with that of the run."""
+        """Give the trainer the configuration, to compare it with the run."""
         self._tell_configuration('evaluate')
 
     def before_reconstruct(self):
-        """Let the configuration be compared with that of the run."""
+        """Give the trainer the configuration, to compare it with the run."""
         self._tell_configuration('reconstruct')
 
     def _tell_configuration(self, command):
@@ -139,9 +139,9 @@ class CommandLine(LightningCLI):
 
 
 def _configurations_first(arguments):
-    """Put configurations before the options, which are to override them.
+    """Put configurations before the options, which override them.
 
-    To the parser, whatever comes later overrides.
+    In the parser, a later argument overrides an earlier one.
     """
     place = 1 + next(
         (i for i, a in enumerate(arguments) if a in COMMANDS), len(arguments)
@@ -166,7 +166,7 @@ def _message(error):
     """Return an error in one line."""
     text = str(error) or type(error).__name__
     if text.startswith('Caught ') and 'Original Traceback' in text:
-        # of a worker process: what follows its traceback
+        # of a worker process: the message follows its traceback
         text = re.split(r'\n(?:\w+\.)*\w+(?:Error|Exception): ', text)[-1]
     if 'Connection closed by peer' in text or 'Connection reset by' in text:
         text = 'another process of this run has failed'
@@ -178,9 +178,9 @@ def _message(error):
 
 
 def _stopped(signals):
-    """Say that a signal has ended the command, and return the status."""
+    """Print which signal ended the command, and return the status."""
     if signal.SIGTERM in signals:
-        return _said('stopped by SIGTERM; the run can go on', 143)
+        return _said('stopped by SIGTERM; the same command resumes', 143)
     return _said('interrupted', 130)
 
 
@@ -195,9 +195,9 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        0; 1 if something was wrong, which is then said in one message; 130
-        and 143 after Ctrl-C and SIGTERM. Errors of the configuration end the
-        process with status 2.
+        0, or 1 after an error, whose message is printed; 130 after Ctrl-C;
+        143 after SIGTERM. An error in the configuration ends the process with
+        status 2.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     status = answer(arguments)

@@ -5,25 +5,30 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""The data of a training run."""
+"""The pairs for training, validation and test."""
 
 import logging
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data import (
     Acquisition,
     Augmentation,
     MeasuredPairs,
+    PairsOfShapes,
     SimulatedPairs,
     Slices,
     split,
 )
+from odl_equivariant.data.pairs.origin import check_origin
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.training._sampling import SampleStream, share_of
 from odl_equivariant.training._skipped import by_reason, save_skipped
@@ -40,47 +45,50 @@ class ReconstructionData(LightningDataModule):
     Parameters
     ----------
     acquisition : Acquisition
-        What the data are simulated with, such as `SparseViewCT` or
-        `CartesianMRI`; the network is made for its operator.
+        Acquisition that simulates the data, such as `SparseViewCT` or
+        `CartesianMRI`. The network inverts its operator.
     train, validation, test : callable, optional
-        Called without arguments when it is needed, it returns `Slices`, or
-        prepared pairs such as a `PairStore`. In a configuration: the class
-        and its arguments.
+        Called without arguments, it returns `Slices`, or prepared pairs such
+        as a `PairStore`. In a configuration: the class and its arguments.
+        It is called when the part is first used.
     images : callable, optional
-        The same for images that are then split into these three parts.
+        The same for one set of images, to be split into these three parts.
     sizes : dict, optional
-        Size of each part of ``images``, as numbers of slices or as fractions,
-        see `odl_equivariant.data.split`: patients are kept together.
+        Size of each part of ``images``, as a number of slices or a fraction.
+        Slices of a patient stay together, see `odl_equivariant.data.split`.
     n_train : int, optional
-        Train with the first of so many images only.
+        Number of training images to use, the first ones. Default: all.
     augmentation : Augmentation, optional
-        What is done to training images: smoothing, rotations, reflections.
+        Random smoothing, rotations and reflections of training images.
     evaluation_augmentation : Augmentation, optional
-        The same for validation and test images, which is drawn once.
+        The same for validation and test images, drawn once per image.
+    shapes : list, optional
+        Shapes of the reconstruction. Each training sample gets a random one
+        of them instead of that of the acquisition, see `PairsOfShapes`. The
+        batch size must then be 1.
     batch_size : int, optional
-        Samples of one process in one step.
+        Number of samples of one process in one batch.
     workers : int, optional
-        Number of processes that simulate.
+        Number of processes that simulate. 0: the training process itself.
     fresh_noise : bool, optional
-        Whether a training image gets new noise and a new augmentation in each
-        pass over the data.
+        Whether each pass over the training images draws new noise and a new
+        augmentation.
     measured : bool, optional
         Whether the data are taken from the measured k-space of the images
         instead of being simulated, see `MeasuredPairs`.
     seed : int, optional
-        Seed of the parts, of the noise and of the order.
+        Seed of the split, the noise and the order.
 
     Attributes
     ----------
     folder : path-like or None
-        Where ``pairs`` writes ``skipped.csv``, the files of the images that
-        could not be used, and the reasons. The command takes the folder of
-        the run.
+        Folder to which `pairs` writes ``skipped.csv``, a table of skipped
+        files and the reasons. The command sets the folder of the run.
 
     Raises
     ------
     ValueError
-        If a size is out of its range, or the parts are given twice.
+        If a size is out of its range, or a part is given twice.
     """
 
     def __init__(
@@ -94,12 +102,13 @@ class ReconstructionData(LightningDataModule):
         n_train: int | None = None,
         augmentation: Augmentation | None = None,
         evaluation_augmentation: Augmentation | None = None,
+        shapes: list[tuple[int, int]] | None = None,
         batch_size: int = 1,
         workers: int = 0,
         fresh_noise: bool = True,
         measured: bool = False,
         seed: int = 0,
-    ):
+    ) -> None:
         super().__init__()
         for name, value, least in (
             ('batch_size', batch_size, 1),
@@ -107,10 +116,7 @@ class ReconstructionData(LightningDataModule):
             ('seed', seed, 0),
             ('n_train', 1 if n_train is None else n_train, 1),
         ):
-            if value < least:
-                raise ValueError(
-                    f'`data.{name}` must be at least {least}, got {value}'
-                )
+            whole_number(f'data.{name}', value, least)
         given = {'train': train, 'validation': validation, 'test': test}
         if (images is None) != (sizes is None) or (
             images is not None and any(given.values())
@@ -129,7 +135,15 @@ class ReconstructionData(LightningDataModule):
                 'measured data cannot be augmented: leave out '
                 '`data.augmentation`, or simulate'
             )
+        if shapes is not None and (batch_size > 1 or measured):
+            raise ValueError(
+                'with `data.shapes` a batch is one simulated image: take '
+                '`data.batch_size` 1 (and `trainer.accumulate_grad_batches` '
+                'for larger steps) and `data.measured` false, got '
+                f'{batch_size} and {measured}'
+            )
         self.acquisition = acquisition
+        self.shapes = shapes
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
@@ -142,7 +156,7 @@ class ReconstructionData(LightningDataModule):
         }
         self._given, self._images, self._sizes = given, images, sizes
         self._pairs = {}
-        self.folder = None
+        self.folder: str | os.PathLike[str] | None = None
         self._skipped = {}
 
     def _slices(self, part):
@@ -164,7 +178,7 @@ class ReconstructionData(LightningDataModule):
         return slices
 
     def _report(self, part, slices):
-        """Say which files of a set of images could not be used, and why."""
+        """Log which files of a set of images were skipped, and why."""
         skipped = getattr(getattr(slices, 'index', None), 'skipped', ())
         if not skipped or rank_zero_only.rank != 0:
             return
@@ -182,7 +196,7 @@ class ReconstructionData(LightningDataModule):
                 part, names[0], others, reason, where,
             )  # fmt: skip
 
-    def pairs(self, part):
+    def pairs(self, part: str) -> Dataset:
         """Return the pairs of one part of the data.
 
         Parameters
@@ -198,7 +212,8 @@ class ReconstructionData(LightningDataModule):
         Raises
         ------
         ValueError
-            If there are none, or fewer than asked for.
+            If there are none, fewer than ``n_train``, or another acquisition
+            made them.
         """
         if part not in self._pairs:
             self._pairs[part] = self._made(part)
@@ -217,7 +232,14 @@ class ReconstructionData(LightningDataModule):
                 f'`data.n_train` is {self.n_train}, but there are only '
                 f'{len(slices)} training images'
             )
+        several = part == 'train' and self.shapes is not None
         if isinstance(slices, Dataset):
+            check_origin(slices, self.acquisition)
+            if several:
+                raise ValueError(
+                    'prepared pairs have one shape: leave out `data.shapes`, '
+                    'or give images as `data.train`'
+                )
             if limited:
                 slices = torch.utils.data.Subset(slices, range(self.n_train))
             return slices
@@ -230,10 +252,14 @@ class ReconstructionData(LightningDataModule):
         if self.measured:
             return MeasuredPairs(slices, self.acquisition, **settings)
         settings['augment'] = self._augmentations[part]
+        if several:
+            return PairsOfShapes(
+                slices, self.acquisition, self.shapes, **settings
+            )
         return SimulatedPairs(slices, self.acquisition, **settings)
 
     def _batch(self, pairs):
-        """Return pairs as a batch, after a check of their shapes."""
+        """Return a batch of pairs, after checking their shapes."""
         operator = self.acquisition.operator
         for key, space in (
             ('data', operator.range),
@@ -241,6 +267,8 @@ class ReconstructionData(LightningDataModule):
         ):
             expected = (n_channels(space), *grid_shape(space))
             for pair in pairs:
+                if 'shape' in pair:  # an acquisition of its own
+                    continue
                 given = tuple(pair[key].shape)
                 if given != expected:
                     raise ValueError(
@@ -256,13 +284,13 @@ class ReconstructionData(LightningDataModule):
             collate_fn=self._batch,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            # of their own, so that the loaders leave the global one alone
+            # a generator of its own, to leave the global one unchanged
             generator=torch.Generator().manual_seed(self.seed),
             **kwargs,
         )
 
-    def train_dataloader(self):
-        """Return the batches of the steps that the run has before it."""
+    def train_dataloader(self) -> Iterable[dict[str, Any]]:
+        """Return the remaining batches of the run."""
         trainer = self.trainer
         pairs = self.pairs('train')
         accumulate = trainer.accumulate_grad_batches
@@ -288,17 +316,20 @@ class ReconstructionData(LightningDataModule):
         share = share_of(len(pairs), trainer.global_rank, trainer.world_size)
         return self._loader(pairs, sampler=share, batch_size=1)
 
-    def val_dataloader(self):
-        """Return the validation pairs, one by one."""
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation pairs in batches of one."""
         return self._evaluation_loader('validation')
 
-    def test_dataloader(self):
-        """Return the test pairs, one by one."""
+    def test_dataloader(self) -> DataLoader:
+        """Return the test pairs in batches of one."""
         return self._evaluation_loader('test')
 
 
 class _ResumableLoader:
-    """A loader that begins where the run is, and says so to Lightning."""
+    """A loader that begins at the step of the run.
+
+    Its ``state_dict`` tells Lightning that it can be resumed.
+    """
 
     def __init__(self, loader):
         self.loader = loader
@@ -310,7 +341,7 @@ class _ResumableLoader:
         return len(self.loader)
 
     def state_dict(self):
-        """Return nothing: where to begin is known from the step."""
+        """Return nothing, since the step tells where to begin."""
         return {}
 
     def load_state_dict(self, state):

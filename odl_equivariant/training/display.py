@@ -5,12 +5,13 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""What one sees of a training run: progress and pictures."""
+"""Progress bar and images of a training run."""
 
 import sys
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -22,9 +23,9 @@ _DECAY = 0.98
 
 
 class Progress(ProgressBar):
-    """One bar over all steps of a run: loss, PSNR and time left.
+    """One bar over all steps of a run, with loss, PSNR and remaining time.
 
-    Where the output is no terminal, a line is printed now and then.
+    If the output is not a terminal, it prints a line every 30 seconds at most.
     """
 
     def __init__(self):
@@ -34,7 +35,7 @@ class Progress(ProgressBar):
         self._enabled = True
 
     def disable(self):
-        """Print nothing, as the processes of another rank than 0."""
+        """Print nothing. Lightning calls this on other ranks than 0."""
         self._enabled = False
 
     def enable(self):
@@ -42,7 +43,7 @@ class Progress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer, task):
-        """Begin where the run is."""
+        """Begin a bar at the current step."""
         from tqdm import tqdm
 
         self._bar = tqdm(
@@ -56,7 +57,7 @@ class Progress(ProgressBar):
         )
 
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
-        """Show the loss, as a running mean."""
+        """Show a running mean of the loss."""
         loss = float(outputs['loss'] if isinstance(outputs, dict) else outputs)
         # Lightning divides it
         loss *= trainer.accumulate_grad_batches
@@ -76,11 +77,11 @@ class Progress(ProgressBar):
             self._bar = None
 
     def on_train_end(self, trainer, task):
-        """Leave the bar as it is."""
+        """Close the bar."""
         self._close()
 
     def on_exception(self, trainer, task, exception):
-        """Leave the bar, so that a message has a line of its own."""
+        """Close the bar, so that an error message begins a new line."""
         self._close()
 
     def on_test_start(self, trainer, task):
@@ -96,11 +97,11 @@ class Progress(ProgressBar):
         )
 
     def on_test_batch_end(self, *args, **kwargs):
-        """Count."""
+        """Count one image."""
         self._bar.update()
 
     def on_test_end(self, trainer, task):
-        """Leave the bar as it is."""
+        """Close the bar."""
         self._close()
 
 
@@ -113,18 +114,24 @@ class ImagePanels(Callback):
     Parameters
     ----------
     n_images : int, optional
-        How many of the first validation pairs to show.
+        Number of validation pairs to show, the first ones.
     error_scale : float, optional
         Magnification of the error.
     """
 
-    def __init__(self, n_images: int = 2, error_scale: float = 5.0):
+    def __init__(self, n_images: int = 2, error_scale: float = 5.0) -> None:
         self.n_images = n_images
         self.error_scale = error_scale
 
     def on_validation_batch_end(
-        self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
-    ):
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        outputs: torch.Tensor,
+        batch: dict[str, Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         """Log the panel of one of the first pairs."""
         loggers = [
             logger

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Files of images that are written one by one, and can be resumed."""
+"""Files of images, written image by image, which can be resumed."""
 
 import io
 import json
@@ -15,6 +15,7 @@ import os
 import numpy as np
 import torch
 
+from odl_equivariant._array_files import ArrayLayout
 from odl_equivariant._files import write_atomically
 from odl_equivariant._packages import import_package
 from odl_equivariant.elements import (
@@ -28,9 +29,9 @@ __all__ = ('ImageFile', 'write_picture')
 
 
 class ImageFile:
-    """A file of images, which gets its name once it is complete.
+    """A file of images, which gets its name when it is complete.
 
-    Until then a hidden file beside it holds the images. A second hidden file
+    Until then, a hidden file beside it holds the images. A second hidden file
     records how many images are on the disk.
 
     Parameters
@@ -38,8 +39,8 @@ class ImageFile:
     path : pathlib.Path
         File to write, ``.npy``.
     n_images : int or None
-        Number of images along the first axis, or ``None`` for one without
-        such an axis.
+        Number of images along the first axis, or ``None`` for a single image
+        without this axis.
     space : odl space
         Space of the images.
     source : str
@@ -60,26 +61,15 @@ class ImageFile:
         double = tensor_dtype(space) == torch.float64
         names = [['float32', 'float64'], ['complex64', 'complex128']]
         self._dtype = np.dtype(names[self._complex][double])
-        self._image_bytes = int(np.prod(shape)) * self._dtype.itemsize
-        self._header = self._make_header(
-            shape if self._single else (self.n, *shape)
+        self._layout = ArrayLayout(
+            shape if self._single else (self.n, *shape),
+            self._dtype,
+            len(shape),
         )
         self._partial = path.with_name(f'.{path.stem}.partial')
         self._count = path.with_name(f'.{path.stem}.count')
         self._source = source
         self.done = self._number_done()
-
-    def _make_header(self, shape):
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header,
-            {
-                'descr': np.lib.format.dtype_to_descr(self._dtype),
-                'fortran_order': False,
-                'shape': shape,
-            },
-        )
-        return header.getvalue()
 
     def _number_done(self):
         try:
@@ -87,41 +77,41 @@ class ImageFile:
             done = int(state['done'])
             size = self._partial.stat().st_size
             with open(self._partial, 'rb') as file:
-                header = file.read(len(self._header))
+                fits = self._layout.begins(file)
         except (KeyError, OSError, TypeError, ValueError):
             return 0
-        whole = size >= len(header) + done * self._image_bytes
-        fits = header == self._header and state.get('source') == self._source
+        whole = size >= self._layout.position(done)
+        fits = fits and state.get('source') == self._source
         return done if whole and fits and 0 <= done <= self.n else 0
 
     def append(self, images, pictures):
-        """Write a batch of images after those that are done.
+        """Write the next images.
 
         Parameters
         ----------
         images : torch.Tensor
             Images in the layout of `elements`.
         pictures : bool
-            Whether to write a picture of each image, too.
+            Whether to write a picture of each image as well.
         """
         images = merge_complex(images) if self._complex else images
         images = np.ascontiguousarray(images[:, 0].numpy(), self._dtype)
         if not self.done:
-            # before there is a new file that it does not belong to
+            # before the new file, to which it does not belong
             self._count.unlink(missing_ok=True)
         try:
             with open(self._partial, 'r+b' if self.done else 'wb') as file:
                 if not self.done:
-                    file.write(self._header)
-                file.seek(len(self._header) + self.done * self._image_bytes)
+                    file.write(self._layout.header)
+                file.seek(self._layout.position(self.done))
                 file.write(images.tobytes())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise OSError(
                 error.errno,
-                f'{error.strerror or error}: could not be written, and can be '
-                'gone on with later',
+                f'{error.strerror or error}: could not be written; the same '
+                'command resumes',
                 str(self.path),
             ) from error
         if pictures:
@@ -142,7 +132,7 @@ class ImageFile:
 
 
 def write_picture(image, path):
-    """Write the magnitude, from 0 to its maximum, as shades of grey.
+    """Write the magnitude of an image in grey, from 0 to its maximum.
 
     Parameters
     ----------

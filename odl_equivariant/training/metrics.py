@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Scores of reconstructions, as the reference computes them."""
+"""Peak signal-to-noise ratio and structural similarity."""
 
 import math
 
@@ -18,7 +18,7 @@ __all__ = ('has_range', 'magnitude', 'scores')
 _SSIM_WINDOW = 11
 
 
-def magnitude(image):
+def magnitude(image: torch.Tensor) -> torch.Tensor:
     """Return the magnitude of images in the layout of `elements`.
 
     Parameters
@@ -34,8 +34,8 @@ def magnitude(image):
     return image if image.shape[1] == 1 else merge_complex(image).abs()
 
 
-def has_range(truth):
-    """Return for which images there are scores relative to their range.
+def has_range(truth: torch.Tensor) -> torch.Tensor:
+    """Return which images have a range, relative to which scores are defined.
 
     Parameters
     ----------
@@ -46,14 +46,16 @@ def has_range(truth):
     -------
     has_range : torch.Tensor
         Booleans of shape ``(N,)``: whether the magnitude has a positive
-        maximum, and is not constant. Values that are not finite are no
-        matter of this: their scores are not finite either.
+        maximum and is not constant. An image with values that are not finite
+        counts as having a range; its scores are not finite either.
     """
     low, high = magnitude(truth.detach().float()).flatten(1).aminmax(dim=1)
     return ~((high <= 0) | (low == high))
 
 
-def scores(image, truth):
+def scores(
+    image: torch.Tensor, truth: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Return peak signal-to-noise ratio and structural similarity.
 
     Parameters
@@ -64,16 +66,16 @@ def scores(image, truth):
     Returns
     -------
     scores : dict
-        ``'psnr'`` in decibel, with the maximum of the truth's magnitude as
-        peak, and ``'ssim'``, with the range of the truth's magnitude as data
-        range; each a tensor of shape ``(N,)``. Both are scores of magnitudes.
-        They are not a number where the ground truth has no range: where it is
-        constant, such as a slice of nothing but air, or nowhere positive.
+        Scores of the magnitudes, each a tensor of shape ``(N,)``: ``'psnr'``
+        in decibel, whose peak is the maximum of the truth, and ``'ssim'``,
+        whose data range is that of the truth. They are NaN if the truth is
+        constant, such as a slice of air, or nowhere positive.
 
     Raises
     ------
     ValueError
-        If an image is smaller than the window of the similarity, 11 x 11.
+        If an image is smaller than the window of the structural similarity,
+        11 x 11 pixels.
     """
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio,

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Reconstruct what was measured: files, folders and volumes of data."""
+"""Reconstruction of files, folders and volumes of measured data."""
 
 import hashlib
 import json
@@ -45,27 +45,31 @@ class Measurements:
     Parameters
     ----------
     source : path-like
-        A file of numpy's format, ``.npy``, or a folder of such files. A file
-        holds the data of one image, or of several along a first axis.
+        File ``.npy``, or folder of such files. A file holds the data of one
+        image, or of several along its first axis.
     space : odl space
-        Range of the forward operator: a real array has its shape, a complex
-        one too, and with several coils these are the axis before.
-        Beside ``a.npy`` may lie ``a.mask.npy``, the mask of its data, and
-        ``a.json``, or ``acquisition.json`` for a folder, which says how the
-        data were taken, see `check_header`.
+        Range of the forward operator. The data of an image have its shape,
+        with the coils as first axis if there are several.
 
     Attributes
     ----------
     files : dict
-        For each file the number of images, or ``None`` for a single one
-        without an axis of its own.
+        Number of images of each file, or ``None`` for a single image without
+        an additional axis.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file or folder, or no file in it.
+        If there is no such file or folder, or the folder is empty.
     ValueError
-        If the data in a file do not fit; with the file and both shapes.
+        If the data in a file do not fit. The message names the file and both
+        shapes.
+
+    Notes
+    -----
+    ``a.mask.npy`` is the mask of the data in ``a.npy``. ``a.json``, or
+    ``acquisition.json`` for all files of a folder, says how the data were
+    measured, see `check_header`.
     """
 
     def __init__(self, source, space):
@@ -124,12 +128,13 @@ class Measurements:
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
     def check(self, acquisition):
-        """Compare what lies beside the data with an acquisition.
+        """Compare the files beside the data with an acquisition.
 
         Raises
         ------
         ValueError
-            If it says that the data were taken otherwise.
+            If a header says that the data were measured otherwise, or a mask
+            is missing or does not fit.
         """
         found = {path: header_path(path) for path in self.files}
         says_so = {
@@ -139,11 +144,13 @@ class Measurements:
         silent = [path for path in found if not says_so.get(found[path])]
         if silent:
             _log.info(
-                'nothing beside %s says how it was taken, so the geometry of '
-                'the configuration is believed; an `acquisition.json` there '
-                'would be compared with it',
+                'nothing beside %s says how the data were measured: the '
+                'geometry of the configuration is used. An '
+                '`acquisition.json` there would be compared with it',
                 silent[0] if len(silent) == 1 else f'{len(silent)} files',
             )
+        for path in self.files:
+            _operator(acquisition, self.mask(path), path)
 
     def source(self, path):
         """Return a checksum of the data in a file and of their mask."""
@@ -161,7 +168,7 @@ class Measurements:
         Raises
         ------
         ValueError
-            If they are not finite.
+            If the data are not finite.
         """
         array = np.load(path, mmap_mode='r', allow_pickle=False)
         array = array[None] if self.files[path] is None else array
@@ -182,7 +189,7 @@ class Measurements:
 
 
 class SimulatedMeasurements:
-    """The data of pairs, in the place of files.
+    """The data of pairs, in place of files.
 
     Parameters
     ----------
@@ -199,13 +206,17 @@ class SimulatedMeasurements:
         }
         self.files = dict.fromkeys(self._numbers)
         self.folder = None
+        self._last = (None, None)
 
     def __len__(self):
         """Return the number of images."""
         return len(self._pairs)
 
     def _pair(self, path):
-        return self._pairs[self._numbers[path]]
+        """Return a pair. The last one is kept, to be simulated only once."""
+        if self._last[0] != path:
+            self._last = (path, self._pairs[self._numbers[path]])
+        return self._last[1]
 
     def mask(self, path):
         """Return the mask of a pair, or ``None``."""
@@ -213,7 +224,9 @@ class SimulatedMeasurements:
         return None if mask is None else np.asarray(mask)
 
     def check(self, acquisition):
-        """Do nothing: the pairs are those of the configuration."""
+        """Check the mask of the first pair: the pairs are alike."""
+        for path in list(self.files)[:1]:
+            _operator(acquisition, self.mask(path), path)
 
     def source(self, path):
         """Return a checksum of the data of a pair and of their mask."""
@@ -237,42 +250,40 @@ def reconstruct_files(
     progress=True,
     device='cpu',
 ):
-    """Reconstruct all files, and go on where an earlier call was stopped.
+    """Reconstruct all files, or resume an interrupted call.
 
     Parameters
     ----------
     module : callable
-        Maps a batch of data and the operator they come from to a batch of
-        images.
+        Maps a batch of data and their forward operator to a batch of images.
     acquisition : Acquisition
-        Has the operator, or one for each mask.
+        Acquisition of the data, with their forward operators.
     measurements : Measurements or SimulatedMeasurements
-        What to reconstruct.
+        Data to reconstruct.
     output : path-like
-        Folder of the results: for each file one of the same name with the
-        images, and a picture of each image.
+        Folder of the results. The images have the name of their file of data.
     settings : dict
-        What the results depend on, to be written beside them.
+        Settings on which the results depend. They are written to the folder.
     batch_size : int, optional
-        So many images at once.
+        Number of images in one batch.
     pictures : bool, optional
-        Whether to write pictures, as PNG.
+        Whether to write a picture of each image, as PNG.
     progress : bool, optional
         Whether to show a progress bar.
     device : torch.device, optional
-        Where the module is.
+        Device of the module.
 
     Returns
     -------
     n_images : int
-        Number of images that were made in this call.
+        Number of images that this call reconstructed.
 
     Raises
     ------
     ValueError
-        If the folder holds results of other settings or other data, or is
-        that of the data, the mask of a file is missing or does not fit, or
-        what lies beside the data says that they were taken otherwise.
+        If the folder holds results of other settings or other data, it is the
+        folder of the data, a mask is missing or does not fit, or a header
+        says that the data were measured otherwise.
     BlockingIOError
         If another reconstruction is writing to the folder.
     OSError
@@ -281,16 +292,12 @@ def reconstruct_files(
     from tqdm import tqdm
 
     measurements.check(acquisition)
-    operators = {
-        path: _operator(acquisition, measurements.mask(path), path)
-        for path in measurements.files
-    }
     output = pathlib.Path(output)
     folder = measurements.folder
     if folder is not None and output.resolve() == folder.resolve():
         raise ValueError(
-            f'{output} is the folder of the data, and images have their '
-            'names: take another folder for the output'
+            f'{output} is the folder of the data, and images have the names '
+            'of their data: take another folder for the output'
         )
     lock = FolderLock(
         output,
@@ -318,12 +325,13 @@ def reconstruct_files(
                 bar.update(volume.n)
                 continue
             bar.update(volume.done)
+            operator = _operator(acquisition, measurements.mask(path), path)
             while volume.done < volume.n:
                 first = volume.done
                 last = min(first + batch_size, volume.n)
                 y = measurements.batch(path, first, last).to(device)
                 with torch.inference_mode():
-                    images = module(y, operators[path])
+                    images = module(y, operator)
                 volume.append(images.cpu(), pictures)
                 bar.update(last - first)
                 n_made += last - first
@@ -333,10 +341,10 @@ def reconstruct_files(
 
 
 def _clean(folder, paths):
-    """Remove what a killed process has left half written."""
+    """Remove half-written files of a killed process."""
     ours = (_MANIFEST, *(path.name for path in paths))
     ours = tuple(f'.{pathlib.Path(name).stem}-' for name in ours)
-    # of `ImageFile`: those of counts begin with two dots
+    # the temporary names of `ImageFile` begin with two dots
     ours += tuple(f'.{name}' for name in ours)
     for path in folder.glob('.*.tmp'):
         if path.name.startswith(ours):
@@ -348,8 +356,8 @@ def _operator(acquisition, mask, path):
     if mask is None:
         if getattr(acquisition, 'random_masks', False):
             raise ValueError(
-                'each image of this acquisition has a mask of its own: put '
-                f'that of {path.name} beside it, as {path.stem}.mask.npy'
+                'each image of this acquisition has its own mask: put the '
+                f'mask of {path.name} beside it, as {path.stem}.mask.npy'
             )
         return acquisition.operator
     try:
@@ -361,7 +369,7 @@ def _operator(acquisition, mask, path):
 
 
 class _Manifest:
-    """What the images in a folder were made with, and what of."""
+    """A file with the settings and the data of the images in a folder."""
 
     def __init__(self, path, settings):
         self._path = path
@@ -402,18 +410,18 @@ class _Manifest:
         write_atomically(self._path, content.encode())
 
     def check(self, target, source):
-        """Return whether images are there, after checking what they are of."""
+        """Return whether images exist, after checking their data."""
         if not target.is_file():
             return False
         if self._content['files'].get(target.name) != source:
             raise ValueError(
-                f'{target} was made of other data, or by something else: take '
-                'another folder, or delete it'
+                f'{target} was made from other data, or by another program: '
+                'take another folder, or delete the file'
             )
         return True
 
     def record(self, target, source):
-        """Write down what images are of, just before they are there."""
+        """Record the data of images, just before the images get their name."""
         self._content['files'][target.name] = source
         self._write()
 
@@ -424,8 +432,8 @@ def checksum(content):
 
 
 def _checksum_of_file(path):
-    digest = hashlib.blake2b(digest_size=8)
     with open(path, 'rb') as file:
-        while part := file.read(2**20):
-            digest.update(part)
+        digest = hashlib.file_digest(
+            file, lambda: hashlib.blake2b(digest_size=8)
+        )
     return digest.hexdigest()

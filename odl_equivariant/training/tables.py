@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Scores as tables and files."""
+"""Tables of scores."""
 
 import csv
 import io
@@ -22,12 +22,12 @@ _N_NAMED = 10
 
 
 class Scores(Callback):
-    """Keep the scores of each test pair, as `score_table` takes them.
+    """Collect the scores of the test pairs, for `score_table`.
 
     Attributes
     ----------
     rows : list of dict
-        One for each image and method.
+        One row for each image and method.
     """
 
     def __init__(self):
@@ -36,7 +36,7 @@ class Scores(Callback):
     def on_test_batch_end(
         self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
     ):
-        """Take the scores of a batch apart."""
+        """Add the scores of a batch."""
         for i, name in enumerate(batch['name']):
             for method, values in outputs.items():
                 if method == 'blank':
@@ -54,8 +54,8 @@ def save_scores(rows, path):
     Parameters
     ----------
     rows : list of dict
-        See `score_table`. The last column, ``blank``, is 1 for an image that
-        has no scores since its ground truth is constant, and 0 for others.
+        See `score_table`. The last column, ``blank``, is 1 for an image
+        without scores, whose ground truth is constant, and 0 otherwise.
     path : path-like
         File to write.
     """
@@ -69,20 +69,20 @@ def save_scores(rows, path):
 
 
 def score_table(rows):
-    """Return the means over images as a table.
+    """Return a table of the mean scores.
 
     Parameters
     ----------
     rows : list of dict
-        ``'method'``, ``'psnr'`` in decibel and ``'ssim'`` of each image, and
-        possibly whether it is ``'blank'``: such an image is left out of the
-        means, counted and named, by its ``'index'`` and ``'image'``.
+        ``'method'``, ``'psnr'`` in decibel and ``'ssim'`` of each image. The
+        means leave out images that are ``'blank'``; their number and their
+        names, ``'image'``, are below the table.
 
     Returns
     -------
     table : str
-        One line a method, in the order in which they occur: mean and
-        standard deviation over the images. One more line if some are blank.
+        One line for each method, in their order: mean and standard deviation
+        over the images. One more line if some images are blank.
 
     Examples
     --------
@@ -108,14 +108,14 @@ def score_table(rows):
     blank = {row['index']: row['image'] for row in rows if row.get('blank')}
     if blank:
         lines.append(
-            f'left out, as the ground truth is constant: {len(blank)}, '
+            f'left out, since the ground truth is constant: {len(blank)}, '
             f'{listed(blank.values())}'
         )
     return '\n'.join(lines)
 
 
 def listed(names):
-    """Return names in one line, the first ten of them.
+    """Return the first ten names in one line.
 
     Examples
     --------
@@ -137,6 +137,6 @@ def _mean(values):
 def _deviation(values):
     if len(values) < 2:
         return 0.0
-    # not a number if a score is infinite, as that of a perfect image
+    # NaN if a score is infinite, such as that of a perfect image
     with np.errstate(invalid='ignore'):
         return np.std(values, ddof=1)

@@ -5,12 +5,12 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Lightning's trainer, with what reconstruction needs beside it."""
+"""Lightning's trainer, for reconstruction networks."""
 
 import contextlib
 import logging
-import os
 import pathlib
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback
@@ -23,6 +23,7 @@ from lightning.pytorch.plugins import (
     Precision,
 )
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._files import (
     check_no_folder,
     full_disk_named,
@@ -32,6 +33,7 @@ from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
+from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import Progress
 from odl_equivariant.training.reconstruction import (
     Measurements,
@@ -51,9 +53,7 @@ from odl_equivariant.training.runs.identity import (
     identity,
 )
 from odl_equivariant.training.runs.run_folder import (
-    BEST,
     CONFIGURATION,
-    FINAL,
     RunFolder,
     remove_leftovers,
 )
@@ -61,10 +61,10 @@ from odl_equivariant.training.runs.weights import chosen_weights, say_weights
 from odl_equivariant.training.runs.wholeness import check_whole
 from odl_equivariant.training.tables import (
     Scores,
-    listed,
     save_scores,
     score_table,
 )
+from odl_equivariant.training.task import ReconstructionTask
 
 __all__ = ('Trainer',)
 
@@ -79,12 +79,12 @@ class Trainer(LightningTrainer):
     Parameters
     ----------
     default_root_dir : path-like
-        Folder of the run: all that it leaves lies there.
+        Folder of the run. All files of the run are written to it.
     precision : str or int, optional
-        As for Lightning, or ``'auto'``: mixed precision in bfloat16 where the
-        processor has it, else ``'32-true'``. A lowered precision that the
-        processor would have to emulate is refused, unless the environment
-        variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is 1.
+        As for Lightning, or ``'auto'``: mixed precision in bfloat16 if the
+        processor has arithmetic for it, and ``'32-true'`` otherwise. A
+        precision that the processor would emulate is an error, unless the
+        environment variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is 1.
     max_steps : int, optional
         Number of steps of the optimiser in the whole run.
     val_check_interval : int, optional
@@ -92,17 +92,17 @@ class Trainer(LightningTrainer):
     checkpoint_every : int, optional
         Number of steps between checkpoints.
     resume : bool, optional
-        Whether training goes on from the last checkpoint in the folder, if
-        there is one. Otherwise a folder with a run in it is an error:
-        checkpoints, weights, or the ``config.yaml`` or ``finished.json`` of
-        one.
+        If true, training resumes from the last checkpoint in the folder, if
+        there is one. If false, a folder that holds anything of a run
+        (checkpoints, weights, ``config.yaml``, ``finished.json``) is an
+        error.
     accumulate_grad_batches : int, optional
-        Number of batches whose gradients make one step.
+        Number of batches whose gradients are added up for one step.
     logger : Logger, list of Logger or bool, optional
-        Where numbers and images go. Default: to a file of comma-separated
-        values, in ``logs/``, and to TensorBoard, in ``tensorboard/``.
+        Loggers of numbers and images. Default: a file of comma-separated
+        values in ``logs/``, and TensorBoard in ``tensorboard/``.
     callbacks, plugins : optional
-        As for Lightning, besides our own.
+        As for Lightning, in addition to our own.
     num_sanity_val_steps, log_every_n_steps, enable_progress_bar, \
 **kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
@@ -110,22 +110,22 @@ class Trainer(LightningTrainer):
     Attributes
     ----------
     configuration : str or None
-        Text, YAML, that ``train`` keeps as ``config.yaml`` in the folder,
-        and with which ``evaluate`` and ``reconstruct`` say in what the
-        acquisition is not that of the run: the command sets it.
+        Configuration in YAML. The command sets it. `train` writes it to
+        ``config.yaml`` in the folder. `evaluate` and `reconstruct` compare
+        its acquisition with that of the run.
 
     Raises
     ------
     ValueError
-        If a number of steps is not positive, or a precision would be
-        emulated.
+        If a number of steps is not positive, or the processor would emulate
+        the precision.
 
     Notes
     -----
     Checkpoints are safetensors files, see `CheckpointFiles` and `RunFolder`.
-    Samplers are never replaced: those of `ReconstructionData` know of several
-    processes themselves. A run is one epoch of Lightning, however often it
-    passes over the data, and its length is counted in steps.
+    Lightning does not replace samplers: `ReconstructionData` itself divides
+    the samples among processes. A run is a single epoch of Lightning, however
+    often it passes over the data. Its length is a number of steps.
     """
 
     def __init__(
@@ -143,11 +143,11 @@ class Trainer(LightningTrainer):
         num_sanity_val_steps: int = 0,
         log_every_n_steps: int = 10,
         enable_progress_bar: bool = True,
-        **kwargs,
-    ):
-        self.configuration = None
+        **kwargs: Any,
+    ) -> None:
+        self.configuration: str | None = None
         is_auto = precision == 'auto'
-        if precision == 'auto':
+        if is_auto:
             on_cpu = kwargs.get('accelerator') == 'cpu'
             use_cuda = torch.cuda.is_available() and not on_cpu
             kind = 'cuda' if use_cuda else 'cpu'
@@ -158,11 +158,7 @@ class Trainer(LightningTrainer):
             ('val_check_interval', val_check_interval),
             ('accumulate_grad_batches', accumulate_grad_batches),
         ):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f'`trainer.{name}` must be a positive whole number, got '
-                    f'{value}'
-                )
+            whole_number(f'trainer.{name}', value, 1)
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         if logger is True:
@@ -203,14 +199,16 @@ class Trainer(LightningTrainer):
                 check_arithmetic(dtype, self.strategy.root_device)
 
     @property
-    def folder(self):
+    def folder(self) -> pathlib.Path:
         """Folder of the run."""
         return pathlib.Path(self.default_root_dir)
 
-    def train(self, model, datamodule):
-        """Train a network, or go on with a run that was interrupted.
+    def train(
+        self, model: ReconstructionTask, datamodule: ReconstructionData
+    ) -> None:
+        """Train a network, or resume an interrupted run.
 
-        The folder is locked meanwhile: no other training writes to it.
+        The folder is locked meanwhile, so that no other training writes to it.
 
         Parameters
         ----------
@@ -223,27 +221,32 @@ class Trainer(LightningTrainer):
         ------
         ValueError
             If the checkpoint is of another architecture or another run, all
-            checkpoints are torn, or the folder has a run in it that must not
-            go on.
+            checkpoints are damaged, the folder holds a run that may not be
+            resumed, or a new run would overwrite weights. Also if the network
+            and the data have different geometries.
         BlockingIOError
             If another training is writing to the folder.
         OSError
-            If a file cannot be written, or there is a folder in the place of
-            one, or a file in the place of the folder; with its name.
+            If a file cannot be written, a folder has the name of a file, or a
+            file has the name of the folder. The message names it.
         FloatingPointError
             If the loss or a gradient is not finite.
         KeyboardInterrupt
             After Ctrl-C.
         """
-        lock = contextlib.nullcontext()
-        if self.is_global_zero:  # for all processes of the run
-            lock = FolderLock(
-                self.folder,
-                'training',
-                'wait for it, or take another `trainer.default_root_dir`',
-            )
+        lock = self._lock(
+            'training',
+            'wait for it, or take another `trainer.default_root_dir`',
+        )
+        model.check_acquisition(datamodule.acquisition)
         with full_disk_named(self.folder), lock, interrupts_raised():
             self._train(model, datamodule)
+
+    def _lock(self, *arguments):
+        """Return a lock on the folder, for all processes of the run."""
+        if not self.is_global_zero:
+            return contextlib.nullcontext()
+        return FolderLock(self.folder, *arguments)
 
     def _train(self, model, datamodule):
         folder = self.folder / 'checkpoints'
@@ -252,32 +255,19 @@ class Trainer(LightningTrainer):
             self.checkpoint_every,
             identity(self, model, datamodule),
         )
-        keeper.check_places()
-        for logger in self.loggers:
-            place = getattr(logger, 'root_dir', None)
-            if place and os.path.lexists(place) and not os.path.isdir(place):
-                raise NotADirectoryError(
-                    f'{place} is no folder, where logs should be: move it away'
-                )
-        found = keeper.found()
+        keeper.check_places(self.loggers)
         # The other processes may begin when this one has written something.
-        if found and not self.resume and self.is_global_zero:
-            go_on = ', or let `trainer.resume` be true'
-            raise ValueError(
-                f'the folder {self.folder} holds a run, {listed(found)}: '
-                'take another `trainer.default_root_dir`, or move these files '
-                f'away{go_on if checkpoints(folder) else ""}'
-            )
+        if not self.resume and self.is_global_zero:
+            keeper.check_empty()
         checkpoint = last_whole(
             folder,
             lambda path, state: check_whole(
                 path, state, self, model, keeper.state_key
             ),
         )
-        weights = [name for name in found if name in (BEST, FINAL)]
         path = self.folder / CONFIGURATION
         if self.configuration is not None:
-            begun = checkpoint or weights
+            begun = checkpoint is not None or bool(keeper.weights())
             check_file(path, self.configuration, begun)
         if self.is_global_zero:
             keeper.clean()
@@ -288,28 +278,23 @@ class Trainer(LightningTrainer):
             keeper.check_run(checkpoint, state)
         finished_at = keeper.finished_at(self.max_steps)
         if finished_at is not None:
-            _log.info('the run is at its end, step %d', finished_at)
+            _log.info('the run is finished, at step %d', finished_at)
             return
+        if state is None and self.is_global_zero:
+            keeper.check_no_weights()
         keeper.run['training images'] = contents(datamodule.pairs('train'))
         keeper.validation = contents(datamodule.pairs('validation'))
         if state is not None:
             keeper.check_run(checkpoint, state)
         if self.is_global_zero:
             for other in checkpoints(folder):
-                if checkpoint is None or other > checkpoint:  # it is torn
+                if checkpoint is None or other > checkpoint:  # it is damaged
                     set_aside(other)
             if self.configuration is not None:
                 write_atomically(path, self.configuration.encode())
         first = contextlib.nullcontext()
-        if state is None and weights:
-            _log.warning(
-                'there is no checkpoint in %s: training starts anew, and '
-                'writes over %s',
-                self.folder,
-                listed(weights),
-            )
         if state is not None:
-            _log.info('going on from %s', checkpoint)
+            _log.info('resuming from %s', checkpoint)
             if keeper.is_last(state, self.max_steps):
                 self._finish(model, state, keeper)
                 return
@@ -323,13 +308,18 @@ class Trainer(LightningTrainer):
             self.callbacks.remove(keeper)
 
     def _finish(self, model, state, keeper):
-        """Write what a run has not, that was killed after its last step."""
+        """Write the weights of a run that was killed after its last step."""
         model.load_state_dict(state['state_dict'])
         if self.is_global_zero:
             keeper.finish(model.network, state['global_step'], self.max_steps)
 
-    def evaluate(self, model, datamodule, weights: str | None = None):
-        """Score a trained network beside the baseline on the test pairs.
+    def evaluate(
+        self,
+        model: ReconstructionTask,
+        datamodule: ReconstructionData,
+        weights: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Score a trained network and the baseline on the test pairs.
 
         Parameters
         ----------
@@ -344,28 +334,26 @@ class Trainer(LightningTrainer):
         Returns
         -------
         rows : list of dict
-            Scores of each image by each method, and whether the image is
-            ``'blank'``: it then has no scores, and is left out of their means.
-            They are also written to ``scores.csv`` in the folder, and their
-            means printed.
+            Scores of each image by each method. A ``'blank'`` image has no
+            scores and is left out of the means. The scores are also written
+            to ``scores.csv`` in the folder, and their means are printed.
 
         Raises
         ------
         BlockingIOError
-            If another evaluation is writing to the folder. A training may.
+            If another evaluation is writing to the folder. A training may be
+            running.
         KeyboardInterrupt
             After Ctrl-C.
         """
+        model.check_acquisition(datamodule.acquisition)
         path = self._weights(weights)
-        lock = contextlib.nullcontext()
-        if self.is_global_zero:
-            lock = FolderLock(
-                self.folder,
-                'evaluating',
-                'wait for it, or take another `trainer.default_root_dir` and '
-                'name the `weights`',
-                '.evaluation.lock',
-            )
+        lock = self._lock(
+            'evaluating',
+            'wait for it, or take another `trainer.default_root_dir` and '
+            'name the `weights`',
+            '.evaluation.lock',
+        )
         with full_disk_named(self.folder), lock, interrupts_raised():
             if self.is_global_zero:
                 check_no_folder(self.folder / _SCORES)
@@ -385,8 +373,8 @@ class Trainer(LightningTrainer):
 
     def reconstruct(
         self,
-        model,
-        datamodule,
+        model: ReconstructionTask,
+        datamodule: ReconstructionData,
         output: str,
         input: str | None = None,
         weights: str | None = None,
@@ -394,21 +382,21 @@ class Trainer(LightningTrainer):
         compile: bool = False,
         tile: int | str | None = None,
         pictures: bool = True,
-    ):
-        """Reconstruct measured data, file by file, or the test pairs.
+    ) -> int:
+        """Reconstruct measured data, or the test pairs.
 
         Parameters
         ----------
         model : ReconstructionTask
             Network.
         datamodule : ReconstructionData
-            With the acquisition, and the batch size.
+            Data, with the acquisition and the batch size.
         output : path-like
-            Folder for the images. Images that are already there are kept.
+            Folder for the images. Images that are already in it are kept.
         input : path-like, optional
-            File ``.npy``, or folder of such files, with the data of one
-            image or of several along a first axis. Default: the data of
-            the test pairs.
+            File ``.npy``, or folder of such files. A file holds the data of
+            one image, or of several along its first axis. Default: the data
+            of the test pairs.
         weights : path-like, optional
             File of weights, or the name of a shipped model. Default: the best
             of the run in the folder.
@@ -420,8 +408,15 @@ class Trainer(LightningTrainer):
         Returns
         -------
         n_images : int
-            Number of images that were made in this call.
+            Number of images that this call reconstructed.
+
+        Raises
+        ------
+        ValueError
+            If the network is a denoiser.
         """
+        model.check_reconstructs()
+        model.check_acquisition(datamodule.acquisition)
         weights = self._weights(weights)
         model.load_weights(weights)
         acquisition = datamodule.acquisition
@@ -444,14 +439,11 @@ class Trainer(LightningTrainer):
             pictures,
             device=device,
         )
-        _log.info('%d images made, in %s', n_made, output)
+        _log.info('%d images reconstructed, in %s', n_made, output)
         return n_made
 
     def _weights(self, name):
-        """Return the path of weights, by default the best of the run.
-
-        Which these are is printed.
-        """
+        """Return the path of the weights, and print which they are."""
         path, what = chosen_weights(self.folder, name)
         if self.is_global_zero:
             say_weights(path, what, self.configuration)

@@ -33,7 +33,7 @@ make_action = pytest.mark.parametrize(
 
 @make_action
 def test_a_space_without_a_grid_is_refused(make):
-    """Arrays without coordinates cannot be turned."""
+    """Rotations need a grid of points; spaces of plain arrays are refused."""
     with pytest.raises(TypeError, match=r'odl\.uniform_discr.*got rn'):
         make(odl.rn((4, 4)))
 
@@ -89,7 +89,7 @@ def test_an_empty_product_is_refused(make):
 
 @make_action
 def test_a_product_with_its_own_inner_product_is_refused(make):
-    """Of an unknown inner product it is not known what is an isometry."""
+    """A user's own inner product is refused: isometries are not known."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
     product = odl.ProductSpace(
         space, 2, inner=lambda x, y: x[0].inner(y[0]) + x[1].inner(y[0])

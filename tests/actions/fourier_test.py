@@ -129,7 +129,7 @@ def test_result_is_in_the_space(space):
 
 
 def test_shift_by_cells_is_roll(space):
-    """At whole cells the Fourier shift is ``roll``."""
+    """A Fourier shift by whole cells is ``roll``."""
     x = noise(space)
     sides = space.cell_sides
     namespace = space.array_namespace
@@ -148,7 +148,7 @@ def test_shift_by_cells_is_roll(space):
 
 
 def test_real_and_imaginary_part_are_moved_alike():
-    """The action on complex functions is that on the two real parts."""
+    """The action on a complex function acts on both its parts."""
     real = odl.uniform_discr([-1, -1], [1, 1], (8, 9))
     space = real.complex_space
     x = noise(space)
@@ -201,7 +201,7 @@ def test_shift_moves_trigonometric_polynomials_exactly():
 
 
 def bump_on(space, matrix=None):
-    """Return a Gaussian that is off the centre, or as a matrix turns it."""
+    """Return a Gaussian off the centre, or its image under a matrix."""
     inverse = np.linalg.inv(np.eye(2) if matrix is None else matrix)
     points = np.stack(
         np.meshgrid(*space.grid.coord_vectors, indexing='ij'), -1
@@ -215,7 +215,7 @@ def bump_on(space, matrix=None):
 @pytest.mark.parametrize('angle', [0.3, np.pi / 4, -1.2, 2.0, -3.0])
 @pytest.mark.parametrize('shape', [(32, 32), (33, 33), (40, 30)])
 def test_turn_of_a_smooth_function(shape, angle):
-    """(g.u)(x) = u(R^-1 x) to spectral accuracy, and so the direction."""
+    """(g.u)(x) = u(R^-1 x) to spectral accuracy, in the right direction."""
     space = odl.uniform_discr([0, 0], [2.4, 2.4], shape)
     action = Rotation(space, angle, 'fourier')
     expected = bump_on(space, action.matrix)
@@ -262,7 +262,7 @@ def test_homomorphism_on_smooth_functions():
 
 
 def test_products_that_are_exact_are_on_the_grid():
-    """Two eighths of a turn are a quarter, as a permutation."""
+    """Two turns by 45 degrees are the quarter turn, as a permutation."""
     space = odl.uniform_discr([0, 0], [1, 1], (8, 8))
     eighth = Rotation(space, np.pi / 4, 'fourier')
     assert isinstance(eighth @ eighth, GridAction)
@@ -273,7 +273,7 @@ def test_products_that_are_exact_are_on_the_grid():
 
 
 def test_product_with_a_grid_action_is_unitary():
-    """An exact factor on either side keeps the product in the group."""
+    """The product with an exact action, on either side, is unitary."""
     space = odl.uniform_discr([0, 0], [1, 1], (9, 9))
     turn = Rotation(space, 0.5, 'fourier')
     mirror = Reflection(space, 1)
@@ -283,7 +283,7 @@ def test_product_with_a_grid_action_is_unitary():
 
 
 def test_roto_translation_moves_the_centre():
-    """The product turns first and shifts afterwards, once each."""
+    """A product of turn and shift turns first and shifts afterwards."""
     space = odl.uniform_discr([-1.2, -1.2], [1.2, 1.2], (33, 33))
     shift = np.array([0.11, -0.07])
     turn = Rotation(space, 0.7, 'fourier')
@@ -355,7 +355,7 @@ def test_turns_about_different_axes_are_composed():
 
 
 def test_cut_cells_are_refused():
-    """The Fourier transform takes whole cells at the boundary."""
+    """The Fourier transform refuses half cells at the boundary."""
     space = odl.uniform_discr([0, 0], [1, 1], (5, 5), nodes_on_bdry=True)
     with pytest.raises(ValueError, match='nodes_on_bdry=False'):
         Rotation(space, 0.3, 'fourier')

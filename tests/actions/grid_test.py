@@ -73,7 +73,7 @@ def noise(space, seed=0):
 
 
 def array(element):
-    """Return the values as a numpy array that nothing else can change."""
+    """Return a copy of the values as a numpy array."""
     if isinstance(element.space, odl.ProductSpace):
         return np.stack([array(part) for part in element])
     return np.asarray(element.data).copy()
@@ -208,7 +208,7 @@ def test_matrix_and_translation_give_the_action():
 
 
 def test_powers_stay_in_the_group():
-    """Four times each of the actions here is the identity of the group."""
+    """The fourth power of each of these actions is the identity."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
     for action in actions_on(space).values():
         assert action**4 == Rotation(space, 0)
@@ -254,7 +254,7 @@ def test_product_with_another_operator_is_an_operator():
 
 
 def test_equality_tells_elements_and_spaces_apart():
-    """Equal are the same elements on the same space, however made."""
+    """Actions are equal if element and space are, however they are made."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
     other = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
     half = Rotation(space, np.pi)

@@ -42,7 +42,7 @@ def test_order(space, group, order):
 
 @each_group
 def test_elements_act_differently(space, group, order):
-    """No two elements map a function without symmetry to the same one."""
+    """Elements differ in their action on a function without symmetry."""
     x = space.element(np.arange(25.0).reshape(5, 5))
     images = {
         np.asarray(action(x).data).tobytes()
@@ -62,7 +62,7 @@ def test_closed_under_product_and_inverse(space, group, order):
 
 
 def test_d1_mirrors_x(space):
-    """The reflection of D1 is that of the axis 0."""
+    """The reflection in D1 is the reflection of axis 0."""
     assert group_actions(space, 'D1')[1] == Reflection(space, 0)
 
 

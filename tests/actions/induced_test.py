@@ -108,7 +108,7 @@ def test_views_are_shifted():
 
 
 def test_reflections_reverse_the_views():
-    """A reflection of y maps the angle phi to pi - phi or so."""
+    """A reflection maps the view at angle phi to pi - phi or -phi."""
     operator = parallel(images(), 8)
     y = noise(operator.range)
     moved = array(induced_action(operator, Reflection(operator.domain, 1))(y))
@@ -166,7 +166,7 @@ def test_inverse_and_adjoint(impl):
 
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
 def test_rays_beside_the_domain(impl):
-    """Where rays beside the domain have no source, their data are 0."""
+    """If a ray misses the domain and has no source, its data are 0."""
     space = images(impl=impl)
     geometry = tomo.Parallel2dGeometry(
         odl.uniform_partition(0, np.pi, 8),
@@ -185,7 +185,7 @@ def test_rays_beside_the_domain(impl):
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
 @pytest.mark.parametrize('angles', [np.pi, 2 * np.pi])
 def test_boundary_views(impl, angles):
-    """Views of half the weight change the adjoint, not the intertwining.
+    """Views of half the weight change the adjoint, but not A T_g = S_g A.
 
     The first view is the last one too, and each of half the weight.
     """
@@ -212,7 +212,7 @@ def test_boundary_views(impl, angles):
 
 
 def test_a_domain_beside_the_origin():
-    """The rays turn about the centre of the domain, where they allow it."""
+    """Rays turn about the centre of the domain, if the geometry allows it."""
     space = images(centre=(0.5, -0.25))
     operator = parallel(space, 8, 36, half=3.0)
     turn = Rotation(space, np.pi)
@@ -281,7 +281,7 @@ def test_shifts_are_refused():
 
 
 def test_other_actions_are_refused():
-    """What changes lengths, or acts elsewhere, induces nothing."""
+    """Actions that change lengths, or on other spaces, are refused."""
     operator = parallel(images((8, 8)))
     with pytest.raises(ValueError, match='lengths of the rays'):
         induced_action(operator, Dilation(operator.domain, 1.5))

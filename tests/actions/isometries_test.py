@@ -136,7 +136,7 @@ def test_an_angle_in_single_precision_is_accepted():
     assert Rotation(space, np.float32(np.pi / 2)) == Rotation(space, np.pi / 2)
 
 
-@pytest.mark.parametrize('angle', [0.5, np.pi / 4, np.nan, np.inf])
+@pytest.mark.parametrize('angle', [0.5, np.pi / 4])
 def test_an_angle_off_the_grid_is_refused(angle):
     """The error names the angles that are exact on the grid."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
@@ -161,11 +161,12 @@ def test_a_quarter_turn_takes_a_square_grid(max_pt, shape):
         Rotation(space, np.pi / 2)
 
 
-@pytest.mark.parametrize('angle', ['pi', 1j, None, [np.pi]])
+@pytest.mark.parametrize('angle', ['pi', 1j, None, [np.pi], True, np.nan])
 def test_an_angle_that_is_no_number_is_refused(angle):
     """The angle is a real number."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    with pytest.raises(TypeError, match='angle in radians'):
+    error = ValueError if angle is np.nan else TypeError
+    with pytest.raises(error, match='`angle`, in radians, must be a finite'):
         Rotation(space, angle)
 
 
@@ -173,14 +174,14 @@ def test_an_angle_that_is_no_number_is_refused(angle):
 def test_an_unknown_axis_is_refused(axis):
     """The axes are 0 and 1."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    with pytest.raises(ValueError, match='axis 0 .* or 1'):
+    with pytest.raises(ValueError, match='`axis` must be .* from 0 to 1'):
         Reflection(space, axis)
 
 
 def test_an_axis_that_is_no_integer_is_refused():
     """The axis is an integer."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
-    with pytest.raises(TypeError, match='axis 0 or 1'):
+    with pytest.raises(TypeError, match='`axis` must be .* from 0 to 1'):
         Reflection(space, 0.5)
 
 
@@ -197,7 +198,7 @@ def test_reflections_and_shifts_in_space():
     np.testing.assert_array_equal(
         array(moved), np.roll(values, (1, -1, 2), axis=(0, 1, 2))
     )
-    with pytest.raises(ValueError, match='2 \\(z -> -z\\), got 3'):
+    with pytest.raises(ValueError, match='from 0 to 2, got 3'):
         Reflection(space, 3)
 
 
@@ -217,7 +218,7 @@ def test_quarter_turns_in_space(axis):
 
 
 def test_quarter_turns_in_space_take_a_square_across_the_axis():
-    """Of a box with one square side only two quarter turns are exact."""
+    """In a box, quarter turns need equal sides across the axis."""
     space = odl.uniform_discr([0] * 3, [1, 1, 2], (4, 4, 6))
     assert Rotation(space, np.pi / 2, axis=2).is_exact
     with pytest.raises(ValueError, match=r'angles 0, pi \(plus.*square grid'):

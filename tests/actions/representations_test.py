@@ -58,7 +58,7 @@ def array(element):
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
 @pytest.mark.parametrize('dtype', ['float32', 'complex128'])
 def test_values_turn_by_the_matrix(impl, dtype):
-    """(g.u)(x) = R (T u)(x), T moving the components one by one."""
+    """(g.u)(x) = R (T u)(x), where T moves each component."""
     space = plane(impl, dtype) ** 2
     x = noise(space)
     for moving, both in (
@@ -152,7 +152,7 @@ def test_products_of_vector_fields():
 
 
 def test_translations_multiply_with_any_representation():
-    """A shift turns nothing, and takes the representation of the factor."""
+    """A shift times an action has the representation of the action."""
     space = plane() ** 2
     turn = Rotation(space, np.pi / 2, representation='standard')
     shift = Translation(space, (0.25, -0.5))
@@ -261,7 +261,7 @@ def test_equivariant_convolution_between_fields():
 
 
 def test_vector_fields_in_space():
-    """In 3D vectors turn about the axis, on gradients to rounding."""
+    """In 3D, gradients are vector fields that turn about the axis."""
     space = odl.uniform_discr([-1] * 3, [1] * 3, (6, 6, 6))
     gradient = odl.Gradient(space, method='central', pad_mode='symmetric')
     for axis in range(3):
@@ -272,6 +272,7 @@ def test_vector_fields_in_space():
         assert equivariance_error(gradient, action, turned) < 1e-14
 
 
+@pytest.mark.slow
 def test_escnn_representation_in_space():
     """Representations of SO(3) and of the octahedral group are taken."""
     group = groups()

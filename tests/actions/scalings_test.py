@@ -40,9 +40,12 @@ def array(element):
     return np.asarray(element.data).copy()
 
 
-def noise(space):
+def noise(space, seed=0):
     """Return standard normal noise."""
-    rng = np.random.default_rng(0)
+    if isinstance(space, odl.ProductSpace):
+        parts = [noise(part, seed + i) for i, part in enumerate(space)]
+        return space.element(parts)
+    rng = np.random.default_rng(seed)
     values = rng.standard_normal(space.shape)
     if space.is_complex:
         values = values + 1j * rng.standard_normal(space.shape)
@@ -96,16 +99,19 @@ def test_dilations_multiply():
 @pytest.mark.parametrize('factor', [0, -1.0, np.inf, np.nan])
 def test_a_factor_that_is_not_positive_is_refused(factor):
     """A scaling has an inverse and no mirror image."""
-    with pytest.raises(ValueError, match='positive finite factor'):
+    with pytest.raises(
+        ValueError, match='`factor` must be a (positive|finite)'
+    ):
         Dilation(plane(), factor)
 
 
 def test_other_bad_dilations_are_refused():
-    """The factor is a number, and a method of two is needed."""
-    with pytest.raises(TypeError, match='real factor, got str'):
+    """A factor that is no number and an unknown method are refused."""
+    with pytest.raises(TypeError, match="`factor` must be .*, got '2'"):
         Dilation(plane(), '2')
     for method in (None, 'fourier'):
-        with pytest.raises(ValueError, match="method 'linear', 'cubic', got"):
+        error = TypeError if method is None else ValueError
+        with pytest.raises(error, match="`method` .*'linear', 'cubic', got"):
             Dilation(plane(), 2, method)
 
 
@@ -152,7 +158,7 @@ def test_intensity_adjoint(impl, dtype):
 def test_intensity_with_a_shift_is_affine():
     """The derivative scales, and there is no adjoint."""
     action = Intensity(plane(), 3.0, 1.0)
-    assert not action.is_linear and not action.is_isometry
+    assert not action.is_linear
     assert derivative_error(action) < 1e-8
     with pytest.raises(NotImplementedError, match='derivative'):
         action.adjoint  # noqa: B018
@@ -164,6 +170,74 @@ def test_intensity_on_products():
     moved = Intensity(space, 2.0, 1.0)(space.one())
     for part in moved:
         np.testing.assert_array_equal(array(part), 3.0)
+
+
+@each_space
+@pytest.mark.parametrize('shift', [0.5, [0.5, -3.0]])
+def test_an_isometry_keeps_distances(impl, dtype, shift):
+    """|g.u - g.v| = |u - v| for |a| = 1, also with a shift."""
+    space = plane(impl, dtype) ** 2
+    u, v = noise(space), noise(space, seed=7)
+    action = Intensity(space, -1.0, shift)
+    assert action.is_isometry and not action.is_linear
+    distance = float((action(u) - action(v)).norm())
+    assert distance == pytest.approx(float((u - v).norm()), rel=1e-6)
+    assert not Intensity(space, 2.0, shift).is_isometry
+
+
+@each_space
+def test_components_have_their_own_shift(impl, dtype):
+    """(g.u)_i = a u_i + b_i, also where a component is a product."""
+    space = plane(impl, dtype)
+    nested = odl.ProductSpace(space, space**2)
+    action = Intensity(nested, 2.0, [1.0, (0.5, -3.0)])
+    x = noise(nested)
+    moved = action(x)
+    for part, old, b in [
+        (moved[0], x[0], 1.0),
+        (moved[1][0], x[1][0], 0.5),
+        (moved[1][1], x[1][1], -3.0),
+    ]:
+        np.testing.assert_allclose(array(part), 2 * array(old) + b, rtol=1e-5)
+    assert array(moved[0]).dtype == array(x[0]).dtype
+
+
+@each_space
+def test_vector_shifts_form_a_group(impl, dtype):
+    """(g h).u = g.(h.u) with mixed shifts, and the inverse undoes them."""
+    space = plane(impl, dtype) ** 2
+    x = noise(space)
+    first = Intensity(space, -2.0, np.array([1.0, 2.0]))
+    for second in (Intensity(space, 0.5, [0.0, -1.0]), Intensity(space, 3, 1)):
+        product, composed = (first @ second)(x), first(second(x))
+        assert float((product - composed).norm()) <= 1e-5 * float(
+            composed.norm()
+        )
+    assert first @ first.inverse == Intensity(space)
+    assert first != Intensity(space, -2.0, [2.0, 1.0])
+    assert derivative_error(first) < 1e-3
+
+
+def test_equal_shifts_are_one_number():
+    """A shift by (b, b) is the shift by b."""
+    space = plane() ** 2
+    assert Intensity(space, 2.0, [1.0, 1.0]) == Intensity(space, 2.0, 1.0)
+    assert Intensity(space, 2.0, [1.0, 1.0]).shift == 1.0
+    assert Intensity(space, 2.0, [0.0, 0.0]).is_linear
+
+
+def test_bad_shifts_are_refused():
+    """There is one real number for each component of a real product."""
+    with pytest.raises(ValueError, match='each of the 2 components'):
+        Intensity(plane() ** 2, 1.0, [1.0, 2.0, 3.0])
+    with pytest.raises(TypeError, match='space is no product, got list'):
+        Intensity(plane(), 1.0, [1.0])
+    with pytest.raises(ValueError, match='`shift` must be a real number on'):
+        Intensity(plane() ** 2, 1.0, [1.0, 1j])
+    with pytest.raises(ValueError, match='`shift` must be a finite'):
+        Intensity(plane() ** 2, 1.0, [1.0, np.nan])
+    with pytest.raises(TypeError, match='`shift` must be a finite number'):
+        Intensity(plane() ** 2, 1.0, 'ab')
 
 
 def test_homogeneous_operators_are_equivariant():
@@ -180,9 +254,9 @@ def test_bad_intensities_are_refused():
     """The scale is not 0, and complex only on complex spaces."""
     with pytest.raises(ValueError, match='scale that is not 0'):
         Intensity(plane(), 0)
-    with pytest.raises(ValueError, match='real shift on the real space'):
+    with pytest.raises(ValueError, match='`shift` must be .* real space'):
         Intensity(plane(), 1, 1j)
-    with pytest.raises(ValueError, match='finite scale'):
+    with pytest.raises(ValueError, match='`scale` must be a finite'):
         Intensity(plane(), np.inf)
-    with pytest.raises(TypeError, match='number as scale, got str'):
+    with pytest.raises(TypeError, match="`scale` must be .*, got '1'"):
         Intensity(plane(), '1')

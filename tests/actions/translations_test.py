@@ -119,13 +119,15 @@ def test_a_shift_in_cells_is_refused():
 
 @pytest.mark.parametrize('fill', [np.nan, np.inf, 1j])
 def test_a_fill_outside_of_the_field_is_refused(fill):
-    """What comes in is a finite number, and real in a real space."""
+    """A fill must be a finite number, and real in a real space."""
     space = odl.uniform_discr([0, 0], [1, 1], (6, 6))
     for make in (
         lambda: Rotation(space, 0.3, 'linear', fill=fill),
         lambda: Translation(space, (0.3, 0), 'linear', fill=fill),
     ):
-        with pytest.raises(ValueError, match='expected a (finite|real) num'):
+        with pytest.raises(
+            ValueError, match='`fill` must be a (finite|real) num'
+        ):
             make()
 
 

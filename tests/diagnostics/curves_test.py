@@ -87,7 +87,7 @@ def test_impossible_angles_are_refused(angles):
 @pytest.mark.parametrize('radius', [0, 1.5, -1])
 def test_impossible_discs_are_refused(radius):
     """The disc must lie in the domain."""
-    with pytest.raises(ValueError, match='radius between 0 and 1'):
+    with pytest.raises(ValueError, match='`radius` must be .* of at most 1'):
         equivariance_curve(
             odl.IdentityOperator(square()), [0.0], radius=radius
         )

@@ -48,7 +48,7 @@ def test_proximals_are_firmly_nonexpansive(make):
 
 def test_the_proximal_of_total_variation_is_firmly_nonexpansive():
     """Up to the tolerance of its inner solver."""
-    J = InvariantTotalVariation(square(), tol=1e-8, max_iter=10**5)
+    J = InvariantTotalVariation(square(), tol=1e-8, maxiter=10**5)
     assert firm_nonexpansiveness_error(J.proximal(0.1)) < 1e-6
 
 

@@ -6,89 +6,123 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Laws of the script that makes the shipped models."""
+"""Laws of the script that trains the shipped models."""
 
 import importlib.util
 import pathlib
+import re
 
-import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from odl_equivariant import models
+from odl_equivariant.data import CartesianMRI, SparseViewCT
+from odl_equivariant.training import ReconstructionTask
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
+SMALL = [
+    '--trainer.accelerator=cpu',
+    '--trainer.enable_progress_bar=false',
+    '--trainer.logger=false',
+    '--trainer.checkpoint_every=1',
+    '--trainer.val_check_interval=3',
+    '--trainer.precision=32-true',
+    '--model.proximal.init_args.channels=4',
+    '--data.validation.init_args.n=1',
+]
+OF_KIND = {
+    'sparse_view_ct': [
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.acquisition.init_args.n_views=4',
+        '--data.train.init_args.shape=[32,32]',
+        '--data.validation.init_args.shape=[32,32]',
+    ],
+    'cartesian_mri': [
+        '--data.acquisition.init_args.shape=[16,24]',
+        '--data.shapes=[[16,16],[12,24]]',
+        '--data.train.init_args.shape=[16,24]',
+        '--data.validation.init_args.shape=[16,24]',
+    ],
+    'denoiser': [
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.train.init_args.shape=[32,32]',
+        '--data.validation.init_args.shape=[32,32]',
+        '--data.batch_size=2',
+    ],
+}
 
 
-@pytest.fixture
-def script(monkeypatch):
-    """Return the script, made small."""
+@pytest.fixture(scope='module')
+def script():
+    """Return the script as a module."""
     spec = importlib.util.spec_from_file_location(
         'train_models', EXAMPLES / 'train_models.py'
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'CHANNELS', 4)
-    monkeypatch.setattr(module, 'N_VALIDATION', 1)
-    monkeypatch.setattr(
-        module.Tomography,
-        'stages',
-        (
-            ({'shape': (16, 16), 'n_views': 4, 'n_photons': 1e4}, 3),
-            ({'shape': (32, 32), 'n_views': 6, 'n_photons': 1e4}, 2),
-            ({'shape': (32, 32), 'n_views': 6, 'n_photons': 1e4}, 2),
-        ),
-    )
-    monkeypatch.setattr(
-        module.Denoising,
-        'stages',
-        (({'shape': (32, 32), 'patch': 16, 'batch': 2}, 6),),
-    )
-    monkeypatch.setattr(
-        module.MagneticResonance,
-        'stages',
-        (
-            ({'shapes': [(16, 16), (8, 24)], 'bfloat16': True}, 3),
-            ({'shapes': [(16, 24), (24, 16)], 'bfloat16': False}, 3),
-        ),
-    )
     return module
 
 
-@pytest.mark.parametrize(
-    'name', ['sparse_view_ct_c4', 'cartesian_mri_c4', 'denoiser_ordinary']
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Compute with one thread, the quickest for small images."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def command(name, output, n_steps):
+    """Return the arguments that train a small model of a name."""
+    (kind,) = [kind for kind in OF_KIND if name.startswith(kind)]
+    steps = [f'--output={output}', f'--steps={n_steps}']
+    return [name, *steps, *SMALL, *OF_KIND[kind]]
+
+
+NAMES = (
+    'cartesian_mri_c4',
+    'cartesian_mri_ordinary',
+    'denoiser_c4',
+    'denoiser_ordinary',
+    'sparse_view_ct_c4',
+    'sparse_view_ct_ordinary',
 )
-@pytest.mark.parametrize('last_step', [2, 4])
-def test_stopped_run_goes_on_to_the_same_weights(
-    script, tmp_path, monkeypatch, name, last_step
+
+
+def test_each_shipped_model_has_its_files(script):
+    """The script knows the shipped models, and all files are there."""
+    assert sorted(script.MODELS) == list(NAMES) == list(models.available())
+    files = {
+        file
+        for model in script.MODELS.values()
+        for stage in model.stages
+        for file in stage
+    }
+    assert files == set(script.CONFIGS.glob('*.yaml'))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_interrupted_training_ends_with_the_same_weights(
+    script, tmp_path, monkeypatch, name
 ):
-    """A run that was stopped ends as one that never was, to the last bit."""
+    """A resumed training ends as one in one go, to the last bit, and loads."""
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'
-    whole.mkdir()
-    parts.mkdir()
-    script.train(name, whole)
+    assert script.main(command(name, whole, 7)) == 0
+    made, step = [], ReconstructionTask.training_step
 
-    task = type(script.MODELS[name])
-    loss = task.loss
-    made = []
-
-    def stop(*args):
-        if len(made) == last_step:
+    def stop(self, batch, batch_idx):
+        if len(made) == 6:  # within the last stage
             raise KeyboardInterrupt
         made.append(None)
-        return loss(*args)
+        return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(script, 'CHECKPOINT_EVERY', 1)
-        is_static = isinstance(vars(task)['loss'], staticmethod)
-        patch.setattr(task, 'loss', staticmethod(stop) if is_static else stop)
-        with pytest.raises(KeyboardInterrupt):
-            script.train(name, parts)
-    assert len(made) == last_step
+        patch.setattr(ReconstructionTask, 'training_step', stop)
+        assert script.main(command(name, parts, 7)) == 130
     assert not (parts / f'{name}.safetensors').exists()
-    report = script.train(name, parts)
-    assert report['steps of this run'] == report['steps'] - last_step
+    assert script.main(command(name, parts, 7)) == 0
 
     expected = load_file(whole / f'{name}.safetensors')
     result = load_file(parts / f'{name}.safetensors')
@@ -96,64 +130,156 @@ def test_stopped_run_goes_on_to_the_same_weights(
     for key, value in expected.items():
         assert torch.equal(result[key], value), key
 
-
-@pytest.mark.parametrize('prefix', ['sparse_view_ct', 'cartesian_mri'])
-def test_twins_see_the_same_data(script, prefix):
-    """Equivariant and ordinary networks get the same data in one order."""
-    batches = []
-    for name in (f'{prefix}_c4', f'{prefix}_ordinary'):
-        task = script.MODELS[name]
-        task.set_stage(task.stages[0][0])
-        batches.append(task.batch(np.random.default_rng([script.SEED, 5])))
-    (inputs, truth), (other_inputs, other_truth) = batches
-    assert torch.equal(inputs[0], other_inputs[0])
-    assert inputs[1:] == other_inputs[1:]
-    assert torch.equal(truth, other_truth)
+    operator = None
+    if name.startswith('sparse_view_ct'):
+        operator = SparseViewCT((24, 24), n_views=6).operator
+    elif name.startswith('cartesian_mri'):
+        operator = CartesianMRI((24, 24)).operator
+    network = models.load(whole / f'{name}.safetensors', operator)
+    low = -1.0 if name.startswith('cartesian_mri') else 0.0
+    assert network.value_range == (low, 1.0)
 
 
-def test_each_mask_has_its_operator(script):
-    """Data of a strip are those of the operator that the network is given."""
-    task = script.MODELS['cartesian_mri_c4']
-    for settings, _ in task.stages:
-        task.set_stage(settings)
-        network = task.network()
-        seen = set()
-        for seed in range(6):
-            (data, lines), truth = task.batch(np.random.default_rng(seed))
-            result = task.apply(network, data, lines)
-            assert result.shape == truth.shape == data.shape
-            operator = task._networks[lines].forward_operator
-            sampled = torch.from_numpy(operator.mask.copy())
-            assert torch.equal((data != 0).any(1)[0], sampled)
-            seen.add(lines)
-        assert len(seen) > 1
+@pytest.mark.parametrize('name', NAMES)
+def test_networks_are_those_that_are_shipped(script, name):
+    """A configuration makes a network of the architecture that is shipped."""
+    from lightning.pytorch.cli import LightningArgumentParser
+
+    from odl_equivariant.training import ReconstructionData
+
+    operator = None
+    if name.startswith('sparse_view_ct'):
+        operator = SparseViewCT((16, 16), n_views=4).operator
+    elif name.startswith('cartesian_mri'):
+        operator = CartesianMRI((16, 16)).operator
+    expected = models.load(name, operator)
+
+    content = {}
+    for file in script.MODELS[name].stages[-1]:
+        for key, value in yaml.safe_load(file.read_text('utf-8')).items():
+            if isinstance(value, dict):
+                content.setdefault(key, {}).update(value)
+    # small, as the weights do not depend on it
+    content['data']['acquisition']['init_args']['shape'] = [16, 16]
+    parser = LightningArgumentParser()
+    parser.add_lightning_class_args(ReconstructionData, 'data')
+    parser.add_lightning_class_args(ReconstructionTask, 'model')
+    parser.link_arguments(
+        'data.acquisition', 'model.acquisition', apply_on='instantiate'
+    )
+    made = parser.instantiate(
+        parser.parse_object({k: content[k] for k in ('model', 'data')})
+    )
+    assert made.model.network.architecture == expected.architecture
+    assert expected.value_range == script.MODELS[name].value_range
 
 
-def test_steps_at_one_mask_change_the_network_of_all(script):
-    """The networks of all masks share each weight and step."""
-    task = script.MODELS['cartesian_mri_ordinary']
-    task.set_stage(task.stages[0][0])
-    network = task.network()
-    for seed in range(4):
-        (data, lines), truth = task.batch(np.random.default_rng(seed))
-        network.zero_grad()
-        task.loss(task.apply(network, data, lines), truth).backward()
-        assert all(p.grad is not None for p in network.parameters())
-        other = task._networks[lines]
-        assert other is not network
-        assert [id(p) for p in other.parameters()] == [
-            id(p) for p in network.parameters()
-        ]
+@pytest.mark.parametrize('kind', sorted(OF_KIND))
+def test_twins_differ_in_their_blocks_alone(script, kind):
+    """Equivariant and ordinary networks have the same data and settings."""
+    twins = []
+    for name in (f'{kind}_c4', f'{kind}_ordinary'):
+        model = script.MODELS[name]
+        own = yaml.safe_load(model.stages[0][0].read_text('utf-8'))
+        block = own['model'].pop('proximal')
+        block['init_args'].pop('group', None)
+        twins.append((own, block['init_args']))
+        twins[-1] += tuple(stage[1:] for stage in model.stages)
+    assert twins[0] == twins[1]
 
 
-def test_dark_strips_have_a_finite_loss(script):
-    """A strip of air does not divide by zero."""
-    zero = torch.zeros(1, 2, 8, 8)
-    assert script.MagneticResonance.loss(zero + 0.01, zero).item() < 1
+@pytest.mark.parametrize('name', NAMES)
+def test_rates_fall_over_all_stages(script, name):
+    """The files of the stages make one cosine, from rate 1 to rate 0."""
+    model = script.MODELS[name]
+    lengths = model.lengths()
+    rates = []
+    for files, length in zip(model.stages, lengths, strict=True):
+        settings = {}
+        for file in files:
+            content = yaml.safe_load(file.read_text('utf-8'))
+            settings.update(content.get('model', {}))
+        task = ReconstructionTask.__new__(ReconstructionTask)
+        torch.nn.Module.__init__(task)
+        task.warm_up, task.schedule = settings['warm_up'], 'cosine'
+        task.steps_before = settings.get('steps_before', 0)
+        task.schedule_steps = settings.get('schedule_steps')
+        rates += [task._relative_rate(step, length) for step in range(length)]
+    n = sum(lengths)
+    steps = torch.arange(n, dtype=torch.float64)
+    expected = ((steps + 1) / 100).clamp_max(1)
+    expected *= 0.5 * (1 + (torch.pi * steps / n).cos())
+    torch.testing.assert_close(
+        torch.tensor(rates, dtype=steps.dtype), expected
+    )
 
 
-def test_files_have_the_range_of_the_phantoms(script, tmp_path):
-    """A denoiser knows the values of the images that it was trained on."""
-    script.train('denoiser_ordinary', tmp_path)
-    network = models.load(tmp_path / 'denoiser_ordinary.safetensors')
-    assert network.value_range == (0, 1)
+@pytest.mark.parametrize('n_steps', [1, 2, 3, 7, 100, 3700, 10_000])
+def test_steps_are_shared_among_the_stages(script, n_steps):
+    """The stages together make the steps asked for, and at least one each."""
+    for model in script.MODELS.values():
+        lengths = model.lengths(n_steps)
+        assert min(lengths) >= 1
+        assert sum(lengths) == max(n_steps, len(model.stages))
+    assert script.MODELS['sparse_view_ct_c4'].lengths(3100) == [1500, 1600]
+
+
+def test_checkpoint_of_the_former_script_is_refused(script, tmp_path, capsys):
+    """It is named, nothing is trained, and nothing is written."""
+    old = tmp_path / 'denoiser_c4.checkpoint.safetensors'
+    old.touch()
+    assert script.main(command('denoiser_c4', tmp_path, 1)) == 1
+    error = capsys.readouterr().err
+    assert str(old) in error and 'choose another --output' in error
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_stage_without_checkpoints_is_refused(script, tmp_path, capsys):
+    """The next stage never starts from new weights without a word."""
+    arguments = command('sparse_view_ct_c4', tmp_path, 2)
+    assert script.main(arguments) == 0
+    (tmp_path / 'sparse_view_ct_c4.safetensors').unlink()
+    folder = tmp_path / 'sparse_view_ct_c4' / 'stage_1'
+    for path in (folder / 'checkpoints').iterdir():
+        path.unlink()
+    assert script.main(arguments) == 1
+    assert f'{folder} has no checkpoints' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [folder.parent]
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['denoiser_c8'], "no model 'denoiser_c8'"),
+        (['--steps', '0'], '--steps must be positive'),
+        (['--output', 'a', 'denoiser_c4'], 'names come first'),
+        (['--trainer.max_steps=5'], 'use --steps'),
+        (['--trainer.default_root_dir', 'a'], 'use --output'),
+        (['--model.pretrained=a.ckpt'], 'use --output'),
+    ],
+)
+def test_wrong_arguments(script, capsys, arguments, message):
+    """One message says what is wrong, before anything is made."""
+    with pytest.raises(SystemExit) as error:
+        script.main(arguments)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help(script, capsys):
+    """The help names all models and options."""
+    with pytest.raises(SystemExit) as error:
+        script.main(['--help'])
+    assert error.value.code == 0
+    text = re.sub(r'\s+', ' ', capsys.readouterr().out)
+    for word in (*NAMES, '--steps', '--output', 'odl-equivariant train'):
+        assert word in text
+
+
+def test_failure_is_the_status(script, tmp_path, capsys):
+    """An error of the command ends the script, which names the model."""
+    arguments = command('denoiser_c4', tmp_path, 2)
+    assert script.main([*arguments, '--model.loss_floor=1.0']) == 1
+    error = capsys.readouterr().err
+    assert '`loss_floor` is for' in error
+    assert 'denoiser_c4: not finished' in error

@@ -159,7 +159,7 @@ def test_proximal_is_as_equivariant_as_its_module(
 
 
 def test_functional_follows_its_weights():
-    """What changes the module changes the proximal."""
+    """Changing the module changes the proximal."""
     space = image_space()
     module = nn.Conv2d(1, 1, 1)
     proximal = LearnedProximal(space, module).proximal(1.0)
@@ -306,7 +306,7 @@ def test_variance_is_the_parameter_of_a_known_functional(
 
 
 class Level(nn.Module):
-    """The noise level as an image."""
+    """Module that returns the noise level as an image."""
 
     def forward(self, x, sigma):
         return torch.full_like(x, sigma)
@@ -360,7 +360,7 @@ def test_derivative_in_another_unit(backend, rng):
     'scale, zero', [(1e-4, 0.0), (1e-2, 0.0), (4096.0, 0.0), (4072.0, -1001.0)]
 )
 def test_shipped_denoisers_work_in_every_unit(name, scale, zero, backend, rng):
-    """Raw MR, Hounsfield: what is removed of the noise is the same."""
+    """Shipped denoisers remove as much noise from raw MR and from HU."""
     space = image_space('float32', backend, 64)
     truth = space.element(ellipse_phantom((64, 64), 3))
     noisy = truth + 0.05 * random_element(space, rng)
@@ -375,7 +375,7 @@ def test_shipped_denoisers_work_in_every_unit(name, scale, zero, backend, rng):
 
 
 def test_proximals_can_be_pickled(rng):
-    """What comes back is the same operator, unit and parameter included."""
+    """The unpickled proximal is the same, with unit and parameter."""
     space = image_space()
     x = random_element(space, rng)
     proximal = LearnedProximal(space, Bend(), 3.0, 'variance').proximal(0.5)
@@ -411,7 +411,7 @@ def ramp(low, high):
     ],
 )
 def test_images_far_outside_the_range_are_told(low, high):
-    """The warning has both ranges, the advice, and the caller's line."""
+    """The warning names both ranges, the advice, and the caller's line."""
     functional = known()
     match = f'values from {low} to {high},.*from 0 to 1 .*`scale=`'
     with pytest.warns(UserWarning, match=match) as record:
@@ -424,7 +424,7 @@ def test_images_far_outside_the_range_are_told(low, high):
     [(0, 1), (-0.9, 1.9), (-0.6, 0.2), (0.2, 0.26), (0, 0), (0.7, 0.7)],
 )
 def test_other_images_are_not(low, high):
-    """Noise, dark images and constant ones are in order."""
+    """Noise, dark images and constant images give no warning."""
     known().proximal(1.0)(ramp(low, high))
 
 
@@ -437,7 +437,7 @@ def test_range_is_in_the_unit_of_the_images():
 
 
 def test_warning_comes_once():
-    """Neither another image, nor a multiple, gives a second one."""
+    """Another image, or a multiple of the functional, gives no second one."""
     functional = known()
     with pytest.warns(UserWarning) as record:
         for f in (functional, 2 * functional, functional.convex_conj):
@@ -462,7 +462,7 @@ def test_warning_in_a_solver_names_the_line_that_calls_it(backend):
 
 
 def test_range_of_complex_images_is_that_of_their_parts():
-    """Real and imaginary parts are in a range of both signs."""
+    """The range applies to real and imaginary parts, of both signs."""
     space = image_space('complex64')
     module = Bend()
     module.value_range = (-1, 1)
@@ -485,7 +485,7 @@ def test_range_of_complex_images_is_that_of_their_parts():
     ],
 )
 def test_random_elements_of_diagnostics_are_no_images(measure):
-    """What is measured on noise warns of nothing, the next image does."""
+    """Diagnostics on noise give no warning; the next image does."""
     functional = known((0, 0.1))
     measure(functional.proximal(1.0))
     with pytest.warns(UserWarning, match='from 0 to 0.1'):
@@ -493,7 +493,7 @@ def test_random_elements_of_diagnostics_are_no_images(measure):
 
 
 def test_modules_that_do_not_know_their_range_are_not_asked():
-    """Without a range, or with another meaning of it, nothing is said."""
+    """Without a range of values there is no warning."""
     for value_range in (None, lambda: 3, 7):
         known(value_range).proximal(1.0)(ramp(0, 1e6))
 
@@ -502,7 +502,7 @@ def test_modules_that_do_not_know_their_range_are_not_asked():
 
 
 def test_value_is_not_known(backend):
-    """Asking for the value says that there is none."""
+    """Evaluating the functional is an error that says why."""
     space = image_space(backend=backend)
     functional = LearnedProximal(space, Shrink())
     assert functional.has_proximal and not functional.has_value
@@ -513,7 +513,7 @@ def test_value_is_not_known(backend):
 
 
 def test_gradient_is_not_known():
-    """Asking for the gradient says what to use instead."""
+    """The error says what to use instead of the gradient."""
     functional = LearnedProximal(image_space(), Shrink())
     with pytest.raises(NotImplementedError, match='no gradient; use a solver'):
         functional.gradient  # noqa: B018
@@ -539,7 +539,8 @@ def test_repr_names_space_and_module():
 def test_parameter_that_is_not_positive_is_refused(sigma):
     """The error shows the parameter, before any work."""
     functional = LearnedProximal(image_space(), Shrink())
-    with pytest.raises(ValueError) as error:
+    kind = ValueError if isinstance(sigma, int | float) else TypeError
+    with pytest.raises(kind) as error:
         functional.proximal(sigma)
     assert 'positive number' in str(error.value)
     assert repr(sigma) in str(error.value)
@@ -548,14 +549,16 @@ def test_parameter_that_is_not_positive_is_refused(sigma):
 @pytest.mark.parametrize('scale', [0, -1.0, math.nan, math.inf, 'a', [1.0]])
 def test_scale_that_is_not_positive_is_refused(scale):
     """The error names the argument."""
-    with pytest.raises(ValueError, match='`scale` must be .*positive number'):
+    error = ValueError if isinstance(scale, int | float) else TypeError
+    with pytest.raises(error, match='`scale` must be .*positive number'):
         LearnedProximal(image_space(), Shrink(), scale)
 
 
 @pytest.mark.parametrize('parameter', ['std', None, 'Variance', ['variance']])
 def test_unknown_parameters_are_refused(parameter):
-    """The error names what there is."""
-    with pytest.raises(ValueError, match='deviation.*variance.*, got'):
+    """The error lists the known parameters."""
+    error = ValueError if isinstance(parameter, str) else TypeError
+    with pytest.raises(error, match='deviation.*variance.*, got'):
         LearnedProximal(image_space(), Shrink(), parameter=parameter)
 
 
@@ -563,7 +566,7 @@ def test_unknown_parameters_are_refused(parameter):
     'value_range', [(1, 0), (0, math.nan), (0, math.inf), (0, 1, 2), ('a', 1)]
 )
 def test_range_of_a_module_that_is_none_is_refused(value_range):
-    """The error says what a range is."""
+    """The error says what a range of values is."""
     with pytest.raises(ValueError, match='least and the greatest value'):
         known(value_range)
 
@@ -578,11 +581,10 @@ def test_level_that_cannot_be_a_number_is_refused(parameter):
 
 @pytest.mark.parametrize('sigma', [[1.0, 2.0], np.ones((6, 6))])
 def test_parameter_that_is_an_array_is_refused(sigma):
-    """The error names the shape."""
+    """The error shows a list, and the shape of an array."""
     functional = LearnedProximal(image_space(), Shrink())
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(TypeError, match=r'\[1.0, 2.0\]|shape \(6, 6\)'):
         functional.proximal(sigma)
-    assert f'array of shape {np.shape(sigma)}' in str(error.value)
 
 
 def test_what_is_no_module_is_refused():
@@ -595,14 +597,14 @@ def test_what_is_no_module_is_refused():
     'arguments', [{'memory': 5, 'gradient': False}, {'memory': 0}]
 )
 def test_blocks_of_unrolled_networks_are_refused(arguments):
-    """A module that needs a gradient or a memory is an error at once."""
+    """A module that needs a gradient or a memory is refused at once."""
     module = OrdinaryProximal(channels=4, **arguments)
     with pytest.raises(ValueError, match='gradient=False and memory=0'):
         LearnedProximal(image_space(), module)
 
 
 class Named(Tanh):
-    """Module that uses the names of a proximal's arguments otherwise."""
+    """Module that uses the names of a proximal's arguments for others."""
 
     def __init__(self):
         super().__init__()
@@ -613,7 +615,7 @@ class Named(Tanh):
 
 
 def test_other_meanings_of_gradient_and_memory_are_fine():
-    """A method ``gradient`` or a layer ``memory`` is no argument."""
+    """A method ``gradient`` or a layer ``memory`` is allowed."""
     space = image_space()
     proximal = LearnedProximal(space, Named()).proximal(1.0)
     close(proximal(space.zero()), space.zero())

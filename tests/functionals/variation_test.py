@@ -28,6 +28,7 @@ from odl_equivariant.diagnostics._spaces import inner, norm, random_element
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals import (
     ConvergenceWarning,
+    InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
     OneSidedGradients,
 )
@@ -109,13 +110,13 @@ def test_invariance_under_the_symmetries_of_the_square(
 
 @each_space
 def test_invariance_in_all_kinds_of_spaces(space):
-    """Weights, half cells and channels are no obstacle."""
+    """Invariance holds with weights, half cells and channels."""
     J = InvariantTotalVariation(space)
     assert_invariant(J, group_actions(space, 'D4'), tol=1e-13)
 
 
 def test_invariance_under_periodic_translations():
-    """A periodic total variation does not see where the image begins."""
+    """A periodic variation is invariant under periodic shifts."""
     space = square()
     moves = [Translation(space, shift) for shift in ((0.5, 0), (-1, 1.5))]
     assert_invariant(InvariantTotalVariation(space, 'periodic'), moves)
@@ -147,7 +148,7 @@ def test_a_checkerboard_has_a_value(size):
 
 @pytest.mark.parametrize('shape', [(9,), (2, 5), (3, 4, 5), (1, 4)])
 def test_only_constants_have_the_value_zero(shape, pad_mode, rng):
-    """In any dimension the null space is that of a derivative."""
+    """In any dimension, only constants have the value zero."""
     n = len(shape)
     space = odl.uniform_discr([0] * n, [1] * n, shape)
     gradients = OneSidedGradients(space, pad_mode)
@@ -241,7 +242,7 @@ def test_proximal_of_two_points(sigma, backend):
 @each_space
 def test_proximal_minimises(space, rng):
     """Every other element has a larger objective, by half a square."""
-    J = InvariantTotalVariation(space, tol=1e-5, max_iter=5000)
+    J = InvariantTotalVariation(space, tol=1e-5, maxiter=5000)
     f = random_element(space, rng)
     u = J.proximal(0.1)(f)
 
@@ -256,6 +257,7 @@ def test_proximal_minimises(space, rng):
             assert gain > norm(space, d) ** 2 / 2 - slack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['half cells', 'pair'])
 def test_proximal_agrees_with_a_solver_of_odl(kind, rng):
     """``pdhg`` with operator and norm comes to the same minimiser."""
@@ -274,7 +276,7 @@ def test_proximal_agrees_with_a_solver_of_odl(kind, rng):
 
 def accurate(space, f, sigma=0.3):
     """Return a proximal to eight digits."""
-    J = InvariantTotalVariation(space, tol=1e-8, max_iter=10**5)
+    J = InvariantTotalVariation(space, tol=1e-8, maxiter=10**5)
     return J.proximal(sigma)(f)
 
 
@@ -297,7 +299,7 @@ def test_proximal_of_float32_reaches_double_tolerances(backend, rng):
     """The inner iteration is in double precision."""
     space = square(dtype='float32', backend=backend)
     f = random_element(space, rng)
-    prox = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    prox = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     result = as_tensor(prox.proximal(0.3)(f)).double()
     twin = square(backend=backend)
     exact = as_tensor(accurate(twin, twin.element(f.data)))
@@ -306,7 +308,7 @@ def test_proximal_of_float32_reaches_double_tolerances(backend, rng):
 
 @each_space
 def test_proximal_is_equivariant(space):
-    """Each iteration is, so that no tolerance enters."""
+    """The proximal is equivariant up to rounding, at any tolerance."""
     prox = InvariantTotalVariation(space, tol=1e-2).proximal(0.2)
     is_single = prox.domain in (spaces()['float32'], spaces()['torch'])
     is_single = is_single or space == spaces()['torch pair']
@@ -316,9 +318,9 @@ def test_proximal_is_equivariant(space):
 
 @each_space
 def test_proximal_keeps_the_mean(space, rng):
-    """Constants pass, and large parameters leave nothing else."""
+    """The proximal keeps the mean, and tends to it for large parameters."""
     f = random_element(space, rng)
-    J = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     for sigma in (0.1, 1e3):
         u = J.proximal(sigma)(f)
         mean = inner(space, u - f, space.one())
@@ -329,7 +331,7 @@ def test_proximal_keeps_the_mean(space, rng):
 def test_proximal_is_firmly_nonexpansive(rng):
     """Two results are no further apart than the inputs, and more."""
     space = weighted_pair()
-    prox = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    prox = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     prox = prox.proximal(0.2)
     x, y = random_element(space, rng), random_element(space, rng)
     moved = prox(x) - prox(y)
@@ -345,10 +347,11 @@ def test_scaled_functional_has_the_scaled_parameter(rng):
     assert (2 * J).proximal(0.1)(f) == J.proximal(0.2)(f)
 
 
+@pytest.mark.slow
 def test_conjugate_has_a_proximal(rng):
     """Moreau: the proximals of J and its conjugate add up."""
     space = square()
-    J = InvariantTotalVariation(space, tol=1e-6, max_iter=9999)
+    J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999)
     f = random_element(space, rng)
     total = J.proximal(0.5)(f) + 0.5 * J.convex_conj.proximal(2.0)(2.0 * f)
     assert norm(space, total - f) < 1e-5 * norm(space, f)
@@ -358,15 +361,14 @@ def test_proximal_gradient_with_the_functional(backend, rng):
     """A solver that takes the proximal finds the minimiser of a sum."""
     space = square(backend=backend)
     f = random_element(space, rng)
-    J = InvariantTotalVariation(
-        space, tol=1e-6, max_iter=9999, warm_start=True
-    )
+    J = InvariantTotalVariation(space, tol=1e-6, maxiter=9999, warm_start=True)
     fit = 0.5 * L2NormSquared(space).translated(f)
     x = space.zero()
     odl.solvers.proximal_gradient(x, 0.3 * J, fit, 0.5, 60)
     assert norm(space, x - accurate(space, f)) < 1e-4 * norm(space, f)
 
 
+@pytest.mark.slow
 def test_warm_start_saves_iterations(rng):
     """A second call nearby starts where the first has ended."""
     space = square(16)
@@ -394,9 +396,9 @@ def test_without_warm_start_nothing_is_remembered(rng):
 
 
 def test_too_few_iterations_are_announced(rng):
-    """A result that misses the tolerance comes with a warning."""
+    """A result that misses the tolerance gives a warning."""
     space = square()
-    prox = InvariantTotalVariation(space, tol=1e-9, max_iter=3).proximal(1.0)
+    prox = InvariantTotalVariation(space, tol=1e-9, maxiter=3).proximal(1.0)
     with pytest.warns(ConvergenceWarning, match='after 3 iterations'):
         prox(random_element(space, rng))
 
@@ -437,7 +439,7 @@ def test_proximal_may_overwrite_its_argument(rng):
 
 
 def test_what_is_no_grid_is_refused():
-    """Without cell sides there is no derivative."""
+    """A space without a grid is refused."""
     with pytest.raises(TypeError, match='uniform_discr'):
         InvariantTotalVariation(odl.rn((4, 4)))
 
@@ -464,29 +466,44 @@ def test_half_cells_are_not_periodic():
 
 
 @pytest.mark.parametrize(
-    'kwargs, match',
+    'kwargs, error, match',
     [
-        ({'pad_mode': 'wrap'}, 'pad_mode.*wrap'),
-        ({'tol': 0}, 'tol.*positive.*0'),
-        ({'tol': [1, 2]}, 'tol.*shape'),
-        ({'max_iter': 0}, 'max_iter.*0'),
+        ({'pad_mode': 'wrap'}, ValueError, 'pad_mode.*wrap'),
+        ({'tol': 0}, ValueError, 'tol.*positive.*0'),
+        ({'tol': [1, 2]}, TypeError, r'tol.*\[1, 2\]'),
+        ({'maxiter': 0}, ValueError, 'maxiter.*0'),
     ],
 )
-def test_wrong_parameters_are_refused(kwargs, match):
+def test_wrong_parameters_are_refused(kwargs, error, match):
     """The message names the parameter and what came."""
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(error, match=match):
         InvariantTotalVariation(square(), **kwargs)
+
+
+@pytest.mark.parametrize(
+    'functional',
+    [InvariantTotalVariation, InvariantTotalGeneralizedVariation],
+)
+def test_former_name_of_maxiter(functional):
+    """`max_iter` does what `maxiter` does, with a warning at the caller."""
+    with pytest.warns(DeprecationWarning, match='`maxiter`') as given:
+        J = functional(square(), max_iter=7)
+    assert J.maxiter == 7 and given[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match='`maxiter`') as given:
+        assert J.max_iter == 7
+    assert given[0].filename == __file__
 
 
 @pytest.mark.parametrize('sigma', [0, -1.0, float('nan'), 'large'])
 def test_parameters_that_are_not_positive_are_refused(sigma):
     """A proximal needs a positive parameter."""
-    with pytest.raises(ValueError, match='sigma.*positive number'):
+    error = TypeError if sigma == 'large' else ValueError
+    with pytest.raises(error, match='sigma.*positive number'):
         InvariantTotalVariation(square()).proximal(sigma)
 
 
 def test_values_that_are_not_finite_are_refused():
-    """The iteration would never end well."""
+    """The proximal refuses infinite values and NaN."""
     space = square()
     with pytest.raises(ValueError, match='finite'):
         InvariantTotalVariation(space).proximal(1.0)(np.nan * space.one())

@@ -89,14 +89,14 @@ def read(path=PATH):
 
 
 def write(architecture, tensors, path=PATH, version=2):
-    """Write a file as `save` does, whatever it contains."""
+    """Write a file of weights with any content."""
     header = {'format': version, 'architecture': architecture}
     metadata = {'odl_equivariant': json.dumps(header)}
     safetensors.torch.save_file(tensors, path, metadata)
 
 
 def write_first_format(architecture, tensors, path=PATH):
-    """Write a file without bases, as `save` first did."""
+    """Write a file in the first format, which has no bases."""
     metadata = {'architecture': json.dumps(architecture)}
     safetensors.torch.save_file(weights_of(tensors), path, metadata)
 
@@ -114,7 +114,7 @@ def weights_of(tensors):
 
 
 def test_round_trip(kind):
-    """What is loaded is what was saved, to the last bit."""
+    """Saved networks are loaded with the same bits."""
     network = NETWORKS[kind]()
     models.save(network, PATH)
     loaded = load(kind)
@@ -194,7 +194,7 @@ def test_unrolled_networks_take_the_precision_of_the_operator(impl):
 
 
 def test_start_of_an_unrolled_network():
-    """The start is as it was trained, unless it is given."""
+    """The initial value is the stored one, unless another one is given."""
     models.save(unrolled(initial='adjoint'), PATH)
     for initial, expected in ((None, 'adjoint'), ('zero', 'zero')):
         network = models.load(PATH, identity(), initial)
@@ -202,7 +202,7 @@ def test_start_of_an_unrolled_network():
 
 
 def test_start_that_was_an_operator():
-    """A start that is an operator cannot be saved, and has to be given."""
+    """A network whose initial value is an operator cannot be saved."""
     operator = 0.5 * identity()
     network = unrolled(initial=operator)
     models.save(network, PATH)
@@ -222,7 +222,7 @@ def test_loading_draws_nothing(kind):
 
 
 def test_weights_do_not_follow_the_file():
-    """What happens to the file after loading changes nothing."""
+    """Changing the file after loading does not change the weights."""
     models.save(OrdinaryProximal(channels=4), PATH)
     network = models.load(PATH)
     expected = copy.deepcopy(network.state_dict())
@@ -234,7 +234,7 @@ def test_weights_do_not_follow_the_file():
 
 
 def test_plain_convolutions_come_back(kind):
-    """Also a network in which plain convolutions have been put."""
+    """Networks with plain convolutions are saved and loaded."""
     network = to_convolutional(NETWORKS[kind]())
     models.save(network, PATH)
     loaded = load(kind)
@@ -247,7 +247,7 @@ def test_plain_convolutions_come_back(kind):
 
 
 def test_range_of_values_comes_back(kind):
-    """It is an attribute of what is loaded, and saved again."""
+    """The range of values is loaded, and saved again."""
     network = NETWORKS[kind]()
     models.save(network, PATH)
     assert network.value_range is None and load(kind).value_range is None
@@ -261,7 +261,7 @@ def test_range_of_values_comes_back(kind):
 
 
 def test_range_of_values_survives_copies(kind):
-    """Whatever makes another network of one keeps the range."""
+    """Copies and conversions of a network keep the range."""
     models.save(NETWORKS[kind](), PATH, value_range=(0, 3))
     network = load(kind)
     others = [
@@ -281,9 +281,10 @@ def test_range_of_values_survives_copies(kind):
     [(1, 0), (0, 0), (0, float('inf')), (float('nan'), 1), 3, 'ab', (0, 1, 2)],
 )
 def test_range_that_is_none_is_refused(value_range):
-    """The error says what a range is, when saving and when loading."""
+    """A wrong range is an error, when saving and when loading."""
     network = OrdinaryProximal(channels=4)
-    with pytest.raises(ValueError, match='least and the greatest value'):
+    error = TypeError if value_range in (3, 'ab') else ValueError
+    with pytest.raises(error, match='least and the greatest value'):
         models.save(network, PATH, value_range)
     assert os.listdir() == []
     header = {
@@ -301,7 +302,7 @@ def test_range_that_is_none_is_refused(value_range):
 
 
 def test_files_without_a_checksum(kind):
-    """What earlier versions wrote still loads."""
+    """Files of earlier versions, without a checksum, still load."""
     network = NETWORKS[kind]()
     models.save(network, PATH)
     write(*read())
@@ -329,7 +330,7 @@ def _other_shape(architecture, tensors):
     'change', [_other_weight, _other_slope, _other_name, _other_shape]
 )
 def test_checksum_is_of_all_there_is(change):
-    """Values, shapes, names and the architecture belong together."""
+    """The checksum covers values, shapes, names and the architecture."""
     models.save(OrdinaryProximal(channels=4), PATH, (0, 1))
     with safetensors.safe_open(PATH, 'pt') as file:
         before = json.loads(file.metadata()['odl_equivariant'])
@@ -351,7 +352,7 @@ def load_all(path):
 
 
 def test_flipped_bits_are_noticed_or_harmless():
-    """No bit of a file changes what is loaded without an error."""
+    """Every flipped bit is an error, or changes nothing."""
     network = EquivariantProximal(channels=4, n_residual_blocks=1)
     models.save(network, PATH, value_range=(0, 1))
     content = pathlib.Path(PATH).read_bytes()
@@ -398,7 +399,7 @@ def test_bases_are_in_the_file_once():
 
 
 def test_networks_use_the_basis_of_their_file():
-    """It is that of the loaded network, and of no other."""
+    """A network uses the basis of its own file."""
     models.save(EquivariantProximal(channels=4), PATH)
     architecture, tensors = read()
     for name in tensors:
@@ -415,7 +416,7 @@ def test_networks_use_the_basis_of_their_file():
 
 
 def test_first_format(kind):
-    """Files without bases still load, where there is escnn."""
+    """Files without bases load if escnn is installed."""
     network = NETWORKS[kind]()
     models.save(network, PATH)
     write_first_format(*read())
@@ -428,7 +429,7 @@ def test_first_format(kind):
 
 @pytest.mark.parametrize('version', [3, 0, '2', 2.5, None, 10**400, [1]])
 def test_later_formats(version):
-    """A file from the future is refused, with what to do."""
+    """A file of a later version is refused, and the error says what to do."""
     models.save(OrdinaryProximal(channels=4), PATH)
     write(*read(), version=version)
     with pytest.raises(ValueError, match='reads up to 2: install a newer'):
@@ -478,7 +479,7 @@ def _one_number(basis):
     ],
 )
 def test_bases_that_are_refused(change, match):
-    """A basis that is none of the group's is refused, and escnn not asked."""
+    """A basis that is not equivariant is refused, without asking escnn."""
     models.save(EquivariantProximal(channels=4), PATH)
     architecture, tensors = read()
     change(tensors)
@@ -516,8 +517,9 @@ print('done')
 """
 
 
+@pytest.mark.slow
 def test_loading_without_escnn():
-    """A loaded network can do everything where escnn is not installed."""
+    """A loaded network works without escnn."""
     network = EquivariantProximal(channels=16, group='D8').eval()
     models.save(network, PATH)
     inputs = torch.randn(2, 1, 1, 9, 9).unbind()
@@ -540,7 +542,7 @@ def test_loading_without_escnn():
 
 @pytest.mark.parametrize('failing', ['replace', 'fsync'])
 def test_file_is_written_whole_or_not_at_all(failing, monkeypatch):
-    """When writing fails, the old file stays and no other is left."""
+    """If writing fails, the old file is unchanged and no other is left."""
     models.save(OrdinaryProximal(channels=4), PATH)
     before = pathlib.Path(PATH).read_bytes()
 
@@ -563,7 +565,7 @@ def test_existing_file_is_replaced():
 
 
 def test_permissions_follow_the_umask():
-    """The file is as readable as one that was simply opened."""
+    """The permissions are the usual ones for a new file."""
     with open('other', 'w'):
         pass
     models.save(OrdinaryProximal(channels=4), PATH)
@@ -571,7 +573,7 @@ def test_permissions_follow_the_umask():
 
 
 def test_umask_of_other_threads_stays(monkeypatch):
-    """It belongs to the process, and is not even changed for a moment."""
+    """Saving never changes the umask of the process."""
 
     def refuse(mask):
         raise AssertionError
@@ -623,7 +625,7 @@ def test_weights_that_are_not_finite_are_not_saved(value):
     ],
 )
 def test_paths_that_cannot_be_written(path, error, match):
-    """A path that is not one of a new file is refused."""
+    """A path at which no file can be written is refused."""
     with pytest.raises(error, match=match):
         models.save(OrdinaryProximal(channels=4), path)
     assert os.listdir() == []
@@ -655,7 +657,7 @@ def _append(path):
     ids=['half', 'longer', 'empty', 'zeros', 'ones', 'text', 'pickle'],
 )
 def test_damaged_files(damage):
-    """A file that is no whole safetensors file is refused as such."""
+    """A file that is not a whole safetensors file is an error that says so."""
     models.save(OrdinaryProximal(channels=4), PATH)
     damage(pathlib.Path(PATH))
     with pytest.raises(ValueError, match='not a whole safetensors file'):
@@ -679,7 +681,7 @@ def test_damaged_files(damage):
     ],
 )
 def test_headers_without_an_architecture(metadata):
-    """A file of weights from elsewhere is refused as such."""
+    """A file of weights without an architecture is refused."""
     safetensors.torch.save_file({'weight': torch.ones(3)}, PATH, metadata)
     with pytest.raises(ValueError, match='no architecture in its header'):
         models.load(PATH)
@@ -728,7 +730,7 @@ def _set(**changes):
         (lambda a, t: a['arguments'].pop('n_residual_blocks'), 'KeyError'),
         (_set_arguments(n_residual_blocks='1'), 'TypeError'),
         (_set_arguments(kernel_size=4), 'odd'),
-        (_set_arguments(channels=-4), 'channels.*>= 1'),
+        (_set_arguments(channels=-4), 'channels.* positive whole number'),
         (_set_arguments(channels=1e3), 'whole number'),
         (_set_arguments(channels=5), r'of shape \(5,\), the file \(4,\)'),
         (_set_arguments(memory=0), r'of shape \(4, 2.*the file \(4, 7'),
@@ -756,7 +758,7 @@ def _set(**changes):
     ],
 )
 def test_ordinary_networks_that_are_refused(change, match):
-    """Header and weights that do not fit are refused, with the reason."""
+    """The error says why header and weights do not fit."""
     models.save(OrdinaryProximal(channels=4), PATH)
     architecture, tensors = read()
     change(architecture, tensors)
@@ -781,7 +783,7 @@ def test_ordinary_networks_that_are_refused(change, match):
     ],
 )
 def test_equivariant_networks_that_are_refused(change, match):
-    """No basis of kernels is computed that the memory could not hold."""
+    """A basis too large for the memory is refused before computing it."""
     models.save(EquivariantProximal(channels=4), PATH)
     architecture, tensors = read()
     change(architecture, tensors)
@@ -839,7 +841,7 @@ def test_unrolled_networks_that_are_refused(change, match, shared):
 
 
 def test_file_that_does_not_exist():
-    """A file that is not there is no unknown model."""
+    """The error names the missing file."""
     with pytest.raises(FileNotFoundError, match='no file missing.safetensors'):
         models.load('missing.safetensors')
     with pytest.raises(FileNotFoundError):
@@ -848,7 +850,7 @@ def test_file_that_does_not_exist():
 
 @pytest.mark.parametrize('operator', [None, 3, torch.nn.Identity()])
 def test_unrolled_network_without_its_operator(operator):
-    """An unrolled network is nothing without a forward operator."""
+    """The error asks for a forward operator."""
     models.save(unrolled(), PATH)
     with pytest.raises(ValueError, match='give the `odl.Operator`'):
         models.load(PATH, operator)
@@ -858,7 +860,7 @@ def test_unrolled_network_without_its_operator(operator):
     'arguments', [{'forward_operator': identity()}, {'initial': 'fbp'}]
 )
 def test_proximal_with_an_operator(arguments):
-    """A proximal takes nothing that it would not use."""
+    """A proximal refuses a forward operator, which it would not use."""
     models.save(OrdinaryProximal(channels=4), PATH)
     with pytest.raises(ValueError, match='holds a proximal: it takes neither'):
         models.load(PATH, **arguments)
@@ -873,7 +875,7 @@ def test_proximal_with_an_operator(arguments):
     ],
 )
 def test_operators_that_do_not_fit(operator, error, match):
-    """An operator on other images is refused, and not the file."""
+    """The error names the operator, not the file."""
     models.save(unrolled(), PATH)
     with pytest.raises(error, match=match) as info:
         models.load(PATH, operator)

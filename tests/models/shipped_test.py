@@ -104,7 +104,7 @@ def test_files_have_a_checksum(name):
 
 
 def test_tensors_are_those_that_were_trained(name):
-    """Whatever their header says, the tensors of a file stay the same."""
+    """The tensors of the shipped files are unchanged since training."""
     content = shipped_path(name).read_bytes()
     length = int.from_bytes(content[:8], 'little')
     digest = hashlib.sha256(content[8 + length :]).hexdigest()
@@ -127,6 +127,7 @@ def test_bases_are_those_of_escnn(name, acquisition):
             assert torch.equal(layer.basis, expected.float())
 
 
+@pytest.mark.slow
 def test_models_load_without_escnn():
     """All files have their bases, so that escnn is never imported."""
     script = """
@@ -153,7 +154,7 @@ for name in models.available():
 
 
 def test_classes(name, acquisition):
-    """A name that ends in ``c4`` is that of a network equivariant for C4."""
+    """Networks whose names end in ``c4`` are equivariant under C4."""
     for block in blocks_of(load(name, acquisition)):
         if name.endswith('_c4'):
             assert type(block) is EquivariantProximal
@@ -164,7 +165,7 @@ def test_classes(name, acquisition):
 
 @pytest.mark.parametrize('names', TWINS)
 def test_twins_have_the_same_architecture(names, acquisition):
-    """Both kinds have the same width, depth, start and steps."""
+    """Equivariant and ordinary network have the same width and depth."""
     arguments = []
     for name in names:
         network = load(name, acquisition)
@@ -180,7 +181,7 @@ def test_twins_have_the_same_architecture(names, acquisition):
 
 
 def test_noise_level_counts(acquisition):
-    """A denoiser does more where it is told that there is more noise."""
+    """For a higher noise level, a denoiser changes the image more."""
     x = torch.randn(1, 1, 32, 32)
     for name in DENOISERS:
         denoiser = load(name, acquisition)
@@ -216,7 +217,7 @@ def test_unrolled_networks_reconstruct(name, acquisition, phantom):
 
 @pytest.mark.parametrize('name', ['sparse_view_ct_c4'])
 def test_unrolled_networks_follow_a_moved_operator(name, acquisition, phantom):
-    """Phi(y; A T_g) = T_g^-1 Phi(y; A) for quarter turns, loaded so or not."""
+    """Phi(y; A T_g) = T_g^-1 Phi(y; A) for quarter turns."""
     data = acquisition.simulate(phantom, np.random.default_rng(79))
     network = load(name, acquisition)
     upright = network.as_operator()(data)
@@ -234,6 +235,7 @@ def test_unrolled_networks_follow_a_moved_operator(name, acquisition, phantom):
             assert (result - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shape', [(96, 192), (61, 256)])
 @pytest.mark.parametrize('name', MAGNETIC)
 def test_networks_reconstruct_from_few_lines(name, shape):
@@ -280,7 +282,7 @@ def test_denoised_images_turn(name, acquisition, phantom):
 
 @pytest.mark.parametrize('name', UNROLLED)
 def test_reconstructions_turn(name, acquisition, phantom):
-    """From data without noise of a turned object comes the turned image."""
+    """Data of a turned object give the turned image."""
     operator = acquisition.operator
     turn = Rotation(operator.domain, np.pi / 2)
     truth = acquisition.ground_truth(phantom)

@@ -69,7 +69,7 @@ def inputs(dtype=torch.float32, shape=(9, 11)):
 
 
 def has_no_escnn(module):
-    """Whether nothing is left of escnn, nor of its kernels."""
+    """Return whether a module contains nothing of escnn."""
     return not any(
         is_escnn(part) or isinstance(part, SteerableConvolution)
         for part in module.modules()
@@ -95,7 +95,7 @@ def test_proximal_has_the_same_output(padding_mode, dtype, training):
 
 
 def test_arguments_stay():
-    """But for the group, the arguments are those of the original."""
+    """Except for the group, the arguments are those of the original."""
     block = EquivariantProximal(
         2, 12, 'C6', 0, False, True, 3, True, 5, 'reflect', 0.2
     )
@@ -108,7 +108,7 @@ def test_arguments_stay():
 
 
 def test_slope_that_was_changed():
-    """What counts is what the proximal does, not how it was made."""
+    """A slope that was changed after construction is copied too."""
     block = proximal(memory=0)
     block.negative_slope = 0.7
     x = inputs()
@@ -116,7 +116,7 @@ def test_slope_that_was_changed():
 
 
 def test_original_goes_on_training():
-    """After a step of the optimiser, a new copy follows and the old stays."""
+    """Training the original changes new copies, but not old ones."""
     block = proximal(memory=0)
     optimiser = torch.optim.SGD(block.parameters(), 0.1)
     before = to_convolutional(block)
@@ -132,7 +132,7 @@ def test_original_goes_on_training():
 
 
 def test_copy_shares_no_memory():
-    """Nothing that happens to the copy happens to the original."""
+    """Changing the copy does not change the original."""
     for block in (proximal(kernel_size=1), OrdinaryProximal(channels=4)):
         expected = copy.deepcopy(block.state_dict())
         with torch.no_grad():
@@ -143,7 +143,7 @@ def test_copy_shares_no_memory():
 
 
 def test_frozen_weights_stay_frozen():
-    """What was not to be trained is not in the copy either."""
+    """Frozen weights are frozen in the copy too."""
     block = proximal()
     block.lift.requires_grad_(False)
     plain = to_convolutional(block)
@@ -152,7 +152,7 @@ def test_frozen_weights_stay_frozen():
 
 
 def test_kernels_are_not_lowered_by_autocast():
-    """In a region of autocast, the kernels keep their precision."""
+    """Within autocast, kernels keep their precision."""
     block = proximal()
     with torch.autocast('cpu', torch.bfloat16):
         plain = to_convolutional(block)
@@ -163,7 +163,7 @@ def test_kernels_are_not_lowered_by_autocast():
 
 @pytest.mark.parametrize('shared', [False, True])
 def test_unrolled_network(shared, dtype):
-    """An unrolled network keeps operators, steps and what its blocks share."""
+    """The copy has the same operators, steps and shared blocks."""
     name = str(dtype).removeprefix('torch.')
     space = odl.uniform_discr([0, 0], [1, 1], (8, 8), dtype=name)
     operator = 0.5 * odl.IdentityOperator(space)
@@ -202,7 +202,7 @@ class Own(nn.Module):
 
 
 def test_other_modules(training):
-    """In any module, the steerable convolutions become ordinary ones."""
+    """In any module, steerable convolutions become ordinary ones."""
     module = Own().train(training)
     plain = to_convolutional(module)
     assert type(plain) is Own and module.training == training
@@ -282,7 +282,7 @@ def test_escnn_modules(kind, training):
 
 
 def test_padding_of_escnn(padding_mode, training):
-    """The export of escnn forgets how an image goes on, this one does not."""
+    """The mode of padding is kept, unlike in escnn's export."""
     module = enn.R2Conv(IMAGE, FIELDS, 5, padding=2, padding_mode=padding_mode)
     compare(randomise(module), training)
 
@@ -350,7 +350,7 @@ class Changed(enn.R2Conv):
     ],
 )
 def test_what_cannot_be_converted(make, match, training):
-    """What has no counterpart is named, and left as it was."""
+    """The error names the layer, which is left unchanged."""
     module = make().train(training)
     with pytest.raises(TypeError, match=match):
         to_convolutional(module)

@@ -22,11 +22,11 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _pieces,
     for_inference,
     inference,
 )
 from odl_equivariant.nn._precision import VARIABLE
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.operators import PerformanceWarning
 
 padding_mode = simple_fixture(
@@ -90,7 +90,7 @@ def error(ours, theirs, x):
 def test_pieces_give_the_whole(
     padding_mode, kernel_size, n_residual_blocks, shape
 ):
-    """Piece by piece, the result is that of the whole image."""
+    """Computing in pieces gives the result for the whole image."""
     block = proximal(
         padding_mode=padding_mode,
         kernel_size=kernel_size,
@@ -103,15 +103,15 @@ def test_pieces_give_the_whole(
 
 
 def test_pieces_are_no_larger_than_the_tile(monkeypatch):
-    """No piece is wider than the tile and the halo on both sides."""
+    """A piece is at most the tile with the halo on both sides."""
     shapes = []
-    layers = _pieces.layers
+    layers = pieces.layers
 
     def spy(x, *arguments):
         shapes.append(tuple(x.shape))
         return layers(x, *arguments)
 
-    monkeypatch.setattr(_pieces, 'layers', spy)
+    monkeypatch.setattr(pieces, 'layers', spy)
     quick = for_inference(proximal(n_residual_blocks=2), tile=10)
     quick(*inputs((40, 33), 2))
     assert len(shapes) == 2 * 4 * 4
@@ -124,21 +124,21 @@ def test_pieces_are_no_larger_than_the_tile(monkeypatch):
 
 
 def test_pieces_fit_into_the_memory(monkeypatch):
-    """With 'auto', pieces become smaller where there is less memory."""
+    """With 'auto', less memory gives smaller pieces."""
     sides = []
     for free in (2**20, 2**30):
-        monkeypatch.setattr(_pieces, '_free_memory', lambda device, f=free: f)
+        monkeypatch.setattr(pieces, '_free_memory', lambda device, f=free: f)
         block = for_inference(OrdinaryProximal(), tile='auto')
         sides.append(block._side(torch.device('cpu'), torch.float32))
     assert sides[0] < sides[1]
     assert 4 * 96 * sides[0] ** 2 < 2**20
-    largest = _pieces.side_for_cache(96, torch.float32)
+    largest = pieces.side_for_cache(96, torch.float32)
     assert sides[1] == largest
-    assert _pieces._free_memory(torch.device('cpu')) > 2**20
+    assert pieces._free_memory(torch.device('cpu')) > 2**20
 
 
 def test_no_images():
-    """An empty batch stays empty."""
+    """An empty batch gives an empty batch."""
     quick = for_inference(proximal(), tile=4)
     u, s = quick(*inputs((9, 9), 0))
     assert u.shape == (0, 1, 9, 9) and s.shape == (0, 2, 9, 9)
@@ -149,7 +149,7 @@ def test_no_images():
 
 @pytest.mark.parametrize('kind', [EquivariantProximal, OrdinaryProximal])
 def test_snapshot_of_a_proximal(kind):
-    """It computes the same, is frozen, and leaves the original alone."""
+    """A snapshot computes the same, is frozen, and is a copy."""
     block = proximal(kind)
     expected = copy.deepcopy(block.state_dict())
     quick = for_inference(block)
@@ -170,14 +170,14 @@ def test_snapshot_of_a_proximal(kind):
 
 
 def test_snapshot_of_a_denoiser():
-    """Noise levels are taken as before."""
+    """A snapshot takes noise levels as the denoiser does."""
     block = proximal(memory=0, gradient=False, noise_level=True, in_channels=2)
     x = (torch.randn(2, 2, 9, 9), None, None, torch.tensor([0.1, 0.4]))
     assert error(for_inference(block, tile=4), block, x) < 1e-6
 
 
 def test_checks_stay():
-    """What a proximal refuses, its snapshot refuses too."""
+    """A snapshot refuses the same inputs as the proximal."""
     quick = for_inference(proximal())
     x, gradient = inputs()
     with pytest.raises(TypeError, match='needs `gradient`'):
@@ -189,7 +189,7 @@ def test_checks_stay():
 
 
 def test_snapshot_of_an_unrolled_network():
-    """It reconstructs the same, with what is shared still shared."""
+    """A snapshot computes the same, and shared blocks stay shared."""
     network = network_for(space())
     y = torch.randn(2, 1, 12, 12)
     quick = for_inference(network, tile=5)
@@ -205,7 +205,7 @@ def test_snapshot_of_an_unrolled_network():
 
 
 def test_blocks_that_are_one_module():
-    """Also where the same block was given several times."""
+    """A block that is given several times stays one module."""
     block = proximal()
     network = LearnedProximalGradient(
         odl.IdentityOperator(space()), lambda: block, 3
@@ -231,7 +231,7 @@ class Derived(OrdinaryProximal):
     ],
 )
 def test_other_networks_are_refused(make):
-    """What a class of a user computes is not known."""
+    """Classes of users are refused, since they may compute anything."""
     with pytest.raises(TypeError, match='expected an `EquivariantProximal`'):
         for_inference(make())
 
@@ -240,7 +240,7 @@ def test_other_networks_are_refused(make):
 
 
 def test_operator_without_arguments_is_live():
-    """Without arguments the operator follows the weights, otherwise not."""
+    """Only without arguments, the operator follows the weights."""
     network = network_for(space())
     live = network.as_operator()
     quick = network.as_operator(precision='float32')
@@ -280,7 +280,7 @@ def test_derivative_of_an_operator(arguments):
 
 
 def test_double_on_a_space_in_float32():
-    """The convolutions alone are in float64, what comes out is not."""
+    """Only the convolutions are in float64; the result is in float32."""
     block = proximal()
     x = inputs()
     quick = for_inference(block, 'float64')
@@ -297,7 +297,7 @@ def test_double_on_a_space_in_float32():
 
 
 def test_single_on_a_space_in_float64():
-    """And the other way round."""
+    """Only the convolutions are in float32; the result is in float64."""
     block = proximal().double()
     x = inputs(dtype=torch.float64)
     assert 1e-9 < error(for_inference(block, 'float32'), block, x) < 1e-6
@@ -318,7 +318,7 @@ def test_bfloat16(padding_mode):
 
 
 def without_arithmetic(monkeypatch):
-    """Let the processor be one that emulates lowered precisions."""
+    """Let the processor emulate lower precisions."""
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(
         torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX2'
@@ -329,8 +329,8 @@ def without_arithmetic(monkeypatch):
 @pytest.mark.parametrize('kind', [EquivariantProximal, OrdinaryProximal])
 @pytest.mark.parametrize('shape', [(9, 11), (48, 48)])
 def test_autocast_on_machines_without_it(kind, dtype, shape, monkeypatch):
-    """A region of autocast is refused there, whole or in pieces."""
-    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 20)
+    """Without bfloat16 arithmetic, autocast is refused."""
+    monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 20)
     block, x = proximal(kind), inputs(shape)
     without_arithmetic(monkeypatch)
     exact = block(*x)
@@ -351,7 +351,7 @@ def test_autocast_on_machines_without_it(kind, dtype, shape, monkeypatch):
 
 
 def test_autocast_around_a_network_on_such_machines(monkeypatch):
-    """So it is around an unrolled network, and its operator."""
+    """Autocast around an unrolled network or its operator is refused too."""
     network = network_for(space())
     without_arithmetic(monkeypatch)
     y = torch.randn(1, 1, 12, 12)
@@ -364,18 +364,18 @@ def test_autocast_around_a_network_on_such_machines(monkeypatch):
 
 
 def test_pieces_in_double_under_autocast(monkeypatch):
-    """Double precision stays so, whole or in pieces."""
+    """Autocast does not lower double precision, whole or in pieces."""
     block = proximal().double()
     x = inputs((40, 40), dtype=torch.float64)
     expected = block(*x)[0]
-    monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 16)
+    monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 16)
     with torch.autocast('cpu', torch.bfloat16):
         found = block(*x)[0]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_machines_without_bfloat16(monkeypatch):
-    """There 'bfloat16' is refused, and 'auto' stays exact."""
+    """Without bfloat16 arithmetic it is refused, and 'auto' stays exact."""
     without_arithmetic(monkeypatch)
     block = proximal()
     with pytest.raises(ValueError, match='no arithmetic in bfloat16 on cpu'):
@@ -384,7 +384,7 @@ def test_machines_without_bfloat16(monkeypatch):
 
 
 def test_regions_of_autocast_do_not_count():
-    """The precision is what was asked for, wherever the snapshot is used."""
+    """A snapshot has its own precision, also within autocast."""
     quick = for_inference(proximal(), 'float32')
     x = inputs()
     expected = quick(*x)
@@ -394,26 +394,26 @@ def test_regions_of_autocast_do_not_count():
 
 
 @pytest.mark.parametrize(
-    'arguments, match',
+    'arguments, error, match',
     [
-        ({'precision': 'float16'}, "`precision` must be .* got 'float16'"),
-        ({'precision': torch.float32}, '`precision` must be'),
-        ({'precision': ['float32']}, '`precision` must be'),
-        ({'compile': 1}, '`compile` must be True or False, got 1'),
-        ({'compile': 'yes'}, "got 'yes'"),
-        ({'tile': 0}, '`tile` must be a positive whole number.*got 0'),
-        ({'tile': -3}, '`tile` must be'),
-        ({'tile': 2.5}, '`tile` must be'),
-        ({'tile': True}, '`tile` must be'),
-        ({'tile': 'all'}, "got 'all'"),
+        ({'precision': 'float16'}, ValueError, "`precision`.* got 'float16'"),
+        ({'precision': torch.float32}, TypeError, '`precision` must be'),
+        ({'precision': ['float32']}, TypeError, '`precision` must be'),
+        ({'compile': 1}, TypeError, '`compile` must be True or False, got 1'),
+        ({'compile': 'yes'}, TypeError, "got 'yes'"),
+        ({'tile': 0}, ValueError, '`tile`.* a positive whole number.*got 0'),
+        ({'tile': -3}, ValueError, '`tile`.* must be'),
+        ({'tile': 2.5}, TypeError, '`tile`.* must be'),
+        ({'tile': True}, TypeError, '`tile`.* must be'),
+        ({'tile': 'all'}, ValueError, "`tile`.* 'auto' or None.*got 'all'"),
     ],
 )
-def test_wrong_arguments(arguments, match):
-    """What is no setting is refused, by the operator as well."""
-    with pytest.raises(ValueError, match=match):
+def test_wrong_arguments(arguments, error, match):
+    """Wrong arguments are refused, by the operator too."""
+    with pytest.raises(error, match=match):
         for_inference(proximal(), **arguments)
     network = network_for(space(), 1)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(error, match=match):
         network.as_operator(**arguments)
 
 
@@ -429,15 +429,15 @@ def compiler(monkeypatch):
 
 
 def test_compiled_network_is_in_one_piece(compiler, monkeypatch):
-    """Compiled, the image is one piece unless a tile is given."""
+    """A compiled network takes the whole image, unless a tile is given."""
     sizes = []
 
     def spy(x, *arguments):
         sizes.append(tuple(x.shape[2:]))
-        return _pieces.layers(x, *arguments)
+        return pieces.layers(x, *arguments)
 
     compiler.append(spy)
-    monkeypatch.setattr(_pieces, '_CACHE_PER_THREAD', 1)
+    monkeypatch.setattr(pieces, '_CACHE_PER_THREAD', 1)
     block = proximal()
     for tile, count in ((None, 1), (10, 4)):
         quick = for_inference(block, compile=True, tile=tile)
@@ -448,7 +448,7 @@ def test_compiled_network_is_in_one_piece(compiler, monkeypatch):
 
 @pytest.mark.slow
 def test_compiled_layers_give_the_same():
-    """What comes out of the compiler is right, or is not used."""
+    """Compiled layers compute the same, or are not used."""
     block = proximal(padding_mode='circular')
     quick = for_inference(block, compile=True)
     try:
@@ -460,7 +460,7 @@ def test_compiled_layers_give_the_same():
 
 
 def test_layers_that_cannot_be_compiled(compiler):
-    """Without a compiler all goes on, after one warning that says why."""
+    """Without a compiler there is one warning, and the layers are used."""
 
     def fail(*arguments):
         raise RuntimeError('no C++ compiler found')
@@ -478,7 +478,7 @@ def test_layers_that_cannot_be_compiled(compiler):
 
 
 def test_derivatives_are_not_compiled(compiler):
-    """A derivative comes from the layers as they are."""
+    """Derivatives use the layers without compilation."""
 
     def fail(*arguments):
         raise AssertionError

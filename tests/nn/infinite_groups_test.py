@@ -31,10 +31,10 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _pieces,
     for_inference,
     to_convolutional,
 )
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.inference import has_bfloat16
 
 group = simple_fixture('group', ['SO2', 'O2'])
@@ -85,7 +85,7 @@ def outputs_of(module, *inputs):
 
 
 def without_jumps(module):
-    """Make the biases of lengths negative, which keeps zero a limit."""
+    """Make the biases of norms negative, so that outputs are continuous."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name.startswith('activations'):
@@ -113,7 +113,7 @@ def operator(group, dtype='float64', impl='numpy', n=8, **kwargs):
 
 @pytest.mark.parametrize('max_frequency, n', [(1, 8), (1, 9), (2, 9)])
 def test_quarter_turns_are_exact(group, nonlinearity, max_frequency, n):
-    """Where pixels go to pixels, up to rounding in float64."""
+    """Quarter turns are exact up to rounding in float64."""
     op = operator(
         group,
         n=n,
@@ -130,14 +130,14 @@ def test_quarter_turns_are_exact(group, nonlinearity, max_frequency, n):
 
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
 def test_single_precision(group, nonlinearity, impl):
-    """Also in float32, on both back-ends."""
+    """Quarter turns are exact in float32, on both back-ends."""
     op = operator(group, 'float32', impl, channels=12, n_residual_blocks=2)
     exact = 'C4' if group == 'SO2' else 'D4'
     assert_equivariant(op, group_actions(op.domain, exact), tol=1e-5)
 
 
 def test_vector_fields(group, nonlinearity):
-    """Images that turn their values, under an infinite group."""
+    """Networks for vector fields are equivariant under an infinite group."""
     op = operator(
         group,
         in_channels=2,
@@ -158,7 +158,7 @@ def test_vector_fields(group, nonlinearity):
     'padding_mode', ['replicate', 'zeros', 'reflect', 'circular']
 )
 def test_any_boundary(padding_mode, kernel_size):
-    """No way of going on past the boundary breaks the equivariance."""
+    """Networks are equivariant with every kind of padding."""
     op = operator(
         'O2', channels=12, padding_mode=padding_mode, kernel_size=kernel_size
     )
@@ -214,7 +214,7 @@ def test_other_angles(nonlinearity):
     ],
 )
 def test_restriction(group, subgroup, other, channels, restrict_after):
-    """What is left is the subgroup, and the rest of the group is lost."""
+    """After a restriction, the subgroup is kept and the group is not."""
     op = operator(
         group,
         channels=channels,
@@ -235,7 +235,7 @@ def test_restriction(group, subgroup, other, channels, restrict_after):
 
 @pytest.mark.parametrize('nonlinearity', ['norm', 'gated'])
 def test_restriction_of_vector_fields(nonlinearity):
-    """All of it at once."""
+    """The same holds for vector fields."""
     op = operator(
         'O2',
         in_channels=2,
@@ -252,7 +252,7 @@ def test_restriction_of_vector_fields(nonlinearity):
 
 
 def test_before_the_restriction_nothing_changes():
-    """The layers before it are those of a network without it."""
+    """Layers before the restriction are those of the whole group."""
     module = block('O2', restrict_to='C4', n_residual_blocks=2)
     whole = block('O2', n_residual_blocks=2)
     groups = [
@@ -304,7 +304,7 @@ kind = simple_fixture('kind', list(NETWORKS))
 
 
 def test_start(nonlinearity, group):
-    """The output starts with a mean square of one, whatever the fields."""
+    """A new network has outputs with a mean square of one."""
     squares = []
     for seed in range(6):
         torch.manual_seed(seed)
@@ -323,7 +323,7 @@ def test_start(nonlinearity, group):
 
 
 def test_residual_blocks_start_as_the_identity(nonlinearity):
-    """At the start a network computes what it would without them."""
+    """New residual blocks do not change the output."""
     module = EquivariantProximal(
         channels=12, group='O2', nonlinearity=nonlinearity, memory=2
     )
@@ -334,7 +334,7 @@ def test_residual_blocks_start_as_the_identity(nonlinearity):
 
 
 def test_gradients_reach_every_weight(kind):
-    """Each weight has a gradient, also the biases of lengths."""
+    """Each weight has a gradient, also the biases of norms."""
     module = NETWORKS[kind]()
     torch.cat(module(*inputs_of(module)), 1).square().sum().backward()
     for parameter in module.parameters():
@@ -343,7 +343,7 @@ def test_gradients_reach_every_weight(kind):
 
 
 def test_training(nonlinearity):
-    """Some steps of descent fit a small batch, from the usual start."""
+    """A few steps of descent fit a small batch."""
     torch.manual_seed(0)
     module = EquivariantProximal(
         channels=12,
@@ -368,7 +368,7 @@ def test_training(nonlinearity):
 
 
 def test_plain_convolutions(kind):
-    """They compute the same, are free of escnn and keep their own file."""
+    """They compute the same, without escnn, and can be saved."""
     module = NETWORKS[kind]()
     inputs = inputs_of(module)
     expected = outputs_of(module, *inputs)
@@ -420,8 +420,8 @@ def test_pieces(nonlinearity, padding_mode, monkeypatch):
         return result.detach(), [p.grad.clone() for p in module.parameters()]
 
     expected, expected_gradients = results()
-    monkeypatch.setattr(_pieces, '_SMALLEST_SIDE', 4)
-    monkeypatch.setattr(_pieces, '_CACHE_PER_THREAD', 0)
+    monkeypatch.setattr(pieces, '_SMALLEST_SIDE', 4)
+    monkeypatch.setattr(pieces, '_CACHE_PER_THREAD', 0)
     found, gradients = results()
     torch.testing.assert_close(found, expected)
     for gradient, one in zip(gradients, expected_gradients, strict=True):
@@ -429,7 +429,7 @@ def test_pieces(nonlinearity, padding_mode, monkeypatch):
 
 
 def test_bfloat16(nonlinearity):
-    """Autocast and snapshots in bfloat16 have its precision."""
+    """Autocast and snapshots in bfloat16 have the precision of bfloat16."""
     module = block('O2', 1, nonlinearity=nonlinearity)
     inputs = inputs_of(module)
     expected = outputs_of(module, *inputs)
@@ -442,7 +442,7 @@ def test_bfloat16(nonlinearity):
 
 
 def test_round_trip(kind):
-    """A file gives the network back, in the precision that it has."""
+    """A saved network is loaded in the same precision."""
     module = NETWORKS[kind]().double()
     models.save(module, 'network.safetensors')
     other = models.load('network.safetensors')
@@ -456,7 +456,7 @@ def test_round_trip(kind):
 
 
 def test_unrolled_networks_are_saved(kind):
-    """Also as the blocks of an unrolled network."""
+    """Unrolled networks with such blocks are saved and loaded."""
     module = NETWORKS[kind]()
     space = odl.rn((8, 8), dtype='float32')
     if kind == 'vectors':
@@ -472,8 +472,9 @@ def test_unrolled_networks_are_saved(kind):
         torch.testing.assert_close(quick(y), network(y), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_loading_without_escnn():
-    """All kinds load from their files alone."""
+    """Files of all kinds load without escnn."""
     for kind, make in NETWORKS.items():
         models.save(make(), f'{kind}.safetensors')
     script = f"""
@@ -541,7 +542,7 @@ def _plain():
     ],
 )
 def test_headers_that_are_refused(make, changes, match):
-    """No time and no memory is taken on the word of a header."""
+    """A header cannot make loading take long, or much memory."""
     module = make() if callable(make) else NETWORKS[make]()
     models.save(module, 'network.safetensors')
     with safetensors.safe_open('network.safetensors', 'pt') as file:
@@ -556,9 +557,10 @@ def test_headers_that_are_refused(make, changes, match):
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['gated', 'restricted'])
 def test_program(name):
-    """The whole network exports as a program of torch, for any grid."""
+    """`torch.export` exports the whole network for any grid."""
     module = NETWORKS[name]().eval()
     axes = {
         0: torch.export.Dim('n_images'),
@@ -575,7 +577,7 @@ def test_program(name):
 
 
 def test_copies(kind):
-    """Copies compute the same, also pickled and in channels_last."""
+    """Copies, pickles and channels_last compute the same."""
     module = NETWORKS[kind]()
     inputs = inputs_of(module)
     expected = outputs_of(module, *inputs)
@@ -586,10 +588,8 @@ def test_copies(kind):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    'name',
-    ['fourier', pytest.param('norm', marks=pytest.mark.slow), 'gated'],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['fourier', 'norm', 'gated'])
 def test_onnx(name):
     """The file computes the same, on any grid."""
     onnxruntime = pytest.importorskip('onnxruntime')
@@ -675,13 +675,13 @@ def test_onnx(name):
     ],
 )
 def test_arguments_that_do_not_fit(arguments, match):
-    """What does not fit is refused, and what would is said."""
+    """The error says which arguments would fit."""
     with pytest.raises(ValueError, match=match):
         EquivariantProximal(**{'channels': 24, **arguments})
 
 
 def test_spellings():
-    """Both spellings of a group are one."""
+    """Both spellings of the name of a group are equal."""
     for name in ('SO2', 'O2'):
         other = f'{name[:-1]}(2)'
         module = EquivariantProximal(channels=12, group=other)
@@ -694,7 +694,7 @@ def test_spellings():
 
 
 def test_finite_groups_have_the_architecture_of_before():
-    """What has no need of the new arguments has none in its file."""
+    """Finite groups have no new arguments in their architecture."""
     arguments = EquivariantProximal(channels=8).architecture['arguments']
     assert list(arguments) == [
         'in_channels',

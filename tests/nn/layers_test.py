@@ -42,7 +42,7 @@ def acquisition_for(precision='float64', n_coils=1):
 
 
 def operators_of(acquisition):
-    """Return operators of drawn masks, and of one that takes all."""
+    """Return operators of random masks, and one of all samples."""
     masks = [acquisition.draw_mask(seed) for seed in (1, 2, 3)]
     masks.append(np.ones((1, 1), bool))
     return [acquisition.forward_operator(mask) for mask in masks]
@@ -69,7 +69,7 @@ def data_for(operator, n):
 
 
 def loop(monkeypatch):
-    """Let each sample be computed by itself."""
+    """Let the layers apply one operator after the other."""
     monkeypatch.setattr(_layers, 'per_sample_operator', lambda operators: None)
 
 
@@ -96,7 +96,7 @@ def transforms(monkeypatch):
 def test_a_batch_is_its_samples(
     order, initial, precision, n_coils, monkeypatch
 ):
-    """Values and gradients are those of one sample after the other."""
+    """Values and gradients are the same as sample by sample."""
     operators = operators_of(acquisition_for(precision, n_coils))
     network = network_for(operators[0], initial)
     y = data_for(operators[0], len(order)).requires_grad_()
@@ -119,7 +119,7 @@ def test_a_batch_is_its_samples(
 
 
 def test_a_batch_is_transformed_at_once(initial, n_coils, transforms):
-    """With masks of their own, there are as many transforms as with one."""
+    """Masks for each sample need no more Fourier transforms than one mask."""
     own, *others = operators_of(acquisition_for(n_coils=n_coils))
     network = network_for(own, initial)
     y = data_for(own, 3)
@@ -135,7 +135,7 @@ def test_a_batch_is_transformed_at_once(initial, n_coils, transforms):
 
 @pytest.mark.parametrize('kind', ['zero', 'adjoint'])
 def test_norms_of_samples(kind, monkeypatch):
-    """Steps and starts are relative to the norm of each sample's operator."""
+    """Steps and initial values use the norm of each sample's operator."""
     space = odl.uniform_discr([0, 0], [1, 1], SHAPE)
     masks = np.ones(SHAPE), np.zeros(SHAPE)
     # a frequency, and not its negative
@@ -150,7 +150,7 @@ def test_norms_of_samples(kind, monkeypatch):
 
 
 def test_an_empty_batch(initial, n_coils):
-    """Of no samples with no operators, there are no images."""
+    """An empty batch without operators gives no images."""
     operator = acquisition_for(n_coils=n_coils).operator
     network = network_for(operator, initial)
     result = network(data_for(operator, 0), [])
@@ -158,7 +158,7 @@ def test_an_empty_batch(initial, n_coils):
 
 
 def test_operators_of_several_kinds(initial):
-    """What cannot be computed at once is computed sample by sample."""
+    """Operators of different types are applied sample by sample."""
     own, other, *_ = operators_of(acquisition_for())
     operators = [own, 2.0 * other, other.transform]
     network = network_for(own, initial)
@@ -170,7 +170,7 @@ def test_operators_of_several_kinds(initial):
 
 
 def test_drawn_operators_are_not_kept():
-    """A network keeps none of the operators that a batch is made for."""
+    """A network does not keep the operators of a batch."""
     own, *others = operators_of(acquisition_for())
     network = network_for(own)
     network(data_for(own, 3), others)
@@ -178,7 +178,7 @@ def test_drawn_operators_are_not_kept():
 
 
 def test_checkpointing_with_operators_of_samples():
-    """Iterations that are computed again give the same gradients."""
+    """With checkpointing, gradients are the same."""
     own, *others = operators_of(acquisition_for())
     network, y = network_for(own), data_for(own, 3)
     gradients = []

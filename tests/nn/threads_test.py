@@ -26,10 +26,10 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
     _layers,
-    _pieces,
     for_inference,
     inference,
 )
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.steerable.convolutions import _kernel_basis
 
 N_THREADS = 8
@@ -66,7 +66,7 @@ def threads_that_take_turns():
 
 
 def network_for(block, shared=False, dtype='float32', checkpointing=False):
-    """Return a network with weights that are all at work."""
+    """Return a network with random weights."""
     space = odl.rn((9, 8), dtype=dtype)
     network = LearnedProximalGradient(
         0.5 * odl.IdentityOperator(space),
@@ -89,7 +89,7 @@ def data(network, seed=0, n=2):
 
 
 def in_threads(function):
-    """Return what a function of 0, ..., 7 returns, from a thread each."""
+    """Return the results of a function of 0, ..., 7, each in a thread."""
     barrier = threading.Barrier(N_THREADS)
 
     def together(i):
@@ -121,9 +121,9 @@ def equal(ours, theirs):
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_outputs_are_those_of_one_thread(block, whole, dtype, monkeypatch):
-    """Bit by bit, whatever the other threads evaluate."""
+    """Outputs are the same bits, whatever other threads compute."""
     if not whole:
-        monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 5)
+        monkeypatch.setattr(pieces, 'side_for_cache', lambda *args: 5)
     network = network_for(block, dtype=dtype)
     batches = [data(network, seed) for seed in range(N_THREADS)]
     expected = [evaluate(network, y, 1) for y in batches]
@@ -132,7 +132,7 @@ def test_outputs_are_those_of_one_thread(block, whole, dtype, monkeypatch):
 
 
 def test_weights_change_after_threads(block, shared):
-    """A network that threads have used is one with its weights of now."""
+    """After use in threads, a network follows changes of its weights."""
     network = network_for(block, shared)
     fresh = copy.deepcopy(network)
     y = data(network)
@@ -146,7 +146,7 @@ def test_weights_change_after_threads(block, shared):
 
 
 def test_saved_after_threads(tmp_path):
-    """What is loaded again is the network that threads have used."""
+    """A network is saved and loaded correctly after use in threads."""
     network = network_for(lambda: EquivariantProximal(channels=8))
     y = data(network)
     in_threads(lambda i: evaluate(network, y))
@@ -178,8 +178,9 @@ def test_gradients_while_others_evaluate(block, checkpointing):
     assert all(in_threads(work))
 
 
+@pytest.mark.slow
 def test_derivatives_while_others_evaluate():
-    """So do forward and reverse mode of the operator of the network."""
+    """Forward and reverse mode are right while other threads evaluate."""
     network = network_for(lambda: EquivariantProximal(channels=8))
     operator = network.as_operator()
     point = operator.domain.one()
@@ -199,7 +200,7 @@ def test_derivatives_while_others_evaluate():
 
 
 def test_operators_are_forgotten_in_order(monkeypatch):
-    """Threads that bring operators of their own each get the right layers."""
+    """Threads with different operators each get the right layers."""
 
     class Known:
         def __init__(self, operator, initial='zero'):
@@ -230,12 +231,12 @@ def test_operators_are_forgotten_in_order(monkeypatch):
 
 
 def test_filters_of_warnings_stay(monkeypatch):
-    """Threads whose convolutions are compiled leave no filter behind."""
+    """Compilation in threads leaves no filter of warnings behind."""
 
     def slow(x, *arguments):
         # those that begin first end first
         time.sleep(0.05)
-        return _pieces.layers(x, *arguments)
+        return pieces.layers(x, *arguments)
 
     monkeypatch.setattr(inference, '_compiler', lambda: [slow])
     network = for_inference(
@@ -249,7 +250,7 @@ def test_filters_of_warnings_stay(monkeypatch):
 
 
 def test_kernels_are_made_in_several_threads():
-    """The default dtype and NumPy's random state are as they were before."""
+    """The default dtype and NumPy's random state are unchanged."""
     keys = [(f'C{n}', 'regular', 'trivial', 3) for n in range(1, 9)]
     state = np.random.get_state()  # noqa: NPY002
     torch.set_default_dtype(torch.float64)

@@ -39,7 +39,7 @@ def block(request):
 
 
 def randomised(module):
-    """Return a module in evaluation mode with weights that are at work."""
+    """Return a module in evaluation mode with random weights."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -114,7 +114,7 @@ def test_strict_export_of_a_denoiser_with_noise_levels():
 
 
 def test_network_with_an_operator_of_torch():
-    """Where the operator is made of torch, the whole network is exported."""
+    """If the operator consists of torch modules, the network is exported."""
     network = network_for(0.5 * odl.IdentityOperator(space()))
     y = torch.randn(2, 1, 12, 12)
     program = torch.export.export(network, (y,))
@@ -123,7 +123,7 @@ def test_network_with_an_operator_of_torch():
 
 
 def test_network_over_a_sparse_matrix():
-    """The error says what to do instead, whatever makes the graph."""
+    """The error says what to do instead."""
     network = network_for(ray_transform())
     y = torch.randn(1, 1, *network.forward_operator.range.shape)
     for module in (network, for_inference(network)):
@@ -139,15 +139,16 @@ def test_network_over_a_sparse_matrix():
 
 
 def test_network_over_an_operator_of_odl():
-    """What ODL computes has no place in a graph either."""
+    """An operator that ODL computes cannot be exported either."""
     network = network_for(ray_transform('astra_cpu'))
     y = torch.randn(1, 1, *network.forward_operator.range.shape)
     with pytest.raises(NotImplementedError, match='RayTransform.*' + ADVICE):
         torch.export.export(network, (y,), strict=False)
 
 
+@pytest.mark.slow
 def test_compiled_network():
-    """`torch.compile` goes around the operators, and has their gradients."""
+    """A compiled network has the same values and gradients."""
     network = network_for(ray_transform())
     y = torch.randn(2, 1, *network.forward_operator.range.shape)
     weights = list(network.parameters())

@@ -84,7 +84,7 @@ def data_for(operators):
 
 
 def test_operators_of_a_batch(initial, block):
-    """With an operator for each sample, each is as it were alone."""
+    """Each sample is reconstructed with its own operator."""
     operators = [transform(seed, 'complex128') for seed in (1, 2, 1, 3)]
     operators[2] = operators[0]
     network = network_for(operators[3], block, initial=initial)
@@ -110,7 +110,7 @@ def test_operators_of_a_batch_have_steps_of_their_own():
 
 
 def test_one_other_operator():
-    """One operator is that of all samples, and gradients pass through it."""
+    """One operator applies to all samples, and gradients pass through it."""
     own, other = transform(1), transform(2)
     network = network_for(own)
     y = data_for([other, other])
@@ -185,7 +185,7 @@ def test_operators_are_forgotten():
     ],
 )
 def test_operators_that_do_not_fit(operators, error, match):
-    """What does not fit the samples or the network's spaces is refused."""
+    """Operators must fit the samples and the spaces of the network."""
     network = network_for(transform(0))
     if operators == 'fourier':
         operators = 'ab'
@@ -194,7 +194,7 @@ def test_operators_that_do_not_fit(operators, error, match):
 
 
 def test_other_operator_needs_another_start():
-    """A start at a reconstruction of one operator is not that of another."""
+    """An operator as the initial value belongs to one forward operator."""
     own, other = transform(1), transform(2)
     network = network_for(own, initial=own.adjoint)
     with pytest.raises(ValueError, match='start.* at a reconstruction'):
@@ -206,7 +206,7 @@ def test_other_operator_needs_another_start():
 
 
 def test_with_operator_shares_the_weights(shared):
-    """A step of training reaches the network on the other grid."""
+    """Training a network on another grid trains the original."""
     network = network_for(transform(1), shared=shared)
     larger = odl.uniform_discr([0, 0], [1, 1], (12, 12), dtype='complex64')
     mask = CartesianMask((12, 12), 2)
@@ -216,7 +216,7 @@ def test_with_operator_shares_the_weights(shared):
 
 
 def test_with_operator_of_another_precision():
-    """Weights are not converted in passing."""
+    """Weights of another precision are refused."""
     with pytest.raises(TypeError, match='weights are in torch.float32'):
         network_for(transform(1)).with_operator(transform(1, 'complex128'))
 
@@ -233,7 +233,7 @@ def gradients(network, y):
 
 
 def test_checkpointing_changes_nothing(block, shared, initial):
-    """With and without, result and gradients are the same to the last bit."""
+    """Checkpointing gives the same bits, for result and gradients."""
     operator = transform(1)
     network = network_for(operator, block, shared, initial=initial)
     y = data_for([operator, operator])
@@ -244,7 +244,7 @@ def test_checkpointing_changes_nothing(block, shared, initial):
 
 
 def test_checkpointing_saves_memory():
-    """What is kept for the gradients is that of one iteration."""
+    """With checkpointing, the memory is that of one iteration."""
     operator = transform(1)
 
     def saved(network):
@@ -268,7 +268,7 @@ def test_checkpointing_saves_memory():
 
 @pytest.mark.parametrize('checkpointing', [False, True])
 def test_kernels_are_expanded_once(monkeypatch, checkpointing):
-    """A shared block is used K times, and its kernels are made once."""
+    """The kernels of a shared block are made once for all iterations."""
     operator = transform(1)
     network = network_for(operator, shared=True, checkpointing=checkpointing)
     made = []
@@ -284,7 +284,7 @@ def test_kernels_are_expanded_once(monkeypatch, checkpointing):
 
 
 def test_kernels_follow_the_weights(shared):
-    """No kernel is left from an earlier step."""
+    """After a step of training, kernels are made anew."""
     operator = transform(1)
     network = network_for(operator, shared=shared)
     y = data_for([operator])
@@ -299,7 +299,7 @@ def test_kernels_follow_the_weights(shared):
 
 
 def test_channels_last(block):
-    """The memory format changes the speed, and not the result."""
+    """The memory format does not change the result."""
     operator = transform(1)
     network = network_for(operator, block)
     y = data_for([operator, operator])
@@ -317,7 +317,7 @@ def test_channels_last(block):
 
 
 def test_autocast(block):
-    """In bfloat16, iterates stay in float32, and gradients are near."""
+    """In bfloat16, iterates are in float32, and gradients are close."""
     operator = transform(1)
     network = network_for(operator, block)
     y = data_for([operator, operator])
@@ -334,7 +334,7 @@ def test_autocast(block):
 
 
 def test_autocast_keeps_the_symmetry_of_kernels():
-    """Kernels that are rounded at the end are as symmetric as before."""
+    """Rounding to bfloat16 keeps the symmetry of kernels."""
     block = EquivariantProximal(2, channels=8, memory=0, gradient=False)
     x = torch.randn(1, 2, 9, 9)
     with torch.autocast('cpu', torch.bfloat16):

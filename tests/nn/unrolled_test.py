@@ -50,7 +50,7 @@ shared = simple_fixture('shared', [False, True])
 
 
 def ray_transform(dtype='float32', backend='numpy', size=6, n_views=4):
-    """Return a small ray transform, of unequal weights."""
+    """Return a small ray transform between spaces of unequal weights."""
     space = odl.uniform_discr(
         [-1, -1], [1, 1], (size, size), dtype=dtype, impl=backend
     )
@@ -111,7 +111,7 @@ def close(ours, theirs):
 
 
 class Descent(nn.Module):
-    """Block that does a plain gradient step."""
+    """Block that makes a gradient step."""
 
     def forward(self, x, gradient):
         return x - gradient
@@ -154,7 +154,7 @@ def test_norm_draws_nothing():
 
 
 def test_steps_scale_with_the_operator():
-    """A multiple of the operator and the data gives the same images."""
+    """Multiplying operator and data by a factor gives the same images."""
     operator = ray_transform('float64')
     y = data_for(operator)
     expected = network_for(operator)(y)
@@ -163,7 +163,7 @@ def test_steps_scale_with_the_operator():
 
 @pytest.mark.parametrize('initial', ['zero', 'adjoint'])
 def test_steps_do_not_depend_on_the_unit_of_length(initial, dtype):
-    """On cells of 1 x 1, which ODL takes for unweighted, they are as others.
+    """Cells of 1 x 1, which ODL takes for unweighted, are no exception.
 
     Rays are longer in a smaller unit, and so are the data.
     """
@@ -186,7 +186,7 @@ def test_steps_do_not_depend_on_the_unit_of_length(initial, dtype):
 
 
 def moved_operators(operator):
-    """Yield the operator after actions, and the action and the factor."""
+    """Yield operators after actions, each with its action and factor."""
     space = operator.domain
     for action in group_actions(space, 'D4'):
         yield operator @ action, action, 1
@@ -201,7 +201,7 @@ def moved_operators(operator):
 
 
 def test_initial_of_a_moved_operator(backend):
-    """Filtered back-projection of c A T_g is T_g^-1 of that of A, by c."""
+    """FBP of c A T_g is T_g^-1 of the FBP of A, divided by c."""
     operator = ray_transform(backend=backend)
     fbp = filtered_backprojection(operator, 'Hann', FBP_CUTOFF)
     y = as_element(data_for(operator, 1), operator.range)
@@ -212,7 +212,7 @@ def test_initial_of_a_moved_operator(backend):
 
 
 def test_initial_with_moved_data():
-    """That of S_g A is that of A after S_g^-1."""
+    """FBP of S_g A is the FBP of A after S_g^-1."""
     operator = ray_transform(n_views=6)
     fbp = filtered_backprojection(operator, 'Hann', FBP_CUTOFF)
     turn = Rotation(operator.domain, np.pi / 2)
@@ -238,7 +238,7 @@ def test_initial_with_moved_data():
 
 @pytest.mark.parametrize('initial', ['zero', 'adjoint', 'fbp'])
 def test_networks_follow_a_moved_operator(initial, backend):
-    """Phi(y; A T_g) = T_g^-1 Phi(y; A), in each way to give an operator."""
+    """Phi(y; A T_g) = T_g^-1 Phi(y; A), however the operator is given."""
     operator = ray_transform('float64', backend, size=7, n_views=3)
     network = network_for(
         operator,
@@ -262,7 +262,7 @@ def test_networks_follow_a_moved_operator(initial, backend):
 
 
 def test_initial_after_a_dilation():
-    """What is no isometry is not taken away."""
+    """A dilation is no isometry, and FBP does not follow it."""
     operator = ray_transform()
     larger = Dilation(operator.domain, 1.5, method='linear')
     with pytest.raises(ValueError, match='ray transform'):
@@ -308,7 +308,7 @@ def test_network_equals_the_solver(initial, memory, shared, dtype, backend):
 
 
 def test_gradient_descent():
-    """With blocks that only step, it is the Landweber iteration."""
+    """With blocks that make gradient steps, it is the Landweber iteration."""
     operator = ray_transform('float64')
     network = LearnedProximalGradient(operator, Descent, n_iterations=5)
     y = as_element(data_for(operator, 1), operator.range)
@@ -320,7 +320,7 @@ def test_gradient_descent():
 
 
 def test_blocks_in_their_order():
-    """Iteration k uses block k, or the one that all share."""
+    """Iteration k uses block k, or the shared block."""
     operator = ray_transform()
     blocks = [Descent() for _ in range(3)]
     network = LearnedProximalGradient(operator, iter(blocks).__next__, 3)
@@ -331,7 +331,7 @@ def test_blocks_in_their_order():
 
 
 def test_samples_of_a_batch_are_apart():
-    """Each sample is reconstructed as if it were alone."""
+    """The image of a sample does not depend on the rest of the batch."""
     operator = ray_transform()
     network = network_for(operator)
     y = data_for(operator, 3)
@@ -369,7 +369,7 @@ def test_as_operator(dtype, backend):
 
 @pytest.mark.parametrize('initial', ['zero', 'adjoint', 'fbp'])
 def test_reconstructions_turn_with_the_object(initial, backend):
-    """From data without noise of a turned object comes the turned image.
+    """Data of a turned object give the turned image.
 
     An even number of views is mapped to itself by a quarter turn.
     """
@@ -426,7 +426,7 @@ def test_gradients_reach_every_weight(shared):
 
 
 def test_state_has_no_operator():
-    """The weights do not depend on the grid, and fit another operator."""
+    """The weights do not depend on the operator, and fit another grid."""
     network = network_for(ray_transform())
     names = set(network.state_dict())
     assert names == set(dict(network.named_parameters()))
@@ -454,7 +454,7 @@ def test_deepcopy(initial, shared):
 
 @pytest.mark.parametrize('initial', ['zero', 'adjoint', 'fbp'])
 def test_pickle(initial):
-    """A network can be pickled, also once the adjoint was asked for."""
+    """A network can be pickled, also after its adjoint was used."""
     operator = ray_transform()
     network = network_for(operator, initial=initial)
     y = data_for(operator)
@@ -465,7 +465,7 @@ def test_pickle(initial):
 
 
 def test_network_as_initial_is_trained():
-    """A network to start from gets gradients as part of the whole."""
+    """If the initial value is a network, it is trained too."""
     space = odl.rn((6, 6), dtype='float32')
     start = NetworkOperator(torch.nn.Conv2d(1, 1, 3, padding=1), space)
     network = network_for(odl.IdentityOperator(space), initial=start)
@@ -495,7 +495,8 @@ def identity(shape=(6, 6), **kwargs):
 @pytest.mark.parametrize('n_iterations', [0, -1, 2.0, True, '3', None])
 def test_n_iterations_out_of_range(n_iterations):
     """The number of iterations is a positive whole number."""
-    with pytest.raises(ValueError, match='positive whole number'):
+    error = ValueError if n_iterations in (0, -1) else TypeError
+    with pytest.raises(error, match='positive whole number'):
         LearnedProximalGradient(identity(), Descent, n_iterations)
 
 
@@ -528,7 +529,7 @@ def test_operators_that_do_not_fit(operator, error, match):
 
 @pytest.mark.parametrize('proximal', [None, 3, [Descent()]])
 def test_proximals_that_cannot_be_called(proximal):
-    """A proximal is a module, or something that makes one."""
+    """A proximal must be a module, or a function that returns one."""
     with pytest.raises(TypeError, match='callable that makes one'):
         LearnedProximalGradient(identity(), proximal)
 
@@ -560,13 +561,13 @@ def test_proximals_that_cannot_be_called(proximal):
     ],
 )
 def test_blocks_that_do_not_fit(make, error, match):
-    """A block that cannot be an iteration is refused at once."""
+    """A block that does not fit is refused at once."""
     with pytest.raises(error, match=match):
         LearnedProximalGradient(identity(), make, 2)
 
 
 def test_blocks_with_another_memory():
-    """All blocks hand on the same number of memory channels."""
+    """All blocks must have the same number of memory channels."""
     sizes = iter((2, 3))
     with pytest.raises(ValueError, match=r'memory channels, got \[2, 3\]'):
         LearnedProximalGradient(
@@ -579,15 +580,15 @@ def test_blocks_with_another_memory():
 @pytest.mark.parametrize(
     'initial, error, match',
     [
-        ('FBP', TypeError, "'zero', 'adjoint', 'fbp' or.*got 'FBP'"),
-        (None, TypeError, "'zero', 'adjoint', 'fbp' or.*got None"),
-        (np.zeros((6, 6)), TypeError, "'zero', 'adjoint', 'fbp' or"),
+        ('FBP', ValueError, "'zero', 'adjoint', 'fbp'.*got 'FBP'"),
+        (None, TypeError, "'zero', 'adjoint', 'fbp'.*got None"),
+        (np.zeros((6, 6)), TypeError, "'zero', 'adjoint', 'fbp'.*shape"),
         ('fbp', ValueError, 'ray transform'),
         (odl.IdentityOperator(odl.rn((5, 6))), ValueError, 'must map from'),
     ],
 )
 def test_initials_that_do_not_fit(initial, error, match):
-    """A start that is unknown, or of other spaces, is refused."""
+    """Unknown initial values, and those of other spaces, are refused."""
     with pytest.raises(error, match=match):
         LearnedProximalGradient(
             identity(), OrdinaryProximal, 2, initial=initial
@@ -614,14 +615,14 @@ def test_data_that_do_not_fit(initial, y, error, match):
 
 
 def test_architecture_needs_that_of_its_blocks():
-    """A network of other blocks cannot be described."""
+    """A network with blocks of a user has no architecture."""
     network = LearnedProximalGradient(identity(), Descent, 2)
     with pytest.raises(TypeError, match='blocks with an `architecture`'):
         _ = network.architecture
 
 
 def test_repr_has_the_iteration():
-    """It shows where the iteration starts, its number of steps, and them."""
+    """The text has the initial value, and the number and size of the steps."""
     network = network_for(ray_transform(), initial='adjoint')
     with torch.no_grad():
         network.relative_steps.copy_(torch.tensor([1.0, 0.51239, 2.0]))

@@ -23,10 +23,10 @@ from odl_equivariant.functionals import LearnedProximal
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
-    _pieces,
     for_inference,
     to_convolutional,
 )
+from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.inference import has_bfloat16
 from odl_equivariant.operators import NetworkOperator, UnitaryFourierTransform
 from odl_equivariant.solvers import learned_proximal_gradient
@@ -92,7 +92,7 @@ def step(**kwargs):
 
 
 def vector_actions(space, group='C4'):
-    """Return the exact elements of a group, as they turn vector fields."""
+    """Return the exact elements of a group, acting on vector fields."""
     return group_actions(space, group, representation='standard')
 
 
@@ -112,7 +112,7 @@ def images(module, shape=(9, 8), n_images=2, seed=3):
 @pytest.mark.parametrize('n', [7, 8])
 @pytest.mark.parametrize('group', ['C4', 'D4', 'C8'])
 def test_learned_proximals_of_vector_fields(group, n, dtype, impl):
-    """A vector field in is a vector field out, in all spaces."""
+    """Learned proximals map vector fields equivariantly in all spaces."""
     space = plane(dtype, impl, n) ** 2
     n_channels = 4 if 'complex' in dtype else 2
     module = denoiser(group, n_channels).to(precision(dtype))
@@ -124,7 +124,7 @@ def test_learned_proximals_of_vector_fields(group, n, dtype, impl):
 
 @pytest.mark.parametrize('group', ['C2', 'D1', 'D2'])
 def test_grids_that_are_not_square(group):
-    """Half turns and reflections are exact on these as well."""
+    """Half turns and reflections of rectangles are exact too."""
     space = odl.uniform_discr([0, 0], [8, 9], (8, 9)) ** 2
     module = denoiser(group).double()
     op = NetworkOperator(module_without_sigma(module), space)
@@ -146,7 +146,7 @@ def module_without_sigma(module):
 
 
 def test_several_vector_fields():
-    """Of two fields, the first components come before the second ones."""
+    """The components of the first field come before those of the second."""
     space = (plane() ** 3) ** 2
     module = denoiser('D4', 6).double()
     op = LearnedProximal(space, module).proximal(0.3)
@@ -154,7 +154,7 @@ def test_several_vector_fields():
 
 
 def test_vector_fields_are_no_pairs_of_images():
-    """Moved without being turned, or turned alike, the result differs."""
+    """If vectors are not turned, the network is not equivariant."""
     space = plane() ** 2
     vectors = LearnedProximal(space, denoiser().double()).proximal(0.3)
     scalars = LearnedProximal(
@@ -177,7 +177,7 @@ def test_mirrors_are_not_in_the_rotations():
 
 
 def test_memory_does_not_turn():
-    """The memory of a vector field is moved alone."""
+    """The memory consists of scalar fields."""
     module = step(group='D4', skip=True).double()
     space = plane()
     x, gradient, memory = images(module, (8, 8))
@@ -241,7 +241,7 @@ def test_unrolled_networks(name, impl):
 
 
 def test_start():
-    """The output starts with a mean square of one, at each seed."""
+    """A new network has outputs with a mean square of one."""
     squares = []
     for seed in range(4):
         torch.manual_seed(seed)
@@ -261,7 +261,7 @@ def test_start():
 
 
 def test_bias_is_in_the_memory_alone():
-    """No vector is the same in all directions, so that none is a bias."""
+    """No vector but zero is invariant, so vector fields have no bias."""
     module = step(memory=3).double()
     x = torch.zeros(1, 2, 6, 6).double()
     with torch.no_grad():
@@ -275,7 +275,7 @@ def test_bias_is_in_the_memory_alone():
 
 
 def test_export_and_snapshot():
-    """Plain convolutions, pieces of the image, and a copy of it."""
+    """Plain convolutions, pieces and copies compute the same."""
     module = step(group='D4', noise_level=True, skip=True)
     inputs = images(module)
     with torch.no_grad():
@@ -290,7 +290,7 @@ def test_export_and_snapshot():
 
 
 def test_bfloat16():
-    """Autocast and snapshots in bfloat16 have its precision."""
+    """Autocast and snapshots in bfloat16 have the precision of bfloat16."""
     module = step(group='C4')
     inputs = images(module)
     with torch.no_grad():
@@ -305,7 +305,7 @@ def test_bfloat16():
 
 
 def test_training_in_pieces(monkeypatch):
-    """The gradients of all weights are those of the whole image."""
+    """The gradients of all weights are the same as for the whole image."""
     module = step()
     inputs = images(module, (13, 9))
 
@@ -315,15 +315,15 @@ def test_training_in_pieces(monkeypatch):
         return [parameter.grad.clone() for parameter in module.parameters()]
 
     expected = gradients()
-    monkeypatch.setattr(_pieces, '_SMALLEST_SIDE', 4)
-    monkeypatch.setattr(_pieces, '_CACHE_PER_THREAD', 0)
+    monkeypatch.setattr(pieces, '_SMALLEST_SIDE', 4)
+    monkeypatch.setattr(pieces, '_CACHE_PER_THREAD', 0)
     for found, gradient in zip(gradients(), expected, strict=True):
         assert gradient.any()
         torch.testing.assert_close(found, gradient, rtol=1e-3, atol=1e-4)
 
 
 def test_round_trip(tmp_path):
-    """A file gives the network back, and each basis is in it once."""
+    """Saved networks are loaded, and each basis is stored once."""
     module = step(in_channels=4, group='D4')
     path = tmp_path / 'network.safetensors'
     models.save(module, path)
@@ -350,7 +350,7 @@ def test_round_trip(tmp_path):
 
 @pytest.mark.slow
 def test_onnx(tmp_path):
-    """The file computes the same, which the export itself compares."""
+    """The ONNX file computes the same."""
     pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
     models.export_onnx(step(), tmp_path / 'network.onnx')
@@ -368,13 +368,13 @@ def test_onnx(tmp_path):
     ],
 )
 def test_spaces_that_do_not_fit(space, match):
-    """The space of a vector field has two parts, and the error says so."""
+    """The error says that the space of a vector field has two parts."""
     with pytest.raises(ValueError, match=match):
         LearnedProximal(space, denoiser())
 
 
 def test_parts_that_are_no_components():
-    """Four images one after the other are not two vector fields."""
+    """Four images are not two vector fields."""
     with pytest.raises(ValueError, match=r'not 4.*\(space \*\* n\) \*\* 2'):
         LearnedProximal(odl.rn((8, 8)) ** 4, denoiser(in_channels=4))
 
@@ -387,7 +387,7 @@ def test_odd_numbers_of_channels(in_channels, fit):
 
 
 def test_unknown_representations():
-    """What is not known is refused, also what is of escnn."""
+    """Unknown representations, and those of escnn, are refused."""
     from odl_equivariant.nn.escnn.library import gspaces
 
     space = gspaces.rot2dOnR2(4)
@@ -401,7 +401,7 @@ def test_unknown_representations():
 
 
 def test_spellings():
-    """The names of `actions` are taken, and one that says what it is."""
+    """Representations have the names that `actions` uses, too."""
     for name in ('vector', 'standard'):
         assert denoiser(representation=name).representation == 'standard'
     for name in (None, 'trivial'):

@@ -86,7 +86,7 @@ def bend(space):
 
 
 def test_average_is_equivariant(dtype, backend, group):
-    """A linear operator commutes with the group once it is averaged."""
+    """The average of a linear operator is equivariant."""
     space = square(dtype, backend)
     actions = group_actions(space, group)
     assert equivariance_error(slope(space), actions[1]) > 0.1
@@ -94,7 +94,7 @@ def test_average_is_equivariant(dtype, backend, group):
 
 
 def test_average_of_a_network_is_equivariant(group):
-    """So does an operator that is not linear."""
+    """The average of an operator that is not linear is equivariant."""
     for dtype in ('float64', 'complex128'):
         space = square(dtype)
         actions = group_actions(space, group)
@@ -103,7 +103,7 @@ def test_average_of_a_network_is_equivariant(group):
 
 
 def test_average_between_two_spaces(group):
-    """The group may act on the range in another way."""
+    """The group may act differently on the range."""
     space = square()
     op = forward_gradient(space)
     actions = group_actions(space, group)
@@ -128,7 +128,7 @@ def test_average_by_the_definition(rng):
 
 
 def test_what_is_equivariant_stays(rng):
-    """Averaging is a projection."""
+    """The average of an equivariant operator is the operator."""
     space = square()
     actions = group_actions(space, 'D4')
     once = GroupAverage(slope(space) @ slope(space), actions)
@@ -139,7 +139,7 @@ def test_what_is_equivariant_stays(rng):
 
 
 def test_the_slope_along_one_axis_averages_to_nothing(rng):
-    """The only vector that no rotation turns is zero."""
+    """The average of a derivative along one axis is zero."""
     space = square()
     op = odl.PartialDerivative(
         space, 0, method='central', pad_mode='symmetric'
@@ -150,7 +150,7 @@ def test_the_slope_along_one_axis_averages_to_nothing(rng):
 
 
 def test_average_over_translations():
-    """The product with a function becomes that with its mean."""
+    """The average of a multiplication is multiplication by the mean."""
     space = square()
     rng = np.random.default_rng(0)
     factor = random_element(space, rng)
@@ -165,7 +165,7 @@ def test_average_over_translations():
 
 
 def test_adjoint(dtype, backend):
-    """The average of a linear operator has the adjoint it should have."""
+    """The adjoint of an average is right."""
     space = square(dtype, backend)
     average = GroupAverage(slope(space), group_actions(space, 'D4'))
     assert average.is_linear
@@ -174,7 +174,7 @@ def test_adjoint(dtype, backend):
 
 
 def test_adjoint_of_a_sample():
-    """The adjoint is that of the elements that were drawn."""
+    """The adjoint uses the elements that were drawn."""
     space = square()
     average = GroupAverage(
         slope(space), group_actions(space, 'D4'), n_samples=3
@@ -193,7 +193,7 @@ def test_derivative(dtype):
 
 
 def test_average_is_orthogonal(rng):
-    """What is taken away is orthogonal to what stays (Frobenius)."""
+    """The average is an orthogonal projection (Frobenius norm)."""
     space = square(size=3)
     actions = group_actions(space, 'D4')
     matrix = rng.standard_normal((9, 9))
@@ -212,7 +212,7 @@ def test_average_is_orthogonal(rng):
 
 
 def test_average_of_proximals_is_firmly_nonexpansive(rng):
-    """Isometries and means keep firm non-expansiveness."""
+    """The average of firmly non-expansive operators is one, too."""
     space = square()
     gradient = forward_gradient(space)
     # a proximal of a quadratic functional, as a linear solve
@@ -246,7 +246,7 @@ def test_average_of_proximals_is_firmly_nonexpansive(rng):
 
 
 class Onto(odl.Operator):
-    """Projection onto multiples of an element, in the inner product."""
+    """Projection onto the multiples of an element."""
 
     def __init__(self, element):
         super().__init__(element.space, element.space, linear=True)
@@ -259,7 +259,7 @@ class Onto(odl.Operator):
 
 @pytest.mark.parametrize('weight, is_firm', [(1.0, True), (100.0, False)])
 def test_firm_nonexpansiveness_needs_isometries(weight, is_firm):
-    """Turns that mix components of different weights lose it."""
+    """Actions that are no isometries break firm non-expansiveness."""
     space = odl.ProductSpace(square(), 2, weighting=[1.0, weight])
     actions = group_actions(space, 'C4', representation='standard')
     assert all(action.is_isometry for action in actions) == is_firm
@@ -307,7 +307,7 @@ def test_sets_that_are_no_group_are_refused(kind, dtype, backend):
 
 
 class Opaque(odl.Operator):
-    """An action of which only its values are known."""
+    """An action that only its values describe."""
 
     def __init__(self, action):
         super().__init__(action.domain, action.range, linear=True)
@@ -323,7 +323,7 @@ class Opaque(odl.Operator):
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex128'])
 def test_groups_of_a_user_are_compared_by_their_values(dtype, backend):
-    """All of D4 pass, and three quarter turns do not."""
+    """A user's D4 passes, and three quarter turns do not."""
     space = square(dtype, backend, 4)
     actions = [Opaque(action) for action in group_actions(space, 'D4')]
     assert_equivariant(GroupAverage(slope(space), actions), actions)
@@ -332,7 +332,7 @@ def test_groups_of_a_user_are_compared_by_their_values(dtype, backend):
 
 
 def test_groups_that_are_right_pass():
-    """Signs, groups taken twice, and turned vector fields among them."""
+    """Sign changes, repeated groups and vector fields pass."""
     space = square()
     op = slope(space)
     for actions in (
@@ -355,7 +355,7 @@ def test_groups_that_are_right_pass():
 
 @pytest.mark.parametrize('order', [(0, 2, 1, 3), (3, 2, 1, 0), (0, 0, 0, 1)])
 def test_other_elements_on_the_range_are_refused(order):
-    """They must be the same ones, in the same order."""
+    """The elements must be the same on domain and range, in order."""
     space = square()
     op = forward_gradient(space)
     turned = group_actions(op.range, 'C4')
@@ -367,7 +367,7 @@ def test_other_elements_on_the_range_are_refused(order):
 
 @pytest.mark.parametrize('method', ['linear', 'cubic', 'fourier'])
 def test_groups_that_are_none_on_the_grid_are_said(method):
-    """With the number that is measured, which the average has too."""
+    """The warning has the measured error, which the average has too."""
     space = square(size=16)
     actions = group_actions(space, 'C8', method)
     with pytest.warns(RuntimeWarning, match=r'misses .* by [01]\.\d') as said:
@@ -379,7 +379,7 @@ def test_groups_that_are_none_on_the_grid_are_said(method):
 
 
 def test_exact_groups_are_checked_without_evaluations(monkeypatch):
-    """Those of `group_actions` cost nothing."""
+    """Groups of `group_actions` are checked without evaluations."""
     space = square()
     actions = group_actions(space, 'D4')
     monkeypatch.setattr(Rotation, '_call', None)
@@ -388,7 +388,7 @@ def test_exact_groups_are_checked_without_evaluations(monkeypatch):
 
 
 def test_large_groups_are_checked_by_samples():
-    """Half of a group of 25 and one element more are found out."""
+    """In a large group, wrong elements are found by samples."""
     space = square()
     side = space.cell_sides[0]
     moves = [
@@ -407,7 +407,7 @@ def test_large_groups_are_checked_by_samples():
     'dtype, backend', [('float32', 'pytorch'), ('float64', 'numpy')]
 )
 def test_average_of_a_functional_is_an_invariant_functional(dtype, backend):
-    """The average is one of ODL's functionals, and invariant."""
+    """The average of a functional is an invariant functional of ODL."""
     space = square(dtype, backend)
     actions = group_actions(space, 'C4')
     x = random_element(space, np.random.default_rng(0))
@@ -419,7 +419,7 @@ def test_average_of_a_functional_is_an_invariant_functional(dtype, backend):
 
 
 def test_gradient_of_an_average_is_equivariant():
-    """The gradient is the mean of the gradients, turned back."""
+    """The gradient of an average is equivariant."""
     space = square()
     actions = group_actions(space, 'D4')
     shift = random_element(space, np.random.default_rng(1))
@@ -430,7 +430,7 @@ def test_gradient_of_an_average_is_equivariant():
 
 
 def test_average_in_a_solver(rng):
-    """Gradient descent on the average ends in an invariant minimiser."""
+    """Gradient descent on the average gives an invariant minimiser."""
     space = square()
     actions = group_actions(space, 'D4')
     shift = random_element(space, rng)
@@ -449,7 +449,7 @@ def test_average_in_a_solver(rng):
 
 
 def test_a_sample_is_not_equivariant():
-    """A few elements of a group do not do for all."""
+    """The mean over a few elements is not equivariant."""
     space = square()
     actions = group_actions(space, 'D4')
     average = GroupAverage(slope(space), actions, n_samples=3)
@@ -457,7 +457,7 @@ def test_a_sample_is_not_equivariant():
 
 
 def test_a_sample_of_all_elements_is_the_average(rng):
-    """Drawn without replacement, all elements are the group."""
+    """A sample of all elements, without replacement, is the group."""
     space = square()
     actions = group_actions(space, 'D4')
     sampled = GroupAverage(slope(space), actions, n_samples=8, seed=3)
@@ -467,7 +467,7 @@ def test_a_sample_of_all_elements_is_the_average(rng):
 
 
 def test_samples_follow_from_the_seed(rng):
-    """Equal seeds draw equal elements, also the second time."""
+    """Equal seeds draw equal elements."""
     space = square()
     actions = group_actions(space, 'D4')
     u = random_element(space, rng)
@@ -482,7 +482,7 @@ def test_samples_follow_from_the_seed(rng):
 
 
 def test_the_mean_over_samples_is_the_average(rng):
-    """A sample is right in the mean."""
+    """The mean over many samples is the average."""
     space = square()
     actions = group_actions(space, 'D4')
     u = random_element(space, rng)
@@ -503,7 +503,7 @@ def test_the_mean_over_samples_is_the_average(rng):
 @pytest.mark.parametrize('dtype', ['float64', 'complex128'])
 @pytest.mark.parametrize('make', [slope, bend])
 def test_batches_are_averaged_as_their_samples(make, dtype, recwarn):
-    """A layer maps a batch at once to what the operator makes of each."""
+    """A layer gives what the operator gives for each sample."""
     space = square(dtype)
     layer = OperatorLayer(
         GroupAverage(make(space), group_actions(space, 'D4'))
@@ -517,7 +517,7 @@ def test_batches_are_averaged_as_their_samples(make, dtype, recwarn):
 
 
 def test_gradients_reach_the_weights_of_an_averaged_network():
-    """They are the mean over the group, as by a loop over its elements."""
+    """Gradients of the weights are means over the group."""
     space = square()
     actions = group_actions(space, 'D4')
     operator = bend(space)
@@ -537,7 +537,7 @@ def test_gradients_reach_the_weights_of_an_averaged_network():
 
 
 def test_layers_follow_what_is_drawn():
-    """Another draw changes the layer as it does the operator."""
+    """After another draw, the layer uses the new elements."""
     space = square()
     average = GroupAverage(
         slope(space), group_actions(space, 'D4'), n_samples=2
@@ -551,7 +551,7 @@ def test_layers_follow_what_is_drawn():
 
 
 def test_functionals_are_averaged_in_batches():
-    """One number a sample, the same for all of its turns."""
+    """Averaged functionals are evaluated in batches, and invariant."""
     space = square()
     x = random_element(space, np.random.default_rng(0))
     J = odl.functionals.L2NormSquared(space).translated(x)
@@ -574,7 +574,7 @@ def test_functionals_are_averaged_in_batches():
 )
 @pytest.mark.parametrize('is_functional', [False, True])
 def test_copies_average_over_the_same_elements(copied, is_functional, rng):
-    """Of operators and of functionals."""
+    """Copies of operators and functionals use the same elements."""
     space = square()
     operator = slope(space)
     if is_functional:
@@ -621,7 +621,8 @@ def test_unequal_numbers_of_actions_are_refused():
 def test_impossible_numbers_of_samples_are_refused(n_samples):
     """There are as many different elements as in the group."""
     space = square()
-    with pytest.raises(ValueError, match=f'n_samples.*4, got {n_samples}'):
+    error = TypeError if n_samples == 1.5 else ValueError
+    with pytest.raises(error, match=f'n_samples.*4, got {n_samples}'):
         GroupAverage(
             slope(space), group_actions(space, 'C4'), n_samples=n_samples
         )

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 class World:
-    """Where an operator lives."""
+    """Array library and field of the spaces of an operator."""
 
     def __init__(self, backend, dtype, shape, weights):
         self.backend, self.dtype, self.shape = backend, dtype, shape
@@ -167,7 +167,7 @@ def _sampling(w, variant):
 
 
 def _vectors(w):
-    """Return a space of vector fields with half of the weight on each."""
+    """Return a space of vector fields with weights of one half."""
     space = odl.uniform_discr(
         [-1, -1], [1, 1], (4, 4), dtype=w.dtype, impl=w.backend
     )
@@ -187,7 +187,7 @@ def _group_average(w):
 
 
 class Unknown(odl.Operator):
-    """Operator of no known type between spaces of different weights."""
+    """Operator of an unregistered type between spaces of other weights."""
 
     def __init__(self, domain, range, factor):
         super().__init__(domain, range, linear=True)
@@ -296,7 +296,7 @@ def _one_thread():
 
 @functools.cache
 def make(name, world, layout=None):
-    """Return a layer; a law of its own says that the two layouts agree."""
+    """Return the layer of an operator of this name."""
     if layout is None:
         layout = 'complex' if world == 'pytorch complex' else 'channels'
     return OperatorLayer(OPERATORS[name](World(*WORLDS[world])), layout)
@@ -319,7 +319,7 @@ def close(ours, theirs):
 
 @every_case
 def test_batch_equals_loop(name, world):
-    """Each sample is mapped to what the operator maps it to."""
+    """A batch is mapped as the operator maps its samples."""
     layer = make(name, world, 'complex')
     domain, range = layouts(layer.operator)
     x = batch(layer, 3)
@@ -333,7 +333,7 @@ def test_batch_equals_loop(name, world):
     'name, world', [case for case in CASES if 'complex' in case[1]]
 )
 def test_channels_are_real_and_imaginary_parts(name, world):
-    """The two layouts hold the same numbers."""
+    """Both layouts give the same numbers."""
     layer = make(name, world, 'channels')
     domain, range = layouts(layer.operator)
     x = batch(layer, 2)
@@ -344,7 +344,7 @@ def test_channels_are_real_and_imaginary_parts(name, world):
 
 @every_case
 def test_any_leading_axes(name, world):
-    """Axes in front of the channels are those of a larger batch."""
+    """Further leading axes are axes of a larger batch."""
     layer = make(name, world)
     x = batch(layer, 3, 2)
     y = layer(x)
@@ -354,7 +354,7 @@ def test_any_leading_axes(name, world):
 
 @every_case
 def test_linearity(name, world):
-    """Real sums and multiples go through."""
+    """A layer is linear over the real numbers."""
     layer = make(name, world)
     x, h = batch(layer, 2), batch(layer, 2)
     close(layer(x - 3 * h), layer(x) - 3 * layer(h))
@@ -362,7 +362,7 @@ def test_linearity(name, world):
 
 @every_case
 def test_memory_is_new(name, world):
-    """The batch stays as it is, whatever happens to the result."""
+    """The batch is unchanged, and the result has its own memory."""
     layer = make(name, world)
     x = batch(layer, 2)
     before = x.clone()
@@ -376,7 +376,7 @@ def test_memory_is_new(name, world):
 
 @every_case
 def test_any_strides(name, world):
-    """Where the numbers lie in memory has no influence."""
+    """Strides and offsets of the batch do not change the result."""
     layer = make(name, world)
     x = batch(layer, 1)
     expected = layer(x.expand(2, *x.shape[1:]).contiguous())
@@ -426,7 +426,7 @@ def test_first_derivatives(name, world):
 
 @double_cases
 def test_second_derivatives(name, world):
-    """Reverse over reverse and forward over reverse do."""
+    """Second derivatives agree with finite differences in both modes."""
     layer = make(name, world)
 
     def quartic(x):
@@ -440,7 +440,7 @@ def test_second_derivatives(name, world):
 
 @every_case
 def test_function_transforms(name, world):
-    """Products with the Jacobian and its transpose, and in batches."""
+    """`torch.func` gives products with the Jacobian and its transpose."""
     layer = make(name, world)
     x, h = batch(layer, 2), batch(layer, 2)
     close(torch.func.jvp(layer, (x,), (h,))[1], layer(h))

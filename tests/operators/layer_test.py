@@ -185,7 +185,7 @@ def close(ours, theirs):
 
 
 def test_layer_equals_its_operator(kind, backend):
-    """A batch is mapped to what the operator maps its samples to."""
+    """A batch is mapped as the operator maps its samples."""
     operator = _OPERATORS[kind]('float32', backend)
     x = batch(operator.domain)
     y = OperatorLayer(operator)(x)
@@ -198,7 +198,7 @@ def test_layer_equals_its_operator(kind, backend):
 
 
 def test_empty_batch_has_an_empty_result(kind):
-    """No samples give no results, of the right shape."""
+    """An empty batch has a result of the right shape."""
     operator = _OPERATORS[kind]('float32', 'numpy')
     result = OperatorLayer(operator)(batch(operator.domain, 0))
     assert result.shape == batch(operator.range, 0).shape
@@ -220,7 +220,7 @@ def test_any_strides_are_accepted(kind, backend):
 
 
 def test_ray_transform_is_applied_to_the_batch_at_once(backend, monkeypatch):
-    """A layer with the matrix of a ray transform needs no elements."""
+    """The layer of a matrix maps a batch without ODL's elements."""
     operator = ray_transform('float32', backend)
     for name in ('call_forward', 'call_backward'):
         monkeypatch.setattr(AstraMatrixImpl, name, None)
@@ -283,7 +283,7 @@ def test_first_derivatives(kind, backend):
 
 @every_kind
 def test_second_derivatives(kind, backend):
-    """Double backward works, and forward over reverse."""
+    """Second derivatives agree with finite differences."""
     layer = OperatorLayer(_OPERATORS[kind]('float64', backend))
     x = batch(layer.operator.domain, 1, requires_grad=True)
     assert gradgradcheck(
@@ -298,7 +298,7 @@ def test_second_derivatives(kind, backend):
     'kind', ['product weights', 'complex', 'RayTransform']
 )
 def test_function_transforms(kind, backend):
-    """``torch.func`` finds the same matrix column by column, row by row."""
+    """``torch.func`` finds the same matrix by columns and by rows."""
     layer = OperatorLayer(_OPERATORS[kind]('float64', backend))
     x = batch(layer.operator.domain, 1)
     basis = torch.eye(x.numel(), dtype=x.dtype).reshape(-1, *x.shape)
@@ -349,7 +349,7 @@ def test_adjoint_is_that_of_the_weighted_inner_products(kind, dtype, backend):
 
 @every_kind
 def test_adjoint_is_the_operators(kind, backend):
-    """The layer's adjoint has the values of the operator's."""
+    """The adjoint layer has the values of the operator's adjoint."""
     operator = _OPERATORS[kind]('float64', backend)
     adjoint = OperatorLayer(operator).adjoint
     y = batch(operator.range, 1)
@@ -366,7 +366,7 @@ def test_adjoint_of_the_adjoint_is_the_layer(kind):
 
 
 def test_layer_of_another_back_end_has_the_right_gradient():
-    """ODL's own ray transform is applied one sample after the other."""
+    """The gradient is right for a ray transform of ODL."""
     operator = ray_transform('float32', 'numpy', impl='astra_cpu', size=6)
     layer = OperatorLayer(operator)
     x = batch(operator.domain, requires_grad=True)
@@ -433,7 +433,7 @@ def test_functional_gives_numbers():
 
 
 def test_operator_that_is_not_linear_has_a_first_derivative():
-    """Gradients are those of the derivative, also on a weighted space."""
+    """Gradients are right, also on weighted spaces."""
     space = odl.rn(3, weighting=0.25)
     layer = OperatorLayer(odl.PowerOperator(space, 3))
     x = batch(space, 2).requires_grad_()
@@ -445,7 +445,7 @@ def test_operator_that_is_not_linear_has_a_first_derivative():
 
 
 def test_operator_without_derivative_loses_no_gradient():
-    """The layer computes, but raises as soon as a gradient is asked for."""
+    """Without a derivative, asking for a gradient is an error."""
 
     class Square(odl.Operator):
         def _call(self, x):
@@ -463,7 +463,7 @@ class WithoutAdjoint(InPlace):
 
 
 def test_operator_without_adjoint_is_refused():
-    """The layer is not made if there will be no gradient."""
+    """A linear operator without an adjoint is refused."""
     with pytest.raises(NotImplementedError, match='adjoint'):
         OperatorLayer(WithoutAdjoint(odl.rn(3)))
 
@@ -504,7 +504,8 @@ def test_batch_that_is_no_tensor_is_refused():
 @pytest.mark.parametrize('given', [None, 'real', 'Channels'])
 def test_unknown_layout_is_refused(given):
     """The error names the layouts that there are."""
-    with pytest.raises(ValueError, match="'channels', 'complex'.*got"):
+    error = TypeError if given is None else ValueError
+    with pytest.raises(error, match="'channels', 'complex'.*got"):
         OperatorLayer(odl.IdentityOperator(odl.rn(3)), given)
 
 
@@ -520,7 +521,7 @@ def test_unknown_layout_is_refused(given):
     ],
 )
 def test_batch_of_another_kind_is_refused(layout, dtype, given):
-    """Real and complex numbers are not mixed up, in either layout."""
+    """Real batches of a complex layer, and the reverse, are refused."""
     space = odl.tensor_space(3, dtype=dtype)
     layer = OperatorLayer(odl.IdentityOperator(space), layout)
     with pytest.raises(TypeError, match=f'(?s)layout {layout!r}, got {given}'):
@@ -538,7 +539,7 @@ def test_batch_on_another_device_is_refused():
 
 
 def test_adjoint_is_where_the_layer_is():
-    """It takes results of the layer as they are."""
+    """The adjoint layer is on the device of the layer."""
     layer = OperatorLayer(odl.MatrixOperator(np.ones((2, 3)))).to('meta')
     x = torch.zeros(2, 1, 3, device='meta').double()
     assert layer.adjoint(layer(x)).shape == x.shape
@@ -573,6 +574,6 @@ def test_space_of_integers_is_refused():
 
 
 def test_layer_says_what_it_is():
-    """Its text names the operator and the layout."""
+    """The text names the operator and the layout."""
     layer = OperatorLayer(odl.IdentityOperator(odl.cn(3)), 'complex')
     assert "IdentityOperator, layout='complex'" in repr(nn.Sequential(layer))

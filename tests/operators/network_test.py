@@ -148,7 +148,7 @@ def test_out_receives_the_result(dtype, backend, aliased, rng):
 
 
 def test_module_that_writes_in_place_leaves_x(dtype, backend, rng):
-    """The argument is not changed by what the module does to its input."""
+    """If the module writes to its input, the argument is unchanged."""
     domain = space_of(dtype, backend)
     operator = NetworkOperator(InPlace(), domain)
     x = random_element(domain, rng)
@@ -173,7 +173,7 @@ def test_module_that_returns_its_input_shares_nothing(dtype, backend, rng):
 
 
 def test_module_that_returns_a_buffer_keeps_it(backend):
-    """Writing to the result does not change what the module returns next."""
+    """Writing to the result does not change the module's buffer."""
     domain = space_of(backend=backend)
     operator = NetworkOperator(Constant(), domain)
     y = operator(domain.zero())
@@ -192,7 +192,7 @@ def test_module_that_reuses_its_memory_keeps_results(backend):
 
 
 def test_no_graph_is_recorded(backend, rng):
-    """A result needs no gradient, and no parameter is given one."""
+    """Results and weights get no gradients."""
     domain = space_of(backend=backend)
     network = smooth_network(domain, domain)
     operator = NetworkOperator(network, domain)
@@ -221,7 +221,7 @@ def test_module_runs_without_recording(backend):
 
 
 def test_operator_works_where_gradients_are_off(backend, rng):
-    """The derivative's adjoint does its own recording."""
+    """The derivative works under `torch.no_grad`."""
     domain = space_of('float64', backend)
     operator = NetworkOperator(smooth_network(domain, domain), domain)
     with torch.no_grad():
@@ -230,7 +230,7 @@ def test_operator_works_where_gradients_are_off(backend, rng):
 
 
 def test_operator_follows_its_weights(backend):
-    """What changes the module changes the operator."""
+    """Changing the module changes the operator."""
     domain = space_of(backend=backend)
     module = nn.Conv2d(1, 1, 1)
     operator = NetworkOperator(module, domain)
@@ -244,7 +244,7 @@ def test_operator_follows_its_weights(backend):
 
 @pytest.mark.parametrize('double', ['float64', 'complex128'])
 def test_derivative_agrees_with_finite_differences(pair, double):
-    """The forward mode is the derivative, to the accuracy of differences."""
+    """The derivative agrees with finite differences."""
     domain, range = pair_of(pair, double, 'numpy')
     operator = NetworkOperator(smooth_network(domain, range), domain, range)
     assert_derivative(operator, tol=1e-7)
@@ -300,7 +300,7 @@ def test_derivative_is_linear_over_the_reals(dtype, backend, rng):
 
 
 def test_derivative_keeps_its_point(backend, rng):
-    """A point that is changed later does not change the derivative."""
+    """Changing the point later does not change the derivative."""
     domain = space_of('float64', backend)
     x, h = random_element(domain, rng), random_element(domain, rng)
     derivative = NetworkOperator(nn.Tanh(), domain).derivative(x)
@@ -331,7 +331,7 @@ def test_gradient_of_a_data_fit():
 
 
 def raises(error, *texts):
-    """Expect an error with all of the texts in its message."""
+    """Expect an error whose message has all of the texts."""
     pattern = '(?s)' + ''.join(f'(?=.*{text})' for text in texts)
     return pytest.raises(error, match=pattern)
 
@@ -358,7 +358,7 @@ def test_known_channel_counts_are_checked_at_once(backend, dtype, spaces):
 
 
 class OnSquares(nn.Module):
-    """Module that knows on which spaces it works."""
+    """Module that checks its space."""
 
     def check_space(self, space):
         if space.shape[0] != space.shape[1]:
@@ -369,7 +369,7 @@ class OnSquares(nn.Module):
 
 
 def test_module_may_refuse_the_domain(backend):
-    """A module with ``check_space`` is asked at once."""
+    """``check_space`` of a module is called at once."""
     with raises(ValueError, r'square image, got \(4, 5\)'):
         NetworkOperator(OnSquares(), space_of(backend=backend))
     NetworkOperator(OnSquares(), space_of(backend=backend, shape=(4, 4)))
@@ -395,7 +395,7 @@ def test_unknown_channel_counts_are_reported_by_the_call(backend):
     'error', [NotImplementedError, torch.OutOfMemoryError]
 )
 def test_errors_that_are_not_about_the_shape_pass(error):
-    """A module's own error is not taken for a wrong shape."""
+    """Other errors of the module are not changed."""
 
     def fail(x):
         raise error('reason')
@@ -454,7 +454,7 @@ def test_weights_that_change_their_precision_are_refused(backend):
 
 
 def test_domain_and_range_need_one_precision():
-    """A network has one precision from beginning to end."""
+    """Domain and range must have the same precision."""
     with raises(TypeError, 'same precision', 'torch.float32', 'torch.float64'):
         NetworkOperator(nn.Identity(), space_of(), space_of('float64'))
 
@@ -477,7 +477,7 @@ def test_module_on_another_device_is_refused(backend, parts):
 
 @pytest.mark.parametrize('device', ['cuda:0', 'xpu:1'])
 def test_module_stays_on_the_device_of_a_pytorch_space(device, monkeypatch):
-    """Elements of a pytorch space are not moved behind the user's back."""
+    """The module must be on the device of a pytorch space."""
     space = space_of(backend='pytorch')
     operator = NetworkOperator(nn.Conv2d(1, 1, 1), space)
     # a space that would be somewhere else
@@ -517,7 +517,7 @@ def test_input_that_is_not_finite_is_refused(dtype, backend, value):
 
 
 def test_result_that_is_not_finite_is_refused(backend):
-    """The error says that it is the module's result, or its derivative."""
+    """The error names the module's result, or its derivative."""
     space = space_of(backend=backend)
     operator = NetworkOperator(Function(torch.log), space)
     with raises(ValueError, "module's result must be finite", 'got 20'):
@@ -543,7 +543,7 @@ def test_result_that_is_not_finite_is_refused(backend):
     ids=['long', 'batch', 'complex', 'text', 'element', 'list', 'none'],
 )
 def test_wrong_arguments_are_told_by_their_shape(backend, x, got):
-    """Neither all their numbers are written out, nor any are taken for None.
+    """The error has the shape of a wrong argument, not its numbers.
 
     So it is for the operator, its derivative and the adjoint of that.
     """
@@ -562,7 +562,7 @@ def test_wrong_arguments_are_told_by_their_shape(backend, x, got):
 
 
 def test_out_of_another_space_is_told_by_its_shape(backend):
-    """It is refused, and its numbers are not written out."""
+    """A wrong ``out`` is refused; the error has its shape."""
     operator = NetworkOperator(nn.Identity(), space_of(backend=backend))
     out = odl.rn((300, 40)).zero()
     with raises(OpRangeError, r'of shape \(300, 40\)') as caught:
@@ -571,7 +571,7 @@ def test_out_of_another_space_is_told_by_its_shape(backend):
 
 
 def test_repr_shows_the_network():
-    """With its arguments, or its parts, and the spaces."""
+    """The text has the network and the spaces."""
     space = odl.rn((9, 8), dtype='float32')
     for module, expected in (
         (nn.Conv2d(1, 1, 1), 'Conv2d(1, 1, kernel_size=(1, 1), str'),
@@ -594,6 +594,6 @@ def test_space_without_inner_product_is_refused():
 
 
 def test_space_that_is_no_space_is_refused():
-    """What cannot be laid out as a tensor is an error at once."""
+    """A space without a tensor layout is refused at once."""
     with raises(TypeError, 'got RealNumbers'):
         NetworkOperator(nn.Identity(), odl.RealNumbers())

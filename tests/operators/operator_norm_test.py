@@ -39,7 +39,7 @@ TOLERANCES = {'float32': 2e-6, 'float64': 1e-12}
 
 
 def grid(shape=(8, 8), dtype='float64', impl='numpy', **kwargs):
-    """Return a space on a grid of the unit square, or near to it."""
+    """Return a space on a grid of about the unit square."""
     kwargs = {'dtype': dtype, 'impl': impl, **kwargs}
     return odl.uniform_discr(
         [-1] * len(shape), [1] * len(shape), shape, **kwargs
@@ -52,7 +52,7 @@ def complex_of(dtype):
 
 
 class Matrix(odl.Operator):
-    """A matrix that acts on all pixels, of which nothing is known."""
+    """Unregistered operator that multiplies by a matrix."""
 
     def __init__(self, space, matrix):
         super().__init__(space, space, linear=True)
@@ -81,7 +81,7 @@ def random_matrix(space, seed=0):
 
 
 def coils(space, n_coils=3, seed=0):
-    """Return random coil maps, which are far from any symmetry."""
+    """Return random coil maps, without symmetry."""
     rng = np.random.default_rng(seed)
     shape = (2, n_coils, *space.shape)
     real, imaginary = rng.standard_normal(shape)
@@ -89,7 +89,7 @@ def coils(space, n_coils=3, seed=0):
 
 
 def sampled(space, maps, mask=None):
-    """Return the samples of the images of coils."""
+    """Return a subsampled Fourier transform after coils."""
     encoding = SensitivityEncoding(space, maps)
     if mask is None:
         return UnitaryFourierTransform(encoding.range) @ encoding
@@ -97,7 +97,7 @@ def sampled(space, maps, mask=None):
 
 
 def multiplication(space, seed=0):
-    """Return the multiplication by random numbers, complex ones if so."""
+    """Return multiplication by random real or complex numbers."""
     rng = np.random.default_rng(seed)
     numbers = rng.uniform(0.5, 1, space.shape)
     if space.is_complex:
@@ -106,7 +106,7 @@ def multiplication(space, seed=0):
 
 
 def by_singular_values(operator):
-    """Return the norm by the whole matrix, in the weights of the spaces."""
+    """Return the norm from the singular values of the matrix."""
     layer = OperatorLayer(operator)
     shape = inner_product_weights(operator.domain)
     shape = torch.broadcast_shapes(shape.shape, layer._shape)
@@ -129,7 +129,7 @@ def weighted(shape, seed=0, **kwargs):
 
 
 def operators(dtype, impl):
-    """Yield operators with names, of each kind that is known and others."""
+    """Yield operators of all kinds, with their names."""
     space = grid((6, 5), dtype, impl)
     images = grid((6, 5), complex_of(dtype), impl)
     mask = np.random.default_rng(3).random((6, 5)) < 0.4
@@ -181,7 +181,7 @@ def operators(dtype, impl):
 @each_dtype
 @each_impl
 def test_norm_is_the_largest_singular_value(dtype, impl):
-    """||A|| is that of the matrix, for known operators and others."""
+    """The norm is the largest singular value, in the weights of the spaces."""
     for name, operator in operators(dtype, impl):
         norm = operator_norm(operator)
         expected = by_singular_values(operator)
@@ -190,7 +190,7 @@ def test_norm_is_the_largest_singular_value(dtype, impl):
 
 
 def test_norm_in_weights_of_each_point():
-    """The inner products are the spaces' own, also if no constants."""
+    """The norm is right if the weights vary from point to point."""
     domain, range_ = weighted((4, 5)), weighted((6, 5), 1)
     matrix = np.random.default_rng(2).standard_normal((6, 4))
     operator = odl.MatrixOperator(matrix, domain, range_, axis=0)
@@ -202,7 +202,7 @@ def test_norm_in_weights_of_each_point():
 
 
 def test_norm_on_half_cells():
-    """Cells that the boundary cuts weigh half."""
+    """The norm is right with half cells at the boundary."""
     space = grid((5, 6), nodes_on_bdry=True)
     slope = odl.PartialDerivative(space, 0)
     for operator in (
@@ -215,7 +215,7 @@ def test_norm_on_half_cells():
 
 
 def test_norm_in_weighted_products():
-    """The weights of the parts count."""
+    """The norm is right for weighted product spaces."""
     space = grid((4, 4))
     for weighting in ([2.0, 5.0], 3.0):
         pair = odl.ProductSpace(space, 2, weighting=weighting)
@@ -226,7 +226,7 @@ def test_norm_in_weighted_products():
 
 
 def test_norm_between_spaces_of_two_weights():
-    """Weights of 4 in the range make a norm of 2."""
+    """With the weight 4 in the range, the identity has the norm 2."""
     domain, range_ = odl.rn(3), odl.rn(3, weighting=4.0)
     for operator in (
         odl.MatrixOperator(np.eye(3), domain, range_),
@@ -237,7 +237,7 @@ def test_norm_between_spaces_of_two_weights():
 
 @pytest.mark.parametrize('size', [64, 65])
 def test_norm_of_a_large_gradient(size):
-    """That of forward differences, 4 / h^2 sin^2(pi (n - 1) / 2 n)."""
+    """The norm of forward differences is known in closed form."""
     space = grid((size, size))
     gradient = odl.Gradient(space, pad_mode='symmetric')
     width = float(space.cell_sides[0])
@@ -247,7 +247,7 @@ def test_norm_of_a_large_gradient(size):
 
 
 def test_norm_by_lanczos_of_many_unknowns():
-    """A filter of Fourier coefficients has its largest one as its norm."""
+    """The norm of a Fourier filter is its largest coefficient."""
     space = grid((32, 32), 'complex128')
     transform = UnitaryFourierTransform(space)
     rng = np.random.default_rng(0)
@@ -262,7 +262,7 @@ def test_norm_by_lanczos_of_many_unknowns():
 
 
 def test_norm_where_only_what_is_odd_counts():
-    """A start that is symmetric would never see it."""
+    """The norm is found if the kernel contains all symmetric images."""
     space = grid((8, 8))
     mirror = Reflection(space, 0)
     odd = odl.IdentityOperator(space) - mirror
@@ -273,7 +273,7 @@ def test_norm_where_only_what_is_odd_counts():
 
 
 def test_norm_of_an_operator_between_products_without_a_tensor():
-    """Parts on several grids are taken as elements."""
+    """Products of different grids have a norm, too."""
     space = grid((6, 6), 'float32')
     ray = RayTransform(
         space, parallel_beam_geometry(space, 4, 9), impl='astra_matrix'
@@ -325,7 +325,7 @@ def test_actions_on_the_domain_do_not_change_the_norm(kind):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_compositions_of_actions_do_not_change_the_norm(kind):
-    """Nor do nested ones, numbers, inverses, adjoints and shifts."""
+    """Compositions, inverses and adjoints of actions keep the norm."""
     operator = of_each_kind()[kind]
     space = operator.domain
     turn, mirror = Rotation(space, np.pi / 2), Reflection(space, 0)
@@ -346,7 +346,7 @@ def test_compositions_of_actions_do_not_change_the_norm(kind):
 
 
 def test_actions_on_the_range_do_not_change_the_norm():
-    """||S_g A|| = ||A||, also for each coil and for the rays."""
+    """||S_g A|| = ||A||, for coils and for rays."""
     kinds = of_each_kind()
     encoding, rays = kinds['coils'], kinds['rays']
     turn = Rotation(encoding.domain, np.pi / 2)
@@ -363,7 +363,7 @@ def test_actions_on_the_range_do_not_change_the_norm():
 
 
 def turned(array):
-    """Yield an array in all eight positions of its last two axes."""
+    """Yield an array in all eight positions of the square."""
     for k in range(4):
         yield np.rot90(array, k, (-2, -1))
         yield np.rot90(np.flip(array, -1), k, (-2, -1))
@@ -371,7 +371,7 @@ def turned(array):
 
 @pytest.mark.parametrize('norm', [operator_norm, norm_for_steps])
 def test_operators_that_are_turned_as_arrays_have_the_same_norm(norm):
-    """Nothing is to be seen of the action, and the norm is the same."""
+    """Turning the arrays of an operator keeps its norm."""
     space, images = grid(), grid(dtype='complex128')
     maps = coils(images)
     mask = np.random.default_rng(3).random((9, 9)) < 0.4
@@ -434,7 +434,7 @@ def test_descent_does_not_depend_on_constant_weights(kind):
 
 
 def test_dilations_change_the_norm():
-    """What keeps no lengths is not taken away."""
+    """Dilations are no isometries, and change the norm."""
     operator = multiplication(grid())
     larger = Dilation(operator.domain, 1.5, method='linear')
     moved = operator @ larger
@@ -444,7 +444,7 @@ def test_dilations_change_the_norm():
 
 
 def test_the_norm_for_steps_bounds_samples_of_coils():
-    """It is the norm of the coils, and not less than that of the samples."""
+    """The norm for steps is that of the coils, an upper bound."""
     operator = of_each_kind()['coils, samples']
     bound = norm_for_steps(operator)
     assert bound == SensitivityEncoding.norm(operator.right)
@@ -455,14 +455,14 @@ def test_the_norm_for_steps_bounds_samples_of_coils():
 
 
 def test_norm_multiplies_elements():
-    """ODL's elements take Python's floats, and not those of numpy."""
+    """The norm is a Python float, which multiplies elements."""
     space = grid()
     norm = operator_norm(odl.Gradient(space))
     assert norm * space.one() in space
 
 
 def test_norm_draws_nothing():
-    """The random state of torch is left as it was."""
+    """The random state of torch is unchanged."""
     operator = random_matrix(grid())
     before = torch.get_rng_state()
     norms = {operator_norm(operator) for _ in range(2)}
@@ -471,7 +471,7 @@ def test_norm_draws_nothing():
 
 
 def test_norm_of_what_is_zero():
-    """Zero is the norm of zero alone."""
+    """Only zero has the norm zero."""
     space = grid()
     zero = multiplication(space) - multiplication(space)
     for operator in (odl.ZeroOperator(space), zero, 0 * random_matrix(space)):
@@ -479,7 +479,7 @@ def test_norm_of_what_is_zero():
 
 
 def test_norm_of_functionals():
-    """That of an inner product is the norm of the element."""
+    """The norm of an inner product is the norm of the element."""
     space = grid((3, 4))
     vector = multiplication(space).multiplicand
     functional = odl.InnerProductOperator(vector)
@@ -489,20 +489,20 @@ def test_norm_of_functionals():
 
 @pytest.mark.parametrize('wrong', [np.eye(3), 3.0, None, 'A'])
 def test_what_is_no_operator(wrong):
-    """Operators are ODL's."""
+    """Only operators of ODL have a norm."""
     with pytest.raises(TypeError, match='expected an `odl.Operator`'):
         operator_norm(wrong)
 
 
 def test_what_is_not_linear():
-    """There is no norm of a constant."""
+    """Operators that are not linear have no norm."""
     with pytest.raises(TypeError, match='expected a linear operator'):
         operator_norm(odl.ConstantOperator(odl.rn(3).one()))
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_what_is_not_finite(value):
-    """NaN is no norm."""
+    """An operator with NaN is refused."""
     space = grid()
     values = space.element(np.where(np.eye(8), value, 1.0))
     infinite = odl.MultiplyOperator(values, space, space)
@@ -515,7 +515,7 @@ def test_what_is_not_finite(value):
 @pytest.mark.parametrize('backwards', [False, True])
 @pytest.mark.parametrize('of_range', [False, True])
 def test_multiplication_between_weights_of_two_kinds(backwards, of_range):
-    """An array of weights on one side, a constant weight on the other."""
+    """The norm is right between array and constant weights."""
     weights = np.linspace(1, 4, 12).reshape(3, 4)
     weighted = odl.tensor_space((3, 4), dtype='float64', weighting=weights)
     spaces = [weighted, odl.tensor_space((3, 4), dtype='float64')]

@@ -154,7 +154,7 @@ def test_actions_are_linear(law, name, where, size):
 @each_space
 @each_action
 def test_adjoints_of_actions_are_exact(law, name, where, size):
-    """<g . u, v> = <u, g* v>, also where values are interpolated."""
+    """<g . u, v> = <u, g* v>, also for interpolation."""
     for g in ACTIONS[name](where, size):
         law.holds(assert_adjoint(g), TOLERANCES[where[0]])
 
@@ -163,12 +163,12 @@ def test_adjoints_of_actions_are_exact(law, name, where, size):
 @each_space
 @each_action
 def test_isometries_are_unitary(law, name, where, size):
-    """The adjoint is the inverse, of all actions that keep norms."""
+    """If an action keeps norms, its adjoint is its inverse."""
     for g in ACTIONS[name](where, size):
         if g.is_isometry:
             law.holds(assert_unitary(g), TOLERANCES[where[0]])
         else:
-            law.fails(isometry_error(g), 1e-3, 'Norms change otherwise.')
+            law.fails(isometry_error(g), 1e-3, 'Other actions change norms.')
 
 
 @each_size
@@ -187,7 +187,7 @@ def test_products_are_those_of_the_group(law, name, where, size):
 
 @pytest.mark.parametrize('method', ['linear', 'cubic', 'fourier'])
 def test_products_of_interpolated_actions_are_so_in_the_limit(law, method):
-    """The same to the accuracy of the interpolation, which grids improve."""
+    """The same up to interpolation errors, which vanish on fine grids."""
     errors = []
     for size in (32, 128):
         space = odl.uniform_discr([-1, -1], [1, 1], (size, size))
@@ -198,13 +198,13 @@ def test_products_of_interpolated_actions_are_so_in_the_limit(law, method):
         gap = norm(space, (g @ h)(u) - g(h(u)))
         errors.append(gap / norm(space, u))
     assert errors[1] < errors[0] / 10 or errors[1] < 1e-9
-    law.holds(errors[1], 1e-2, '128 x 128 cells.')
+    law.holds(errors[1], 1e-2, 'On 128 x 128 cells.')
 
 
 @each_space
 @pytest.mark.parametrize('beam', [parallel_beam_geometry, cone_beam_geometry])
 def test_turned_images_have_permuted_views(law, beam, where):
-    """A T_g = S_g A for all of D4, and parallel or fan beams all around."""
+    """A T_g = S_g A for all g in D4, for parallel and fan beams."""
     dtype, impl = where
     space = odl.uniform_discr([-1, -1], [1, 1], (7, 7), dtype=dtype, impl=impl)
     radii = () if beam is parallel_beam_geometry else (4, 3)

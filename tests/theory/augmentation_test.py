@@ -68,7 +68,7 @@ def at_random_angles(x, y, seed):
 
 
 def test_random_turns_leave_an_error_that_falls_slowly(law):
-    """The best kernel for randomly turned data is invariant in the limit."""
+    """With random turns, the best kernel is invariant in the limit only."""
     errors = []
     for n in (20, 2000):
         clean, noisy = images(n, seed=1)
@@ -81,7 +81,7 @@ def test_random_turns_leave_an_error_that_falls_slowly(law):
 
 
 def test_all_turns_make_the_best_kernel_invariant(law):
-    """A convex problem, all turns of all data and the exact minimiser do."""
+    """The best kernel for all turns of all data is invariant."""
     clean, noisy = (orbit(x) for x in images(20, seed=1))
     function = convolution(best_kernel(noisy, clean))
     law.holds(error_of(function, images(5, seed=3)[1]), 1e-12)
@@ -111,7 +111,7 @@ def ordinary():
 
 @pytest.mark.parametrize('where', ['training data', 'other data'])
 def test_a_network_trained_on_all_turns_is_not_equivariant(law, where):
-    """For networks not even that is enough, also on the training data."""
+    """Even all turns of all data do not make a network equivariant."""
     module, loss = trained(ordinary())
     assert loss < 0.8
     x = images(10, seed=1 if where == 'training data' else 7)[1]
@@ -119,7 +119,7 @@ def test_a_network_trained_on_all_turns_is_not_equivariant(law, where):
 
 
 def test_an_equivariant_network_is_so_before_and_after_training(law):
-    """Built in, equivariance holds to rounding at every step."""
+    """An equivariant network stays so at every step."""
     torch.manual_seed(0)
     module = EquivariantProximal(
         in_channels=1, channels=8, memory=0, gradient=False
@@ -131,7 +131,7 @@ def test_an_equivariant_network_is_so_before_and_after_training(law):
 
 
 def test_what_fits_all_turned_data_may_fail_elsewhere(law):
-    """Equivariance on the data says nothing about other images."""
+    """Equivariance on the data does not imply it on other images."""
     clean, _ = images(10, seed=1)
     x = orbit(clean)
 

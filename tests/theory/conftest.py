@@ -6,11 +6,12 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""What the tests of the theory measure, as one table.
+"""Writes a table of the errors that the tests of the theory measure.
 
-`pytest tests/theory --theory-table docs/theory_table.md` writes for each
-statement the largest error seen in all of its cases beside the tolerance, or
-the smallest one where the statement is that a law fails.
+The command is `pytest tests/theory --theory-table docs/theory_table.md`. For
+each statement, the table has the largest error over all cases, and the
+tolerance. If the statement says that a law fails, the table has the smallest
+error, and a lower bound.
 """
 
 import inspect
@@ -22,17 +23,17 @@ import torch
 
 from odl_equivariant._files import write_atomically
 
-_COLUMNS = ('statement', 'law', 'error', 'asked', 'cases')
+_COLUMNS = ('statement', 'law', 'error', 'bound', 'cases')
 _MEASURED = []
 
 
 def statement(name):
-    """Return the sentence that the name of a test is."""
+    """Return the name of a test as a sentence."""
     return name.removeprefix('test_').replace('_', ' ').capitalize()
 
 
 class Law:
-    """A statement that is about to be measured."""
+    """A statement, whose error a test measures."""
 
     def __init__(self, request):
         self._test = request.function
@@ -53,15 +54,15 @@ class Law:
     def holds(self, error, tolerance=1e-10, case=None):
         """Assert that an error is within a tolerance.
 
-        ``case`` says what it is about, where that is not the first line of
-        the test's docstring.
+        ``case`` describes the error. Default: the first line of the test's
+        docstring.
         """
         __tracebackhide__ = True
         assert error <= tolerance
         self._record(error, '<=', tolerance, case)
 
     def fails(self, error, least, case=None):
-        """Assert that an error is at least so large."""
+        """Assert that an error is at least ``least``."""
         __tracebackhide__ = True
         assert error >= least
         self._record(error, '>=', least, case)
@@ -69,7 +70,7 @@ class Law:
 
 @pytest.fixture
 def law(request):
-    """Return what takes down the error of a statement."""
+    """Return an object that asserts and records the errors of a test."""
     return Law(request)
 
 
@@ -78,12 +79,12 @@ def pytest_addoption(parser):
     parser.addoption(
         '--theory-table',
         metavar='PATH',
-        help='write what the tests of the theory measure as a table',
+        help='write a table of the errors that the tests measure',
     )
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """Write the table, if one is asked for and all tests have passed."""
+    """Write the table if it is asked for and all tests have passed."""
     path = session.config.getoption('--theory-table', None)
     if path is None:
         return
@@ -107,12 +108,12 @@ def _table():
     lines = [
         '# The theory, measured',
         '',
-        'Written by `make theory-table`, which runs `tests/theory`: for each '
-        'statement the largest relative error in all of its cases (actions, '
-        'back-ends, data types, ...) and the tolerance; where the statement '
-        'is that something fails, the smallest error and the least that is '
-        f'asked for. NumPy {np.__version__}, torch {torch.__version__}, ODL '
-        f'{odl.__version__}, on a CPU.',
+        '`make theory-table` runs the tests in `tests/theory` and writes this '
+        'table. For each statement, it has the largest relative error over '
+        'all cases (actions, back-ends, data types, ...), and the tolerance '
+        '(≤). If the statement says that a law fails, it has the smallest '
+        f'error, and a lower bound (≥). NumPy {np.__version__}, torch '
+        f'{torch.__version__}, ODL {odl.__version__}, on a CPU.',
     ]
     for title, rows in _rows().items():
         lines += ['', f'## {title.rstrip(".")}', '']

@@ -38,7 +38,7 @@ def square(size=5):
 
 
 def translations(space):
-    """Return all periodic translations of a square grid."""
+    """Return all periodic translations by whole cells of a grid."""
     n, side = space.shape[0], space.cell_sides[0]
     return [
         Translation(space, (i * side, j * side)) for i, j in np.ndindex(n, n)
@@ -124,14 +124,14 @@ def pieces(space, seed=3):
 
 
 def test_the_identity_is_equivariant(law):
-    """Doing nothing commutes with everything."""
+    """The identity commutes with every action."""
     space = square()
     identity = odl.IdentityOperator(space)
     law.holds(assert_equivariant(identity, group_actions(space, 'D4')))
 
 
 def test_compositions_are_equivariant(law):
-    """Phi and Psi equivariant: so is Phi after Psi."""
+    """If Phi and Psi are equivariant, Phi after Psi is."""
     space = square()
     linear, bend = pieces(space)
     for both in (linear @ bend, bend @ linear, bend @ linear @ bend):
@@ -139,7 +139,7 @@ def test_compositions_are_equivariant(law):
 
 
 def test_sums_are_equivariant(law):
-    """Phi and Psi equivariant: so are sums and multiples of them."""
+    """If Phi and Psi are equivariant, sums and multiples are."""
     space = square()
     linear, bend = pieces(space)
     combined = 2 * linear - 0.5 * bend + odl.IdentityOperator(space)
@@ -147,7 +147,7 @@ def test_sums_are_equivariant(law):
 
 
 def test_one_factor_that_is_not_equivariant_spoils_a_composition(law):
-    """The converse: not every factor may be anything."""
+    """A composition with a factor that is not equivariant is not."""
     space = square()
     _, bend = pieces(space)
     kernel = random_element(space, np.random.default_rng(0))
@@ -156,7 +156,7 @@ def test_one_factor_that_is_not_equivariant_spoils_a_composition(law):
 
 
 def test_an_invariant_bias_keeps_equivariance(law):
-    """A bias that the group keeps may be added."""
+    """Adding an invariant bias keeps a map equivariant."""
     space = square()
     linear, _ = pieces(space)
     bias = invariant_kernel(random_element(space, np.random.default_rng(5)))
@@ -166,7 +166,7 @@ def test_an_invariant_bias_keeps_equivariance(law):
 
 
 def test_any_other_bias_breaks_equivariance(law):
-    """One that the group moves may not: by just how far it is moved."""
+    """The error is the distance by which the group moves the bias."""
     space = square()
     g = group_actions(space, 'D4')[1]
     bias = random_element(space, np.random.default_rng(5))
@@ -178,7 +178,7 @@ def test_any_other_bias_breaks_equivariance(law):
 
 
 def test_a_constant_bias_on_a_vector_field_breaks_equivariance(law):
-    """No vector but zero is kept by all rotations."""
+    """No vector but zero is invariant under rotations."""
     space = square()
     actions = vector_actions(space)
     biased = Function(lambda v: v + 1.0, space**2)
@@ -189,25 +189,25 @@ def test_a_constant_bias_on_a_vector_field_breaks_equivariance(law):
 
 
 def test_convolutions_are_equivariant_under_translations(law):
-    """Any kernel will do."""
+    """Every kernel commutes with translations."""
     space = square()
     kernel = random_element(space, np.random.default_rng(0))
     law.holds(assert_equivariant(Convolution(kernel), translations(space)))
 
 
 def test_convolutions_with_invariant_kernels_are_equivariant(law):
-    """k(R x) = k(x) makes u -> k * u commute with R."""
+    """If k(R x) = k(x), the map u -> k * u commutes with R."""
     space = square()
     noise = random_element(space, np.random.default_rng(0))
     kernel = invariant_kernel(noise)
     actions = group_actions(space, 'D4')
     law.holds(assert_equivariant(Convolution(kernel), actions))
     errors = [equivariance_error(Convolution(noise), g) for g in actions[1:]]
-    law.fails(min(errors), 0.1, 'Not so with a random kernel.')
+    law.fails(min(errors), 0.1, 'A random kernel.')
 
 
 def test_what_commutes_with_translations_is_a_convolution(law, rng):
-    """A linear map averaged over them is one, with its response to a point."""
+    """The average of a linear map over translations is a convolution."""
     space = square(3)
     matrix = rng.standard_normal((9, 9))
     linear = Function(
@@ -223,7 +223,7 @@ def test_what_commutes_with_translations_is_a_convolution(law, rng):
 
 
 def test_what_commutes_with_rotations_too_has_an_invariant_kernel(law, rng):
-    """Averaged over both, its response to a point is kept by rotations."""
+    """The kernel of the average over both is invariant."""
     space = square(3)
     matrix = rng.standard_normal((9, 9))
     linear = Function(
@@ -246,7 +246,7 @@ def test_what_commutes_with_rotations_too_has_an_invariant_kernel(law, rng):
 
 
 def test_kernels_from_images_to_vector_fields_turn_their_values(law):
-    """k(R x) = R k(x): projected, a pair of kernels maps equivariantly."""
+    """If k(R x) = R k(x), the map u -> k * u is equivariant."""
     space = square()
     actions = group_actions(space, 'D4')
     vectors = vector_actions(space)
@@ -259,11 +259,11 @@ def test_kernels_from_images_to_vector_fields_turn_their_values(law):
 
     law.holds(assert_equivariant(to_field(kernel), actions, vectors))
     error = equivariance_error(to_field(noise), actions[1], vectors[1])
-    law.fails(error, 0.1, 'Not so with a random pair of kernels.')
+    law.fails(error, 0.1, 'A random pair of kernels.')
 
 
 def test_gradients_map_images_to_vector_fields(law):
-    """Central differences turn with the image."""
+    """The gradient of a turned image is the turned gradient."""
     space = square()
     gradient = odl.Gradient(space, method='central', pad_mode='symmetric')
     actions, vectors = group_actions(space, 'D4'), vector_actions(space)
@@ -272,7 +272,7 @@ def test_gradients_map_images_to_vector_fields(law):
     g = actions[1]
     still = FieldAction(gradient.range, g, np.eye(2))
     error = equivariance_error(gradient, g, still)
-    law.fails(error, 0.1, 'Not so where the vectors are moved only.')
+    law.fails(error, 0.1, 'Vectors are moved, but not turned.')
 
 
 # --- Non-linearities --- #
@@ -284,7 +284,7 @@ def relu(x):
 
 
 def test_pointwise_functions_are_equivariant_on_images(law):
-    """Numbers that are moved and not changed allow any function."""
+    """Any function may be applied to each value of an image."""
     space = square()
     for function in (relu, np.tanh, np.square):
         law.holds(
@@ -295,7 +295,7 @@ def test_pointwise_functions_are_equivariant_on_images(law):
 
 
 def test_pointwise_functions_are_equivariant_on_regular_fields(law):
-    """So do channels that change places."""
+    """Any function may be applied to each channel of a regular field."""
     actions = regular_actions(square())
     for function in (relu, np.tanh, np.square):
         field = Function(function, actions[0].domain)
@@ -303,7 +303,7 @@ def test_pointwise_functions_are_equivariant_on_regular_fields(law):
 
 
 def test_pointwise_functions_fail_on_vector_fields(law):
-    """A vector turned by 90 degrees has other signs."""
+    """Turning a vector changes the signs of its components."""
     actions = vector_actions(square())
     space = actions[0].domain
     for function in (relu, np.square):
@@ -320,7 +320,7 @@ def test_odd_functions_fail_at_other_angles_only(law):
     turn = np.array([[root, -root], [root, root]])
     eighth = FieldAction(field.domain, actions[0].mover, turn)
     error = equivariance_error(field, eighth)
-    law.fails(error, 0.01, 'Fails at 45 degrees.')
+    law.fails(error, 0.01, 'At 45 degrees.')
 
 
 def shorten(v):
@@ -330,7 +330,7 @@ def shorten(v):
 
 
 def test_functions_of_the_length_are_equivariant_on_vector_fields(law):
-    """Norm non-linearities keep directions, at every angle."""
+    """Norm non-linearities keep the directions of vectors."""
     actions = vector_actions(square())
     field = Function(shorten, actions[0].domain)
     law.holds(assert_equivariant(field, actions))
@@ -362,7 +362,7 @@ def network(group, dtype='float64', **arguments):
 def test_networks_map_vector_fields_equivariantly(
     law, group, size, impl, dtype
 ):
-    """A vector field in, a vector field out: pi(R) = R at both ends."""
+    """Networks from vector fields to vector fields, with pi(R) = R."""
     space = odl.uniform_discr(
         [-1, -1], [1, 1], (size, size), dtype=dtype, impl=impl
     )
@@ -377,7 +377,7 @@ def test_networks_map_vector_fields_equivariantly(
 @pytest.mark.parametrize('nonlinearity', ['fourier', 'norm', 'gated'])
 @pytest.mark.parametrize('group', ['SO2', 'O2'])
 def test_networks_for_all_rotations_are_equivariant(law, group, nonlinearity):
-    """Exact on the grid, for each non-linearity of band-limited fields."""
+    """Quarter turns, for each non-linearity of band-limited fields."""
     space = square(7)
     module = network(
         group, channels=20, max_frequency=2, nonlinearity=nonlinearity
@@ -390,7 +390,7 @@ def test_networks_for_all_rotations_are_equivariant(law, group, nonlinearity):
 
 
 def test_networks_for_all_rotations_are_better_between_quarter_turns(law):
-    """At 45 degrees, where C4 promises nothing."""
+    """Rotation by 45 degrees, which is not in C4."""
     space = odl.uniform_discr([-1, -1], [1, 1], (48, 48))
     errors = {
         group: equivariance_curve(
@@ -405,14 +405,14 @@ def test_networks_for_all_rotations_are_better_between_quarter_turns(law):
 
 
 def test_restricted_networks_are_equivariant_under_the_subgroup(law):
-    """D4 restricted to C4: turns still commute, and reflections do not."""
+    """D4 restricted to C4: rotations commute, reflections do not."""
     space = square(7)
     module = network('D4', channels=16, restrict_to='C4', restrict_after=1)
     operator = NetworkOperator(module, space)
     law.holds(assert_equivariant(operator, group_actions(space, 'C4')))
     mirror = group_actions(space, 'D4')[4]
     error = equivariance_error(operator, mirror)
-    law.fails(error, 1e-2, 'A reflection, which is not in the subgroup.')
+    law.fails(error, 1e-2, 'A reflection, not in the subgroup.')
 
 
 def test_regular_fields_are_a_representation():

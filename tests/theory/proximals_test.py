@@ -162,7 +162,7 @@ def forward_variation(space):
 @pytest.mark.parametrize('where', WHERE, ids=' '.join)
 @each_group
 def test_the_actions_are_isometries(law, group, where):
-    """|g . u - g . v| = |u - v|, an assumption of what follows."""
+    """|g . u - g . v| = |u - v|, the first assumption."""
     for g in GROUPS[group](*where):
         law.holds(assert_isometry(g), TOLERANCES[where[0]])
 
@@ -171,7 +171,7 @@ def test_the_actions_are_isometries(law, group, where):
 @pytest.mark.filterwarnings('ignore:Casting complex values to real')
 @each_case_with_a_value
 def test_the_functionals_are_invariant(law, group, functional, where):
-    """J(g . u) = J(u), the other assumption."""
+    """J(g . u) = J(u), the second assumption."""
     actions = GROUPS[group](*where)
     J = FUNCTIONALS[functional](actions[0].domain)
     law.holds(assert_invariant(J, actions), TOLERANCES[where[0]])
@@ -210,8 +210,8 @@ def test_gradient_steps_of_invariant_functionals_are_equivariant(
 def test_the_error_falls_with_the_tolerance(law, rng):
     """A proximal known to a tolerance is equivariant to twice that.
 
-    Started from another dual variable each time, the iterations themselves
-    are not equivariant; only what they tend to is.
+    The iterations start from another dual variable each time. So they are not
+    equivariant, but their limit is.
     """
     space = square()
     u, other = random_element(space, rng), random_element(space, rng)
@@ -221,7 +221,7 @@ def test_the_error_falls_with_the_tolerance(law, rng):
         images = []
         for start, x in ((other, g(u)), (-3 * other, u)):
             J = InvariantTotalVariation(
-                space, tol=tol, max_iter=20000, warm_start=True
+                space, tol=tol, maxiter=20000, warm_start=True
             )
             J.proximal(0.1)(start)
             images.append(J.proximal(0.1)(x))
@@ -233,7 +233,7 @@ def test_the_error_falls_with_the_tolerance(law, rng):
 
 
 class NetworkFunctional(odl.functionals.Functional):
-    r"""Sum of a convex function of what convolutions make of an image.
+    r"""Sum of a convex function of the convolutions of an image.
 
     Its proximal minimises the strongly convex :math:`\frac{1}{2} \|x - u\|^2
     + \sigma J(x)` by accelerated gradient steps, up to a distance of ``tol``
@@ -318,7 +318,7 @@ def test_learned_functionals_of_ordinary_fields_are_not(law):
 
 
 def test_averages_of_learned_functionals_are_invariant(law):
-    """The mean of J(g . u) over the group, for any J."""
+    """The mean of J(g . u) over the group is invariant for any J."""
     space = square(6)
     g = Rotation(space, np.pi / 2)
     J = NetworkFunctional(space, filters('ordinary'))
@@ -328,7 +328,7 @@ def test_averages_of_learned_functionals_are_invariant(law):
 
 
 def test_forward_differences_are_a_counterexample(law, rng):
-    """Forward differences: neither J nor its proximal follow a rotation."""
+    """J of forward differences is not invariant."""
     space = square(16)
     g = group_actions(space, 'C4')[1]
     length, gradient = forward_variation(space)
@@ -355,11 +355,11 @@ def test_forward_differences_are_a_counterexample(law, rng):
 
 
 def test_an_isometry_is_needed(law):
-    """An invariant J does not do where the action is not an isometry.
+    """If the action is not an isometry, an invariant J is not enough.
 
-    J(u) = |u_0| + |u_1| does not change when the two points change places,
-    but in a space in which they have different weights they are shortened
-    by different amounts.
+    J(u) = |u_0| + |u_1| does not change if the two points are swapped. But
+    if the points have different weights, the proximal shortens them by
+    different amounts.
     """
     weights = np.array([1.0, 4.0])
     space = odl.rn(2, weighting=weights)

@@ -71,7 +71,7 @@ class Blur(odl.Operator):
 
 
 def half_mask(space):
-    """Return the projection onto images known on the left half."""
+    """Return the projection that keeps the left half of an image."""
     left = space.element(lambda x: 1.0 * (x[0] < 0) + 0 * x[1])
     return odl.MultiplyOperator(left, space, space)
 
@@ -99,7 +99,7 @@ class Reconstruction(odl.Operator):
 
 
 def object_on(space):
-    """Return an image that no symmetry keeps: an edge and a corner."""
+    """Return an image without symmetry: an edge and a corner."""
     return space.element(
         lambda x: (
             1.0 * (x[0] + 0.3 > 0.4 * x[1])
@@ -119,13 +119,13 @@ def total_variation(weight=0.02):
 
 
 def test_blurring_is_equivariant(law):
-    """A (g . u) = g . A u, the assumption of the next statement."""
+    """A (g . u) = g . A u, the assumption of the next law."""
     space = square()
     law.holds(assert_equivariant(Blur(space), group_actions(space, 'D4')))
 
 
 def test_deblurring_is_equivariant(law):
-    """With J invariant and A equivariant, u(g . y) = g . u(y)."""
+    """If J is invariant and A equivariant, u(g . y) = g . u(y)."""
     space = square()
     y = Blur(space)(object_on(space))
     method = Reconstruction(Blur(space), total_variation())
@@ -135,7 +135,7 @@ def test_deblurring_is_equivariant(law):
 
 
 def test_a_mask_is_not_equivariant(law):
-    """The assumption fails: half an image is not known as its turn is."""
+    """The mask does not turn with the image, so the assumption fails."""
     space = square()
     g = group_actions(space, 'C4')[1]
     law.fails(equivariance_error(half_mask(space), g), 0.5)
@@ -144,8 +144,8 @@ def test_a_mask_is_not_equivariant(law):
 def test_inpainting_is_a_counterexample(law):
     """Total variation inpainting: J is invariant, the minimiser is not.
 
-    The data are zero where nothing is known, and turned they are taken for
-    known zeros: the reconstruction of the turned data is another image.
+    The data are zero where the image is not known. After the turn, some of
+    these zeros lie inside of the mask and count as known.
     """
     space = square()
     g = group_actions(space, 'C4')[1]
@@ -160,7 +160,7 @@ def test_inpainting_is_a_counterexample(law):
 
 
 def test_inpainting_of_a_mask_that_is_symmetric_is_equivariant(law):
-    """Nothing but the mask is to blame: that of a disc does no harm."""
+    """With a disc as the mask, inpainting is equivariant."""
     space = square()
     disc = space.element(lambda x: 1.0 * (x[0] ** 2 + x[1] ** 2 > 0.3))
     mask = odl.MultiplyOperator(disc, space, space)
@@ -198,7 +198,7 @@ def ray_transform(size=8, dtype='float64'):
 
 
 def test_tomography_with_the_geometry_turned_too_is_equivariant(law):
-    """The same for a ray transform that sees the object turned."""
+    """The same for a ray transform with views from one side."""
     operator = ray_transform()
     space = operator.domain
     g = group_actions(space, 'C4')[1]
@@ -231,12 +231,12 @@ def learned_error(block):
 
 
 def test_equivariant_networks_in_place_of_proximals_do_as_well(law):
-    """Plugged into a solver, the learned method follows its object."""
+    """The same for a learned proximal in a solver."""
     law.holds(learned_error(EquivariantProximal), 1e-10)
 
 
 def test_ordinary_networks_in_place_of_proximals_do_not(law):
-    """Nothing turns with the object there."""
+    """The same fails for ordinary networks in a solver."""
     law.fails(learned_error(OrdinaryProximal), 1e-2)
 
 
@@ -244,7 +244,7 @@ def test_ordinary_networks_in_place_of_proximals_do_not(law):
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
 @each_element
 def test_the_unrolled_method_is_equivariant(law, index, impl, dtype):
-    """Phi(y; A T_g) = g^-1 . Phi(y; A) for algorithm 2, with any weights."""
+    """Phi(y; A T_g) = g^-1 . Phi(y; A) for algorithm 2 and any weights."""
     space = odl.uniform_discr([-1, -1], [1, 1], (7, 7), dtype=dtype, impl=impl)
     torch.manual_seed(2)
     network = LearnedProximalGradient(
@@ -288,7 +288,7 @@ def operators_without_symmetry():
 
 @pytest.mark.parametrize('kind', operators_without_symmetry())
 def test_the_unrolled_method_is_equivariant_whatever_is_measured(law, kind):
-    """The same, with steps of 1 / ||A||^2: the norm is that of A T_g."""
+    """The same for operators of all kinds, with steps of 1 / ||A||^2."""
     operator = operators_without_symmetry()[kind]
     space = operator.domain
     torch.manual_seed(2)
@@ -354,9 +354,9 @@ def turned_as_an_array(kind, action):
 def test_the_unrolled_method_follows_arrays_that_are_turned(
     law, rng, kind, index
 ):
-    """Phi(g^-1 . y; g^-1 A g) = g^-1 . Phi(y; A), in whatever way it is made.
+    """Phi(g^-1 . y; g^-1 A g) = g^-1 . Phi(y; A) for turned arrays.
 
-    Nothing of the operator tells that it was turned.
+    The operator does not know that it was turned.
     """
     space = square(7, 'complex128' if 'coils' in kind else 'float64')
     action = group_actions(space, 'D4')[index]
@@ -380,7 +380,7 @@ def test_the_unrolled_method_follows_arrays_that_are_turned(
 
 @pytest.mark.parametrize('kind', operators_without_symmetry())
 def test_actions_do_not_change_the_norm(law, kind):
-    """||A T_g|| = ||A||, the assumption about the steps."""
+    """||A T_g|| = ||A||, which the steps need."""
     operator = operators_without_symmetry()[kind]
     norm = operator_norm(operator)
     for action in group_actions(operator.domain, 'D4')[1:]:
@@ -388,7 +388,7 @@ def test_actions_do_not_change_the_norm(law, kind):
 
 
 def test_the_ordinary_unrolled_method_is_not(law):
-    """The same with ordinary proximals."""
+    """The same fails for ordinary proximals."""
     space = square(7)
     torch.manual_seed(2)
     network = LearnedProximalGradient(
@@ -405,7 +405,7 @@ def test_the_ordinary_unrolled_method_is_not(law):
 
 
 def test_noise_need_not_be_turned(law, rng):
-    """The statement holds for all data, also such that A cannot give."""
+    """The law holds for all y, also outside of the range of A."""
     operator = ray_transform()
     g = group_actions(operator.domain, 'C4')[3]
     y = random_element(operator.range, rng)

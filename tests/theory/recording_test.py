@@ -12,7 +12,7 @@ import pytest
 
 
 def test_a_law_that_does_not_hold_is_no_row(request):
-    """What fails is raised and not written."""
+    """A law that does not hold raises, and is not recorded."""
     law = request.getfixturevalue('law')
     with pytest.raises(AssertionError):
         law.holds(1e-3, 1e-4)

@@ -11,12 +11,15 @@ import logging
 import os
 import pathlib
 
+import pytest
+
 from odl_equivariant.training._lightning import is_no_advertisement
 from odl_equivariant.training._skipped import save_skipped
 
 
+@pytest.mark.slow
 def test_weights_are_named(run, tmp_path):
-    """It says which weights were scored: the best, the last, or a file."""
+    """The log names the scored weights: the best, the last, or a file."""
     assert run('train')[0] == 0
     best = 'weights: run/best.safetensors (the best of the run)'
     for command in (['evaluate'], ['reconstruct', '--output', 'images']):
@@ -32,7 +35,7 @@ def test_weights_are_named(run, tmp_path):
 
 
 def test_nothing_is_advertised(caplog):
-    """Of what Lightning logs, its hints at products are left out."""
+    """Lightning's hints at products are not shown."""
     from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
     with caplog.at_level(logging.INFO, 'lightning.pytorch'):
@@ -45,7 +48,7 @@ def test_nothing_is_advertised(caplog):
 
 
 def test_trainer_advertises_nothing(tmp_path, caplog):
-    """Neither does a trainer that is made without the command."""
+    """A trainer without the command does not show them either."""
     from odl_equivariant.training import Trainer
 
     with caplog.at_level(logging.INFO, 'lightning.pytorch'):
@@ -54,8 +57,9 @@ def test_trainer_advertises_nothing(tmp_path, caplog):
     assert not [m for m in caplog.messages if 'Tip' in m or 'litlog' in m]
 
 
+@pytest.mark.slow
 def test_other_acquisition_is_said(run, caplog):
-    """It says what differs from the run, and nothing where nothing does."""
+    """The log says how the acquisition differs from the run."""
     assert run('train', '--trainer.max_steps', '1')[0] == 0
     text = 'the acquisition is not that of the run in run: '
     same = ['--data.acquisition.init_args.backend', 'pytorch']
@@ -73,8 +77,9 @@ def test_other_acquisition_is_said(run, caplog):
             assert said == (expected if options == other else [])
 
 
+@pytest.mark.slow
 def test_damaged_configuration_is_no_matter(run, tmp_path):
-    """Scores need no configuration of the run."""
+    """An evaluation does not need the configuration of the run."""
     assert run('train', '--trainer.max_steps', '1')[0] == 0
     for content in ('', 'data: 3', '\0', 'model: {}\ntrainer: {}\ndata: {}'):
         (tmp_path / 'run/config.yaml').write_text(content, 'utf-8')
@@ -82,7 +87,7 @@ def test_damaged_configuration_is_no_matter(run, tmp_path):
 
 
 def test_nothing_half_written_stays(run, tmp_path, monkeypatch):
-    """All temporary names that the commands make are removed some time."""
+    """Files with temporary names are removed."""
     names = set()
     replace = os.replace
 

@@ -101,7 +101,7 @@ def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
         )  # fmt: skip
     )
     assert status == 0, error
-    assert f'going on from parts/checkpoints/{reached.name}' in error
+    assert f'resuming from parts/checkpoints/{reached.name}' in error
     for name in ('final', 'best'):
         one, other = (
             (tmp_path / run / f'{name}.safetensors').read_bytes()

@@ -18,6 +18,8 @@ from odl_equivariant import models
 from odl_equivariant.data import (
     Augmentation,
     CartesianMRI,
+    Denoising,
+    PairsOfShapes,
     PairStore,
     Phantoms,
     SimulatedPairs,
@@ -33,6 +35,7 @@ from odl_equivariant.training import (
     Trainer,
 )
 from odl_equivariant.training.image_files import ImageFile
+from odl_equivariant.training.runs.checkpoints import checkpoint_path
 
 loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])
 
@@ -126,6 +129,212 @@ def test_schedule(schedule):
         assert rates[50] == pytest.approx(0.5)
         assert rates[4:] == sorted(rates[4:], reverse=True)
         assert rates[-1] < 1e-3
+
+
+def test_floor_of_the_relative_loss():
+    """It is added to the mean square of the truth, so zeros have a loss."""
+    batch = batch_of(ct(), 2)
+    batch['truth'][1] = 0
+    task = _attach(task_for(ct(), loss='relative', loss_floor=0.01))
+    task.log = lambda *args, **kwargs: None
+    result = task(batch)
+    expected = 0
+    for u, v in zip(result, batch['truth'], strict=True):
+        error = (u - v).square().mean()
+        expected += error / (v.square().mean() + 0.01) / 2
+    torch.testing.assert_close(task.training_step(batch, 0), expected)
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        ({'loss_floor': -1.0}, '`loss_floor` must be a finite'),
+        ({'loss_floor': math.inf}, '`loss_floor` must be a finite'),
+        ({'loss_floor': 0.1}, 'is for the loss `relative`'),
+        ({'loss': 'noise'}, 'is for the acquisition `Denoising`'),
+        ({'steps_before': -1}, '`steps_before` must be a whole number of'),
+        (
+            {'steps_before': 5, 'schedule_steps': 5},
+            '`schedule_steps` must be .* at least 6, got 5',
+        ),
+        ({'schedule_steps': 0}, '`schedule_steps` must be .*, got 0'),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    """A setting that makes no sense is refused, with its value."""
+    with pytest.raises(ValueError, match=message):
+        task_for(ct(), **settings)
+
+
+@pytest.mark.parametrize('schedule', ['constant', 'cosine'])
+def test_schedule_over_several_runs(schedule):
+    """The rates of runs one after another are those of a long one."""
+    settings = {'schedule': schedule, 'warm_up': 6}
+    whole = task_for(ct(), **settings)
+    expected = [whole._relative_rate(step, 20) for step in range(20)]
+    first = task_for(ct(), **settings, schedule_steps=20)
+    last = task_for(ct(), **settings, steps_before=4)
+    rates = [first._relative_rate(step, 4) for step in range(4)]
+    rates += [last._relative_rate(step, 16) for step in range(16)]
+    assert rates == expected
+
+
+# --- Denoisers --- #
+
+
+def denoiser(**kwargs):
+    """Return a small denoiser that is told the noise level."""
+    settings = {'memory': 0, 'gradient': False, 'noise_level': True}
+    return EquivariantProximal(channels=4, **{**settings, **kwargs})
+
+
+def test_denoiser_is_told_the_level_of_each_sample():
+    """The network is the block itself, applied at the samples' levels."""
+    acquisition = Denoising((16, 16), (0.05, 0.5))
+    task = _attach(ReconstructionTask(acquisition, denoiser, loss='noise'))
+    task.log = lambda *args, **kwargs: None
+    assert type(task.network) is EquivariantProximal
+    batch = batch_of(acquisition)
+    assert batch['sigma'].unique().numel() == 3
+    expected = 0
+    for data, truth, sigma in zip(
+        batch['data'], batch['truth'], batch['sigma'], strict=True
+    ):
+        result = task.network(data[None], sigma=float(sigma))
+        expected += (result[0] - truth).square().mean() / sigma / 3
+    torch.testing.assert_close(task.training_step(batch, 0), expected)
+    torch.testing.assert_close(task.baseline(batch), batch['data'])
+
+
+@pytest.mark.parametrize(
+    'settings', [{'gradient': True}, {'memory': 2}, {'noise_level': False}]
+)
+def test_block_of_another_kind_is_no_denoiser(settings):
+    """The error names the argument of the block that does not fit."""
+    (name,) = settings
+    with pytest.raises(ValueError, match=f'a denoiser.*got {name}='):
+        ReconstructionTask(Denoising((16, 16)), lambda: denoiser(**settings))
+
+
+def test_weights_of_a_denoiser(tmp_path):
+    """They are taken from a file, of a denoiser alone."""
+    path = tmp_path / 'denoiser.safetensors'
+    other = denoiser()
+    models.save(other, path)
+    task = ReconstructionTask(
+        Denoising((16, 16)), denoiser, pretrained=str(path)
+    )
+    for one, two in zip(
+        task.network.parameters(), other.parameters(), strict=True
+    ):
+        assert torch.equal(one, two)
+    with pytest.raises(ValueError, match='another architecture'):
+        ReconstructionTask(
+            Denoising((16, 16)),
+            lambda: denoiser(skip=True),
+            pretrained=str(path),
+        )
+
+
+# --- Runs one after another, and several shapes --- #
+
+
+def _data_of(acquisition, **kwargs):
+    phantoms = Phantoms(4, acquisition.image_shape)
+    return ReconstructionData(
+        acquisition, lambda: phantoms, lambda: phantoms, **kwargs
+    )
+
+
+def _trained(folder, max_steps, schedule_steps=6, **kwargs):
+    torch.manual_seed(0)
+    task = task_for(
+        ct(), schedule='cosine', schedule_steps=schedule_steps, **kwargs
+    )
+    trainer = Trainer(
+        str(folder),
+        accelerator='cpu',
+        max_steps=max_steps,
+        logger=False,
+        enable_progress_bar=False,
+        val_check_interval=100,
+    )
+    trainer.train(task, _data_of(ct()))
+    return task
+
+
+def test_run_starts_from_the_checkpoint_of_another(tmp_path):
+    """Weights and Adam's moments are those of the other run at its end."""
+    first = _trained(tmp_path / 'a', 3)
+    path = checkpoint_path(tmp_path / 'a' / 'checkpoints', 3)
+    task = task_for(ct(), pretrained=str(path), steps_before=3)
+    for one, two in zip(task.parameters(), first.parameters(), strict=True):
+        assert torch.equal(one, two)
+    trainer = Trainer(logger=False, accelerator='cpu', max_steps=3)
+    task._trainer = trainer
+    trainer.strategy.connect(task)
+    trainer.fit_loop.epoch_loop.max_steps = 3
+    optimizer = task.configure_optimizers()['optimizer']
+    theirs = first.optimizers().optimizer.state_dict()['state']
+    ours = optimizer.state_dict()['state']
+    assert ours.keys() == theirs.keys() and len(ours) > 0
+    for key, state in theirs.items():
+        for name, value in state.items():
+            assert torch.equal(ours[key][name], value), name
+
+
+def test_no_checkpoint_of_a_task(tmp_path):
+    """A file that is none, or of another network, is refused by name."""
+    _trained(tmp_path / 'a', 1)
+    path = checkpoint_path(tmp_path / 'a' / 'checkpoints', 1)
+    with pytest.raises(ValueError, match='another architecture') as error:
+        task_for(ct(), n_iterations=3, pretrained=str(path))
+    assert str(path) in str(error.value)
+    (tmp_path / 'b.ckpt').write_bytes(b'nothing')
+    with pytest.raises(ValueError, match='b.ckpt'):
+        task_for(ct(), pretrained=str(tmp_path / 'b.ckpt'))
+    with pytest.raises(FileNotFoundError, match='c.ckpt'):
+        task_for(ct(), pretrained=str(tmp_path / 'c.ckpt'))
+
+
+@pytest.mark.parametrize('acquisition', [ct(), mri()])
+def test_pairs_of_several_shapes_train_one_network(acquisition):
+    """Each is reconstructed with its operator, by the same weights."""
+    draw = mr_phantom if isinstance(acquisition, CartesianMRI) else None
+    phantoms = Phantoms(8, acquisition.image_shape, draw=draw)
+    pairs = PairsOfShapes(phantoms, acquisition, [(16, 16), (12, 20)])
+    task = task_for(acquisition)
+    weights = [id(parameter) for parameter in task.parameters()]
+    seen = set()
+    for i in range(8):
+        batch = torch.utils.data.default_collate([pairs[i]])
+        shape = tuple(batch['shape'][0].tolist())
+        seen.add(shape)
+        own = acquisition.with_shape(shape)
+        mask = batch.get('mask')
+        operator = own.forward_operator(mask if mask is None else mask[0])
+        network = task.network.with_operator(operator)
+        torch.testing.assert_close(
+            task(batch), network(batch['data']), rtol=1e-4, atol=1e-6
+        )
+    assert len(seen) == 2
+    assert weights == [id(parameter) for parameter in task.parameters()]
+    assert len(task.state_dict()) == len(task_for(acquisition).state_dict())
+
+
+def test_shapes_are_of_training_pairs_alone():
+    """Validation keeps the acquisition's shape; prepared pairs have one."""
+    shapes = [(12, 20), (8, 8)]
+    data = _data_of(ct(), shapes=shapes)
+    assert isinstance(data.pairs('train'), PairsOfShapes)
+    assert type(data.pairs('validation')) is SimulatedPairs
+    for wrong in ({'batch_size': 2}, {'measured': True}):
+        with pytest.raises(ValueError, match='`data.shapes` a batch is one'):
+            _data_of(ct(), shapes=shapes, **wrong)
+    ready = SimulatedPairs(Phantoms(2, (32, 32)), ct())
+    data = ReconstructionData(ct(), lambda: ready, shapes=shapes)
+    with pytest.raises(ValueError, match='prepared pairs have one shape'):
+        data.pairs('train')
 
 
 # --- Operators and baselines --- #
@@ -346,9 +555,9 @@ def test_augmentation_is_for_training():
 @pytest.mark.parametrize(
     'options, match',
     [
-        ({'batch_size': 0}, 'batch_size` must be at least 1'),
-        ({'workers': -1}, 'workers` must be at least 0'),
-        ({'n_train': 0}, 'n_train` must be at least 1'),
+        ({'batch_size': 0}, 'batch_size` must be a positive whole'),
+        ({'workers': -1}, 'workers` must be .* of at least 0'),
+        ({'n_train': 0}, 'n_train` must be a positive whole'),
         ({'images': lambda: None}, 'together with `data.sizes`'),
         ({'sizes': {'train': 1}}, 'together with `data.sizes`'),
         (
@@ -402,3 +611,41 @@ def test_workers_change_nothing(tmp_path):
         weights.append([p.detach() for p in task.parameters()])
     for one, other in zip(*weights, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    'make, settings, what',
+    [
+        (SparseViewCT, {'side': 0.5}, 'images'),
+        (SparseViewCT, {'n_detectors': 21}, 'data'),
+        (CartesianMRI, {'side': 0.5}, 'images'),
+        (CartesianMRI, {'side': 0.5, 'coil_maps': np.ones((2, 16, 16))}, 'im'),
+    ],
+)
+def test_data_on_another_grid_are_refused(tmp_path, make, settings, what):
+    """Data of the same shape can be of another geometry than the network."""
+    task = task_for(make((16, 16)))
+    data = ReconstructionData(make((16, 16), **settings))
+    trainer = Trainer(
+        tmp_path / 'run', logger=False, accelerator='cpu', max_steps=1
+    )
+    for call in (
+        trainer.train,
+        trainer.evaluate,
+        lambda *arguments: trainer.reconstruct(*arguments, tmp_path / 'out'),
+    ):
+        with pytest.raises(ValueError, match=f'its {what}.* on another grid'):
+            call(task, data)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_may_be_computed_in_another_way():
+    """Precision, back-end, noise and mask leave the grid as it is."""
+    task = task_for(ct())
+    for settings in (
+        {'dtype': 'float64'},
+        {'backend': 'pytorch'},
+        {'n_photons': None},
+    ):
+        task.check_acquisition(SparseViewCT((16, 16), n_views=6, **settings))
+    task_for(mri()).check_acquisition(mri(seed=1, sigma=0.0))

@@ -8,22 +8,38 @@
 
 """The base class of all simulated acquisitions."""
 
+from __future__ import annotations
+
 import abc
 import hashlib
+from typing import Any
 
 import numpy as np
+import odl
 import torch
 
-from odl_equivariant.data._checks import positive_int
+from odl_equivariant._checks import one_of
+from odl_equivariant._types import (
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Operator,
+    Random,
+)
 from odl_equivariant.elements import as_tensor
 
 __all__ = (
+    'HOW_TO_COMPUTE',
     'Acquisition',
     'as_pair',
     'check_names',
-    'checked_shape',
+    'has_own_simulation',
     'short_mask',
 )
+
+# Settings that say how to compute, and not what is measured.
+HOW_TO_COMPUTE = ('backend', 'dtype', 'impl')
 
 
 class Acquisition(abc.ABC):
@@ -48,25 +64,27 @@ class Acquisition(abc.ABC):
     argument: an acquisition is pickled by its settings.
     """
 
-    baseline_name = None
+    space: odl.DiscretizedSpace
+    operator: Operator
+    baseline_name: str | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of the reconstruction."""
         return tuple(self.space.shape)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         """Preferred shape of the images for `pair`."""
         return self.shape
 
-    def forward_operator(self, mask=None):
-        """Return the forward operator, for a mask if there are masks.
+    def forward_operator(self, mask: Any = None) -> Operator:
+        """Return the forward operator, with a mask if there are masks.
 
         Parameters
         ----------
         mask : optional
-            Where data are taken. Default: as in ``operator``.
+            Where data are sampled. Default: the mask of ``operator``.
 
         Returns
         -------
@@ -81,18 +99,41 @@ class Acquisition(abc.ABC):
         return self.operator
 
     @abc.abstractmethod
-    def simulate(self, image, rng=None):
+    def simulate(self, image: Image, rng: Random = None) -> Element:
         """Return noisy data of an image, as an element of the range."""
 
     @abc.abstractmethod
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return the ground truth to which reconstructions are compared."""
 
     @abc.abstractmethod
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the simplest reconstruction from the data."""
 
-    def pair(self, image, rng=None):
+    def with_shape(self, shape: ImageShape) -> Acquisition:
+        """Return the same acquisition for images on another grid.
+
+        Parameters
+        ----------
+        shape : tuple of 2 ints
+            Shape of the reconstruction.
+
+        Returns
+        -------
+        acquisition : Acquisition
+            Acquisition with the same other settings. So the longer side of
+            the image keeps its length, and a detector its elements.
+
+        Raises
+        ------
+        ValueError
+            If a setting, such as coil maps, does not fit the shape.
+        """
+        return type(self)(**{**self.settings(), 'shape': shape})
+
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
         """Return data and ground truth of an image, as tensors.
 
         Parameters
@@ -100,17 +141,18 @@ class Acquisition(abc.ABC):
         image : array-like or element of a DiscretizedSpace
             Image as for `simulate`, preferably of shape ``image_shape``.
         rng : int, numpy.random.Generator or None, optional
-            Seed or source of all that is random.
+            Seed or source of the random numbers.
 
         Returns
         -------
         pair : dict of torch.Tensor
-            ``'data'``, in ``operator.range``, and ``'truth'``, in
-            ``space``, of shape ``(C, *shape)`` in the layout of
-            `odl_equivariant.elements`, without a batch axis. If each image
-            has its own mask, also ``'mask'``, booleans that broadcast to the
-            shape of the image, with length 1 along the axes on which the mask
-            does not depend.
+            ``'data'``, an element of ``operator.range``, and ``'truth'``, an
+            element of ``space``, both as tensors of shape ``(C, *shape)`` in
+            the layout of `odl_equivariant.elements`, without a batch axis.
+            If each image has its own mask, also ``'mask'``: booleans that
+            broadcast to the shape of the image, with length 1 along each
+            axis on which the mask does not depend. If the network is told a
+            noise level, also ``'sigma'``, a tensor of shape ``()``.
         """
         return as_pair(self.simulate(image, rng), self.ground_truth(image))
 
@@ -118,23 +160,23 @@ class Acquisition(abc.ABC):
     def _settings(self):
         """Return the arguments that make this acquisition, in order."""
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Return the arguments that make this acquisition, by their names.
 
         Returns
         -------
         settings : dict
-            All of them, defaults included.
+            All arguments, including defaults.
         """
         return dict(self._settings())
 
-    def fingerprint(self):
-        """Return a short text that tells acquisitions apart.
+    def fingerprint(self) -> str:
+        """Return a short text that differs between acquisitions.
 
         Returns
         -------
         fingerprint : str
-            The same for the same settings, arrays included.
+            Equal for equal settings, including arrays.
         """
         digest = hashlib.blake2b(digest_size=8)
         for value in self._settings().values():
@@ -170,8 +212,20 @@ def as_pair(data, truth, mask=None):
     return pair
 
 
+def has_own_simulation(acquisition, base):
+    """Return whether a subclass overrides how a class simulates.
+
+    Its pairs are then made by its own methods, as of any `Acquisition`.
+    """
+    return any(
+        getattr(getattr(acquisition, name), '__func__', None)
+        is not getattr(base, name)
+        for name in ('simulate', 'ground_truth')
+    )
+
+
 def short_mask(mask):
-    """Return a mask with length 1 along the axes it does not depend on."""
+    """Return a mask with length 1 along each axis it does not depend on."""
     for axis in range(mask.ndim):
         first = mask.take([0], axis)
         if (mask == first).all():
@@ -179,20 +233,7 @@ def short_mask(mask):
     return mask.copy()
 
 
-def checked_shape(shape):
-    """Return the shape of an image as a tuple of two positive ints."""
-    if np.shape(shape) != (2,):
-        raise ValueError(f'`shape` must be two sizes, got {shape!r}')
-    return tuple(positive_int(n, 'shape') for n in shape)
-
-
 def check_names(dtype, backend):
     """Check the names of a precision and of an array back-end."""
-    if dtype not in ('float32', 'float64'):
-        raise ValueError(
-            f"`dtype` must be 'float32' or 'float64', got {dtype!r}"
-        )
-    if backend not in ('numpy', 'pytorch'):
-        raise ValueError(
-            f"`backend` must be 'numpy' or 'pytorch', got {backend!r}"
-        )
+    one_of('dtype', dtype, ('float32', 'float64'))
+    one_of('backend', backend, ('numpy', 'pytorch'))

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Receive coils of a scanner, and the k-space that they measure."""
+"""The receive coils of a scanner, and their k-space."""
 
 import numpy as np
 import torch
@@ -52,30 +52,30 @@ class Coils:
         return None if self._encoding is None else self._encoding.coil_maps
 
     def sampled(self, mask):
-        """Return the Fourier transform of the coils' images at a mask."""
+        """Return the Fourier transform of the coils' images on a mask."""
         return SubsampledFourierTransform(self.transform.domain, mask)
 
     def encoded(self, sampled):
-        """Return the operator that maps an image to what is sampled."""
+        """Return the operator that maps an image to its samples."""
         if self._encoding is None:
             return sampled
         return sampled * self._encoding
 
     def combined(self, data):
-        """Return the image of k-space, the coils combined."""
+        """Return the image of k-space, combined over the coils."""
         images = self.transform.inverse(data)
         if self._combination is None:
             return images
         return self._combination(images)
 
     def data(self, array):
-        """Return an array with an axis of coils as an element."""
+        """Return an array, whose first axis counts coils, as an element."""
         if self._encoding is None:
             array = array[0]
         return element_from_array(array, self.transform.range)
 
     def checked_data(self, data):
-        """Return an element or an array as an element, after checking it."""
+        """Check k-space, and return it as an element."""
         if data not in self.transform.range:
             array = as_array(data)
             shape = self.space.shape if self.maps is None else self.maps.shape
@@ -91,20 +91,20 @@ class Coils:
         return data
 
     def measured(self, kspace, maps=None):
-        """Return measured k-space in the form that these coils measure.
+        """Return measured k-space as these coils would measure it.
 
-        It is an array with an axis of coils. A single coil of uniform
-        sensitivity measures the image that ``maps`` combine from the coils
-        of the scanner.
+        The first axis of the result counts coils. If this is one coil of
+        uniform sensitivity, ``maps`` are the sensitivities of the scanner's
+        coils: the result is the k-space of their combined image.
         """
         kspace = as_array(kspace)
         kspace = kspace[None] if kspace.ndim == 2 else kspace
         shape = tuple(self.space.shape)
         if kspace.ndim != 3 or kspace.shape[1:] != shape or not len(kspace):
             raise ValueError(
-                f'`kspace` must have the shape {shape}, or one axis of coils '
-                f'before it, got {kspace.shape}; crop the image, not k-space, '
-                'to another field of view'
+                f'`kspace` must have the shape {shape}, after an axis that '
+                f'counts coils if there are several, got {kspace.shape}; for '
+                'another field of view, crop the image, not k-space'
             )
         if not np.isfinite(kspace).all():
             raise ValueError(
@@ -116,14 +116,14 @@ class Coils:
         if maps is None:
             if len(kspace) > 1:
                 raise ValueError(
-                    f'`kspace` is of {len(kspace)} coils, and the acquisition '
-                    'of one: pass the `coil_maps` to combine them'
+                    f'`kspace` has {len(kspace)} coils, and the acquisition '
+                    'has one: pass the `coil_maps` to combine them'
                 )
             return kspace
         others = Coils(self.space, maps)
         if len(others.maps) != len(kspace):
             raise ValueError(
-                f'`kspace` is of {len(kspace)} coils, and `coil_maps` of '
+                f'`kspace` has {len(kspace)} coils, and `coil_maps` have '
                 f'{len(others.maps)}'
             )
         image = others.combined(others.data(kspace))
@@ -132,7 +132,7 @@ class Coils:
     def _check_own(self, kspace, maps):
         if len(kspace) != len(self.maps):
             raise ValueError(
-                f'`kspace` is of {len(kspace)} coils, and the acquisition has '
+                f'`kspace` has {len(kspace)} coils, and the acquisition has '
                 f'{len(self.maps)}'
             )
         if maps is None:
@@ -142,8 +142,8 @@ class Coils:
             maps, self.maps, rtol=1e-4, atol=1e-6
         ):
             raise ValueError(
-                '`coil_maps` are not those of the acquisition; make one with '
-                'these maps, or leave them out'
+                '`coil_maps` differ from the maps of the acquisition; make an '
+                'acquisition with these maps, or leave `coil_maps` out'
             )
 
 
@@ -156,5 +156,5 @@ def _combination(encoding):
 
 
 def samples(data):
-    """Return k-space as a complex array with an axis of coils."""
+    """Return k-space as a complex array, whose first axis counts coils."""
     return merge_complex(as_tensor(data))[0].cpu().numpy()

@@ -6,24 +6,44 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Simulated acquisitions: magnetic resonance imaging from few lines."""
+"""Simulated magnetic resonance imaging from a few lines of k-space."""
+
+from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import odl
 import torch
+from numpy.typing import ArrayLike
 
+from odl_equivariant._checks import (
+    array_shape,
+    boolean,
+    positive_number,
+    real_number,
+)
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    Image,
+    ImageShape,
+    Operator,
+    Precision,
+    Random,
+    Samples,
+)
 from odl_equivariant.data._checks import (
     as_array,
     check_extent,
     image_array,
-    not_negative,
-    positive,
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
     as_pair,
     check_names,
-    checked_shape,
+    has_own_simulation,
     short_mask,
 )
 from odl_equivariant.data.acquisitions.kspace import Coils, samples
@@ -37,31 +57,32 @@ __all__ = ('CartesianMRI',)
 class CartesianMRI(Acquisition):
     r"""Magnetic resonance imaging from some lines of k-space.
 
-    Images are complex. Their values have no unit; with the default noise,
-    the largest magnitude is meant to be about 1. The noise is the same for
-    all images, as it is for the slices of a volume: divide these by one
-    number, not each by its own maximum.
+    Images are complex, and their values have no unit. The default noise fits
+    images with a largest magnitude of about 1. All images get the same noise,
+    as the slices of a volume do. So divide all slices of a volume by one
+    number, not each slice by its own maximum.
 
     Parameters
     ----------
     shape : tuple of 2 ints, optional
         Shape of the images and of k-space.
     acceleration : float, optional
-        How many times fewer lines than all are measured.
+        Number of all lines over the number of measured lines.
     center_fraction : float, optional
-        Fraction of all lines that is fully sampled around the zero
-        frequency.
+        Fraction of all lines that lie around the zero frequency and are
+        always measured.
     pattern : {'random', 'equispaced'}, optional
         How the other lines are chosen, see `CartesianMask`.
     axis : int, optional
-        Axis of phase encoding: a line is what has one index along it.
+        Axis of phase encoding. All samples with the same index along this
+        axis form a line.
     sigma : float, optional
         Standard deviation of the noise, in the real and in the imaginary
-        part of each sample. As the transform is unitary, that of a fully
-        sampled image is the same.
+        part of each sample. The transform is unitary, so the image of fully
+        sampled k-space has noise of the same standard deviation.
     coil_maps : array-like, optional
         Sensitivities of the receive coils, real or complex, of shape
-        ``(n_coils, *shape)``. Default: one coil that sees all alike.
+        ``(n_coils, *shape)``. Default: one coil of uniform sensitivity.
     side : float, optional
         Length of the image's longer side, in metres.
     dtype : {'float32', 'float64'}, optional
@@ -69,8 +90,8 @@ class CartesianMRI(Acquisition):
     backend : {'numpy', 'pytorch'}, optional
         Array back-end of the ODL spaces.
     mask : array-like or CartesianMask, optional
-        The samples to take, see `SubsampledFourierTransform`, in place of
-        what is drawn from ``seed``.
+        Samples to measure, see `SubsampledFourierTransform`. Default: a
+        mask drawn from ``seed``.
     random_masks : bool, optional
         Whether `pair` draws a mask for each image.
     seed : int, optional
@@ -81,21 +102,23 @@ class CartesianMRI(Acquisition):
     space : odl.DiscretizedSpace
         Complex space of the images, centred at the origin, in metres.
     operator : odl.Operator
-        `SubsampledFourierTransform` of ``space``; with coil maps, that of
-        the images of all coils times the `SensitivityEncoding`.
+        `SubsampledFourierTransform` of ``space``. With coil maps, the
+        `SensitivityEncoding`, followed by the `SubsampledFourierTransform`
+        of the images of all coils.
     mask : numpy.ndarray
-        Booleans, true where ``operator`` samples, of length 1 along the
-        axes on which they do not depend. The zero frequency is at index
-        ``n // 2``.
+        Booleans, true where ``operator`` samples, with length 1 along each
+        axis on which the mask does not depend. The zero frequency is at
+        index ``n // 2``.
 
     Raises
     ------
     ValueError
-        If a size or a length is not positive, the noise negative, a name
-        unknown, the mask or the coil maps do not fit, or a mask is given
-        where random ones are asked for.
+        If a size or a length is not positive, ``sigma`` is negative, a name
+        is unknown, the mask or the coil maps do not fit, or both a mask and
+        random masks are asked for.
     TypeError
-        If a number is none, or an array has no numbers.
+        If a number is expected and something else is given, or an array does
+        not contain numbers.
 
     Notes
     -----
@@ -107,10 +130,11 @@ class CartesianMRI(Acquisition):
         \mathrm{Re}\,\varepsilon_j, \mathrm{Im}\,\varepsilon_j
         \sim \mathcal{N}(0, \sigma^2),
 
-    which is Pruessmann et al., *SENSE: sensitivity encoding for fast MRI*,
-    Magnetic Resonance in Medicine 42 (1999), 952-962. One coil, the noise
-    and the size are the settings of Celledoni et al., *Equivariant neural
-    networks for inverse problems*, Inverse Problems 37 (2021), 085006.
+    see Pruessmann et al., *SENSE: sensitivity encoding for fast MRI*,
+    Magnetic Resonance in Medicine 42 (1999), 952-962. The defaults for the
+    coil, the noise and the size are the settings of Celledoni et al.,
+    *Equivariant neural networks for inverse problems*, Inverse Problems 37
+    (2021), 085006.
 
     Examples
     --------
@@ -129,34 +153,31 @@ class CartesianMRI(Acquisition):
 
     def __init__(
         self,
-        shape=(320, 320),
-        acceleration=4,
-        center_fraction=0.08,
-        pattern='random',
-        axis=-1,
-        sigma=0.03,
-        coil_maps=None,
-        side=0.22,
-        dtype='float32',
-        backend='numpy',
-        mask=None,
-        random_masks=False,
-        seed=0,
-    ):
-        shape = checked_shape(shape)
+        shape: ImageShape = (320, 320),
+        acceleration: int | float = 4,
+        center_fraction: float = 0.08,
+        pattern: Literal['random', 'equispaced'] = 'random',
+        axis: int = -1,
+        sigma: float = 0.03,
+        coil_maps: Samples | None = None,
+        side: float = 0.22,
+        dtype: Precision = 'float32',
+        backend: Backend = 'numpy',
+        mask: Samples | None = None,
+        random_masks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        shape = array_shape('shape', shape, 2)
         check_names(dtype, backend)
-        if not isinstance(random_masks, bool):
-            raise TypeError(
-                f'`random_masks` must be a bool, got {random_masks!r}'
-            )
+        random_masks = boolean('random_masks', random_masks)
         if mask is not None and random_masks:
             raise ValueError(
-                '`mask` fixes the samples, and `random_masks` draws them for '
-                'each image: pass one of the two'
+                '`mask` fixes the samples, and `random_masks` draws a mask '
+                'for each image: pass one of the two'
             )
         self._dtype = dtype
-        self.sigma = not_negative(sigma, 'sigma')
-        self.side = positive(side, 'side')
+        self.sigma = real_number('sigma', sigma, least=0)
+        self.side = positive_number('side', side)
         self.random_masks = random_masks
         self.acceleration, self.center_fraction = acceleration, center_fraction
         self.pattern, self.axis, self.seed = pattern, axis, seed
@@ -171,7 +192,7 @@ class CartesianMRI(Acquisition):
         )
         self._scale_check = ScaleCheck()
         self._coils = Coils(self.space, coil_maps)
-        # Checks the settings too where a mask is given.
+        # Drawn even if a mask is given, as this checks the settings.
         drawn = self._mask(seed)
         self._mask_is_given = mask is not None
         sampled = self._coils.sampled(mask if self._mask_is_given else drawn)
@@ -180,19 +201,22 @@ class CartesianMRI(Acquisition):
         self.operator = self._coils.encoded(sampled)
 
     @property
-    def coil_maps(self):
+    def coil_maps(self) -> np.ndarray | None:
         """Complex array ``(n_coils, *shape)``, or ``None`` for one coil."""
         return self._coils.maps
 
-    def draw_mask(self, rng=None, measured=None):
-        """Draw the samples to take, with the settings of the acquisition.
+    def draw_mask(
+        self, rng: Random = None, measured: tuple[int, int] | None = None
+    ) -> CartesianMask:
+        """Draw a mask with the settings of the acquisition.
 
         Parameters
         ----------
         rng : int, numpy.random.Generator or None, optional
             Seed or source of randomness.
         measured : tuple of 2 ints, optional
-            Lines that can be taken, see `CartesianMask`. Default: all.
+            First line that may be sampled, and the one after the last, see
+            `CartesianMask`. Default: all lines.
 
         Returns
         -------
@@ -202,14 +226,14 @@ class CartesianMRI(Acquisition):
         seed = int(np.random.default_rng(rng).integers(2**31))
         return self._mask(seed, measured)
 
-    def forward_operator(self, mask=None):
-        """Return the forward operator of a mask.
+    def forward_operator(self, mask: Samples | None = None) -> Operator:
+        """Return the forward operator with a given mask.
 
         Parameters
         ----------
         mask : array-like or CartesianMask, optional
             Booleans, or zeros and ones, of the shape of k-space or of length
-            1 along some axes. Default: that of the acquisition.
+            1 along some axes. Default: the mask of the acquisition.
 
         Returns
         -------
@@ -220,18 +244,23 @@ class CartesianMRI(Acquisition):
             return self.operator
         return self._coils.encoded(self._coils.sampled(mask))
 
-    def simulate(self, image, rng=None, mask=None):
+    def simulate(
+        self,
+        image: Image,
+        rng: Random = None,
+        mask: Samples | None = None,
+    ) -> Element:
         """Return noisy samples of an image.
 
         Parameters
         ----------
         image : array-like or element of a DiscretizedSpace
-            Real or complex image of the shape of ``space``; a real one has
-            the imaginary part 0. It is not changed.
+            Real or complex image of the shape of ``space``. The imaginary
+            part of a real image is 0. The image is not changed.
         rng : int, numpy.random.Generator or None, optional
             Seed or source of the noise.
         mask : array-like or CartesianMask, optional
-            Samples to take. Default: those of the acquisition.
+            Samples to measure. Default: the mask of the acquisition.
 
         Returns
         -------
@@ -242,18 +271,22 @@ class CartesianMRI(Acquisition):
         ------
         ValueError
             If the image has another shape or extent, or values that are
-            infinite or not a number, the mask does not fit, or ``sigma`` is
-            more than 100 times the largest magnitude of the image: the
-            message says how to scale images.
+            infinite or not a number, or if the mask does not fit. Also if
+            ``sigma`` is more than 100 times the largest magnitude of the
+            image: the message says how to scale images. The last error is
+            not raised for images of a data set.
 
         Warns
         -----
         UserWarning
-            Once, if ``sigma`` is above the largest magnitude of the image,
-            also in a data set, the images of which raise no such error,
-            or below a thousandth of it where that is above 10.
+            Once, if ``sigma`` is above the largest magnitude of the image.
+            Also once, if the largest magnitude is above 10, and ``sigma`` is
+            below a thousandth of it.
         """
-        image = self.ground_truth(image)
+        return self._simulated(self.ground_truth(image), rng, mask)
+
+    def _simulated(self, image, rng, mask):
+        """Return noisy samples of an element of ``space``."""
         check_noise(self._scale_check, as_array(image), self.sigma)
         sampled = self._coils.sampled(self.mask if mask is None else mask)
         array = samples(self._coils.encoded(sampled)(image))
@@ -264,7 +297,7 @@ class CartesianMRI(Acquisition):
             array = array + sampled.mask * noise
         return self._coils.data(array)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.
 
         Parameters
@@ -275,20 +308,22 @@ class CartesianMRI(Acquisition):
         Returns
         -------
         image : element of ``space``
-            What a reconstruction is compared with.
+            Image with which reconstructions are compared.
         """
-        if getattr(image, 'space', None) is not None:
-            check_extent(image.space, self.space, type(self).__name__)
+        space = getattr(image, 'space', None)
+        if space is not None:
+            check_extent(space, self.space, type(self).__name__)
         array = image_array(image, self.shape)
         return element_from_array(array, self.space)
 
-    def zero_filled(self, data):
-        r"""Return the image whose other samples are zero.
+    def zero_filled(self, data: ElementLike) -> Element:
+        r"""Return the image of k-space with zeros for the missing samples.
 
         Parameters
         ----------
         data : element of ``operator.range`` or array-like
-            k-space, with zeros where it is not sampled, by whichever mask.
+            k-space, sampled with any mask, with zeros where it is not
+            sampled.
 
         Returns
         -------
@@ -296,7 +331,7 @@ class CartesianMRI(Acquisition):
             :math:`F^* y`, which is :math:`A^* y`. For several coils it is
             the least-squares combination
             :math:`\sum_j \overline{c_j} F^* y_j / \sum_j |c_j|^2`, and zero
-            where no coil sees anything.
+            where all sensitivities are zero.
 
         Raises
         ------
@@ -306,24 +341,27 @@ class CartesianMRI(Acquisition):
         """
         return self._coils.combined(self._coils.checked_data(data))
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the zero-filled image, see `zero_filled`."""
         return self.zero_filled(data)
 
-    def pair(self, image, rng=None):
-        """Return data and ground truth of an image, and maybe its mask.
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
+        """Return the data and ground truth of an image, and a random mask.
 
         Parameters
         ----------
         image : array-like or element of a DiscretizedSpace
             Image as in `simulate`.
         rng : int, numpy.random.Generator or None, optional
-            Seed or source of the mask, if it is random, and the noise.
+            Seed or source of the noise and of the mask, if masks are random.
 
         Returns
         -------
         pair : dict of torch.Tensor
-            See `Acquisition.pair`; with ``'mask'`` if masks are random.
+            See `Acquisition.pair`. It contains ``'mask'`` if masks are
+            random.
 
         Examples
         --------
@@ -334,13 +372,22 @@ class CartesianMRI(Acquisition):
         """
         rng = np.random.default_rng(rng)
         mask = self.draw_mask(rng) if self.random_masks else None
-        data = self.simulate(image, rng, mask)
-        return as_pair(data, self.ground_truth(image), mask)
+        truth = self.ground_truth(image)
+        if has_own_simulation(self, CartesianMRI):
+            data = self.simulate(image, rng, mask)
+        else:
+            data = self._simulated(truth, rng, mask)
+        return as_pair(data, truth, mask)
 
     def from_kspace(
-        self, kspace, coil_maps=None, image=None, rng=None, measured=None
-    ):
-        """Return a pair as of `pair`, from measured instead of simulated data.
+        self,
+        kspace: ArrayLike | torch.Tensor,
+        coil_maps: ArrayLike | torch.Tensor | None = None,
+        image: Image | None = None,
+        rng: Random = None,
+        measured: ArrayLike | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return a pair, like `pair`, from measured data.
 
         Parameters
         ----------
@@ -350,21 +397,22 @@ class CartesianMRI(Acquisition):
             coil. Scale it so that the largest magnitude of the image is
             about 1. No noise is added to it.
         coil_maps : array-like, optional
-            Sensitivities of the coils of ``kspace``. An acquisition with one
-            coil takes what such a coil would have measured of their
-            combined image; an acquisition with coil maps has its own, and
-            these may be left out.
+            Sensitivities of the coils of ``kspace``. If the acquisition has
+            one coil, the coils are combined to one image, and the data are
+            the k-space of this image. If the acquisition has coil maps of
+            its own, these may be left out.
         image : array-like or element of a DiscretizedSpace, optional
-            Ground truth. Default: the zero-filled image of all samples, the
+            Ground truth. Default: the image of all samples, which is the
             least-squares combination of the coils.
         rng : int, numpy.random.Generator or None, optional
-            Seed or source of the mask, if it is random.
+            Seed or source of the mask, if masks are random.
         measured : array-like, optional
             Booleans, of the shape of the image or of length 1 along some
-            axes, false where ``kspace`` was filled up with zeros. Nothing is
-            taken there: acceleration and centre fraction are of the lines
-            between the first and the last that was measured, whether masks
-            are random or one is drawn from ``seed``; a given mask is cut.
+            axes, false where ``kspace`` was not measured and contains zeros.
+            These samples are not taken. A mask that is drawn refers to the
+            lines from the first to the last measured one: acceleration and
+            centre fraction are relative to their number. A given mask loses
+            the samples that were not measured.
 
         Returns
         -------
@@ -403,10 +451,10 @@ class CartesianMRI(Acquisition):
         return as_pair(self._coils.data(sampled * full), truth, mask)
 
     def _measured_mask(self, measured, rng):
-        """Return a mask of what was measured, of the shortest shape.
+        """Return a mask that samples only what was measured.
 
-        It depends on the settings and the shape of ``measured`` alone, so
-        that those of a set of images can be stacked.
+        Its shape depends only on the settings and the shape of ``measured``,
+        so that the masks of a set of images can be stacked.
         """
         if (
             measured.dtype != bool
@@ -438,7 +486,7 @@ class CartesianMRI(Acquisition):
             mask = drawn.array.take([0], across) & measured
         if not mask.any():
             raise ValueError(
-                'the mask of the acquisition takes nothing that was measured'
+                'the mask of the acquisition contains no measured sample'
             )
         return mask
 

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Warnings about images that are not in the unit of an acquisition."""
+"""Warnings about images that seem to be in a wrong unit."""
 
 import contextlib
 import contextvars
@@ -22,19 +22,19 @@ from odl_equivariant.data.slices.samples import (
 
 __all__ = ('ScaleCheck', 'check_attenuation', 'check_noise', 'named')
 
-# No body of half a metre reaches it, and e^-12 leaves one photon of 160 000.
+# A body of half a metre stays below it. e^-12 leaves one photon of 160 000.
 HIGHEST_EXPONENT = 12.0
 LARGEST_STARVED_SHARE = 0.5
-# Without photons that could be missing: ten times the mean of a body.
+# Without noise, photons cannot be missing: ten times the mean of a body.
 HIGHEST_MEAN_EXPONENT = 50.0
-# Below this share of the noise of one ray no ray tells of the image.
+# If all exponents are below this share of the noise, the image is hidden.
 LEAST_SIGNAL = 0.5
 # The noise of k-space relative to the largest magnitude of an image.
 LARGEST_NOISE = 1.0
 LEAST_NOISE = 1e-3
-# Past it the data hold nothing of the image.
+# Above it, the noise hides the image.
 HIDING_NOISE = 100.0
-# A large image with little noise may be meant so up to here.
+# Up to here, a large image with little noise may be intended.
 LARGEST_MAGNITUDE = 10.0
 
 EMPTY = 'If only this image is nearly empty, nothing is wrong.'
@@ -44,7 +44,7 @@ _NAME = contextvars.ContextVar('name of the image', default=None)
 
 @contextlib.contextmanager
 def named(name):
-    """Context in which an image is called by its name in warnings."""
+    """Context in which warnings call the image by this name."""
     token = _NAME.set(name)
     try:
         yield
@@ -71,11 +71,11 @@ def check_attenuation(check, image, exponents, n_photons, mu_max):
     Parameters
     ----------
     check : ScaleCheck
-        What gives the warnings of the acquisition.
+        Gives the warnings of the acquisition.
     image : numpy.ndarray
         Image as a fraction of ``mu_max``.
     exponents : numpy.ndarray
-        Of Beer's law, one for each ray.
+        Exponents of Beer's law, one for each ray.
     n_photons : float or None
         Mean number of photons of a ray without an object.
     mu_max : float
@@ -84,7 +84,7 @@ def check_attenuation(check, image, exponents, n_photons, mu_max):
     Raises
     ------
     ValueError
-        If no ray at all carries a photon, so that the data hold nothing.
+        If no ray carries a photon, so that the data contain no information.
     """
     meeting = exponents[exponents > 0]
     if not meeting.size:
@@ -113,8 +113,8 @@ def check_attenuation(check, image, exponents, n_photons, mu_max):
         check.warn(
             'small',
             found + f'The noise of {n_photons:g} photons is '
-            f'{1 / math.sqrt(n_photons):.3g}, so that the data are nothing '
-            f'but noise. {_attenuation_unit(mu_max)} {EMPTY}',
+            f'{1 / math.sqrt(n_photons):.3g}, so that the data are only '
+            f'noise. {_attenuation_unit(mu_max)} {EMPTY}',
         )
 
 
@@ -124,7 +124,7 @@ def _what():
 
 
 def attenuation_of_hounsfield(mu_max):
-    """Return how Hounsfield units become fractions, in words."""
+    """Describe the conversion of Hounsfield units to fractions."""
     slope = (WATER_ATTENUATION - AIR_ATTENUATION) / 1000
     return (
         f'Hounsfield units h become max({WATER_ATTENUATION:g} + {slope:g} h, '
@@ -134,9 +134,9 @@ def attenuation_of_hounsfield(mu_max):
 
 def _attenuation_unit(mu_max):
     return (
-        f'Images must be fractions of `mu_max` = {mu_max:g} / m, of which '
-        f'water has {WATER_ATTENUATION / mu_max:.3g}, and the mean exponent '
-        f'of a body is about 1 to 8. Divide attenuation in 1 / m by '
+        f'Images must be fractions of `mu_max` = {mu_max:g} / m: water is '
+        f'{WATER_ATTENUATION / mu_max:.3g}, and the mean exponent of a body '
+        f'is about 1 to 8. Divide attenuation in 1 / m by '
         f'{mu_max:g}, in 1 / cm by {mu_max / 100:g}; '
         f'{attenuation_of_hounsfield(mu_max)}.'
     )
@@ -148,17 +148,17 @@ def check_noise(check, image, sigma):
     Parameters
     ----------
     check : ScaleCheck
-        What gives the warnings of the acquisition.
+        Gives the warnings of the acquisition.
     image : numpy.ndarray
-        Real or complex image; one of zeros has no scale.
+        Real or complex image. If it is zero, nothing is checked.
     sigma : float
         Standard deviation of the noise, in both parts; 0 for none.
 
     Raises
     ------
     ValueError
-        If the noise hides the image, unless it is one of a data set: a
-        volume may have slices that are nearly empty, which end no training.
+        If the noise hides the image. There is no error for images of a data
+        set, so that nearly empty slices of a volume do not end a training.
     """
     largest = float(np.abs(image).max(initial=0))
     if not largest or not sigma:

@@ -6,7 +6,9 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Simulated acquisitions: tomography from few views and few photons."""
+"""Simulated tomography from few views and few photons."""
+
+from __future__ import annotations
 
 import math
 
@@ -17,17 +19,34 @@ from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 import odl_equivariant.operators  # noqa: F401  (registers 'astra_matrix')
+from odl_equivariant._checks import (
+    array_shape,
+    one_of,
+    positive_number,
+    whole_number,
+)
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    FilterType,
+    Image,
+    ImageShape,
+    Operator,
+    Precision,
+    Random,
+    RayTransform,
+)
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import (
     as_real_array,
     check_extent,
-    positive,
-    positive_int,
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
+    as_pair,
     check_names,
-    checked_shape,
+    has_own_simulation,
 )
 from odl_equivariant.data.acquisitions.ranges import (
     ScaleCheck,
@@ -41,7 +60,7 @@ from odl_equivariant.operators.ray.filtered_backprojection import (
 
 __all__ = ('SparseViewCT',)
 
-# Counts of zero stand for at most this transmission, as in the reference.
+# The transmission where no photon is counted, as in the reference.
 SMALLEST_TRANSMISSION = 1e-8
 # The best PSNR with the Hann window on a head CT at the default settings. On
 # phantoms at this dose a cutoff of 0.35 is better, by about 0.8 dB.
@@ -51,25 +70,25 @@ FBP_CUTOFF = 0.45
 class SparseViewCT(Acquisition):
     """Parallel-beam tomography of a square or rectangular field of view.
 
-    Images hold the linear attenuation relative to ``mu_max``, between 0 and
-    about 1. Line integrals of an image are therefore in metres, and become
-    the dimensionless exponent of Beer's law when multiplied by ``mu_max``.
+    Images contain the linear attenuation relative to ``mu_max``, between 0
+    and about 1. So line integrals of an image are in metres. Multiplied by
+    ``mu_max`` they are the exponents of Beer's law, which have no unit.
 
     Parameters
     ----------
     shape : tuple of 2 ints, optional
         Shape of the reconstruction.
     n_views : int, optional
-        Number of views, uniform on ``[0, pi)``. With an even number the
-        acquisition is symmetric under a turn by 90 degrees.
+        Number of views, uniform on ``[0, pi)``. If the number is even, the
+        acquisition is symmetric under rotation by 90 degrees.
     n_detectors : int, optional
-        Number of detector elements, which together cover the diagonal of
-        the square field of view. Default: ``ceil(sqrt(2) * max(shape))``.
+        Number of detector elements. Together they cover the diagonal of the
+        square field of view. Default: ``ceil(sqrt(2) * max(shape))``.
     side : float, optional
         Length of the image's longer side, in metres.
     n_photons : float or None, optional
         Mean number of photons per detector element without an object. With
-        ``None`` or ``inf`` the data are free of noise.
+        ``None`` or ``inf``, the data have no noise.
     mu_max : float, optional
         Attenuation that an image value of 1 stands for, in 1 / metre.
     impl : str, optional
@@ -95,6 +114,8 @@ class SparseViewCT(Acquisition):
     ValueError
         If a size, a number of photons or a length is not positive, or a
         name is unknown.
+    TypeError
+        If a number is none, or a name no string.
 
     Notes
     -----
@@ -120,38 +141,35 @@ class SparseViewCT(Acquisition):
 
     def __init__(
         self,
-        shape=(256, 256),
-        n_views=50,
-        n_detectors=None,
-        side=0.36,
-        n_photons=10000.0,
-        mu_max=81.35858,
-        impl='astra_matrix',
-        dtype='float32',
-        backend='numpy',
-    ):
-        shape = checked_shape(shape)
+        shape: ImageShape = (256, 256),
+        n_views: int = 50,
+        n_detectors: int | None = None,
+        side: float = 0.36,
+        n_photons: float | None = 10000.0,
+        mu_max: float = 81.35858,
+        impl: str = 'astra_matrix',
+        dtype: Precision = 'float32',
+        backend: Backend = 'numpy',
+    ) -> None:
+        shape = array_shape('shape', shape, 2)
         if n_detectors is None:
             n_detectors = math.ceil(math.sqrt(2) * max(shape))
         if n_photons is not None:
-            n_photons = positive(n_photons, 'n_photons', infinite=True)
+            n_photons = positive_number('n_photons', n_photons, infinite=True)
             if math.isinf(n_photons):
                 n_photons = None
         check_names(dtype, backend)
-        if impl not in RAY_TRAFO_IMPLS:
-            raise ValueError(
-                f'`impl` must be one of {list(RAY_TRAFO_IMPLS)}, got {impl!r}'
-            )
+        one_of('impl', impl, RAY_TRAFO_IMPLS)
         if dtype == 'float64' and impl != 'astra_matrix':
             raise ValueError(
                 f'the back-end {impl!r} is limited to float32; '
                 "pass dtype='float32' or impl='astra_matrix'"
             )
-        self.n_views = positive_int(n_views, 'n_views')
-        self.n_detectors = positive_int(n_detectors, 'n_detectors')
-        self.side = positive(side, 'side')
+        self.n_views = whole_number('n_views', n_views, 1)
+        self.n_detectors = whole_number('n_detectors', n_detectors, 1)
+        self.side = positive_number('side', side)
         self.n_photons = n_photons
-        self.mu_max = positive(mu_max, 'mu_max')
+        self.mu_max = positive_number('mu_max', mu_max)
         self.impl = impl
         self._scale_check = ScaleCheck()
 
@@ -174,39 +192,39 @@ class SparseViewCT(Acquisition):
         self._filters = {}
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> ImageShape:
         """Shape of the grid twice as fine."""
         return tuple(self.fine_space.shape)
 
     @property
-    def fbp_operator(self):
+    def fbp_operator(self) -> Operator:
         """Filtered back-projection from the data to ``space``."""
         return self._fbp_operator('Hann', FBP_CUTOFF)
 
     @property
-    def fine_operator(self):
+    def fine_operator(self) -> RayTransform:
         """Ray transform from ``fine_space`` to the same data."""
         if self._fine_operator is None:
             impl = self.impl
             if str(self.space.dtype_identifier) == 'float32':
-                # Projects on the fly, when a matrix of this size would
-                # take hundreds of megabytes for one projection an image.
+                # Each image is projected once, and a matrix of this size
+                # would take hundreds of megabytes.
                 impl = 'astra_cpu' if impl == 'astra_matrix' else impl
             self._fine_operator = _ray_transform(
                 self.fine_space, self.geometry, impl
             )
         return self._fine_operator
 
-    def simulate(self, image, rng=None):
+    def simulate(self, image: Image, rng: Random = None) -> Element:
         r"""Return noisy data of an image, projected on the fine grid.
 
         Parameters
         ----------
         image : array-like or element of a DiscretizedSpace
-            Non-negative image in units of ``mu_max``, on the grid twice as
-            fine as the reconstruction. An image on the reconstruction grid
-            is refined first: each pixel is repeated 2 x 2. It is not
-            changed.
+            Image in units of ``mu_max``, not negative, on the grid twice as
+            fine as the reconstruction. If it is on the grid of the
+            reconstruction, each pixel is repeated 2 x 2 first. The image is
+            not changed.
         rng : int, numpy.random.Generator or None, optional
             Seed or source of the noise.
 
@@ -219,17 +237,18 @@ class SparseViewCT(Acquisition):
         ------
         ValueError
             If the image has another shape or extent, is complex, or has
-            values that are negative, infinite or not a number; or if no ray
-            carries a photon.
+            values that are negative, infinite or not a number. Also if no
+            ray carries a photon.
 
         Warns
         -----
         UserWarning
-            Once, if the image seems to be in another unit: if more than half
-            of the rays through it carry less than one photon and their
-            exponent reaches 12, or if no exponent reaches half the noise of
-            a ray, :math:`N_0^{-1/2}`; without noise, if the mean exponent is
-            above 50.
+            Once, if the image seems to be in another unit. Its values seem
+            too large if more than half of the rays through it carry less
+            than one photon and the largest exponent is above 12; without
+            noise, if the mean exponent is above 50. They seem too small if
+            all exponents are below half the noise of a ray,
+            :math:`N_0^{-1/2}`.
 
         Notes
         -----
@@ -239,7 +258,10 @@ class SparseViewCT(Acquisition):
             N \sim \mathrm{Poisson}(N_0 e^{-\mu_{\max} A u}), \qquad
             y = -\frac{1}{\mu_{\max}} \log \max(N / N_0, 10^{-8}).
         """
-        image = self._fine_image(image)
+        return self._simulated(self._fine_image(image), rng)
+
+    def _simulated(self, image, rng):
+        """Return noisy data of a checked image on the fine grid."""
         fine = element_from_array(image, self.fine_space)
         projection = self.fine_operator(fine)
         lengths = as_tensor(projection)[0, 0].cpu().numpy()
@@ -260,7 +282,7 @@ class SparseViewCT(Acquisition):
             lengths = -np.log(transmission) / self.mu_max
         return element_from_array(lengths, self.operator.range)
 
-    def ground_truth(self, image):
+    def ground_truth(self, image: Image) -> Element:
         """Return an image on the reconstruction grid, by 2 x 2 means.
 
         Parameters
@@ -271,14 +293,46 @@ class SparseViewCT(Acquisition):
         Returns
         -------
         image : element of ``space``
-            What a reconstruction is compared with.
+            Image with which reconstructions are compared.
         """
+        return self._means(self._fine_image(image))
+
+    def _means(self, image):
+        """Return the 2 x 2 means of a checked image on the fine grid."""
         n, m = self.shape
-        fine = self._fine_image(image).astype(np.float64)
+        fine = image.astype(np.float64)
         coarse = fine.reshape(n, 2, m, 2).mean(axis=(1, 3))
         return element_from_array(coarse, self.space)
 
-    def fbp(self, data, filter_type='Hann', frequency_scaling=FBP_CUTOFF):
+    def pair(
+        self, image: Image, rng: Random = None
+    ) -> dict[str, torch.Tensor]:
+        """Return data and ground truth of an image, as tensors.
+
+        Parameters
+        ----------
+        image : array-like or element of a DiscretizedSpace
+            Image as in `simulate`.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+
+        Returns
+        -------
+        pair : dict of torch.Tensor
+            See `Acquisition.pair`.
+        """
+        if has_own_simulation(self, SparseViewCT):
+            return super().pair(image, rng)
+        # checked and refined once for both
+        image = self._fine_image(image)
+        return as_pair(self._simulated(image, rng), self._means(image))
+
+    def fbp(
+        self,
+        data: ElementLike,
+        filter_type: FilterType = 'Hann',
+        frequency_scaling: float = FBP_CUTOFF,
+    ) -> Element:
         """Return the filtered back-projection of the data.
 
         Parameters
@@ -291,7 +345,7 @@ class SparseViewCT(Acquisition):
         Returns
         -------
         image : element of ``space``
-            Reconstruction; it may have negative values.
+            Reconstruction, possibly with negative values.
         """
         operator = self._fbp_operator(filter_type, frequency_scaling)
         if data not in self.operator.range:
@@ -309,7 +363,7 @@ class SparseViewCT(Acquisition):
             )
         return operator(data)
 
-    def baseline(self, data):
+    def baseline(self, data: ElementLike) -> Element:
         """Return the filtered back-projection of the data, see `fbp`."""
         return self.fbp(data)
 
@@ -344,7 +398,7 @@ class SparseViewCT(Acquisition):
         if array.shape not in (self.shape, fine_shape):
             raise ValueError(
                 f'`image` must have shape {fine_shape} (the grid twice as '
-                f'fine) or {self.shape} (the reconstruction grid), got '
+                f'fine) or {self.shape} (the grid of the reconstruction), got '
                 f'{array.shape}'
             )
         if not np.isfinite(array).all():
@@ -353,9 +407,9 @@ class SparseViewCT(Acquisition):
             )
         if array.size and array.min() < 0:
             raise ValueError(
-                'an attenuation cannot be negative, got an image with '
-                f'minimum {array.min()}; convert it to fractions of `mu_max` '
-                'and clip it at 0: ' + attenuation_of_hounsfield(self.mu_max)
+                'attenuation cannot be negative, got an image with minimum '
+                f'{array.min()}; convert it to fractions of `mu_max` and clip '
+                'it at 0: ' + attenuation_of_hounsfield(self.mu_max)
             )
         if array.shape == self.shape:
             array = array.repeat(2, axis=0).repeat(2, axis=1)
@@ -365,7 +419,7 @@ class SparseViewCT(Acquisition):
 def _ray_transform(space, geometry, impl):
     operator = tomo.RayTransform(space, geometry, impl=impl)
     if impl == 'astra_cpu':
-        # On large grids ODL advises a GPU, which may not be there.
+        # On large grids, ODL recommends a GPU, which may be missing.
         with quiet(".*'astra_cpu' backend", category=RuntimeWarning):
             operator.get_impl(impl)
     return operator

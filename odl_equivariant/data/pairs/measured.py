@@ -7,10 +7,12 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Pairs of an image and its measured data."""
 
+from typing import Any
+
 import numpy as np
 from torch.utils.data import Dataset
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data.slices.base import index_and_epoch
 from odl_equivariant.elements import as_element, as_tensor
 
@@ -29,28 +31,27 @@ class MeasuredPairs(Dataset):
     slices : FastMRIKspace
         Slices with fully sampled k-space and coil maps.
     acquisition : CartesianMRI
-        What makes pairs of them, see `CartesianMRI.from_kspace`. Its shape is
-        that of k-space.
+        Acquisition that makes the pairs, see `CartesianMRI.from_kspace`. It
+        has the shape of k-space.
     seed : int, optional
-        Seed of the masks, if they are random.
+        Seed of random masks.
     fresh_noise : bool, optional
-        Whether each epoch has masks of its own. The noise is that of the
-        measurement. Otherwise every epoch is like epoch 0.
+        Whether each epoch draws new masks. Otherwise every epoch is like
+        epoch 0. The noise is always that of the measurement.
     normalise : bool, optional
         Whether data and image are divided by the largest magnitude of the
-        zero-filled image, which is known where the image is not: do the same
-        with data to be reconstructed by the trained network. Data that are
-        zero stay so.
+        zero-filled image, which does not require the image. Divide data for
+        the trained network in the same way. Data that are zero stay zero.
 
     Raises
     ------
     TypeError
-        If the slices have no k-space, or the acquisition takes none.
+        If the slices have no k-space, or the acquisition takes no k-space.
     IndexError
         On access, if an index is negative, or not below the number of pairs.
     ValueError
-        If k-space lacks columns already, according to its mask; or, on
-        access, if k-space has another shape than the acquisition.
+        If k-space is not fully sampled, according to its mask. On access, if
+        k-space has another shape than the acquisition.
 
     Notes
     -----
@@ -58,8 +59,13 @@ class MeasuredPairs(Dataset):
     """
 
     def __init__(
-        self, slices, acquisition, seed=0, fresh_noise=True, normalise=True
-    ):
+        self,
+        slices: Any,
+        acquisition: Any,
+        seed: int = 0,
+        fresh_noise: bool = True,
+        normalise: bool = True,
+    ) -> None:
         if not callable(getattr(slices, 'kspace', None)):
             raise TypeError(
                 'slices with measured k-space are needed, such as '
@@ -76,24 +82,24 @@ class MeasuredPairs(Dataset):
             raise ValueError(
                 f'{full.count(False)} of {len(full)} slices, such as {name}, '
                 'are not fully sampled, according to the dataset `mask` of '
-                'their files, so that there is no ground truth: take fully '
-                'sampled volumes'
+                'their files, and have no ground truth: take fully sampled '
+                'volumes'
             )
         self.slices = slices
         self.acquisition = acquisition
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
         self.fresh_noise = bool(fresh_noise)
         self.normalise = bool(normalise)
-        # All pairs have a mask, or none: they are stacked to batches.
+        # Either all pairs have a mask or none, so that they can be stacked.
         self._padded = any(
             columns != (0, acquisition.shape[0])
             for columns in getattr(slices, 'measured_columns', ())
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, epoch = index_and_epoch(key, len(self), 'pairs')
         if not self.fresh_noise:
             epoch = 0

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The list of the pairs in a folder, checked when it is read."""
+"""The list of the pairs in a folder, which is checked when it is read."""
 
 import json
 import re
@@ -25,14 +25,14 @@ __all__ = (
     'read_list',
 )
 
-# The list of the pairs in a store, and how far a new one has come.
+# The lists of the pairs in a whole store, and in an incomplete one.
 WHOLE = 'pairs.json'
 PARTIAL = 'partial.json'
 
 FORMAT = 'odl_equivariant pairs'
-# 1 had no checksums.
+# Version 1 had no checksums.
 VERSION = 2
-# Of the dtypes of arrays, which are numbers.
+# Kinds of dtypes, all of numbers.
 KINDS = 'biufc'
 
 _PART = re.compile(r'part-[0-9a-f]{1,32}')
@@ -45,15 +45,15 @@ def array_path(folder, part, key):
     Raises
     ------
     ValueError
-        If it would lie elsewhere than in a part of the folder.
+        If the path would lead out of a part of the folder.
     """
     if not isinstance(part, str) or not _PART.fullmatch(part):
-        raise ValueError(f'{part!r:.80} is no name of a part of {folder}')
+        raise ValueError(f'{part!r:.80} is not the name of a part of {folder}')
     return path_inside(folder, part, f'{key}.npy')
 
 
 def read_list(folder, name):
-    """Return the content of a list of pairs, or None without a list.
+    """Return the content of a list of pairs, or ``None`` without a list.
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ def read_list(folder, name):
     Returns
     -------
     content : dict or None
-        ``n`` and ``done``, the numbers of pairs; ``part``, a folder; the
-        ``fields``, dtype and shape of each array by its key; the ``labels``
-        of each pair; and, but for the first version, the ``checksums`` by
-        key, one for each pair.
+        ``n``, the number of pairs, and ``done``, how many are written;
+        ``part``, a folder; ``fields``, dtype and shape of each array by its
+        key; ``labels`` of each pair. Since version 2 also ``checksums`` by
+        key, one for each pair, and ``acquisition`` if it is known, see
+        `described`.
 
     Raises
     ------
@@ -89,7 +90,8 @@ def read_list(folder, name):
     known = isinstance(content, dict) and content.get('format') == FORMAT
     if not known or content.get('version') not in range(1, VERSION + 1):
         raise ValueError(
-            f'{path} is no list of pairs of a format version up to {VERSION}'
+            f'{path} is no list of pairs in a format up to {VERSION}: write '
+            'the pairs again, or install a newer version of odl_equivariant'
         )
     try:
         if content['version'] > 1:
@@ -106,15 +108,15 @@ def _damaged(path, error):
     kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
     return ValueError(
         f'{path} is damaged: {kind}{error}; restore it, or delete it and '
-        'write the pairs anew'
+        'write the pairs again'
     )
 
 
 def _check(content, folder):
-    """Raise an error unless everything is of its type and in its range."""
+    """Raise an error if an entry has a wrong type or value."""
     n, done = content['n'], content['done']
     if not (_is_count(n) and _is_count(done) and done <= n and n > 0):
-        raise ValueError(f'{done!r:.80} of {n!r:.80} are no numbers of pairs')
+        raise ValueError(f'{done!r:.80} of {n!r:.80} are not numbers of pairs')
     fields, labels = content['fields'], content['labels']
     if not isinstance(fields, dict):
         raise ValueError(f'its fields are {fields!r:.80}')
@@ -122,7 +124,9 @@ def _check(content, folder):
         array_path(folder, content['part'], key)
         dtype, shape = layout
         if not _DTYPE.fullmatch(dtype) or not all(map(_is_count, shape)):
-            raise ValueError(f'{key!r} is laid out as {str(layout):.80}')
+            raise ValueError(
+                f'the dtype and shape of {key!r} are {str(layout):.80}'
+            )
         np.dtype(dtype)
     if not isinstance(labels, list) or len(labels) != done:
         raise ValueError(f'it does not have the labels of {done} pairs')
@@ -130,9 +134,16 @@ def _check(content, folder):
         if not isinstance(label, dict) or not all(
             type(value) in (str, int) for value in label.values()
         ):
-            raise ValueError(f'{label!r:.80} are no labels')
+            raise ValueError(f'{label!r:.80} are not labels')
         if not label.keys().isdisjoint(fields):
             raise ValueError(f'{label!r:.80} have the key of an array')
+    origin = content.get('acquisition')
+    if origin is not None and not (
+        isinstance(origin, dict)
+        and isinstance(origin.get('fingerprint'), str)
+        and isinstance(origin.get('settings'), dict)
+    ):
+        raise ValueError(f'its acquisition is {str(origin):.80}')
     if content['version'] > 1:
         _check_sums(content['checksums'], fields, done)
 
@@ -146,5 +157,5 @@ def _check_sums(checksums, fields, done):
 
 
 def _is_count(value):
-    # not a bool, which is an int as well
+    # a bool is an int, but not a count
     return type(value) is int and value >= 0

@@ -6,12 +6,14 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pairs of an image and its simulated data, to train with."""
+"""Pairs of an image and its simulated data."""
+
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data.acquisitions.ranges import named
 from odl_equivariant.data.slices.base import Slices, index_and_epoch
 
@@ -19,10 +21,10 @@ __all__ = ('SimulatedPairs',)
 
 
 class SimulatedPairs(Dataset):
-    """Images and their data, simulated when they are asked for.
+    """Images and their data, simulated on access.
 
-    A pair depends only on its key, and neither on the process that computes
-    it nor on earlier computations: all random numbers come from
+    A pair depends only on its key, not on the process or on earlier pairs.
+    All random numbers come from
     ``np.random.default_rng([seed, epoch, index])``.
 
     Parameters
@@ -30,32 +32,33 @@ class SimulatedPairs(Dataset):
     slices : Slices or sequence of array-like
         Images in the units of the acquisition.
     acquisition : object
-        What makes pairs, such as `SparseViewCT`: an object with a method
-        ``pair(image, rng)``, which returns a dict of tensors, among them
-        ``data`` and ``truth``.
+        Acquisition, such as `SparseViewCT`: an object with a method
+        ``pair(image, rng)``, which returns a dict of tensors with the keys
+        ``data`` and ``truth``, and possibly others.
     seed : int, optional
-        Seed of all that is random.
+        Seed of all random numbers.
     fresh_noise : bool, optional
-        Whether each epoch has noise and augmentation of its own. Otherwise
+        Whether each epoch draws new noise and a new augmentation. Otherwise
         every epoch is like epoch 0.
     augment : callable, optional
-        Called as ``augment(image, rng)`` before the simulation, such as
-        `Augmentation`. Default: the images as they are.
+        Called as ``augment(image, rng)`` before the simulation, for example
+        an `Augmentation`. Default: no augmentation.
 
     Raises
     ------
     TypeError
-        If the acquisition makes no pairs, or ``augment`` cannot be called.
+        If the acquisition has no method ``pair``, or ``augment`` cannot be
+        called.
     IndexError
         On access, if an index is negative, or not below the number of pairs.
 
     Notes
     -----
-    A key is an index, or ``(index, epoch)``; an index alone is epoch 0. A
-    pair is a dict with what ``acquisition.pair`` returns: ``data``, of shape
-    ``(channels, *data shape)``, ``truth``, of shape ``(channels, *image
-    shape)``, and others like ``mask``; and with ``name``, a str, and
-    ``index``, an int.
+    A key is an index, or ``(index, epoch)``. An index alone means epoch 0. A
+    pair is the dict that ``acquisition.pair`` returns, with ``data`` of shape
+    ``(channels, *data shape)``, ``truth`` of shape ``(channels, *image
+    shape)``, and possibly others such as ``mask``. It also has ``name``, a
+    str, and ``index``, an int.
 
     Examples
     --------
@@ -77,8 +80,13 @@ class SimulatedPairs(Dataset):
     """
 
     def __init__(
-        self, slices, acquisition, seed=0, fresh_noise=True, augment=None
-    ):
+        self,
+        slices: Any,
+        acquisition: Any,
+        seed: int = 0,
+        fresh_noise: bool = True,
+        augment: Any = None,
+    ) -> None:
         if not callable(getattr(acquisition, 'pair', None)):
             raise TypeError(
                 'the acquisition must have a method `pair(image, rng)`, got '
@@ -90,14 +98,14 @@ class SimulatedPairs(Dataset):
             )
         self.slices = slices
         self.acquisition = acquisition
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
         self.fresh_noise = bool(fresh_noise)
         self.augment = augment
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, epoch = index_and_epoch(key, len(self), 'pairs')
         if not self.fresh_noise:
             epoch = 0

@@ -6,17 +6,20 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Pairs that are prepared once and stored in a folder."""
+"""Pairs that are simulated once and stored in a folder."""
 
 import mmap
+import os
 import pathlib
 import zlib
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from odl_equivariant._folder_lock import FolderLock
+from odl_equivariant.data.pairs.origin import check_origin, origin_of
 from odl_equivariant.data.pairs.pair_list import (
     PARTIAL,
     WHOLE,
@@ -30,36 +33,46 @@ __all__ = ('PairStore',)
 
 
 class PairStore(Dataset):
-    """Stored pairs, which are read and not simulated again.
+    """Pairs that are read from a folder.
 
-    Each tensor of a pair has a file ``<key>.npy`` for all pairs, which is
-    mapped to memory: workers share it, and hold no more than they read.
+    All tensors with the same key are in one file, ``<key>.npy``. The file is
+    mapped to memory, so that workers share it and load only what they read.
 
     Parameters
     ----------
     folder : path-like
-        Folder that `PairStore.write` filled.
+        Folder to which `PairStore.write` wrote pairs.
+    acquisition : Acquisition, optional
+        Acquisition for which the pairs are used. If the store says that
+        another one made them, this is an error.
+
+    Attributes
+    ----------
+    origin : dict or None
+        Fingerprint and settings of the acquisition that made the pairs.
+        ``None`` if it has no fingerprint, or an earlier version wrote the
+        store.
 
     Raises
     ------
     FileNotFoundError
         If there is no store in the folder.
     ValueError
-        If the store is not complete, or damaged; also on access, if the
-        checksum of a pair is wrong.
+        If the store is not complete, or damaged, or was made with another
+        acquisition; also on access, if the checksum of a pair is wrong.
     IndexError
         On access, if an index is negative, or not below the number of pairs.
 
     Notes
     -----
     ``store[key]`` is the dict that was written. A key is an index, or
-    ``(index, epoch)`` as in `SimulatedPairs`, but all epochs are alike.
+    ``(index, epoch)`` as in `SimulatedPairs`, but all epochs are the same.
 
-    Each pair has checksums, which are compared when it is read for the first
-    time: once for all processes that were forked after the store was opened,
-    and once in each other process. Stores that earlier versions wrote have
-    none. No file outside of the folder is read or written, whatever the
-    files in it say, and wherever links in it lead.
+    Each pair has checksums, which are compared when the pair is first read:
+    once for all processes that were forked after the store was opened, and
+    once in each other process. Stores of the first version have no checksums.
+    No file outside of the folder is read or written, whatever the files and
+    the links in it say.
 
     Examples
     --------
@@ -74,7 +87,9 @@ class PairStore(Dataset):
     (3, {'data': tensor([[2., 2., 2., 2.]]), 'index': 2, 'name': 'pair 2'})
     """
 
-    def __init__(self, folder):
+    def __init__(
+        self, folder: str | os.PathLike[str], acquisition: Any = None
+    ) -> None:
         self.folder = pathlib.Path(folder).expanduser().absolute()
         self._arrays = self._is_checked = None
         content = read_list(self.folder, WHOLE)
@@ -84,13 +99,14 @@ class PairStore(Dataset):
                 raise ValueError(
                     f'the store {self.folder} has {partial["done"]} of '
                     f'{partial["n"]} pairs: call `PairStore.write` with the '
-                    'same pairs and folder, and it goes on from there'
+                    'same pairs and folder to write the others'
                 )
             raise FileNotFoundError(
                 f'there is no store of pairs in {self.folder}: write one by '
                 '`PairStore.write(pairs, folder)`'
             )
         self._content = content
+        check_origin(self, acquisition)
         self._open()
 
     def _open(self):
@@ -100,10 +116,10 @@ class PairStore(Dataset):
             try:
                 path = array_path(self.folder, self._content['part'], key)
                 array = np.load(path, mmap_mode='r', allow_pickle=False)
-            # what numpy raises for a damaged header is of many types
+            # numpy raises errors of many types for a damaged header
             except Exception as error:
                 raise ValueError(
-                    f'the store {self.folder} is damaged, or was written anew '
+                    f'the store {self.folder} is damaged, or was replaced '
                     f'since it was opened: {key}.npy: '
                     f'{type(error).__name__}: {error}'
                 ) from error
@@ -111,22 +127,27 @@ class PairStore(Dataset):
             if array.shape != expected or array.dtype != np.dtype(dtype):
                 raise ValueError(
                     f'the store {self.folder} is damaged: {path.name} has '
-                    f'{array.dtype} of shape {array.shape}, and not {dtype} '
-                    f'of shape {expected}'
+                    f'{array.dtype} of shape {array.shape}, instead of '
+                    f'{dtype} of shape {expected}'
                 )
             arrays[key] = array
         # shared with processes that are forked from this one
         self._is_checked = mmap.mmap(-1, len(self))
         self._arrays = arrays
 
-    def __len__(self):
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Description of the acquisition that made the pairs, or ``None``."""
+        return self._content.get('acquisition')
+
+    def __len__(self) -> int:
         return self._content['n']
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, _ = index_and_epoch(key, len(self), 'pairs')
         if self._arrays is None:
             self._open()
-        # copies, which may be changed
+        # copies, which the caller may change
         arrays = {
             key: np.array(array[index], order='C')
             for key, array in self._arrays.items()
@@ -139,14 +160,14 @@ class PairStore(Dataset):
         return pair
 
     def _check(self, index, arrays):
-        """Compare the checksums of a pair, where there are some."""
+        """Compare the checksums of a pair, if there are any."""
         for key, expected in self._content.get('checksums', {}).items():
             if zlib.crc32(arrays[key]) != expected[index]:
                 name = self._content['labels'][index].get('name', 'no name')
                 raise ValueError(
                     f'pair {index} ({name}) of the store {self.folder} is '
                     f'damaged: the checksum of {key!r} is wrong; write the '
-                    'pairs anew'
+                    'pairs again'
                 )
 
     def __getstate__(self):
@@ -162,21 +183,26 @@ class PairStore(Dataset):
         return f'<{type(self).__name__}: {len(self)} pairs in {self.folder}>'
 
     @classmethod
-    def write(cls, pairs, folder, progress=True):
+    def write(
+        cls,
+        pairs: Any,
+        folder: str | os.PathLike[str],
+        progress: bool = True,
+    ) -> Self:
         """Write pairs to a folder, or resume an interrupted write.
 
-        An existing store is replaced once the new one is complete. Until
-        then, or if the disk is full, it stays unchanged.
+        An existing store is replaced when the new one is complete. Until
+        then it stays unchanged, also if the disk is full.
 
         Parameters
         ----------
         pairs : SimulatedPairs or sequence of dict
-            Pairs to write. Each has tensors or arrays, of the same shapes
-            and dtypes in all pairs, and otherwise str and int.
+            Pairs to write. A pair has tensors or arrays, which have the same
+            shapes and dtypes in all pairs, and values of type str and int.
         folder : path-like
-            Folder for them, made if need be.
+            Folder for the pairs. It is created if it does not exist.
         progress : bool, optional
-            Whether to show a progress bar, where there is a terminal.
+            Whether to show a progress bar, if there is a terminal.
 
         Returns
         -------
@@ -186,14 +212,14 @@ class PairStore(Dataset):
         Raises
         ------
         ValueError
-            If there are no pairs, two of them differ in keys, shapes or
-            dtypes, or the list of the pairs that are there is damaged.
+            If there are no pairs, two pairs differ in keys, shapes or dtypes,
+            or the list of the pairs in the folder is damaged.
         TypeError
-            If a pair has something else than tensors, str and int.
+            If a pair has a value of another type.
         BlockingIOError
-            If another process, or thread, is writing pairs to the folder.
+            If another process or thread is writing pairs to the folder.
         OSError
-            If the disk has not enough space, or cannot be written.
+            If the disk is too small, or cannot be written.
         """
         folder = pathlib.Path(folder).expanduser().absolute()
         n = len(pairs)
@@ -204,9 +230,9 @@ class PairStore(Dataset):
         lock = FolderLock(
             folder, 'writing pairs', 'wait for it, or take another folder'
         )
-        with lock, PairWriter(folder, n, first) as writer:
+        with lock, PairWriter(folder, n, first, origin_of(pairs)) as writer:
             writer.resume(pairs)
             for index in with_progress(writer.done, n, progress):
-                writer.append(pairs[index])
+                writer.append(pairs[index] if index else first)
             writer.finish()
         return cls(folder)

@@ -6,13 +6,11 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Writes pairs to a folder, and can be interrupted at any time."""
+"""The writer of a store, which can be interrupted at any time."""
 
 import contextlib
 import errno
-import io
 import json
-import math
 import numbers
 import os
 import shutil
@@ -23,6 +21,7 @@ import zlib
 import numpy as np
 import torch
 
+from odl_equivariant._array_files import ArrayLayout
 from odl_equivariant._files import write_sealed
 from odl_equivariant.data.pairs.pair_list import (
     FORMAT,
@@ -40,12 +39,18 @@ _SECONDS_BETWEEN_MARKS = 5.0
 
 
 class PairWriter:
-    """The files of a store while they grow."""
+    """The files of a store that is being written."""
 
-    def __init__(self, folder, n, first):
+    def __init__(self, folder, n, first, origin=None):
         self._folder = folder
         self._n = n
+        self._first = first
+        self._origin = origin
         self._fields, self._keys = _layout(first)
+        self._layouts = {
+            key: ArrayLayout((n, *shape), dtype, len(shape))
+            for key, (dtype, shape) in self._fields.items()
+        }
         self._files = {}
         self._labels = []
         self._checksums = {key: [] for key in self._fields}
@@ -54,19 +59,19 @@ class PairWriter:
 
     @property
     def done(self):
-        """Number of pairs that are written."""
+        """Number of pairs that were written."""
         return len(self._labels)
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        # What was written is of use even if the rest failed.
+        # The pairs that were written are useful even if others failed.
         if kind is not None and self._files:
             with contextlib.suppress(OSError):
                 self._mark()
         for file in self._files.values():
-            # what could not be flushed was not counted
+            # pairs that could not be flushed were not counted
             with contextlib.suppress(OSError):
                 file.close()
 
@@ -77,9 +82,13 @@ class PairWriter:
             self._open(partial['part'], 'r+b')
             self._labels = partial['labels']
             self._checksums = partial['checksums']
-            # The same pairs as before, as far as can be told from two.
-            if self._has_headers() and all(
-                self._is_stored(i, pairs[i])
+            # Two pairs are compared, to see whether the pairs are the same.
+            begin = all(
+                layout.begins(self._files[key])
+                for key, layout in self._layouts.items()
+            )
+            if begin and all(
+                self._is_stored(i, pairs[i] if i else self._first)
                 for i in {0, self.done - 1}
                 if self.done
             ):
@@ -95,8 +104,9 @@ class PairWriter:
     def _fits(self, partial):
         return (
             partial['n'] == self._n
+            and partial.get('acquisition') in (None, self._origin)
             and partial['fields'] == json.loads(json.dumps(self._fields))
-            # not so in a store of an earlier version
+            # false for a store of the first version
             and partial.get('checksums', {}).keys() == self._fields.keys()
             and all(
                 array_path(self._folder, partial['part'], key).is_file()
@@ -105,11 +115,13 @@ class PairWriter:
         )
 
     def _start(self):
-        """Begin with new files."""
+        """Create new files."""
         whole = read_list(self._folder, WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
         _clean(self._folder, whole and whole['part'])
-        needed = self._n * sum(map(self._item_bytes, self._fields))
+        needed = self._n * sum(
+            layout.item_bytes for layout in self._layouts.values()
+        )
         free = shutil.disk_usage(self._folder).free
         if needed > free:
             raise OSError(
@@ -122,7 +134,7 @@ class PairWriter:
         (self._folder / part).mkdir()
         self._open(part, 'w+b')
         for key, file in self._files.items():
-            file.write(self._header(key))
+            file.write(self._layouts[key].header)
         self._mark()
 
     def _open(self, part, mode):
@@ -131,35 +143,9 @@ class PairWriter:
             path = array_path(self._folder, part, key)
             self._files[key] = open(path, mode)  # noqa: SIM115
 
-    def _header(self, key):
-        """Return how the file of an array begins."""
-        dtype, shape = self._fields[key]
-        header = io.BytesIO()
-        layout = {
-            'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
-            'fortran_order': False,
-            'shape': (self._n, *shape),
-        }
-        np.lib.format.write_array_header_1_0(header, layout)
-        return header.getvalue()
-
-    def _has_headers(self):
-        """Return whether the files begin as they should."""
-        for key, file in self._files.items():
-            header = self._header(key)
-            file.seek(0)
-            if file.read(len(header)) != header:
-                return False
-        return True
-
-    def _item_bytes(self, key):
-        dtype, shape = self._fields[key]
-        return np.dtype(dtype).itemsize * math.prod(shape)
-
     def _seek(self, key, index):
-        """Go to where a pair begins, after the header."""
-        start = len(self._header(key))
-        self._files[key].seek(start + index * self._item_bytes(key))
+        """Move to the first byte of a pair."""
+        self._files[key].seek(self._layouts[key].position(index))
 
     def _is_stored(self, index, pair):
         arrays, labels = self._checked(index, pair)
@@ -167,13 +153,13 @@ class PairWriter:
             return False
         for key, array in arrays.items():
             self._seek(key, index)
-            stored = self._files[key].read(self._item_bytes(key))
+            stored = self._files[key].read(self._layouts[key].item_bytes)
             if stored != array.tobytes():
                 return False
         return True
 
     def _checked(self, index, pair):
-        """Return the arrays and the labels of a pair like the first one."""
+        """Return arrays and labels of a pair, after comparing its layout."""
         fields, keys = _layout(pair)
         if fields != self._fields or keys != self._keys:
             raise ValueError(
@@ -186,7 +172,7 @@ class PairWriter:
             key: _array(pair[key], key).astype(dtype, copy=False)
             for key, (dtype, _) in fields.items()
         }
-        # numpy's integers are not for JSON
+        # JSON does not take integers of numpy
         labels = {
             key: value if isinstance(value, str) else int(value)
             for key, value in ((key, pair[key]) for key in keys)
@@ -205,7 +191,7 @@ class PairWriter:
             self._mark()
 
     def _mark(self):
-        """Make sure that the pairs are on disk, then say how many."""
+        """Bring the pairs to the disk, then record their number."""
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
@@ -213,7 +199,7 @@ class PairWriter:
         self._marked = time.monotonic()
 
     def _list(self, name):
-        """Write down what the files hold."""
+        """Write the list of the pairs."""
         content = {
             'format': FORMAT,
             'version': VERSION,
@@ -223,11 +209,12 @@ class PairWriter:
             'fields': self._fields,
             'labels': self._labels,
             'checksums': self._checksums,
+            'acquisition': self._origin,
         }
         write_sealed(self._folder / name, content)
 
     def finish(self):
-        """Put the new store in the place of an earlier one."""
+        """Replace an earlier store by the new one."""
         self._mark()
         self._list(WHOLE)
         (self._folder / PARTIAL).unlink(missing_ok=True)
@@ -246,7 +233,7 @@ def _array(value, key):
 
 
 def _layout(pair):
-    """Return dtype and shape of each array, and the keys of the rest."""
+    """Return dtype and shape of each array, and the other keys."""
     if not isinstance(pair, dict):
         raise TypeError(f'a pair must be a dict, got {type(pair).__name__}')
     fields, keys = {}, []
@@ -284,7 +271,7 @@ def _in_words(fields, keys):
 
 
 def _clean(folder, keep):
-    """Remove parts of stores that no longer exist."""
+    """Remove the parts of replaced stores."""
     for path in folder.glob('part-*'):
         if path.name != keep and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -29,7 +29,7 @@ __all__ = ('paint_abstract', 'paint_body')
 def paint_body(canvas, rng, support=True):
     """Draw a trunk: fat, muscle, ribs, spine, lungs or bowels.
 
-    Returns where its cavity is; without ``support`` there is no table.
+    Returns a mask of its cavity. Without ``support`` there is no table.
     """
     textures = Textures(canvas.shape, rng)
     center = tuple(rng.normal(0, 0.04, 2))
@@ -204,7 +204,7 @@ def _paint_lungs(canvas, rng, center, axes, textures, where):
 def paint_abstract(canvas, rng, support=True):
     """Draw a plain body with many ellipses of every contrast.
 
-    Returns where they are; without ``support`` there is no table.
+    Returns a mask of them. Without ``support`` there is no table.
     """
     textures = Textures(canvas.shape, rng)
     center = tuple(rng.normal(0, 0.08, 2))

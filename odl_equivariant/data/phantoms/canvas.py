@@ -100,7 +100,7 @@ class Canvas:
     def warp(self, rng, amount):
         """Displace the coordinates smoothly by at most ``amount``.
 
-        What is drawn afterwards is bent: an ellipse comes out as an organic
+        Shapes that are drawn later are bent: an ellipse gets an irregular
         outline.
         """
         # Slow waves bend an outline, fast and shallow ones roughen it.
@@ -191,15 +191,15 @@ class Canvas:
         center, axes, angle, power
             The shape, see `radius`.
         value : float
-            What the shape is filled with, or what is added.
+            Value that fills the shape, or is added to it.
         soft : float, optional
             Share of the radius over which the edge fades; 0 is sharp.
         where : numpy.ndarray of bool, optional
-            Only these pixels are touched.
+            Only these pixels are changed.
         texture : tuple of float and numpy.ndarray, optional
             Amplitude and field (of the full shape) added to the value.
         add : bool, optional
-            Add to what is there in place of covering it.
+            Add the value to the image, instead of replacing the image.
         """
         window, radius = self.radius(center, axes, angle, power)
         target = self.image[window]

@@ -8,8 +8,15 @@
 
 """Random phantoms that resemble slices of computed tomography."""
 
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import odl
+
+from odl_equivariant._checks import one_of
+from odl_equivariant._types import Element, PhantomKind, Random
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.bodies import paint_abstract, paint_body
 from odl_equivariant.data.phantoms.canvas import Canvas
@@ -26,57 +33,52 @@ PAINTERS = {
 KINDS = tuple(PAINTERS)
 
 
-def check_kind(kind):
-    """Check that phantoms of this kind can be drawn."""
-    if kind is not None and kind not in KINDS:
-        raise ValueError(
-            f'`kind` must be one of {", ".join(map(repr, KINDS))} or None, '
-            f'got {kind!r}'
-        )
-
-
-def ellipse_phantom(shape_or_space, rng=None, kind=None):
+def ellipse_phantom(
+    shape_or_space: Sequence[int] | odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+) -> np.ndarray | Element:
     """Return a random phantom made of ellipses, for learned tomography.
 
     Values are linear attenuation relative to a maximum of 81.35858 per metre
     (the scale that `SparseViewCT` takes): air is exactly 0, fat about 0.22,
     soft tissue 0.24 to 0.28, bone 0.3 to 0.8. A body of nested, smoothly
-    bent ellipses and superellipses is surrounded by air, and holds organs of
+    bent ellipses and superellipses is surrounded by air. It contains organs of
     high and low contrast, sharp and soft edges, cavities, thin lines, small
-    bright spots and textures; a table or a headrest may lie below it.
-    Bodies stand upright up to a few degrees, as a user sees them.
+    bright spots and textures. A table or a headrest may lie below it. Bodies
+    are upright up to a few degrees.
 
     Parameters
     ----------
     shape_or_space : tuple of 2 ints, or odl.DiscretizedSpace
-        Shape of the phantom, or the real two-dimensional space it lies in.
-        The field of view is the square in its middle.
+        Shape of the phantom, or a real two-dimensional space for it. The
+        field of view is the largest central square.
     rng : int, numpy.random.Generator or None, optional
-        Seed or source of randomness. A seed draws about the same phantom in
-        every resolution.
+        Seed or source of randomness. The same seed gives about the same
+        phantom at every resolution.
     kind : {'head', 'body', 'abstract'}, optional
-        Family the phantom comes from. By default one is drawn: half of the
-        phantoms are heads, a quarter is from each of the other two.
+        Family of the phantom. Default: a random one, ``'head'`` with
+        probability 1/2, each of the others with probability 1/4.
 
     Returns
     -------
     phantom : numpy.ndarray or element of the space
-        float32 array of the given shape, or an element of the given space;
-        values in [0, 1].
+        float32 array of the given shape, or an element of the given space,
+        with values in [0, 1].
 
     Raises
     ------
     TypeError
         If the first argument is neither a shape nor a space.
     ValueError
-        If the shape is not one of two positive sizes of at least 8, the
-        space is not real and two-dimensional, or the kind is unknown.
+        If the shape is not two sizes of at least 8, the space is not real
+        and two-dimensional, or the kind is unknown.
 
     Notes
     -----
-    Edges are as sharp as the grid. Draw on a grid twice as fine as the
-    reconstruction, as `SparseViewCT.simulate` expects, and the coarser image
-    has smooth ones.
+    Edges are as sharp as the grid. `SparseViewCT.simulate` expects a grid
+    twice as fine as that of the reconstruction. Then edges are smooth in the
+    image on the coarser grid.
 
     Examples
     --------
@@ -94,7 +96,7 @@ def ellipse_phantom(shape_or_space, rng=None, kind=None):
     True
     """
     shape, space = shape_and_space(shape_or_space)
-    check_kind(kind)
+    one_of('kind', kind, KINDS, optional=True)
     rng = np.random.default_rng(rng)
     drawn = rng.choice(KINDS, p=[0.5, 0.25, 0.25])
     kind = str(drawn) if kind is None else kind

@@ -29,7 +29,7 @@ __all__ = ('paint_head',)
 def paint_head(canvas, rng, support=True):
     """Draw a head: scalp, skull with its base and sinuses, brain.
 
-    Returns where the brain is; without ``support`` there is no headrest.
+    Returns a mask of the brain. Without ``support`` there is no headrest.
     """
     textures = Textures(canvas.shape, rng)
     center = tuple(rng.normal(0, 0.04, 2))

@@ -8,12 +8,20 @@
 
 """Random phantoms that resemble T1-weighted magnetic resonance images."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
 import numpy as np
+import odl
 import scipy.ndimage
 
+from odl_equivariant._checks import one_of
+from odl_equivariant._types import Element, PhantomKind, Random
 from odl_equivariant.data._checks import shape_and_space
 from odl_equivariant.data.phantoms.canvas import Canvas, random_texture
-from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS, check_kind
+from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS
 from odl_equivariant.data.phantoms.tissues import softness
 from odl_equivariant.elements import element_from_array
 
@@ -27,47 +35,68 @@ MARROW = (0.31, 0.42)
 CORTICAL = (0.48, 1.0)
 
 
-def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
+@overload
+def mr_phantom(
+    shape_or_space: Sequence[int],
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> np.ndarray: ...
+
+
+@overload
+def mr_phantom(
+    shape_or_space: odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> Element: ...
+
+
+def mr_phantom(
+    shape_or_space: Sequence[int] | odl.DiscretizedSpace,
+    rng: Random = None,
+    kind: PhantomKind | None = None,
+    phase: bool = False,
+) -> np.ndarray | Element:
     """Return a random phantom that resembles a T1-weighted MR image.
 
-    The bodies are drawn as in `ellipse_phantom`, without a table, and each
-    tissue is given a random intensity: air is 0, cortical bone and lungs are
-    dark, fat and marrow are brighter than soft tissue or, with fat
-    suppression, darker, and soft tissues differ by a random amount. Brains
-    have folds of grey and white matter between fluid, trunks mottled regions
-    as in the mesentery, and both have enhancing organs and small vessels,
-    bright or void. A smooth bias field lies over all of it, and nothing
-    rings at the edges.
+    Bodies are drawn as in `ellipse_phantom`, without a table. Each tissue has
+    a random intensity: air is 0, cortical bone and lungs are dark, and soft
+    tissues differ by a random amount. Fat and marrow are brighter than soft
+    tissue, or darker if fat is suppressed. Brains have folds of grey and white
+    matter with fluid between them. Trunks have mottled regions as in the
+    mesentery. Both have enhanced organs and small vessels, bright or void. The
+    image is multiplied by a smooth bias field. Edges do not ring.
 
     Parameters
     ----------
     shape_or_space : tuple of 2 ints, or odl.DiscretizedSpace
-        Shape of the phantom, or the real or complex two-dimensional space it
-        lies in. The field of view is the square in its middle.
+        Shape of the phantom, or a real or complex two-dimensional space for
+        it. The field of view is the largest central square.
     rng : int, numpy.random.Generator or None, optional
-        Seed or source of randomness. A seed draws about the same phantom in
-        every resolution, but for the scale of its values.
+        Seed or source of randomness. The same seed gives about the same
+        phantom at every resolution, except for the scale of its values.
     kind : {'head', 'body', 'abstract'}, optional
-        Family the phantom comes from. By default one is drawn: half of the
-        phantoms are trunks, a third is heads.
+        Family of the phantom. Default: a random one, ``'body'`` with
+        probability 0.5, ``'head'`` with probability 0.35.
     phase : bool, optional
         If ``True``, the phantom is complex, with a random smooth phase.
-        Without, a phantom in a complex space has the imaginary part 0.
+        Otherwise, its imaginary part in a complex space is 0.
 
     Returns
     -------
     phantom : numpy.ndarray or element of the space
-        Array of the given shape, float32 or with a phase complex64, or an
-        element of the given space; its magnitude is in [0, 1] and the
-        largest is 1.
+        Array of the given shape, float32, or complex64 if it has a phase; or
+        an element of the given space. The largest magnitude is 1.
 
     Raises
     ------
     TypeError
         If the first argument is neither a shape nor a space.
     ValueError
-        If the shape is not one of two positive sizes of at least 8, the
-        space is not two-dimensional, or real for a phantom with a phase, or
+        If the shape is not two sizes of at least 8, the space is not
+        two-dimensional, a phantom with a phase is to lie in a real space, or
         the kind is unknown.
 
     Examples
@@ -86,7 +115,7 @@ def mr_phantom(shape_or_space, rng=None, kind=None, phase=False):
     True
     """
     shape, space = shape_and_space(shape_or_space, real=False)
-    check_kind(kind)
+    one_of('kind', kind, KINDS, optional=True)
     if phase and space is not None and space.is_real:
         raise ValueError(
             'a phantom with a phase is complex: `space` must be a complex '
@@ -189,7 +218,7 @@ def _paint_mottles(canvas, rng, soft, fat, where):
 
 
 def _paint_organs(canvas, rng, soft, where, count):
-    """Draw organs that a contrast agent enhances, as kidneys are."""
+    """Draw organs that a contrast agent enhances, such as kidneys."""
     for _ in range(count):
         center = rng.uniform(-0.6, 0.6, 2)
         size = rng.uniform(0.05, 0.3)

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Materials and parts that the phantoms of all families share."""
+"""Materials and parts of phantoms, for all families."""
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def scaled(axes, factor):
 
 
 def softness(rng, probability=0.5, largest=0.5):
-    """Return how far an edge fades; 0, a sharp edge, if not drawn."""
+    """Return a random width over which an edge fades; 0 is a sharp edge."""
     if rng.uniform() < probability:
         return rng.uniform(0.1, 1) * largest
     return 0.0
@@ -212,7 +212,7 @@ def paint_bone(
 
 
 def paint_air(canvas, rng, center, axes, angle=0.0, power=2.0, where=None):
-    """Draw an air cavity, maybe with a lining and a fluid level."""
+    """Draw an air cavity, sometimes with a lining and a fluid level."""
     if rng.uniform() < 0.4:
         canvas.fill(
             center,
@@ -247,7 +247,7 @@ def paint_air(canvas, rng, center, axes, angle=0.0, power=2.0, where=None):
 def paint_air_cells(
     canvas, rng, center, axes, textures, angle=0.0, where=None
 ):
-    """Draw bone that is full of air cells, as behind the ear."""
+    """Draw bone with many air cells, as behind the ear."""
     region = canvas.mask(center, axes, angle)
     if where is not None:
         region &= where

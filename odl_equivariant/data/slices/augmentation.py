@@ -6,14 +6,16 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Random changes of images: turns, reflections and smoothing."""
+"""Random rotations, reflections and smoothing of images."""
+
+from __future__ import annotations
 
 import math
-import numbers
+from typing import Literal
 
 import numpy as np
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant.data.slices.base import Slices
 
 __all__ = ('Augmentation', 'Augmented')
@@ -24,26 +26,28 @@ _PURPOSE = 0x6175676D
 
 
 class Augmentation:
-    """A random change of an image: reflection, turn, then smoothing.
+    """A random reflection of an image, a random rotation, then smoothing.
 
     Parameters
     ----------
     smoothing : float, optional
-        Standard deviation of a Gaussian, in pixels, that every image is
-        convolved with; beyond its borders the image is continued by its
-        border values.
+        Standard deviation, in pixels, of the Gaussian with which images are
+        convolved. Beyond its border, an image is continued by the nearest
+        value.
     rotation : {'none', 'quarter', 'any'}, optional
-        Turns about the middle of the image: none; by 0, 90, 180 or 270
-        degrees, which is exact; or by an angle that is uniform on
-        ``[0, 2 pi)``, by linear interpolation, with zeros from outside of the
-        image.
+        Rotation about the centre of the image. ``'quarter'`` is an exact
+        rotation by 0, 90, 180 or 270 degrees. ``'any'`` is a rotation by an
+        angle that is uniform on ``[0, 2 pi)``, with linear interpolation, and
+        zeros outside of the image.
     flip : bool, optional
-        Whether to reflect every second image, on average, left to right.
+        Whether to swap left and right, with probability 1/2.
 
     Raises
     ------
     ValueError
         If a parameter is out of its range.
+    TypeError
+        If ``smoothing`` is no number, or ``rotation`` no string.
 
     Examples
     --------
@@ -53,29 +57,25 @@ class Augmentation:
     ((3, 3), 3.0)
     """
 
-    def __init__(self, smoothing=0.0, rotation='none', flip=False):
-        if not isinstance(smoothing, numbers.Real) or not (
-            0 <= smoothing < math.inf
-        ):
-            raise ValueError(
-                '`smoothing` must be a number of pixels, at least 0, got '
-                f'{smoothing!r}'
-            )
-        if rotation not in ROTATIONS:
-            raise ValueError(
-                f'`rotation` must be one of {ROTATIONS}, got {rotation!r}'
-            )
-        self.smoothing = float(smoothing)
-        self.rotation = rotation
+    def __init__(
+        self,
+        smoothing: float = 0.0,
+        rotation: Literal['none', 'quarter', 'any'] = 'none',
+        flip: bool = False,
+    ) -> None:
+        self.smoothing = real_number('smoothing', smoothing, least=0)
+        self.rotation = one_of('rotation', rotation, ROTATIONS)
         self.flip = bool(flip)
 
-    def __call__(self, image, rng):
-        """Return an image as it is changed with some random numbers.
+    def __call__(
+        self, image: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return a randomly changed image.
 
         Parameters
         ----------
         image : numpy.ndarray
-            Real or complex, of two dimensions; it is not changed.
+            Real or complex image of two dimensions. It is not changed.
         rng : numpy.random.Generator
             Source of randomness.
 
@@ -87,7 +87,7 @@ class Augmentation:
         Raises
         ------
         ValueError
-            If an image that is not square would be turned by 90 degrees.
+            If the rotation is ``'quarter'`` and the image is not square.
         """
         from scipy import ndimage
 
@@ -99,7 +99,7 @@ class Augmentation:
                     'only square images can be turned by quarters, got shape '
                     f'{image.shape}: give the slices a square `shape`'
                 )
-            image = np.rot90(image, rng.integers(4))
+            image = np.rot90(image, int(rng.integers(4)))
         elif self.rotation == 'any':
             image = rotated(image, rng.uniform(0, 2 * math.pi))
         if self.smoothing:
@@ -117,11 +117,11 @@ class Augmentation:
 
 
 def rotated(image, angle):
-    """Return an image turned counter-clockwise, linearly interpolated."""
+    """Rotate an image counter-clockwise, with linear interpolation."""
     from scipy import ndimage
 
     cos, sin = math.cos(angle), math.sin(angle)
-    # from a point of the result to where it comes from
+    # maps a point of the result to a point of the image
     back = np.array([[cos, sin], [-sin, cos]])
     middle = (np.array(image.shape) - 1) / 2
     return ndimage.affine_transform(
@@ -136,9 +136,9 @@ def rotated(image, angle):
 
 
 class Augmented(Slices):
-    """Slices that are smoothed, turned and reflected at random.
+    """Slices that are reflected, rotated and smoothed at random.
 
-    What is drawn depends on the seed, the epoch and the index alone:
+    The random numbers depend only on the seed, the epoch and the index. So
     ``a[i, epoch]`` is the same in every process.
 
     Parameters
@@ -161,14 +161,19 @@ class Augmented(Slices):
     """
 
     def __init__(
-        self, slices, smoothing=0.0, rotation='none', flip=False, seed=0
-    ):
+        self,
+        slices: Slices,
+        smoothing: float = 0.0,
+        rotation: Literal['none', 'quarter', 'any'] = 'none',
+        flip: bool = False,
+        seed: int = 0,
+    ) -> None:
         if not isinstance(slices, Slices):
             raise TypeError(f'expected `Slices`, got {slices!r}')
         super().__init__(slices.names, slices.groups)
         self.slices = slices
         self.augmentation = Augmentation(smoothing, rotation, flip)
-        self.seed = seed_of(seed)
+        self.seed = whole_number('seed', seed, 0)
 
     def _image(self, place, epoch):
         rng = np.random.default_rng([self.seed, epoch, place, _PURPOSE])

@@ -6,15 +6,21 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Sets of two-dimensional images, and their parts."""
+"""Sets of two-dimensional images, and how to split them."""
+
+from __future__ import annotations
 
 import collections.abc
 import copy
 import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
-from odl_equivariant.data._checks import grid, position, seed_of
+from odl_equivariant._checks import whole_number
+from odl_equivariant._types import ImageShape
+from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.grids import fit, float_dtype
 
 __all__ = ('Slices', 'split')
@@ -24,9 +30,9 @@ class Slices:
     """A sequence of images, each with a name and a group.
 
     ``s[i]`` is image ``i``, a numpy array of dtype float32 or complex64:
-    axis 0 is x, to the viewer's right, axis 1 is y, upwards. For a set that
-    draws at random, such as `Augmented`, ``s[i, epoch]`` is what it draws in
-    that epoch, and ``s[i]`` is ``s[i, 0]``; other sets ignore the epoch.
+    axis 0 is x, to the viewer's right, axis 1 is y, upwards. If images are
+    random, as in `Augmented`, ``s[i, epoch]`` is the image of that epoch, and
+    ``s[i]`` is ``s[i, 0]``. Other sets ignore the epoch.
 
     Derive from this class to add a source of images: call ``__init__`` and
     define ``_image(i, epoch)``.
@@ -34,15 +40,16 @@ class Slices:
     Parameters
     ----------
     names : sequence of str
-        What each image is called.
+        Name of each image.
     groups : sequence of str
-        What each image comes from, like a patient: `split` keeps groups
+        Where each image comes from, such as a patient. `split` keeps groups
         together.
     shape : tuple of 2 ints, optional
-        Grid that every image is brought to: the largest part in the middle
-        of the same proportions is cut out; where its sides are the same
-        multiple of the new ones, pixels are averaged; elsewhere it is
-        interpolated linearly, without aliasing. Default: as it is.
+        Shape to which all images are resampled. First, the largest central
+        part with the proportions of this shape is cut out. If its sides are
+        the same multiple of the new sides, pixels are averaged. Otherwise
+        the part is interpolated linearly, without aliasing. Default: images
+        keep their shape.
 
     Attributes
     ----------
@@ -51,15 +58,15 @@ class Slices:
     groups : list of str
         Group of each image.
     shape : tuple of 2 ints or None
-        Shape of all images, where one was asked for.
+        Shape of all images, if one is given.
 
     Raises
     ------
     IndexError
         If an index is negative, or not below the number of images.
     ValueError
-        On access, if an image has not two dimensions, or a value that is
-        infinite or not a number.
+        On access, if an image does not have two dimensions, or has values
+        that are infinite or not a number.
 
     Examples
     --------
@@ -73,7 +80,12 @@ class Slices:
     ['three', 'one']
     """
 
-    def __init__(self, names, groups, shape=None):
+    def __init__(
+        self,
+        names: Sequence[str],
+        groups: Sequence[str],
+        shape: ImageShape | None = None,
+    ) -> None:
         self.names = [str(name) for name in names]
         self.groups = [str(group) for group in groups]
         if len(self.names) != len(self.groups):
@@ -82,18 +94,18 @@ class Slices:
                 f'{len(self.names)} names and {len(self.groups)} groups'
             )
         self.shape = grid(shape)
-        self._places = range(len(self.names))
+        self._places: Sequence[int] = range(len(self.names))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> np.ndarray:
         index, epoch = index_and_epoch(key, len(self), 'slices')
         image = np.asarray(self._image(self._places[index], epoch))
         if image.ndim != 2:
             raise ValueError(
-                f'{self.names[index]} is no image of two dimensions, it has '
-                f'the shape {image.shape}'
+                f'{self.names[index]} must have two dimensions, and has the '
+                f'shape {image.shape}'
             )
         with np.errstate(over='ignore'):
             image = image.astype(float_dtype(image.dtype), copy=False)
@@ -113,7 +125,7 @@ class Slices:
             f'{type(self).__name__} must define `_image(place, epoch)`'
         )
 
-    def subset(self, indices):
+    def subset(self, indices: Iterable[int]) -> Self:
         """Return some of the images, in the given order.
 
         Parameters
@@ -138,6 +150,28 @@ class Slices:
         part._places = [self._places[i] for i in chosen]
         return part
 
+    def with_shape(self, shape: ImageShape) -> Slices:
+        """Return the same images on another grid.
+
+        Parameters
+        ----------
+        shape : tuple of 2 ints
+            Grid that every image is brought to.
+
+        Returns
+        -------
+        slices : Slices
+            Set of the same class.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not two positive sizes.
+        """
+        other = copy.copy(self)
+        other.shape = grid(shape)
+        return other
+
     def __repr__(self):
         """Return a short description."""
         return (
@@ -147,7 +181,7 @@ class Slices:
 
 
 def index_and_epoch(key, length, what):
-    """Return an index and an epoch, 0 if none is given, both checked."""
+    """Check and return an index and an epoch, by default the epoch 0."""
     epoch = 0
     if isinstance(key, tuple):
         if len(key) != 2:
@@ -155,10 +189,12 @@ def index_and_epoch(key, length, what):
                 f'expected an index of {what}, or (index, epoch), got {key!r}'
             )
         key, epoch = key
-    return position(key, length, what), seed_of(epoch, 'epoch')
+    return position(key, length, what), whole_number('epoch', epoch, 0)
 
 
-def split(slices, parts, seed=0):
+def split(
+    slices: Slices, parts: Mapping[str, float], seed: int = 0
+) -> dict[str, Slices]:
     """Split a set at random, without splitting a group.
 
     Parameters
@@ -166,11 +202,11 @@ def split(slices, parts, seed=0):
     slices : Slices
         Set to split.
     parts : dict
-        Name of each part, and its size: either fractions, as floats with a
-        sum of at most 1, or numbers of slices, as ints. Fractions are met as
-        closely as whole groups allow, each part having at least one group.
-        For a number, whole groups are taken until it is reached, and the
-        surplus is left out.
+        Name and size of each part. Sizes are either fractions, as floats
+        with a sum of at most 1, or numbers of slices, as ints. Fractions are
+        met as closely as whole groups allow, and each part has at least one
+        group. For a number, whole groups are added until the number is
+        reached, and surplus slices are left out.
     seed : int, optional
         Seed of the order of groups, and of the slices in each part.
 
@@ -178,14 +214,15 @@ def split(slices, parts, seed=0):
     -------
     parts : dict
         A subset for each name. Its slices are in random order, so that the
-        first of them come from many groups.
+        first slices come from many groups.
 
     Raises
     ------
     ValueError
-        If there are too few slices or groups, or the sizes are no sizes.
+        If there are too few slices or groups, or a size is not positive.
     TypeError
-        If the sizes are neither all ints nor all floats, or the set is none.
+        If the sizes are neither all ints nor all floats, or ``slices`` is not
+        a `Slices`.
 
     Examples
     --------
@@ -221,7 +258,7 @@ def split(slices, parts, seed=0):
     members = {}
     for index, group in enumerate(slices.groups):
         members.setdefault(group, []).append(index)
-    rng = np.random.default_rng(seed_of(seed))
+    rng = np.random.default_rng(whole_number('seed', seed, 0))
     # sorted, so that the order of the files does not matter
     names = sorted(members)
     groups = [members[names[i]] for i in rng.permutation(len(names))]
@@ -253,7 +290,7 @@ def _by_fraction(groups, fractions):
     missing = {name: part * total for name, part in fractions.items()}
     rest = total - sum(missing.values())
     chosen = {name: [] for name in fractions}
-    # One group for each part first; then each where most is missing.
+    # First one group for each part, then each group where most is missing.
     for number, group in enumerate(groups):
         if number < len(fractions):
             name = list(fractions)[number]

@@ -8,10 +8,16 @@
 
 """Slices from trees of DICOM files."""
 
-import re
+from __future__ import annotations
 
+import re
+from typing import Literal
+
+from odl_equivariant._checks import one_of
+from odl_equivariant._packages import import_package
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data._checks import grid, optional_package
+from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.dicom_files import (
     check_image,
     number_of_frames,
@@ -73,7 +79,7 @@ class DicomSlices(FolderSlices):
         and files without a study by folder. Choose ``'folder'`` if all
         patients have the same name.
     shape : tuple of 2 ints, optional
-        Grid that every image is brought to, see `Slices`.
+        Shape to which all images are resampled, see `Slices`.
     cache : path-like, optional
         Folder for the index, so that each file is read only once. Default:
         a hidden file in ``folder``. If that is not writable, a file in
@@ -85,7 +91,7 @@ class DicomSlices(FolderSlices):
     ----------
     names : list of str
         Path of each file relative to ``folder``, followed by ``#`` and the
-        number of the frame, from 0, where it has several.
+        number of the frame, from 0, if the file has several frames.
     groups : list of str
         Patient of each image.
     index : object
@@ -112,25 +118,22 @@ class DicomSlices(FolderSlices):
     (['CT_small.dcm'], ['1CT1'], (128, 128))
     """
 
-    # What is kept of each file depends on these; a subclass may add to it.
+    # Name of the index: its entries depend on the class.
     _kind = 'dicom'
 
     def __init__(
         self,
-        folder,
-        modality=None,
-        series=None,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
-        optional_package('pydicom', 'reading DICOM files')
-        if group_by not in GROUPINGS:
-            raise ValueError(
-                f'`group_by` must be one of {GROUPINGS}, got {group_by!r}'
-            )
+        folder: PathLike,
+        modality: str | None = None,
+        series: str | None = None,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
+        import_package('pydicom', 'reading DICOM files')
+        one_of('group_by', group_by, GROUPINGS)
         shape, size = grid(shape), grid(size, 'size')
         pattern = re.compile(series or '', re.I)
         index = FolderIndex(
@@ -160,13 +163,13 @@ class DicomSlices(FolderSlices):
             index,
             items,
             [_name(*item) for item in items],
-            [_group(*item, group_by) for item in items],
+            [_group(name, entry, group_by) for name, entry in items],
             shape,
         )
 
     @classmethod
     def _describe(cls, path):
-        """Return what the index keeps of each frame of a file."""
+        """Return an index entry for each frame of a file."""
         with quiet():
             return cls._entries(read_dataset(path))
 
@@ -200,14 +203,14 @@ class DicomSlices(FolderSlices):
             entries.append(entry)
         return entries
 
-    # Given the rows and columns of an image, returns what else is kept.
+    # Maps the pixels of an image to further items of its entry.
     _measure = None
 
     # Value of padding, see `read_frame`.
-    _background = None
+    _background: float | None = None
 
     def _selected(self, items, index):
-        """Return the images that were asked for."""
+        """Return the images that the set contains."""
         return items
 
     def _read(self, path, name, entry):
@@ -236,7 +239,7 @@ def _group(name, entry, group_by):
 
 
 def _variety(entries):
-    """Return what kinds of images there are, in words."""
+    """Describe the kinds of images in words."""
     kinds = {
         (e['modality'], e['description'], tuple(e['size'])) for e in entries
     }

@@ -6,12 +6,12 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Reading DICOM files, and checking that they hold an image."""
+"""Reads DICOM files, and checks that they contain an image."""
 
 import math
 
+from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data.slices.index import NoImage
 
 __all__ = (
@@ -26,10 +26,10 @@ __all__ = (
 
 PURPOSE = 'reading DICOM files'
 NO_DICOM = 'it is no DICOM file'
-# Bits of a pixel, where the header does not say them.
+# Bits of a pixel, if the header does not state them.
 PIXELS = {'PixelData': None, 'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
-# The first group of elements, of the file or of the image, in either order
-# of bytes: what a file without a preamble begins with.
+# A file without a preamble begins with the first group of elements, of the
+# file or of the image, in either order of bytes.
 FIRST_GROUPS = (b'\x02\x00', b'\x08\x00', b'\x00\x08')
 
 
@@ -39,26 +39,26 @@ def read_dataset(path, pixels=True):
     Parameters
     ----------
     path : path-like
-        File. It may lack the preamble and the transfer syntax, as those of
-        old scanners and of some archives do.
+        File. The preamble and the transfer syntax may be missing, as in
+        files of old scanners and of some archives.
     pixels : bool, optional
         Whether to read the pixels too.
 
     Raises
     ------
     NoImage
-        If it is no DICOM file, or its encoding is not known.
+        If it is not a DICOM file, or its encoding is not known.
     """
     return open_dataset(path, pixels)[0]
 
 
 def open_dataset(path, pixels=True):
-    """Return a dataset as `read_dataset`, and whether the file is complete.
+    """Return a dataset, see `read_dataset`, and whether the file is complete.
 
-    A file that lacks its preamble or its transfer syntax is not: pydicom
-    needs the dataset to find its pixels.
+    Without preamble or transfer syntax, a file is not complete: pydicom needs
+    the dataset to find its pixels.
     """
-    pydicom = optional_package('pydicom', PURPOSE)
+    pydicom = import_package('pydicom', PURPOSE)
     complete = True
     with quiet():
         try:
@@ -124,7 +124,7 @@ def nested(dataset, frame, sequence):
     dataset : pydicom.Dataset
         Content of the file.
     frame : int
-        Which image of it.
+        Number of the image in the file.
     sequence : str
         Keyword of the sequence; its first item counts.
 

@@ -18,27 +18,27 @@ from odl_equivariant.data.slices.dicom_files import nested
 
 __all__ = ('in_order', 'place')
 
-# Positions that agree to so many digits of a millimetre are the same.
+# Positions are equal if they agree to this many digits of a millimetre.
 DIGITS = 4
-# Normals of parallel slices differ by less.
+# Slices are parallel if their normals differ by less.
 PARALLEL = 1e-2
 
 
 def place(dataset, frame):
-    """Return the position along the normal, and the normal, of an image.
+    """Return the position of an image along its normal, and the normal.
 
     Parameters
     ----------
     dataset : pydicom.Dataset
         Content of the file.
     frame : int
-        Which image of it.
+        Number of the image in the file.
 
     Returns
     -------
     place : list of 4 floats or None
-        In millimetres; the normal is the product of the directions of rows
-        and columns. ``None`` where the file does not say it.
+        In millimetres. The normal is the vector product of the directions
+        of rows and columns. ``None`` if the file does not state them.
     """
     with quiet():
         corner = _found(
@@ -63,7 +63,7 @@ def place(dataset, frame):
 
 
 def _found(dataset, frame, sequence, keyword):
-    """Return an attribute of an image: enhanced files nest them."""
+    """Return an attribute of an image, which enhanced files nest."""
     if keyword in dataset:
         return dataset.get(keyword)
     item = nested(dataset, frame, sequence)
@@ -71,7 +71,7 @@ def _found(dataset, frame, sequence, keyword):
 
 
 def in_order(items):
-    """Return images by patient and series, and in the order of each series.
+    """Sort images by patient and series, and the images of each series.
 
     The slices of a volume are sorted by position: in the direction of
     increasing image numbers, or along the normal if there are no numbers.
@@ -81,12 +81,12 @@ def in_order(items):
     Parameters
     ----------
     items : list of (str, dict)
-        Name of the file, and what is known of the image.
+        Name of the file, and index entry of the image.
 
     Returns
     -------
     items : list of (str, dict)
-        The same in order.
+        The same images, sorted.
     """
     items = sorted(items, key=_key)
     ordered = []
@@ -102,7 +102,7 @@ def _key(item):
     return (
         entry['patient'],
         entry['series'],
-        # what files without the name of a series have in common
+        # files without the name of a series are sorted by folder
         '' if entry['series'] else name.rpartition('/')[0],
         math.inf if number is None else number,
         entry['place'][0] if entry['place'] else -math.inf,
@@ -112,7 +112,7 @@ def _key(item):
 
 
 def _along_normal(series):
-    """Return a volume by position, None if the images are no volume."""
+    """Sort a volume by position. Return None if it is not a volume."""
     places = [entry['place'] for _, entry in series]
     if not all(places):
         return None

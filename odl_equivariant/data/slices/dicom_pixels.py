@@ -14,9 +14,8 @@ import warnings
 
 import numpy as np
 
-from odl_equivariant._packages import how_to_install
+from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data._checks import optional_package
 from odl_equivariant.data.slices.dicom_files import (
     PURPOSE,
     nested,
@@ -30,7 +29,7 @@ from odl_equivariant.data.slices.index import NoImage
 __all__ = ('check_rescaling', 'oriented', 'read_frame', 'read_image')
 
 AIR_HU = -1000.0
-# what images are kept in
+# images are stored in float32
 LARGEST = float(np.finfo('float32').max)
 # pydicom's remark on run lengths that go on after the last pixel
 _SURPLUS = re.compile(r'RLE segment .* (\d+) vs\. (\d+) bytes')
@@ -62,29 +61,29 @@ def read_frame(dataset, frame=0, path=None, background=None):
     dataset : pydicom.Dataset
         Content of the file.
     frame : int, optional
-        Which image of the file.
+        Number of the image in the file.
     path : path-like, optional
         Where the pixels are read from, if they are not in ``dataset``.
     background : float, optional
-        Value of the pixels that the file says are padding. Default: air,
-        which is -1000 in Hounsfield units, and otherwise the least value
-        that is no padding.
+        Value for padding pixels. Default: -1000, which is air, in Hounsfield
+        units, and otherwise the least value of the other pixels.
 
     Returns
     -------
     pixels : numpy.ndarray
-        float64, of shape (rows, columns), the top row first. Where the least
-        value is shown as white (MONOCHROME1), values are mirrored in the
-        middle of the range of what can be stored, so that more is brighter.
+        float64, of shape (rows, columns), the top row first. If the file
+        shows the least value as white (MONOCHROME1), values are mirrored in
+        the middle of the range that can be stored, so that larger values are
+        brighter.
 
     Raises
     ------
     NoImage
-        If the rescaling is none, or values do not fit float32.
+        If the rescaling is not valid, or values are too large for float32.
     ImportError
         If no decoder for the compression of the file is installed.
     """
-    pixel_tools = optional_package('pydicom.pixels', PURPOSE)
+    pixel_tools = import_package('pydicom.pixels', PURPOSE)
     syntax = dataset.file_meta.TransferSyntaxUID
     if not pixel_tools.get_decoder(syntax).is_available:
         raise ImportError(
@@ -111,7 +110,7 @@ def read_frame(dataset, frame=0, path=None, background=None):
             if background is None:
                 background = _background(dataset, frame, pixels[~padded])
             pixels[padded] = background
-    # negated, so that it is true for what is not a number
+    # `not <=` rather than `>`, which is false for NaN
     if not max(-pixels.min(), pixels.max()) <= LARGEST:
         raise NoImage(
             'it has values that are not finite in float32, from '
@@ -121,7 +120,7 @@ def read_frame(dataset, frame=0, path=None, background=None):
 
 
 def _check_remarks(remarks, array):
-    """Raise `NoImage` if pixels were left out, more than fill a row."""
+    """Raise `NoImage` if more pixels were left out than fit into a row."""
     for remark in remarks:
         match = _SURPLUS.search(str(remark.message))
         if match and int(match[1]) - int(match[2]) > array.shape[-1]:
@@ -132,7 +131,7 @@ def _check_remarks(remarks, array):
 
 
 def check_rescaling(dataset):
-    """Raise `NoImage` if stored values cannot be told apart any more."""
+    """Raise `NoImage` if rescaling makes all stored values equal."""
     for frame in range(number_of_frames(dataset)):
         _slope_and_intercept(dataset, frame)
 
@@ -190,7 +189,7 @@ def _is_lost(slope, source, dataset):
 
 
 def _rescaling(dataset, frame):
-    """Return where slope and intercept are: enhanced files nest them."""
+    """Return the dataset with slope and intercept: some files nest them."""
     if dataset.get('RescaleSlope') is not None:
         return dataset
     item = nested(dataset, frame, 'PixelValueTransformationSequence')
@@ -206,7 +205,7 @@ def _stored_range(dataset):
 
 
 def _padded(dataset, stored, read):
-    """Return which of the stored values are padding, None if none is."""
+    """Return a mask of the padding, or None if there is no padding."""
     prefix = '' if stored.dtype.kind in 'iu' else 'Float'
     if not prefix and stored.dtype.itemsize == 8:
         prefix = 'Double'
@@ -226,7 +225,7 @@ def _padded(dataset, stored, read):
 
 
 def _as_stored(value, dataset):
-    """Return a value with the sign of the pixels: files mix them up."""
+    """Return a value with the sign that pixels have: files mix them up."""
     if isinstance(value, bytes):
         order = 'little' if dataset.original_encoding[1] else 'big'
         value = int.from_bytes(value[:2], order)
@@ -238,7 +237,7 @@ def _as_stored(value, dataset):
 
 
 def _background(dataset, frame, measured):
-    """Return the value for padding, given the pixels that are not."""
+    """Return the value for padding, given the other pixels."""
     source = _rescaling(dataset, frame)
     hounsfield = (
         text(dataset, 'Modality') == 'CT'

@@ -8,25 +8,32 @@
 
 """Sets of images in the files of a folder."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from odl_equivariant._types import ImageShape
 from odl_equivariant.data.slices.base import Slices
+from odl_equivariant.data.slices.index import FolderIndex
 
 __all__ = ('FolderSlices',)
 
 
 class FolderSlices(Slices):
-    """Images in the files of a folder, read when they are asked for.
+    """Images in the files of a folder, which are read on access.
 
-    A class of this kind defines ``_read(path, name, entry)``, which returns
-    the image of an entry.
+    Subclasses define ``_read(path, name, entry)``, which returns the image of
+    an index entry.
 
     Parameters
     ----------
     index : FolderIndex
-        What the files hold.
+        Index of the files.
     items : list of (str, dict)
-        Those entries of it that are images of the set, in order.
+        Index entries of the images, in order.
     names, groups : sequence of str
-        Name and group of each.
+        Name and group of each image.
     shape : tuple of 2 ints, optional
         See `Slices`.
 
@@ -37,12 +44,19 @@ class FolderSlices(Slices):
         and the reason.
     """
 
-    def __init__(self, index, items, names, groups, shape):
+    def __init__(
+        self,
+        index: FolderIndex,
+        items: Iterable[tuple[str, dict[str, Any]]],
+        names: Sequence[str],
+        groups: Sequence[str],
+        shape: ImageShape | None,
+    ) -> None:
         super().__init__(names, groups, shape)
         self.index = index
         self._items = list(items)
 
-    def subset(self, indices):
+    def subset(self, indices: Iterable[int]) -> Self:
         """Return some of the images, in the given order, see `Slices`."""
         part = super().subset(indices)
         part._items = [self._items[i] for i in part._places]

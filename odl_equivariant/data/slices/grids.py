@@ -15,7 +15,7 @@ __all__ = ('crop_center', 'fit', 'float_dtype')
 
 
 def float_dtype(dtype):
-    """Return float32 or complex64, whichever holds what a dtype does."""
+    """Return float32 for a real dtype, and complex64 for a complex one."""
     dtype = np.dtype(dtype)
     if dtype.kind not in 'bfiuc':
         raise ValueError(
@@ -32,7 +32,7 @@ def crop_center(image, shape):
     image : numpy.ndarray
         Image, or images along leading axes.
     shape : tuple of 2 ints
-        Shape to cut to, at most that of the image.
+        Shape of the result.
 
     Returns
     -------
@@ -61,21 +61,21 @@ def fit(image, shape):
 
     The largest central part with the proportions of the new shape is cut out,
     so that pixels stay square. If its sides are the same multiple of the new
-    ones, each new pixel is the mean of the pixels that it covers. Otherwise
-    the image is interpolated linearly, with the anti-aliasing of
-    `torch.nn.functional.interpolate` where it shrinks.
+    sides, each new pixel is the mean of the pixels that it covers. Otherwise
+    `torch.nn.functional.interpolate` interpolates linearly, and avoids
+    aliasing if the image becomes smaller.
 
     Parameters
     ----------
     image : numpy.ndarray
-        float32 or complex64, of two dimensions.
+        Image of two dimensions, float32 or complex64.
     shape : tuple of 2 ints
         Shape of the result.
 
     Returns
     -------
     image : numpy.ndarray
-        Of the given shape and the same dtype.
+        Image of the given shape, with the same dtype.
     """
     if image.shape == tuple(shape):
         return image

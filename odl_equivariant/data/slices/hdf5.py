@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Datasets of HDF5 files that lie in the file itself."""
+"""Reads HDF5 datasets, without following links to other files."""
 
 from odl_equivariant.data.slices.index import NoImage
 
@@ -34,8 +34,8 @@ def own_dataset(file, name):
     Raises
     ------
     NoImage
-        If a link leads to another file, which is not opened, or the numbers
-        lie in other files (external storage, virtual datasets).
+        If a link leads to another file, or if the numbers lie in other files
+        (external storage, virtual datasets). These files are not opened.
     """
     import h5py
 
@@ -45,7 +45,7 @@ def own_dataset(file, name):
         if not isinstance(place, h5py.Group):
             return None
         part = missing.pop(0)
-        # without following it
+        # does not follow the link
         link = place.get(part, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise NoImage(

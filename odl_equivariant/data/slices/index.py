@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""An index of the files in a folder, made once and kept as JSON."""
+"""An index of the files in a folder, stored as JSON."""
 
 import hashlib
 import json
@@ -47,42 +47,43 @@ class FolderIndex:
     folder : path-like
         Folder, or a single file.
     kind : str
-        What the entries are about, for the name of the stored index.
+        Kind of the entries. It is part of the name of the stored index.
     describe : callable
-        Called with the path of a file; returns a list of dicts that JSON can
-        hold, or raises an error.
+        Maps the path of a file to a list of dicts that can be stored as
+        JSON, or raises an error.
     options : dict, optional
-        Everything besides the files on which the entries depend, as JSON.
+        Everything else on which the entries depend, besides the files. It
+        can be stored as JSON.
     suffixes : tuple of str, optional
-        Endings of the names of files that are looked at. Default: all.
+        File names must have one of these endings. Default: all files.
     cache : path-like, optional
         Folder of the stored index, created if necessary. Default: the folder
         itself if it is writable; otherwise the folder in the environment
         variable ``ODL_EQUIVARIANT_CACHE``, or the user's cache folder.
     progress : bool, optional
-        Whether to show a progress bar, where there is a terminal.
+        Whether to show a progress bar, if there is a terminal.
     is_entry : callable, optional
-        Called with a stored dict; returns whether ``describe`` can have made
-        it. Default: any dict is an entry.
+        Maps a stored dict to whether it is a valid entry. Default: any dict
+        is valid.
 
     Attributes
     ----------
     root : pathlib.Path
         The folder.
     entries : list of (str, dict)
-        For each entry the name of its file relative to ``root``, with ``/``
-        between folders, and its description.
+        For each entry, the name of its file relative to ``root``, with ``/``
+        between folders, and a dict from ``describe``.
     skipped : list of (str, str)
-        Name of each file that is of no use, and the reason.
+        Name of each file that cannot be used, and the reason.
     n_files : int
-        Number of files that were looked at.
+        Number of files, including skipped ones.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If no file is of use.
+        If no file can be used.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class FolderIndex:
     def _look(
         self, names, files, found, passing, describe, progress, places, key
     ):
-        """Describe files, and keep the result now and then."""
+        """Describe files, and save the index from time to time."""
         saved = time.monotonic()
         try:
             for name in _with_progress(names, self.root, progress):
@@ -175,12 +176,12 @@ class FolderIndex:
         return self.root / name
 
     def __getstate__(self):
-        # The workers that load data have the entries of their slices.
+        # Workers that load data have the entries in their slices.
         return {**self.__dict__, 'entries': []}
 
 
 def _listed(path, suffixes):
-    """Return size and time of change of all files, by sorted name."""
+    """Return the size and the modification time of all files, by name."""
     if path.is_file():
         paths = [(path.name, path)]
     else:
@@ -205,7 +206,7 @@ def _listed(path, suffixes):
         try:
             status = file.stat()
         except OSError:
-            # a link to nowhere, or a file that was removed just now
+            # a broken link, or a file that has just been removed
             continue
         if stat.S_ISREG(status.st_mode):
             files[name] = [status.st_size, status.st_mtime_ns]
@@ -222,14 +223,14 @@ def _is_new(folder, seen):
 
 
 def _described(describe, path):
-    """Return entries, or why there are none, and if that is final."""
+    """Return entries, the reason if there are none, and if it is final."""
     try:
         return describe(path), None, True
     except NoImage as error:
         return [], str(error)[:_LONGEST_REASON], True
     except Exception as error:
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        # these can go away, while the file stays as it is
+        # these may pass without a change of the file
         lasting = not isinstance(error, (ImportError, PermissionError))
         return [], reason[:_LONGEST_REASON], lasting
 
@@ -244,13 +245,13 @@ def _with_progress(names, root, progress):
         names,
         desc=f'Indexing {root.name}',
         unit='file',
-        # None: where there is no terminal
+        # None disables the bar if there is no terminal
         disable=None if progress else True,
     )
 
 
 def _places(root, key, cache):
-    """Return the paths where the index may be kept, the best one first."""
+    """Return the paths where the index may be stored, the best one first."""
 
     def name(*parts):
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
@@ -283,7 +284,7 @@ def _load(places, key, is_entry):
                 for record in files.values():
                     _check_record(record, is_entry)
                 return files
-            _LOG.info('%s is of another kind, and not used', path)
+            _LOG.info('%s is another kind of index, and not used', path)
         except FileNotFoundError:
             continue
         except (
@@ -328,6 +329,6 @@ def _save(places, key, files):
                 path.parent.mkdir(parents=True, exist_ok=True)
             write_sealed(path, content)
         except OSError as error:
-            _LOG.info('the index cannot be kept as %s: %s', path, error)
+            _LOG.info('the index cannot be stored as %s: %s', path, error)
         else:
             return

@@ -8,18 +8,17 @@
 
 """Raw data of magnetic resonance imaging, in the format of fastMRI."""
 
+from __future__ import annotations
+
 import re
 
 import numpy as np
 import scipy.fft
 
-from odl_equivariant.data._checks import (
-    grid,
-    optional_package,
-    position,
-    positive,
-    positive_int,
-)
+from odl_equivariant._checks import positive_number, whole_number
+from odl_equivariant._packages import import_package
+from odl_equivariant._types import ImageShape, PathLike
+from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import crop_center
 from odl_equivariant.data.slices.hdf5 import own_dataset
@@ -32,7 +31,7 @@ from odl_equivariant.data.slices.padding import (
 __all__ = ('FastMRIKspace',)
 
 SUFFIXES = ('.h5', '.hdf5')
-# Fewer low frequencies do not show where a coil is.
+# Fewer low frequencies do not show the position of a coil.
 FEWEST_LINES = 4
 
 
@@ -53,7 +52,7 @@ class FastMRIKspace(FolderSlices):
     Parameters
     ----------
     folder : path-like
-        Folder, with those below it, or a single file.
+        Folder, including folders below it, or a single file.
     acquisition : str, optional
         Only volumes whose attribute ``acquisition`` matches this regular
         expression. The case of letters is ignored.
@@ -61,12 +60,12 @@ class FastMRIKspace(FolderSlices):
         Shape to which images are cropped around the middle. K-space and coil
         maps are not cropped.
     calibration : int, optional
-        Number of low frequencies along each axis from which the coil maps are
-        estimated; fewer if fewer are fully sampled.
+        Number of low frequencies along each axis for estimating the coil
+        maps. If fewer are fully sampled, fewer are used.
     scale : float, optional
         Factor for k-space and images: raw values are often as small as 1e-5.
     shape : tuple of 2 ints, optional
-        Grid that images are brought to, after they are cut, see `Slices`.
+        Shape to which images are resampled after cropping, see `Slices`.
     cache, progress : optional
         See `DicomSlices`.
 
@@ -78,12 +77,13 @@ class FastMRIKspace(FolderSlices):
     groups : list of str
         The attribute ``patient_id`` of the volume, or its file.
     acquisitions : list of str
-        The attribute ``acquisition`` of the volume each slice is from.
+        For each slice, the attribute ``acquisition`` of its volume.
     measured_columns : list of tuple
         For each slice, the first measured column and the column after the
         last measured one.
     fully_sampled : list of bool
-        Whether all of these were sampled, according to the dataset ``mask``.
+        For each slice, whether all measured columns were sampled, according
+        to the dataset ``mask``.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -101,9 +101,9 @@ class FastMRIKspace(FolderSlices):
     Notes
     -----
     Rows of fastMRI run upwards: ``kspace[..., j, i]`` of a file belongs to
-    index ``[i, j]`` here. With the centred unitary transform :math:`F`, the
-    zero frequency being at index ``n // 2``, the measured :math:`y_k` of coil
-    :math:`k`, and a separable window :math:`w`, maps and image are
+    index ``[i, j]`` here. Let :math:`F` be the centred unitary transform,
+    with the zero frequency at index ``n // 2``, :math:`y_k` the data of coil
+    :math:`k`, and :math:`w` a separable window. Maps and image are
 
     .. math::
         c_k = \frac{F^{-1} (w y_k)}
@@ -116,9 +116,10 @@ class FastMRIKspace(FolderSlices):
     .. math::
         w(m) = \frac{1}{2} + \frac{1}{2} \cos \frac{2 \pi m}{L + 1},
 
-    a Hann window, and 0 elsewhere. The maps carry the slow part of the
-    image's phase (McKenzie et al., Magnetic Resonance in Medicine 47 (2002),
-    529-538). A single coil has the map 1, and its image keeps its phase.
+    a Hann window, and 0 elsewhere. The maps contain the smooth part of the
+    phase of the image (McKenzie et al., Magnetic Resonance in Medicine 47
+    (2002), 529-538). A single coil has the map 1, and its image keeps its
+    phase.
 
     Data: Zbontar et al., arXiv:1811.08839.
 
@@ -137,24 +138,21 @@ class FastMRIKspace(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        acquisition=None,
-        crop=None,
-        calibration=24,
-        scale=1.0,
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
-        optional_package('h5py', 'reading HDF5 files')
+        folder: PathLike,
+        acquisition: str | None = None,
+        crop: ImageShape | None = None,
+        calibration: int = 24,
+        scale: float = 1.0,
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
+        import_package('h5py', 'reading HDF5 files')
         self.crop = grid(crop, 'crop')
-        self.calibration = positive_int(calibration, 'calibration')
-        if self.calibration < FEWEST_LINES:
-            raise ValueError(
-                f'`calibration` must be at least {FEWEST_LINES}, got '
-                f'{calibration}'
-            )
-        self.scale = positive(scale, 'scale')
+        self.calibration = whole_number(
+            'calibration', calibration, FEWEST_LINES
+        )
+        self.scale = positive_number('scale', scale)
         shape = grid(shape)
         pattern = re.compile(acquisition or '', re.I)
         index = FolderIndex(
@@ -185,21 +183,21 @@ class FastMRIKspace(FolderSlices):
         )
 
     @property
-    def acquisitions(self):
-        """The acquisition each slice is from, a list of str."""
+    def acquisitions(self) -> list[str]:
+        """The acquisition of each slice, a list of str."""
         return [self._items[i][1]['acquisition'] for i in self._places]
 
     @property
-    def measured_columns(self):
+    def measured_columns(self) -> list[tuple[int, int]]:
         """The measured columns of each slice, a list of (first, stop)."""
         return [tuple(self._items[i][1]['columns']) for i in self._places]
 
     @property
-    def fully_sampled(self):
+    def fully_sampled(self) -> list[bool]:
         """Whether each slice has all measured columns, a list of bool."""
         return [self._items[i][1]['full'] for i in self._places]
 
-    def kspace(self, index):
+    def kspace(self, index: int) -> np.ndarray:
         """Return the measured k-space of a slice.
 
         Parameters
@@ -210,13 +208,13 @@ class FastMRIKspace(FolderSlices):
         Returns
         -------
         kspace : numpy.ndarray
-            complex64, of shape (coils, nx, ny); zero where it was not
-            measured; the zero frequency is at ``[:, nx // 2, ny // 2]``.
+            complex64, of shape (coils, nx, ny), and zero where it was not
+            measured. The zero frequency is at ``[:, nx // 2, ny // 2]``.
         """
         place = self._places[position(index, len(self), 'slices')]
         return self._from_file(place, self._measured)
 
-    def coil_maps(self, index):
+    def coil_maps(self, index: int) -> np.ndarray:
         """Return the sensitivities of the coils, estimated from a slice.
 
         Parameters
@@ -227,9 +225,9 @@ class FastMRIKspace(FolderSlices):
         Returns
         -------
         coil_maps : numpy.ndarray
-            complex64, of shape (coils, nx, ny); the sum of the squares of
-            their absolute values is 1, or 0 where there is no signal. Those
-            of a slice of zeros are alike.
+            complex64, of shape (coils, nx, ny). The squares of their
+            absolute values add up to 1, or to 0 where there is no signal. If
+            the whole slice is zero, all maps are equal constants.
         """
         place = self._places[position(index, len(self), 'slices')]
         return self._from_file(
@@ -246,8 +244,8 @@ class FastMRIKspace(FolderSlices):
             stored = kspace[entry['slice']]
         if list(stored.shape) != entry['shape']:
             raise ValueError(
-                f'its slices have the shape {stored.shape}, and had '
-                f'{tuple(entry["shape"])}'
+                f'its slices have the shape {stored.shape}, and had the shape '
+                f'{tuple(entry["shape"])} when it was indexed'
             )
         if stored.ndim == 2:
             stored = stored[None]
@@ -258,7 +256,7 @@ class FastMRIKspace(FolderSlices):
         if len(kspace) == 1:
             return np.ones_like(kspace)
         if not kspace.any():
-            # Maps of zeros stand for no coils.
+            # Not zeros, which would mean that there are no coils.
             return np.full_like(kspace, len(kspace) ** -0.5)
         low = to_image(kspace * _window(kspace, self.calibration))
         size = np.sqrt((np.abs(low) ** 2).sum(axis=0))
@@ -284,7 +282,7 @@ def _window(kspace, width):
     for axis in (0, 1):
         there = sampled.any(axis=1 - axis)
         center = len(there) // 2
-        # how far all lines are there on both sides
+        # number of complete lines on either side of the centre
         gaps = np.flatnonzero(~there)
         reach = np.abs(gaps - center).min(initial=len(there)) - 1
         reach = min(reach, center)

@@ -24,7 +24,7 @@ _SPACE = '{http://www.ismrm.org/ISMRMRD}'
 
 
 def measured_columns(file, kspace):
-    r"""Return which columns of the k-space of a volume were measured.
+    r"""Return the range of columns of k-space that were measured.
 
     The attributes or the header of the file decide. Without them, columns of
     zeros at both ends count as not measured. A column with a nonzero value
@@ -35,25 +35,25 @@ def measured_columns(file, kspace):
     file : h5py.File
         Volume, in the format of fastMRI.
     kspace : numpy.ndarray
-        One slice of it, with the columns along the last axis.
+        One slice of the volume, with the columns along the last axis.
 
     Returns
     -------
     columns : list of 2 ints
-        The first column that was measured, and the one after the last.
+        The first measured column, and the one after the last.
 
     Raises
     ------
     NoImage
-        If the attributes are no part of the columns.
+        If the attributes are not a range of columns.
 
     Notes
     -----
-    With the size :math:`n` of the encoded space along the phase, and the
-    limits of the encoding step, its centre :math:`c` and its maximum
-    :math:`m`, the header says that the columns from
-    :math:`\lfloor n / 2 \rfloor - c` on were measured, :math:`m + 1` of
-    them. So does the code of fastMRI (Zbontar et al., arXiv:1811.08839).
+    The header gives the size :math:`n` of the encoded space along the phase,
+    and the centre :math:`c` and the maximum :math:`m` of the encoding step.
+    Then :math:`m + 1` columns were measured, the first of them is
+    :math:`\lfloor n / 2 \rfloor - c`. The code of fastMRI computes the same
+    (Zbontar et al., arXiv:1811.08839).
     """
     n = kspace.shape[-1]
     there = np.flatnonzero(kspace.reshape(-1, n).any(axis=0))
@@ -67,7 +67,7 @@ def measured_columns(file, kspace):
 
 
 def has_all_columns(file, columns):
-    """Return whether the mask of a volume, if any, has all these columns."""
+    """Return whether the mask of a volume, if any, has these columns."""
     mask = _array(file, 'mask')
     if mask is None or mask.ndim != 1:
         return True
@@ -79,7 +79,7 @@ def _from_attributes(file, n):
     if all(value is None for value in values):
         return None
     try:
-        # arrays of one number occur
+        # some files have arrays of one number
         left, right = (
             default if value is None else operator.index(np.asarray(value)[()])
             for value, default in zip(values, (0, n), strict=True)
@@ -89,7 +89,7 @@ def _from_attributes(file, n):
     if not 0 <= left < right <= n:
         raise NoImage(
             f'its attributes {ATTRIBUTES} are {tuple(values)}, which is no '
-            f'part of its {n} columns'
+            f'range of its {n} columns'
         )
     return [left, right]
 

@@ -8,16 +8,21 @@
 
 """The images of the reference experiments: chest CT and brain MRI."""
 
+from __future__ import annotations
+
 import zlib
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from odl_equivariant.data._checks import seed_of
+from odl_equivariant._checks import whole_number
+from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant.data.slices.dicom import DicomSlices
 
 __all__ = ('FastMRISlices', 'LIDCSlices')
 
-# Stored values are at least 0 in most scanners, when air is at 24.
+# In most scanners, stored values are at least 0, and air is 24.
 CT_OFFSET = 1024.0
 CT_RANGE = 4096.0
 # Keeps these random numbers apart from those of other purposes.
@@ -39,11 +44,12 @@ def _statistics(image):
 class _SelectedSlices(DicomSlices):
     """DICOM slices that are scaled and selected by their statistics."""
 
-    # name of a rule, and the function of the statistics that decides
-    _rules = {}
+    # name of each rule, and a function that maps statistics to a bool
+    _rules: ClassVar[dict[str, Callable[[dict[str, Any]], bool]]] = {}
+    _statistic_names: tuple[str, ...] = ()
 
     @property
-    def statistics(self):
+    def statistics(self) -> list[dict[str, Any]]:
         """The statistics of each slice, a list of dicts."""
         return [
             {key: self._items[i][1][key] for key in self._statistic_names}
@@ -75,35 +81,35 @@ class _SelectedSlices(DicomSlices):
 class LIDCSlices(_SelectedSlices):
     r"""Chest CT of the LIDC-IDRI collection, as in the reference.
 
-    Slices are as in `DicomSlices`, but scaled and selected. Values are
-    attenuation relative to that of 3072 HU, about [0, 1], as `SparseViewCT`
-    expects. The selected slices have no metal, little noise, and a circular
-    field of view.
+    This is `DicomSlices` with scaled values and a selection of slices. Values
+    are attenuation relative to the attenuation at 3072 HU, about [0, 1], as
+    `SparseViewCT` expects. Selected slices have no metal, little noise, and a
+    circular field of view.
 
     Parameters
     ----------
     folder : path-like
-        Folder of the collection, or of a part.
+        Folder of the collection, or of a part of it.
     select : bool, optional
-        Whether to take only the slices that pass the rules below.
+        Whether to select the slices that pass the rules below.
     seed : int or None, optional
-        Seed of the dither; it depends on the seed and the slice's name. With
-        ``None`` there is none.
+        Seed of the dither, which depends on the seed and the name of the
+        slice. ``None`` for no dither.
     size, group_by, shape, cache, progress : optional
         See `DicomSlices`.
 
     Attributes
     ----------
     statistics : list of dict
-        For each slice :math:`\mathrm{TV}` as ``'tv'``,
-        :math:`\|u\|_1` as ``'l1'``, the maximum as ``'max'``, and as
-        ``'circle'`` whether the field of view is circular.
+        For each slice, :math:`\mathrm{TV}` as ``'tv'``,
+        :math:`\|u\|_1` as ``'l1'``, the maximum as ``'max'``, and
+        ``'circle'``: whether the field of view is circular.
 
     Raises
     ------
     FileNotFoundError, ValueError, ImportError
-        As `DicomSlices`; a ValueError if no slice passes, with the number
-        that fails each rule.
+        As `DicomSlices`. Also a ValueError if no slice passes, with the
+        number of slices that fail each rule.
 
     Notes
     -----
@@ -119,20 +125,19 @@ class LIDCSlices(_SelectedSlices):
         \mathrm{TV}(u) < 0.15\, \|u\|_1, \quad 0.25 < \max u < 0.75, \quad
         \mathrm{TV}(u) < 0.01,
 
-    where with differences :math:`D_0, D_1` to the next row below and the next
-    column, zero at the far border, and :math:`N` pixels,
+    with the differences :math:`D_0, D_1` to the next row below and to the
+    next column, which are zero at the end of an axis, and :math:`N` pixels,
 
     .. math::
         \mathrm{TV}(u) = \frac{1}{N} \sum
         \sqrt{(D_0 u)^2 + (D_1 u)^2}, \qquad
         \|u\|_1 = \frac{1}{N} \sum |u|.
 
-    Outside of a circular field of view the scanner writes a constant far
-    below air, like -3024 HU, or what its file says is padding. It is found at
-    the corners: the field is circular if all four have the same value, below
-    -1024 HU. (The reference looks for such values anywhere, before the
-    rescaling, which is the same for the scanners that write them: their
-    intercept is -1024.)
+    Outside of a circular field of view, scanners write padding, or a constant
+    far below air, such as -3024 HU. The field counts as circular if all four
+    corners have the same value, below -1024 HU. (The reference looks for such
+    values in the whole image, before the rescaling. This gives the same,
+    since scanners that write them have the intercept -1024.)
 
     Settings: Celledoni et al., *Equivariant neural networks for inverse
     problems*, Inverse Problems 37 (2021), 085006, and the code published with
@@ -165,17 +170,17 @@ class LIDCSlices(_SelectedSlices):
 
     def __init__(
         self,
-        folder,
-        select=True,
-        seed=0,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        select: bool = True,
+        seed: int | None = 0,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         self._select = bool(select)
-        self.seed = None if seed is None else seed_of(seed)
+        self.seed = None if seed is None else whole_number('seed', seed, 0)
         super().__init__(
             folder, 'CT', None, size, group_by, shape, cache, progress
         )
@@ -190,7 +195,7 @@ class LIDCSlices(_SelectedSlices):
     def _read(self, path, name, entry):
         image = _attenuation(super()._read(path, name, entry))
         if self.seed is not None:
-            # The name: other files may come and go.
+            # By name, so that it does not depend on other files.
             key = zlib.crc32(name.encode())
             rng = np.random.default_rng([self.seed, key, _PURPOSE])
             image += rng.random(image.shape) / CT_RANGE
@@ -209,42 +214,42 @@ def _has_circle(hounsfield):
 class FastMRISlices(_SelectedSlices):
     r"""Brain MRI of the fastMRI DICOM collection, as in the reference.
 
-    Slices are as in `DicomSlices`, but scaled to [0, 1] by the maximum of
-    each, and selected: with a large part of the head, and little noise.
+    This is `DicomSlices` with a selection of slices, each divided by its
+    maximum. Selected slices show a large part of the head, with little noise.
 
     Parameters
     ----------
     folder : path-like
-        Folder of the collection, or of a part.
+        Folder of the collection, or of a part of it.
     select : bool, optional
-        Whether to take only the slices that pass the rules below.
+        Whether to select the slices that pass the rules below.
     series : str, optional
-        Regular expression for the series description. The reference has T1
-        only: ``series='T1'``.
+        Regular expression for the series description. The reference uses
+        only T1-weighted images, ``series='T1'``.
     size : tuple of 2 ints, optional
-        Only images of these numbers of columns and rows; in the reference
-        (320, 320).
+        Only images with these numbers of columns and rows, which are
+        (320, 320) in the reference.
     group_by, shape, cache, progress : optional
         See `DicomSlices`.
 
     Attributes
     ----------
     statistics : list of dict
-        For each slice :math:`\mathrm{TV}` as ``'tv'``,
-        :math:`\|u\|_1` as ``'l1'`` and the maximum in the scanner's units as
-        ``'scale'``.
+        For each slice, :math:`\mathrm{TV}` as ``'tv'``,
+        :math:`\|u\|_1` as ``'l1'``, and the maximum in the scanner's units
+        as ``'scale'``.
 
     Raises
     ------
     FileNotFoundError, ValueError, ImportError
-        As `DicomSlices`; a ValueError if no slice passes, with the number
-        that fails each rule.
+        As `DicomSlices`. Also a ValueError if no slice passes, with the
+        number of slices that fail each rule.
 
     Notes
     -----
-    With :math:`\mathrm{TV}` and :math:`\|\cdot\|_1` of `LIDCSlices`, means
-    for each pixel, the rules are :math:`\|u\|_1 > 0.13` and
-    :math:`\mathrm{TV}(u) < 0.15\, \|u\|_1`. Negative values become 0.
+    The rules are :math:`\|u\|_1 > 0.13` and :math:`\mathrm{TV}(u) < 0.15\,
+    \|u\|_1`, where :math:`\mathrm{TV}` and :math:`\|\cdot\|_1` are means over
+    the pixels, see `LIDCSlices`. Negative values become 0.
 
     Settings: Celledoni et al., Inverse Problems 37 (2021), 085006, and the
     code published with it. Data: Zbontar et al., arXiv:1811.08839.
@@ -269,15 +274,15 @@ class FastMRISlices(_SelectedSlices):
 
     def __init__(
         self,
-        folder,
-        select=True,
-        series=None,
-        size=None,
-        group_by='patient',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
+        folder: PathLike,
+        select: bool = True,
+        series: str | None = None,
+        size: ImageShape | None = None,
+        group_by: Literal['patient', 'study', 'series', 'folder'] = 'patient',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         self._select = bool(select)
         super().__init__(
             folder, 'MR', series, size, group_by, shape, cache, progress

@@ -8,13 +8,17 @@
 
 """Real slices that come with pydicom, for demonstrations and tests."""
 
+from __future__ import annotations
+
 import os
+from typing import Literal
 
 import numpy as np
 import odl
 
-from odl_equivariant._packages import how_to_install
-from odl_equivariant.data._checks import optional_package
+from odl_equivariant._checks import one_of
+from odl_equivariant._packages import how_to_install, import_package
+from odl_equivariant._types import Element, Precision
 from odl_equivariant.data.slices.dicom_files import read_dataset
 from odl_equivariant.data.slices.dicom_pixels import oriented, read_frame
 
@@ -27,32 +31,34 @@ MU_MAX = 81.35858
 
 CT_UNITS = ('HU', '1/m', 'relative')
 AIR_HU = -1000.0
-# What the scanner writes outside its field of view lies far below air.
+# Outside of its field of view, the scanner writes values far below air.
 LOWEST_HU = -1100.0
 
 
-def sample_ct_slice(unit='HU', dtype='float32'):
+def sample_ct_slice(
+    unit: Literal['HU', '1/m', 'relative'] = 'HU', dtype: Precision = 'float32'
+) -> Element:
     r"""Return a real axial head CT slice of 512 x 512 pixels.
 
-    The slice lies in the installed package pydicom, among its own test
-    files; nothing is downloaded. It shows the base of the skull, with
-    frontal sinuses, mastoid cells and a headrest, over 0.221 m.
+    The slice is one of the test files of the package pydicom. Nothing is
+    downloaded. It shows the base of the skull, with frontal sinuses, mastoid
+    cells and a headrest. Its sides are 0.221 m long.
 
     Parameters
     ----------
     unit : {'HU', '1/m', 'relative'}, optional
-        Hounsfield units; linear attenuation in 1 / metre; or linear
-        attenuation as a fraction of 81.35858 / metre, in [0, 1], which is
-        what `SparseViewCT` takes.
+        Hounsfield units, linear attenuation in 1 / metre, or linear
+        attenuation as a fraction of 81.35858 / metre, in [0, 1]. The last one
+        is the unit of `SparseViewCT`.
     dtype : {'float32', 'float64'}, optional
         Precision of the space.
 
     Returns
     -------
     image : element of odl.DiscretizedSpace
-        Shape (512, 512), centred at the origin, in metres: axis 0 is x, to
-        the viewer's right, axis 1 is y, upwards, with the forehead on top.
-        Outside of the scanner's field of view it is air.
+        Image of shape (512, 512), centred at the origin, in metres. Axis 0 is
+        x, to the viewer's right, axis 1 is y, upwards, and the forehead is on
+        top. Outside of the scanner's field of view there is air.
 
     Raises
     ------
@@ -79,8 +85,7 @@ def sample_ct_slice(unit='HU', dtype='float32'):
     >>> image.shape
     (512, 512)
     """
-    if unit not in CT_UNITS:
-        raise ValueError(f'`unit` must be one of {CT_UNITS}, got {unit!r}')
+    one_of('unit', unit, CT_UNITS)
     hounsfield, spacing = _read('J2K_pixelrep_mismatch.dcm')
     hounsfield[hounsfield < LOWEST_HU] = AIR_HU
     if unit == 'HU':
@@ -92,11 +97,11 @@ def sample_ct_slice(unit='HU', dtype='float32'):
     return _element(np.clip(attenuation / MU_MAX, 0, 1), spacing, dtype)
 
 
-def sample_mr_slice(dtype='float32'):
+def sample_mr_slice(dtype: Precision = 'float32') -> Element:
     """Return a real axial abdominal MR slice of 484 x 300 pixels.
 
-    A T1-weighted slice with fat suppression. It lies in the installed
-    package pydicom, among its own test files; nothing is downloaded.
+    This is a T1-weighted slice with fat suppression. It is one of the test
+    files of the package pydicom. Nothing is downloaded.
 
     Parameters
     ----------
@@ -106,9 +111,10 @@ def sample_mr_slice(dtype='float32'):
     Returns
     -------
     image : element of odl.DiscretizedSpace
-        Magnitude in the scanner's units, from 0 to 1123; shape (484, 300),
-        centred at the origin, 0.350 m x 0.217 m: axis 0 is x, to the
-        viewer's right, axis 1 is y, upwards, with the belly on top.
+        Magnitude in the scanner's units, from 0 to 1123. The shape is
+        (484, 300), and the extent 0.350 m x 0.217 m, centred at the origin.
+        Axis 0 is x, to the viewer's right, axis 1 is y, upwards, and the
+        belly is on top.
 
     Raises
     ------
@@ -127,9 +133,8 @@ def sample_mr_slice(dtype='float32'):
 
 def _read(name):
     """Return the pixels, x to the right, y upwards, and their spacing."""
-    pydicom = optional_package('pydicom', 'a sample slice')
-    # The package's own folder: pydicom's look-up would also try to fetch
-    # data from elsewhere.
+    pydicom = import_package('pydicom', 'a sample slice')
+    # Not by pydicom's own search, which would also try to download data.
     path = os.path.join(
         os.path.dirname(pydicom.__file__), 'data', 'test_files', name
     )
@@ -140,7 +145,7 @@ def _read(name):
         )
     dataset = read_dataset(path)
     spacing = tuple(float(s) for s in dataset.PixelSpacing)
-    # DICOM gives the distance of rows first, then that of columns.
+    # In DICOM, the distance of rows comes before the distance of columns.
     return oriented(read_frame(dataset)), spacing[::-1]
 
 

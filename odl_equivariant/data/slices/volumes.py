@@ -8,12 +8,18 @@
 
 """Slices of volumes: NIfTI files and numpy arrays."""
 
+from __future__ import annotations
+
 import itertools
 import re
+from typing import Literal
 
 import numpy as np
 
-from odl_equivariant.data._checks import grid, optional_package
+from odl_equivariant._checks import one_of, whole_number
+from odl_equivariant._packages import import_package
+from odl_equivariant._types import ImageShape, PathLike
+from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
@@ -29,26 +35,29 @@ _SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
 class NiftiSlices(FolderSlices):
     """Slices of NIfTI volumes, turned to the closest anatomical planes.
 
-    The axes of a volume are permuted and reversed, as its affine map says, so
-    that they run about to the patient's right, front and head. It is not
-    interpolated. Values are in the unit of the file, its ``scl_slope`` and
-    ``scl_inter`` applied; a slope of 0 stands for none, as in the standard.
+    The axes of a volume are permuted and reversed according to its affine map.
+    Then they point approximately to the patient's right, front and head. There
+    is no interpolation. ``scl_slope`` and ``scl_inter`` of the file are
+    applied to its values. As in the standard, a slope of 0 means that there is
+    none.
 
     Parameters
     ----------
     folder : path-like
-        Folder, with those below it, or a single file: ``.nii``, ``.nii.gz``.
+        Folder, including folders below it, or a single file. Files end with
+        ``.nii`` or ``.nii.gz``.
     axis : {0, 1, 2}, optional
-        Axis that slices are numbered along: 0 for sagittal slices, from left
-        to right, 1 for coronal ones, from back to front, 2 for axial ones,
+        Axis along which slices are numbered: 0 for sagittal slices, from left
+        to right; 1 for coronal slices, from back to front; 2 for axial slices,
         from feet to head.
     convention : {'radiological', 'neurological'}, optional
-        Whether axial and coronal slices are seen from the feet and from the
-        front, the patient's left at the viewer's right, as DICOM files are;
-        or from the other side. Sagittal slices have the face at the viewer's
-        left, or at the right.
+        The side from which slices are seen. ``'radiological'`` is the view of
+        DICOM files: axial slices from the feet, coronal slices from the
+        front, with the patient's left at the viewer's right; sagittal slices
+        with the face at the viewer's left. ``'neurological'`` is the view
+        from the opposite side.
     shape : tuple of 2 ints, optional
-        Grid that every image is brought to, see `Slices`.
+        Shape to which all images are resampled, see `Slices`.
     cache, progress : optional
         See `DicomSlices`.
 
@@ -56,10 +65,10 @@ class NiftiSlices(FolderSlices):
     ----------
     names : list of str
         Path of each file relative to ``folder``, ``#`` and the number of the
-        slice, from 0; in files with several volumes ``#volume.slice``.
+        slice, from 0. If the file has several volumes, ``#volume.slice``.
     groups : list of str
-        The subject, where the path has one in the manner of BIDS, such as
-        ``sub-01``; otherwise the file.
+        The subject, if the path contains one as in BIDS, such as ``sub-01``;
+        otherwise the file.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -75,8 +84,9 @@ class NiftiSlices(FolderSlices):
 
     Notes
     -----
-    Slices of ``.nii`` files are read alone; of a compressed file all that
-    comes before has to be decompressed, which takes long.
+    A slice of a ``.nii`` file is read without the rest of the file. In a
+    compressed file, everything before the slice is decompressed first, which
+    takes long.
 
     Examples
     --------
@@ -92,24 +102,17 @@ class NiftiSlices(FolderSlices):
 
     def __init__(
         self,
-        folder,
-        axis=2,
-        convention='radiological',
-        shape=None,
-        cache=None,
-        progress=True,
-    ):
-        optional_package('nibabel', 'reading NIfTI files')
-        if isinstance(axis, bool) or axis not in (0, 1, 2):
-            raise ValueError(f'`axis` must be 0, 1 or 2, got {axis!r}')
-        if convention not in CONVENTIONS:
-            raise ValueError(
-                f'`convention` must be one of {CONVENTIONS}, got '
-                f'{convention!r}'
-            )
+        folder: PathLike,
+        axis: int = 2,
+        convention: Literal['radiological', 'neurological'] = 'radiological',
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
+        import_package('nibabel', 'reading NIfTI files')
+        self.axis = whole_number('axis', axis, 0, 2)
+        self.convention = one_of('convention', convention, CONVENTIONS)
         shape = grid(shape)
-        self.axis = int(axis)
-        self.convention = convention
         index = FolderIndex(
             folder,
             'nifti',
@@ -138,7 +141,7 @@ class NiftiSlices(FolderSlices):
         import nibabel
 
         proxy = nibabel.load(path).dataobj
-        # which axis of the file runs along which of the body, and which way
+        # for each axis of the body, the axis of the file and its direction
         axes, signs = entry['axes'], entry['signs']
         where = [slice(None)] * 3 + entry['volume']
         n = proxy.shape[axes[self.axis]]
@@ -162,14 +165,16 @@ def _describe_nifti(path):
     image = nibabel.load(path)
     shape = [int(n) for n in image.shape]
     if len(shape) < 3 or 0 in shape:
-        raise NoImage(f'it is no volume, it has the shape {tuple(shape)}')
+        raise NoImage(f'it is not a volume: its shape is {tuple(shape)}')
     if image.get_data_dtype().kind not in 'biufc':
-        raise NoImage(f'it holds no numbers, but {image.get_data_dtype()}')
+        raise NoImage(
+            f'it does not contain numbers, but {image.get_data_dtype()}'
+        )
     _check_slope(path, type(image.header))
     orientation = nibabel.io_orientation(image.affine)
     if np.isnan(orientation).any():
         raise NoImage('its affine map is singular')
-    # the last voxel, which a truncated file does not have
+    # a truncated file has no last voxel
     np.asarray(image.dataobj[(-1,) * len(shape)])
     axes = [int(np.flatnonzero(orientation[:, 0] == k)[0]) for k in range(3)]
     return [
@@ -199,25 +204,25 @@ def _subject(name):
 class NumpySlices(FolderSlices):
     """Images in ``.npy`` files of two or three dimensions.
 
-    Arrays are taken as they are: axis 0 is x, to the viewer's right, axis 1
-    is y, upwards, and with three dimensions the first one counts images.
-    Where the last of three axes seems to be one of colours, as in the shape
-    (64, 64, 3), the file is skipped.
+    Arrays are not reordered: axis 0 is x, to the viewer's right, axis 1 is y,
+    upwards. If there are three dimensions, the first one counts images. Files
+    whose last of three axes seems to be colour, as in the shape (64, 64, 3),
+    are skipped.
 
     Parameters
     ----------
     folder : path-like
-        Folder, with those below it, or a single file.
+        Folder, including folders below it, or a single file.
     shape : tuple of 2 ints, optional
-        Grid that every image is brought to, see `Slices`.
+        Shape to which all images are resampled, see `Slices`.
     cache, progress : optional
         See `DicomSlices`.
 
     Attributes
     ----------
     names : list of str
-        Path of each file relative to ``folder``; with three dimensions
-        followed by ``#`` and the number of the image, from 0.
+        Path of each file relative to ``folder``. If the array has three
+        dimensions, ``#`` and the number of the image, from 0, follow.
     groups : list of str
         The file of each image.
     index : object
@@ -241,7 +246,13 @@ class NumpySlices(FolderSlices):
     (['three.npy#0', 'three.npy#1', 'three.npy#2'], (8, 9))
     """
 
-    def __init__(self, folder, shape=None, cache=None, progress=True):
+    def __init__(
+        self,
+        folder: PathLike,
+        shape: ImageShape | None = None,
+        cache: PathLike | None = None,
+        progress: bool = True,
+    ) -> None:
         shape = grid(shape)
         index = FolderIndex(
             folder,
@@ -281,9 +292,9 @@ def _describe_numpy(path):
         array.shape[:2]
     ):
         raise NoImage(
-            f'it has the shape {array.shape}: its last axis seems to be one '
-            'of colours, but axis 0 counts images, and axes 1 and 2 are x '
-            'and y'
+            f'it has the shape {array.shape}: its last axis seems to be '
+            'colour, but axis 0 must count images, and axes 1 and 2 must be '
+            'x and y'
         )
     float_dtype(array.dtype)
     return [{'n': len(array) if array.ndim == 3 else None}]

@@ -319,10 +319,6 @@ class SteerableConvolution(nn.Module):
             return self.bias.repeat_interleave(rows)
         return functional.pad(self.bias[:, None], (0, rows - 1)).flatten()
 
-    def forward(self, x, kernel=None):
-        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``.
-
-        ``kernel`` is what `kernel` returned, if it was called before.
-        """
-        kernel = self.kernel() if kernel is None else kernel
-        return convolve(x, *kernel, self.padding_mode)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
+        return convolve(x, *self.kernel(), self.padding_mode)

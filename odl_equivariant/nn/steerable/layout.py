@@ -8,10 +8,9 @@
 
 """The fields of an equivariant proximal and the order of channels."""
 
-import operator
-
 import odl
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.nn.steerable.activations import (
     NONLINEARITIES,
     check_samples,
@@ -39,25 +38,11 @@ __all__ = (
     'checked_restriction',
     'hidden_fields',
     'image_fields',
-    'whole_number',
 )
 
 # Computing such a basis takes half a minute or a gigabyte.
 _LARGEST_SIZE = 64
 _LARGEST_BASIS = 3e7
-
-
-def whole_number(name, value, least):
-    """Return an argument as an int, or raise a ValueError with its name."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if isinstance(value, bool) or number is None or number < least:
-        raise ValueError(
-            f'`{name}` must be a whole number >= {least}, got {value!r}'
-        )
-    return number
 
 
 def checked_representation(representation, in_channels):

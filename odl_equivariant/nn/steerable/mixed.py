@@ -105,13 +105,9 @@ class MixedConvolution(nn.Module):
             bias = bias[self._target_order]
         return kernel, bias
 
-    def forward(self, x, kernel=None):
-        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``.
-
-        ``kernel`` is what `kernel` returned, if it was called before.
-        """
-        kernel = self.kernel() if kernel is None else kernel
-        return convolve(x, *kernel, self.padding_mode)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
+        return convolve(x, *self.kernel(), self.padding_mode)
 
 
 def _n_channels(fields, group):

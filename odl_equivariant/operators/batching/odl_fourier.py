@@ -9,6 +9,7 @@
 
 """Batched maps of ODL's Fourier transforms, with the true transpose."""
 
+import functools
 import math
 
 import numpy as np
@@ -28,41 +29,16 @@ from odl_equivariant.operators.batching.registry import register_batched
 __all__ = ()
 
 
-def _negative(axes, space):
-    """Return axes counted from the end, as batches have more in front."""
-    ndim = len(grid_shape(space))
-    return tuple(int(axis) - ndim for axis in axes)
+# --- Transforms without factors --- #
 
 
-def _conj(x):
-    return x.conj().resolve_conj() if x.is_complex() else x
-
-
-def _sums(x, axes, sign, scaled=False):
+def _sums(axes, sign, scaled):
     """Return the plain sums with one sign of the exponent."""
-    if x.numel() == 0:
-        return x + 0j
     if sign == '-':
-        return torch.fft.fftn(x, dim=axes, norm=_norm(not scaled))
-    return torch.fft.ifftn(x, dim=axes, norm=_norm(scaled))
-
-
-def _norm(backward):
-    return 'backward' if backward else 'forward'
-
-
-class _Complex:
-    """The transform from and to all frequencies."""
-
-    def __init__(self, axes, sign, scaled):
-        self.axes, self.sign, self.scaled = axes, sign, scaled
-
-    def apply(self, x):
-        return _sums(x, self.axes, self.sign, self.scaled)
-
-    def transpose(self, y):
-        other = '+' if self.sign == '-' else '-'
-        return _sums(y, self.axes, other, self.scaled)
+        norm = 'forward' if scaled else 'backward'
+        return functools.partial(torch.fft.fftn, dim=axes, norm=norm)
+    norm = 'backward' if scaled else 'forward'
+    return functools.partial(torch.fft.ifftn, dim=axes, norm=norm)
 
 
 class _HalfComplex:
@@ -76,30 +52,17 @@ class _HalfComplex:
         *self.others, self.last = axes
         self.n = shape[self.last]
         self.size = math.prod(shape[axis] for axis in axes)
-        half = self.n // 2 + 1
-        count = torch.full((half,), 2.0, dtype=torch.float64)
+        count = torch.full((self.n // 2 + 1,), 2.0, dtype=torch.float64)
         # what has no partner: zero, and for even sizes the highest frequency
         self.alone = [0] if self.n % 2 else [0, self.n // 2]
         count[self.alone] = 1
         count = count.reshape(-1, *[1] * (-self.last - 1))
         self.count, self.inverse_count = Constant(count), Constant(1 / count)
-        self.half = half
 
     def apply(self, x):
-        if x.numel() == 0:
-            return (
-                x.movedim(self.last, -1)[..., : self.half].movedim(
-                    -1, self.last
-                )
-                + 0j
-            )
         return torch.fft.rfftn(x, dim=(*self.others, self.last))
 
     def invert(self, y):
-        if y.numel() == 0:
-            shape = list(y.shape)
-            shape[self.last] = self.n
-            return y.real.new_zeros(shape)
         if self.others:
             y = torch.fft.ifftn(y, dim=self.others)
         else:
@@ -118,11 +81,11 @@ class _HalfComplex:
         return self.apply(x) * (count / self.size)
 
 
-def _core(operator, inverse):
+def _without_factors(operator, inverse, space, frequencies):
     """Return the transform without factors, and its transpose."""
-    space = operator.range if inverse else operator.domain
-    frequencies = operator.domain if inverse else operator.range
-    axes = _negative(operator.axes, space)
+    # counted from the end, as batches have more axes in front
+    ndim = len(grid_shape(space))
+    axes = tuple(int(axis) - ndim for axis in operator.axes)
     shape = list(space.shape)
     if operator.halfcomplex:
         shape[axes[-1]] = shape[axes[-1]] // 2 + 1
@@ -134,51 +97,34 @@ def _core(operator, inverse):
             'real spaces only'
         )
     if not operator.halfcomplex:
-        transform = _Complex(axes, operator.sign, scaled=inverse)
-        return transform.apply, transform.transpose
+        other = '+' if operator.sign == '-' else '-'
+        return tuple(
+            _sums(axes, sign, scaled=inverse)
+            for sign in (operator.sign, other)
+        )
     transform = _HalfComplex(axes, space.shape)
     if inverse:
         return transform.invert, transform.transpose_inverse
     return transform.apply, transform.transpose
 
 
-@register_batched(DiscreteFourierTransform)
-def _discrete(operator):
-    domain, range = layouts(operator)
-    apply, transpose = _core(operator, inverse=False)
-    return (
-        lambda x: range.cast(apply(x)),
-        lambda y: domain.cast(transpose(y)),
-    )
+# --- Factors --- #
 
 
-@register_batched(DiscreteFourierTransformInverse)
-def _discrete_inverse(operator):
-    domain, range = layouts(operator)
-    apply, transpose = _core(operator, inverse=True)
-    return (
-        lambda x: range.cast(apply(x)),
-        lambda y: domain.cast(transpose(y)),
-    )
-
-
-def _with_factors(operator, inverse):
-    """Return ODL's quadrature of the Fourier integral, and its transpose."""
+def _factors(operator, inverse, space, frequencies):
+    """Return ODL's factors of the Fourier integral, in space and frequency."""
     if operator.halfcomplex and not all(operator.shifts):
         raise NotImplementedError(
             f'`{type(operator).__name__}` with halfcomplex=True and '
             f'shift={tuple(operator.shifts)} is not supported: it would '
             'transform complex arrays; choose shift=True along all axes'
         )
-    domain, range = layouts(operator)
-    space = operator.range if inverse else operator.domain
-    frequencies = operator.domain if inverse else operator.range
     options = {
         'shift': operator.shifts,
         'axes': operator.axes,
         'sign': operator.sign,
     }
-    # ODL's own factors, found as what becomes of ones
+    # found as what becomes of ones
     in_space = dft_preprocess_data(
         np.ones(space.shape, dtype='complex128'), **options
     )
@@ -192,40 +138,57 @@ def _with_factors(operator, inverse):
     )
     if operator.halfcomplex:
         in_space = in_space.real  # signs, as all axes are shifted
-    before, after = (
-        (in_frequency, in_space) if inverse else (in_space, in_frequency)
+    return in_space, in_frequency
+
+
+def _constant(factors, real_dtype):
+    tensor = torch.from_numpy(np.ascontiguousarray(factors))
+    if tensor.is_complex():
+        real_dtype = torch.promote_types(real_dtype, torch.complex64)
+    return Constant(tensor.to(real_dtype))
+
+
+# --- Operators --- #
+
+
+@register_batched(
+    DiscreteFourierTransform,
+    DiscreteFourierTransformInverse,
+    FourierTransform,
+    FourierTransformInverse,
+)
+def _batched(operator):
+    inverse = isinstance(
+        operator, (DiscreteFourierTransformInverse, FourierTransformInverse)
     )
-    before, after = map(_constant(domain.real_dtype), (before, after))
-    apply, transpose = _core(operator, inverse)
-
-    def apply_factors(x):
-        return range.cast(apply(x * before.like(x)) * after.like(x))
-
-    def transpose_factors(y):
-        y = transpose(y * _conj(after.like(y)))
-        return domain.cast(y * _conj(before.like(y)))
-
-    return apply_factors, transpose_factors
-
-
-def _constant(real_dtype):
-    def constant(factors):
-        tensor = torch.from_numpy(np.ascontiguousarray(factors))
-        dtype = (
-            torch.promote_types(real_dtype, torch.complex64)
-            if tensor.is_complex()
-            else real_dtype
+    domain, range = layouts(operator)
+    space, frequencies = operator.domain, operator.range
+    if inverse:
+        space, frequencies = frequencies, space
+    spaces = inverse, space, frequencies
+    before = after = None
+    if isinstance(operator, (FourierTransform, FourierTransformInverse)):
+        factors = _factors(operator, *spaces)
+        before, after = (
+            _constant(factor, domain.real_dtype)
+            for factor in (factors[::-1] if inverse else factors)
         )
-        return Constant(tensor.to(dtype))
+    transform, transpose = _without_factors(operator, *spaces)
 
-    return constant
+    def apply(x):
+        if x.numel() == 0:  # torch does not transform nothing
+            return range.zeros(x)
+        x = x if before is None else x * before.like(x)
+        y = transform(x)
+        return range.cast(y if after is None else y * after.like(y))
 
+    def apply_transpose(y):
+        if y.numel() == 0:
+            return domain.zeros(y)
+        y = y if after is None else y * after.like(y).conj_physical()
+        x = transpose(y)
+        return domain.cast(
+            x if before is None else x * before.like(x).conj_physical()
+        )
 
-@register_batched(FourierTransform)
-def _fourier(operator):
-    return _with_factors(operator, inverse=False)
-
-
-@register_batched(FourierTransformInverse)
-def _fourier_inverse(operator):
-    return _with_factors(operator, inverse=True)
+    return apply, apply_transpose

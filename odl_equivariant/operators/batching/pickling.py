@@ -13,7 +13,7 @@ import pickle
 
 from torch import nn
 
-__all__ = ('pack', 'unpack')
+__all__ = ('pickled', 'unpickled')
 
 
 class _Pickler(pickle.Pickler):
@@ -46,7 +46,7 @@ class _Unpickler(pickle.Unpickler):
         return self.modules[number]
 
 
-def pack(operator):
+def pickled(operator):
     """Return an operator as bytes, and the torch modules in it.
 
     Parameters
@@ -67,13 +67,13 @@ def pack(operator):
     return file.getvalue(), pickler.modules
 
 
-def unpack(data, modules):
-    """Return the operator that `pack` was given.
+def unpickled(data, modules):
+    """Return the operator that `pickled` was given.
 
     Parameters
     ----------
     data : bytes
-        Result of `pack` in this or in another process, never from a file.
+        Result of `pickled` in this or in another process, never from a file.
     modules : list of torch.nn.Module
         Modules to put into the operator.
 

@@ -8,17 +8,24 @@
 
 """A registry of batched maps, by the type of the operator."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import odl
 
+from odl_equivariant._types import Operator, TensorMap
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.layout import Weights, layouts
 from odl_equivariant.operators.batching.loop import linear_loop, nonlinear_loop
 
 __all__ = ('register_batched', 'batched_map', 'AdjointOperator')
 
-_REGISTRY = {}
+_Function = TypeVar('_Function', bound=Callable[..., Any])
+
+_REGISTRY: dict[type[Operator], Callable[..., Any]] = {}
 _COMPOSED = tuple(
     getattr(odl.core.operator.operator, f'Operator{kind}')
     for kind in (
@@ -32,7 +39,9 @@ _COMPOSED = tuple(
 )
 
 
-def register_batched(*operator_types):
+def register_batched(
+    *operator_types: type[Operator],
+) -> Callable[[_Function], _Function]:
     r"""Return a decorator that registers the batched map of an operator.
 
     Parameters
@@ -113,9 +122,13 @@ def _registered(operator):
 def _linear_maps(operator):
     """Return the maps of a linear operator without registered ones."""
     adjoint = operator.adjoint
-    # the other way round: the back-projection of ODL has no type to register;
-    # a composition would lead back here, as for the gradient and its adjoint
-    if not isinstance(adjoint, _COMPOSED):
+    # The other way round: the back-projection of ODL has no type to register.
+    # Not so for compositions, which would lead back here, as for the gradient
+    # and its adjoint. Nor for a class derived from a registered one: it may
+    # compute something else, and ODL's Fourier transforms have no adjoints.
+    if not isinstance(operator, tuple(_REGISTRY)) and not isinstance(
+        adjoint, _COMPOSED
+    ):
         maps = _registered(adjoint)
         if maps is not None:
             return _weighted_adjoint(adjoint, *maps)
@@ -208,13 +221,17 @@ class AdjointOperator(odl.Operator):
     inverse for ODL's Fourier transforms.
     """
 
-    def __init__(self, operator, maps=None):
+    def __init__(
+        self,
+        operator: Operator,
+        maps: tuple[TensorMap, TensorMap] | None = None,
+    ) -> None:
         self.operator = operator
         self._operator_maps = maps
         super().__init__(operator.range, operator.domain, linear=True)
 
     @functools.cached_property
-    def maps(self):
+    def maps(self) -> tuple[TensorMap, TensorMap]:
         """The adjoint and its transpose as maps of batches."""
         maps = self._operator_maps or linear_maps(self.operator)
         return _weighted_adjoint(self.operator, *maps)
@@ -224,7 +241,7 @@ class AdjointOperator(odl.Operator):
         return range.element(self.maps[0](domain.tensor(y)[None])[0])
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """The operator itself."""
         return self.operator
 

@@ -9,13 +9,17 @@
 
 """Sensitivity encoding: images as receive coils see them."""
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import numpy as np
 import odl
 import torch
 from odl.core.space.base_tensors import TensorSpace
 
+from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -69,8 +73,8 @@ class SensitivityEncoding(odl.Operator):
     ----------
     space : `DiscretizedSpace` or `TensorSpace`
         Complex or real space of images, backed by numpy or pytorch, with
-        constant or array weights. Real images are seen as complex ones by
-        the coils, so that the range is the same.
+        constant or array weights. Coils see real images as
+        complex ones, so that the range is the same.
     coil_maps : numpy.ndarray or torch.Tensor
         Sensitivities, of shape ``(n_coils, *space.shape)``, real or complex.
         They are copied, to the precision and the device of the space.
@@ -78,10 +82,10 @@ class SensitivityEncoding(odl.Operator):
     Raises
     ------
     ValueError
-        If the maps have another shape, are not finite or all zero.
+        If the maps have another shape, are not finite, or are all zero.
     TypeError
-        If the maps are no floating point numbers, or ``space`` is no space of
-        float32, float64, complex64 or complex128.
+        If the maps are not floating point numbers, or ``space`` is not a
+        space of float32, float64, complex64 or complex128.
     NotImplementedError
         If the inner product of the space is not a weighted sum.
 
@@ -107,7 +111,9 @@ class SensitivityEncoding(odl.Operator):
     cn(2).element([ 5.+0.j,  1.+0.j])
     """
 
-    def __init__(self, space, coil_maps):
+    def __init__(
+        self, space: Space, coil_maps: np.ndarray | torch.Tensor
+    ) -> None:
         if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
             raise TypeError(
                 'expected a `DiscretizedSpace` or a `TensorSpace`, got '
@@ -121,12 +127,12 @@ class SensitivityEncoding(odl.Operator):
         super().__init__(space, range, linear=True)
 
     @property
-    def coil_maps(self):
+    def coil_maps(self) -> np.ndarray:
         """Complex numpy array of shape ``(n_coils, *shape)``, read-only."""
         return self._maps
 
     @property
-    def n_coils(self):
+    def n_coils(self) -> int:
         """Number of coils."""
         return len(self._maps)
 
@@ -142,7 +148,7 @@ class SensitivityEncoding(odl.Operator):
         maps, _ = self._factors
         return self.range.element(list(maps * _data(u)))
 
-    def normalised(self):
+    def normalised(self) -> SensitivityEncoding:
         """Return the operator with maps whose squares sum to one.
 
         Returns
@@ -163,7 +169,7 @@ class SensitivityEncoding(odl.Operator):
         maps = np.divide(maps, size, out=np.zeros_like(maps), where=size > 0)
         return type(self)(self.domain, maps)
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the norm of the operator, which is known exactly.
 
         Parameters
@@ -184,7 +190,7 @@ class SensitivityEncoding(odl.Operator):
         return float(np.sqrt(squares.sum(0).max()))
 
     @functools.cached_property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """The adjoint in the weighted inner products."""
         return _SensitivityEncodingAdjoint(self)
 

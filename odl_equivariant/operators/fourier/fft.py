@@ -9,35 +9,26 @@
 
 """Centred, orthonormal FFTs of numpy arrays, and their plans."""
 
-import base64
 import collections
 import itertools
-import json
 import math
 import os
-import tempfile
 import threading
 
 import numpy as np
 
-from odl_equivariant._warnings import warn_user
-from odl_equivariant.operators.fourier.pocketfft import (
-    PocketfftPlan,
-    is_better,
-)
+__all__ = ('centred_fft', 'centred_blocks', 'scaled_weights')
 
-__all__ = ('centred_fft', 'centred_blocks', 'pair_weights')
-
-# The environment variable with the folder in which FFTW's wisdom is kept.
-CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
-WISDOM_FILE = 'fftw_wisdom.json'
-
-# Below this, a second thread saves less than it takes to wake it, and very
-# much less where something else wants the processors too.
+# With fewer points, waking a second thread takes longer than it saves, and
+# much longer if other programs use the processors.
 _POINTS_PER_THREAD = 2**17
 _PLANNING_SECONDS = 10.0
 _MAX_PLANS = 16
 _MAX_BYTES = 2**28
+
+# FFTW has special code for prime factors up to this one, and plain sums for
+# larger ones. At 368 = 16 * 23 points per axis they take up to twice as long.
+_LARGEST_PRIME = 13
 
 _COMPLEX = {
     np.dtype('float32'): np.dtype('complex64'),
@@ -51,17 +42,16 @@ _REAL = {
 
 # --- Plans --- #
 
-# FFTW plans in one thread at a time; a fork waits for that, as the child would
-# otherwise inherit a lock that nobody opens.
+# A fork waits until no thread plans. Otherwise the child would inherit a lock
+# of pyfftw, and nobody there would release it.
 _LOCK = threading.RLock()
 _LOCAL = threading.local()
-_STATE = {'forked': False, 'folders': set()}
+_STATE = {'forked': False}
 
 
 def _after_fork_in_child():
     _LOCK.release()
-    # FFTW's own threads are not there in a forked process, but it would wait
-    # for them
+    # The child does not inherit FFTW's threads, but plans would wait for them.
     _STATE['forked'] = True
     _LOCAL.__dict__.clear()
 
@@ -85,15 +75,24 @@ def n_threads(size):
     return max(1, min(usable, size // _POINTS_PER_THREAD))
 
 
+def _has_large_prime(n):
+    for factor in range(2, _LARGEST_PRIME + 1):
+        while n % factor == 0:
+            n //= factor
+    return n > 1
+
+
 class _Plan:
-    """An in-place transform of its own memory."""
+    """An unscaled transform of its own memory, in place."""
 
     def __init__(self, shape, axes, dtype, inverse, threads):
         import pyfftw
 
         self.memory = pyfftw.empty_aligned(shape, dtype=dtype)
-        # pairs of real numbers are multiplied faster than complex ones
-        self.pairs = self.memory.view(_REAL[dtype]).reshape(*shape, 2)
+        self.axes, self.inverse, self.threads = axes, inverse, threads
+        self._fftw = None
+        if any(_has_large_prime(shape[axis]) for axis in axes):
+            return
         self._fftw = pyfftw.FFTW(
             self.memory,
             self.memory,
@@ -103,7 +102,22 @@ class _Plan:
             threads=threads,
             planning_timelimit=_PLANNING_SECONDS,
         )
-        self.execute = self._fftw.execute
+
+    def execute(self):
+        """Return the transform of the memory, which may be overwritten."""
+        if self._fftw is not None:
+            self._fftw.execute()
+            return self.memory
+        import scipy.fft
+
+        transform = scipy.fft.ifftn if self.inverse else scipy.fft.fftn
+        return transform(
+            self.memory,
+            axes=self.axes,
+            norm='forward' if self.inverse else 'backward',
+            overwrite_x=True,
+            workers=self.threads,
+        )
 
 
 def get_plan(shape, axes, dtype, inverse):
@@ -120,7 +134,7 @@ def get_plan(shape, axes, dtype, inverse):
 
     Returns
     -------
-    plan : _Plan or PocketfftPlan
+    plan : _Plan
         Plan. The contents of its memory are arbitrary.
     """
     plans = _LOCAL.__dict__.setdefault('plans', collections.OrderedDict())
@@ -128,8 +142,7 @@ def get_plan(shape, axes, dtype, inverse):
     plan = plans.get(key)
     if plan is None:
         with _LOCK:
-            plan = _planned(*key)
-        plans[key] = plan
+            plan = plans[key] = _Plan(*key)
         used = sum(other.memory.nbytes for other in plans.values())
         while len(plans) > 1 and (
             len(plans) > _MAX_PLANS or used > _MAX_BYTES
@@ -138,100 +151,6 @@ def get_plan(shape, axes, dtype, inverse):
             used -= dropped.memory.nbytes
     plans.move_to_end(key)
     return plan
-
-
-def _planned(*key):
-    if is_better(*key[:2]):
-        return PocketfftPlan(*key)
-    folder = os.environ.get(CACHE_VARIABLE)
-    if not folder:
-        return _Plan(*key)
-    import pyfftw
-
-    path = os.path.join(folder, WISDOM_FILE)
-    if path not in _STATE['folders']:
-        _STATE['folders'].add(path)
-        load_wisdom(path)
-    before = pyfftw.export_wisdom()
-    plan = _Plan(*key)
-    if pyfftw.export_wisdom() != before or not os.path.exists(path):
-        save_wisdom(path)
-    return plan
-
-
-# --- Wisdom --- #
-
-
-def load_wisdom(path):
-    """Add the wisdom in a file, if it exists, to that of the process.
-
-    Parameters
-    ----------
-    path : str
-        File that `save_wisdom` wrote.
-
-    Returns
-    -------
-    loaded : bool
-        Whether there was something to load. A file that cannot be used is
-        ignored with a `RuntimeWarning`.
-    """
-    import pyfftw
-
-    try:
-        with open(path, encoding='utf-8') as file:
-            texts = json.load(file)['wisdom']
-        wisdom = tuple(base64.b64decode(text, validate=True) for text in texts)
-        if len(wisdom) != 3:
-            raise ValueError('expected the wisdom of three precisions')
-        with _LOCK:
-            accepted = pyfftw.import_wisdom(wisdom)
-        # the third is of long double, which some builds lack
-        if not all(accepted[:2]):
-            raise ValueError('this FFTW does not take it')
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        warn_user(
-            f'the FFTW wisdom in {path!r} cannot be used and is ignored '
-            f'({error}); it is written anew',
-            RuntimeWarning,
-        )
-        return False
-    return True
-
-
-def save_wisdom(path):
-    """Write the wisdom of the process, with what a file has already.
-
-    Parameters
-    ----------
-    path : str
-        File to write, in a folder that is made if it is not there. Where that
-        fails, there is a `RuntimeWarning`.
-    """
-    import pyfftw
-
-    load_wisdom(path)
-    wisdom = pyfftw.export_wisdom()
-    texts = [base64.b64encode(part).decode() for part in wisdom]
-    folder = os.path.dirname(path)
-    temporary = None
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            'w', dir=folder, suffix='.tmp', delete=False, encoding='utf-8'
-        ) as file:
-            temporary = file.name
-            json.dump({'wisdom': texts}, file)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.remove(temporary)
-        warn_user(
-            f'the FFTW wisdom cannot be written to {path!r} ({error})',
-            RuntimeWarning,
-        )
 
 
 # --- Numpy arrays --- #
@@ -257,7 +176,7 @@ def scale_of(shape, axes):
     return 1 / math.sqrt(math.prod(shape[axis] for axis in axes))
 
 
-def pair_weights(weights, shape, axes, dtype):
+def scaled_weights(weights, shape, axes, dtype):
     """Return real weights in the form that `centred_fft` takes.
 
     Parameters
@@ -272,12 +191,11 @@ def pair_weights(weights, shape, axes, dtype):
     Returns
     -------
     weights : numpy.ndarray
-        Read-only real array of shape ``(*shape, 2)``, with the factor of the
-        transform in it.
+        Read-only real array of this shape, with the factor that makes the
+        transform orthonormal.
     """
     weights = np.asarray(weights) * scale_of(shape, axes)
-    pairs = np.repeat(weights.astype(_REAL[np.dtype(dtype)])[..., None], 2, -1)
-    return np.broadcast_to(pairs, (*shape, 2))
+    return np.broadcast_to(weights.astype(_REAL[np.dtype(dtype)]), shape)
 
 
 def centred_fft(parts, axes, inverse=False, weights=None, real=False):
@@ -293,7 +211,7 @@ def centred_fft(parts, axes, inverse=False, weights=None, real=False):
     inverse : bool, optional
         Direction of the transform.
     weights : numpy.ndarray, optional
-        Result of `pair_weights`: factors of the transform's result, or, if
+        Result of `scaled_weights`: factors of the result, or, if
         ``inverse``, of the arrays, which must be complex then.
     real : bool, optional
         Whether to return the real part.
@@ -318,36 +236,25 @@ def centred_fft(parts, axes, inverse=False, weights=None, real=False):
         (len(parts), *shape), tuple(a + 1 for a in axes), dtype, inverse
     )
     blocks = centred_blocks(shape, axes)
-    memory, pairs = plan.memory, plan.pairs
-    result = np.empty(memory.shape, _REAL[dtype] if real else dtype)
-    # the copies to FFTW's memory and back move zero from the middle to the
-    # start and back, and multiply by the factors
-    for n, part in enumerate(parts):
-        if inverse and weights is not None:
-            part = np.ascontiguousarray(part)
-            part = part.view(_REAL[dtype]).reshape(*shape, 2)
-            for centred, plain in blocks:
-                np.multiply(
-                    part[centred], weights[centred], out=pairs[n][plain]
-                )
-        else:
-            for centred, plain in blocks:
-                memory[n][plain] = part[centred]
-    plan.execute()
-    if real:
-        source, target = pairs[..., 0], result
-    else:
-        source, target = pairs, result.view(_REAL[dtype]).reshape(pairs.shape)
-    # the factor of the inverse with weights is in the weights
+    # The copies to the plan's memory and back move zero from the middle to the
+    # start and back, and multiply by the factors.
     scale = _REAL[dtype].type(scale_of(shape, axes))
-    for n in range(len(parts)):
+    before, after = (weights, None) if inverse else (None, weights)
+    for part, memory in zip(parts, plan.memory, strict=True):
         for centred, plain in blocks:
-            if weights is None:
-                np.multiply(source[n][plain], scale, out=target[n][centred])
-            elif inverse:
-                target[n][centred] = source[n][plain]
+            if before is None:
+                memory[plain] = part[centred]
             else:
-                np.multiply(
-                    source[n][plain], weights[centred], out=target[n][centred]
-                )
+                np.multiply(part[centred], before[centred], out=memory[plain])
+    transformed = plan.execute()
+    if real:
+        transformed = transformed.real
+    result = np.empty(transformed.shape, transformed.dtype)
+    for centred, plain in blocks:
+        source, target = transformed[:, *plain], result[:, *centred]
+        if before is not None:
+            target[...] = source  # the weights have the factor already
+        else:
+            factor = scale if after is None else after[centred]
+            np.multiply(source, factor, out=target)
     return result

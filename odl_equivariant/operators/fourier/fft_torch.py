@@ -29,7 +29,7 @@ def centred_fft_torch(x, axes, inverse=False, weights=None):
         Direction of the transform.
     weights : torch.Tensor, optional
         Factors of the transform's result, or, if ``inverse``, of ``x``, for
-        its last axes. Booleans are taken as zeros and ones.
+        its last axes. Booleans count as zeros and ones.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def centred_fft_torch(x, axes, inverse=False, weights=None):
         return torch.zeros(x.shape, dtype=dtype, device=x.device)
     before, after = (weights, None) if inverse else (None, weights)
     transform = torch.fft.ifftn if inverse else torch.fft.fftn
-    # many small copies take longer than a few large ones on other devices
+    # on other devices, many small copies take longer than a few large ones
     if x.device.type == 'cpu':
         return _by_blocks(x, axes, dtype, transform, before, after)
     return _by_shifts(x, axes, transform, before, after)
@@ -55,9 +55,8 @@ def _by_shifts(x, axes, transform, before, after):
 
 
 def _by_blocks(x, axes, dtype, transform, before, after):
-    # Each shift is one pass, in which the factors are multiplied too, and all
-    # is done in the memory of the result and of the transform: on a processor
-    # to get memory from the system takes longer than to transform it.
+    # One pass shifts and multiplies, and only the result and the transform
+    # need memory. On a processor, new memory takes longer than the transform.
     blocks = centred_blocks(x.shape, [axis % x.ndim for axis in axes])
     result = torch.empty(x.shape, dtype=dtype, device=x.device)
     for centred, plain in blocks:

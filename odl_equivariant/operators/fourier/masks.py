@@ -9,24 +9,18 @@
 
 """Masks: the samples of k-space that an acquisition measures."""
 
-import math
-import numbers
-import operator
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+
+from odl_equivariant import _checks
 
 __all__ = ('CartesianMask',)
 
 _PATTERNS = ('random', 'equispaced')
-
-
-def _integer(name, value):
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise TypeError(
-            f'`{name}` must be an integer, got {value!r}'
-        ) from error
 
 
 class CartesianMask:
@@ -38,24 +32,26 @@ class CartesianMask:
         Shape of k-space, with the zero frequency at index ``n // 2`` of each
         axis.
     acceleration : float, optional
-        How many times fewer lines than all to take, at least 1. The number
-        of lines is ``n / acceleration``, rounded, and at least one.
+        Number of all lines divided by the number of sampled lines, at least
+        1. The number of sampled lines is ``n / acceleration``, rounded, and
+        at least one.
     center_fraction : float, optional
         Fraction of all lines, between 0 and 1, that is fully sampled around
-        the zero frequency. These lines count.
+        the zero frequency. These lines count as sampled lines.
     pattern : {'random', 'equispaced'}, optional
-        How the other lines are chosen: at random, or at equal distances (up
-        to one line where the distance is no whole number) from a random
-        offset on, the fully sampled lines left out.
+        How to choose the other lines: at random, or at equal distances from
+        a random offset. If the distance is not a whole number, it varies by
+        one line. Distances leave out the fully sampled lines.
     axis : int, optional
-        Axis of phase encoding. A line is what has one index along it.
+        Axis of phase encoding. All points with one index along it are a
+        line.
     seed : int, optional
         Seed of the random numbers.
     measured : tuple of 2 ints, optional
-        The first of the lines that can be taken, and the one after the last,
-        as ``padding_left`` and ``padding_right`` of fastMRI: scanners fill
-        k-space up with zeros. The acceleration and the fraction are of these
-        lines, and the zero frequency stays at index ``n // 2``. Default: all.
+        The first of the measured lines, and the line after the last, like
+        ``padding_left`` and ``padding_right`` of fastMRI: scanners pad
+        k-space with zeros. The acceleration and the fraction refer to these
+        lines. The zero frequency stays at index ``n // 2``. Default: all.
 
     Raises
     ------
@@ -63,8 +59,8 @@ class CartesianMask:
         If a parameter is out of its range, the fully sampled lines alone are
         more than the acceleration allows, or they are not all measured.
     TypeError
-        If the axis, the seed or the shape do not consist of integers, or the
-        acceleration or the fraction is no number.
+        If the axis, the seed or the shape are not integers, or the
+        acceleration or the fraction is not a number.
 
     Examples
     --------
@@ -77,59 +73,24 @@ class CartesianMask:
 
     def __init__(
         self,
-        shape,
-        acceleration=4,
-        center_fraction=0.08,
-        pattern='random',
-        axis=-1,
-        seed=0,
-        measured=None,
-    ):
-        try:
-            self._shape = tuple(operator.index(n) for n in shape)
-        except TypeError as error:
-            raise TypeError(
-                f'`shape` must be a sequence of integers, got {shape!r}'
-            ) from error
-        if not self._shape or min(self._shape) < 1:
-            raise ValueError(
-                f'`shape` must have positive lengths, got {self._shape}'
-            )
+        shape: Sequence[int],
+        acceleration: float = 4,
+        center_fraction: float = 0.08,
+        pattern: Literal['random', 'equispaced'] = 'random',
+        axis: int = -1,
+        seed: int = 0,
+        measured: tuple[int, int] | None = None,
+    ) -> None:
+        self._shape = _checks.array_shape('shape', shape)
         ndim = len(self._shape)
-        self._axis = _integer('axis', axis)
-        if not -ndim <= self._axis < ndim:
-            raise ValueError(
-                f'`axis` must be between {-ndim} and {ndim - 1} for the shape '
-                f'{self._shape}, got {axis}'
-            )
-        self._axis %= ndim
-        for name, value in (
-            ('acceleration', acceleration),
-            ('center_fraction', center_fraction),
-        ):
-            if not isinstance(value, numbers.Real):
-                raise TypeError(f'`{name}` must be a number, got {value!r}')
-        if not (math.isfinite(acceleration) and acceleration >= 1):
-            raise ValueError(
-                f'`acceleration` must be at least 1, got {acceleration}'
-            )
-        if not 0 <= center_fraction <= 1:
-            raise ValueError(
-                '`center_fraction` must be between 0 and 1, got '
-                f'{center_fraction}'
-            )
-        if pattern not in _PATTERNS:
-            raise ValueError(
-                f'`pattern` must be one of {_PATTERNS}, got {pattern!r}'
-            )
+        axis = _checks.whole_number('axis', axis, -ndim, ndim - 1)
+        self._axis = axis % ndim
         self._parameters = (
-            float(acceleration),
-            float(center_fraction),
-            pattern,
+            _checks.real_number('acceleration', acceleration, 1),
+            _checks.real_number('center_fraction', center_fraction, 0, 1),
+            _checks.one_of('pattern', pattern, _PATTERNS),
         )
-        self._seed = _integer('seed', seed)
-        if self._seed < 0:
-            raise ValueError(f'`seed` must not be negative, got {seed}')
+        self._seed = _checks.whole_number('seed', seed, 0)
         self._measured = self._range(measured)
         self._lines = self._choose()
         self._array = self._spread()
@@ -139,13 +100,7 @@ class CartesianMask:
         n = self._shape[self._axis]
         if measured is None:
             return 0, n
-        try:
-            first, stop = (_integer('measured', end) for end in measured)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                '`measured` must be two integers, the first line and the one '
-                f'after the last, got {measured!r}'
-            ) from error
+        first, stop = _checks.array_shape('measured', measured, 2, least=None)
         if not 0 <= first < stop <= n:
             raise ValueError(
                 f'`measured` must be a part of the {n} lines, as 0 <= first '
@@ -192,32 +147,32 @@ class CartesianMask:
         return array
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of k-space."""
         return self._shape
 
     @property
-    def axis(self):
+    def axis(self) -> int:
         """Axis of phase encoding, not negative."""
         return self._axis
 
     @property
-    def lines(self):
+    def lines(self) -> np.ndarray:
         """Sorted indices of the sampled lines, read-only."""
         return self._lines
 
     @property
-    def measured(self):
-        """The first line that can be taken, and the one after the last."""
+    def measured(self) -> tuple[int, int]:
+        """The first of the measured lines, and the line after the last."""
         return self._measured
 
     @property
-    def array(self):
+    def array(self) -> np.ndarray:
         """Boolean array, true where k-space is sampled, read-only."""
         return self._array
 
     @property
-    def acceleration(self):
+    def acceleration(self) -> float:
         """Number of measured lines divided by number of sampled lines."""
         first, stop = self._measured
         return (stop - first) / len(self._lines)

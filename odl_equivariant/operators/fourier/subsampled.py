@@ -9,22 +9,25 @@
 
 """The Fourier transform at some frequencies: magnetic resonance imaging."""
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import numpy as np
 import odl
 import torch
 
-from odl_equivariant.elements import grid_shape, is_complex
+from odl_equivariant._types import Axes, Operator, Samples, Space
+from odl_equivariant.elements import first_part, grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
-from odl_equivariant.operators.fourier.fft import pair_weights
+from odl_equivariant.operators.fourier.fft import scaled_weights
 from odl_equivariant.operators.fourier.fft_torch import centred_fft_torch
 from odl_equivariant.operators.fourier.masks import CartesianMask
 from odl_equivariant.operators.fourier.unitary import (
     UnitaryFourierTransform,
-    _impl,
     batch_axes,
     transform_element,
 )
@@ -98,7 +101,8 @@ class SubsampledFourierTransform(odl.Operator):
         If the mask has another shape or other values, or samples nothing;
         and see `UnitaryFourierTransform`.
     TypeError
-        If the mask is no array of numbers; and see `UnitaryFourierTransform`.
+        If the mask is not an array of numbers; and see
+        `UnitaryFourierTransform`.
 
     Notes
     -----
@@ -123,38 +127,41 @@ class SubsampledFourierTransform(odl.Operator):
     0.5
     """
 
-    def __init__(self, space, mask, axes=None):
+    def __init__(
+        self,
+        space: Space,
+        mask: Samples,
+        axes: Axes | None = None,
+    ) -> None:
         self._transform = UnitaryFourierTransform(space, axes)
         self._mask = _boolean(mask, grid_shape(space))
         super().__init__(space, self._transform.range, linear=True)
 
     @property
-    def axes(self):
+    def axes(self) -> tuple[int, ...]:
         """Axes of the transform, not negative."""
         return self._transform.axes
 
     @property
-    def mask(self):
+    def mask(self) -> np.ndarray:
         """Boolean numpy array of the shape of one image, read-only."""
         return np.broadcast_to(self._mask, grid_shape(self.domain))
 
     @property
-    def sampling_fraction(self):
+    def sampling_fraction(self) -> float:
         """The fraction of frequencies that are sampled."""
         return float(self._mask.mean())
 
     @property
-    def transform(self):
+    def transform(self) -> UnitaryFourierTransform:
         """The `UnitaryFourierTransform` without the mask."""
         return self._transform
 
     @functools.cached_property
     def _weights(self):
-        space = self.range
-        while isinstance(space, odl.ProductSpace):
-            space = space[0]
-        if _impl(space) == 'numpy':
-            return pair_weights(
+        space = first_part(self.range)
+        if space.impl == 'numpy':
+            return scaled_weights(
                 self._mask, space.shape, self.axes, np.dtype(space.dtype)
             )
         return torch.tensor(self._mask, device=space.device)
@@ -164,7 +171,7 @@ class SubsampledFourierTransform(odl.Operator):
             x, self.range, self.axes, weights=self._weights
         )
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the norm of the operator, which is known exactly.
 
         Parameters
@@ -183,7 +190,7 @@ class SubsampledFourierTransform(odl.Operator):
         return 0.5**0.5
 
     @functools.cached_property
-    def adjoint(self):
+    def adjoint(self) -> Operator:
         """The adjoint: the inverse transform of what is sampled."""
         return _SubsampledFourierTransformAdjoint(self)
 

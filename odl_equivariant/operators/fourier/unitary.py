@@ -9,9 +9,12 @@
 
 """The centred, orthonormal Fourier transform as an operator."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import operator
+from typing import Any
 
 import numpy as np
 import odl
@@ -22,7 +25,13 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
-from odl_equivariant.elements import grid_shape, is_complex, tensor_dtype
+from odl_equivariant._types import Axes, Space
+from odl_equivariant.elements import (
+    first_part,
+    grid_shape,
+    is_complex,
+    tensor_dtype,
+)
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import register_batched
 from odl_equivariant.operators.fourier.fft import centred_fft
@@ -90,7 +99,7 @@ def frequency_space(space, axes):
     ValueError
         If the transform would not be unitary.
     TypeError
-        If ``space`` is none that can be transformed.
+        If the elements of ``space`` cannot be transformed.
     """
     if isinstance(space, odl.ProductSpace):
         _check_exponent(space)
@@ -141,14 +150,7 @@ def frequency_space(space, axes):
 
 def check_space(space):
     """Raise an error if there is no transform of a space's elements."""
-    if isinstance(space, odl.ProductSpace):
-        if len(space) == 0 or not space.is_power_space:
-            raise ValueError(
-                'a product space must have equal parts, at least one, got '
-                f'{space!r}'
-            )
-        check_space(space[0])
-        return
+    space = first_part(space, equal=True)
     if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
         raise TypeError(
             'expected a `DiscretizedSpace`, a `TensorSpace` or a '
@@ -174,12 +176,6 @@ def _element(arrays, space):
     return space.element(next(arrays))
 
 
-def _impl(space):
-    while isinstance(space, odl.ProductSpace):
-        space = space[0]
-    return space.impl
-
-
 def transform_element(x, range, axes, inverse=False, weights=None):
     """Return the transform of an element as a new element.
 
@@ -188,14 +184,14 @@ def transform_element(x, range, axes, inverse=False, weights=None):
     x : element of `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
         Element to transform.
     range : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
-        Space of the result. Where it is real, it gets the real part.
+        Space of the result. If it is real, the result is the real part.
     axes : tuple of int
         Axes of the transform, not negative.
     inverse : bool, optional
         Direction of the transform.
     weights : numpy.ndarray or torch.Tensor, optional
-        See `centred_fft` and `centred_fft_torch`, that of the space's
-        back-end.
+        See `centred_fft` for numpy spaces and `centred_fft_torch` for
+        pytorch spaces.
 
     Returns
     -------
@@ -204,7 +200,7 @@ def transform_element(x, range, axes, inverse=False, weights=None):
     """
     arrays = _arrays(x)
     real = not is_complex(range)
-    if _impl(range) == 'numpy':
+    if first_part(range).impl == 'numpy':
         result = centred_fft(arrays, axes, inverse, weights, real)
         return _element(iter(result), range)
     batch = torch.stack([array.detach() for array in arrays])
@@ -259,10 +255,9 @@ class UnitaryFourierTransform(odl.Operator):
     transform, :math:`\mathrm{Re} \langle F u, v \rangle = \langle u, F^* v
     \rangle`, and ``inverse`` is the same: a left inverse, :math:`F^* F = I`.
 
-    Numpy arrays are transformed by FFTW, the first time of each shape after
-    some planning. What was learned there is kept in the folder that the
-    environment variable ``ODL_EQUIVARIANT_CACHE`` names, if it is set. Where
-    a length has a prime factor above 13, SciPy is faster and used instead.
+    FFTW transforms numpy arrays. It plans the first transform of each shape,
+    which takes less than a second for a slice. If a length has a prime factor
+    above 13, SciPy is faster and is used instead.
 
     Examples
     --------
@@ -274,14 +269,14 @@ class UnitaryFourierTransform(odl.Operator):
     cn(4).element([ 0.+0.j,  0.+0.j,  1.+0.j,  0.+0.j])
     """
 
-    def __init__(self, space, axes=None):
+    def __init__(self, space: Space, axes: Axes | None = None) -> None:
         check_space(space)
         self._axes = normalized_axes(axes, len(grid_shape(space)))
         range = frequency_space(space, self._axes)
         super().__init__(space, range, linear=True)
 
     @property
-    def axes(self):
+    def axes(self) -> tuple[int, ...]:
         """Axes of the transform, not negative."""
         return self._axes
 
@@ -289,16 +284,16 @@ class UnitaryFourierTransform(odl.Operator):
         return transform_element(x, self.range, self._axes)
 
     @functools.cached_property
-    def inverse(self):
+    def inverse(self) -> UnitaryFourierTransformInverse:
         """The inverse, on a real space a left inverse."""
         return UnitaryFourierTransformInverse(self.domain, self._axes)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> UnitaryFourierTransformInverse:
         """The adjoint, which is the inverse."""
         return self.inverse
 
-    def norm(self, estimate=False, **kwargs):
+    def norm(self, estimate: bool = False, **kwargs: Any) -> float:
         """Return the norm of the operator, which is exactly 1."""
         return 1.0
 

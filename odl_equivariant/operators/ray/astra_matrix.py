@@ -128,7 +128,7 @@ class AstraMatrixImpl:
         A^* = w_X^{-1} A^T w_Y.
     """
 
-    model = None
+    model: str | None = None
 
     def __init__(self, geometry, vol_space, proj_space):
         if geometry.ndim != 2:

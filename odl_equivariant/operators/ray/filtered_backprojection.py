@@ -8,6 +8,8 @@
 
 """Filtered back-projection in 2D, for any views, on any array back-end."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 
@@ -21,6 +23,7 @@ from odl.applications.tomo import (
 from odl.applications.tomo.backends.astra_cpu import AstraCpuImpl
 from odl.applications.tomo.backends.skimage_radon import SkImageImpl
 
+from odl_equivariant._types import FilterType, Operator
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.actions._rays import detector_offset
 from odl_equivariant.inner_products import inner_product_weights
@@ -273,8 +276,10 @@ def _fan(ray_transform, filter_type, frequency_scaling):
 
 
 def filtered_backprojection(
-    ray_transform, filter_type='Hann', frequency_scaling=1.0
-):
+    ray_transform: RayTransform,
+    filter_type: FilterType = 'Hann',
+    frequency_scaling: float = 1.0,
+) -> Operator:
     r"""Return the filtered back-projection of a ray transform in 2D.
 
     Its scale comes from the geometry alone: the unit of the image is the unit

@@ -8,14 +8,15 @@
 
 """Sparse matrices of ray transforms, and the settings of their caches."""
 
-import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from odl_equivariant._checks import real_number
 from odl_equivariant._locks import Lock
+from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators.batching.exporting import check_not_exported
 
@@ -30,7 +31,7 @@ CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
 LIMIT_VARIABLE = 'ODL_EQUIVARIANT_MEMORY_LIMIT'
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 
-_KEEP = object()
+_KEEP: Any = object()
 _LOCK = Lock()
 
 
@@ -46,31 +47,35 @@ class RayMatrixSettings(NamedTuple):
 
 
 def _checked_limit(value, name):
+    return real_number(f'{name}, in bytes,', value, 0, infinite=True)
+
+
+def _limit_of_environment():
+    text = os.environ.get(LIMIT_VARIABLE)
+    if text is None:
+        return float(DEFAULT_MEMORY_LIMIT)
+    name = f'the environment variable {LIMIT_VARIABLE}'
     try:
-        limit = float(value)
-    except (TypeError, ValueError):
-        limit = math.nan
-    if not limit >= 0:
+        limit = float(text)
+    except ValueError as error:
         raise ValueError(
-            f'{name} must be a number of bytes that is not negative, got '
-            f'{value!r}'
-        )
-    return limit
+            f'{name} must be a number of bytes, got {text!r}'
+        ) from error
+    return _checked_limit(limit, name)
 
 
 def ray_matrix_settings():
     """Return the settings in force, as a `RayMatrixSettings`."""
     folder = os.environ.get(CACHE_VARIABLE) or None
     return RayMatrixSettings(
-        memory_limit=_checked_limit(
-            os.environ.get(LIMIT_VARIABLE, DEFAULT_MEMORY_LIMIT),
-            f'the environment variable {LIMIT_VARIABLE}',
-        ),
+        memory_limit=_limit_of_environment(),
         cache_folder=folder and os.path.abspath(os.path.expanduser(folder)),
     )
 
 
-def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
+def configure_ray_matrices(
+    memory_limit: float = _KEEP, cache_folder: PathLike | None = _KEEP
+) -> RayMatrixSettings:
     """Set the memory limit and the caches of ``'astra_matrix'``.
 
     Arguments that are not given stay unchanged. Existing transforms keep
@@ -96,9 +101,9 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
     Raises
     ------
     ValueError
-        If the limit is negative or no number.
+        If the limit is negative.
     TypeError
-        If the folder is no path.
+        If the limit is no number, or the folder no path.
 
     Notes
     -----
@@ -135,7 +140,7 @@ def configure_ray_matrices(memory_limit=_KEEP, cache_folder=_KEEP):
     if cache_folder is None:
         os.environ.pop(CACHE_VARIABLE, None)
     elif cache_folder is not _KEEP:
-        os.environ[CACHE_VARIABLE] = cache_folder
+        os.environ[CACHE_VARIABLE] = str(cache_folder)
     return ray_matrix_settings()
 
 

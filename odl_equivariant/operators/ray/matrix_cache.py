@@ -34,7 +34,7 @@ __all__ = ('ray_matrix',)
 # them is alive: at 512 x 512 a matrix takes longer to build than to use.
 _MATRICES = weakref.WeakValueDictionary()
 
-# Sizes of matrices that were too large, so that it is not found out again.
+# Sizes of matrices that were too large: nobody has to count them twice.
 _TOO_LARGE = {}
 
 # torch's products take the indices of a matrix as signed numbers of 32 bits.
@@ -79,16 +79,17 @@ def ray_matrix(rays, dtype, find_symmetry):
     dtype : numpy.dtype
         Dtype of the weights.
     find_symmetry : callable
-        Returns the `RaySymmetry` that these rays have on this grid, and the
-        matrix is to have exactly; called if the matrix has to be built.
+        Function that returns the `RaySymmetry` of these rays on this grid.
+        The matrix gets exactly this symmetry. It is called only if the matrix
+        has to be built.
 
     Returns
     -------
     ray_matrix : RayMatrix or None
         The matrix, or ``None`` if it is too large.
     size : int
-        Its size in bytes, together with its transpose, estimated for one
-        that is too large.
+        Size in bytes of the matrix and its transpose. If it is too large,
+        an estimate.
     """
     key = MatrixKey(rays, np.dtype(dtype))
     # One at a time: two threads that want the same matrix build it once, and

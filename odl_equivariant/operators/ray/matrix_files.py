@@ -13,11 +13,11 @@ import json
 import os
 import pathlib
 import time
-import uuid
 
 import numpy as np
 import safetensors
 
+from odl_equivariant._files import digest, write_atomically
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.operators.ray.matrix_building import MatrixTooLarge
 
@@ -68,7 +68,7 @@ class MatrixKey:
         return hash(self.text)
 
     def metadata(self, checksum):
-        """Return what a file says about itself."""
+        """Return the metadata of a file."""
         import astra
 
         return {
@@ -85,15 +85,15 @@ class _Unusable(Exception):
     """A file is damaged, or holds another matrix."""
 
 
-def _checksum(*arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.view(np.uint8))
-    return digest.hexdigest()
+def _checksum(arrays):
+    return digest(arrays, hashlib.sha256())
 
 
-def _write(file, arrays, metadata):
-    """Write arrays in the safetensors format, without a copy of them."""
+def _parts(arrays, metadata):
+    """Return the parts of a safetensors file, without copies of the arrays."""
+    # `safetensors` copies the arrays in `save`. Its `save_file` writes files
+    # that only their owner may read, and if the process is killed, it leaves a
+    # file with a random name.
     header, end = {'__metadata__': metadata}, 0
     for name, array in zip(_ARRAYS, arrays, strict=True):
         start, end = end, end + array.nbytes
@@ -105,10 +105,8 @@ def _write(file, arrays, metadata):
     text = json.dumps(header).encode()
     # the arrays begin at a multiple of eight bytes
     text += b' ' * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, 'little'))
-    file.write(text)
-    for array in arrays:
-        file.write(array.view(np.uint8))
+    length = len(text).to_bytes(8, 'little')
+    return [length, text, *(array.view(np.uint8) for array in arrays)]
 
 
 def _checked_header(file, key):
@@ -158,18 +156,18 @@ def load_matrix(folder, key, max_nonzeros):
     key : MatrixKey
         What the matrix depends on.
     max_nonzeros : float
-        Number of entries past which the file is not read.
+        Largest number of entries of a matrix that is read.
 
     Returns
     -------
     matrix : scipy.sparse.csr_matrix or None
-        The matrix, checked, or ``None`` if there is none. For a file that is
-        damaged or made by another version, with a `RuntimeWarning`.
+        The checked matrix, or ``None`` if there is none. There is a
+        `RuntimeWarning` if the file is damaged or of another version.
 
     Raises
     ------
     MatrixTooLarge
-        If the matrix is larger.
+        If the matrix has more entries.
     """
     from scipy import sparse
 
@@ -180,7 +178,7 @@ def load_matrix(folder, key, max_nonzeros):
             if nonzeros > max_nonzeros:
                 raise MatrixTooLarge(nonzeros)
             arrays = [file.get_tensor(name).numpy() for name in _ARRAYS]
-        if _checksum(*arrays) != checksum:
+        if _checksum(arrays) != checksum:
             raise _Unusable('its checksum is wrong')
         _check_arrays(*arrays, key)
     except (FileNotFoundError, NotADirectoryError):
@@ -197,25 +195,27 @@ def load_matrix(folder, key, max_nonzeros):
 
 def _remove_stale(folder):
     """Remove unfinished files of processes that have ended."""
-    for path in pathlib.Path(folder).glob(f'{_STEM}*{_TEMPORARY}'):
-        try:
-            if time.time() - path.stat().st_mtime > _DAY:
-                path.unlink()
-        except OSError:
-            # another process was faster, or the file is not ours
-            continue
+    # earlier versions wrote without the dot
+    for begin in (f'.{_STEM}', _STEM):
+        for path in pathlib.Path(folder).glob(f'{begin}*{_TEMPORARY}'):
+            try:
+                if time.time() - path.stat().st_mtime > _DAY:
+                    path.unlink()
+            except OSError:
+                # another process was faster, or the file is not ours
+                continue
 
 
 def save_matrix(folder, key, matrix):
     """Write a matrix to a folder, for `load_matrix`.
 
-    Other processes see the file when it is complete, or not at all. If it
-    cannot be written there is a `RuntimeWarning` and no file.
+    Other processes see the complete file or none. If it cannot be written,
+    there is a `RuntimeWarning` and no file.
 
     Parameters
     ----------
     folder : str
-        Folder of the files, made if need be.
+        Folder of the files. It is created if it is missing.
     key : MatrixKey
         What the matrix depends on.
     matrix : scipy.sparse.csr_matrix
@@ -223,22 +223,11 @@ def save_matrix(folder, key, matrix):
     """
     arrays = [getattr(matrix, name) for name in _ARRAYS]
     path = pathlib.Path(folder, key.file_name)
-    temporary = path.with_name(
-        f'{path.stem}.{os.getpid()}.{uuid.uuid4().hex}{_TEMPORARY}'
-    )
     try:
         os.makedirs(folder, exist_ok=True)
         _remove_stale(folder)
-        metadata = key.metadata(_checksum(*arrays))
-        try:
-            with open(temporary, 'xb') as file:
-                _write(file, arrays, metadata)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        metadata = key.metadata(_checksum(arrays))
+        write_atomically(path, _parts(arrays, metadata))
     except OSError as error:
         warn_user(
             f'the matrix of a ray transform cannot be kept as {path}: '

@@ -12,6 +12,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.registry import (
@@ -99,16 +100,8 @@ class RampFilter(DataOperator):
         before=0,
         after=None,
     ):
-        if filter_type not in WINDOWS:
-            raise ValueError(
-                f'`filter_type` must be one of {list(WINDOWS)}, '
-                f'got {filter_type!r}'
-            )
-        if not 0 < frequency_scaling <= 1:
-            raise ValueError(
-                '`frequency_scaling` must be in (0, 1], got '
-                f'{frequency_scaling}'
-            )
+        one_of('filter_type', filter_type, WINDOWS)
+        positive_number('frequency_scaling', frequency_scaling, most=1)
         super().__init__(space, range or space, linear=True)
         size = self.range.shape[1]
         step = float(space.cell_sides[1]) if step is None else step

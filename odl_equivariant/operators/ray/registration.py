@@ -8,10 +8,10 @@
 
 """Registers ray transforms with ODL, batched maps and pickle.
 
-ODL stores anonymous functions in fan-beam geometries, and makes an anonymous
-class for the adjoint of each ray transform. `pickle` finds neither in another
+ODL stores anonymous functions in fan-beam geometries, and makes a local class
+for the adjoint of each ray transform. `pickle` finds neither in another
 process. `copyreg`, and for adjoints a method of their class, tell it what to
-use instead.
+use instead. What ODL alone can pickle has the same pickle as before.
 """
 
 import copyreg

@@ -6,4 +6,4 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Configurations in YAML: what they may say and name."""
+"""Configurations in YAML: their parser and the rules for them."""

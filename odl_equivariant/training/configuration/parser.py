@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""The parser of the command, which says in a few lines what is wrong."""
+"""The parser of the command, with short error messages."""
 
 import inspect
 import os
@@ -36,20 +36,25 @@ _UNKNOWN = re.compile(
     r"Option '([\w.-]+)' is not accepted|does not accept option '([\w.-]+)'|"
     r'unrecognized arguments: (?:--)?([\w.-]+)'
 )
+_INNER_KEY = re.compile(r'Parser key "([\w.]+)":')
+_GOT = re.compile(
+    r'(?:Got|Given) value: (.+?)(?:\. Got value: Namespace.*)?$', re.M
+)
+_EXPECTED = re.compile(r'Expected an? (.+?)(?:\. Got value: .*)?$', re.M)
 
 
-# jsonargparse takes what cannot be loaded for a text, where it may be one
+# jsonargparse reads a value that cannot be loaded as a text, if it may be one
 set_loader(_MODE, parse_yaml, (ConfigurationError,))
 
 
 def _check_sections(path):
     content = read_yaml(path)
     for name in _SECTIONS:
-        # or the name of a file of its own
+        # or the name of a file with the keys
         if not isinstance(content.get(name, {}), dict | str):
             raise ConfigurationError(
-                f'{path}, line {lines_of(path)[name]}: `{name}` is made of '
-                f'keys and their values, got {content[name]!r}'
+                f'{path}, line {lines_of(path)[name]}: `{name}` must consist '
+                f'of keys and their values, got {content[name]!r}'
             )
 
 
@@ -62,7 +67,7 @@ class ConfigurationFile(ActionConfigFile):
         value = str(value)
         path = pathlib.Path(os.path.expanduser(value))
         if path.is_fifo() or value == '-':
-            pass  # can be read only once; what it holds is checked anyway
+            pass  # it can be read only once, and is checked later
         elif not value.lstrip().startswith('{'):
             _check_sections(value)
             Parser.files.append(value)
@@ -72,8 +77,8 @@ class ConfigurationFile(ActionConfigFile):
 class Parser(LightningArgumentParser):
     """A parser that reads checked YAML, and whose errors are short.
 
-    The process has one command, of which all parsers know the arguments and
-    the files that were read, the last one last.
+    The process has one command. All parsers know its arguments, and the files
+    that it read, in their order.
     """
 
     arguments, files = (), []
@@ -85,11 +90,14 @@ class Parser(LightningArgumentParser):
         super().__init__(*args, **kwargs)
 
     def error(self, message, ex=None):
-        """Say what is wrong and where, and end the process with status 2."""
-        if not self.exit_on_error:  # of a part, which others may accept
+        """Print the error and its place, and end with status 2."""
+        if not self.exit_on_error:  # another alternative may fit
             super().error(message, ex)
         message = str(message)
-        key, denied = _KEY.search(message), _DENIED.search(message)
+        denied = _DENIED.search(message)
+        if not denied:
+            message = _innermost(message)
+        key = _KEY.search(message)
         if denied:
             message = f'{key[0]}: ' if key else ''
             message += _explain(denied[1])
@@ -98,9 +106,9 @@ class Parser(LightningArgumentParser):
             for part in message.splitlines()
             if part.strip() and 'Expected a path but' not in part
         )
-        # jsonargparse reads a file anew when it has found a fault in it
+        # jsonargparse reads a file again after an error in it
         message = _LOOP.sub(
-            r'what \1 says does not fit, or may not be named', message
+            r'the content of \1 does not fit, or may not be named', message
         )
         unknown = _UNKNOWN.search(message)
         if unknown:
@@ -118,9 +126,9 @@ class Parser(LightningArgumentParser):
         self.exit(2)
 
     def names(self, message):
-        """Return the names that could have been meant."""
+        """Return the names that are possible in place of a wrong one."""
         named = _CLASS.search(message)
-        if named:  # which is imported, since its parameters are known
+        if named:  # it was imported, since its parameters are known
             module, _, name = named[1].rpartition('.')
             item = getattr(sys.modules.get(module), name, None)
             return inspect.signature(item).parameters if item else ()
@@ -132,7 +140,7 @@ class Parser(LightningArgumentParser):
 
     @classmethod
     def _place(cls, key):
-        """Return the file and the line that set a key."""
+        """Return the file and the line of a key, in brackets."""
         while key:
             if any(a.startswith(f'--{key}') for a in cls.arguments):
                 return ''
@@ -142,6 +150,29 @@ class Parser(LightningArgumentParser):
                     return f' ({path}, line {line})'
             key = key.rpartition('.')[0]
         return ''
+
+
+def _innermost(message):
+    """Return what a value of a named class should be, without the ways."""
+    keys = list(_INNER_KEY.finditer(message))
+    got = _GOT.search(message, keys[-1].end()) if keys[1:] else None
+    if not got:
+        return message
+    kinds = _EXPECTED.findall(message[keys[-1].end() : got.end()])
+    if not kinds:
+        return message
+    name = '.init_args.'.join(key[1] for key in keys)
+    return (
+        f'key "{name}": expected {" or ".join(map(_in_words, kinds))}, '
+        f'got {got[1]}'
+    )
+
+
+def _in_words(kind):
+    """Return what jsonargparse calls a type, in the words of YAML."""
+    kind = re.sub(r"^<class '(?:\w+\.)*(\w+)'>$", r'\1', kind)
+    kind = re.sub(r'^typing\.Literal\[(.*)\]$', r'one of \1', kind)
+    return kind.replace('NoneType', 'null').replace('tuple', 'list')
 
 
 def _explain(name):

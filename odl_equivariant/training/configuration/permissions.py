@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""What a configuration may name, so that reading one runs nobody's code."""
+"""The names that a configuration may use, so that it runs no other code."""
 
 import contextlib
 import os
@@ -20,19 +20,20 @@ __all__ = ('IMPORTS', 'nameable', 'restricted', 'taken_from')
 
 IMPORTS = 'ODL_EQUIVARIANT_IMPORT'
 _OPTION = '--import'
-# Loggers that send nothing to other machines.
+# These loggers send nothing to other machines.
 _LOGGERS = ('CSVLogger', 'TensorBoardLogger')
 
 
 def nameable():
-    """Return what any configuration may name, by where it is and was made.
+    """Return all names that any configuration may use.
 
     Returns
     -------
     paths : list of str
-        Dotted names: blocks of networks, acquisitions, sets of images and
-        pairs, augmentations and phantoms of this package; callbacks and the
-        local loggers of Lightning.
+        Dotted names of blocks of networks, acquisitions, sets of images and
+        pairs, augmentations and phantoms of this package, and of callbacks
+        and local loggers of Lightning. Each has its public name, and that of
+        the module that defines it.
     """
     from lightning.pytorch import callbacks, loggers
     from torch.utils.data import Dataset
@@ -49,7 +50,7 @@ def nameable():
         for name in module.__all__:
             if choose(getattr(module, name)):
                 found[f'{module.__name__}.{name}'] = getattr(module, name)
-    for name in ('ellipse_phantom', 'mr_phantom'):
+    for name in ('ellipse_phantom', 'mr_phantom', 'mr_strip'):
         found[f'{data.__name__}.{name}'] = getattr(data, name)
     for name in _LOGGERS:
         found[f'{loggers.__name__}.{name}'] = getattr(loggers, name)
@@ -58,7 +59,7 @@ def nameable():
 
 
 def _is_block(item):
-    # not the whole network, which is made of them
+    # not the whole network, which consists of blocks
     return _is_a(item, torch.nn.Module) and not _is_a(
         item, nn.LearnedProximalGradient
     )
@@ -69,7 +70,7 @@ def _is_a(item, kinds):
 
 
 def taken_from(arguments):
-    """Take the modules that may be imported out of the arguments.
+    """Separate the option ``--import`` from the other arguments.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def taken_from(arguments):
     Raises
     ------
     ValueError
-        If there is no name of a module after the option, or no dotted name.
+        If the option is not followed by the name of a module.
 
     Examples
     --------
@@ -113,24 +114,24 @@ def taken_from(arguments):
 
 @contextlib.contextmanager
 def restricted(modules=()):
-    """Let configurations name what `nameable` lists, and nothing else.
+    """Let configurations use the names of `nameable`, and no others.
 
     Parameters
     ----------
     modules : sequence of str, optional
-        Modules whose content may be named, too.
+        Modules whose names are allowed, too.
 
     Notes
     -----
-    jsonargparse asks its list before it imports a name, wherever that comes
-    from: a file, a file within a file, an option or the environment; and once
-    more for where the object was made, so that ``mine.os.system`` is
-    ``os.system``. The list belongs to the process and is put back at the end.
-    Configurations are read from files of this machine only.
+    jsonargparse checks a name before it imports it, whether the name comes
+    from a file, a file within a file, an option or the environment. It also
+    checks the module that defines the object, so that ``mine.os.system`` is
+    checked as ``os.system``. The list belongs to the process; the previous
+    one is restored at the end. Only local files are read.
     """
     from jsonargparse import _common, _optionals
 
-    # If a later version has other names, it stays closed.
+    # If a later version has other names, nothing more is allowed.
     settings = getattr(_common, 'parsing_settings', {})
     before = dict(settings)
     remote = getattr(_optionals, '_config_read_mode', '')
@@ -143,7 +144,7 @@ def restricted(modules=()):
         config_read_mode_fsspec_enabled=False,
     )
     if modules:
-        # at the end: a file of the folder hides no installed package
+        # at the end, so that no file in the folder hides a package
         sys.path.append(os.getcwd())
     try:
         yield

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""YAML as configurations have it: bounded, and without second meanings."""
+"""YAML of configurations: bounded in size, and without ambiguities."""
 
 import os
 import pathlib
@@ -20,20 +20,20 @@ __all__ = (
     'read_yaml',
 )
 
-# Far more than any configuration has, and far less than what takes seconds.
+# Far more than a configuration needs, and read in much less than a second.
 _MAX_COPIES = 10_000
 _MAX_DEPTH = 100
 _TAGS = {
     f'tag:yaml.org,2002:{kind}'
     for kind in ('map', 'seq', 'str', 'int', 'float', 'bool', 'null')
 }
-# dates, which are read as texts
+# dates are read as texts
 _TAGS.add('tag:yaml.org,2002:timestamp')
 _TEXT, _MERGE = 'tag:yaml.org,2002:str', 'tag:yaml.org,2002:merge'
 
 
 class ConfigurationError(ValueError):
-    """A configuration that cannot be read, or says something twice."""
+    """A configuration that cannot be read, or sets a key twice."""
 
 
 def read_yaml(path):
@@ -47,14 +47,14 @@ def read_yaml(path):
     Returns
     -------
     content : dict
-        The configuration, nested; all keys are text.
+        The nested configuration. All keys are text.
 
     Raises
     ------
     ConfigurationError
-        If there is no such file, it is no text or no YAML, holds a key twice,
-        nests or repeats itself without end, or is no mapping. The message
-        names the file, and the line and the key where there is one.
+        If there is no such file, it is not YAML, it is not a mapping, a key
+        is set twice, or values nest or repeat without end. The message names
+        the file, and the line and the key if possible.
     """
     content = parse_yaml(_text(path), path)
     if not isinstance(content, dict):
@@ -62,22 +62,22 @@ def read_yaml(path):
         is_empty = content is None or not str(content).strip()
         raise ConfigurationError(
             f'{path} holds {"nothing" if is_empty else kind}: a '
-            'configuration is made of keys and their values, such as '
+            'configuration consists of keys and their values, such as '
             '`seed_everything: 1`'
         )
     return content
 
 
 def parse_yaml(text, source='the configuration'):
-    """Return what a text in YAML says, after `check_yaml`."""
-    # Floats as jsonargparse reads them: to YAML 1.1, `1e-4` is a text.
+    """Return the content of a text in YAML, after `check_yaml`."""
+    # The loader of jsonargparse reads `1e-4` as a float, unlike YAML 1.1.
     from jsonargparse import get_loader
 
     check_yaml(text, source)
     try:
         return get_loader('yaml')(text)
     except (ValueError, yaml.YAMLError) as error:
-        # a value that is not what its tag says, or a merge of no mapping
+        # a value that contradicts its tag, or a merge of no mapping
         reason = ' '.join(str(error).split())
         raise ConfigurationError(f'{source}: {reason}') from error
 
@@ -85,13 +85,12 @@ def parse_yaml(text, source='the configuration'):
 def _text(path):
     if '://' in str(path):
         raise ConfigurationError(
-            f'{path} is no file: configurations are read from files of this '
-            'machine'
+            f'{path} is not a file: configurations are read from local files'
         )
     path = pathlib.Path(os.path.expanduser(path))
     if path.is_symlink() and not path.exists():
         raise ConfigurationError(
-            f'{path} is a link to {os.readlink(path)}, which is not there'
+            f'{path} is a link to {os.readlink(path)}, which does not exist'
         )
     if path.is_dir():
         raise ConfigurationError(
@@ -110,32 +109,32 @@ def _text(path):
     except UnicodeDecodeError as error:
         line = content.count(b'\n', 0, error.start) + 1
         raise ConfigurationError(
-            f'{path}, line {line}: byte {content[error.start]:#04x} is no '
-            'UTF-8, in which configurations are written'
+            f'{path}, line {line}: byte {content[error.start]:#04x} is not '
+            'UTF-8: save the configuration in UTF-8'
         ) from error
 
 
 def check_yaml(text, source='the configuration'):
-    """Raise an error if a text in YAML is not what it seems to be.
+    """Raise an error if a text in YAML is ambiguous or too large.
 
     Parameters
     ----------
     text : str
         One document.
     source : path-like, optional
-        What the error calls it.
+        Name of the text in error messages.
 
     Raises
     ------
     ConfigurationError
-        If it is no YAML, a key stands twice or is no text, values hold NUL
-        characters, or anchors and aliases repeat themselves beyond measure.
+        If the text is not YAML, a key is set twice or is not text, a value
+        holds a NUL character, or aliases repeat too many values.
     """
     _lines(_composed(text, source), source)
 
 
 def lines_of(path):
-    """Return the line of each key of a file, by its dotted name.
+    """Return the line of each key in a file, by the dotted name of the key.
 
     Parameters
     ----------
@@ -159,7 +158,7 @@ def _composed(text, source):
         where = f', line {mark.line + 1}' if mark else ''
         reason = getattr(error, 'problem', None) or error
         raise ConfigurationError(
-            f'{source}{where}: no YAML: {" ".join(str(reason).split())}'
+            f'{source}{where}: not YAML: {" ".join(str(reason).split())}'
         ) from error
     except RecursionError as error:
         raise ConfigurationError(f'{source} nests without end') from error
@@ -183,7 +182,7 @@ def _lines(root, source):
             fail(node, f'it nests more than {_MAX_DEPTH} levels deep')
         if node.tag not in _TAGS:
             tag = node.tag.replace('tag:yaml.org,2002:', '!!')
-            fail(node, f'{name} has the tag {tag}, which is not read')
+            fail(node, f'{name} has the tag {tag}, which is not allowed')
         open_nodes.add(id(node))
         size = 1
         if isinstance(node, yaml.ScalarNode):
@@ -207,9 +206,8 @@ def _lines(root, source):
         if key.tag not in (_TEXT, _MERGE):
             fail(
                 key,
-                'keys are texts, and '
-                f'{getattr(key, "value", None)!r} in {name} is none: put it '
-                'in quotation marks',
+                f'the key {getattr(key, "value", None)!r} in {name} is not '
+                'a text: put it in quotation marks',
             )
         if '\0' in key.value:
             fail(key, f'a key of {name} holds a NUL character')
@@ -217,7 +215,7 @@ def _lines(root, source):
             where = '' if name == 'it' else f' of `{name}`'
             fail(
                 key,
-                f'the key `{key.value}`{where} stands twice, first in line '
+                f'the key `{key.value}`{where} is set twice, first in line '
                 f'{seen[key.value]}',
             )
         seen[key.value] = key.start_mark.line + 1

@@ -6,4 +6,4 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The folder of a run: checkpoints, and which run they are of."""
+"""The folder of a run: its checkpoints, weights and configuration."""

@@ -5,13 +5,14 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""What tells training runs apart: all on which their weights depend."""
+"""The identity of a training run: all on which its weights depend."""
 
 import hashlib
 import json
 import os
 import re
 
+from odl_equivariant.data.acquisitions.base import HOW_TO_COMPUTE
 from odl_equivariant.training.configuration.yaml_files import parse_yaml
 
 __all__ = (
@@ -32,13 +33,16 @@ _TRAINER = (
     'precision',
 )
 _LONGEST = 1000
-# What may change when a run goes on.
+# Settings that may change when a run resumes.
 _FREE = {
     'model': ('checkpointing',),
     'data': ('evaluation_augmentation', 'test', 'validation', 'workers'),
 }
-# What an acquisition computes with, which changes no data.
-_MEANS = ('backend', 'dtype', 'impl')
+# Settings that came later, with the values that mean the same as before.
+_LATER = {
+    'model': {'loss_floor': 0.0, 'schedule_steps': None, 'steps_before': 0},
+    'data': {'shapes': None},
+}
 
 
 def identity(trainer, task, data):
@@ -47,17 +51,17 @@ def identity(trainer, task, data):
     Parameters
     ----------
     trainer : Trainer
-        With the text of its configuration, if there is one.
+        Trainer, with the text of its configuration if there is one.
     task : ReconstructionTask
-        Its loss, and the steps of the optimiser; the architecture of the
-        network is in a checkpoint anyway.
+        Loss and optimiser. The architecture of the network is in a checkpoint
+        anyway.
     data : ReconstructionData
-        What the batches depend on, but for the images.
+        Settings of the batches. The images are compared by `contents`.
 
     Returns
     -------
     identity : dict
-        Made of what JSON knows.
+        Settings that JSON can hold.
     """
     acquisition = getattr(data, 'acquisition', None)
     fingerprint = getattr(acquisition, 'fingerprint', lambda: None)
@@ -67,10 +71,12 @@ def identity(trainer, task, data):
         'acquisition, arrays included': fingerprint(),
         'model': _attributes(
             task, 'learning_rate', 'loss', 'schedule', 'warm_up'
-        ),
+        )
+        | _later('model', vars(task)),
         'data': _attributes(
             data, 'batch_size', 'fresh_noise', 'measured', 'n_train', 'seed'
-        ),
+        )
+        | _later('data', vars(data)),
         'trainer': {
             'accumulate_grad_batches': trainer.accumulate_grad_batches,
             'gradient_clip_algorithm': getattr(clip, 'value', clip),
@@ -87,7 +93,7 @@ def identity(trainer, task, data):
 
 
 def contents(pairs):
-    """Return what tells sets of pairs apart, without making any pair.
+    """Return a description of a set of pairs, without making any pair.
 
     Parameters
     ----------
@@ -97,8 +103,8 @@ def contents(pairs):
     Returns
     -------
     contents : dict
-        Their number, a checksum of their names and what augments them, where
-        these are known.
+        Their number, and, if known, a checksum of their names and their
+        augmentation.
     """
     names = getattr(getattr(pairs, 'slices', None), 'names', None)
     if names is not None:
@@ -115,8 +121,17 @@ def _attributes(thing, *names):
     return {name: _described(getattr(thing, name, None)) for name in names}
 
 
+def _later(part, values):
+    """Return the later settings among some, where they are not as before."""
+    return {
+        name: _described(values[name])
+        for name, default in _LATER[part].items()
+        if name in values and values[name] != default
+    }
+
+
 def _described(value):
-    """Return what stays the same in another process."""
+    """Return a value, or a text that is the same in every process."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return re.sub(r' at 0x[0-9a-fA-F]+', '', repr(value))
@@ -128,23 +143,23 @@ def decisive(configuration):
     Parameters
     ----------
     configuration : object
-        What was read from a file.
+        Content of a file.
 
     Returns
     -------
     settings : dict
-        The same without what may change when a run goes on, and with
-        checksums in the place of long lists, such as maps of coils.
+        The settings, except those that may change when a run resumes, with
+        checksums in place of long lists, such as coil maps.
 
     Raises
     ------
     ValueError
-        If it is no configuration of a run; with what is wrong.
+        If it is not the configuration of a run. The message says why.
     """
     if not isinstance(configuration, dict):
         kind = type(configuration).__name__
         raise ValueError(
-            'it should hold the keys seed_everything, trainer, model and '
+            'it must hold the keys seed_everything, trainer, model and '
             f'data, but is {"empty" if configuration is None else kind}'
         )
     settings = {}
@@ -152,10 +167,14 @@ def decisive(configuration):
         value = configuration.get(part)
         if not isinstance(value, dict):
             raise ValueError(
-                f'`{part}` should hold keys of its own, but is {value!r:.60}'
+                f'`{part}` must hold keys of its own, but is {value!r:.60}'
             )
+        later = _LATER.get(part, {})
         settings[part] = {
-            key: value[key] for key in value if key not in _FREE.get(part, ())
+            key: value[key]
+            for key in value
+            if key not in _FREE.get(part, ())
+            and (key not in later or value[key] != later[key])
         }
     trainer = settings['trainer']
     settings['trainer'] = {key: trainer.get(key) for key in _TRAINER}
@@ -163,7 +182,7 @@ def decisive(configuration):
     try:
         return _short(json.loads(json.dumps(settings, default=str)))
     except TypeError as error:
-        raise ValueError(f'a key of it is no name: {error}') from error
+        raise ValueError(f'one of its keys is not a name: {error}') from error
 
 
 def _short(value):
@@ -177,7 +196,7 @@ def _short(value):
 
 
 def check_file(path, text, begun):
-    """Raise an error if the configuration in a file is of another run.
+    """Raise an error if a file holds the configuration of another run.
 
     Parameters
     ----------
@@ -186,13 +205,13 @@ def check_file(path, text, begun):
     text : str
         The configuration of this run, as YAML.
     begun : bool
-        Whether there is a run in the folder, of which the file tells.
+        Whether the folder holds a run, which the file describes.
 
     Raises
     ------
     ValueError
-        If that is of another configuration, with the first difference, or
-        the file is damaged.
+        If the configurations differ, or the file is damaged. The message
+        names the first difference.
     """
     if begun and path.is_file():
         try:
@@ -208,7 +227,7 @@ def check_file(path, text, begun):
 
 
 def changed_acquisition(path, text):
-    """Return in what the acquisition is not that of a run.
+    """Return how the acquisition differs from that of a run.
 
     Parameters
     ----------
@@ -220,9 +239,9 @@ def changed_acquisition(path, text):
     Returns
     -------
     changes : list of str
-        One for each setting, such as ``'n_views: 8 instead of 9'``, that of
-        the run last. Only what both know is compared; nothing if the file
-        is none, or damaged.
+        One text for each setting, such as ``'n_views: 8 instead of 9'``,
+        where 9 is that of the run. Settings that only one of them has are
+        left out. Empty if the file is missing or damaged.
     """
     try:
         run, now = (
@@ -236,7 +255,7 @@ def changed_acquisition(path, text):
             f'{key}: {now[key]!r} instead of {run[key]!r}'
             for key in run
             if key in now
-            and key not in _MEANS
+            and key not in HOW_TO_COMPUTE
             and not _equal(run[key], now[key])
         ]
     except (KeyError, OSError, RecursionError, TypeError, ValueError):
@@ -244,19 +263,19 @@ def changed_acquisition(path, text):
 
 
 def check_same(before, now, what):
-    """Raise an error if two runs are not the same.
+    """Raise an error if the settings of two runs differ.
 
     Parameters
     ----------
     before, now : dict
-        The settings of both. Only what both know is compared.
+        The settings of both. Settings that only one has are not compared.
     what : str
-        What the first are those of, for the message.
+        Name of the first run, for the message.
 
     Raises
     ------
     ValueError
-        If they differ; with the first difference.
+        If they differ. The message names the first difference.
     """
     for part in now:
         if part in before and not _equal(before[part], now[part]):
@@ -269,13 +288,13 @@ def check_same(before, now, what):
 
 
 def _equal(one, other):
-    """Compare as JSON does, for which not-a-numbers are the same."""
+    """Compare as JSON, in which NaN equals NaN."""
     one, other = (json.dumps(value, sort_keys=True) for value in (one, other))
     return one == other
 
 
 def _difference(before, now, key):
-    """Return where two configurations differ first, in words."""
+    """Describe the first difference of two configurations."""
     one, other = before.get(key), now.get(key)
     if isinstance(one, dict) and isinstance(other, dict):
         for name in [*one, *other]:

@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""What a training run leaves in its folder, so that nothing is lost."""
+"""The files of a training run, from which it resumes."""
 
 import contextlib
 import json
@@ -14,14 +14,19 @@ import math
 import os
 import pathlib
 import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import torch
 from lightning.fabric.utilities.seed import (
     _collect_rng_states,
     _set_rng_states,
 )
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
 
 from odl_equivariant import models
+from odl_equivariant._checks import whole_number
 from odl_equivariant._files import check_no_folder, write_atomically
 from odl_equivariant.training.runs.checkpoints import (
     CheckpointFiles,
@@ -37,30 +42,31 @@ CONFIGURATION = 'config.yaml'
 _FINISHED = 'finished.json'
 _FILES = (BEST, FINAL, _FINISHED, CONFIGURATION)
 _N_KEPT = 2
-# The beginnings of temporary names, as `write_files` makes them.
+# Temporary names of `write_files` begin like this.
 _OURS = ('.best-', '.final-', '.finished-', '.config-', '.step-')
 _OTHERS = ('.scores-', '.skipped-')
-_LONG = 3600  # seconds, in which these small files are written
+_LONG = 3600  # seconds, enough to write these small files
 _log = logging.getLogger(__name__)
 
 
 class RunFolder(Callback):
-    """Keep the last two checkpoints, the best weights and the final ones.
+    """Write the last two checkpoints, the best weights and the final ones.
 
     Parameters
     ----------
     folder : path-like
-        Folder of the run. Checkpoints lie in ``checkpoints/``, weights as
-        `odl_equivariant.models.save` writes them in ``best.safetensors``,
-        by the PSNR of validation, and ``final.safetensors``.
+        Folder of the run. Checkpoints are in ``checkpoints/``. The weights
+        with the highest PSNR in validation are in ``best.safetensors``, and
+        those of the last step in ``final.safetensors``, see
+        `odl_equivariant.models.save`.
     every : int, optional
         Number of steps between checkpoints.
     run : dict, optional
-        What tells the run apart from others: a checkpoint of which
-        something in it is different is refused.
+        Settings that identify the run. A checkpoint with another setting is
+        an error.
     validation : dict, optional
-        What tells the validation pairs apart from others. If they have
-        changed when a run goes on, the best weights are chosen anew.
+        Description of the validation pairs. If it has changed when a run
+        resumes, the best weights are chosen again.
 
     Raises
     ------
@@ -69,25 +75,26 @@ class RunFolder(Callback):
 
     Notes
     -----
-    With the checkpoint of a step, a run goes on as if it had never been
-    interrupted: weights, optimiser, schedule, random states and the place in
-    the stream of samples are those of the step. Where the network is validated
-    after the step, there is a checkpoint from before, so that no step is lost
-    if the validation fails, which is then the first thing that is done when
-    the run goes on; and one from after it, which takes the place of the first.
+    From the checkpoint of a step, a run resumes as if it had never been
+    interrupted. The checkpoint holds weights, optimiser, schedule and random
+    states; the step determines the place in the stream of samples. Before a
+    validation, a checkpoint is written, so that no step is lost if the
+    validation fails. The run then resumes with the validation. After the
+    validation, another checkpoint replaces this one.
     """
 
-    def __init__(self, folder, every=500, run=None, validation=None):
-        if every < 1:
-            raise ValueError(
-                '`trainer.checkpoint_every` must be a positive number of '
-                f'steps, got {every}'
-            )
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: int = 500,
+        run: dict[str, Any] | None = None,
+        validation: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = pathlib.Path(folder)
-        self.every = every
+        self.every = whole_number('trainer.checkpoint_every', every, 1)
         self.run = run
         self.validation = validation
-        self.best_psnr = None
+        self.best_psnr: float | None = None
         self._rng_states = None
         self._step = 0
         self._saved_at = None
@@ -95,8 +102,8 @@ class RunFolder(Callback):
         self._is_stopped = False
         self._max_steps = None
 
-    def state_dict(self):
-        """Return what the run is, where it is, and the random states."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the identity and state of the run, and the random states."""
         return {
             'best_psnr': self.best_psnr,
             'is_stopped': self._is_stopped,
@@ -106,22 +113,27 @@ class RunFolder(Callback):
             'validation': self.validation,
         }
 
-    def on_save_checkpoint(self, trainer, task, checkpoint):
-        """Let Lightning go on after a validation, even if there was none."""
+    def on_save_checkpoint(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Let Lightning resume after a validation, even if it comes next."""
         if self._awaits_validation:
             loops = checkpoint['loops']['fit_loop']
             for count in ('total', 'current'):
                 loops['epoch_loop.batch_progress'][count]['completed'] += 1
 
-    def load_state_dict(self, state):
-        """Take from a checkpoint where the run is."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the state of the run from a checkpoint."""
         self.best_psnr = state['best_psnr']
         self._rng_states = state['rng_states']
         self._is_stopped = state['is_stopped']
         if self.run and not state.get('run'):
             _log.warning(
-                'the checkpoint does not say which run it is of, as an older '
-                'version wrote it: it is taken for one of this run'
+                'an older version wrote the checkpoint, which does not '
+                'identify its run: it is used as one of this run'
             )
         self._awaits_validation = state.get('awaits_validation', False)
         before = state.get('validation')
@@ -130,54 +142,111 @@ class RunFolder(Callback):
         ):
             self.best_psnr = None
             _log.warning(
-                'the validation pairs have changed: %s is chosen anew', BEST
+                'the validation pairs have changed: %s is chosen again',
+                BEST,
             )
 
-    # --- Going on --- #
+    # --- Resuming --- #
 
-    def found(self):
-        """Return what there is of a run in the folder, by its names."""
+    def found(self) -> list[str]:
+        """Return the names of the files of a run in the folder."""
         names = [
             name for name in _FILES if os.path.lexists(self.folder / name)
         ]
         steps = checkpoints(self.folder / 'checkpoints')
         return [f'checkpoints/{path.name}' for path in steps] + names
 
-    def check_places(self):
-        """Raise an error if a run could not write one of its files.
+    def weights(self) -> list[str]:
+        """Return the names of the files of weights in the folder."""
+        return [name for name in self.found() if name in (BEST, FINAL)]
+
+    def check_empty(self) -> None:
+        """Raise an error if the folder holds anything of a run.
+
+        Raises
+        ------
+        ValueError
+            If it does. The message names the files.
+        """
+        found = self.found()
+        if found:
+            has_checkpoints = bool(checkpoints(self.folder / 'checkpoints'))
+            resume = ', or set `trainer.resume` to true'
+            raise ValueError(
+                f'the folder {self.folder} holds a run, {", ".join(found)}: '
+                'take another `trainer.default_root_dir`, or move these files '
+                f'away{resume if has_checkpoints else ""}'
+            )
+
+    def check_no_weights(self) -> None:
+        """Raise an error if a new run would overwrite weights.
+
+        Raises
+        ------
+        ValueError
+            If there are weights. The message names the files.
+        """
+        weights = self.weights()
+        if weights:
+            raise ValueError(
+                f'the folder {self.folder} holds {", ".join(weights)}, but no '
+                'checkpoint from which the run could resume. A new run would '
+                'overwrite these weights: take another '
+                '`trainer.default_root_dir`, or move the files away. To start '
+                'from these weights, name one of the files as '
+                '`model.pretrained`'
+            )
+
+    def check_places(self, loggers: Sequence[Logger] = ()) -> None:
+        """Raise an error if the run cannot write one of its files.
+
+        Parameters
+        ----------
+        loggers : sequence of Logger, optional
+            Loggers of the run, of which some write to a folder.
 
         Raises
         ------
         IsADirectoryError
-            If there is a folder in the place of a file.
+            If a folder has the name of a file.
+        NotADirectoryError
+            If a file has the name of the folder of a logger.
         ValueError
             If the configuration is a link that leads nowhere.
         """
         for name in _FILES:
             check_no_folder(self.folder / name)
+        for logger in loggers:
+            place = getattr(logger, 'root_dir', None)
+            if place and os.path.lexists(place) and not os.path.isdir(place):
+                raise NotADirectoryError(
+                    f'{place} must be a folder, for logs: move the file away'
+                )
         path = self.folder / CONFIGURATION
         if path.is_symlink() and not path.exists():
             raise ValueError(
-                f'{path} is a link to {os.readlink(path)}, where no file can '
-                'be read: mend the link, or delete it if the run in that '
+                f'{path} is a link to {os.readlink(path)}, where there is no '
+                'file: correct the link, or delete it if the run in that '
                 'folder is yours'
             )
 
-    def check_run(self, path, checkpoint):
-        """Raise an error for the checkpoint of another run.
+    def check_run(
+        self, path: pathlib.Path, checkpoint: dict[str, Any]
+    ) -> None:
+        """Raise an error if a checkpoint is of another run.
 
         Parameters
         ----------
         path : pathlib.Path
-            Where it comes from.
+            File of the checkpoint.
         checkpoint : dict
-            What was read.
+            Content of the file.
 
         Raises
         ------
         ValueError
-            If weights of that run depend on something that is different now;
-            with what it is.
+            If a setting on which the weights depend differs. The message
+            names it.
         """
         before = self._own(checkpoint).get('run')
         check_same(before or {}, self.run or {}, str(path))
@@ -185,22 +254,22 @@ class RunFolder(Callback):
     def _own(self, checkpoint):
         return checkpoint['callbacks'][self.state_key]
 
-    def awaits_validation(self, checkpoint):
-        """Return whether a checkpoint is from just before a validation."""
+    def awaits_validation(self, checkpoint: dict[str, Any]) -> bool:
+        """Return whether a checkpoint was written before a validation."""
         return self._own(checkpoint).get('awaits_validation', False)
 
-    def is_last(self, checkpoint, max_steps):
-        """Return whether nothing follows after a checkpoint, as it is read."""
+    def is_last(self, checkpoint: dict[str, Any], max_steps: int) -> bool:
+        """Return whether a checkpoint is the last one of the run."""
         is_stopped = self._own(checkpoint)['is_stopped']
         return not self.awaits_validation(checkpoint) and (
             is_stopped or checkpoint['global_step'] >= max_steps
         )
 
     @contextlib.contextmanager
-    def validation_first(self, trainer, step):
-        """Let a run go on with a validation, be it at its end.
+    def validation_first(self, trainer: Trainer, step: int) -> Iterator[None]:
+        """Let a run resume with a validation, even after its last step.
 
-        Lightning's loop does not even begin if no step follows.
+        Without further steps, Lightning's loop would not begin at all.
         """
         loop = trainer.fit_loop.epoch_loop
         self._max_steps = loop.max_steps
@@ -231,8 +300,8 @@ class RunFolder(Callback):
 
     # --- Checkpoints --- #
 
-    def on_train_start(self, trainer, task):
-        """Note where the run begins, and that it is not at its end."""
+    def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
+        """Record the first step, and that the run is not finished."""
         self._step = self._saved_at = trainer.global_step
         if trainer.is_global_zero:
             # loggers make it too, but there may be none
@@ -242,20 +311,33 @@ class RunFolder(Callback):
             self._saved_at = None
             self._validate_first(trainer)
 
-    def on_train_batch_start(self, trainer, task, batch, batch_idx):
-        """Go on with the random numbers of the interrupted run."""
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Continue the random numbers of the interrupted run."""
         if self._rng_states is not None:
-            # Not before: what prepares the run draws random numbers, too.
+            # Only now, as preparing the run draws random numbers, too.
             _set_rng_states(self._rng_states)
             self._rng_states = None
 
-    def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
-        """Write a checkpoint if it is time, or a validation comes next."""
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Write a checkpoint at intervals, and before a validation."""
         step = trainer.global_step
         if step == self._step:  # gradients are being accumulated
             return
         self._step = step
-        # The one epoch of Lightning is the whole run.
+        # Lightning's single epoch is the whole run.
         self._awaits_validation = (
             trainer.enable_validation
             and (batch_idx + 1) % trainer.val_check_batch == 0
@@ -263,8 +345,8 @@ class RunFolder(Callback):
         if self._awaits_validation or step % self.every == 0:
             self.save_checkpoint(trainer)
 
-    def save_checkpoint(self, trainer):
-        """Write the checkpoint of this step, and drop what is too old."""
+    def save_checkpoint(self, trainer: Trainer) -> None:
+        """Write the checkpoint of this step, and delete older ones."""
         folder = self.folder / 'checkpoints'
         self._is_stopped = bool(trainer.should_stop)
         trainer.save_checkpoint(checkpoint_path(folder, trainer.global_step))
@@ -276,8 +358,10 @@ class RunFolder(Callback):
 
     # --- Weights --- #
 
-    def on_validation_end(self, trainer, task):
-        """Keep a copy of the best weights, and then the checkpoint."""
+    def on_validation_end(
+        self, trainer: Trainer, task: LightningModule
+    ) -> None:
+        """Write the weights if they are the best, then a checkpoint."""
         if trainer.state.fn != 'fit' or trainer.sanity_checking:
             return
         self._keep_best(trainer, task)
@@ -293,30 +377,31 @@ class RunFolder(Callback):
             if trainer.is_global_zero:
                 models.save(task.network, self.folder / BEST)
 
-    def on_train_end(self, trainer, task):
+    def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
         """Write the last checkpoint and the final weights."""
         if trainer.global_step != self._saved_at:
             self.save_checkpoint(trainer)
         if trainer.is_global_zero:
             self.finish(task.network, trainer.global_step, trainer.max_steps)
 
-    def finish(self, network, step, max_steps):
-        """Write the final weights, and that the run is at its end.
+    def finish(
+        self, network: torch.nn.Module, step: int, max_steps: int
+    ) -> None:
+        """Write the final weights, and record that the run is finished.
 
         Parameters
         ----------
         network : torch.nn.Module
             Network with the weights of the last step.
         step, max_steps : int
-            The last step, and the one that was asked for; a run can stop
-            early.
+            The last step, and the requested one. A run can stop early.
         """
         models.save(network, self.folder / FINAL)
         content = json.dumps({'step': step, 'max_steps': max_steps})
         write_atomically(self.folder / _FINISHED, content.encode())
 
-    def finished_at(self, max_steps):
-        """Return the last step of a run that is at its end, or ``None``."""
+    def finished_at(self, max_steps: int) -> int | None:
+        """Return the last step of a finished run, or ``None``."""
         try:
             state = json.loads((self.folder / _FINISHED).read_text('utf-8'))
             asked, step = int(state['max_steps']), int(state['step'])
@@ -332,23 +417,23 @@ class RunFolder(Callback):
         there = (self.folder / FINAL).is_file()
         return step if there and asked == max_steps else None
 
-    def clean(self):
-        """Remove what a killed training has left half written."""
+    def clean(self) -> None:
+        """Remove half-written files of a killed training."""
         for folder in (self.folder, self.folder / 'checkpoints'):
             remove_leftovers(folder, _OURS)
 
 
-def remove_leftovers(folder, ours):
-    """Remove what killed processes have left half written.
+def remove_leftovers(folder: pathlib.Path, ours: tuple[str, ...]) -> None:
+    """Remove half-written files of killed processes.
 
     Parameters
     ----------
     folder : pathlib.Path
         Folder of a run.
     ours : tuple of str
-        Beginnings of the temporary names that nobody else uses now. Others
-        may be written to by another command at this moment: they are removed
-        if they are older than an hour.
+        Beginnings of the temporary names that no other process uses now.
+        Another command may be writing to other temporary files: they are
+        removed if they are older than an hour.
     """
     now = time.time()
     for path in folder.glob('.*.tmp'):

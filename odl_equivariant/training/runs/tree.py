@@ -7,57 +7,54 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Nested states as JSON and tensors, for files without pickle."""
 
+import json
+
 import numpy as np
 import torch
 
 __all__ = ('pack', 'unpack')
 
-# A dictionary with this one key stands for what JSON does not have.
+# A dictionary with one of these as its only key stands for a value that JSON
+# does not have.
 _TENSOR, _TUPLE, _ITEMS, _ARRAY = '%tensor', '%tuple', '%items', '%array'
 
 
 def pack(state):
-    """Return a nested state as what JSON can hold, and its tensors.
+    """Return a nested state as JSON, and its tensors.
 
     Parameters
     ----------
     state : dict, list, tuple, tensor, array, str, number, bool or None
-        State, nested to any depth; the keys of a dictionary are strings or
+        State, nested to any depth. The keys of a dictionary are strings or
         integers.
 
     Returns
     -------
-    tree : object
-        The state with references in place of tensors.
+    text : str
+        JSON, with a name in place of each tensor.
     tensors : dict
-        Tensors by the names that the references have.
+        Tensors by name.
 
     Raises
     ------
     TypeError
-        If there is anything else in it; with the place where it is.
+        If the state contains anything else. The message says where.
 
     Examples
     --------
-    >>> tree, tensors = pack({'a': [1, torch.ones(2)], 3: (True, None)})
+    >>> text, tensors = pack({'a': [1, torch.ones(2)], 3: (True, None)})
     >>> tensors
     {'0': tensor([1., 1.])}
-    >>> unpack(tree, tensors)
+    >>> unpack(text, tensors)
     {'a': [1, tensor([1., 1.])], 3: (True, None)}
     """
     tensors = {}
-    return _pack(state, tensors, 'state'), tensors
+    return json.dumps(_pack(state, tensors, 'state')), tensors
 
 
 def _pack(value, tensors, place):
     if value is None or isinstance(value, bool | int | float | str):
-        # of a subclass, such as that of an enumeration, only the value
-        if isinstance(value, str):
-            return str.__str__(value)
-        for kind in (bool, int, float):
-            if isinstance(value, kind):
-                return kind(value)
-        return None
+        return value
     if isinstance(value, np.bool_ | np.integer | np.floating):
         return value.item()
     if isinstance(value, torch.Tensor | np.ndarray):
@@ -90,13 +87,13 @@ def _pack(value, tensors, place):
     )
 
 
-def unpack(tree, tensors):
+def unpack(text, tensors):
     """Return the state that `pack` was given.
 
     Parameters
     ----------
-    tree : object
-        What `pack` returned, possibly read from JSON.
+    text : str
+        JSON, as `pack` returns it.
     tensors : dict
         Tensors by name.
 
@@ -109,19 +106,21 @@ def unpack(tree, tensors):
     ------
     KeyError
         If a tensor is missing.
+    ValueError
+        If the text is not JSON.
     """
-    if isinstance(tree, list):
-        return [unpack(part, tensors) for part in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if len(tree) == 1:
-        ((key, value),) = tree.items()
-        if key == _TENSOR:
-            return tensors[value]
-        if key == _ARRAY:
-            return tensors[value].numpy()
-        if key == _TUPLE:
-            return tuple(unpack(part, tensors) for part in value)
-        if key == _ITEMS:
-            return {key: unpack(part, tensors) for key, part in value}
-    return {key: unpack(part, tensors) for key, part in tree.items()}
+    made = {
+        _TENSOR: lambda name: tensors[name],
+        _ARRAY: lambda name: tensors[name].numpy(),
+        _TUPLE: tuple,
+        _ITEMS: dict,
+    }
+
+    def restored(value):
+        if len(value) == 1:
+            ((key, part),) = value.items()
+            if key in made:
+                return made[key](part)
+        return value
+
+    return json.loads(text, object_hook=restored)

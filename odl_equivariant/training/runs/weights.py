@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""The weights that are scored or reconstruct: named, or those of a run."""
+"""The weights for evaluation and reconstruction."""
 
 import logging
 import pathlib
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def chosen_weights(folder, name):
-    """Return the path of weights, and what they are in words.
+    """Return the path of weights, and a description of them.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def chosen_weights(folder, name):
     Raises
     ------
     FileNotFoundError
-        If none are named and the run has none.
+        If no weights are named, and the run has none.
     """
     if name is not None:
         path = weights_path(name)
@@ -56,22 +56,22 @@ def chosen_weights(folder, name):
 
 
 def say_weights(path, what, configuration):
-    """Print which weights are used, and warn of another acquisition.
+    """Print which weights are used, and warn if the acquisition differs.
 
     Parameters
     ----------
     path : pathlib.Path
         File of the weights.
     what : str
-        What they are in words, possibly empty.
+        Description of them, possibly empty.
     configuration : str or None
-        Configuration of the command, to compare with that of the run that
-        the weights are from; ``None`` without a command.
+        Configuration of the command, to be compared with that of the run
+        that wrote the weights. ``None`` without a command.
     """
     print(f'weights: {path}{f" ({what})" if what else ""}')
     if configuration is None:
         return
-    # a file of any run, which need not be that of the folder
+    # the weights may be those of another run
     changes = changed_acquisition(
         pathlib.Path(path).with_name(CONFIGURATION), configuration
     )

@@ -5,13 +5,13 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Whether a checkpoint has all that a run needs to go on."""
+"""Checks that a checkpoint holds all that a run needs to resume."""
 
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
 
 __all__ = ('check_whole',)
 
-# Those of Lightning, and ours.
+# Entries of Lightning, and ours.
 _ENTRIES = {
     'architecture': dict,
     'callbacks': dict,
@@ -26,33 +26,33 @@ _ENTRIES_OF_FOLDER = ('best_psnr', 'is_stopped', 'rng_states')
 
 
 def check_whole(path, checkpoint, trainer, task, key):
-    """Raise an error if something is missing in a checkpoint.
+    """Raise an error if a checkpoint is incomplete.
 
     Parameters
     ----------
     path : pathlib.Path
-        Where it comes from.
+        File of the checkpoint.
     checkpoint : object
-        What was read: its checksum is right, but anyone can write one.
+        Content of the file. Its checksum is right, but anyone can write one.
     trainer, task : Trainer, ReconstructionTask
-        What will take its state.
+        Objects that will load it.
     key : str
-        What the state of `RunFolder` is kept by.
+        Key of the state of `RunFolder`.
 
     Raises
     ------
     ValueError
-        If it has not all that is needed to go on, or another name.
+        If an entry is missing, or the file has the name of another step.
     """
     for missing in _missing(checkpoint, trainer, task, key):
-        raise ValueError(f'{path} is no whole checkpoint: no {missing}')
+        raise ValueError(f'{path} is incomplete: it has no {missing}')
     step = checkpoint['global_step']
     if checkpoint_path(path.parent, step).name != path.name:
         raise ValueError(f'{path} is the checkpoint of step {step}')
 
 
 def _missing(checkpoint, trainer, task, key):
-    """Yield the names of what is missing; after the first, anything goes."""
+    """Yield what is missing. Only the first name is reliable."""
     if not isinstance(checkpoint, dict):
         yield 'state'
     for name, kind in _ENTRIES.items():
@@ -78,7 +78,7 @@ def _missing(checkpoint, trainer, task, key):
             yield name
     for optimizer in checkpoint['optimizer_states']:
         yield from _missing_in_optimizer(optimizer)
-    # that it is of another architecture is said by another error
+    # another architecture is reported by another error
     if checkpoint['architecture'] == task.network.architecture:
         for name, tensor in task.state_dict().items():
             theirs = checkpoint['state_dict'].get(name)

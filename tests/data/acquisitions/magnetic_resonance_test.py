@@ -129,7 +129,7 @@ def test_real_image_has_no_imaginary_part():
 
 @pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
 def test_image_may_be_an_array_a_tensor_or_an_element(backend):
-    """The same image gives the same data, in whatever it comes."""
+    """An array, a tensor and an element give the same data."""
     acquisition = CartesianMRI(SHAPE, backend=backend)
     array = _image()
     images = [
@@ -146,7 +146,7 @@ def test_image_may_be_an_array_a_tensor_or_an_element(backend):
 
 
 def test_image_of_the_caller_is_left_alone():
-    """Nothing writes into the image, or into it through a result."""
+    """The image is not changed, nor is it by writing to a result."""
     acquisition = CartesianMRI(SHAPE)
     image = _image()
     before = image.copy()
@@ -180,7 +180,7 @@ def test_zero_filling_of_all_samples_is_exact(n_coils):
 
 
 def test_where_no_coil_sees_anything_is_zero():
-    """Zero-filling divides by no sensitivity of zero."""
+    """Where all sensitivities are zero, the zero-filled image is zero."""
     maps = _maps()
     maps[:, :5] = 0
     acquisition = CartesianMRI(SHAPE, coil_maps=maps)
@@ -192,7 +192,7 @@ def test_where_no_coil_sees_anything_is_zero():
 
 @pytest.mark.parametrize('n_coils', [None, 3])
 def test_zero_filled_takes_data_of_any_mask(n_coils):
-    """Data of another mask than the acquisition's lose nothing."""
+    """Data of another mask are reconstructed without a loss."""
     maps = None if n_coils is None else _maps(n_coils)
     acquisition = CartesianMRI(SHAPE, coil_maps=maps, sigma=0)
     full = np.ones((1, 1), bool)
@@ -205,7 +205,7 @@ def test_zero_filled_takes_data_of_any_mask(n_coils):
 @pytest.mark.parametrize('n_coils', [None, 3])
 @pytest.mark.parametrize('kind', [np.array, torch.tensor, None])
 def test_forward_operator_of_a_mask(n_coils, kind):
-    """Data of a mask are in its operator's image, in whatever it comes."""
+    """The data of a mask are the values of its forward operator."""
     maps = None if n_coils is None else _maps(n_coils)
     acquisition = CartesianMRI(SHAPE, coil_maps=maps, sigma=0)
     mask = acquisition.draw_mask(7)
@@ -222,7 +222,7 @@ def test_forward_operator_of_a_mask(n_coils, kind):
 
 
 def test_masks_are_drawn_from_the_seed_with_the_settings():
-    """A drawn mask has the settings of the acquisition."""
+    """`draw_mask` uses the seed and the settings of the acquisition."""
     acquisition = CartesianMRI(
         (64, 48), acceleration=3, center_fraction=0.1, axis=0
     )
@@ -281,7 +281,7 @@ def test_pair_with_a_random_mask(n_coils, axis):
 
 
 def test_network_of_a_pair():
-    """A network of a pair's operator reconstructs from the pair's data."""
+    """A network with a pair's operator reconstructs the pair's data."""
     acquisition = CartesianMRI(SHAPE, random_masks=True)
     pair = acquisition.pair(_image(), 0)
     network = LearnedProximalGradient(
@@ -294,7 +294,7 @@ def test_network_of_a_pair():
 
 @pytest.mark.parametrize('maps_are_own', [True, False])
 def test_measured_samples_of_several_coils(maps_are_own):
-    """Data are the samples, or those of the combined image for one coil."""
+    """Data are the samples, or k-space of the combined image for one coil."""
     maps, image = _maps(), _image().astype(complex)
     kspace = _fourier(maps * image)
     acquisition = CartesianMRI(
@@ -312,7 +312,7 @@ def test_measured_samples_of_several_coils(maps_are_own):
 
 
 def test_measured_samples_with_an_image():
-    """The ground truth is the given image, the data are the samples."""
+    """The data are the samples, and the ground truth is the given image."""
     acquisition = CartesianMRI(SHAPE)
     image = mr_phantom(SHAPE, 1)
     pair = acquisition.from_kspace(_fourier(_image()), image=image)
@@ -326,13 +326,13 @@ def test_measured_samples_with_an_image():
 @pytest.mark.parametrize(
     ('shape', 'maps', 'own', 'match'),
     [
-        ((3, *SHAPE), None, None, '3 coils, and the acquisition of one'),
-        ((2, *SHAPE), 3, None, '2 coils, and `coil_maps` of 3'),
+        ((3, *SHAPE), None, None, '3 coils, and the acquisition has one'),
+        ((2, *SHAPE), 3, None, '2 coils, and `coil_maps` have 3'),
         ((2, *SHAPE), None, 3, '2 coils, and the acquisition has 3'),
-        ((3, *SHAPE), 3, 3, 'not those of the acquisition'),
+        ((3, *SHAPE), 3, 3, 'differ from the maps of the acq'),
         ((24, 32), None, None, 'crop the image'),
-        ((0, *SHAPE), None, None, 'one axis of coils'),
-        ((1, 1, *SHAPE), None, None, 'one axis of coils'),
+        ((0, *SHAPE), None, None, 'an axis that counts coils'),
+        ((1, 1, *SHAPE), None, None, 'an axis that counts coils'),
     ],
 )
 def test_measured_samples_that_do_not_fit(shape, maps, own, match):
@@ -346,7 +346,7 @@ def test_measured_samples_that_do_not_fit(shape, maps, own, match):
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, 1j * np.nan])
 def test_values_that_are_none_are_refused(value):
-    """No infinity and no NaN gets into data or images."""
+    """Infinite values and NaN in data or images are refused."""
     acquisition = CartesianMRI(SHAPE)
     array = np.ones(SHAPE, complex)
     array[2, 3] = value
@@ -372,7 +372,7 @@ def test_arrays_of_another_shape_are_refused(shape):
 
 @pytest.mark.parametrize('image', [np.full(SHAPE, 'a'), None, object()])
 def test_what_is_no_image_is_refused(image):
-    """Anything without numbers is refused."""
+    """Arrays that do not contain numbers are refused."""
     with pytest.raises(ValueError, match='real or complex image'):
         CartesianMRI(SHAPE).simulate(image)
 
@@ -388,30 +388,30 @@ def test_image_of_another_extent_is_refused():
 @pytest.mark.parametrize(
     ('settings', 'error', 'match'),
     [
-        ({'shape': (8,)}, ValueError, 'two sizes'),
-        ({'shape': (8, 0)}, ValueError, 'must be positive'),
-        ({'shape': (8.0, 8)}, TypeError, 'integers'),
+        ({'shape': (8,)}, ValueError, '2 whole numbers'),
+        ({'shape': (8, 0)}, ValueError, '`shape`.*at least 1'),
+        ({'shape': (8.0, 8)}, TypeError, '2 whole numbers'),
         ({'acceleration': 0.5}, ValueError, '`acceleration`'),
         ({'center_fraction': 0.5}, ValueError, 'fully sampled'),
         ({'pattern': 'radial'}, ValueError, '`pattern`'),
         ({'axis': 2}, ValueError, '`axis`'),
         ({'seed': -1}, ValueError, '`seed`'),
-        ({'sigma': -0.1}, ValueError, 'not negative'),
+        ({'sigma': -0.1}, ValueError, '`sigma`.*at least 0'),
         ({'sigma': float('nan')}, ValueError, 'finite'),
-        ({'sigma': 'a'}, TypeError, 'a number'),
-        ({'sigma': True}, TypeError, 'a number'),
+        ({'sigma': 'a'}, TypeError, 'a finite number'),
+        ({'sigma': True}, TypeError, 'a finite number'),
         ({'side': 0}, ValueError, '`side`'),
         ({'dtype': 'complex64'}, ValueError, '`dtype`'),
         ({'backend': 'jax'}, ValueError, '`backend`'),
         ({'coil_maps': np.ones((2, 8, 8))}, ValueError, '`coil_maps`'),
-        ({'random_masks': 'no'}, TypeError, 'a bool'),
+        ({'random_masks': 'no'}, TypeError, 'True or False'),
         ({'mask': np.zeros((1, 33))}, ValueError, 'true somewhere'),
         ({'mask': np.ones((33, 1))}, ValueError, '`mask`'),
         ({'mask': np.ones((1, 33)), 'random_masks': True}, ValueError, 'two'),
     ],
 )
 def test_settings_that_make_no_sense(settings, error, match):
-    """A wrong setting is named when the acquisition is made."""
+    """The error names the wrong setting."""
     with pytest.raises(error, match=match):
         CartesianMRI(**{'shape': SHAPE, **settings})
 
@@ -446,7 +446,7 @@ def test_pickling_keeps_the_settings(settings):
 
 
 def test_repr_makes_an_equal_acquisition():
-    """What is printed can be evaluated, if no arrays are in it."""
+    """Evaluating ``repr`` gives an equal acquisition, without arrays."""
     acquisition = CartesianMRI(SHAPE, acceleration=3, seed=2)
     copy = eval(repr(acquisition))
     assert np.array_equal(copy.mask, acquisition.mask)

@@ -45,7 +45,7 @@ def _head():
 @pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
 @pytest.mark.parametrize('factor', [81.35858, 255, 519, 4096])
 def test_images_that_no_photon_goes_through(dtype, backend, factor):
-    """Values in 1 / m or bytes are named, with numbers and what to do."""
+    """Images in 1 / m or bytes give a warning with numbers and advice."""
     acquisition = SparseViewCT(SHAPE, dtype=dtype, backend=backend, **CT)
     with pytest.warns(UserWarning, match='of these rays carry less') as found:
         acquisition.simulate(factor * _body(), rng=0)
@@ -57,7 +57,7 @@ def test_images_that_no_photon_goes_through(dtype, backend, factor):
 
 @pytest.mark.parametrize('image', ['shifted', 'negative'])
 def test_hounsfield_units(image):
-    """They are named where they are shifted, and refused where negative."""
+    """Shifted Hounsfield units give a warning; negative ones are refused."""
     acquisition = SparseViewCT(SHAPE, **CT)
     units = _head()
     if image == 'shifted':
@@ -69,7 +69,7 @@ def test_hounsfield_units(image):
 
 
 def test_images_converted_as_it_is_said_are_right():
-    """What the warning advises gives no other warning."""
+    """After the conversion that the warning advises there is no warning."""
     acquisition = SparseViewCT(SHAPE, **CT)
     image = np.maximum(20 + 0.01998 * _head(), 0) / 81.3586
     with warnings.catch_warnings():
@@ -81,14 +81,14 @@ def test_images_converted_as_it_is_said_are_right():
 
 @pytest.mark.parametrize('factor', [1e-4, 1e-6])
 def test_images_that_are_below_the_noise(factor):
-    """An image that no ray tells of is named."""
+    """An image whose exponents are below the noise gives a warning."""
     acquisition = SparseViewCT(SHAPE, **CT)
-    with pytest.warns(UserWarning, match='nothing but noise'):
+    with pytest.warns(UserWarning, match='only noise'):
         acquisition.simulate(factor * _body(), rng=0)
 
 
 def test_images_without_noise():
-    """Without photons, the exponent alone tells."""
+    """Without noise, the mean exponent alone decides."""
     acquisition = SparseViewCT(SHAPE, n_photons=None, **CT)
     with pytest.warns(UserWarning, match='the exponent of the rays'):
         acquisition.simulate(255 * _body())
@@ -96,7 +96,7 @@ def test_images_without_noise():
 
 
 def test_no_photon_at_all():
-    """Data in which nothing is left are an error."""
+    """If no ray carries a photon, there is an error."""
     acquisition = SparseViewCT(SHAPE, n_detectors=1, **CT)
     with pytest.raises(ValueError, match='100 % of these rays carry less'):
         acquisition.simulate(255 * _body(), rng=0)
@@ -105,7 +105,7 @@ def test_no_photon_at_all():
 @pytest.mark.parametrize('n_photons', [100.0, 1e4, 1e6])
 @pytest.mark.parametrize('side', [0.2, 0.36, 0.5])
 def test_bodies_are_in_range(n_photons, side):
-    """Phantoms, a head and blank images are silent, at any dose."""
+    """Phantoms, a head and blank images give no warning at any dose."""
     acquisition = SparseViewCT(SHAPE, n_photons=n_photons, side=side, **CT)
     images = [ellipse_phantom((64, 64), seed) for seed in range(4)]
     images += [np.zeros((64, 64))]
@@ -115,7 +115,7 @@ def test_bodies_are_in_range(n_photons, side):
 
 
 def test_each_kind_is_said_once():
-    """A second image of the kind is silent, one of another kind is not."""
+    """A second image of the same kind gives no warning, another kind does."""
     acquisition = SparseViewCT(SHAPE, **CT)
     with pytest.warns(UserWarning) as found:
         for factor in (255, 255, 1e-4, 300, 1e-4, 1):
@@ -147,7 +147,7 @@ def test_pairs_name_the_file(tmp_path):
 @pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
 @pytest.mark.parametrize('phase', [1, 1j])
 def test_noise_above_the_image(dtype, backend, phase):
-    """Raw values of 1e-5 are named, with the noise and what to do."""
+    """Values of 1e-5 give a warning with the noise and advice."""
     acquisition = CartesianMRI((33, 32), dtype=dtype, backend=backend)
     image = 1e-5 * phase * mr_phantom((33, 32), 0)
     times = re.escape(f'{0.03 / abs(image).max():.3g} times as much')
@@ -160,7 +160,7 @@ def test_noise_above_the_image(dtype, backend, phase):
 
 
 def test_noise_of_the_size_of_the_image():
-    """Noise above the image is named once, at the user's line."""
+    """Noise above the image gives one warning, at the user's line."""
     acquisition = CartesianMRI(SHAPE)
     with pytest.warns(UserWarning, match='times as much') as found:
         acquisition.simulate(1e-2 * mr_phantom(SHAPE, 0), rng=0)
@@ -170,7 +170,7 @@ def test_noise_of_the_size_of_the_image():
 
 @pytest.mark.parametrize('factor', [255, 4096])
 def test_noise_that_is_no_noise(factor):
-    """Images of bytes, or as scanners store them, are named as well."""
+    """Images as bytes, or in units of scanners, give a warning."""
     acquisition = CartesianMRI(SHAPE)
     with pytest.warns(UserWarning, match='only'):
         acquisition.simulate(factor * mr_phantom(SHAPE, 0), rng=0)
@@ -181,13 +181,13 @@ def test_noise_that_is_no_noise(factor):
     [(1, 0.03), (1, 1e-6), (0.05, 0.03), (255, 8), (1e-5, 0), (0, 0.03)],
 )
 def test_noise_in_range(factor, sigma):
-    """Noise in the unit of the images, none, and blank images are silent."""
+    """Usual noise, no noise and blank images give no warning."""
     acquisition = CartesianMRI(SHAPE, sigma=sigma)
     SimulatedPairs([factor * mr_phantom(SHAPE, 0)], acquisition)[0]
 
 
 def test_data_do_not_depend_on_the_check():
-    """The noise is what it was: added to the transform, unscaled."""
+    """The check does not change the data."""
     acquisition = CartesianMRI(SHAPE, acceleration=1, center_fraction=0)
     image = mr_phantom(SHAPE, 0)
     image /= image.max()
@@ -199,7 +199,7 @@ def test_data_do_not_depend_on_the_check():
 
 
 def test_pairs_of_phantoms_are_silent():
-    """What training draws by default is in range."""
+    """The default phantoms of training give no warning."""
     pairs = SimulatedPairs(Phantoms(3, (64, 64)), SparseViewCT(SHAPE, **CT))
     for i in range(3):
         pairs[i]

@@ -75,7 +75,7 @@ def test_data_are_chord_lengths_in_metres(backend):
 
 @pytest.mark.parametrize('n_photons', [None, float('inf')])
 def test_without_photon_noise_data_are_the_projection(n_photons):
-    """With no limit to the photons, data are the fine projection."""
+    """Without noise, data are the projection on the fine grid."""
     acquisition = _acquisition(n_photons=n_photons)
     phantom = ellipse_phantom(acquisition.fine_space, 0)
     data = acquisition.simulate(phantom, rng=1)
@@ -131,7 +131,7 @@ def test_backends_agree():
 
 
 def test_image_on_the_coarse_grid_is_refined_by_repetition():
-    """An image on the reconstruction grid is its repeated self."""
+    """Pixels of an image on the reconstruction grid are repeated."""
     acquisition = _acquisition((20, 24))
     coarse = ellipse_phantom((20, 24), 0)
     fine = np.kron(coarse, np.ones((2, 2)))
@@ -157,7 +157,7 @@ def test_ground_truth_is_the_mean_of_each_pixel():
 @pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_image_may_be_an_array_a_tensor_or_an_element(backend, dtype):
-    """The same image gives the same data, in whatever it comes."""
+    """An array, a tensor and an element give the same data."""
     acquisition = _acquisition(backend=backend)
     array = ellipse_phantom((48, 48), 0)
     space = acquisition.fine_space.astype(dtype)
@@ -175,7 +175,7 @@ def test_image_may_be_an_array_a_tensor_or_an_element(backend, dtype):
 
 @pytest.mark.parametrize('shape', [(24, 24), (48, 48)])
 def test_image_of_the_caller_is_left_alone(shape):
-    """Nothing writes into the image, or into it through a result."""
+    """The image is not changed, nor is it by writing to a result."""
     acquisition = _acquisition(n_photons=None)
     image = ellipse_phantom(shape, 0)
     before = image.copy()
@@ -221,7 +221,7 @@ def test_fbp_of_a_phantom_resembles_it():
 
 
 def test_large_grid_raises_no_warning():
-    """The advice to buy a GPU does not reach the user."""
+    """ODL's advice to use a GPU is not shown."""
     acquisition = SparseViewCT((256, 256), n_views=2, impl='astra_cpu')
     acquisition.simulate(np.zeros((512, 512)), rng=0)
 
@@ -278,7 +278,7 @@ def test_wrong_shape_names_both_right_ones(method, shape):
     ],
 )
 def test_impossible_values_are_refused(method, value, reason):
-    """One value that no attenuation has is enough."""
+    """One value that is negative or not finite is an error."""
     image = np.zeros((48, 48))
     image[3, 4] = value
     with pytest.raises(ValueError, match=reason):
@@ -303,7 +303,7 @@ def test_element_of_another_extent_is_refused():
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_fbp_refuses_data_that_are_not_finite(value):
-    """Not a number in the data does not become an image."""
+    """Data that are infinite or not a number are refused."""
     acquisition = _acquisition()
     data = np.zeros(acquisition.operator.range.shape)
     data[1, 2] = value
@@ -322,7 +322,6 @@ def test_fbp_refuses_data_of_another_shape():
     [
         ('shape', (0, 16)),
         ('shape', (16,)),
-        ('shape', 16),
         ('n_views', 0),
         ('n_detectors', -3),
         ('side', 0.0),
@@ -343,7 +342,12 @@ def test_impossible_settings_are_refused(name, value):
 
 @pytest.mark.parametrize(
     'name, value',
-    [('n_views', 5.5), ('side', '0.3'), ('shape', (16.0, 16.0))],
+    [
+        ('n_views', 5.5),
+        ('side', '0.3'),
+        ('shape', (16.0, 16.0)),
+        ('shape', 16),
+    ],
 )
 def test_settings_of_another_type_are_refused(name, value):
     """A setting of another type is named."""

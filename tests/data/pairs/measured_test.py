@@ -54,7 +54,7 @@ def slices(tmp_path):
 
 
 def test_data_are_the_measured_lines(slices):
-    """Where the mask is true, data are those of the image; else zero."""
+    """Data are the measured samples where the mask is true, else zero."""
     acquisition = CartesianMRI(SHAPE, acceleration=2, random_masks=True)
     pair = MeasuredPairs(slices, acquisition, seed=3)[1]
     assert pair['name'] == 'volume.h5#1' and pair['index'] == 1
@@ -73,7 +73,7 @@ def test_data_are_the_measured_lines(slices):
 
 
 def test_pairs_depend_on_their_key(slices):
-    """Masks change from epoch to epoch, unless they are asked not to."""
+    """Masks change from epoch to epoch, unless ``fresh_noise=False``."""
     acquisition = CartesianMRI(SHAPE, acceleration=2, random_masks=True)
     pairs = MeasuredPairs(slices, acquisition)
     assert len(pairs) == 2
@@ -85,7 +85,7 @@ def test_pairs_depend_on_their_key(slices):
 
 
 def test_scale_is_kept_where_it_is_asked_for(slices):
-    """Raw values are small, and stay so."""
+    """With ``normalise=False``, values are not scaled."""
     acquisition = CartesianMRI(SHAPE, acceleration=2)
     raw = MeasuredPairs(slices, acquisition, normalise=False)[0]
     scaled = MeasuredPairs(slices, acquisition)[0]
@@ -95,7 +95,7 @@ def test_scale_is_kept_where_it_is_asked_for(slices):
 
 
 def test_what_does_not_fit(slices, tmp_path):
-    """Slices without k-space, and acquisitions that take none, are refused."""
+    """Slices without k-space, and other acquisitions, are refused."""
     acquisition = CartesianMRI((16, 16))
     with pytest.raises(ValueError, match=r'\(16, 16\)') as caught:
         MeasuredPairs(slices, acquisition)[0]
@@ -114,7 +114,7 @@ def test_what_does_not_fit(slices, tmp_path):
 def test_acceleration_is_of_the_measured_columns(
     tmp_path, random_masks, n_coils
 ):
-    """Of padded columns none is taken, and none is counted."""
+    """Padded columns are neither sampled nor counted."""
     volume(tmp_path / 'a.h5', n_coils=n_coils, columns=(3, 21))
     volume(tmp_path / 'b.h5', n_coils=n_coils, columns=(1, 20))
     volume(tmp_path / 'c.h5', n_coils=n_coils)
@@ -142,7 +142,7 @@ def test_acceleration_is_of_the_measured_columns(
 
 
 def test_padding_across_the_lines(tmp_path):
-    """Lines along the other axis are all counted, and cut where padded."""
+    """If lines run across the padding, all count, and they are cut."""
     volume(tmp_path / 'a.h5', columns=(3, 21))
     slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
     acquisition = CartesianMRI(SHAPE, 2, axis=1, random_masks=True)
@@ -153,14 +153,14 @@ def test_padding_across_the_lines(tmp_path):
 
 
 def test_given_masks_are_cut(tmp_path):
-    """A mask that was given keeps what was measured of it."""
+    """A given mask keeps its measured samples."""
     volume(tmp_path / 'a.h5', columns=(3, 21))
     slices = FastMRIKspace(tmp_path, calibration=8, progress=False)
     given = np.arange(SHAPE[0])[:, None] % 2 == 0
     acquisition = CartesianMRI(SHAPE, mask=given)
     mask = MeasuredPairs(slices, acquisition)[0]['mask'].numpy()
     assert np.array_equal(np.flatnonzero(mask), np.arange(4, 21, 2))
-    with pytest.raises(ValueError, match='nothing that was measured'):
+    with pytest.raises(ValueError, match='no measured sample'):
         acquisition.from_kspace(np.ones(SHAPE), measured=~given)
     with pytest.raises(ValueError, match='`measured` must be booleans'):
         acquisition.from_kspace(np.ones(SHAPE), measured=np.ones(SHAPE[0]))
@@ -177,7 +177,7 @@ def test_pairs_of_padded_volumes_are_stacked(tmp_path):
 
 
 def test_undersampled_volumes_are_refused(tmp_path):
-    """Without all lines there is no ground truth."""
+    """Volumes with missing lines have no ground truth and are refused."""
     volume(tmp_path / 'a.h5')
     with h5py.File(tmp_path / 'a.h5', 'a') as file:
         file['mask'] = np.arange(SHAPE[0]) % 2 == 0
@@ -188,7 +188,7 @@ def test_undersampled_volumes_are_refused(tmp_path):
 
 @pytest.mark.parametrize('n_coils', [1, 3])
 def test_blank_slices_stay_so(tmp_path, n_coils):
-    """Data that are zero are scaled by nothing."""
+    """Data that are zero are not scaled."""
     volume(tmp_path / 'a.h5', n_coils=n_coils)
     with h5py.File(tmp_path / 'a.h5', 'a') as file:
         file['kspace'][0] = 0

@@ -72,7 +72,7 @@ def _equal(first, second):
 
 
 def test_pair_has_what_the_acquisition_gives(denoising):
-    """A pair is the acquisition's, of the image, and its name and index."""
+    """A pair has the acquisition's tensors, and its name and index."""
     phantoms = Phantoms(3, (12, 16))
     pair = SimulatedPairs(phantoms, denoising, seed=5)[2, 3]
     rng = np.random.default_rng([5, 3, 2])
@@ -82,7 +82,7 @@ def test_pair_has_what_the_acquisition_gives(denoising):
 
 
 def test_pair_depends_on_its_key_alone(denoising):
-    """Neither order nor process matter, seed, epoch and index do."""
+    """A pair depends only on seed, epoch and index."""
     pairs = SimulatedPairs(
         Phantoms(4, (12, 12)), denoising, augment=Augmentation(0, 'any', True)
     )
@@ -97,7 +97,7 @@ def test_pair_depends_on_its_key_alone(denoising):
 
 
 def test_noise_and_augmentation_differ_among_images(denoising):
-    """Two pairs with the same image have noise of their own."""
+    """Two equal images have different noise."""
     image = np.ones((8, 8), 'float32')
     pairs = SimulatedPairs([image, image], denoising)
     assert not torch.equal(pairs[0]['data'], pairs[1]['data'])
@@ -106,7 +106,7 @@ def test_noise_and_augmentation_differ_among_images(denoising):
 
 @pytest.mark.parametrize('slices', ['plain', 'augmented'])
 def test_fixed_noise_ignores_the_epoch(denoising, slices):
-    """Without fresh noise, every epoch is the first one."""
+    """Without fresh noise, all epochs are equal to the first one."""
     images = Phantoms(2, (12, 12))
     if slices == 'augmented':
         images = Augmented(images, rotation='any')
@@ -117,14 +117,14 @@ def test_fixed_noise_ignores_the_epoch(denoising, slices):
 
 
 def test_augmented_slices_follow_the_epoch(denoising):
-    """The epoch of a key is that of slices that change with it."""
+    """Augmented slices use the epoch of the key."""
     images = Augmented(Phantoms(2, (12, 12)), rotation='any')
     truth = SimulatedPairs(images, denoising)[1, 7]['truth']
     assert np.array_equal(truth[0], images[1, 7])
 
 
 def test_augmentation_comes_before_the_simulation(denoising):
-    """Data belong to the augmented image, not to the image."""
+    """Data are simulated from the augmented image."""
     phantoms = Phantoms(2, (12, 12))
     pairs = SimulatedPairs(
         phantoms, denoising, augment=lambda image, rng: 0 * image + 4
@@ -150,7 +150,7 @@ def test_tomography():
     'context', ['fork', pytest.param('spawn', marks=pytest.mark.slow)]
 )
 def test_workers_give_the_same_pairs(denoising, context):
-    """Processes that load pairs compute what this one does."""
+    """Pairs from worker processes are the same as from this process."""
     pairs = SimulatedPairs(Phantoms(5, (12, 12)), denoising)
     loader = DataLoader(
         pairs,
@@ -176,13 +176,13 @@ def test_index_out_of_range_is_refused(denoising, key):
 
 @pytest.mark.parametrize('key', ['1', (1,), (1, 2, 3), None, (1, 0.5)])
 def test_what_is_no_key_is_refused(denoising, key):
-    """A key is an index, or an index and an epoch."""
+    """A key must be an index, or an index and an epoch."""
     with pytest.raises(TypeError, match='index of pairs|`epoch`'):
         SimulatedPairs(Phantoms(3, (12, 12)), denoising)[key]
 
 
 def test_wrong_arguments_are_refused(denoising):
-    """What makes no pairs is named at once."""
+    """Wrong arguments are refused at once, and named."""
     phantoms = Phantoms(3, (12, 12))
     with pytest.raises(TypeError, match=r'`pair\(image, rng\)`'):
         SimulatedPairs(phantoms, object())

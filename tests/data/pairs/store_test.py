@@ -24,10 +24,15 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from odl_equivariant._files import unsealed, write_sealed
-from odl_equivariant.data import PairStore
+from odl_equivariant.data import (
+    CartesianMRI,
+    PairStore,
+    SimulatedPairs,
+    SparseViewCT,
+)
 from odl_equivariant.data.pairs import writer
 
 
@@ -73,11 +78,18 @@ def _holds(store, pairs):
 
 
 def test_store_holds_the_pairs(tmp_path):
-    """What is read is what was written, names and dtypes included."""
+    """Stored pairs are read unchanged, with names and dtypes."""
     pairs = _Pairs()
     store = PairStore.write(pairs, tmp_path / 'new' / 'store')
     assert _holds(store, pairs)
     assert _holds(PairStore(tmp_path / 'new' / 'store'), pairs)
+
+
+def test_each_pair_is_made_once(tmp_path):
+    """A new store asks for each of its pairs once, in their order."""
+    pairs = _Pairs()
+    PairStore.write(pairs, tmp_path)
+    assert pairs.calls == list(range(6))
 
 
 def test_epochs_are_alike(tmp_path):
@@ -134,7 +146,7 @@ def test_writing_goes_on_where_it_broke_off(tmp_path):
     pairs = _Pairs()
     store = PairStore.write(pairs, tmp_path)
     # the first one and the last one are made again, to compare them
-    assert sorted(set(pairs.calls)) == [0, 3, 4, 5]
+    assert sorted(pairs.calls) == [0, 3, 4, 5]
     assert _holds(store, _Pairs())
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
         'pairs.json'
@@ -143,7 +155,7 @@ def test_writing_goes_on_where_it_broke_off(tmp_path):
 
 
 def test_other_pairs_start_anew(tmp_path):
-    """What is left of other pairs is not mixed with new ones."""
+    """Pairs of an earlier, different call are not used."""
     for other in (_Pairs(seed=1, fail_at=4), _Pairs(7, fail_at=4)):
         with pytest.raises(RuntimeError):
             PairStore.write(other, tmp_path)
@@ -151,8 +163,9 @@ def test_other_pairs_start_anew(tmp_path):
         shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 def test_killed_process_can_be_resumed(tmp_path, monkeypatch):
-    """After a kill, the pairs that were marked are there, and go on."""
+    """After a kill, marked pairs are kept, and writing goes on."""
     script = textwrap.dedent(
         f"""
         import os, signal
@@ -197,7 +210,7 @@ def test_earlier_store_stays_until_the_new_one_is_whole(tmp_path):
 
 
 def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
-    """Too little space is known after one pair, and named."""
+    """After one pair, an error says that the space will not suffice."""
     PairStore.write(_Pairs(), tmp_path)
     usage = namedtuple('usage', 'total used free')(100, 0, 100)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
@@ -210,7 +223,7 @@ def test_small_disk_is_refused_before_the_work(tmp_path, monkeypatch):
 
 
 def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
-    """A new start that fails at once does not pass for the earlier one."""
+    """A new start that fails does not look like the earlier store."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path)
     usage = namedtuple('usage', 'total used free')(100, 0, 100)
@@ -223,7 +236,7 @@ def test_remains_are_removed_before_a_new_start(tmp_path, monkeypatch):
 
 
 def test_full_disk_leaves_the_earlier_store(tmp_path):
-    """If writing fails half-way, the store that was there is whole."""
+    """If writing fails half-way, the earlier store is unchanged."""
     resource = pytest.importorskip('resource')
     PairStore.write(_Pairs(), tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -312,7 +325,7 @@ def test_damaged_store_is_refused(tmp_path, damage):
 
 
 def test_nothing_is_unpickled(tmp_path):
-    """An array of objects in the place of a file is not loaded."""
+    """A file with an array of objects is refused."""
     PairStore.write(_Pairs(), tmp_path)
     (path,) = tmp_path.rglob('truth.npy')
     np.save(path, np.array([{}]), allow_pickle=True)
@@ -398,7 +411,7 @@ def test_progress_has_a_total(tmp_path, monkeypatch, capsys):
 
 
 def _change_list(path, **changes):
-    """Change a list of pairs as one who knows its checksum can."""
+    """Change a list of pairs, and correct its checksum."""
     content = unsealed(path.read_text('utf-8'))
     write_sealed(path, {**content, **changes})
 
@@ -425,7 +438,7 @@ def _is_untouched(outside):
 
 
 def _lead_out(way, folder, name, outside):
-    """Let a store in a folder lead to the arrays outside of it."""
+    """Make links from a store to the arrays outside of it."""
     path = folder / name
     part = folder / unsealed(path.read_text('utf-8'))['part']
     if way == 'relative':
@@ -460,12 +473,12 @@ def test_circles_of_links_are_refused(tmp_path):
 
 @way
 def test_nothing_is_read_from_outside(tmp_path, outside, way):
-    """Neither names nor links lead out of the folder of a store."""
+    """Names and links cannot lead out of the folder of a store."""
     folder = tmp_path / 'store'
     store = PairStore.write(_Pairs(), folder)
     pickled = pickle.dumps(store)
     _lead_out(way, folder, 'pairs.json', outside)
-    with pytest.raises(ValueError, match='no name of a part|link out of its'):
+    with pytest.raises(ValueError, match='not the name of|link out of its'):
         PairStore(folder)
     if way in ('folder', 'file'):
         with pytest.raises(ValueError, match='link out of its'):
@@ -479,7 +492,7 @@ def test_nothing_is_written_outside(tmp_path, outside, way):
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), folder)
     _lead_out(way, folder, 'partial.json', outside)
-    with pytest.raises(ValueError, match='no name of a part|link out of its'):
+    with pytest.raises(ValueError, match='not the name of|link out of its'):
         PairStore.write(_Pairs(), folder)
     assert _is_untouched(outside)
 
@@ -535,7 +548,7 @@ _FIELD = {'data': ['<f4', [2, 3, 4]]}
     ],
 )
 def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
-    """A list that nobody wrote is an error that names the file."""
+    """A list that no writer makes is an error that names the file."""
     PairStore.write(_Pairs(), tmp_path)
     if name == 'partial.json':
         (tmp_path / 'pairs.json').rename(tmp_path / name)
@@ -548,7 +561,7 @@ def test_lists_that_cannot_be_are_refused(tmp_path, name, changes):
 
 
 def test_half_a_store_is_no_whole_one(tmp_path):
-    """A list of some of the pairs does not pass for one of all."""
+    """A list of some of the pairs is not accepted for a whole store."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path)
     (tmp_path / 'partial.json').rename(tmp_path / 'pairs.json')
@@ -617,7 +630,7 @@ def test_flipped_bits_of_the_list_are_noticed(tmp_path):
 
 
 def test_writing_goes_on_beside_flipped_bits(tmp_path):
-    """What is left of an earlier call is right, or noticed, or not used."""
+    """Damaged files of an earlier call are noticed or not used."""
     pairs = _Pairs()
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path / 'first')
@@ -642,7 +655,7 @@ def test_writing_goes_on_beside_flipped_bits(tmp_path):
 
 
 def test_checksums_go_on_where_writing_broke_off(tmp_path):
-    """A store that was written in parts is the one written at once."""
+    """A store written in parts equals one written at once."""
     with pytest.raises(RuntimeError):
         PairStore.write(_Pairs(fail_at=4), tmp_path / 'parts')
     parts = PairStore.write(_Pairs(), tmp_path / 'parts')
@@ -651,7 +664,7 @@ def test_checksums_go_on_where_writing_broke_off(tmp_path):
 
 
 def test_pairs_are_checked_once(tmp_path, monkeypatch):
-    """A pair is checked at its first reading, by one of all workers."""
+    """All workers together check a pair once, at its first reading."""
     store = PairStore.write(_Pairs(), tmp_path)
     store[1]
     monkeypatch.setattr(PairStore, '_check', lambda *arguments: 1 / 0)
@@ -671,7 +684,7 @@ def test_pairs_are_checked_once(tmp_path, monkeypatch):
 
 
 def test_damaged_pair_stays_damaged(tmp_path):
-    """It is refused each time, and the others are not."""
+    """A damaged pair is refused each time, and the others are read."""
     store = PairStore.write(_Pairs(), tmp_path)
     (path,) = tmp_path.rglob('mask.npy')
     content = bytearray(path.read_bytes())
@@ -719,3 +732,101 @@ def test_one_writer_in_a_folder(tmp_path):
     assert [float(pair['data'][0]) for pair in store] == [0, 1, 2]
     assert not (tmp_path / '.lock').exists()
     assert float(PairStore.write(others, tmp_path)[0]['data'][0]) == 9
+
+
+# --- The acquisition that made the pairs --- #
+
+
+def _simulated(make, **settings):
+    return SimulatedPairs(
+        [np.full((16, 16), 0.1)] * 2, make((16, 16), **settings)
+    )
+
+
+_CT, _MRI = SparseViewCT, CartesianMRI
+_MAPS = np.ones((1, 16, 16)) / 2
+
+
+@pytest.mark.parametrize(
+    'make, key, value, other',
+    [
+        (_CT, 'n_views', 8, 9),
+        (_CT, 'side', 0.3, 0.4),
+        (_CT, 'n_photons', 10_000, 1000),
+        (_MRI, 'mask', None, np.arange(16)[:, None] % 2 == 0),
+        (_MRI, 'coil_maps', _MAPS, 1j * _MAPS),
+    ],
+)
+def test_store_of_another_acquisition_is_refused(
+    tmp_path, make, key, value, other
+):
+    """The error names the setting that differs and what to do about it."""
+    pairs = _simulated(make, **{key: value})
+    acquisition = make((16, 16), **{key: other})
+    PairStore.write(pairs, tmp_path, progress=False)
+    with pytest.raises(ValueError, match=f'made with `{key}`') as error:
+        PairStore(tmp_path, acquisition)
+    assert str(tmp_path) in str(error.value)
+    assert f'`data.acquisition.init_args.{key}`' in str(error.value)
+
+
+def test_store_of_another_class_is_refused(tmp_path):
+    """Pairs of tomography are not those of magnetic resonance."""
+    PairStore.write(_simulated(_CT), tmp_path, progress=False)
+    with pytest.raises(ValueError, match='but are used with CartesianMRI'):
+        PairStore(tmp_path, _MRI((16, 16)))
+
+
+@pytest.mark.parametrize(
+    'how',
+    [{}, {'backend': 'pytorch'}, {'dtype': 'float64'}, {'impl': 'astra_cpu'}],
+)
+def test_store_of_the_same_acquisition(tmp_path, how):
+    """The back-end, the precision and the implementation may differ."""
+    settings = {'n_views': 8, 'side': np.float64(0.25)}
+    PairStore.write(_simulated(_CT, **settings), tmp_path, progress=False)
+    acquisition = _CT((16, 16), n_views=8, side=0.25, **how)
+    store = PairStore(tmp_path, acquisition)
+    assert len(pickle.loads(pickle.dumps(store))) == 2
+    copy = PairStore.write(Subset(store, [1]), tmp_path / 'a', progress=False)
+    assert copy.origin == store.origin
+
+
+def test_store_without_an_origin(tmp_path):
+    """Stores of earlier versions fit any acquisition, as they always did."""
+    PairStore.write(_simulated(_CT), tmp_path, progress=False)
+    content = unsealed((tmp_path / 'pairs.json').read_text('utf-8'))
+    del content['acquisition']
+    write_sealed(tmp_path / 'pairs.json', content)
+    assert PairStore(tmp_path, _CT((16, 16), n_views=3)).origin is None
+
+
+def test_write_of_another_acquisition_starts_anew(tmp_path):
+    """Pairs of two acquisitions are not mixed, even if their first agrees."""
+    pairs = _simulated(_CT, n_photons=None, mu_max=80.0)
+    others = _simulated(_CT, n_photons=None, mu_max=81.0)
+    assert torch.equal(pairs[0]['data'], others[0]['data'])
+    first = pairs[0]
+    with pytest.raises(RuntimeError):
+        PairStore.write(_Failing(pairs), tmp_path, progress=False)
+    partial = unsealed((tmp_path / 'partial.json').read_text('utf-8'))
+    assert partial['done'] == 1
+    store = PairStore.write(others, tmp_path, progress=False)
+    assert store.origin['settings']['mu_max'] == 81.0
+    assert store._content['part'] != partial['part']
+    assert _equal(store[0], first)
+
+
+class _Failing:
+    """Pairs of which only the first can be made."""
+
+    def __init__(self, pairs):
+        self.pairs, self.acquisition = pairs, pairs.acquisition
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, index):
+        if index:
+            raise RuntimeError('broken off')
+        return self.pairs[index]

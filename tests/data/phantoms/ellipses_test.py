@@ -48,7 +48,7 @@ def test_no_seed_draws_anew():
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('shape', [(64, 64), (95, 64), (64, 81)])
 def test_body_is_surrounded_by_air(shape, kind):
-    """The upper corners are exactly zero, and a good part is not."""
+    """The upper corners are exactly zero, and much of the image is not."""
     for seed in range(10):
         phantom = ellipse_phantom(shape, seed, kind)
         assert phantom[-3:, -3:].max() == 0
@@ -123,7 +123,7 @@ def test_other_shapes_are_refused(shape):
 @pytest.mark.parametrize('shape', [64, 'ab', None, (16.0, 16.0)])
 def test_what_is_no_shape_is_refused(shape):
     """Anything but a shape or a space is a TypeError."""
-    with pytest.raises(TypeError, match='shape of two ints'):
+    with pytest.raises(TypeError, match='`shape_or_space`.*2 whole numbers'):
         ellipse_phantom(shape)
 
 

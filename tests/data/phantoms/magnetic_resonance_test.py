@@ -23,7 +23,7 @@ each_kind = pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('shape', [(64, 64), (96, 40), (31, 57), (8, 8)])
 @each_kind
 def test_magnitude_is_between_0_and_1(shape, kind):
-    """Phantoms are finite, of the shape, and 1 at most, which they reach."""
+    """Phantoms are finite, of the given shape, with the maximum 1."""
     for seed in range(10):
         phantom = mr_phantom(shape, seed, kind)
         assert phantom.shape == shape
@@ -66,7 +66,7 @@ def test_there_is_no_table(kind, monkeypatch):
 
 
 def test_fat_is_brighter_than_soft_tissue_or_suppressed():
-    """Just below the skin, trunks are bright in some and dark in others."""
+    """Below the skin, some trunks are bright and others dark."""
     ratios = []
     for seed in range(60):
         phantom = mr_phantom((96, 96), seed, 'body')
@@ -80,7 +80,7 @@ def test_fat_is_brighter_than_soft_tissue_or_suppressed():
 
 
 def test_cortical_bone_is_dark():
-    """What is densest in tomography is dark here."""
+    """Pixels that are densest in tomography are dark."""
     dense, soft = [], []
     attenuation = np.array([0.0, 0.26, 0.6], np.float32)
     for seed in range(20):

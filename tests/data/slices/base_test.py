@@ -17,7 +17,7 @@ from odl_equivariant.data import Phantoms, Slices, split
 
 
 class _Numbers(Slices):
-    """Images that hold their own index, in groups of given sizes."""
+    """Images whose values are their index, in groups of given sizes."""
 
     def __init__(self, sizes, dtype='float64', **options):
         groups = np.repeat([f'g{i}' for i in range(len(sizes))], sizes)
@@ -87,7 +87,8 @@ def test_shape_brings_images_to_one_grid():
 @pytest.mark.parametrize('shape', [(3,), 3, (0, 4), (2, -1)])
 def test_wrong_shape_is_refused(shape):
     """A shape is two positive sizes."""
-    with pytest.raises(ValueError, match='`shape` must'):
+    error = TypeError if shape == 3 else ValueError
+    with pytest.raises(error, match='`shape` must'):
         _Numbers([2], shape=shape)
 
 
@@ -143,7 +144,7 @@ def test_split_depends_on_the_seed_alone():
 
 
 def test_split_refuses_what_there_is_not():
-    """The error of too large a part says how many slices there are."""
+    """If a part is too large, the error says how many slices there are."""
     with pytest.raises(ValueError, match="the 12 slices in 4 groups .*'test'"):
         split(_Numbers([3] * 4), {'train': 10, 'test': 1})
     with pytest.raises(ValueError, match='2 groups .* 3 parts'):
@@ -170,7 +171,7 @@ def test_split_refuses_wrong_sizes(parts, error):
 
 
 def test_split_refuses_what_has_no_groups():
-    """Only slices know their groups."""
+    """Only `Slices` can be split."""
     with pytest.raises(TypeError, match='expected `Slices`'):
         split([np.ones((2, 2))], {'a': 0.5})
 
@@ -183,6 +184,40 @@ def test_phantoms_depend_on_seed_and_index_alone():
     assert np.array_equal(pickle.loads(pickle.dumps(phantoms))[2], last)
     assert not np.array_equal(phantoms[1], last)
     assert not np.array_equal(Phantoms(3, (16, 16), seed=5)[2], last)
+
+
+def test_phantoms_drawn_on_a_finer_grid_are_averaged():
+    """A pixel is the mean of those of the phantom on the finer grid."""
+    fine = Phantoms(2, (36, 60), seed=4)[1]
+    phantoms = Phantoms(2, (12, 20), seed=4, oversampling=3)
+    expected = fine.reshape(12, 3, 20, 3).mean((1, 3))
+    np.testing.assert_allclose(phantoms[1], expected, atol=1e-6)
+    again = pickle.loads(pickle.dumps(phantoms.subset([1])))
+    assert np.array_equal(again[0], phantoms[1])
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises((TypeError, ValueError), match='`oversampling`'):
+            Phantoms(2, (12, 20), oversampling=wrong)
+
+
+@pytest.mark.parametrize('oversampling', [1, 2])
+def test_phantoms_on_another_grid(oversampling):
+    """They are drawn on it, not interpolated, whichever part they are of."""
+    phantoms = Phantoms(3, (16, 16), seed=4, oversampling=oversampling)
+    other = Phantoms(3, (9, 24), seed=4, oversampling=oversampling)
+    moved = phantoms.subset([2]).with_shape((9, 24))
+    assert np.array_equal(moved[0], other[2])
+    assert phantoms[0].shape == (16, 16)
+
+
+def test_images_on_another_grid():
+    """Any images are cut and averaged to it, and stay as they are."""
+    slices = _Numbers([4])
+    before = slices[0].shape
+    other = slices.with_shape((2, 2))
+    assert other[0].shape == (2, 2) and other.names == slices.names
+    assert slices[0].shape == before
+    with pytest.raises(ValueError, match='`shape` must be 2 whole numbers'):
+        slices.with_shape((2, 2, 2))
 
 
 def test_phantoms_of_one_kind():
@@ -200,7 +235,7 @@ def test_phantoms_of_another_source():
 
 
 def test_phantoms_refuse_another_shape():
-    """What the function returns must have the shape it was given."""
+    """The function must return an array of the given shape."""
     with pytest.raises(ValueError, match=r'\(3, 5\), got \(5, 3\)'):
         Phantoms(2, (3, 5), draw=lambda n, rng: np.ones(n[::-1]))[0]
 
@@ -211,7 +246,7 @@ def test_phantoms_refuse_wrong_options():
         Phantoms(2, (16, 16), kind='foot')
     with pytest.raises(ValueError, match='`kind`'):
         Phantoms(2, (16, 16), kind='head', draw=np.ones)
-    with pytest.raises(ValueError, match='`n` must be positive'):
+    with pytest.raises(ValueError, match='`n` must be a positive'):
         Phantoms(0, (16, 16))
     with pytest.raises(ValueError, match='`seed`'):
         Phantoms(1, (16, 16), seed=-1)
@@ -221,7 +256,7 @@ def test_phantoms_refuse_wrong_options():
     'value', [np.nan, np.inf, -np.inf, 1e300, complex(0, np.nan)]
 )
 def test_values_that_are_no_numbers_are_named(value):
-    """An image with a value that is none is an error that names it."""
+    """An image with infinite values or NaN is an error that names it."""
 
     class Broken(Slices):
         def _image(self, place, epoch):

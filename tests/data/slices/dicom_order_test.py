@@ -56,7 +56,7 @@ def test_numbers_give_the_direction(tmp_path, write_dicom, sign):
 
 
 def test_positions_are_right_where_numbers_are_not(tmp_path, write_dicom):
-    """Slices are neighbours in the set that are so in the body."""
+    """Neighbours in the body are neighbours in the set."""
     positions = [0.0, 2.0, 1.0, 3.0]
     order = _order(tmp_path / 'a', write_dicom, [1, 2, 3, 4], positions)
     assert order == [0, 2, 1, 3]
@@ -65,7 +65,7 @@ def test_positions_are_right_where_numbers_are_not(tmp_path, write_dicom):
 
 
 def test_numbers_order_what_is_no_volume(tmp_path, write_dicom):
-    """With equal or missing positions, or other normals, numbers count."""
+    """If positions are missing or equal, or normals differ, numbers count."""
     numbers = [3, 1, 4, 2]
     by_number = [1, 3, 0, 2]
     order = _order(
@@ -87,7 +87,7 @@ def test_numbers_order_what_is_no_volume(tmp_path, write_dicom):
 
 
 def test_images_without_a_number_come_last(tmp_path, write_dicom):
-    """Where some numbers are missing, the others count, or positions do."""
+    """Without some of the numbers, positions or the other numbers count."""
     order = _order(tmp_path / 'a', write_dicom, [2, None, 1], [None] * 3)
     assert order == [2, 0, 1]
     order = _order(
@@ -103,7 +103,7 @@ def test_number_zero_is_a_number(tmp_path, write_dicom):
 
 
 def test_positions_that_are_none(tmp_path, write_dicom):
-    """What is no position is not used."""
+    """Positions that are not valid are not used."""
     with pydicom.config.disable_value_validation():
         for k, corner in enumerate(([0, 0], ['nan', 'nan', 'nan'], [0, 0, 1])):
             write_dicom(
@@ -140,7 +140,7 @@ def test_frames_go_by_their_positions(tmp_path, write_dicom):
 
 
 def test_files_without_a_series_go_by_their_folder(tmp_path, write_dicom):
-    """Volumes that no name tells apart are not mixed."""
+    """Without names of series, volumes of different folders are not mixed."""
     for k, (folder, position) in enumerate(
         [('a', 0.0), ('b', 0.5), ('a', 1.0), ('b', 1.5)]
     ):

@@ -21,7 +21,7 @@ SHAPE = (24, 32)
 
 
 def _body(dtype='int16'):
-    """Return stored values of a disc in air, and what is outside the field."""
+    """Return stored values of a disc in air, and a mask of the padding."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]] - 11.5
     body, outside = x**2 + y**2 < 36, x**2 + y**2 > 120
     return np.where(body, 1064, 24).astype(dtype), outside
@@ -100,7 +100,7 @@ def test_a_range_of_padding_is_air(tmp_path, write_dicom, ends):
 
 
 def test_padding_beyond_the_stored_bits(tmp_path, write_dicom):
-    """Padding in bits that pixels do not use is no value of a pixel."""
+    """Padding may use bits that pixels do not use."""
     pixels, outside = _body('uint16')
     # 12 bits of 63536 are 2096, which is bone here
     pixels[12, 16] = 63536 % 2**12
@@ -143,7 +143,7 @@ def test_padding_does_not_reach_its_neighbours(tmp_path, write_dicom):
     ],
 )
 def test_padding_without_hounsfield_units(tmp_path, write_dicom, attributes):
-    """Where values are in no HU, padding is the least that is measured."""
+    """Without Hounsfield units, padding becomes the least measured value."""
     pixels, outside = _body('uint16')
     pixels[outside] = 65535
     write_dicom(
@@ -161,7 +161,7 @@ def test_padding_without_hounsfield_units(tmp_path, write_dicom, attributes):
 def test_padding_is_outside_of_a_circular_field(
     tmp_path, write_dicom, dtype, value
 ):
-    """The chest CT of the reference has nothing where there is padding."""
+    """Padding counts as outside of the circular field of view."""
     pixels, outside = _body(dtype)
     pixels[outside] = value
     write_dicom(
@@ -197,7 +197,7 @@ def test_padding_is_outside_of_a_circular_field(
 def test_rescaling_that_destroys_values(
     tmp_path, write_dicom, attributes, said
 ):
-    """A slope that is zero, or no finite number, is a reason to skip."""
+    """A file whose slope is zero or not finite is skipped."""
     with pydicom.config.disable_value_validation():
         write_dicom(tmp_path / 'a.dcm', _body()[0], **attributes)
     assert said in _reason(tmp_path, 'a.dcm')
@@ -205,7 +205,7 @@ def test_rescaling_that_destroys_values(
 
 @pytest.mark.parametrize('slope', [1e-9, -1.0, 1e30])
 def test_slopes_that_are_unusual(tmp_path, write_dicom, slope):
-    """Small slopes, as of doses, negative and large ones are slopes."""
+    """Small, negative and large slopes are valid."""
     pixels = np.arange(12, dtype='int16').reshape(3, 4)
     write_dicom(tmp_path / 'a.dcm', pixels, RescaleSlope=slope)
     image = DicomSlices(tmp_path)[0]
@@ -213,7 +213,7 @@ def test_slopes_that_are_unusual(tmp_path, write_dicom, slope):
 
 
 def test_rescaling_of_a_frame(tmp_path, write_dicom):
-    """One frame with a slope of zero is a reason as well."""
+    """A file is skipped if the slope of one frame is zero."""
 
     def group(slope):
         values = pydicom.Dataset()
@@ -232,7 +232,7 @@ def test_rescaling_of_a_frame(tmp_path, write_dicom):
 
 @pytest.mark.parametrize('rows', [12, 23, 25, 48])
 def test_pixels_of_another_number(tmp_path, write_dicom, rows):
-    """More pixels than the header says, or fewer, are a reason to skip."""
+    """A file with more or fewer pixels than its header says is skipped."""
     write_dicom(tmp_path / 'a.dcm', _body()[0], Rows=rows)
     reason = _reason(tmp_path, 'a.dcm')
     assert f'1536 bytes, and its header says {rows * 64}' in reason
@@ -240,7 +240,7 @@ def test_pixels_of_another_number(tmp_path, write_dicom, rows):
 
 @pytest.mark.parametrize('rows', [12, 22, 26])
 def test_compressed_pixels_of_another_number(tmp_path, write_dicom, rows):
-    """So are more pixels, or fewer, of a compressed file."""
+    """The same holds for compressed files."""
     write_dicom(tmp_path / 'a.dcm', _body()[0], True)
     dataset = pydicom.dcmread(tmp_path / 'a.dcm')
     dataset.Rows = rows
@@ -249,7 +249,7 @@ def test_compressed_pixels_of_another_number(tmp_path, write_dicom, rows):
 
 
 def test_frames_of_another_number(tmp_path, write_dicom):
-    """So are frames that the header does not know of."""
+    """The same holds for the number of frames."""
     frames = np.ones((3, 6, 8), 'int16')
     write_dicom(tmp_path / 'a.dcm', frames, NumberOfFrames=2)
     write_dicom(tmp_path / 'b.dcm', frames, True)
@@ -262,7 +262,7 @@ def test_frames_of_another_number(tmp_path, write_dicom):
 
 
 def test_zeros_that_fill_a_file(tmp_path):
-    """Zeros after the pixels, up to a row, are no pixels."""
+    """Up to a row of zeros may follow the pixels."""
     files = pydicom.data.get_testdata_file
     shutil.copy(files('MR_small_padded.dcm'), tmp_path)
     shutil.copy(files('MR_small.dcm'), tmp_path)
@@ -272,7 +272,7 @@ def test_zeros_that_fill_a_file(tmp_path):
 
 
 def test_rows_of_zeros_fill_no_file(tmp_path, write_dicom):
-    """Zeros that go on for more than a row are pixels too many."""
+    """More than a row of zeros counts as pixels."""
     pixels = _body()[0]
     pixels[12:] = 0
     write_dicom(tmp_path / 'a.dcm', pixels, Rows=12)
@@ -290,7 +290,7 @@ def _write_floats(path, write_dicom, pixels, **attributes):
 
 
 def test_values_that_are_floats(tmp_path, write_dicom):
-    """Parametric maps have a padding value of their own, and may be NaN."""
+    """Padding values of floating-point pixels are used, also NaN."""
     pixels = np.arange(24.0).reshape(4, 6)
     pixels[0, 0] = -999.5
     _write_floats(
@@ -306,7 +306,7 @@ def test_values_that_are_floats(tmp_path, write_dicom):
 
 
 def test_padding_and_a_table(tmp_path, write_dicom):
-    """What a table makes of stored values is in no HU."""
+    """Values from a lookup table are not in Hounsfield units."""
     table = pydicom.Dataset()
     table.LUTDescriptor = [4, 0, 16]
     table.LUTData = [50, 60, 70, 80]
@@ -357,7 +357,7 @@ def _without(path, preamble=True, syntax=True, implicit=True, little=True):
     ],
 )
 def test_files_without_their_beginning(tmp_path, write_dicom, options, frames):
-    """Files without preamble or transfer syntax are read as others are."""
+    """Files without preamble or transfer syntax are read."""
     pixels = np.arange(frames * 6 * 9, dtype='int16').reshape(frames, 6, 9)
     write_dicom(
         tmp_path / 'a.dcm',
@@ -375,14 +375,14 @@ def test_files_without_their_beginning(tmp_path, write_dicom, options, frames):
 
 
 def test_compressed_files_without_their_syntax(tmp_path, write_dicom):
-    """A compression that is not named is a reason that says so."""
+    """Compressed files without a transfer syntax are skipped."""
     write_dicom(tmp_path / 'a.dcm', _body()[0], True)
     _without(tmp_path / 'a.dcm', syntax=False, implicit=False)
     assert 'no TransferSyntaxUID' in _reason(tmp_path, 'a.dcm')
 
 
 def test_what_only_begins_like_a_file_without_preamble(tmp_path):
-    """Bytes that begin as a DICOM file does are not taken for one."""
+    """Files that only begin like DICOM are skipped."""
     (tmp_path / 'a').write_bytes(b'\x08\x00 some text that goes on and on')
     (tmp_path / 'b').write_bytes(b'\x02\x00\x00\x00')
     (tmp_path / 'c').write_bytes(b'\x08\x00' + bytes(1000))
@@ -392,7 +392,7 @@ def test_what_only_begins_like_a_file_without_preamble(tmp_path):
 
 
 def test_localisers_are_left_out(tmp_path, write_dicom):
-    """Images that a scan is planned with are skipped, and named."""
+    """Localisers are skipped, and named."""
     for name, value in (
         ('a.dcm', ['ORIGINAL', 'PRIMARY', 'LOCALIZER']),
         ('b.dcm', ['ORIGINAL', 'PRIMARY', 'AXIAL']),

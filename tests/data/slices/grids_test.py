@@ -22,14 +22,14 @@ def _wave(shape, phase=0.0):
 
 
 def test_whole_factors_are_means():
-    """Where sides are divided by a whole number, pixels are averaged."""
+    """If sides are divided by a whole number, pixels are averaged."""
     image = np.random.default_rng(0).normal(size=(12, 18)).astype('float32')
     expected = image.reshape(4, 3, 6, 3).mean(axis=(1, 3))
     assert np.allclose(fit(image, (4, 6)), expected, atol=1e-6)
 
 
 def test_own_shape_changes_nothing():
-    """An image that has the shape is returned as it is."""
+    """An image of the right shape is returned unchanged."""
     image = _wave((8, 9))
     assert np.array_equal(fit(image, (8, 9)), image)
 
@@ -58,7 +58,7 @@ def test_fine_patterns_do_not_alias():
 
 
 def test_complex_images_are_two_real_ones():
-    """Real and imaginary part are treated alike, by means or otherwise."""
+    """Both parts of a complex image are resampled in the same way."""
     real, imag = _wave((32, 32)), _wave((32, 32), phase=1.0)
     image = (real + 1j * imag).astype('complex64')
     for shape in ((16, 16), (20, 20)):
@@ -70,7 +70,7 @@ def test_complex_images_are_two_real_ones():
 
 @pytest.mark.parametrize('shape', [(8, 8), (8, 5), (3, 8), (7, 7)])
 def test_crop_keeps_the_central_pixel(shape):
-    """The pixel ``n // 2`` is the pixel ``m // 2`` of the cut."""
+    """Pixel ``n // 2`` becomes pixel ``m // 2``."""
     image = np.arange(64).reshape(8, 8)
     cut = crop_center(image, shape)
     assert cut.shape == shape
@@ -78,6 +78,6 @@ def test_crop_keeps_the_central_pixel(shape):
 
 
 def test_crop_refuses_a_larger_shape():
-    """An image is not cut to more than there is."""
+    """The shape must not be larger than the image."""
     with pytest.raises(ValueError, match=r'\(8, 8\) .* \(9, 4\)'):
         crop_center(np.ones((8, 8)), (9, 4))

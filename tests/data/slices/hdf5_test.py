@@ -64,7 +64,7 @@ def other(tmp_path):
     ],
 )
 def test_other_files_are_not_read(tmp_path, other, make, words):
-    """A volume with its numbers elsewhere is refused, with the reason."""
+    """A volume whose numbers lie in another file is refused."""
     folder = tmp_path / 'volumes'
     folder.mkdir()
     with h5py.File(folder / 'a.h5', 'w') as file:
@@ -84,7 +84,7 @@ def test_other_files_are_not_read(tmp_path, other, make, words):
 
 
 def test_links_in_the_file_are_followed(tmp_path):
-    """Soft links and groups of the file itself are its own."""
+    """Soft links within the file are followed."""
     with h5py.File(tmp_path / 'a.h5', 'w') as file:
         file['group/data'] = KSPACE
         file['group/inner'] = h5py.SoftLink('data')
@@ -99,7 +99,7 @@ def test_links_in_the_file_are_followed(tmp_path):
     'name', ['missing', 'group', 'group/data/more', 'dangling', 'group/no/a']
 )
 def test_there_is_no_dataset(tmp_path, name):
-    """What is no dataset is none, and no error."""
+    """If there is no dataset of the name, the result is None."""
     with h5py.File(tmp_path / 'a.h5', 'w') as file:
         file['group/data'] = KSPACE
         file['dangling'] = h5py.SoftLink('/nothing')

@@ -25,7 +25,7 @@ from odl_equivariant.data.slices.index import FolderIndex, NoImage
 
 
 class _Describe:
-    """Counts its calls; a file that begins with ! is of no use."""
+    """Counts its calls, and refuses files that begin with ``!``."""
 
     def __init__(self):
         self.calls = []
@@ -61,7 +61,7 @@ def tree(tmp_path):
 
 
 def test_entries_are_in_the_order_of_names(tree, describe):
-    """The files of a tree are listed by name, each with its entries."""
+    """Entries are sorted by the names of their files."""
     index = FolderIndex(tree, 'test', describe)
     assert [name for name, _ in index.entries] == [
         'b.txt',
@@ -75,7 +75,7 @@ def test_entries_are_in_the_order_of_names(tree, describe):
 
 
 def test_skipped_files_are_named_and_counted(tree, describe, caplog):
-    """A file of no use is in `skipped`, and counted in one line."""
+    """Skipped files are listed, and one line gives their number."""
     (tree / 'worse.txt').write_text('?v', 'utf-8')
     with caplog.at_level(logging.INFO):
         index = FolderIndex(tree, 'test', describe)
@@ -89,7 +89,7 @@ def test_skipped_files_are_named_and_counted(tree, describe, caplog):
 
 
 def test_index_is_used_again(tree, describe):
-    """Nothing is looked at twice, and the outcome is the same."""
+    """The second time, no file is described, and the result is the same."""
     first = FolderIndex(tree, 'test', describe)
     describe.calls.clear()
     again = FolderIndex(tree, 'test', describe)
@@ -100,7 +100,7 @@ def test_index_is_used_again(tree, describe):
 
 @pytest.mark.parametrize('change', ['size', 'time', 'new', 'gone'])
 def test_changed_files_are_looked_at_again(tree, describe, change):
-    """Another size, time or list of files is noticed."""
+    """A file with another size or time is described again."""
     FolderIndex(tree, 'test', describe)
     describe.calls.clear()
     if change == 'size':
@@ -135,7 +135,7 @@ def test_options_have_an_index_of_their_own(tree, describe):
     'content', ['', '{', '[]', '{"files": 3}', '{"format": "x"}', '\x00']
 )
 def test_damaged_index_is_made_anew(tree, describe, content):
-    """What is no index is replaced by one."""
+    """A damaged index is replaced."""
     first = FolderIndex(tree, 'test', describe)
     (stored,) = tree.glob('.odl_equivariant_test_*')
     stored.write_text(content, 'utf-8')
@@ -144,7 +144,7 @@ def test_damaged_index_is_made_anew(tree, describe, content):
 
 
 def test_cache_folder_of_choice(tree, describe, tmp_path):
-    """With a cache folder nothing is written beside the images."""
+    """With ``cache``, nothing is written beside the images."""
     before = sorted(tree.rglob('*'))
     cache = tmp_path / 'new' / 'cache'
     FolderIndex(tree, 'test', describe, cache=cache)
@@ -158,7 +158,7 @@ def test_cache_folder_of_choice(tree, describe, tmp_path):
 def test_users_cache_where_the_folder_is_read_only(
     tree, describe, tmp_path, monkeypatch
 ):
-    """If the folder cannot be written, the user's cache takes the index."""
+    """If the folder is read-only, the user's cache has the index."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
     monkeypatch.delenv('ODL_EQUIVARIANT_CACHE', raising=False)
     write = index.write_sealed
@@ -177,7 +177,7 @@ def test_users_cache_where_the_folder_is_read_only(
 
 
 def test_work_done_is_kept_when_broken_off(tree):
-    """After an interruption only the rest is looked at."""
+    """After an interruption, only the remaining files are described."""
     describe = _Describe()
 
     def interrupted(path):
@@ -193,7 +193,7 @@ def test_work_done_is_kept_when_broken_off(tree):
 
 
 def test_missing_packages_are_not_remembered(tree, describe):
-    """What fails for want of a package is tried again next time."""
+    """A file that failed for want of a package is tried again."""
     (tree / 'd.txt').write_text('?i', 'utf-8')
     index = FolderIndex(tree, 'test', describe)
     assert ('d.txt', 'ImportError: ?i') in index.skipped
@@ -203,7 +203,7 @@ def test_missing_packages_are_not_remembered(tree, describe):
 
 
 def test_hidden_files_suffixes_and_links(tree, describe):
-    """Hidden files and other endings are passed over, circles end."""
+    """Hidden files and other endings are ignored; circles of links end."""
     (tree / '.hidden').mkdir()
     (tree / '.hidden' / 'h.txt').write_text('x', 'utf-8')
     (tree / '.h.txt').write_text('x', 'utf-8')
@@ -230,7 +230,7 @@ def test_missing_folder_is_an_error(tree, describe):
 
 
 def test_folder_without_use_is_an_error(tmp_path, describe):
-    """The error says how many files there are, and what is wrong."""
+    """If no file can be used, the error says how many, and why."""
     for i in range(8):
         (tmp_path / f'{i}.txt').write_text('!empty', 'utf-8')
     with pytest.raises(ValueError, match='8 files') as error:
@@ -240,7 +240,7 @@ def test_folder_without_use_is_an_error(tmp_path, describe):
 
 
 def test_progress_has_a_total(tree, describe, monkeypatch, capsys):
-    """On a terminal a bar shows how many of the files are done."""
+    """On a terminal, a bar shows the progress."""
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
     FolderIndex(tree, 'test', describe)
     assert '4/4' in capsys.readouterr().err
@@ -249,13 +249,13 @@ def test_progress_has_a_total(tree, describe, monkeypatch, capsys):
 
 
 def test_no_bar_without_a_terminal(tree, describe, capsys):
-    """In a log there is no progress bar."""
+    """Without a terminal there is no bar."""
     FolderIndex(tree, 'test', describe)
     assert '%|' not in capsys.readouterr().err
 
 
 def test_write_is_atomic(tmp_path, monkeypatch):
-    """What cannot be written leaves the earlier file, and no other."""
+    """If writing fails, the earlier file is unchanged, without another."""
     path = tmp_path / 'x.json'
     index.write_sealed(path, {'n': 1})
 
@@ -270,7 +270,7 @@ def test_write_is_atomic(tmp_path, monkeypatch):
 
 
 def test_pickled_index_is_small(tree, describe):
-    """A worker is not sent the entries of all files."""
+    """A pickled index has no entries."""
     index = FolderIndex(tree, 'test', describe)
     again = pickle.loads(pickle.dumps(index))
     assert again.entries == []
@@ -279,7 +279,7 @@ def test_pickled_index_is_small(tree, describe):
 
 
 def test_entries_survive_json_exactly(tmp_path):
-    """Floats come back from the stored index as they were."""
+    """Floats in a stored index are unchanged."""
     (tmp_path / 'x').write_text('x', 'utf-8')
     value = float(np.random.default_rng(0).normal())
 
@@ -302,7 +302,7 @@ def _stored(folder):
 @pytest.mark.parametrize('entry', [{}, {'n': 50}, {'n': '5'}, {'n': -5}])
 @pytest.mark.parametrize('sealed', [False, True])
 def test_entries_that_cannot_be_are_made_anew(tmp_path, entry, sealed):
-    """An entry that was changed is not believed, nor one of another type."""
+    """Invalid entries in a stored index are replaced."""
     np.save(tmp_path / 'a.npy', np.ones((5, 8, 8)))
     assert len(NumpySlices(tmp_path)) == 5
     path = _stored(tmp_path)
@@ -322,7 +322,7 @@ def test_entries_that_cannot_be_are_made_anew(tmp_path, entry, sealed):
 
 
 def test_flipped_bits_of_an_index_change_nothing(tree, describe):
-    """Whatever bit is another one, the entries are the same."""
+    """If any bit of a stored index flips, the entries are the same."""
     first = FolderIndex(tree, 'test', describe)
     path = _stored(tree)
     content = path.read_bytes()
@@ -337,7 +337,7 @@ def test_flipped_bits_of_an_index_change_nothing(tree, describe):
 
 
 def test_names_in_an_index_are_not_opened(tree, describe):
-    """A name that is not of the folder is of no use to an index."""
+    """Names of other folders in a stored index are ignored."""
     FolderIndex(tree, 'test', describe)
     path = _stored(tree)
     content = unsealed(path.read_text('utf-8'))

@@ -77,7 +77,7 @@ def test_ct_scale_does_not_depend_on_the_intercept(tmp_path, write_dicom):
 
 
 def test_dither_depends_on_seed_and_name_alone(tmp_path, write_dicom):
-    """Other files and processes do not change the dither, a seed does."""
+    """The dither depends only on the seed and the name."""
     _write_ct(write_dicom, tmp_path / 'z', _chest())
     first = LIDCSlices(tmp_path)[0]
     _write_ct(write_dicom, tmp_path / 'a', _chest())
@@ -132,7 +132,7 @@ def test_ct_selection(tmp_path, write_dicom):
 
 
 def test_corners_of_a_circle_are_constant(tmp_path, write_dicom):
-    """Corners that differ are no border of a circular field of view."""
+    """Unequal corners mean that the field of view is not circular."""
     pixels = _chest()
     pixels[0, 0] += 1
     _write_ct(write_dicom, tmp_path / 'a', pixels)
@@ -148,7 +148,7 @@ def test_ct_only(tmp_path, write_dicom):
 
 
 def test_real_slice_has_a_circular_field_of_view(tmp_path):
-    """A real head CT, of which the corners are below air, is selected."""
+    """A head CT whose corners are below air is selected."""
     shutil.copy(FILES / 'J2K_pixelrep_mismatch.dcm', tmp_path)
     slices = LIDCSlices(tmp_path, select=False)
     (statistics,) = slices.statistics
@@ -159,7 +159,7 @@ def test_real_slice_has_a_circular_field_of_view(tmp_path):
 
 
 def test_selection_of_choice(tmp_path, write_dicom):
-    """Own rules are subsets by the statistics, which follow them."""
+    """The statistics select subsets, and follow them."""
     for k in range(3):
         _write_ct(write_dicom, tmp_path / str(k), _chest(body=1000 + k))
     slices = LIDCSlices(tmp_path, select=False)
@@ -194,7 +194,7 @@ def test_mr_is_relative_to_its_maximum(tmp_path, write_dicom):
 
 
 def test_mr_selection(tmp_path, write_dicom):
-    """Slices with little signal, and noisy ones, are left out."""
+    """Slices with little signal or much noise are not selected."""
     for name, pixels in {
         'good': _head(),
         'dim': _head(spot=6000),

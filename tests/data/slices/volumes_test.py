@@ -10,7 +10,6 @@
 
 import gzip
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -142,7 +141,7 @@ def test_single_volume_and_shape(tmp_path, nibabel):
 
 
 def test_what_is_no_volume_is_skipped(tmp_path, nibabel):
-    """Truncated and flat files, and colours, are named."""
+    """Truncated, flat and coloured files are skipped, with a reason."""
     image = nibabel.Nifti1Image(_volume(), np.eye(4))
     nibabel.save(image, tmp_path / 'good.nii')
     whole = (tmp_path / 'good.nii').read_bytes()
@@ -164,30 +163,14 @@ def test_what_is_no_volume_is_skipped(tmp_path, nibabel):
     ]
 
 
-def test_vanished_volume_is_named(tmp_path, nibabel):
-    """A file that is gone since it was indexed is named."""
-    image = nibabel.Nifti1Image(_volume(), np.eye(4))
-    nibabel.save(image, tmp_path / 'a.nii')
-    slices = NiftiSlices(tmp_path)
-    (tmp_path / 'a.nii').unlink()
-    with pytest.raises(FileNotFoundError, match=r'a\.nii'):
-        slices[0]
-
-
 @pytest.mark.parametrize(
     'options', [{'axis': 3}, {'axis': True}, {'convention': 'left'}]
 )
 def test_wrong_options_are_refused(tmp_path, nibabel, options):
     """The error of a wrong option names it."""
-    with pytest.raises(ValueError, match=f'`{next(iter(options))}` must'):
+    error = TypeError if True in options.values() else ValueError
+    with pytest.raises(error, match=f'`{next(iter(options))}` must'):
         NiftiSlices(tmp_path, **options)
-
-
-def test_missing_nibabel_is_named(tmp_path, monkeypatch):
-    """Without nibabel, the error says what to install."""
-    monkeypatch.setitem(sys.modules, 'nibabel', None)
-    with pytest.raises(ImportError, match='pip install nibabel'):
-        NiftiSlices(tmp_path)
 
 
 @pytest.mark.parametrize('dtype', ['int16', 'float64', 'complex128', 'bool'])
@@ -225,7 +208,7 @@ def test_other_arrays_are_skipped(tmp_path):
 
 
 def test_changed_array_is_named(tmp_path):
-    """A file that has another content than it had is an error."""
+    """If a file has changed, the error names it."""
     np.save(tmp_path / 'a.npy', np.ones((3, 2, 2)))
     slices = NumpySlices(tmp_path)
     np.save(tmp_path / 'a.npy', np.ones((2, 2)))
@@ -234,7 +217,7 @@ def test_changed_array_is_named(tmp_path):
 
 
 def test_no_arrays_are_an_error(tmp_path):
-    """A folder without arrays is an error that says what was looked for."""
+    """A folder without arrays is an error that names the endings."""
     (tmp_path / 'a.txt').write_text('x', 'utf-8')
     with pytest.raises(ValueError, match=r'0 files \(\.npy\)'):
         NumpySlices(tmp_path)
@@ -272,10 +255,10 @@ def test_infinite_slope_of_nifti(tmp_path, nibabel, ending):
 
 @pytest.mark.parametrize('colours', [1, 3, 4])
 def test_images_in_colour_are_no_stack(tmp_path, colours):
-    """An array with colours last is skipped, and not sliced across."""
+    """An array whose last axis is colour is skipped."""
     np.save(tmp_path / 'a.npy', np.ones((16, 16, colours)))
     np.save(tmp_path / 'b.npy', np.ones((colours, 16, 16)))
     slices = NumpySlices(tmp_path)
     assert len(slices) == colours and slices[0].shape == (16, 16)
     [(name, reason)] = slices.index.skipped
-    assert name == 'a.npy' and 'colours' in reason
+    assert name == 'a.npy' and 'colour' in reason

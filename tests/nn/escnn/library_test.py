@@ -203,7 +203,7 @@ def test_escnn_standard_representation():
 
 
 def test_escnn_restriction_so2():
-    """What escnn knows of the restriction to SO(2) fits the matrices."""
+    """The restriction to SO(2) by escnn agrees with our matrices."""
     so3 = group.so3_group()
     so2, include, _ = so3.subgroup((False, -1))
     for degree in range(4):
@@ -255,7 +255,7 @@ def test_escnn_convolution_3d(space, axis, plane):
 
 
 def test_null_canonical(rng):
-    """The basis depends on the kernel alone, and spans it."""
+    """The basis depends only on the null space, and spans it."""
     kernel = np.linalg.qr(rng.normal(size=(9, 3)))[0]
     complement = np.eye(9) - kernel @ kernel.T
     first = null(complement)
@@ -271,7 +271,7 @@ def test_null_trivial_kernel():
 
 
 def test_null_numpy_matrix():
-    """`numpy.matrix` is taken, as escnn passes it, with ODL imported."""
+    """`numpy.matrix` is accepted, since escnn passes it."""
     matrix = scipy.sparse.csc_matrix((2, 2)).todense()
     assert isinstance(matrix, np.matrix)
     assert null(matrix).shape == (2, 2)
@@ -333,7 +333,7 @@ def test_memory_copies():
 
 
 def test_memory_random_state():
-    """A value does not depend on the global generator, nor change it."""
+    """A value does not depend on the global generator, or change it."""
 
     def draw():
         return np.random.rand()  # noqa: NPY002
@@ -363,8 +363,9 @@ CACHES_IN_MEMORY = """
         """
 
 
+@pytest.mark.slow
 def test_import_quiet_and_clean(tmp_path):
-    """Importing and using escnn says nothing and writes nothing."""
+    """Importing and using escnn prints nothing and writes no file."""
     result = run(
         """
         import builtins, pathlib, sys
@@ -395,8 +396,9 @@ def test_import_quiet_and_clean(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_import_after_escnn():
-    """A plain `import escnn`, half failed, does no harm and is completed."""
+    """Our import works after a plain `import escnn` has failed."""
     run(
         """
         import sys, warnings, joblib
@@ -477,7 +479,7 @@ def imported_function():
 
 @pytest.mark.usefixtures('fresh_modules')
 def test_lie_learn_missing(monkeypatch):
-    """Where lie_learn is missing, ours is used, and no trace is left."""
+    """Without lie_learn, our function is used."""
     monkeypatch.setitem(sys.modules, 'lie_learn', None)
     assert imported_function() is wigner_D_matrix
     assert sys.modules['lie_learn'] is None
@@ -487,7 +489,7 @@ def test_lie_learn_missing(monkeypatch):
 @pytest.mark.usefixtures('fresh_modules')
 @pytest.mark.parametrize('reason', BROKEN)
 def test_lie_learn_broken(tmp_path, capsys, reason):
-    """A lie_learn that does not work is passed over, without a sound."""
+    """If lie_learn does not work, our function is used without a warning."""
     write_lie_learn(tmp_path, BROKEN[reason])
     assert imported_function() is wigner_D_matrix
     assert capsys.readouterr() == ('', '')
@@ -497,7 +499,7 @@ def test_lie_learn_broken(tmp_path, capsys, reason):
 
 @pytest.mark.usefixtures('fresh_modules')
 def test_lie_learn_working(tmp_path):
-    """A lie_learn that works is used."""
+    """If lie_learn works, it is used."""
     write_lie_learn(tmp_path, WORKING)
     function = imported_function()
     assert function.__module__ == 'lie_learn.representations.SO3.wigner_d'
@@ -528,7 +530,7 @@ class Missing:
     ],
 )
 def test_import_missing(monkeypatch, missing, messages):
-    """What is missing is named, with the line that installs it."""
+    """The error names the missing package, and how to install it."""
     monkeypatch.setattr(sys, 'meta_path', [Missing(missing), *sys.meta_path])
     if missing == 'joblib':
         monkeypatch.delitem(sys.modules, 'joblib')

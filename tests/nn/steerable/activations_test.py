@@ -70,7 +70,7 @@ def turned(x, description, angle, flipped=False, n_fields=3):
 
 
 def error(description, angle, flipped=False):
-    """Return by how much turning does not commute with a non-linearity."""
+    """Return the error by which a non-linearity is not equivariant."""
     torch.manual_seed(0)
     module, n_inputs = activation(description)
     x = torch.randn(2, n_inputs, 4, 5, dtype=torch.float64)
@@ -96,7 +96,7 @@ def test_norms_and_gates_are_equivariant_at_any_angle(
 
 
 def test_samples_are_equivariant_where_they_are_moved(group, max_frequency):
-    """Turns by a whole number of samples are exact, quarter turns are such."""
+    """Rotations by a whole number of samples commute exactly."""
     description = described('fourier', group, max_frequency)
     n_samples = description['n_samples']
     for i in (1, 2, n_samples // 4, n_samples - 1):
@@ -107,7 +107,7 @@ def test_samples_are_equivariant_where_they_are_moved(group, max_frequency):
 
 
 def test_more_samples_have_a_smaller_error(group, max_frequency):
-    """Between the samples the error falls with their number."""
+    """For other angles, more samples have a smaller error."""
     errors = [
         max(error(described('fourier', group, max_frequency, n), 0.3), 1e-15)
         for n in (8, 16, 32, 64, 128)
@@ -119,7 +119,7 @@ def test_more_samples_have_a_smaller_error(group, max_frequency):
 
 
 def test_channels_alone_are_not_equivariant():
-    """A LeakyReLU of each channel is no non-linearity of these fields."""
+    """A LeakyReLU of each channel is not equivariant."""
     description = described('norm', 'SO2', 2)
     x = torch.randn(2, 15, 4, 5).double()
     leaky = nn.LeakyReLU(0.1)
@@ -134,7 +134,7 @@ def test_channels_alone_are_not_equivariant():
 
 @pytest.mark.parametrize('n_samples', [8, 12])
 def test_transform_has_its_inverse(group, max_frequency, n_samples):
-    """From the samples the coefficients come back."""
+    """The coefficients follow from the samples."""
     matrix = fourier_matrix(group, max_frequency, n_samples)
     inverse = matrix.T / len(matrix)
     identity = torch.eye(matrix.shape[1]).double()
@@ -144,7 +144,7 @@ def test_transform_has_its_inverse(group, max_frequency, n_samples):
 def test_transform_turns_representations_into_permutations(
     group, max_frequency
 ):
-    """The function u(g^-1 h) has the samples of u, at other places."""
+    """A rotation of the coefficients permutes the samples."""
     n = 8
     matrix = fourier_matrix(group, max_frequency, n)
     representation = band_limited(group, max_frequency)
@@ -166,7 +166,7 @@ def test_transform_turns_representations_into_permutations(
 
 
 def test_identity_where_nothing_is_bent(group, max_frequency):
-    """With the slope 1 the samples are what they were."""
+    """With the slope 1, the non-linearity is the identity."""
     description = described('fourier', group, max_frequency)
     module, n_inputs = activation(description, slope=1.0)
     x = torch.randn(2, n_inputs, 4, 5).double()
@@ -217,7 +217,7 @@ def test_gates_are_the_formula():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_zero_stays_zero(name, group, dtype):
-    """What is zero stays so, and has a finite gradient that is not zero."""
+    """Zero is mapped to zero, with a finite gradient that is not zero."""
     module, n_inputs = activation(described(name, group, 2))
     module = module.to(dtype)
     x = torch.zeros(1, n_inputs, 2, 3, dtype=dtype, requires_grad=True)
@@ -229,7 +229,7 @@ def test_zero_stays_zero(name, group, dtype):
 
 
 def test_matrices_are_exact_in_double(name):
-    """A module made double has no rounding errors of float32."""
+    """A module that is converted to double has no errors of float32."""
     module, _ = activation(described(name, 'SO2', 3))
     again = module.bfloat16().double()
     assert torch.equal(again.matrix, again._exact)
@@ -237,7 +237,7 @@ def test_matrices_are_exact_in_double(name):
 
 
 def test_derivative(name, group):
-    """The derivative is that of finite differences."""
+    """The derivative agrees with finite differences."""
     module, n_inputs = activation(described(name, group, 1), n_fields=3)
     x = torch.randn(1, n_inputs, 1, 2).double().requires_grad_()
     assert torch.autograd.gradcheck(module, x)
@@ -258,7 +258,7 @@ def test_derivative(name, group):
     ],
 )
 def test_descriptions_that_are_refused(change):
-    """A description that is none is refused, and what is one is said."""
+    """The error lists the known non-linearities."""
     description = {**described('fourier', 'SO2', 1), **change}
     with pytest.raises(ValueError, match='name of fourier, norm, gated'):
         OrdinaryProximal(channels=6, nonlinearity=description)
@@ -273,6 +273,6 @@ def test_numbers_of_samples_that_are_refused(n_samples):
 
 
 def test_channels_that_are_no_fields():
-    """The number of channels is that of whole fields."""
+    """The channels must belong to whole fields."""
     with pytest.raises(ValueError, match='a multiple of 5, .* got 7'):
         OrdinaryProximal(channels=7, nonlinearity=described('norm', 'SO2', 2))

@@ -70,7 +70,7 @@ def convolution(source='regular', target='regular', group='C4', **kwargs):
 
 
 def test_basis_has_the_size_and_the_span_of_escnn(group):
-    """The kernels are escnn's: as many, and each a sum of ours."""
+    """Our basis has the size and the span of escnn's basis."""
     space = gspace(group)
     fields = {
         'trivial': enn.FieldType(space, 2 * [space.trivial_repr]),
@@ -96,7 +96,7 @@ def test_basis_has_the_size_and_the_span_of_escnn(group):
 
 @pytest.mark.parametrize('move', MOVES)
 def test_kernels_are_equivariant(group, move):
-    """A move of the pixels permutes the channels, in one way everywhere.
+    """Quarter turns and reflections of the kernels permute the channels.
 
     The permutation is read off the kernels that map an image to a field, of
     which each channel has a kernel of its own.
@@ -124,7 +124,7 @@ def test_kernels_are_equivariant(group, move):
 
 
 def test_basis_is_the_same_in_any_context():
-    """Neither dtype nor device of the context change what is computed."""
+    """The default dtype and device do not change the basis."""
     arguments = ('C4', 'regular', 'regular', 3)
     expected = _kernel_basis(*arguments)
     state = torch.get_rng_state()
@@ -141,7 +141,7 @@ def test_basis_is_the_same_in_any_context():
 def test_projection_changes_rounding_errors_alone(
     group, kernel_size, monkeypatch
 ):
-    """The projection onto exact kernels leaves those of escnn in place."""
+    """The projection changes escnn's kernels by rounding only."""
     exact = _kernel_basis(group, 'trivial', 'regular', kernel_size)
     monkeypatch.setattr(convolutions, '_make_exact', lambda basis, *_: basis)
     rounded = _kernel_basis.__wrapped__(
@@ -215,7 +215,7 @@ def test_kernel_is_the_sum_over_the_basis():
 @pytest.mark.parametrize('source, target', PLACES)
 @pytest.mark.parametrize('gain', [1.0, 0.3])
 def test_white_noise_keeps_its_variance(group, source, target, gain):
-    """Both kinds of layers start with the same output for white noise."""
+    """New layers of both kinds keep the variance of white noise."""
     rows = 1 if target == 'trivial' else group_order(group)
     columns = 1 if source == 'trivial' else group_order(group)
     steerable = SteerableConvolution(40, 40, source, target, group, gain=gain)
@@ -231,7 +231,7 @@ def test_white_noise_keeps_its_variance(group, source, target, gain):
 
 
 def test_double_has_the_exact_basis():
-    """A layer made double is as exact as one that was made in float64."""
+    """Conversion to double gives the same basis as construction in float64."""
     layer = convolution().double()
     expected = _scaled_basis('C4', 'regular', 'regular', 3)
     assert layer.basis.dtype == torch.float64
@@ -240,7 +240,7 @@ def test_double_has_the_exact_basis():
 
 
 def test_basis_comes_back_from_the_meta_device():
-    """A layer that is filled in later has its basis, on the right device."""
+    """After the meta device, a layer has its basis on the right device."""
     with torch.device('meta'):
         layer = SteerableConvolution(2, 3, 'regular', 'regular', 'C4')
     assert layer.basis.is_meta
@@ -249,7 +249,7 @@ def test_basis_comes_back_from_the_meta_device():
 
 
 def test_basis_is_not_shared():
-    """Writing into the basis of one layer leaves the others alone."""
+    """Changing the basis of one layer does not change other layers."""
     layer, other = convolution().double(), convolution().double()
     expected = other.basis.clone()
     with torch.no_grad():
@@ -260,7 +260,7 @@ def test_basis_is_not_shared():
 
 
 def test_basis_is_no_state():
-    """The state of a layer is its coefficients and its bias alone."""
+    """The state of a layer is its coefficients and its bias."""
     assert set(convolution().state_dict()) == {'weight', 'bias'}
 
 

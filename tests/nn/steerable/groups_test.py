@@ -35,7 +35,7 @@ from odl_equivariant.nn.steerable.representations import elements_in_order
     ],
 )
 def test_names(name, kind, n_rotations, order):
-    """A name tells the kind, the rotations and the number of elements."""
+    """The name tells the kind, the number of rotations and the order."""
     assert parse_group(name) == (kind, n_rotations)
     assert group_order(name) == order
 
@@ -55,7 +55,7 @@ def test_unknown_names_are_refused(name):
 
 @pytest.mark.parametrize('name', ['SO2', 'SO(2)', 'O2', 'O(2)'])
 def test_infinite_groups(name):
-    """They are known, but are refused where a finite group is needed."""
+    """Infinite groups are refused if a finite group is needed."""
     assert checked_group(name) == name.replace('(2)', '2')
     for function in (parse_group, group_order):
         with pytest.raises(ValueError, match=r'infinite.* C1, .* D1, '):
@@ -78,7 +78,7 @@ def trivial_field():
     ],
 )
 def test_groups_of_escnn_are_refused(make, match):
-    """What escnn makes of a group is refused, and the message says so."""
+    """Objects of escnn are refused, and the message names the type."""
     for function in (parse_group, checked_group):
         with pytest.raises(ValueError, match=f'(?s)unknown group .*{match}'):
             function(make())
@@ -107,7 +107,7 @@ def test_elements_are_those_of_escnn(name):
 @pytest.mark.parametrize('group', FINITE)
 @pytest.mark.parametrize('name', FINITE)
 def test_subgroups(name, group):
-    """A subgroup is one of which all elements are in the group."""
+    """A group is a subgroup if all its elements are in the other group."""
     contained = set(group_elements(name)) <= set(group_elements(group))
     assert is_subgroup(name, group) == contained
     assert (name in subgroups_of(group).split(', ')) == contained
@@ -128,7 +128,7 @@ def multiplied(left, right):
     [(g, h) for g in FINITE for h in FINITE if is_subgroup(h, g)],
 )
 def test_cosets(group, subgroup):
-    """In the new order, a subgroup moves each coset as it moves itself."""
+    """In the new order, the subgroup permutes each coset as it does itself."""
     elements, inner = group_elements(group), group_elements(subgroup)
     order = elements_in_order(group, subgroup)
     assert sorted(order) == list(range(len(elements)))

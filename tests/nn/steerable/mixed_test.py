@@ -44,7 +44,7 @@ def has_reflections(group):
 
 
 def hidden(group):
-    """Return the representations of hidden fields that a group acts on."""
+    """Return the representations of hidden fields of a group."""
     names = [] if group in ('SO2', 'O2') else ['regular']
     if not has_reflections(group):
         names.append('regular(SO2,3)')
@@ -73,7 +73,7 @@ def test_matrices_are_a_representation(name):
 
 
 def test_standard_representation_is_the_matrix():
-    """A vector turns as the plane does."""
+    """The standard representation of R is the matrix R."""
     angle = 0.7
     cos, sin = math.cos(angle), math.sin(angle)
     turn = torch.tensor([[cos, -sin], [sin, cos]]).double()
@@ -93,7 +93,7 @@ def test_unknown_representations(name):
 
 @pytest.mark.parametrize('group', GROUPS)
 def test_representations_of_escnn_have_our_matrices(group):
-    """Where a group turns the plane by R, escnn's matrix is that of R."""
+    """Our representation of R is escnn's for the element R."""
     space = gspace(group)
     axes = np.array([[0.0, -1.0], [1.0, 0.0]])
     elements = (
@@ -116,7 +116,7 @@ def test_representations_of_escnn_have_our_matrices(group):
 
 @pytest.mark.parametrize('group', GROUPS)
 def test_bases_are_equivariant(group):
-    """Kernels between all kinds of fields are, to rounding in float64."""
+    """Kernels between all kinds of fields are equivariant up to rounding."""
     for name in hidden(group):
         for other in ('trivial', 'standard', name):
             for pair in {(other, name), (name, other)}:
@@ -127,7 +127,7 @@ def test_bases_are_equivariant(group):
 
 @pytest.mark.parametrize('group', ['C4', 'C8', 'D3', 'D4', 'SO2', 'O2'])
 def test_bases_of_vector_fields_are_those_of_escnn(group):
-    """There are as many, and each is in the span of the others."""
+    """Our basis has the size and the span of escnn's basis."""
     space = gspace(group)
     name = hidden(group)[0]
     fields = {
@@ -197,7 +197,7 @@ def test_vector_fields_turn_as_the_actions_turn_them(
 
 
 def test_mirror_is_not_in_the_rotations():
-    """A vector kernel of C4 is not one of D4."""
+    """Kernels of C4 for vector fields are not equivariant under D4."""
     basis = _scaled_basis('C4', 'standard', 'standard', 3)
     assert equivariance_gap(basis, 'C4', 'standard', 'standard') < 1e-14
     assert equivariance_gap(basis, 'D4', 'standard', 'standard') > 0.1
@@ -208,7 +208,7 @@ def test_mirror_is_not_in_the_rotations():
 
 @pytest.mark.parametrize('target', ['standard', 'regular', 'regular(SO2,2)'])
 def test_bias_is_what_nothing_moves(target):
-    """A bias is in the channels that are the same for all elements."""
+    """The bias is invariant under all elements."""
     layer = SteerableConvolution(1, 2, 'regular', target, 'C4').double()
     if target == 'standard':
         assert layer.bias is None
@@ -248,7 +248,7 @@ def test_mixed_layer_is_a_sum_of_layers():
 
 @pytest.mark.parametrize('gain', [1.0, 0.3])
 def test_white_noise_keeps_its_variance(gain):
-    """Several kinds of inputs start as one kind of as many channels does."""
+    """New layers with several inputs keep the variance of white noise."""
     sources = [('standard', 30), ('trivial', 20)]
     layer = MixedConvolution(sources, [('regular', 30)], 'C4', gain=gain)
     variance = layer.kernel()[0].square().sum((1, 2, 3)).mean().item()
@@ -256,7 +256,7 @@ def test_white_noise_keeps_its_variance(gain):
 
 
 def test_order_of_channels():
-    """Channels lie where the orders say."""
+    """The order of the channels is the given one."""
     fields = [('standard', 2)]
     order = components_first(2, 2)
     torch.manual_seed(0)

@@ -28,7 +28,7 @@ from odl_equivariant.nn.steerable.symmetries import (
     ['C1', 'C2', 'C3', 'C4', 'C6', 'C8', 'D1', 'D2', 'D3', 'D4', 'D6', 'D8'],
 )
 def test_symmetries_are_those_of_escnn(group):
-    """Matrices and permutations are escnn's, where pixels go to pixels."""
+    """Matrices and permutations of exact elements are those of escnn."""
     space = gspace(group)
     expected = []
     for element in space.fibergroup.elements:
@@ -44,7 +44,7 @@ def test_symmetries_are_those_of_escnn(group):
 
 
 def test_moves_compose():
-    """To move by one quarter turn four times is to move by none."""
+    """Four quarter turns are the identity."""
     kernels = torch.randn(2, 4, 4, 5, 5)
     turn = exact_symmetries('C4')[1]
     result = kernels
@@ -54,7 +54,7 @@ def test_moves_compose():
 
 
 def test_gap_of_equivariant_kernels():
-    """Kernels of the group have none, and others have."""
+    """The gap is zero for equivariant kernels, and not for others."""
     basis = _scaled_basis('D4', 'regular', 'regular', 3)
     assert equivariance_gap(basis, 'D4', 'regular', 'regular') < 1e-14
     wrong = basis.clone()
@@ -64,7 +64,7 @@ def test_gap_of_equivariant_kernels():
 
 @pytest.mark.parametrize('value', [0.0, math.nan, math.inf])
 def test_gap_of_kernels_that_are_none(value):
-    """Zeros and what is not finite pass for no kernels."""
+    """The gap of kernels that are zero or not finite is infinite."""
     kernels = torch.full((1, 4, 1, 3, 3), value)
     assert equivariance_gap(kernels, 'C4', 'trivial', 'regular') == math.inf
 

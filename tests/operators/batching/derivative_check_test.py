@@ -48,7 +48,7 @@ def space_of(dtype, weights='array', backend='numpy', shape=(2, 3)):
 
 
 def positive(space, seed=0):
-    """Return an element away from the singularities of logarithms."""
+    """Return an element on which logarithms are smooth."""
     rng = np.random.default_rng(seed)
     data = rng.uniform(0.5, 1.5, space.shape)
     if space.is_complex:
@@ -57,7 +57,7 @@ def positive(space, seed=0):
 
 
 def gradient_and_differences(operator):
-    """Return a slope by autograd, and the same by differences."""
+    """Return a derivative by autograd, and by differences."""
     layer = OperatorLayer(operator)
     generator = torch.Generator().manual_seed(0)
     x = as_tensor(positive(operator.domain, 1)).clone().requires_grad_()
@@ -104,7 +104,7 @@ def _quadratic_forms(space):
     'dtype', ['float32', 'float64', 'complex64', 'complex128']
 )
 def test_gradients_of_quadratic_forms(dtype, weights):
-    """They are those of the values, real and imaginary part."""
+    """Gradients agree with differences, for both parts."""
     for form in _quadratic_forms(space_of(dtype, weights)):
         ours, difference = gradient_and_differences(form)
         tol = 1e-2 if dtype in ('float32', 'complex64') else 1e-7
@@ -112,7 +112,7 @@ def test_gradients_of_quadratic_forms(dtype, weights):
 
 
 def test_values_of_quadratic_forms(backend):
-    """A layer has the values of ODL, complex or not."""
+    """A layer has ODL's values on real and complex spaces."""
     for dtype in ('float64', 'complex128'):
         for form in _quadratic_forms(space_of(dtype, backend=backend)):
             x = positive(form.domain, 1)
@@ -146,7 +146,7 @@ _WRONG = {
 @pytest.mark.parametrize('dtype', ['complex64', 'complex128'])
 @pytest.mark.parametrize('name', _WRONG)
 def test_wrong_gradients_on_complex_spaces_are_refused(name, dtype, weights):
-    """ODL's are those of real spaces, and an error names the type."""
+    """ODL's wrong gradients on complex spaces are errors."""
     operator = _WRONG[name](space_of(dtype, weights))
     with pytest.raises(ValueError, match=WRONG.format(name)):
         first_gradient(operator)
@@ -156,7 +156,7 @@ def test_wrong_gradients_on_complex_spaces_are_refused(name, dtype, weights):
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('name', _WRONG)
 def test_the_same_on_real_spaces_are_right(name, dtype, weights):
-    """There, they pass and agree with differences."""
+    """On real spaces, the same gradients agree with differences."""
     operator = _WRONG[name](space_of(dtype, weights))
     ours, difference = gradient_and_differences(operator)
     tol = 5e-2 if dtype == 'float32' else 1e-5
@@ -174,7 +174,7 @@ def test_the_same_on_real_spaces_are_right(name, dtype, weights):
     ],
 )
 def test_wrong_gradients_inside_of_others_are_refused(make):
-    """A composition is as wrong as its parts, and the part is named."""
+    """The error names the part of the composition that is wrong."""
     f = F.KullbackLeibler(space_of('complex128'))
     operator = make(f)
     if isinstance(operator.domain, odl.ProductSpace):
@@ -189,7 +189,7 @@ def test_wrong_gradients_inside_of_others_are_refused(make):
     'kind', [odl.ComplexModulus, odl.ComplexModulusSquared]
 )
 def test_moduli_are_right(kind, backend):
-    """ODL's own derivatives, where they are right, pass."""
+    """Right derivatives of ODL on complex spaces pass."""
     operator = kind(space_of('complex128', backend=backend))
     ours, difference = gradient_and_differences(operator)
     assert ours == pytest.approx(difference, rel=1e-6)
@@ -250,7 +250,7 @@ _POINTS = {
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('kind', _RIGHT)
 def test_right_derivatives_pass(kind, dtype):
-    """Kinks, jumps, waves, rounding and other domains raise no alarm."""
+    """Kinks, jumps, rounding and bounded domains raise no error."""
     space = space_of(dtype, 'cells', shape=(7, 7))
     function, slope = _RIGHT[kind]
     for make in _POINTS.values():
@@ -263,7 +263,7 @@ def test_right_derivatives_pass(kind, dtype):
 @pytest.mark.parametrize('point', ['noise', 'zero', 'one pixel', 'small'])
 @pytest.mark.parametrize('factor', [0.0, 0.8, -1.0, 3.0])
 def test_wrong_factors_are_refused(factor, point, dtype):
-    """Also where the gradient asked for is zero in truth."""
+    """A wrong factor is refused, also if the gradient should be zero."""
     space = space_of(dtype, 'array', shape=(7, 7))
     operator = Pointwise(space, np.square, lambda x: factor * 2 * x)
     x = _POINTS[point](np.random.default_rng(0)).astype(dtype)
@@ -272,7 +272,7 @@ def test_wrong_factors_are_refused(factor, point, dtype):
 
 
 def test_small_errors_are_said_and_not_refused():
-    """Derivatives that are discretised themselves miss by some percent."""
+    """Errors of some percent, as of discretisation, give a warning."""
     space = space_of('float64')
     operator = Pointwise(space, np.square, lambda x: 1.95 * x)
     with pytest.warns(RuntimeWarning, match=WRONG.format('Pointwise')):
@@ -308,13 +308,13 @@ class _Twice(odl.Operator):
 
 @pytest.mark.filterwarnings('ignore:the adjoint of `_Twice`:RuntimeWarning')
 def test_wrong_adjoints_of_derivatives_are_refused():
-    """What goes backward is compared with what goes forward."""
+    """A derivative and its adjoint are compared."""
     with pytest.raises(ValueError, match='weighted inner products'):
         first_gradient(WrongAdjoint(space_of('float64')))
 
 
 def test_forward_mode_is_checked_too():
-    """Tangents are as wrong as gradients."""
+    """Wrong derivatives are refused in forward mode, too."""
     operator = Pointwise(space_of('float64'), np.square, np.zeros_like)
     x = as_tensor(positive(operator.domain))
     with pytest.raises(ValueError, match=WRONG.format('Pointwise')):
@@ -322,7 +322,7 @@ def test_forward_mode_is_checked_too():
 
 
 def test_the_error_comes_with_the_values():
-    """The line that applies the layer raises, and not that of the gradient."""
+    """The error is raised when the layer is applied."""
     operator = Pointwise(space_of('float64'), np.square, np.zeros_like)
     x = as_tensor(positive(operator.domain)).clone().requires_grad_()
     with pytest.raises(ValueError, match=WRONG.format('Pointwise')):
@@ -330,7 +330,7 @@ def test_the_error_comes_with_the_values():
 
 
 def test_values_of_wrong_derivatives_are_right():
-    """Without a gradient there is nothing to check."""
+    """Without gradients, nothing is checked."""
     operator = Pointwise(space_of('float64'), np.square, np.zeros_like)
     x = as_tensor(positive(operator.domain)).clone().requires_grad_()
     with torch.no_grad():
@@ -338,7 +338,7 @@ def test_values_of_wrong_derivatives_are_right():
 
 
 def test_checked_once_for_an_operator():
-    """Another layer of it, and another batch, evaluate it once a sample."""
+    """Another layer or batch of the same operator is not checked again."""
     calls = []
 
     def square(x):
@@ -354,7 +354,7 @@ def test_checked_once_for_an_operator():
 
 
 def test_given_up_where_nothing_can_be_told():
-    """An operator that is constant is not checked for ever."""
+    """The check of a constant operator ends."""
     calls = []
 
     def zero(x):
@@ -370,7 +370,7 @@ def test_given_up_where_nothing_can_be_told():
 
 
 def test_nothing_is_kept_of_operators_that_are_gone():
-    """The results are forgotten with the operators."""
+    """Results are deleted with their operators."""
     operator = Pointwise(space_of('float64'), np.square, lambda x: 2 * x)
     first_gradient(operator)
     key = id(operator)
@@ -381,7 +381,7 @@ def test_nothing_is_kept_of_operators_that_are_gone():
 
 
 def test_the_random_numbers_of_the_user_stay():
-    """The check has a generator of its own."""
+    """The check does not use the global random state."""
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 class Double(odl.Operator):
-    """Operator of which nothing is known but what ODL asks for."""
+    """Operator with only the methods that ODL asks for."""
 
     def __init__(self, space):
         super().__init__(space, space, linear=True)
@@ -43,7 +43,7 @@ class Double(odl.Operator):
 
 
 def ray_transform(backend='numpy', size=6, nodes_on_bdry=False):
-    """Return a ray transform of ODL's, which takes single precision only."""
+    """Return ODL's own ray transform, in single precision."""
     space = odl.uniform_discr(
         [-1, -1],
         [1, 1],
@@ -66,12 +66,12 @@ def batch(layer, n=2):
 
 @pytest.fixture
 def nothing_said(monkeypatch):
-    """Forget which operators were warned about."""
+    """Forget all warnings that were given."""
     monkeypatch.setattr(loop, '_SAID', set())
 
 
 def test_loop_is_said(nothing_said):
-    """The warning names the operator and what to do."""
+    """The warning names the operator and says what to do."""
     layer = OperatorLayer(Double(odl.rn(3)))
     with pytest.warns(
         PerformanceWarning, match='`Double` is applied to .*register_batched'
@@ -80,7 +80,7 @@ def test_loop_is_said(nothing_said):
 
 
 def test_loop_is_said_once(nothing_said):
-    """Another batch, and another operator of the type, give no warning."""
+    """Further batches and operators of the type give no warning."""
     layer = OperatorLayer(Double(odl.rn(3)))
     with pytest.warns(PerformanceWarning):
         layer(batch(layer))
@@ -93,14 +93,14 @@ def test_loop_is_said_once(nothing_said):
 
 @pytest.mark.parametrize('n', [0, 1])
 def test_one_sample_is_no_loop(nothing_said, n):
-    """Nothing could be faster, so nothing is said."""
+    """A batch of one sample gives no warning."""
     layer = OperatorLayer(Double(odl.rn(3)))
     with warnings.catch_warnings(action='error'):
         layer(batch(layer, n))
 
 
 def test_no_loop_for_what_is_registered(nothing_said):
-    """A composition of known operators takes the batch at once."""
+    """Compositions of registered operators give no warning."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 5))
     layer = OperatorLayer(
         odl.functionals.L1Norm(space**2)
@@ -122,7 +122,7 @@ def test_ray_transforms_get_advice(nothing_said, name):
 
 
 def test_derivatives_of_a_loop_are_said(nothing_said):
-    """So does the gradient of an operator that is not linear."""
+    """Gradients that need a loop give the warning, too."""
     layer = OperatorLayer(odl.PowerOperator(odl.rn(3), 3))
     x = batch(layer).requires_grad_()
     with pytest.warns(PerformanceWarning, match='`PowerOperator`'):
@@ -130,7 +130,7 @@ def test_derivatives_of_a_loop_are_said(nothing_said):
 
 
 def gradient_of(layer, x):
-    """Return a gradient: what is said comes from the backward pass."""
+    """Return a gradient, so that the backward pass may warn."""
     loop._SAID.add('Double')
     y = layer(x.requires_grad_())
     loop._SAID.clear()
@@ -148,7 +148,7 @@ def gradient_of(layer, x):
     ids=['layer', 'modules', 'backward', 'vmap'],
 )
 def test_warning_points_to_the_line_of_the_user(nothing_said, use):
-    """However deep in torch and in this package the loop is."""
+    """The warning points to the user's line."""
     layer = OperatorLayer(Double(odl.rn(3)))
     with pytest.warns(PerformanceWarning) as said:
         use(layer, batch(layer))
@@ -160,7 +160,7 @@ def test_warning_points_to_the_line_of_the_user(nothing_said, use):
 
 @pytest.mark.parametrize('halves', [False, True])
 def test_ray_transform_equals_its_operator(backend, halves):
-    """Each sample is projected as by ODL."""
+    """Each sample is projected as ODL does."""
     operator = ray_transform(backend, nodes_on_bdry=halves)
     layer = OperatorLayer(operator)
     x = batch(layer)
@@ -170,7 +170,7 @@ def test_ray_transform_equals_its_operator(backend, halves):
 
 
 def test_adjoint_of_the_ray_transform(backend):
-    """The layers of the back-projection have ODL's adjoint."""
+    """The adjoint layer is ODL's back-projection."""
     layer = OperatorLayer(ray_transform(backend))
     assert adjoint_error(layer.adjoint.operator, n_samples=1) < 1e-5
 
@@ -200,7 +200,7 @@ class InPlace(Double):
 
 @pytest.mark.parametrize('dtype', ['float64', 'complex128'])
 def test_operator_may_write_into_its_argument(backend, dtype):
-    """The batch stays as it is, in both layouts."""
+    """The batch is unchanged, in both layouts."""
     space = odl.tensor_space((2, 3), dtype=dtype, impl=backend)
     for layout in ('channels', 'complex'):
         layer = OperatorLayer(InPlace(space), layout)
@@ -223,7 +223,7 @@ class Buffer(Double):
 
 
 def test_operator_may_return_its_buffer(backend):
-    """Neither the samples nor two results share it."""
+    """Samples and results do not share memory."""
     layer = OperatorLayer(Buffer(odl.rn(3, impl=backend)))
     x = batch(layer)
     y = layer(x)
@@ -293,7 +293,7 @@ class Quartic(odl.functionals.Functional):
 @every_layout
 @every_space
 def test_derivatives_of_functionals(space, layout):
-    """On complex spaces, the values and their derivatives are real too."""
+    """Values and derivatives are right, also on complex spaces."""
     layer = OperatorLayer(Quartic(space), layout)
     x = batch(layer).requires_grad_()
     y = layer(x)
@@ -334,14 +334,14 @@ _SECOND = {
 
 @pytest.mark.parametrize('second', _SECOND.values(), ids=_SECOND.keys())
 def test_second_derivative_is_refused(second):
-    """It is an error that names the operator, and never zero."""
+    """A second derivative is an error that names the operator."""
     layer = OperatorLayer(Square(odl.rn(3)))
     with pytest.raises(NotImplementedError, match='`Square` .*first order'):
         second(layer, batch(layer))
 
 
 def test_second_derivative_by_the_direction_only():
-    """The derivative is linear in the direction, and passes that on."""
+    """The derivative has a derivative with respect to its direction."""
     layer = OperatorLayer(Square(odl.rn(3)))
     x = batch(layer)
 
@@ -369,7 +369,7 @@ class WithoutAdjoint(Square):
 
 @pytest.mark.parametrize('kind', [WithoutDerivative, WithoutAdjoint])
 def test_missing_derivative_is_refused_at_once(kind):
-    """The error comes when the layer is applied, and says what to do."""
+    """The error is raised when the layer is applied."""
     layer = OperatorLayer(kind(odl.rn(3)))
     x = batch(layer)
     with pytest.raises(
@@ -380,7 +380,7 @@ def test_missing_derivative_is_refused_at_once(kind):
 
 @pytest.mark.parametrize('kind', [WithoutDerivative, WithoutAdjoint])
 def test_missing_derivative_is_not_needed_for_values(kind):
-    """Without a gradient, the layer computes as ever."""
+    """Without gradients, no derivative is needed."""
     layer = OperatorLayer(kind(odl.rn(3)))
     x = batch(layer)
     torch.testing.assert_close(layer(x), x.square())
@@ -393,7 +393,7 @@ def test_missing_derivative_is_not_needed_for_values(kind):
 
 @pytest.mark.parametrize('name', ['RealPart', 'Gradient'])
 def test_adjoint_of_a_derivative_that_odl_has_wrong(name):
-    """The derivative's transpose is that of its type, not ODL's adjoint."""
+    """The transpose of a known type is used, not ODL's adjoint."""
     space = odl.uniform_discr(0, 1, 4, nodes_on_bdry=True)
     if name == 'RealPart':
         linear = odl.RealPart(space.complex_space)
@@ -442,7 +442,7 @@ class _Times(odl.Operator):
 
 @pytest.mark.parametrize('dtype', ['float32', 'complex128'])
 def test_wrong_adjoint_is_said_once(dtype):
-    """A gradient by a wrong adjoint is no silent one."""
+    """A wrong adjoint gives one warning."""
     space = odl.tensor_space(4, dtype=dtype, weighting=0.5)
     layer = OperatorLayer(WithAdjoint(space, 2.0), 'complex')
     x = torch.ones(1, 1, 4, dtype=getattr(torch, dtype), requires_grad=True)
@@ -452,7 +452,7 @@ def test_wrong_adjoint_is_said_once(dtype):
 
 
 def test_right_adjoint_is_not_complained_of():
-    """The right factor passes, with warnings as errors."""
+    """A right adjoint gives no warning."""
     layer = OperatorLayer(WithAdjoint(odl.rn(4, weighting=0.5), 3.0))
     x = torch.ones(1, 1, 4, dtype=torch.float64, requires_grad=True)
     layer(x).sum().backward()

@@ -75,7 +75,7 @@ def operators_with(coils, space):
 
 
 def one_by_one(layers, x):
-    """Return what the layers of the samples give, one after the other."""
+    """Return the results of the layers, sample by sample."""
     return torch.cat(
         [layer(image[None]) for layer, image in zip(layers, x, strict=True)]
     )
@@ -116,7 +116,7 @@ def test_gradients_are_those_of_the_operators(coils, dtype):
 
 
 def test_second_derivatives(coils):
-    """Autograd's first and second derivatives are those of differences."""
+    """First and second derivatives agree with differences."""
     operators = operators_with(coils, space())
     layer = OperatorLayer(per_sample_operator(operators[:2]))
     x = images_for(layer, 2).requires_grad_()
@@ -130,7 +130,7 @@ def test_second_derivatives(coils):
 
 
 def test_vmap_takes_several_batches(coils):
-    """Under `torch.func.vmap`, each batch is as it were alone."""
+    """Under `torch.func.vmap`, batches do not mix."""
     operators = operators_with(coils, space())
     layer = OperatorLayer(per_sample_operator(operators))
     n = len(operators)
@@ -163,7 +163,7 @@ def test_one_transform_for_a_batch(coils, monkeypatch):
 
 
 def test_moved_operators():
-    """What all compositions share is applied to all samples."""
+    """Factors that all compositions share are applied to the whole batch."""
     square = space(shape=(8, 8))
     turn = Rotation(square, np.pi / 2)
     operators = [
@@ -178,7 +178,7 @@ def test_moved_operators():
 
 
 class Negative(SubsampledFourierTransform):
-    """An operator that computes something else than what it is derived of."""
+    """Operator that computes something else than its base class."""
 
     def _call(self, x):
         return -super()._call(x)
@@ -211,12 +211,12 @@ def different():
 
 @pytest.mark.parametrize('kind', list(different()))
 def test_other_operators_are_not_applied_at_once(kind):
-    """Where operators are not of one kind, there is no map of the batch."""
+    """Operators of different kinds have no map of the batch."""
     assert per_sample_operator(different()[kind]) is None
 
 
 def test_operators_that_are_not_linear():
-    """What is not linear has no map of the batch."""
+    """Operators that are not linear have no map of the batch."""
     shift = odl.IdentityOperator(odl.rn(3)) + odl.rn(3).one()
     assert per_sample_operator([shift, shift]) is None
 
@@ -229,7 +229,7 @@ def test_elements_are_refused():
 
 
 def test_pickles():
-    """Pickled, the layer gives the same."""
+    """An unpickled layer computes the same."""
     layer = OperatorLayer(per_sample_operator(operators_with('own', space())))
     x = images_for(layer, len(masks()))
     other = pickle.loads(pickle.dumps(layer))

@@ -24,13 +24,17 @@ from odl.applications.tomo import (
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
 from odl_equivariant.operators import (
     AdjointOperator,
+    CartesianMask,
     NetworkOperator,
     OperatorLayer,
+    SensitivityEncoding,
+    SubsampledFourierTransform,
     filtered_backprojection,
 )
-from odl_equivariant.operators.batching.pickling import pack, unpack
+from odl_equivariant.operators.batching.pickling import pickled, unpickled
 
 
 def ray_transform(backend='numpy', impl='astra_matrix', touched=True):
@@ -84,6 +88,15 @@ def _array_weights(backend):
     )
 
 
+def _samples_of_coils(backend):
+    space = odl.uniform_discr(
+        [-1, -1], [1, 1], (6, 6), dtype='complex64', impl=backend
+    )
+    coils = SensitivityEncoding(space, torch.ones(2, 6, 6) * (1 + 2j))
+    mask = CartesianMask((6, 6), 2, 0.3)
+    return SubsampledFourierTransform(coils.range, mask) * coils
+
+
 OPERATORS = {
     'RayTransform': ray_transform,
     'RayTransform, not touched': lambda b: ray_transform(b, touched=False),
@@ -98,6 +111,8 @@ OPERATORS = {
     'unrolled step': _unrolled_step,
     'data term': _data_term,
     'array weights': _array_weights,
+    'samples of coils': _samples_of_coils,
+    'network': lambda b: ray_transform(b) * network(ray_transform(b).domain),
 }
 every_operator = pytest.mark.parametrize('name', OPERATORS)
 
@@ -123,7 +138,7 @@ every_way = pytest.mark.parametrize('way', [through_pickle, deep_copy])
 @every_way
 @every_operator
 def test_layer_survives(name, way, backend):
-    """It computes the same, and so does its gradient."""
+    """A copy has the same values and gradients."""
     layer = OperatorLayer(OPERATORS[name](backend))
     twin = way(layer)
     x = batch(layer).requires_grad_()
@@ -137,11 +152,11 @@ def test_layer_survives(name, way, backend):
 @every_way
 @every_operator
 def test_layer_survives_after_use(name, way):
-    """What a layer keeps from computing is no obstacle, nor its adjoint."""
+    """A layer can be copied after use, also of its adjoint."""
     layer = OperatorLayer(OPERATORS[name]('numpy'))
     x = batch(layer).requires_grad_()
     layer(x).sum().backward()
-    if name not in ('unrolled step', 'data term'):
+    if name not in ('unrolled step', 'data term', 'network'):
         layer.adjoint(layer(x))
     twin = way(way(layer))
     torch.testing.assert_close(twin(x), layer(x), rtol=0, atol=0)
@@ -149,7 +164,7 @@ def test_layer_survives_after_use(name, way):
 
 @every_way
 def test_layer_keeps_its_state(way):
-    """The layout, the mode and the device are those of the original."""
+    """A copy has the same layout, mode and device."""
     space = odl.cn(3)
     layer = OperatorLayer(odl.ScalingOperator(space, 1j), 'complex').eval()
     twin = way(layer.to('meta'))
@@ -159,7 +174,7 @@ def test_layer_keeps_its_state(way):
 
 @every_way
 def test_spaces_stay_equal(way):
-    """The operator of the twin acts between the same spaces."""
+    """The operator of a copy acts between equal spaces."""
     layer = OperatorLayer(ray_transform())
     twin = way(layer)
     assert twin.operator.domain == layer.operator.domain
@@ -168,13 +183,13 @@ def test_spaces_stay_equal(way):
 
 
 def test_copy_shares_an_operator_without_weights():
-    """Operators do not change, and a matrix is large."""
+    """A deep copy shares the operator if it has no weights."""
     layer = OperatorLayer(_data_term('numpy'))
     assert deep_copy(layer).operator is layer.operator
 
 
 def test_copy_of_what_nobody_can_pickle():
-    """An operator of a local class can be shared."""
+    """A deep copy shares operators that cannot be pickled."""
     space = odl.rn(3)
     proximal = odl.functionals.L1Norm(space).proximal(0.1)
     layer = OperatorLayer(proximal * odl.ScalingOperator(space, 2.0))
@@ -184,7 +199,7 @@ def test_copy_of_what_nobody_can_pickle():
 
 @every_way
 def test_module_in_two_places_stays_one(way):
-    """Inside of a layer, and outside of it too."""
+    """A module inside and outside of a layer stays one in a copy."""
     space = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype='float32')
     operator = network(space)
     layer = OperatorLayer(operator * operator)
@@ -210,7 +225,7 @@ def test_weights_of_the_layer_are_those_of_its_operator(way):
     ids=['pickle', 'deepcopy', 'copy'],
 )
 def test_operator_by_itself(name, way):
-    """What a data set holds needs no layer around it, before or after use."""
+    """Operators can be pickled and copied without a layer, after use too."""
     operator = OPERATORS[name]('numpy')
     x = operator.domain.one()
     for _ in range(2):
@@ -220,7 +235,7 @@ def test_operator_by_itself(name, way):
 
 @pytest.mark.parametrize('impl', ['astra_matrix', 'astra_cpu'])
 def test_back_projection_of_a_fan(impl):
-    """The adjoint of a fan comes back with its geometry and its adjoint."""
+    """An unpickled adjoint of a fan beam has its geometry and its adjoint."""
     space = odl.uniform_discr([-1, -1], [1, 1], (6, 6), dtype='float32')
     geometry = cone_beam_geometry(space, 3, 2, num_angles=5, det_shape=9)
     adjoint = RayTransform(space, geometry, impl=impl).adjoint
@@ -231,7 +246,7 @@ def test_back_projection_of_a_fan(impl):
 
 
 def test_pickled_ray_transforms_are_freed():
-    """What is kept for pickles does not keep transforms and matrices."""
+    """After pickling, transforms and matrices can be freed."""
     operator = ray_transform()
     pickle.dumps(operator.adjoint)
     alive = weakref.ref(operator)
@@ -241,45 +256,52 @@ def test_pickled_ray_transforms_are_freed():
 
 
 def test_modules_are_not_in_the_bytes():
-    """They are handed on apart, each once."""
+    """Modules are returned separately, each once."""
     space = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype='float32')
     operator = network(space)
-    data, modules = pack(operator * operator)
+    data, modules = pickled(operator * operator)
     assert modules == [operator.module]
-    assert unpack(data, ['another']).left.module == 'another'
+    assert unpickled(data, ['another']).left.module == 'another'
 
 
 # --- Other processes --- #
 
 
 class Reconstructions(Dataset):
-    """Samples that ODL operators make."""
+    """Images that operators and a network reconstruct."""
 
     def __init__(self):
         self.operator = ray_transform()
-        self.adjoint = self.operator.adjoint
-        self.fbp = filtered_backprojection(self.operator)
+        unrolled = LearnedProximalGradient(
+            self.operator, lambda: OrdinaryProximal(channels=4), n_iterations=2
+        )
+        self.methods = (
+            self.operator.adjoint,
+            filtered_backprojection(self.operator),
+            unrolled.requires_grad_(False).as_operator(),
+        )
 
     def __len__(self):
-        return 2
+        return len(self.methods)
 
     def __getitem__(self, index):
         y = self.operator(self.operator.domain.one())
-        return torch.from_numpy((self.adjoint, self.fbp)[index](y).data)
+        return torch.from_numpy(self.methods[index](y).data)
 
 
-@pytest.mark.parametrize('context', ['spawn', 'forkserver'])
-def test_worker_with_operators(context):
-    """A new process gets the operators that a data set holds."""
+@pytest.mark.slow
+def test_worker_with_operators():
+    """Workers of a forkserver get the operators and networks of a data set."""
     dataset = Reconstructions()
     loader = DataLoader(
         dataset,
         batch_size=None,
         num_workers=1,
-        multiprocessing_context=context,
+        multiprocessing_context='forkserver',
     )
     for index, result in enumerate(loader):
         torch.testing.assert_close(result, dataset[index])
+    assert index == 2
 
 
 class Projections(Dataset):
@@ -297,8 +319,9 @@ class Projections(Dataset):
             return layer(torch.ones(1, *layer._shape, dtype=layer._dtype))
 
 
+@pytest.mark.slow
 def test_worker_that_is_spawned():
-    """A new process gets the layers with the samples' dataset."""
+    """Spawned workers get the layers of a data set."""
     names = [name for name in OPERATORS if name != 'array weights']
     layers = [OperatorLayer(OPERATORS[name]('numpy')) for name in names]
     dataset = Projections(layers)

@@ -85,7 +85,7 @@ def registry(monkeypatch):
 
 
 def test_registered_maps_are_used(registry):
-    """The operator itself is not called any more."""
+    """A registered map is used instead of the operator."""
     register_batched(Double)(lambda operator: (lambda x: x * 2,) * 2)
     layer = OperatorLayer(Double(odl.rn(3)))
     x = batch(layer).requires_grad_()
@@ -95,7 +95,7 @@ def test_registered_maps_are_used(registry):
 
 
 def test_decorator_returns_the_function(registry):
-    """So that it can have a name, and be registered again."""
+    """The decorator returns the function."""
 
     def function(operator):
         return None
@@ -105,7 +105,7 @@ def test_decorator_returns_the_function(registry):
 
 
 def test_derived_types_do_not_count(registry):
-    """What is registered for a type is not for those derived from it."""
+    """A map is not used for derived types."""
     register_batched(Double)(lambda operator: (lambda x: x * 7,) * 2)
     layer = OperatorLayer(Derived(odl.rn(3)))
     x = batch(layer)
@@ -114,7 +114,7 @@ def test_derived_types_do_not_count(registry):
 
 
 def test_none_means_one_sample_after_the_other(registry):
-    """The function may know a way for some operators only."""
+    """If the function returns None, samples are mapped one by one."""
     register_batched(Double)(lambda operator: None)
     layer = OperatorLayer(Double(odl.rn(3)))
     x = batch(layer)
@@ -123,7 +123,7 @@ def test_none_means_one_sample_after_the_other(registry):
 
 
 def test_callable_is_differentiated_by_torch(registry):
-    """It is used as it is for operators that are not linear."""
+    """A single callable is differentiated by torch."""
     register_batched(Double)(lambda operator: torch.sin)
     layer = OperatorLayer(Double(odl.rn(3), linear=False))
     x = batch(layer).requires_grad_()
@@ -147,7 +147,7 @@ def test_only_classes_of_operators_are_registered(given):
 
 
 def test_back_projection_has_the_maps_of_its_adjoint():
-    """Its class, local to a function, cannot be registered."""
+    """ODL's back-projection uses the maps of its ray transform."""
     space = odl.uniform_discr([-1, -1], [1, 1], (6, 6), dtype='float32')
     geometry = odl.applications.tomo.parallel_beam_geometry(space, 4)
     operator = odl.applications.tomo.RayTransform(
@@ -162,7 +162,7 @@ def test_back_projection_has_the_maps_of_its_adjoint():
 
 
 def test_adjoint_operator_of_array_weights(backend):
-    """It is right where ODL's adjoint is not."""
+    """`AdjointOperator` is right where ODL's adjoint is not."""
     weights = np.array([1.0, 2.0, 5.0])
     matrix = np.arange(6.0).reshape(2, 3)
     if backend == 'pytorch':
@@ -177,7 +177,7 @@ def test_adjoint_operator_of_array_weights(backend):
 
 
 def test_adjoint_operator_keeps_its_argument():
-    """The element stays as it is, and the result is new."""
+    """The argument is unchanged, and the result is new."""
     space = odl.rn(3)
     operator = AdjointOperator(odl.IdentityOperator(space))
     y = space.one()
@@ -187,7 +187,7 @@ def test_adjoint_operator_keeps_its_argument():
 
 
 def test_adjoint_operator_in_place():
-    """Solvers call it with an element for the result, also the argument."""
+    """The result may be an element, even the argument."""
     operator = AdjointOperator(odl.ScalingOperator(odl.rn(3), 2.0))
     y = odl.rn(3).one()
     operator(y, out=y)
@@ -195,7 +195,7 @@ def test_adjoint_operator_in_place():
 
 
 def test_adjoint_of_the_adjoint_operator():
-    """It is the operator."""
+    """The adjoint of the adjoint is the operator."""
     operator = odl.ScalingOperator(odl.rn(3), 2.0)
     assert AdjointOperator(operator).adjoint is operator
 
@@ -295,7 +295,7 @@ def test_values_of_functionals(name, space):
 @every_functional
 @every_space
 def test_derivatives_of_functionals(name, space, layout):
-    """Of first and second order, in reverse and in forward mode."""
+    """First and second derivatives are right in both modes."""
     layer = OperatorLayer(_FUNCTIONALS[name](space), layout)
     x = batch(layer).requires_grad_()
     assert gradcheck(layer, x, check_forward_ad=True, fast_mode=True)
@@ -306,7 +306,7 @@ def test_derivatives_of_functionals(name, space, layout):
 
 @every_space
 def test_gradient_of_the_norm_at_zero(space):
-    """It is 0, as that of ODL, and not infinite or NaN."""
+    """The gradient of the norm at zero is zero, as in ODL."""
     for functional in (odl.functionals.L2Norm, odl.functionals.L1Norm):
         layer = OperatorLayer(functional(space))
         x = 0 * batch(layer).requires_grad_()
@@ -315,7 +315,7 @@ def test_gradient_of_the_norm_at_zero(space):
 
 
 def test_gradient_of_a_data_term():
-    """It is ``A^T W (A x - y)``, with the weights of the data alone."""
+    """The gradient is ``A^T W (A x - y)``, with the weights of the data."""
     matrix = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     data = odl.rn(2, weighting=[1.0, 5.0])
     operator = odl.MatrixOperator(matrix, odl.rn(3, weighting=2.0), data)
@@ -334,7 +334,7 @@ def test_gradient_of_a_data_term():
 
 
 def test_functional_has_no_adjoint():
-    """Not even where ODL says that it is linear."""
+    """A functional has no adjoint, even if ODL says that it is linear."""
     space = odl.rn(3)
     functional = odl.functionals.SeparableSum(
         odl.functionals.L2Norm(space), odl.functionals.L2Norm(space)
@@ -347,7 +347,7 @@ def test_functional_has_no_adjoint():
 
 
 def test_affine_differences():
-    """Values of the padding are added, and the derivative knows no other."""
+    """Differences with a constant padding are affine."""
     space = odl.uniform_discr([0, 0], [1, 1], (3, 4))
     for kind in (odl.Gradient, odl.Laplacian):
         operator = kind(space, pad_mode='constant', pad_const=2.0)
@@ -431,7 +431,7 @@ def test_values_of_networks_in_operators(name):
 
 @every_composed
 def test_weights_get_their_gradients(name):
-    """Those of the module are the layer's, and agree with differences."""
+    """Gradients of the weights of a module agree with differences."""
     operator = network()
     layer = OperatorLayer(_COMPOSED[name](operator))
     names, weights = zip(*layer.named_parameters(), strict=True)
@@ -448,7 +448,7 @@ def test_weights_get_their_gradients(name):
 
 @every_composed
 def test_derivatives_of_networks_in_operators(name):
-    """Torch differentiates through, of any order."""
+    """Derivatives of any order pass through networks in operators."""
     layer = OperatorLayer(_COMPOSED[name](network()))
     x = batch(layer).requires_grad_()
     assert gradcheck(layer, x, check_forward_ad=True, fast_mode=True)
@@ -459,7 +459,7 @@ def test_derivatives_of_networks_in_operators(name):
 
 @every_composed
 def test_mode_reaches_the_module(name):
-    """So do ``train`` and ``eval``."""
+    """``train`` and ``eval`` reach the module in an operator."""
     operator = network()
     layer = OperatorLayer(_COMPOSED[name](operator))
     assert not operator.module.training
@@ -487,7 +487,7 @@ def test_copy_has_weights_of_its_own(name):
 
 @every_composed
 def test_copy_keeps_the_modes(name):
-    """Also where the layer and the modules in it are not in the same."""
+    """A copy keeps the modes of the layer and of its modules."""
     operator = network()
     layer = OperatorLayer(_COMPOSED[name](operator))
     layer.train()
@@ -507,7 +507,7 @@ def test_weights_can_be_saved(name):
 
 
 def test_complex_network():
-    """Its two channels per part are one of the complex layout."""
+    """The complex layout of a network has its channels in pairs."""
     space = odl.cn((3, 4), weighting=0.25)
     module = nn.Conv2d(2, 2, 3, padding=1).double()
     operator = NetworkOperator(module, space) * odl.ScalingOperator(space, 1j)
@@ -531,7 +531,7 @@ def test_network_with_the_wrong_result_is_refused():
 
 
 def test_two_precisions():
-    """Each side has that of its space."""
+    """Domain and range may have different precisions."""
     operator = odl.MatrixOperator(
         np.ones((2, 3)), odl.rn(3, dtype='float32'), odl.rn(2, weighting=3.0)
     )
@@ -550,7 +550,7 @@ def test_two_precisions():
 
 
 def test_autocast_lowers_no_precision():
-    """Operators are as exact within a region of autocast as without."""
+    """Operators keep their precision under autocast."""
     matrix = torch.randn(20, 30).numpy()
     layer = OperatorLayer(odl.MatrixOperator(matrix))
     x = batch(layer).requires_grad_()
@@ -562,7 +562,7 @@ def test_autocast_lowers_no_precision():
 
 
 def test_autocast_of_networks_around_a_layer():
-    """What they lowered is taken, and the result is of the space again."""
+    """Under autocast, a layer takes inputs in lower precision."""
     space = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype='float32')
     operator = NetworkOperator(nn.Conv2d(1, 1, 3, padding=1), space)
     layer = OperatorLayer(odl.Laplacian(space) * operator)
@@ -587,7 +587,7 @@ def test_autocast_of_a_network(dtype):
 
 
 def test_autocast_takes_no_other_precision():
-    """What autocast does not lower to is refused as ever."""
+    """Other precisions are refused under autocast, too."""
     layer = OperatorLayer(odl.IdentityOperator(odl.rn(3)))
     with torch.autocast('cpu', torch.bfloat16):
         with pytest.raises(TypeError, match='got torch.float32'):
@@ -596,7 +596,7 @@ def test_autocast_takes_no_other_precision():
 
 @pytest.mark.parametrize('device', ['cpu', 'meta'])
 def test_inference_before_training(device):
-    """Constants of a layer that was first used in inference can be saved."""
+    """After use in inference mode, a layer can be trained."""
     space = odl.uniform_discr(0, 1, 4, nodes_on_bdry=True)
     with torch.inference_mode():
         layer = OperatorLayer(
@@ -610,7 +610,7 @@ def test_inference_before_training(device):
 
 
 def test_constants_are_kept_for_each_device():
-    """They are moved once."""
+    """Constants are moved to each device once."""
     constant = Constant(torch.ones(3))
     x = torch.ones(3, device='meta')
     assert constant.like(x).device.type == 'meta'

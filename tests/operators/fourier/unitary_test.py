@@ -9,9 +9,9 @@
 
 """Tests of the unitary Fourier transform."""
 
+import concurrent.futures
 import multiprocessing
 import pickle
-import threading
 
 import numpy as np
 import odl
@@ -163,16 +163,6 @@ def test_definition(case, dtype, backend, rng):
 
 
 @every_dtype
-def test_norms_are_kept(case, dtype, backend, rng):
-    """The transform is an isometry of the weighted norms."""
-    transform = transform_of(case, dtype, backend)
-    x = random_element(transform.domain, rng)
-    assert norm(transform.range, transform(x)) == pytest.approx(
-        norm(transform.domain, x), rel=tolerance(transform.domain)
-    )
-
-
-@every_dtype
 def test_inner_products_are_kept(case, dtype, backend, rng):
     """The transform keeps the weighted inner products too."""
     transform = transform_of(case, dtype, backend)
@@ -223,37 +213,6 @@ def test_adjoint_of_the_adjoint(case, dtype, backend):
             assert back.domain == transform.domain
 
 
-def test_linearity(case, dtype, backend, rng):
-    """Sums and multiples are those of the transforms."""
-    transform = transform_of(case, dtype, backend)
-    x, y = (random_element(transform.domain, rng) for _ in range(2))
-    scalar = 0.5 - 2j if is_complex(transform.domain) else -1.5
-    close(
-        transform(x + scalar * y),
-        transform(x) + scalar * transform(y),
-    )
-
-
-@every_dtype
-def test_backends_agree(case, dtype, rng):
-    """Numpy and pytorch have the same transform and inverse."""
-    ours, theirs = (
-        transform_of(case, dtype, backend) for backend in ('numpy', 'pytorch')
-    )
-    x = complex_array(random_element(ours.domain, rng))
-    y = complex_array(random_element(ours.range, rng))
-    for first, second, values in (
-        (ours, theirs, x),
-        (ours.inverse, theirs.inverse, y),
-    ):
-        np.testing.assert_allclose(
-            complex_array(first(from_array(values, first.domain))),
-            complex_array(second(from_array(values, second.domain))),
-            rtol=0,
-            atol=tolerance(ours.domain),
-        )
-
-
 @pytest.mark.parametrize('shape', [(8,), (4, 6), (5, 7), (2, 3, 4)])
 @every_dtype
 def test_peak_at_the_origin(shape, dtype, backend):
@@ -284,15 +243,6 @@ def test_shift_theorem(shape, shift, dtype, backend, rng):
     phase = phase.reshape(-1, *[1] * (len(shape) - 1))
     expected = phase * complex_array(transform(from_array(x, domain)))
     close(transform(from_array(shifted, domain)), from_array(expected, range))
-
-
-def test_real_images_have_symmetric_transforms(backend, rng):
-    """Opposite frequencies of a real image are conjugates."""
-    transform = UnitaryFourierTransform(discr((5, 7), 'float64', backend))
-    y = complex_array(transform(random_element(transform.domain, rng)))
-    np.testing.assert_allclose(
-        y[0, ::-1, ::-1], y[0].conj(), rtol=0, atol=1e-12
-    )
 
 
 # --- Range --- #
@@ -439,22 +389,19 @@ def test_spawned_process(rng):
 
 
 def test_python_threads(dtype, rng):
-    """One operator is used by several threads at once."""
+    """Threads that share an operator get the bits that one thread gets."""
     transform = UnitaryFourierTransform(discr((32, 33), dtype, 'numpy'))
     inputs = [random_element(transform.domain, rng) for _ in range(8)]
-    results = [None] * len(inputs)
 
-    def work(n):
-        for _ in range(5):
-            results[n] = transform.adjoint(transform(inputs[n]))
+    def work(x):
+        return [transform.adjoint(transform(x)).data for _ in range(5)]
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for x, y in zip(inputs, results, strict=True):
-        close(y, x)
+    expected = [work(x)[0] for x in inputs]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(work, inputs))
+    for ours, theirs in zip(results, expected, strict=True):
+        for result in ours:
+            np.testing.assert_array_equal(result, theirs)
 
 
 @pytest.mark.cuda
@@ -576,8 +523,8 @@ def test_axes_that_are_no_integers():
         (lambda: odl.rn(3, exponent=1.0), 'exponent 1.0'),
         (lambda: odl.uniform_discr(0, 1, 4, exponent=1.0), 'exponent 1.0'),
         (lambda: odl.ProductSpace(odl.rn(3), 2, exponent=1.0), 'exponent 1.0'),
-        (lambda: odl.ProductSpace(odl.rn(3), odl.rn(4)), 'equal parts'),
-        (lambda: odl.ProductSpace(field=odl.RealNumbers()), 'equal parts'),
+        (lambda: odl.ProductSpace(odl.rn(3), odl.rn(4)), 'equal comp'),
+        (lambda: odl.ProductSpace(field=odl.RealNumbers()), 'equal comp'),
         (lambda: odl.rn(0), 'nothing to transform'),
         (lambda: odl.rn(()), 'nothing to transform'),
     ],

@@ -54,7 +54,7 @@ def geometry_of(kind, space):
 
 
 class PlayedByMatrix:
-    """What ODL's back-end for CUDA offers, and the matrix to compute with."""
+    """Matrix with the interface of ODL's back-end for CUDA."""
 
     projector_id = 'one slice'
 
@@ -98,7 +98,7 @@ def calls(monkeypatch):
 
 
 def rays_of(kind, dtype='float32', backend='numpy'):
-    """Return a transform played by its matrix, and the matrix."""
+    """Return a transform computed by a matrix, and the matrix."""
     space = image_space(dtype=dtype, impl=backend)
     operator = RayTransform(
         space, geometry_of(kind, space), impl=PlayedByMatrix
@@ -110,7 +110,7 @@ def rays_of(kind, dtype='float32', backend='numpy'):
 @pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex64'])
 @pytest.mark.parametrize('n_samples', [0, 1, 3])
 def test_batch_is_each_sample(calls, kind, dtype, n_samples):
-    """Batches of all kinds go through ASTRA and back in the right place."""
+    """Batches of all kinds are mapped as their samples."""
     rays, matrix = rays_of(kind, dtype)
     for function, reference, shape, result_shape, scale in (
         (rays.apply, matrix.forward, (6, 5), (4, 7), FORWARD_SCALE),
@@ -143,14 +143,14 @@ def test_parallel_batch_is_one_projection(calls):
 
 
 def test_fan_batch_is_taken_one_by_one(calls):
-    """Fan beams would not stay in their layer."""
+    """Fan beams are projected one by one."""
     rays, _ = rays_of('fan')
     rays.apply(torch.randn(3, 1, 6, 5))
     assert calls == [(1, 6, 5)] * 3
 
 
 def test_stack_that_differs_is_given_up(calls, monkeypatch):
-    """A stack that ASTRA projects otherwise is found out at the first use."""
+    """If ASTRA projects a stack differently, it is not used."""
     rays, matrix = rays_of('parallel')
     run = CudaRays._run
 
@@ -223,7 +223,7 @@ def test_cuda_layer_equals_its_operator(kind, backend):
 @pytest.mark.cuda
 @pytest.mark.parametrize('kind', ['parallel', 'cone'])
 def test_cuda_layer_in_three_dimensions(kind):
-    """Volumes are taken one by one, with a transpose to a few per mille."""
+    """Volumes are projected one by one; the transpose is right to 1e-3."""
     space = odl.uniform_discr([-1] * 3, [1] * 3, (16, 17, 18), dtype='float32')
     geometry = (
         parallel_beam_geometry(space, 5)
@@ -248,7 +248,7 @@ def test_cuda_layer_in_three_dimensions(kind):
 
 @pytest.mark.cuda
 def test_cuda_adjoint():
-    """The adjoint is that of the operator, to what ASTRA can do."""
+    """The adjoint is right to the accuracy of ASTRA."""
     space = image_space((64, 64))
     operator = RayTransform(
         space, geometry_of('parallel', space), impl='astra_cuda'

@@ -125,7 +125,7 @@ def test_projection_equals_that_of_astra_cpu(beam, shape, backend):
 
 @pytest.mark.parametrize('size, n_views', [(12, 6), (13, 6), (12, 8)])
 def test_symmetric_matrix_equals_astra_cpu(size, n_views, rng):
-    """Where the matrix is given its exact symmetry, it is ASTRA's still."""
+    """The matrix with exact symmetry agrees with ASTRA."""
     space = centred(size, 'float32')
     geometry = parallel_beam_geometry(space, n_views, 19)
     assert ray_symmetry(geometry, space).order == 8
@@ -164,7 +164,7 @@ def test_adjoint_is_exact(beam, dtype, backend):
 
 
 def test_double_precision_is_that_of_the_matrix(beam, rng):
-    """The data are linear in the image to double precision."""
+    """In double precision, the data are linear to rounding."""
     space = image_space(dtype='float64')
     transform = RayTransform(
         space, geometry_of(beam, space), impl='astra_matrix'
@@ -189,7 +189,7 @@ def test_complex_images_are_projected_by_their_parts(backend, rng):
 
 @pytest.mark.parametrize('weighting', [2.0, None])
 def test_weights_of_the_data_space_count(weighting):
-    """A data space of another weight has the adjoint in its inner product."""
+    """The adjoint is right for another weight of the data space."""
     space = image_space(dtype='float64')
     geometry = geometry_of('parallel', space)
     data_space = odl.uniform_discr_frompartition(
@@ -235,7 +235,7 @@ def test_result_keeps_its_values(backend, rng):
     'known', [('astra_cpu',), ('astra_cpu', 'astra_cuda'), ()]
 )
 def test_registration_leaves_the_default(monkeypatch, known):
-    """ODL finds our back-ends, and takes its own where none is named."""
+    """Our back-ends are registered, and ODL's default stays."""
     registry = OrderedDict.fromkeys(known)
     monkeypatch.setattr(registration, 'RAY_TRAFO_IMPLS', registry)
     registration.register()
@@ -247,7 +247,7 @@ def test_registration_leaves_the_default(monkeypatch, known):
 
 
 def test_a_ray_transform_without_a_back_end_is_that_of_odl():
-    """Importing the package changes no script that does not name it."""
+    """Without ``impl``, ODL's own back-end is used."""
     space = image_space()
     transform = RayTransform(space, geometry_of('parallel', space))
     assert not isinstance(transform.get_impl(), AstraMatrixImpl)
@@ -257,7 +257,7 @@ def test_a_ray_transform_without_a_back_end_is_that_of_odl():
     'beam, impl', [('parallel', MODELS[2][1]), ('fan', MODELS[3][1])]
 )
 def test_usual_model_is_that_of_astra_cpu(beam, impl):
-    """The name without a model means the one that ODL takes."""
+    """The default model is the one of ODL's astra_cpu."""
     space = image_space()
     geometry = geometry_of(beam, space)
     usual = RayTransform(space, geometry, impl='astra_matrix')
@@ -268,7 +268,7 @@ def test_usual_model_is_that_of_astra_cpu(beam, impl):
 @pytest.mark.parametrize('adjoint_first', [False, True])
 @pytest.mark.parametrize('copied', [copy.copy, copy.deepcopy])
 def test_copy_shares_the_matrix(copied, adjoint_first):
-    """A copy of a transform works, without another matrix."""
+    """A copy of a transform shares its matrix."""
     space = image_space()
     transform = RayTransform(
         space, geometry_of('fan', space), impl='astra_matrix'
@@ -284,7 +284,7 @@ def test_copy_shares_the_matrix(copied, adjoint_first):
 @pytest.mark.parametrize('adjoint_first', [False, True])
 @pytest.mark.parametrize('beam, impl', MODELS)
 def test_pickle_has_no_matrix(beam, impl, adjoint_first, backend):
-    """A transform that was used comes back, from a few kilobytes."""
+    """The pickle of a transform has a few kilobytes, also after use."""
     space = image_space(backend=backend)
     transform = RayTransform(space, geometry_of(beam, space), impl=impl)
     y = transform(space.one())
@@ -329,7 +329,7 @@ def test_batch_is_each_image_by_itself(batch, is_complex):
 
 
 def test_strides_and_conjugation_of_a_batch():
-    """How the images lie in memory does not matter."""
+    """Strides and conjugation of a batch do not change the result."""
     space = image_space(dtype='float64')
     implementation = RayTransform(
         space, geometry_of('parallel', space), impl='astra_matrix'
@@ -360,7 +360,7 @@ def test_another_precision_is_refused():
 
 
 def test_matrix_on_another_device():
-    """A device has one copy of the matrix, for all that lies there."""
+    """There is one copy of the matrix on each device."""
     space = image_space()
     transform = RayTransform(
         space, geometry_of('parallel', space), impl='astra_matrix'
@@ -375,7 +375,7 @@ def test_matrix_on_another_device():
 
 @pytest.mark.cuda
 def test_batch_on_a_gpu():
-    """A batch is projected where it is."""
+    """A batch is projected on its device."""
     space = image_space()
     transform = RayTransform(
         space, geometry_of('parallel', space), impl='astra_matrix'
@@ -395,13 +395,12 @@ def test_batch_on_a_gpu():
 
 
 def forget_matrices():
-    """Let each matrix be looked for anew, whoever else holds it still."""
-    gc.collect()
+    """Make all transforms look up their matrices again."""
     matrix_cache._MATRICES.clear()
 
 
 def too_large(space, geometry, impl='astra_matrix'):
-    """Return a transform that may have no matrix."""
+    """Return a transform whose matrix exceeds the limit."""
     forget_matrices()
     configure_ray_matrices(memory_limit=0)
     transform = RayTransform(space, geometry, impl=impl)
@@ -426,7 +425,7 @@ def test_projection_on_the_fly_is_that_of_the_matrix(beam, impl, rng):
 
 
 def test_on_the_fly_in_all_spaces(beam, dtype, backend, rng):
-    """Without a matrix there are the same spaces, and an adjoint."""
+    """Without a matrix, all spaces work, and the adjoint is right."""
     space = image_space((12, 9), dtype, backend)
     transform = too_large(space, geometry_of(beam, space))
     assert adjoint_error(transform, n_samples=1) < 1e-5
@@ -463,7 +462,7 @@ def test_batch_on_the_fly(batch):
 
 
 def test_limit_counts_both_matrices():
-    """The limit is met to the byte, and the warning says how to raise it."""
+    """The limit is exact, and the warning says how to raise it."""
     space = image_space((10, 10))
     geometry = geometry_of('parallel', space)
 
@@ -491,7 +490,7 @@ def test_limit_counts_both_matrices():
 
 
 def test_matrix_in_use_is_not_limited():
-    """What is in memory already costs nothing."""
+    """A matrix that is in memory can be used below any limit."""
     space = image_space((10, 10))
     geometry = geometry_of('parallel', space)
     first = RayTransform(space, geometry, impl='astra_matrix').get_impl()
@@ -500,8 +499,9 @@ def test_matrix_in_use_is_not_limited():
     assert second.matrix is first.matrix
 
 
+@pytest.mark.slow
 def test_large_matrix_is_not_built_and_gives_one_warning():
-    """The size is known before the matrix is built, and then remembered."""
+    """A matrix that is too large is not built."""
     space = odl.uniform_discr([-1, -1], [1, 1], (512, 512), dtype='float32')
     geometry = parallel_beam_geometry(space, 4000, 725)
     views = []
@@ -523,7 +523,7 @@ def test_large_matrix_is_not_built_and_gives_one_warning():
 
 
 def test_matrix_that_outgrows_its_estimate_is_given_up(monkeypatch):
-    """The limit holds for what is built, and is known the next time."""
+    """A matrix that exceeds the limit while built is discarded."""
     forget_matrices()
     space = image_space((10, 10))
     geometry = geometry_of('parallel', space)
@@ -541,7 +541,7 @@ def test_matrix_that_outgrows_its_estimate_is_given_up(monkeypatch):
 
 
 def test_too_many_entries_for_the_indices(monkeypatch):
-    """Indices of 32 bits are a limit too, and the warning says so."""
+    """The warning says if 32-bit indices do not suffice."""
     monkeypatch.setattr(matrix_cache, '_MAX_NONZEROS', 100)
     forget_matrices()
     space = image_space((10, 10))
@@ -566,7 +566,7 @@ def matrix_of(shift=0.0, n_views=6, n_detectors=17, dtype='float32', beam=0):
 
 
 def test_matrix_is_shared_between_transforms():
-    """Transforms of one geometry, however made, hold one matrix."""
+    """Transforms with equal geometries share a matrix."""
     matrix = matrix_of()
     assert matrix_of() is matrix
     assert matrix_of(dtype='complex64') is matrix
@@ -584,13 +584,13 @@ def test_matrix_is_shared_between_transforms():
     ids=lambda change: next(iter(change)),
 )
 def test_matrix_is_not_shared_with_another_geometry(change):
-    """The place of the grid, the geometry and the precision count."""
+    """Other grids, geometries or precisions have other matrices."""
     matrix = matrix_of()
     assert matrix_of(**change) is not matrix
 
 
 def test_matrix_is_freed_with_its_last_transform():
-    """Nothing keeps the matrix of a transform that is gone."""
+    """A matrix is freed with its last transform."""
     gc.collect()
     before = len(matrix_cache._MATRICES)
     space = image_space((11, 10))
@@ -613,7 +613,7 @@ def implementation(space, geometry):
 
 
 def test_three_dimensions_are_refused():
-    """The error names the dimension and what to take."""
+    """The error says what to use in 3D."""
     space = odl.uniform_discr([0] * 3, [1] * 3, (4, 4, 4), dtype='float32')
     with pytest.raises(ValueError, match='2D, got .*ndim 3.*astra_cuda'):
         implementation(space, parallel_beam_geometry(space, 4))
@@ -680,7 +680,7 @@ def test_adjoint_in_weighted_spaces(weighting, half_cells, dtype, backend):
 
 
 def test_adjoint_with_array_weights(rng):
-    """The adjoint takes weights into account that differ from ray to ray."""
+    """The adjoint is right if weights differ from ray to ray."""
     space = image_space()
     geometry = geometry_of('parallel', space)
     data_space = odl.uniform_discr_frompartition(

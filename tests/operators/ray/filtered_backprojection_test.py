@@ -49,7 +49,7 @@ def _random(space, seed):
 @pytest.mark.parametrize('shape', [(96, 96), (80, 97)])
 @pytest.mark.parametrize('filter_type', sorted(WINDOWS))
 def test_disc_has_its_value_and_air_is_zero(backend, shape, filter_type):
-    """A disc without noise comes back with its value, on no background."""
+    """The reconstruction of a disc has its value, and zero outside."""
     acquisition = SparseViewCT(
         shape, n_views=120, n_photons=None, impl='astra_cpu', backend=backend
     )
@@ -66,7 +66,7 @@ def test_disc_has_its_value_and_air_is_zero(backend, shape, filter_type):
 
 @pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
 def test_adjoint(backend):
-    """The operator has the adjoint in the spaces' inner products."""
+    """The adjoint is right in the spaces' inner products."""
     acquisition = SparseViewCT(
         (24, 31), n_views=10, impl='astra_cpu', backend=backend
     )
@@ -122,7 +122,7 @@ def test_unknown_window_is_refused():
 
 @pytest.mark.parametrize('cutoff', [0, -0.5, 1.1, float('nan')])
 def test_cutoff_out_of_range_is_refused(cutoff):
-    """A cutoff lies in (0, 1]."""
+    """The cutoff must lie in (0, 1]."""
     operator = SparseViewCT((16, 16), n_views=4, impl='astra_cpu').operator
     with pytest.raises(ValueError, match='frequency_scaling'):
         filtered_backprojection(operator, 'Hann', cutoff)
@@ -311,7 +311,7 @@ GEOMETRIES = {
 
 @pytest.mark.parametrize('name', GEOMETRIES)
 def test_disc_of_value_one_is_one(name):
-    """From exact line integrals, a disc has its value from middle to rim."""
+    """From exact line integrals, a disc has its value everywhere."""
     geometry = GEOMETRIES[name]()
     operator = _operator(geometry)
     data = _chords(geometry).astype('float32')
@@ -338,7 +338,7 @@ IMPLEMENTATIONS = (
     + [(_fan, 'astra_cpu'), (_fan, 'astra_matrix')],
 )
 def test_back_ends_agree(beam, impl, backend):
-    """The reconstruction of a projected disc is it, by all projectors."""
+    """All projectors give the same reconstruction of a disc."""
     space = _space(float(SIDE), impl=backend)
     geometry = beam(partition(0, 2 * pi, 100), unit=float(SIDE))
     operator = _operator(geometry, space, impl)
@@ -354,7 +354,7 @@ def test_back_ends_agree(beam, impl, backend):
 @pytest.mark.parametrize('unit', [1e-9, 1e-6, 1e-3, SIDE / 2, SIDE, 1e3, 1e6])
 @pytest.mark.parametrize('beam', [_parallel, _fan])
 def test_unit_of_length_does_not_matter(beam, unit):
-    """Data in another unit, cells of 1 x 1 included, give the same image."""
+    """The unit of length, also cells of 1 x 1, does not change the image."""
     images = []
     for length in (1.0, float(unit)):
         geometry = beam(partition(0, 2 * pi, 60), unit=length)
@@ -368,7 +368,7 @@ def test_unit_of_length_does_not_matter(beam, unit):
 
 @pytest.mark.parametrize('nodes', ['image', 'detector'])
 def test_nodes_on_the_boundary_do_not_matter(nodes):
-    """Half cells count in inner products, not in an image."""
+    """Half cells of the image do not change the result."""
     views = partition(0, pi, 90)
     space = _space(nodes_on_bdry=nodes == 'image')
     detector = partition(-0.72, 0.72, 92, nodes_on_bdry=nodes == 'detector')
@@ -386,7 +386,7 @@ def test_nodes_on_the_boundary_do_not_matter(nodes):
 
 
 def test_half_cells_of_the_data_do_not_matter():
-    """Nodes on the ends of views and detector: the same image of noise."""
+    """Half cells of the data do not change the image."""
     angles = np.linspace(0, 2 * pi, 61)
     images = []
     for views, half in (
@@ -428,7 +428,7 @@ def test_weights_of_the_spaces_do_not_matter(weighting):
 
 
 def test_default_is_the_adjoint_of_the_filtered_data():
-    """Uniform views on [0, pi) need no weights: shipped networks know it."""
+    """For uniform views on [0, pi), it is A^* after the filter."""
     acquisition = SparseViewCT((32, 32), n_views=20)
     operator = acquisition.operator
     data = _random(operator.range, 0)
@@ -477,7 +477,7 @@ LIMITED = {
 
 @pytest.mark.parametrize('name', LIMITED)
 def test_missing_views_are_said(name):
-    """The warning names the angle, and points to the call."""
+    """The warning names the missing angle, and points to the call."""
     beam, views, share = LIMITED[name]
     geometry = beam(views())
     operator = _operator(geometry)
@@ -492,7 +492,7 @@ def test_missing_views_are_said(name):
 
 
 def test_complete_scans_are_silent():
-    """Few views are no limited angle."""
+    """Few views of a complete scan give no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         for n_views in (1, 2, 3, 10):
@@ -559,7 +559,7 @@ def test_degrees_are_asked_for(kind, name):
 @pytest.mark.parametrize('kind', ['parallel', 'fan'])
 @pytest.mark.parametrize('name', MANY_TURNS)
 def test_many_turns_are_no_degrees(kind, name):
-    """Parts of a turn, golden angles and spirals in radians are silent."""
+    """Partial turns, golden angles and spirals give no warning."""
     operator = _of_kind(kind, MANY_TURNS[name]())
     with warnings.catch_warnings():
         warnings.filterwarnings('error', '.*degrees?')
@@ -617,7 +617,7 @@ def test_layer_maps_batches_as_the_operator_does(name):
 
 @pytest.mark.parametrize('limit', [1, 100, 10_000])
 def test_parts_that_are_computed_at_once_do_not_matter(limit, monkeypatch):
-    """Images in parts of rows or of views are the same, data likewise."""
+    """Computing in parts gives the same image and data."""
     space = _space(1.0, (24, 17), dtype='float64')
     fbp = filtered_backprojection(_operator(GEOMETRIES['fan, short'](), space))
     y = torch.randn(2, 1, *fbp.domain.shape, dtype=torch.float64)
@@ -654,7 +654,7 @@ def test_detector_that_the_back_end_would_centre_is_refused():
 
 @pytest.mark.parametrize('src_radius', [0.0, 0.3])
 def test_sources_inside_of_the_image_are_refused(src_radius):
-    """A source that is too near, as in another unit, gives no image."""
+    """A source inside of the image is refused."""
     geometry = tomo.FanBeamGeometry(
         odl.uniform_partition(0, 2 * np.pi, 40),
         odl.uniform_partition(-1.4, 1.4, 64),
@@ -668,7 +668,7 @@ def test_sources_inside_of_the_image_are_refused(src_radius):
 
 
 def test_back_projection_is_refused():
-    """The adjoint of a ray transform has a geometry, but no inverse here."""
+    """The adjoint of a ray transform is refused."""
     operator = _operator(GEOMETRIES['pi']())
     with pytest.raises(ValueError, match='needs a ray transform'):
         filtered_backprojection(operator.adjoint)

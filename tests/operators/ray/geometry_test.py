@@ -90,7 +90,7 @@ def line_integrals(geometry, space, model):
 
 
 def error(data, geometry):
-    """Return how far data are from the chords of the disk."""
+    """Return the distance of data from the chords of the disk."""
     expected = chords(geometry)
     return np.linalg.norm(data - expected) / np.linalg.norm(expected)
 
@@ -134,7 +134,7 @@ def test_fan_rays_are_those_of_the_geometry(radii, model, shape):
 
 
 def test_fan_with_a_detector_beside_the_middle():
-    """Lines may start and end anywhere."""
+    """The detector of a fan need not be centred."""
     geometry = FanBeamGeometry(
         ANGLES, odl.uniform_partition(-2, 3.5, 100), 2, 2, translation=(0.1, 0)
     )
@@ -143,7 +143,7 @@ def test_fan_with_a_detector_beside_the_middle():
 
 
 def test_fan_with_a_source_that_moves():
-    """A shift of the source and the detector counts in each view."""
+    """Shifts of source and detector in each view are used."""
     geometry = FanBeamGeometry(
         ANGLES,
         odl.uniform_partition(-3, 3, 100),
@@ -162,7 +162,7 @@ def test_fan_with_a_source_that_moves():
 
 @each_model
 def test_rays_are_those_of_odl(beam, model, shape):
-    """Where ODL's translation for ASTRA is right, this is the same."""
+    """Rays agree with ODL's where ODL's are right."""
     space = disk_space(shape).astype('float32')
     if beam == 'fan':
         geometry = FanBeamGeometry(ANGLES, DETECTOR, 3, 2)
@@ -185,7 +185,7 @@ def test_rays_are_those_of_odl(beam, model, shape):
 
 
 def test_boundary_nodes_are_centres_of_whole_cells():
-    """The extent of a grid without its half cells does not move its nodes."""
+    """Half cells at the boundary do not move the nodes."""
     cut = odl.uniform_discr(
         [-1, -1], [1, 1], (8, 8), nodes_on_bdry=True, dtype='float64'
     )
@@ -205,7 +205,7 @@ def test_boundary_nodes_are_centres_of_whole_cells():
 @each_model
 @pytest.mark.parametrize('n_views, n_detectors', [(1, 9), (5, 1), (1, 1)])
 def test_smallest_geometries(beam, model, n_views, n_detectors):
-    """One view and one detector element are enough."""
+    """One view and one detector element suffice."""
     angles = odl.uniform_partition(0, 1, n_views)
     half = 0.02 * n_detectors
     detector = odl.uniform_partition(-half, half, n_detectors)
@@ -222,7 +222,7 @@ def test_smallest_geometries(beam, model, n_views, n_detectors):
 @each_model
 @pytest.mark.parametrize('centre', [0.0, 0.3])
 def test_estimate_of_the_size(beam, model, centre):
-    """Few views tell the number of entries, and the bound is one."""
+    """A few views give the number of entries, with a bound."""
     space = odl.uniform_discr([centre - 1, -1], [centre + 1, 1], (40, 40))
     for n_views, n_detectors in ((30, 61), (52, 25)):
         if beam == 'parallel':
@@ -265,7 +265,7 @@ def scaled_geometry(beam, model, unit, change):
 @each_model
 @pytest.mark.parametrize('unit', UNITS)
 def test_unit_of_length_does_not_matter(beam, model, unit):
-    """The weights are lengths: those of a scaled geometry are scaled."""
+    """Scaling all lengths scales the matrix."""
     expected = matrix_of(*scaled_geometry(beam, model, 1.0, {}), model)
     matrix = matrix_of(*scaled_geometry(beam, model, unit, {}), model) / unit
     assert abs(matrix - expected).max() < 1e-5 * abs(expected).max()
@@ -273,7 +273,7 @@ def test_unit_of_length_does_not_matter(beam, model, unit):
 
 @pytest.mark.parametrize('unit', UNITS)
 def test_unit_of_length_of_a_shifted_detector(unit):
-    """Digits are not lost to the distance at which ODL places a detector."""
+    """The distance of ODL's detector costs no digits."""
     expected, matrix = (
         matrix_of(
             *scaled_geometry(
@@ -290,7 +290,7 @@ def test_unit_of_length_of_a_shifted_detector(unit):
 
 
 def test_grids_far_from_the_origin():
-    """A grid and a detector that are shifted alike have the same weights."""
+    """Shifting grid and detector does not change the matrix."""
     detector = odl.uniform_partition(-1.5, 1.5, 37)
     expected = matrix_of(
         Parallel2dGeometry(ANGLES, detector),
@@ -306,7 +306,7 @@ def test_grids_far_from_the_origin():
 
 @pytest.mark.parametrize('unit', [1e-9, 1.0])
 def test_rectangular_cells_are_refused(unit):
-    """Tiny cells of unequal sides are no squares either."""
+    """Cells that are not square are refused, also tiny ones."""
     space = odl.uniform_discr([-unit, -unit], [unit, unit], (8, 12))
     detector = odl.uniform_partition(-unit, unit, 9)
     geometry = Parallel2dGeometry(ANGLES, detector)
@@ -316,7 +316,7 @@ def test_rectangular_cells_are_refused(unit):
 
 @pytest.mark.parametrize('unit', [1e-9, 1.0])
 def test_uneven_detectors_are_refused(unit):
-    """Tiny detector elements of unequal widths are unequal, too."""
+    """Detector elements of unequal widths are refused, also tiny ones."""
     space = odl.uniform_discr([-unit, -unit], [unit, unit], (8, 8))
     detector = odl.nonuniform_partition(unit * np.array([-1, -0.4, 0.3, 1]))
     geometry = Parallel2dGeometry(ANGLES, detector)
@@ -328,7 +328,7 @@ def test_uneven_detectors_are_refused(unit):
 
 
 def test_pickle_of_a_fan():
-    """A fan beam geometry comes back, with the functions that it was given."""
+    """An unpickled fan beam geometry has the functions of the original."""
     shift = functools.partial(
         odl.applications.tomo.flying_focal_spot,
         apart=ANGLES,
@@ -348,7 +348,7 @@ def test_pickle_of_a_fan():
 
 
 def test_linear_model_of_a_fan_is_refused():
-    """The error names the models that there are."""
+    """The error names the models for fan beams."""
     geometry = FanBeamGeometry(ANGLES, DETECTOR, 3, 2)
     with pytest.raises(
         ValueError, match="'linear' for fan.*astra_matrix_line.*_strip"
@@ -357,7 +357,7 @@ def test_linear_model_of_a_fan_is_refused():
 
 
 def test_curved_detector_is_refused():
-    """The error says which argument makes it curved."""
+    """The error names the argument that makes the detector curved."""
     geometry = FanBeamGeometry(
         ANGLES,
         odl.uniform_partition(-0.5, 0.5, 9),
@@ -378,7 +378,7 @@ def test_strips_of_a_shifted_fan_are_refused():
 
 @pytest.mark.parametrize('radii', [(30, 0), (3, 2)])
 def test_wide_strips_of_a_fan_are_refused(radii):
-    """Strips are right up to a width, past which ASTRA loses a part."""
+    """Strips that are too wide for ASTRA are refused."""
     space = disk_space()
     scale = sum(radii) / radii[0]
     for n_detectors, is_right in ((14, True), (4, False)):

@@ -9,7 +9,6 @@
 """Tests of the matrices that are kept in memory and on disk."""
 
 import contextlib
-import gc
 import json
 import os
 import pathlib
@@ -65,7 +64,7 @@ posix = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
-    """Keep the matrices in a folder of this test."""
+    """Store matrices in a folder of this test."""
     for name in (CACHE_VARIABLE, LIMIT_VARIABLE):
         # set and delete: it is restored whatever the test does
         monkeypatch.setenv(name, '')
@@ -77,7 +76,7 @@ def folder(monkeypatch, tmp_path):
 
 
 def ray_transform(dtype='float32', beam='parallel', n_views=6):
-    """Return a ray transform that has not got its matrix yet."""
+    """Return a ray transform without a matrix."""
     space = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype=dtype)
     if beam == 'parallel':
         geometry = parallel_beam_geometry(space, n_views, 19)
@@ -89,13 +88,12 @@ def ray_transform(dtype='float32', beam='parallel', n_views=6):
 
 
 def forget_matrices():
-    """Let each matrix be looked for anew, whoever else holds it still."""
-    gc.collect()
+    """Make all transforms look up their matrices again."""
     matrix_cache._MATRICES.clear()
 
 
 def data(**kwargs):
-    """Return the data of an image, by a matrix that is not in memory."""
+    """Return data of an image, with the matrix not in memory."""
     forget_matrices()
     transform = ray_transform(**kwargs)
     image = np.random.default_rng(3).standard_normal((12, 12))
@@ -162,6 +160,17 @@ def test_file_is_one_of_safetensors(folder):
     assert key['projector'] == 'linear' and key['dtype'] == 'float32'
 
 
+@posix
+def test_others_may_read_the_file(folder):
+    """A folder is shared: a file has the permissions of any new file."""
+    data()
+    plain = folder / 'plain'
+    plain.touch()
+    expected = plain.stat().st_mode
+    plain.unlink()
+    assert the_file(folder).stat().st_mode == expected
+
+
 def test_geometries_have_files_of_their_own(folder):
     """Precision, beam and number of views are not mixed up."""
     changes = [{}, {'dtype': 'float64'}, {'beam': 'fan'}, {'n_views': 7}]
@@ -173,7 +182,7 @@ def test_geometries_have_files_of_their_own(folder):
 
 
 def test_no_folder_no_files(folder):
-    """Without the setting nothing is written."""
+    """Without a folder, no file is written."""
     configure_ray_matrices(cache_folder=None)
     data()
     assert not folder.exists()
@@ -218,7 +227,7 @@ def rewrite(path, changed_arrays=(), changed_metadata=()):
     for name, change in dict(changed_arrays).items():
         tensors[name] = change(tensors[name])
         arrays = (tensors[name].numpy() for name in names)
-        metadata['checksum'] = matrix_files._checksum(*arrays)
+        metadata['checksum'] = matrix_files._checksum(arrays)
     metadata.update(changed_metadata)
     path.write_bytes(safetensors.torch.save(tensors, metadata))
 
@@ -270,7 +279,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_damaged_file_is_replaced(folder, damage):
-    """What is not right is said, built anew and written again."""
+    """A damaged file gives a message, and is written again."""
     expected = data()
     path = the_file(folder)
     content = path.read_bytes()
@@ -285,7 +294,7 @@ def test_damaged_file_is_replaced(folder, damage):
 
 
 def test_folder_in_place_of_the_file(folder):
-    """What cannot even be replaced is said twice, and does no harm."""
+    """If the file cannot be replaced, there are two messages, and a result."""
     expected = data()
     path = the_file(folder)
     path.unlink()
@@ -302,7 +311,7 @@ def test_folder_in_place_of_the_file(folder):
 
 
 def test_unwritable_folder(tmp_path):
-    """Where nothing can be written there is a warning, and a result."""
+    """If the folder is not writable, there is a warning, and a result."""
     expected = data()
     (tmp_path / 'file').write_text('no folder')
     configure_ray_matrices(cache_folder=tmp_path / 'file' / 'below')
@@ -474,6 +483,7 @@ def test_forked_process_is_not_locked_out(module):
         holder.join()
 
 
+@pytest.mark.slow
 def test_new_process_takes_the_matrix_from_the_folder():
     """A process that is started later inherits the folder."""
     transform = ray_transform(beam='fan')

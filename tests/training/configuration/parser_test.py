@@ -17,7 +17,7 @@ import yaml
 
 @pytest.fixture
 def refused(run, tmp_path, capsys):
-    """Return a function that tells how a configuration is refused."""
+    """Return a function that returns the error of a configuration."""
 
     def call(content, *options):
         path = tmp_path / 'more.yaml'
@@ -36,8 +36,8 @@ def refused(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     'content, line, message',
     [
-        ('model: 3', 1, '`model` is made of keys'),
-        ('data:\n- 1', 1, '`data` is made of keys'),
+        ('model: 3', 1, '`model` must consist of keys'),
+        ('data:\n- 1', 1, '`data` must consist of keys'),
         ('trainer: {max_steps: abc}', 1, '"trainer.max_steps"'),
         ('seed_everything: -1', 1, '"seed_everything" .* got -1'),
         ('seed_everything: 4294967296', 1, '"seed_everything"'),
@@ -46,6 +46,23 @@ def refused(run, tmp_path, capsys):
             'data:\n  train:\n    init_args:\n      seed: -3',
             4,
             '"data.train.init_args.seed" .* got -3',
+        ),
+        (
+            'data:\n  acquisition:\n    init_args:\n      dtype: float16',
+            4,
+            '"data.acquisition.init_args.dtype": expected one of '
+            "'float32', 'float64', got float16 ",
+        ),
+        (
+            'data:\n  train:\n    init_args:\n      kind: foot',
+            4,
+            '"data.train.init_args.kind": expected one of '
+            "'head', 'body', 'abstract' or null, got foot ",
+        ),
+        (
+            'data:\n  train:\n    init_args:\n      n: 2.5',
+            4,
+            '"data.train.init_args.n": expected int, got 2.5 ',
         ),
         ('model:\n  shedule: cosine', 2, 'did you mean `model.schedule`'),
         (
@@ -57,7 +74,7 @@ def refused(run, tmp_path, capsys):
     ],
 )
 def test_errors_name_the_line(refused, content, line, message):
-    """Whatever is wrong with a value, its place is named."""
+    """The error of a wrong value names its line."""
     error = refused(content)
     assert re.search(message, error), error
     assert f'more.yaml, line {line}' in error
@@ -73,14 +90,14 @@ def test_errors_name_the_line(refused, content, line, message):
     ],
 )
 def test_second_acquisition_is_refused(refused, content):
-    """One that would not be used is an error that says where it goes."""
+    """A second acquisition is an error that says where it belongs."""
     error = refused(content)
     assert '"model.acquisition" has no effect' in error
     assert '`data.acquisition`' in error and 'more.yaml, line 2' in error
 
 
 def test_second_acquisition_by_an_option_or_a_part(refused, tmp_path):
-    """Whatever way it comes, it is not dropped."""
+    """The same holds for options and files within files."""
     part = tmp_path / 'part.yaml'
     part.write_text('acquisition: nonsense\n', 'utf-8')
     for options in (
@@ -95,14 +112,14 @@ def test_second_acquisition_by_an_option_or_a_part(refused, tmp_path):
 
 
 def test_options_have_no_line(refused):
-    """What an option sets is not looked for in the file."""
+    """The error of an option names no line of the file."""
     error = refused('trainer: {max_steps: 3}', '--trainer.max_steps', 'abc')
     assert '"trainer.max_steps"' in error and 'more.yaml' not in error
     assert 'NUL' in refused('{a: 1}', '--trainer.default_root_dir', 'a\0b')
 
 
 def test_files_within_files(refused, run, tmp_path, monkeypatch, capsys):
-    """A part may have a file of its own, which is read with the same care."""
+    """A part may be in its own file; its errors name that file."""
     monkeypatch.chdir(tmp_path)
     part = tmp_path / 'part.yaml'
     part.write_text(
@@ -115,12 +132,12 @@ def test_files_within_files(refused, run, tmp_path, monkeypatch, capsys):
     assert 'channels: 5' in capsys.readouterr().out
     part.write_text(part.read_text() + 'class_path: a.B\n')
     error = refused('model: {proximal: part.yaml}')
-    assert 'part.yaml' in error and 'stands twice' in error
+    assert 'part.yaml' in error and 'is set twice' in error
 
 
 @pytest.mark.parametrize('value', ['a: 1', '[1', '1e-3', 'x.yaml', '-'])
 def test_texts_stay_texts(run, tmp_path, value, capsys):
-    """What is no YAML, or would be another value, can still be a name."""
+    """Values that look like other types of YAML stay texts."""
     options = [f'--trainer.default_root_dir={value}', '--print_config']
     with pytest.raises(SystemExit) as ended:
         run('train', *options)
@@ -131,7 +148,7 @@ def test_texts_stay_texts(run, tmp_path, value, capsys):
 
 @pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs named pipes')
 def test_configuration_from_a_pipe(configuration, tmp_path, capsys):
-    """A pipe is read once, as a shell's `<(...)` makes it."""
+    """A configuration may come from a pipe, as from `<(...)`."""
     from odl_equivariant.training.cli import main
 
     os.mkfifo(tmp_path / 'pipe')

@@ -29,7 +29,7 @@ class Block(torch.nn.Module):
 
 @pytest.fixture
 def witness(tmp_path, monkeypatch):
-    """Make a module that leaves files when it is imported, and when called."""
+    """Make a module that leaves files when imported, and when called."""
     imported, called = tmp_path / 'imported', tmp_path / 'called'
     (tmp_path / 'witness.py').write_text(WITNESS.format(imported, called))
     monkeypatch.chdir(tmp_path)
@@ -39,7 +39,7 @@ def witness(tmp_path, monkeypatch):
 
 
 def refused(run, capsys, *options):
-    """Return what the command says when it refuses its configuration."""
+    """Return the error of a refused configuration."""
     with pytest.raises(SystemExit) as ended:
         run('train', *options)
     assert ended.value.code == 2
@@ -70,7 +70,7 @@ KEYS = {
 
 @pytest.mark.parametrize('key', KEYS)
 def test_foreign_code_is_not_imported(run, tmp_path, witness, key, capsys):
-    """Whatever key names it, it is neither imported nor called."""
+    """Foreign code is neither imported nor called, by any key."""
     flow = '{class_path: witness.run, init_args: {command: x}}'
     (tmp_path / 'evil.yaml').write_text(KEYS[key].format(flow))
     sys.path.append(str(tmp_path))
@@ -102,7 +102,7 @@ def test_foreign_code_is_not_imported(run, tmp_path, witness, key, capsys):
     ids=lambda options: ' '.join(options),
 )
 def test_no_way_around(run, tmp_path, witness, options, capsys, monkeypatch):
-    """Neither options nor files within files import what is not allowed."""
+    """Options and files within files cannot name foreign code."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / 'nested.yaml').write_text(COMMAND)
     (tmp_path / 'chain.yaml').write_text('model: {proximal: nested.yaml}')
@@ -113,7 +113,7 @@ def test_no_way_around(run, tmp_path, witness, options, capsys, monkeypatch):
 def test_environment_names_nothing_else(
     run, tmp_path, witness, monkeypatch, capsys
 ):
-    """Where jsonargparse reads the environment, that is no way around."""
+    """Environment variables cannot name foreign code."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv('JSONARGPARSE_DEFAULT_ENV', 'true')
     monkeypatch.setenv('PL_TRAIN__MODEL__PROXIMAL', 'witness.run')
@@ -138,14 +138,14 @@ def test_environment_names_nothing_else(
     ],
 )
 def test_other_names_are_refused(run, name, capsys):
-    """Not even our own modules lend their imports; the error says so."""
+    """Imports of our own modules cannot be named."""
     error = refused(run, capsys, '--data.train.init_args.draw', name)
     assert f'`{name}` may not be named' in error
     assert f'--import {name.rpartition(".")[0]}' in error
 
 
 def test_refusal_names_file_and_line(run, tmp_path, capsys):
-    """The error says where the name stands."""
+    """The error names the file and the line."""
     path = tmp_path / 'evil.yaml'
     path.write_text('model:\n  loss: squared\n  proximal: os.system\n')
     error = refused(run, capsys, '--config', str(path))
@@ -165,7 +165,7 @@ def test_refusal_names_file_and_line(run, tmp_path, capsys):
     ],
 )
 def test_refusal_names_the_key(run, tmp_path, capsys, key, value):
-    """Each key that takes an object refuses a foreign one in these words."""
+    """The error names the key, for each key that takes an object."""
     path = tmp_path / 'evil.yaml'
     path.write_text(f'trainer:\n  {key}: {value}\n')
     error = refused(run, capsys, '--config', str(path))
@@ -174,7 +174,7 @@ def test_refusal_names_the_key(run, tmp_path, capsys, key, value):
 
 
 def test_saved_configuration_is_no_exception(run, tmp_path, witness, capsys):
-    """The file in the folder of a run is checked as any other."""
+    """The configuration of a run is checked like any other."""
     (tmp_path / 'run').mkdir()
     saved = tmp_path / 'run/config.yaml'
     saved.write_text('model: {proximal: {class_path: witness.Block}}')
@@ -186,7 +186,7 @@ def test_saved_configuration_is_no_exception(run, tmp_path, witness, capsys):
 
 @pytest.mark.parametrize('by', ['option', 'equals', 'environment'])
 def test_own_code_by_an_option(run, witness, by, monkeypatch, capsys):
-    """The command line or the environment allows a module, for one call."""
+    """An option or the environment allows a module for one call."""
     options = ['--model.proximal', 'witness.Block', '--print_config']
     allow = {'option': ['--import', 'witness'], 'equals': ['--import=witness']}
     with monkeypatch.context() as patch:
@@ -201,31 +201,33 @@ def test_own_code_by_an_option(run, witness, by, monkeypatch, capsys):
 
 
 def test_configuration_does_not_allow_itself(run, tmp_path, capsys):
-    """To allow code is no key of a configuration."""
+    """No key of a configuration allows code."""
     (tmp_path / 'evil.yaml').write_text('import: [os]\nmodel: {loss: squared}')
     error = refused(run, capsys, '--config', str(tmp_path / 'evil.yaml'))
     assert 'import' in error
 
 
 def test_option_takes_a_module(run):
-    """`--import` without a name of a module is an error."""
+    """`--import` without the name of a module is an error."""
     status, _, error = run('train', '--import', '--trainer.max_steps', '3')
     assert status == 1 and 'takes the name of a module' in error
 
 
 def test_what_documentation_names_may_be_named():
-    """Blocks, acquisitions, readers, phantoms and callbacks are listed."""
+    """All classes in the documentation are allowed."""
     assert {
         'odl_equivariant.nn.EquivariantProximal',
         'odl_equivariant.nn.proximal.EquivariantProximal',
         'odl_equivariant.nn.OrdinaryProximal',
         'odl_equivariant.data.SparseViewCT',
         'odl_equivariant.data.CartesianMRI',
+        'odl_equivariant.data.Denoising',
         'odl_equivariant.data.DicomSlices',
         'odl_equivariant.data.FastMRIKspace',
         'odl_equivariant.data.PairStore',
         'odl_equivariant.data.Augmentation',
         'odl_equivariant.data.mr_phantom',
+        'odl_equivariant.data.mr_strip',
         'odl_equivariant.training.ImagePanels',
         'lightning.pytorch.callbacks.EarlyStopping',
         'lightning.pytorch.loggers.CSVLogger',
@@ -235,7 +237,7 @@ def test_what_documentation_names_may_be_named():
 
 
 def test_settings_of_the_process_come_back():
-    """After a command, jsonargparse is as it was."""
+    """After a command, jsonargparse has its former settings."""
     from jsonargparse import _common, _optionals
 
     before = dict(_common.parsing_settings), _optionals._config_read_mode

@@ -21,7 +21,7 @@ from odl_equivariant.training.configuration.yaml_files import (
 
 
 def bomb(n):
-    """Return a document of which each line has the one before nine times."""
+    """Return a document whose lines each repeat the one before nine times."""
     lines = ['k0: &k0 [x, x, x, x, x, x, x, x, x]']
     for i in range(1, n):
         lines.append(f'k{i}: &k{i} [{", ".join([f"*k{i - 1}"] * 9)}]')
@@ -29,7 +29,7 @@ def bomb(n):
 
 
 def test_configuration_is_read(tmp_path):
-    """Values come as they are meant, those behind anchors included."""
+    """Values are read correctly, also with anchors."""
     path = tmp_path / 'a.yaml'
     path.write_text(
         'model: {learning_rate: 1e-4, initial: fbp}\n'
@@ -57,7 +57,7 @@ def test_configuration_is_read(tmp_path):
     ids=lambda path: path.stem,
 )
 def test_examples_are_read(path):
-    """Each configuration among the examples is one."""
+    """The configurations of the examples are valid."""
     assert read_yaml(path)
 
 
@@ -65,30 +65,30 @@ def test_examples_are_read(path):
     'content, message',
     [
         (b'a: 1\nb: {c: 1,\n  c: 2}', 'line 3: the key `c` of `b` .* line 2'),
-        (b'a: 1\na: 1', 'line 2: the key `a` stands twice'),
-        (b'{"a": 1, "a": 2}', 'the key `a` stands twice'),
-        (b'a: 1\nb: \xff', 'line 2: byte 0xff is no UTF-8'),
-        ('a: 1'.encode('utf-16'), 'line 1: byte 0xff is no UTF-8'),
+        (b'a: 1\na: 1', 'line 2: the key `a` is set twice'),
+        (b'{"a": 1, "a": 2}', 'the key `a` is set twice'),
+        (b'a: 1\nb: \xff', 'line 2: byte 0xff is not UTF-8'),
+        ('a: 1'.encode('utf-16'), 'line 1: byte 0xff is not UTF-8'),
         (b'', 'holds nothing'),
         (b'null', 'holds nothing'),
         (b'---\n...\n', 'holds nothing'),
         (b'[]', 'holds a list'),
         (b'3', 'holds a single value'),
         (b'model: {a: "b\\0c"}', 'line 1: model.a holds a NUL character'),
-        (b'a\0: 1', 'no YAML'),
-        (b'a: [1', r'line \d: no YAML'),
-        (b'a: 1\n--- \nb: 1', 'line 2: no YAML'),
-        (b'model: {on: 1}', "line 1: keys are texts, and 'on' in model"),
-        (b'{[1]: 1}', 'keys are texts'),
+        (b'a\0: 1', 'not YAML'),
+        (b'a: [1', r'line \d: not YAML'),
+        (b'a: 1\n--- \nb: 1', 'line 2: not YAML'),
+        (b'model: {on: 1}', "line 1: the key 'on' in model is not"),
+        (b'{[1]: 1}', 'is not a text'),
         (b'a: &a [1, *a]', 'line 1: a contains itself'),
         (b'a: ' + b'[' * 150 + b']' * 150, 'more than 100 levels'),
-        (b'a: ' + b'[' * 5000 + b']' * 5000, 'no YAML|without end'),
+        (b'a: ' + b'[' * 5000 + b']' * 5000, 'not YAML|without end'),
         (b'a: !!python/name:os.system x', 'tag !!python/name:os.system'),
         (b'a: !!int b', 'a.yaml'),
     ],
 )
 def test_what_is_no_configuration(tmp_path, content, message):
-    """The error names the file, and the line and the key where it can."""
+    """The error names the file and, if known, line and key."""
     path = tmp_path / 'a.yaml'
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=message) as raised:
@@ -97,13 +97,13 @@ def test_what_is_no_configuration(tmp_path, content, message):
 
 
 def test_what_is_no_file(tmp_path):
-    """A link to nowhere, a folder and an address are called what they are."""
+    """The error tells broken links, folders and addresses apart."""
     (tmp_path / 'link').symlink_to('nowhere')
     for path, message in (
-        (tmp_path / 'link', 'a link to nowhere, which is not there'),
+        (tmp_path / 'link', 'a link to nowhere, which does not exist'),
         (tmp_path, 'is a folder'),
         (tmp_path / 'none.yaml', 'there is no configuration .*none.yaml'),
-        ('https://localhost/a.yaml', 'from files of this machine'),
+        ('https://localhost/a.yaml', 'from local files'),
         ('a\0b', 'cannot be read'),
     ):
         with pytest.raises(ConfigurationError, match=message):
@@ -112,7 +112,7 @@ def test_what_is_no_file(tmp_path):
 
 @pytest.mark.parametrize('n', [5, 7, 10, 60])
 def test_anchors_are_bounded(n):
-    """A document that would grow beyond measure is refused at once."""
+    """A document that grows too much by anchors is refused."""
     start = time.perf_counter()
     with pytest.raises(ConfigurationError, match='repeats'):
         check_yaml(bomb(n))
@@ -120,7 +120,7 @@ def test_anchors_are_bounded(n):
 
 
 def test_merges_are_bounded():
-    """Merge keys count as the aliases that they are."""
+    """Merge keys are bounded as anchors are."""
     lines = ['a0: &a0 {k0: 1, k1: 1, k2: 1, k3: 1, k4: 1, k5: 1}']
     for i in range(1, 12):
         inner = ', '.join(f'k{j}: *a{i - 1}' for j in range(6))
@@ -131,5 +131,5 @@ def test_merges_are_bounded():
 
 
 def test_long_lists_are_no_repetition():
-    """What is written out may be long, as maps of coils are."""
+    """Long lists without anchors are allowed, as for coil maps."""
     check_yaml(f'a: {[[0.5] * 200] * 100}')

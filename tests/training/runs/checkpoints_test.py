@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Laws of checkpoints: whole, without pickle, and the one before if torn."""
 
+import enum
 import errno
 import io
 import logging
@@ -113,7 +114,7 @@ def test_torn_file_is_recognised(tmp_path, share):
     CheckpointFiles().save_checkpoint(state(), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match='x.ckpt is torn, or no checkpoint'):
+    with pytest.raises(ValueError, match='x.ckpt is damaged, or not a'):
         CheckpointFiles().load_checkpoint(path)
 
 
@@ -131,7 +132,7 @@ def test_changed_byte_is_recognised(tmp_path):
         changed = bytearray(content)
         changed[place] ^= 1
         path.write_bytes(changed)
-        with pytest.raises(ValueError, match='is torn'):
+        with pytest.raises(ValueError, match='is damaged'):
             CheckpointFiles().load_checkpoint(path)
 
 
@@ -165,8 +166,8 @@ def test_torn_checkpoint_is_passed_over(tmp_path, caplog):
     torn.write_bytes(torn.read_bytes()[:-1])
     with caplog.at_level(logging.WARNING):
         assert last_whole(tmp_path) == checkpoint_path(tmp_path, 10)
-    assert 'step-000000020.ckpt is torn' in caplog.text
-    assert 'the checkpoint before it is taken' in caplog.text
+    assert 'step-000000020.ckpt is damaged' in caplog.text
+    assert 'the checkpoint before it is used' in caplog.text
 
 
 def test_all_checkpoints_torn(tmp_path):
@@ -201,3 +202,28 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
         write_run(tmp_path, [10])
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_states_of_earlier_versions_are_read():
+    """The text of a checkpoint means what it always meant."""
+    text = (
+        '{"a": {"%tuple": [1, {"%tensor": "0"}]}, "b": {"%items": '
+        '[[0, {"%array": "1"}], ["%tensor", {"c": [true, null, Infinity]}]]}}'
+    )
+    tensors = {'0': torch.ones(2), '1': torch.tensor([1, 2])}
+    expected = {
+        'a': (1, torch.ones(2)),
+        'b': {
+            0: np.array([1, 2]),
+            '%tensor': {'c': [True, None, float('inf')]},
+        },
+    }
+    assert_same(expected, unpack(text, tensors))
+
+
+def test_values_of_enumerations_are_plain():
+    """Of a value of a derived class only the value is kept."""
+    kinds = (('Text', str, 'a'), ('Whole', int, 3), ('Real', float, 0.1))
+    for name, kind, value in kinds:
+        member = enum.Enum(name, {'x': value}, type=kind).x
+        assert_same([value], unpack(*pack([member])))

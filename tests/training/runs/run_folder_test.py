@@ -161,6 +161,35 @@ def test_long_lists_of_a_configuration_are_short():
         check_same(*settings[1:], 'it')
 
 
+def test_run_of_a_version_without_a_setting_is_the_same():
+    """A setting that came later, as it is by default, changes no run."""
+    before = {'trainer': {}, 'data': {'seed': 1}, 'model': {'shared': True}}
+    now = {
+        'trainer': {},
+        'data': {'seed': 1, 'shapes': None},
+        'model': {
+            'shared': True,
+            'loss_floor': 0.0,
+            'schedule_steps': None,
+            'steps_before': 0,
+        },
+    }
+    assert decisive(before) == decisive(now)
+    for part, key, value in (
+        ('data', 'shapes', [[8, 8]]),
+        ('model', 'loss_floor', 0.1),
+        ('model', 'schedule_steps', 9),
+        ('model', 'steps_before', 3),
+    ):
+        changed = {**now, part: {**now[part], key: value}}
+        with pytest.raises(ValueError, match=f'{part}.{key}: None instead'):
+            check_same(
+                {'configuration': decisive(before)},
+                {'configuration': decisive(changed)},
+                'it',
+            )
+
+
 def test_validation_may_change(tmp_path, caplog):
     """It touches no weights; the best ones are then chosen anew."""
     train()
@@ -240,7 +269,7 @@ def test_missing_entry_is_found(trained, tmp_path, place):
     path = checkpoint_path(tmp_path, 2)
     check_whole(path, trained, trainer, task_for(), 'RunFolder')
     for state in (without(trained, *place), []):
-        with pytest.raises(ValueError, match='-000000002.ckpt is no whole'):
+        with pytest.raises(ValueError, match='-000000002.ckpt is incomplete'):
             check_whole(path, state, trainer, task_for(), 'RunFolder')
 
 
@@ -274,7 +303,7 @@ def test_older_checkpoint_is_taken(tmp_path, trained, caplog, damage):
         (tmp_path / 'run' / name).unlink()
     train()
     assert 'step-000000002.ckpt' in caplog.text
-    assert 'the checkpoint before it is taken' in caplog.text
+    assert 'the checkpoint before it is used' in caplog.text
     assert (tmp_path / 'run/final.safetensors').read_bytes() == expected
     assert len(checkpoints(folder)) == 2
     mine = [p for p in folder.rglob('mine') if p.is_file()]
@@ -285,7 +314,7 @@ def test_checkpoints_in_a_file(tmp_path, trained):
     """What is in the place of their folder is named."""
     shutil.rmtree(tmp_path / 'run' / 'checkpoints')
     (tmp_path / 'run' / 'checkpoints').write_text('', 'utf-8')
-    with pytest.raises(NotADirectoryError, match='run/checkpoints should be'):
+    with pytest.raises(NotADirectoryError, match='run/checkpoints must be'):
         train(max_steps=3)
 
 
@@ -296,7 +325,7 @@ def test_checkpoint_of_an_older_version(tmp_path, trained, caplog):
         trained = without(trained, 'callbacks', 'RunFolder', name)
     CheckpointFiles().save_checkpoint(trained, checkpoint_path(folder, 2))
     train(max_steps=3)
-    assert 'does not say which run it is of' in caplog.text
+    assert 'does not identify its run' in caplog.text
 
 
 # --- Validations --- #
@@ -363,7 +392,7 @@ def test_blank_image_is_left_out_and_named_once(tmp_path, caplog):
             value = one[f'validation/{key}']
             assert other[f'validation/{key}'] == pytest.approx(value, rel=1e-5)
     assert caplog.text.count('all.npy#3') == 1
-    assert '1 of the validation images' in caplog.text
+    assert 'of 1 validation images is constant' in caplog.text
     assert (tmp_path / 'all' / 'best.safetensors').exists()
 
 
@@ -401,18 +430,33 @@ def test_run_that_must_not_go_on_stays(tmp_path, trained, kept):
     with pytest.raises(ValueError, match='folder run holds a run') as refused:
         train(resume=False)
     assert kept in str(refused.value)
-    assert ('be true' in str(refused.value)) == kept.startswith('checkpoints')
+    assert ('to true' in str(refused.value)) == kept.startswith('checkpoints')
     assert contents(folder) == before
 
 
-def test_weights_without_a_checkpoint(tmp_path, trained, caplog):
-    """Before a longer run writes over them, it says so."""
+@pytest.mark.parametrize('name', ['best.safetensors', 'final.safetensors'])
+def test_weights_without_a_checkpoint_stay(tmp_path, trained, name):
+    """A longer run has nothing to resume from, and overwrites no weights."""
+    folder = tmp_path / 'run'
+    shutil.rmtree(folder / 'checkpoints')
+    train()  # is at its end
+    for path in folder.glob('*.safetensors'):
+        if path.name != name:
+            path.unlink()
+    before = contents(folder)
+    with pytest.raises(ValueError, match=f'{name}, but no checkpoint') as no:
+        train(max_steps=3)
+    assert '`trainer.default_root_dir`' in str(no.value)
+    assert '`model.pretrained`' in str(no.value)
+    assert contents(folder) == before
+
+
+def test_weights_that_moved_are_a_start(tmp_path, trained):
+    """What the error says helps: another folder, and these weights."""
     shutil.rmtree(tmp_path / 'run' / 'checkpoints')
-    train()
-    assert 'writes over' not in caplog.text
-    train(max_steps=3)
-    expected = 'anew, and writes over best.safetensors, final.safetensors'
-    assert expected in caplog.text
+    task = task_for(pretrained='run/final.safetensors')
+    train('other', max_steps=3, task=task)
+    assert (tmp_path / 'other' / 'final.safetensors').exists()
 
 
 def test_folder_without_a_run_is_free(tmp_path):
@@ -440,7 +484,7 @@ def test_file_in_the_place_of_logs(tmp_path, name):
     (tmp_path / 'run').mkdir()
     (tmp_path / 'run' / name).write_text('mine', 'utf-8')
     trainer = Trainer('run', accelerator='cpu', enable_progress_bar=False)
-    with pytest.raises(NotADirectoryError, match=f'{name} is no folder.*move'):
+    with pytest.raises(NotADirectoryError, match=f'{name} must be a folder'):
         trainer.train(task_for(), data_for())
     train()
 
@@ -459,7 +503,7 @@ def test_dangling_configuration_is_not_replaced(tmp_path, target):
     path = tmp_path / 'run' / 'config.yaml'
     path.parent.mkdir()
     path.symlink_to(target)
-    with pytest.raises(ValueError, match=f'yaml is a link to {target}.*mend'):
+    with pytest.raises(ValueError, match=f'to {target}.*correct'):
         train()
     assert os.readlink(path) == target
 

@@ -23,7 +23,8 @@ from odl_equivariant.nn import (
     for_inference,
     to_convolutional,
 )
-from odl_equivariant.nn._calibration import _random_images
+from odl_equivariant.nn.blocks.calibration import _random_images
+from odl_equivariant.nn.blocks.network import activated
 from odl_equivariant.nn.steerable.bases import bases_of
 from odl_equivariant.operators import NetworkOperator
 
@@ -112,7 +113,9 @@ def test_initial_values_are_calibrated(skip, expected):
         OrdinaryProximal(**arguments),
     ):
         with torch.no_grad():
-            lifted = network.lifted(images)
+            lifted = activated(
+                network.lift(images), 0, network.nonlinearities()
+            )
             result = network(images) - (images if skip else 0)
         for value, size in ((lifted, 1.0), (result, expected)):
             assert float(value.square().mean().sqrt()) == pytest.approx(size)

@@ -8,11 +8,15 @@
 
 """Initial scales of weights that do not depend on the architecture."""
 
+from typing import Any
+
 import torch
+
+from odl_equivariant.nn.blocks.network import activated
 
 __all__ = ('calibrate',)
 
-# Gates are not homogeneous, so that one scaling misses the aim.
+# A network with gates is not homogeneous, so one scaling is not enough.
 _N_SCALINGS = 8
 
 
@@ -33,8 +37,7 @@ def _scale(convolution, factor):
 def _random_images(channels, size, n_images=16):
     """Return images of unit mean square with a spectrum like 1 / |f|.
 
-    They come from a random state of their own, so that the global one is
-    left to the weights.
+    They leave torch's global random state alone, which is for the weights.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(
@@ -47,12 +50,12 @@ def _random_images(channels, size, n_images=16):
 
 
 @torch.no_grad()
-def calibrate(proximal, n_inputs, output_scale):
+def calibrate(proximal: Any, n_inputs: int, output_scale: float) -> None:
     """Scale the weights to the same mean squares in every architecture.
 
-    Variances for white noise are wrong for images, since neighbouring pixels
-    are correlated and equivariant kernels add them up. So the scales are
-    measured on random images.
+    Formulas for white noise give wrong variances for images, whose
+    neighbouring pixels are correlated. So the scales are measured on random
+    images.
 
     Parameters
     ----------
@@ -68,10 +71,15 @@ def calibrate(proximal, n_inputs, output_scale):
         return
     images = _random_images(n_inputs, max(32, proximal.kernel_size))
     images = images.to(lift.weight)
-    x = proximal.lifted(images)
+    nonlinearities = proximal.nonlinearities()
+
+    def lifted():
+        return activated(lift(images), 0, nonlinearities)
+
+    x = lifted()
     for _ in range(0 if proximal.activations is None else _N_SCALINGS):
         _scale(lift, 1 / x.square().mean().sqrt())
-        x = proximal.lifted(images)
+        x = lifted()
     scale = x.square().mean().sqrt()
     for weight in _weights(lift):
         weight.div_(scale)

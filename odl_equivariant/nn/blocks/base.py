@@ -10,18 +10,30 @@
 
 import math
 import numbers
+from typing import Any
 
 import odl
 import torch
 from torch import nn
-from torch.nn import functional
 
-from odl_equivariant.elements import grid_shape, n_channels
-from odl_equivariant.nn import _pieces
-from odl_equivariant.nn._calibration import calibrate
+from odl_equivariant._checks import (
+    boolean,
+    one_of,
+    real_number,
+    whole_number,
+)
+from odl_equivariant._types import Space
+from odl_equivariant.elements import first_part, grid_shape, n_channels
 from odl_equivariant.nn._precision import check_arithmetic
+from odl_equivariant.nn.blocks import pieces
+from odl_equivariant.nn.blocks.calibration import calibrate
+from odl_equivariant.nn.blocks.network import (
+    Kernel,
+    Nonlinearities,
+    WholeImage,
+    residual_network,
+)
 from odl_equivariant.nn.steerable.activations import make_activation
-from odl_equivariant.nn.steerable.layout import whole_number
 
 __all__ = ('Proximal',)
 
@@ -31,10 +43,16 @@ _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 class Proximal(nn.Module):
     """Base class of learned proximals: all but the convolutions."""
 
-    # Least and greatest value of the images of its training, where known.
-    value_range = None
+    in_channels: int
+    channels: int
+    memory: int
+    gradient: bool
+    noise_level: bool
 
-    def __init__(self, arguments):
+    # Least and greatest value of the training images, where known.
+    value_range: tuple[float, float] | None = None
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__()
         for name, least in (
             ('in_channels', 1),
@@ -45,32 +63,22 @@ class Proximal(nn.Module):
         ):
             arguments[name] = whole_number(name, arguments[name], least)
         for name in ('gradient', 'noise_level', 'skip'):
-            if not isinstance(arguments[name], bool):
-                raise ValueError(
-                    f'`{name}` must be True or False, got {arguments[name]!r}'
-                )
-        slope = arguments['negative_slope']
-        if not (isinstance(slope, numbers.Real) and math.isfinite(slope)):
-            raise ValueError(
-                f'`negative_slope` must be a finite number, got {slope!r}'
-            )
-        arguments['negative_slope'] = float(slope)
+            arguments[name] = boolean(name, arguments[name])
+        arguments['negative_slope'] = real_number(
+            'negative_slope', arguments['negative_slope']
+        )
         if arguments['kernel_size'] % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, for the output to lie on the '
                 f'grid of the input, got {arguments["kernel_size"]}'
             )
-        if arguments['padding_mode'] not in _PADDING_MODES:
-            raise ValueError(
-                f'`padding_mode` must be one of {", ".join(_PADDING_MODES)}, '
-                f'got {arguments["padding_mode"]!r}'
-            )
+        one_of('padding_mode', arguments['padding_mode'], _PADDING_MODES)
         self._arguments = dict(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
 
     def _set(self, name, value, default):
-        """Set an argument that only the architectures that need it have."""
+        """Set an argument that `architecture` lists only if it is needed."""
         setattr(self, name, value)
         self._arguments.pop(name, None)
         if value != default:
@@ -96,23 +104,23 @@ class Proximal(nn.Module):
                 )
                 for _ in range(1 + self.n_residual_blocks)
             )
-        # Tells of `.to(memory_format=torch.channels_last)`, also where no
-        # weight has four axes.
+        # Its strides follow `.to(memory_format=torch.channels_last)`, even if
+        # no weight has four axes.
         order = torch.zeros(1, 2, 2, 2, device='cpu')
         self.register_buffer('_order', order, persistent=False)
         # With `skip`: a step that starts as gradient descent plus little.
         calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
 
     @property
-    def architecture(self):
+    def architecture(self) -> dict[str, Any]:
         """Name and arguments of the class, from which it can be rebuilt."""
         return {'class': type(self).__name__, 'arguments': self._arguments}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the arguments, for ``repr``."""
         return ', '.join(f'{k}={v!r}' for k, v in self._arguments.items())
 
-    def check_space(self, space):
+    def check_space(self, space: Space) -> None:
         """Raise a ValueError unless images of a space fit the network.
 
         `NetworkOperator`, `LearnedProximal` and `LearnedProximalGradient`
@@ -143,8 +151,7 @@ class Proximal(nn.Module):
                 f'{n_channels(space)}'
             )
         self._check_values(space)
-        while isinstance(space, odl.ProductSpace):
-            space = space[0]
+        space = first_part(space)
         if isinstance(space, odl.DiscretizedSpace):
             if not space.is_uniform:
                 raise ValueError(
@@ -217,7 +224,14 @@ class Proximal(nn.Module):
                 )
         return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
 
-    def forward(self, x, gradient=None, memory=None, sigma=None, kernels=None):
+    def forward(
+        self,
+        x: torch.Tensor,
+        gradient: torch.Tensor | None = None,
+        memory: torch.Tensor | None = None,
+        sigma: float | torch.Tensor | None = None,
+        kernels: list[Kernel] | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Apply the learned proximal.
 
         Parameters
@@ -233,8 +247,9 @@ class Proximal(nn.Module):
             Noise level, one number or one for each image; needed if the
             module has ``noise_level=True``.
         kernels : list of tuple of torch.Tensor, optional
-            What `kernels` returned, for a proximal that is used several
-            times with the same weights. Default: they are made anew.
+            What `kernels` returned. Pass them if you apply the proximal
+            several times with the same weights. Default: computed from the
+            weights.
 
         Returns
         -------
@@ -249,16 +264,19 @@ class Proximal(nn.Module):
             If an input that the module needs is missing, or not a tensor of
             the precision of the weights.
         ValueError
-            If a shape does not fit, an image is smaller than the kernel, an
-            input is given that the module does not take, or ``sigma`` is not
-            positive and finite; or if the device has no arithmetic in the
-            lowered precision of a region of `torch.autocast`, or of the
-            weights, and would emulate it. The environment variable
-            ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows that.
+            If a shape does not fit, an image is smaller than the kernel, the
+            module does not take an input that is given, or ``sigma`` is not
+            positive and finite. Also if the weights or `torch.autocast` ask
+            for a lowered precision that the device would only emulate. The
+            environment variable ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows
+            the emulation.
         """
         self._check_input('x', x, self.in_channels)
-        for name, value in (('gradient', gradient), ('memory', memory)):
-            if value is not None and not getattr(self, name):
+        for name, value, taken in (
+            ('gradient', gradient, self.gradient),
+            ('memory', memory, self.memory),
+        ):
+            if value is not None and not taken:
                 raise ValueError(
                     f'`{name}` was given to a proximal that was made without '
                     f'a {name}, and would be lost'
@@ -287,27 +305,31 @@ class Proximal(nn.Module):
             return new_x, result[:, self.in_channels :]
         return new_x
 
-    def kernels(self):
+    def kernels(self) -> list[Kernel]:
         """Return the kernels of the convolutions, for `forward`.
 
         Returns
         -------
         kernels : list of tuple of torch.Tensor
-            Kernel and bias of each convolution, in their order, through
-            which gradients flow to the weights. They are no longer right
-            once the weights change.
+            Kernel and bias of each convolution, in their order. Gradients
+            flow through them to the weights. They are out of date once the
+            weights change.
         """
         layers = (self.lift, *self.residual, self.project)
         return [layer.kernel() for layer in layers]
 
-    def lifted(self, x, kernel=None):
-        """Return the input of the residual blocks."""
-        return self._activate(self.lift(x, kernel), 0)
+    def precomputed(self) -> dict[str, Any]:
+        """Return the arguments of `forward` that depend on weights alone."""
+        # a derived class, or a user, may have put another `forward` in place
+        if getattr(self.forward, '__func__', None) is Proximal.forward:
+            return {'kernels': self.kernels()}
+        return {}
 
-    def _activate(self, x, place):
+    def nonlinearities(self) -> Nonlinearities:
+        """Return the slope, or what follows each convolution but the last."""
         if self.activations is not None:
-            return self.activations[place](x)
-        return functional.leaky_relu(x, self.negative_slope)
+            return tuple(self.activations)
+        return self.negative_slope
 
     def _network(self, x, kernels):
         dtype = self._compute_dtype(x.device.type)
@@ -316,29 +338,21 @@ class Proximal(nn.Module):
         side = self._side_of_pieces(x, dtype)
         if side is not None:
             return self._in_pieces(x, kernels, dtype, side)
-        first, *others, last = kernels
-        x = self.lifted(x, first)
-        for i, convolution in enumerate(self.residual):
-            x = x + self._activate(convolution(x, others[i]), i + 1)
-        return self.project(x, last)
-
-    def nonlinearities(self):
-        """Return what ``_pieces.layers`` takes as the slope."""
-        if self.activations is not None:
-            return tuple(self.activations)
-        return self.negative_slope
+        return residual_network(
+            x, kernels, self.nonlinearities(), WholeImage(self.padding_mode)
+        )
 
     def _side_of_pieces(self, x, dtype):
-        """Return the side of pieces with which a processor is fastest."""
+        """Return the side of pieces that is fastest, None for no pieces."""
         if x.device.type != 'cpu' or _is_exported():
             return None
-        side = _pieces.side_for_cache(self.channels, dtype)
+        side = pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
 
     def _compute_dtype(self, device):
         """Return the dtype of the convolutions on a kind of device."""
         dtype = self.lift.weight.dtype
-        # double precision is what autocast leaves alone
+        # autocast does not lower double precision
         if (
             dtype != torch.float64
             and torch.amp.is_autocast_available(device)
@@ -348,16 +362,16 @@ class Proximal(nn.Module):
         return dtype
 
     def _in_pieces(self, x, kernels, dtype, side, run=None):
-        """Apply the network piece by piece, see `_pieces.evaluate`."""
+        """Apply the network piece by piece, see `pieces.evaluate`."""
         kernels = [
-            tensor.to(dtype, memory_format=torch.channels_last)
-            if tensor.ndim == 4
-            else tensor.to(dtype)
-            for kernel in kernels
-            for tensor in kernel
+            (
+                weight.to(dtype, memory_format=torch.channels_last),
+                bias.to(dtype),
+            )
+            for weight, bias in kernels
         ]
         with torch.autocast(x.device.type, enabled=False):
-            return _pieces.evaluate(
+            return pieces.evaluate(
                 x, kernels, self.padding_mode, self.nonlinearities(), side, run
             )
 

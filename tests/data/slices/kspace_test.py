@@ -9,7 +9,6 @@
 """Laws of measured k-space."""
 
 import pickle
-import sys
 
 import numpy as np
 import odl
@@ -51,7 +50,7 @@ def _inverse(kspace):
 
 
 def _write(path, kspace, **attributes):
-    """Write k-space of shape (..., nx, ny) as fastMRI has it."""
+    """Write k-space of shape (..., nx, ny) in the format of fastMRI."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, 'w') as file:
         file['kspace'] = kspace.swapaxes(-1, -2).astype('complex64')
@@ -92,7 +91,7 @@ def test_zero_frequency_is_in_the_middle(tmp_path):
 
 
 def test_image_is_the_combination_of_coils(tmp_path, measured):
-    """The inverse transform of k-space and the maps give the image."""
+    """The image is the sum of conj(c_k) F^-1 y_k over the coils."""
     _write(tmp_path / 'a.h5', measured[1])
     slices = FastMRIKspace(tmp_path)
     maps = slices.coil_maps(1)
@@ -111,7 +110,7 @@ def test_maps_have_unit_length(tmp_path, measured):
 
 
 def test_magnitude_is_that_of_the_phantom(tmp_path, measured):
-    """Combined coils of unit length give the phantom, within 1 percent."""
+    """The magnitude of the combined image is the phantom, to 1 percent."""
     phantoms, kspace = measured
     _write(tmp_path / 'a.h5', kspace)
     slices = FastMRIKspace(tmp_path)
@@ -121,7 +120,7 @@ def test_magnitude_is_that_of_the_phantom(tmp_path, measured):
 
 
 def test_maps_are_those_of_the_coils(tmp_path, measured):
-    """Up to one phase for each pixel, the true maps are found."""
+    """The maps are the true ones up to one phase for each pixel."""
     phantoms, kspace = measured
     _write(tmp_path / 'a.h5', kspace)
     maps = FastMRIKspace(tmp_path).coil_maps(0)
@@ -141,7 +140,7 @@ def test_single_coil_is_the_inverse_transform(tmp_path):
 
 
 def test_crop_is_around_the_middle(tmp_path, measured):
-    """Images are cut, k-space and maps are not."""
+    """Cropping applies to images, but not to k-space and maps."""
     _write(tmp_path / 'a.h5', measured[1])
     whole = FastMRIKspace(tmp_path)
     slices = FastMRIKspace(tmp_path, crop=(30, 32))
@@ -177,7 +176,7 @@ def test_maps_need_the_centre_only(tmp_path, measured):
 
 
 def test_maps_of_few_lines(tmp_path, measured):
-    """With fewer lines than asked for, those that are there are used."""
+    """If fewer lines are sampled than asked for, all of them are used."""
     kspace = measured[1].copy()
     kspace[..., : NY // 2 - 5] = 0
     kspace[..., NY // 2 + 6 :] = 0
@@ -194,7 +193,7 @@ def test_maps_of_few_lines(tmp_path, measured):
 
 
 def test_attributes_name_groups_and_acquisitions(tmp_path, measured):
-    """Volumes of one patient are one group, others go by their file."""
+    """Volumes of a patient are one group; otherwise each file is one."""
     kspace = measured[1][:1]
     _write(tmp_path / 'a.h5', kspace, patient_id='p', acquisition='AXT1')
     _write(
@@ -228,7 +227,7 @@ def test_subset_keeps_kspace(tmp_path, measured):
 
 
 def test_what_is_no_kspace_is_skipped(tmp_path, measured):
-    """Other files are named, with what is wrong."""
+    """Files without k-space are skipped, and the reason is given."""
     _write(tmp_path / 'good.h5', measured[1])
     whole = (tmp_path / 'good.h5').read_bytes()
     (tmp_path / 'short.h5').write_bytes(whole[: len(whole) // 2])
@@ -255,17 +254,13 @@ def test_what_is_no_kspace_is_skipped(tmp_path, measured):
     ]
 
 
-def test_vanished_and_changed_files_are_named(tmp_path, measured):
-    """A file that changed since it was indexed is named at access."""
-    for name in 'ab':
-        _write(tmp_path / f'{name}.h5', measured[1])
+def test_changed_file_is_named(tmp_path, measured):
+    """If a file has changed since it was indexed, the error names it."""
+    _write(tmp_path / 'a.h5', measured[1])
     slices = FastMRIKspace(tmp_path)
-    (tmp_path / 'a.h5').unlink()
-    _write(tmp_path / 'b.h5', measured[1][:, :, :20])
-    with pytest.raises(FileNotFoundError, match=r'a\.h5'):
-        slices[0]
-    with pytest.raises(ValueError, match=r'b\.h5.*shape'):
-        slices.kspace(3)
+    _write(tmp_path / 'a.h5', measured[1][:, :, :20])
+    with pytest.raises(ValueError, match=r'a\.h5.*shape'):
+        slices.kspace(0)
 
 
 @pytest.mark.parametrize(
@@ -274,15 +269,9 @@ def test_vanished_and_changed_files_are_named(tmp_path, measured):
 )
 def test_wrong_options_are_refused(tmp_path, options):
     """The error of a wrong option names it."""
-    with pytest.raises(ValueError, match=f'`{next(iter(options))}` must'):
+    error = TypeError if 'crop' in options else ValueError
+    with pytest.raises(error, match=f'`{next(iter(options))}` must'):
         FastMRIKspace(tmp_path, **options)
-
-
-def test_missing_h5py_is_named(tmp_path, monkeypatch):
-    """Without h5py, the error says what to install."""
-    monkeypatch.setitem(sys.modules, 'h5py', None)
-    with pytest.raises(ImportError, match='pip install h5py'):
-        FastMRIKspace(tmp_path)
 
 
 def _padded(kspace, left, right):
@@ -293,7 +282,7 @@ def _padded(kspace, left, right):
 
 
 def _header(size, center, maximum):
-    """Return what the ISMRMRD header of a volume says of its columns."""
+    """Return an ISMRMRD header with the columns of a volume."""
     return (
         '<?xml version="1.0"?><ismrmrdHeader '
         'xmlns="http://www.ismrm.org/ISMRMRD"><encoding><encodedSpace>'
@@ -306,7 +295,7 @@ def _header(size, center, maximum):
 
 
 def test_columns_that_were_measured(tmp_path, measured):
-    """Attributes say it, the header says it, or zeros at both ends do."""
+    """The attributes, the header or zeros at both ends tell the columns."""
     kspace = _padded(measured[1], 6, 33)
     last = kspace.copy()
     last[-1] = 0
@@ -339,7 +328,7 @@ def test_columns_that_were_measured(tmp_path, measured):
     'ends', [(-1, 30), (30, 30), (0, NX + 1), ('a', 30), ([1, 2], 30)]
 )
 def test_padding_that_is_no_part_of_kspace(tmp_path, measured, ends):
-    """Attributes that are no part of the columns are named."""
+    """Attributes that are no range of columns are an error."""
     _write(tmp_path / 'good.h5', measured[1])
     _write(
         tmp_path / 'bad.h5',
@@ -352,7 +341,7 @@ def test_padding_that_is_no_part_of_kspace(tmp_path, measured, ends):
 
 
 def test_volumes_that_lack_columns(tmp_path, measured):
-    """The mask of a volume tells whether it is fully sampled."""
+    """``fully_sampled`` is what the mask of the volume says."""
     for name, mask in (
         ('a', np.ones(NX)),
         ('b', np.arange(NX) % 2),

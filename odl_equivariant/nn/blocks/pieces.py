@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Convolutions of a network, computed piece by piece.
+"""The forward pass of a block, piece by piece.
 
 On a processor this is the fastest way, since the results of each layer stay in
 the cache for the next one. Also, the memory does not grow with the image.
@@ -14,11 +14,17 @@ the cache for the next one. Also, the memory does not grow with the image.
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import check_image_size
+from odl_equivariant.nn.blocks.network import (
+    Kernel,
+    Nonlinearities,
+    residual_network,
+)
 from odl_equivariant.operators.batching.autograd import LinearMap
 
 __all__ = ('evaluate', 'layers', 'side_for_cache', 'side_for_memory')
@@ -68,23 +74,25 @@ def _free_memory(device):
         return 2**30
 
 
-def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
-    """Apply a residual network of convolutions, piece by piece.
+def evaluate(
+    x: torch.Tensor,
+    kernels: list[Kernel],
+    padding_mode: str,
+    nonlinearities: Nonlinearities,
+    side: int | None = None,
+    run: Callable[..., torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Apply the residual network of a block, piece by piece.
 
     Parameters
     ----------
     x : torch.Tensor
         Inputs of shape ``(N, C, n, m)``.
-    kernels : list of torch.Tensor
-        Weight and bias of the first convolution, of those of the residual
-        blocks and of the last one. The pieces are computed in their
-        precision.
+    kernels, nonlinearities
+        As for `residual_network`. The pieces are computed in the precision of
+        the kernels.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}
         How each layer continues the image beyond its boundary.
-    slope : float or tuple of callable
-        Slope of the LeakyReLU for negative values, or the maps that replace
-        it after each convolution but the last. They act on each pixel
-        separately, and map zero to zero.
     side : int, optional
         Pieces have at most this many cells along each axis, and as many
         cells as its square. Default: everything in one piece.
@@ -105,10 +113,10 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
     halo all around. The result equals that for the whole image, up to
     rounding.
     """
-    check_image_size(x, max(kernel.shape[-1] for kernel in kernels[::2]))
+    check_image_size(x, max(weight.shape[-1] for weight, _ in kernels))
     run = layers if run is None else run
-    shape = x.shape[2:]
-    halo = sum(kernel.shape[-1] // 2 for kernel in kernels[::2])
+    shape, dtype = x.shape[2:], kernels[0][0].dtype
+    halo = sum(map(_reach, kernels))
     periodic = padding_mode == 'circular'
     side = max(shape) if side is None else side
     n_samples = max(1, side**2 // shape.numel())
@@ -120,9 +128,9 @@ def evaluate(x, kernels, padding_mode, slope, side=None, run=None):
 
     def piece(images, row, column):
         part = _take(_take(images, 2, row, periodic), 3, column, periodic)
-        part = part.to(kernels[0].dtype, memory_format=torch.channels_last)
+        part = part.to(dtype, memory_format=torch.channels_last)
         sides = (*column.at_boundary, *row.at_boundary)
-        part = run(part, kernels, sides, padding_mode, slope)
+        part = run(part, kernels, sides, padding_mode, nonlinearities)
         return part[:, :, row.keep, column.keep].to(x.dtype)
 
     return _joined(
@@ -187,54 +195,67 @@ def _take(x, dim, span, periodic):
     return x.index_select(dim, index % x.shape[dim])
 
 
-def layers(x, kernels, sides, padding_mode, slope):
-    """Apply the layers to one piece.
+def layers(
+    x: torch.Tensor,
+    kernels: list[Kernel],
+    sides: tuple[bool, ...],
+    padding_mode: str,
+    nonlinearities: Nonlinearities,
+) -> torch.Tensor:
+    """Apply the network to one piece.
 
     Parameters
     ----------
     x : torch.Tensor
         Piece of shape ``(N, C, n, m)``.
-    kernels : list of torch.Tensor
-        Weights and biases, by turns.
-    sides : tuple of bool
-        Whether the left, right, upper and lower side of the piece are of the
-        boundary. What a kernel reaches past the others is lost.
-    padding_mode, slope
+    kernels, padding_mode, nonlinearities
         As for `evaluate`.
+    sides : tuple of bool
+        Whether the left, right, upper and lower side of the piece lie on the
+        boundary of the image. Only there, layers pad the piece. At the other
+        sides, each layer loses as many cells as its kernel reaches.
 
     Returns
     -------
     y : torch.Tensor
         Piece of the result.
     """
-    in_place = not any(tensor.requires_grad for tensor in (x, *kernels))
+    return residual_network(
+        x, kernels, nonlinearities, _Piece(sides, padding_mode)
+    )
 
-    def pad(x, weight):
-        reach = weight.shape[-1] // 2
-        widths = [reach if side else 0 for side in sides]
+
+class _Piece:
+    """A piece of an image, padded only where it touches the boundary."""
+
+    def __init__(self, sides, padding_mode):
+        self.sides, self.padding_mode = sides, padding_mode
+
+    def pad(self, x, kernel):
+        """Return the piece, continued past the boundary of the image."""
+        reach = _reach(kernel)
+        widths = [reach if side else 0 for side in self.sides]
         if not any(widths):
             return x
-        if padding_mode in _PAD_BACKWARD and x.requires_grad:
-            return _padded(x, widths, padding_mode)
-        mode = 'constant' if padding_mode == 'zeros' else padding_mode
+        if self.padding_mode in _PAD_BACKWARD and x.requires_grad:
+            return _padded(x, widths, self.padding_mode)
+        zeros = self.padding_mode == 'zeros'
+        mode = 'constant' if zeros else self.padding_mode
         return functional.pad(x, widths, mode)
 
-    def activate(x, i):
-        if isinstance(slope, tuple):
-            return slope[i](x)
-        # the gradient needs only the result
-        return functional.leaky_relu(x, slope, inplace=slope > 0)
+    def convolve(self, x, kernel):
+        """Return the convolution, without the cells that are lost."""
+        return functional.conv2d(x, *kernel)
 
-    x = functional.conv2d(pad(x, kernels[0]), *kernels[:2])
-    # padded before it is activated, as these commute: so what the gradients
-    # of activation and convolution need is the same array
-    x = activate(pad(x, kernels[2]), 0)
-    for i in range(2, len(kernels) - 2, 2):
-        inner = _inner(x, kernels[i].shape[-1] // 2)
-        x = activate(functional.conv2d(x, *kernels[i : i + 2]), i // 2)
-        x = x.add_(inner) if in_place else x + inner
-        x = pad(x, kernels[i + 2])
-    return functional.conv2d(x, *kernels[-2:])
+    def inner(self, x, kernel):
+        """Return the part of a piece that is left after a convolution."""
+        reach, (n, m) = _reach(kernel), x.shape[2:]
+        return x[:, :, reach : n - reach, reach : m - reach]
+
+
+def _reach(kernel):
+    """Return how many cells a kernel extends to each side."""
+    return kernel[0].shape[-1] // 2
 
 
 def _padded(x, widths, mode):
@@ -256,9 +277,3 @@ def _padded(x, widths, mode):
 
     apply = functools.partial(functional.pad, pad=widths, mode=mode)
     return LinearMap(apply, transpose)(x)
-
-
-def _inner(x, reach):
-    """Return the part of a piece that is left after a convolution."""
-    n, m = x.shape[2:]
-    return x[:, :, reach : n - reach, reach : m - reach]

@@ -14,7 +14,8 @@ import torch
 from odl.core.util.testutils import simple_fixture
 from torch.autograd import gradcheck, gradgradcheck
 
-from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal, _pieces
+from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.blocks import pieces as _pieces
 from odl_equivariant.operators.network import _load_forward_mode
 
 block = simple_fixture('block', [EquivariantProximal, OrdinaryProximal])
@@ -23,7 +24,7 @@ pieces = simple_fixture('pieces', [False, True])
 
 
 def network(block, mode='replicate', **kwargs):
-    """Return a proximal with weights that are all at work, in float64."""
+    """Return a proximal with random weights in float64."""
     module = block(
         channels=8, memory=2, padding_mode=mode, n_residual_blocks=2, **kwargs
     ).double()
@@ -52,7 +53,7 @@ def results(module, tensors):
 
 
 def test_training_in_pieces(block, mode, monkeypatch):
-    """Outputs and all gradients are those of the whole image."""
+    """Outputs and gradients are the same as for the whole image."""
     module, tensors = network(block, mode), inputs()
     sides = []
     evaluate = _pieces.evaluate
@@ -71,7 +72,7 @@ def test_training_in_pieces(block, mode, monkeypatch):
 
 
 def test_frozen_layers_in_pieces(block, monkeypatch):
-    """Where only some weights are trained, their gradients are the same."""
+    """If some weights are frozen, the gradients of the others are the same."""
     module, tensors = network(block), [x.detach() for x in inputs()]
     for parameter in module.lift.parameters():
         parameter.requires_grad_(False)
@@ -89,7 +90,7 @@ def test_frozen_layers_in_pieces(block, monkeypatch):
 
 
 def test_inputs_are_left_alone(block, pieces, monkeypatch):
-    """Nothing that was passed in is changed, with and without gradients."""
+    """No input is changed, with and without gradients."""
     if pieces:
         monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 8)
     module, tensors = network(block), inputs()
@@ -106,7 +107,7 @@ def test_inputs_are_left_alone(block, pieces, monkeypatch):
 
 
 def test_autocast_in_pieces(block, monkeypatch):
-    """In bfloat16, what comes out is float32, and near."""
+    """Under autocast, the result is in float32, and close."""
     module = network(block).float()
     tensors = [x.detach().float().requires_grad_() for x in inputs()]
     expected = results(module, tensors)
@@ -125,7 +126,7 @@ def test_autocast_in_pieces(block, monkeypatch):
 @pytest.mark.parametrize('widths', [[1, 0, 2, 1], [0, 0, 0, 2], [1, 1, 1, 1]])
 @pytest.mark.parametrize('last', [False, True])
 def test_padding(mode, widths, last):
-    """It is torch's own, with derivatives of any order and in both modes."""
+    """Padding is torch's, with derivatives of any order in both modes."""
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     if last:
         x = x.to(memory_format=torch.channels_last)
@@ -143,7 +144,7 @@ def test_padding(mode, widths, last):
 
 
 def test_little_is_kept_for_gradients(monkeypatch):
-    """Three arrays of the width of the network, for one residual block."""
+    """With one residual block, three arrays of all channels are kept."""
     monkeypatch.setattr(_pieces, 'side_for_cache', lambda *args: 64)
     module = OrdinaryProximal(channels=32, memory=2)
     x = torch.randn(1, 1, 128, 96)

@@ -122,7 +122,7 @@ def test_parameter_counts_are_those_of_the_paper(
 
 
 def test_forward_is_the_composition_of_its_layers(proximal_class):
-    """Convolution, rectifier, residual blocks and a last convolution."""
+    """The output is that of the layers, one after the other."""
     module = randomise(
         proximal_class(channels=8, memory=2, n_residual_blocks=2)
     )
@@ -137,7 +137,7 @@ def test_forward_is_the_composition_of_its_layers(proximal_class):
 
 
 def test_negative_slope(proximal_class):
-    """The slope is that of the rectifier: with 1, the network is affine."""
+    """The argument is the slope of the rectifier: 1 makes a block affine."""
     module = randomise(
         proximal_class(
             channels=4, memory=0, gradient=False, negative_slope=1
@@ -185,7 +185,7 @@ def test_equivariance(group, exact, shape, dtype):
 
 @pytest.mark.parametrize('kernel_size', [1, 3, 5])
 def test_equivariance_for_any_boundary(padding_mode, kernel_size, dtype):
-    """No way of going on past the boundary breaks the equivariance."""
+    """A proximal is equivariant with every kind of padding."""
     module = randomise(
         EquivariantProximal(
             channels=8,
@@ -201,7 +201,7 @@ def test_equivariance_for_any_boundary(padding_mode, kernel_size, dtype):
 @pytest.mark.parametrize('skip', [False, True])
 @pytest.mark.parametrize('in_channels', [1, 2])
 def test_equivariance_of_a_denoiser(skip, in_channels, dtype):
-    """A denoiser that is told the noise level is equivariant."""
+    """A denoiser with a noise level is equivariant."""
     module = randomise(
         EquivariantProximal(
             in_channels,
@@ -226,7 +226,7 @@ def test_equivariance_of_a_denoiser(skip, in_channels, dtype):
     ],
 )
 def test_no_equivariance_beyond_the_group(make):
-    """What is not built in is not there."""
+    """A proximal does not commute with actions outside of its group."""
     errors = equivariance_errors(randomise(make()), 'D4', (8, 8))
     assert max(errors) > 0.1
 
@@ -253,7 +253,7 @@ def test_periodic_translations(proximal_class, shift):
 def test_translations_hold_away_from_the_boundary(
     proximal_class, padding_mode, shape, dtype
 ):
-    """Exactly in the interior, and within reach of the boundary not at all."""
+    """Translations commute exactly, except near the boundary."""
     module = randomise(
         proximal_class(
             channels=8,
@@ -283,7 +283,7 @@ def test_translations_hold_away_from_the_boundary(
 
 
 def test_residual_blocks_start_as_the_identity(proximal_class):
-    """At the start a network computes what it would without them."""
+    """New residual blocks do not change the output."""
     module = proximal_class(channels=8, n_residual_blocks=3)
     inputs = inputs_of(module)
     expected = outputs_of(module, **inputs)
@@ -311,7 +311,7 @@ def images(n_channels, n_images=8, size=40, seed=7):
     ],
 )
 def test_every_kind_starts_with_the_same_variance(make, n_residual_blocks):
-    """On images, outputs of all kinds start with a mean square of one."""
+    """New networks of all kinds have outputs with a mean square of one."""
     squares = []
     for seed in range(6):
         torch.manual_seed(seed)
@@ -323,7 +323,7 @@ def test_every_kind_starts_with_the_same_variance(make, n_residual_blocks):
 
 
 def test_skip_starts_close_to_a_gradient_step(proximal_class):
-    """With ``skip``, the output starts at ``x - gradient`` plus little."""
+    """A new network with ``skip`` returns about ``x - gradient``."""
     for seed in range(4):
         torch.manual_seed(seed)
         module = proximal_class(channels=16, memory=2, skip=True)
@@ -350,7 +350,7 @@ def test_skip_adds_to_the_network(proximal_class):
 
 
 def test_a_seed_gives_the_weights(proximal_class):
-    """The weights depend on the seed alone, and leave the state behind."""
+    """The weights depend only on the seed."""
     weights, states = [], []
     for _ in range(2):
         torch.manual_seed(5)
@@ -363,7 +363,7 @@ def test_a_seed_gives_the_weights(proximal_class):
 
 
 def test_weights_are_all_that_is_drawn(proximal_class):
-    """Neither bases nor scales take from the global random state."""
+    """Bases and scales do not use the global random state."""
     torch.manual_seed(5)
     module = proximal_class(channels=8)
     state = torch.get_rng_state()
@@ -420,7 +420,7 @@ def test_every_input_counts(proximal_class):
     'convert', [float, np.float64, torch.tensor, lambda s: torch.tensor([s])]
 )
 def test_noise_level_of_each_image(proximal_class, convert):
-    """A noise level for each image, or one for all."""
+    """Each image may have its own noise level, or all have the same."""
     module = randomise(
         proximal_class(channels=4, memory=0, gradient=False, noise_level=True)
     )
@@ -432,7 +432,7 @@ def test_noise_level_of_each_image(proximal_class, convert):
 
 
 def test_images_of_a_batch_are_apart(proximal_class):
-    """Each image of a batch is treated as if it were alone."""
+    """The output for an image does not depend on the rest of the batch."""
     module = randomise(proximal_class(channels=4, memory=2))
     inputs = inputs_of(module, n_images=3)
     expected = outputs_of(module, **inputs)
@@ -459,7 +459,7 @@ def test_inputs_are_left_alone(proximal_class):
 
 
 def test_gradients_reach_every_weight(proximal_class):
-    """From the start on, each weight and each input has a gradient."""
+    """In a new network, each weight and each input has a gradient."""
     module = proximal_class(channels=8, memory=2)
     inputs = inputs_of(module)
     for value in inputs.values():
@@ -504,7 +504,7 @@ def test_copies(proximal_class, duplicate, train):
     'ignore:.*torch.jit.* is deprecated', 'ignore::torch.jit.TracerWarning'
 )
 def test_trace(proximal_class):
-    """Tracing works, and the result serves other shapes."""
+    """A traced network computes the same, also on other shapes."""
     module = randomise(proximal_class(channels=4, memory=1)).eval()
     traced = torch.jit.trace(
         module, tuple(inputs_of(module).values()), check_trace=False
@@ -515,7 +515,7 @@ def test_trace(proximal_class):
 
 
 def test_export(proximal_class):
-    """Exporting works, and the result serves other shapes."""
+    """An exported network computes the same, also on other shapes."""
     module = randomise(proximal_class(channels=4, memory=1)).eval()
     dynamic = {
         0: torch.export.Dim('n_images'),
@@ -535,7 +535,7 @@ def test_export(proximal_class):
 
 
 def test_autocast(proximal_class):
-    """A proximal computes in bfloat16 where it is asked to."""
+    """Under autocast, a proximal computes in bfloat16."""
     module = randomise(proximal_class(channels=4, memory=0))
     inputs = inputs_of(module)
     with torch.autocast('cpu', torch.bfloat16):
@@ -550,7 +550,7 @@ def test_autocast(proximal_class):
 
 
 def test_architecture_rebuilds_the_module(proximal_class):
-    """The architecture survives JSON, and has all that a module needs."""
+    """The architecture as JSON has all arguments of the module."""
     module = proximal_class(
         np.int64(2),
         channels=8,
@@ -580,7 +580,7 @@ def test_architecture_rebuilds_the_module(proximal_class):
     [(94, 'C4', '92 or 96'), (97, 'D4', '96 or 104'), (3, 'C8', 'are 8')],
 )
 def test_channels_that_the_group_does_not_divide(channels, group, nearest):
-    """The error names the numbers of channels next to it."""
+    """The error names the nearest valid numbers of channels."""
     with pytest.raises(ValueError, match=nearest):
         EquivariantProximal(channels=channels, group=group)
 
@@ -597,7 +597,7 @@ def test_unknown_groups(group):
     [('C100000', 3), ('C4', 9999), ('D32', 7), ('D50', 1), (f'C{10**400}', 1)],
 )
 def test_groups_and_kernels_too_large(group, kernel_size):
-    """A basis that would not fit into the memory is refused at once."""
+    """A basis that is too large for the memory is refused at once."""
     with pytest.raises(ValueError, match='take a smaller group or kernel'):
         EquivariantProximal(
             channels=10**6, group=group, kernel_size=kernel_size
@@ -607,26 +607,38 @@ def test_groups_and_kernels_too_large(group, kernel_size):
 @pytest.mark.parametrize(
     'arguments, match',
     [
-        ({'in_channels': 0}, 'in_channels.* >= 1, got 0'),
-        ({'channels': 0}, 'channels.* >= 1, got 0'),
-        ({'channels': 8.0}, 'channels.* whole number'),
-        ({'channels': True}, 'channels.* whole number'),
-        ({'channels': '8'}, "whole number >= 1, got '8'"),
-        ({'memory': -1}, 'memory.* >= 0, got -1'),
-        ({'n_residual_blocks': -1}, 'n_residual_blocks.* >= 0'),
+        ({'in_channels': 0}, 'in_channels.* positive whole .*got 0'),
+        ({'channels': 0}, 'channels.* positive whole number, got 0'),
+        ({'memory': -1}, 'memory.* at least 0, got -1'),
+        ({'n_residual_blocks': -1}, 'n_residual_blocks.* at least 0'),
         ({'kernel_size': 4}, 'odd.*got 4'),
-        ({'kernel_size': 0}, 'kernel_size.* >= 1'),
+        ({'kernel_size': 0}, 'kernel_size.* positive whole'),
         ({'padding_mode': 'same'}, "replicate.*got 'same'"),
-        ({'gradient': 'yes'}, "`gradient` must be True or False.*'yes'"),
-        ({'noise_level': 0.1}, '`noise_level` must be True or False'),
-        ({'skip': None}, '`skip` must be True or False'),
-        ({'negative_slope': None}, 'negative_slope.*finite number'),
         ({'negative_slope': float('nan')}, 'negative_slope.*got nan'),
     ],
 )
 def test_arguments_out_of_range(proximal_class, arguments, match):
     """An argument out of its range is refused by name."""
     with pytest.raises(ValueError, match=match):
+        proximal_class(**{'channels': 8, **arguments})
+
+
+@pytest.mark.parametrize(
+    'arguments, match',
+    [
+        ({'channels': 8.0}, 'channels.* whole number'),
+        ({'channels': True}, 'channels.* whole number'),
+        ({'channels': '8'}, "positive whole number, got '8'"),
+        ({'padding_mode': 1}, 'replicate.*got 1'),
+        ({'gradient': 'yes'}, "`gradient` must be True or False.*'yes'"),
+        ({'noise_level': 0.1}, '`noise_level` must be True or False'),
+        ({'skip': None}, '`skip` must be True or False'),
+        ({'negative_slope': None}, 'negative_slope.*finite number'),
+    ],
+)
+def test_arguments_of_another_type(proximal_class, arguments, match):
+    """An argument of another type is refused by name."""
+    with pytest.raises(TypeError, match=match):
         proximal_class(**{'channels': 8, **arguments})
 
 

@@ -1,0 +1,104 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Laws of pairs of several shapes."""
+
+import numpy as np
+import pytest
+import torch
+
+from odl_equivariant.data import (
+    Augmentation,
+    CartesianMRI,
+    Denoising,
+    PairsOfShapes,
+    Phantoms,
+    SimulatedPairs,
+    SparseViewCT,
+    mr_strip,
+)
+
+SHAPES = [(16, 16), (8, 24), (9, 13)]
+
+
+@pytest.mark.parametrize(
+    'acquisition',
+    [
+        SparseViewCT((16, 16), n_views=4),
+        CartesianMRI((16, 16), random_masks=True),
+        Denoising((16, 16)),
+    ],
+    ids=lambda acquisition: type(acquisition).__name__,
+)
+def test_pair_is_that_of_an_acquisition_of_its_shape(acquisition):
+    """It is what an acquisition of its shape alone makes of its image."""
+    draw = mr_strip if isinstance(acquisition, CartesianMRI) else None
+    phantoms = Phantoms(20, acquisition.image_shape, 3, draw=draw)
+    pairs = PairsOfShapes(phantoms, acquisition, SHAPES, seed=5)
+    assert len(pairs) == 20
+    seen = set()
+    for key in [(i, 1) for i in range(20)]:
+        pair = pairs[key]
+        shape = tuple(pair.pop('shape').tolist())
+        seen.add(shape)
+        own = acquisition.with_shape(shape)
+        assert own.shape == shape
+        images = phantoms.with_shape(own.image_shape)
+        expected = SimulatedPairs(images, own, seed=5)[key]
+        assert pair.keys() == expected.keys()
+        for name, value in expected.items():
+            if torch.is_tensor(value):
+                assert torch.equal(pair[name], value)
+            else:
+                assert pair[name] == value
+    assert seen == set(SHAPES)
+
+
+def test_shapes_depend_on_seed_pass_and_index():
+    """Each pass draws shapes of its own, unless all are like the first."""
+
+    def shapes(epoch, **kwargs):
+        pairs = PairsOfShapes(
+            Phantoms(12, (16, 16)), Denoising((16, 16)), SHAPES, **kwargs
+        )
+        return [tuple(pairs[i, epoch]['shape'].tolist()) for i in range(12)]
+
+    assert shapes(1) == shapes(1) != shapes(0)
+    assert shapes(0) != shapes(0, seed=1)
+    assert shapes(4, fresh_noise=False) == shapes(0)
+
+
+def test_wrong_arguments():
+    """Without images or shapes there are no pairs."""
+    phantoms, denoising = Phantoms(2, (16, 16)), Denoising((16, 16))
+    with pytest.raises(TypeError, match='must be `Slices`'):
+        PairsOfShapes([np.ones((16, 16))], denoising, SHAPES)
+    with pytest.raises(ValueError, match='one shape or more'):
+        PairsOfShapes(phantoms, denoising, [])
+    with pytest.raises(ValueError, match='`shapes` must be'):
+        PairsOfShapes(phantoms, denoising, [(16, 16), (16,)])
+    with pytest.raises(ValueError, match='coil'):
+        coils = CartesianMRI((16, 16), coil_maps=np.ones((2, 16, 16)))
+        PairsOfShapes(phantoms, coils, [(8, 8)])
+
+
+def test_images_are_augmented():
+    """An augmentation is drawn for each pair, as it is for one shape."""
+    turned = PairsOfShapes(
+        Phantoms(4, (16, 16)),
+        Denoising((16, 16)),
+        [(16, 16)],
+        augment=Augmentation(flip=True),
+    )
+    plain = PairsOfShapes(
+        Phantoms(4, (16, 16)), Denoising((16, 16)), [(16, 16)]
+    )
+    assert any(
+        not torch.equal(turned[i]['truth'], plain[i]['truth'])
+        for i in range(4)
+    )
