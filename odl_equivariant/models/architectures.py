@@ -115,9 +115,7 @@ def _check_number(cls, arguments, n_weights, prefix):
         n_expected = 2 * n_layers
         exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
         least = n_expected if exactly else n_layers
-    if n_weights != n_expected and (
-        n_weights < least or least == n_expected
-    ):
+    if n_weights != n_expected and (n_weights < least or least == n_expected):
         raise ValueError(
             f'the convolutions of {prefix or "the network"} have '
             f'{n_expected} weights and biases, the file has {n_weights}'
