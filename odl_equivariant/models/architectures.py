@@ -18,6 +18,8 @@ import torch
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
+    MultiscaleDenoiser,
+    MultiscaleProximal,
     OrdinaryProximal,
 )
 from odl_equivariant.nn._layers import INITIALS
@@ -25,8 +27,21 @@ from odl_equivariant.nn._layers import INITIALS
 __all__ = ('BLOCKS', 'Block', 'UNROLLED', 'loaded_blocks')
 
 #: Classes of blocks by their names.
-BLOCKS = {cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)}
-Block: TypeAlias = EquivariantProximal | OrdinaryProximal
+BLOCKS = {
+    cls.__name__: cls
+    for cls in (
+        EquivariantProximal,
+        OrdinaryProximal,
+        MultiscaleDenoiser,
+        MultiscaleProximal,
+    )
+}
+Block: TypeAlias = (
+    EquivariantProximal
+    | OrdinaryProximal
+    | MultiscaleDenoiser
+    | MultiscaleProximal
+)
 UNROLLED = LearnedProximalGradient.__name__
 # With one of these arguments, convolutions may not have just two weights.
 _OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
@@ -90,6 +105,23 @@ def _check_unrolled(architecture, steps):
         )
 
 
+def _check_number(cls, arguments, n_weights, prefix):
+    """Check the number of weights against that of the convolutions."""
+    if issubclass(cls, MultiscaleDenoiser | MultiscaleProximal):
+        n_expected = cls.n_weights(arguments)
+        least = n_expected
+    else:
+        n_layers = 2 + arguments['n_residual_blocks']
+        n_expected = 2 * n_layers
+        exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
+        least = n_expected if exactly else n_layers
+    if n_weights != n_expected and (n_weights < least or least == n_expected):
+        raise ValueError(
+            f'the convolutions of {prefix or "the network"} have '
+            f'{n_expected} weights and biases, the file has {n_weights}'
+        )
+
+
 def _loaded_block(architecture, weights, prefix):
     _check_entries(architecture)
     name, arguments = architecture['class'], architecture['arguments']
@@ -99,13 +131,7 @@ def _loaded_block(architecture, weights, prefix):
             f'{", ".join((*BLOCKS, UNROLLED))}'
         )
     # A short header could ask for any number of modules: check it first.
-    n_layers = 2 + arguments['n_residual_blocks']
-    exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
-    if len(weights) != 2 * n_layers and (exactly or len(weights) < n_layers):
-        raise ValueError(
-            f'the {n_layers} convolutions of {prefix or "the network"} have '
-            f'{2 * n_layers} weights and biases, the file has {len(weights)}'
-        )
+    _check_number(BLOCKS[name], arguments, len(weights), prefix)
     # Only the weights of the file take memory, whatever the header says.
     with torch.device('meta'):
         block = BLOCKS[name](**arguments)

@@ -219,7 +219,7 @@ def _content(block, shape, metadata):
     import onnx
 
     graph = _Graph(block)
-    size = block.kernel_size
+    size = block.least_side
     grids = [(size + 4, size + 7), (size + 20, size)]
     if shape is not None:
         grids = [shape]
@@ -244,7 +244,7 @@ def _content(block, shape, metadata):
 def _exported(graph, example, shape):
     """Export a network with torch's exporter."""
     batch = torch.export.Dim('batch', min=1, max=_LARGEST_SIDE)
-    least = graph.block.kernel_size
+    least = graph.block.least_side
     grid = {}
     if shape is None:
         grid = {

@@ -9,6 +9,10 @@
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
 from odl_equivariant.nn.blocks.contract import Block
+from odl_equivariant.nn.blocks.multiscale import (
+    MultiscaleDenoiser,
+    MultiscaleProximal,
+)
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
@@ -19,6 +23,8 @@ __all__ = (
     'Block',
     'EquivariantProximal',
     'OrdinaryProximal',
+    'MultiscaleDenoiser',
+    'MultiscaleProximal',
     'LearnedProximalGradient',
     'to_convolutional',
     'for_inference',

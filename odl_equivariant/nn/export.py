@@ -15,6 +15,11 @@ import torch
 from torch import nn
 
 from odl_equivariant.nn.blocks.base import Proximal
+from odl_equivariant.nn.blocks.multiscale import (
+    Multiscale,
+    MultiscaleDenoiser,
+    MultiscaleProximal,
+)
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.steerable.convolutions import (
@@ -37,8 +42,9 @@ def to_convolutional(module: nn.Module) -> nn.Module:
     module : torch.nn.Module
         Network in training or evaluation mode. An `EquivariantProximal`
         becomes an `OrdinaryProximal` and a `LearnedProximalGradient` one with
-        such blocks, of the same operators; in any other module each
-        convolution of this package becomes an ordinary one. A module of
+        such blocks, of the same operators; a `MultiscaleDenoiser` or
+        `MultiscaleProximal` becomes one with ``group=None``. In any other
+        module each convolution of this package becomes an ordinary one. A module of
         escnn, alone or in a `torch.nn.Sequential`, `torch.nn.ModuleList` or
         `torch.nn.ModuleDict`, becomes a module of torch, from tensors to
         tensors.
@@ -96,6 +102,11 @@ def _replace(module, copies):
         return
     if type(module) is EquivariantProximal:
         copies[id(module)] = _ordinary_proximal(module)
+    elif (
+        type(module) in (MultiscaleDenoiser, MultiscaleProximal)
+        and module.group is not None
+    ):
+        copies[id(module)] = _ordinary_twin(module)
     elif isinstance(module, (SteerableConvolution, MixedConvolution)):
         copies[id(module)] = _padded_convolution(module)
     elif is_escnn(module):
@@ -116,7 +127,7 @@ def _replace(module, copies):
             _replace(child, copies)
 
 
-def _padded_convolution(layer):
+def _padded_convolution(layer, has_bias=True):
     with torch.no_grad():
         kernel, bias = layer.kernel()
     with torch.device('meta'):
@@ -125,8 +136,10 @@ def _padded_convolution(layer):
             kernel.shape[0],
             kernel.shape[-1],
             layer.padding_mode,
+            bias=has_bias,
         )
-    for name, value in (('weight', kernel), ('bias', bias)):
+    values = {'weight': kernel} | ({'bias': bias} if has_bias else {})
+    for name, value in values.items():
         trained = any(
             parameter.requires_grad
             for key, parameter in layer.named_parameters()
@@ -148,6 +161,22 @@ def _ordinary_proximal(block):
     plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
     plain.project = _padded_convolution(block.project)
     plain.activations = copy.deepcopy(block.activations)
+    copy_buffers(block, plain)
+    return plain
+
+
+def _ordinary_twin(block: Multiscale) -> Multiscale:
+    arguments = {**block.architecture['arguments'], 'group': None}
+    arguments.pop('basis', None)
+    with torch.device('meta'):
+        plain = type(block)(**arguments)
+
+    def converted(layer):
+        return _padded_convolution(layer, not block.homogeneous)
+
+    plain.lift = converted(block.lift)
+    plain.hidden = nn.ModuleList(map(converted, block.hidden))
+    plain.project = converted(block.project)
     copy_buffers(block, plain)
     return plain
 

@@ -19,6 +19,12 @@ from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
 from odl_equivariant.nn.blocks import pieces
+from odl_equivariant.nn.blocks.multiscale import (
+    Multiscale,
+    MultiscaleDenoiser,
+    MultiscaleProximal,
+)
+from odl_equivariant.nn.blocks.scales import on_whole_image
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.operators import PerformanceWarning
@@ -36,6 +42,13 @@ _PRECISIONS = {
     'float64': torch.float64,
     'bfloat16': torch.bfloat16,
 }
+
+_KNOWN = (
+    EquivariantProximal,
+    OrdinaryProximal,
+    MultiscaleDenoiser,
+    MultiscaleProximal,
+)
 
 Precision: TypeAlias = Literal['float32', 'float64', 'bfloat16', 'auto']
 Tile: TypeAlias = int | Literal['auto']
@@ -115,12 +128,22 @@ def for_inference(
     copies = {}
     for block in blocks_of(plain):
         if id(block) not in copies:
-            copies[id(block)] = _QuickProximal(block, dtype, compile, tile)
+            copies[id(block)] = _quick(block, dtype, compile, tile)
     if blocks[0] is network:
         (plain,) = copies.values()
     else:
         plain.blocks = nn.ModuleList(copies[id(b)] for b in plain.blocks)
     return plain.requires_grad_(False).eval()
+
+
+def _quick(plain, dtype, compile, tile):
+    if not isinstance(plain, Multiscale):
+        return _QuickProximal(plain, dtype, compile, tile)
+    run = on_whole_image
+    if compile:
+        run = functools.partial(_compiled, on_whole_image)
+    plain.compute(dtype, tile, run)
+    return plain
 
 
 @functools.singledispatch
@@ -135,14 +158,14 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
     Raises
     ------
     TypeError
-        If one of them is neither an `EquivariantProximal` nor an
-        `OrdinaryProximal`. A derived class may compute something else.
+        If one of them is of no class of this package. A derived class may
+        compute something else.
     """
     blocks = blocks_of(network)
     for block in blocks:
-        if type(block) not in (EquivariantProximal, OrdinaryProximal):
+        if type(block) not in _KNOWN:
             raise TypeError(
-                'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
+                f'expected {", ".join(cls.__name__ for cls in _KNOWN)} or '
                 'a `LearnedProximalGradient` with such blocks, no class '
                 f'derived from one, got {type(block).__name__}'
             )
@@ -197,7 +220,9 @@ class _QuickProximal(OrdinaryProximal):
                 return super()._network(x, kernels)
             return self._in_pieces(x, kernels, dtype, None)
         side = self._side(x.device, dtype)
-        run = _compiled if self._compile else None
+        run = None
+        if self._compile:
+            run = functools.partial(_compiled, pieces.layers)
         # Kernels are converted at each call, which takes less time than a
         # piece. So no copy is out of date after weights are moved or loaded.
         return self._in_pieces(x, kernels, dtype, side, run)
@@ -215,28 +240,28 @@ class _QuickProximal(OrdinaryProximal):
 
 
 @functools.cache
-def _compiler():
-    """Return the compiled layers, in a list that is emptied if they fail."""
+def _compiler(function):
+    """Return the compiled function, in a list that is emptied if it fails."""
     with quiet():
         # torch warns about its own code while it imports it.
-        return [torch.compile(pieces.layers, dynamic=True)]
+        return [torch.compile(function, dynamic=True)]
 
 
-# Kinds of arguments that the layers were compiled for.
+# Kinds of arguments that the functions were compiled for.
 _KINDS = set()
 
 
-def _compiled(x, kernels, sides, padding_mode, nonlinearities):
+def _compiled(function, x, kernels, *rest, **named):
     """Apply the layers, compiled where that is possible."""
-    functions = list(_compiler())
-    arguments = (x, kernels, sides, padding_mode, nonlinearities)
+    functions = list(_compiler(function))
     if not functions or _is_differentiated(x):
-        return pieces.layers(*arguments)
+        return function(x, kernels, *rest, **named)
     kind = (
-        *(x.shape, x.stride(), x.dtype, x.device, sides, padding_mode),
-        tuple(map(id, nonlinearities))
-        if isinstance(nonlinearities, tuple)
-        else nonlinearities,
+        *(function, x.shape, x.stride(), x.dtype, x.device),
+        *(
+            tuple(map(id, value)) if isinstance(value, tuple) else value
+            for value in (*rest, *named.values())
+        ),
         tuple(weight.shape for weight, _ in kernels),
     )
     try:
@@ -247,14 +272,14 @@ def _compiled(x, kernels, sides, padding_mode, nonlinearities):
             if kind not in _KINDS:
                 # Only while they compile, threads wait for each other.
                 stack.enter_context(quiet())
-            result = functions[0](*arguments)
+            result = functions[0](x, kernels, *rest, **named)
         _KINDS.add(kind)
         return result
     except Exception as error:
         # If the error is one of the layers themselves, such as too little
         # memory, this raises it again.
-        result = pieces.layers(*arguments)
-        _compiler().clear()
+        result = function(x, kernels, *rest, **named)
+        _compiler(function).clear()
         reason = ' '.join(str(error).split())
         warn_user(
             'the convolutions cannot be compiled, and are used as they are; '

@@ -10,7 +10,7 @@
 
 from typing import Any
 
-from odl_equivariant.nn.blocks.base import Proximal
+from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
     checked_description,
@@ -300,12 +300,7 @@ class EquivariantProximal(Proximal):
             layout.check_vector_space(space)
 
     def _check_cells(self, space):
-        if not space.partition.has_isotropic_cells:
-            raise ValueError(
-                'an equivariant network needs square cells, as a turned '
-                'image lies on another grid otherwise; got the cell sides '
-                f'{space.cell_sides} of {space!r}'
-            )
+        check_square_cells(space)
 
 
 class OrdinaryProximal(Proximal):

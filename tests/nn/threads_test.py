@@ -238,7 +238,7 @@ def test_filters_of_warnings_stay(monkeypatch):
         time.sleep(0.05)
         return pieces.layers(x, *arguments)
 
-    monkeypatch.setattr(inference, '_compiler', lambda: [slow])
+    monkeypatch.setattr(inference, '_compiler', lambda function: [slow])
     network = for_inference(
         network_for(lambda: OrdinaryProximal(channels=4), shared=True),
         compile=True,

@@ -31,11 +31,12 @@ from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
     WholeImage,
+    is_exported,
     residual_network,
 )
 from odl_equivariant.nn.steerable.activations import make_activation
 
-__all__ = ('Proximal',)
+__all__ = ('Proximal', 'check_square_cells')
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
@@ -59,11 +60,15 @@ class Proximal(nn.Module):
             ('channels', 1),
             ('memory', 0),
             ('n_residual_blocks', 0),
+            ('n_scales', 1),
+            ('n_blocks', 1),
             ('kernel_size', 1),
         ):
-            arguments[name] = whole_number(name, arguments[name], least)
-        for name in ('gradient', 'noise_level', 'skip'):
-            arguments[name] = boolean(name, arguments[name])
+            if name in arguments:
+                arguments[name] = whole_number(name, arguments[name], least)
+        for name in ('gradient', 'noise_level', 'skip', 'homogeneous'):
+            if name in arguments:
+                arguments[name] = boolean(name, arguments[name])
         arguments['negative_slope'] = real_number(
             'negative_slope', arguments['negative_slope']
         )
@@ -84,12 +89,16 @@ class Proximal(nn.Module):
         if value != default:
             self._arguments[name] = value
 
-    def _build(self):
-        n_inputs = (
+    def _n_inputs(self):
+        """Return the number of channels of all inputs together."""
+        return (
             self.in_channels * (2 if self.gradient else 1)
             + self.memory
             + (1 if self.noise_level else 0)
         )
+
+    def _build(self):
+        n_inputs = self._n_inputs()
         self.lift = self._lifting(n_inputs, 1.0)
         self.residual = nn.ModuleList(
             self._hidden(i, 0.0) for i in range(self.n_residual_blocks)
@@ -104,12 +113,15 @@ class Proximal(nn.Module):
                 )
                 for _ in range(1 + self.n_residual_blocks)
             )
+        self._follow_order()
+        # With `skip`: a step that starts as gradient descent plus little.
+        calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
+
+    def _follow_order(self):
         # Its strides follow `.to(memory_format=torch.channels_last)`, even if
         # no weight has four axes.
         order = torch.zeros(1, 2, 2, 2, device='cpu')
         self.register_buffer('_order', order, persistent=False)
-        # With `skip`: a step that starts as gradient descent plus little.
-        calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -315,8 +327,16 @@ class Proximal(nn.Module):
             flow through them to the weights. They are out of date once the
             weights change.
         """
-        layers = (self.lift, *self.residual, self.project)
-        return [layer.kernel() for layer in layers]
+        return [layer.kernel() for layer in self.convolutions()]
+
+    def convolutions(self) -> list[nn.Module]:
+        """Return the convolutions, in the order of their use."""
+        return [self.lift, *self.residual, self.project]
+
+    @property
+    def least_side(self) -> int:
+        """Side of the smallest images that need no further padding."""
+        return self.kernel_size
 
     def precomputed(self) -> dict[str, Any]:
         """Return the arguments of `forward` that depend on weights alone."""
@@ -333,7 +353,7 @@ class Proximal(nn.Module):
 
     def _network(self, x, kernels):
         dtype = self._compute_dtype(x.device.type)
-        if not _is_exported():
+        if not is_exported():
             check_arithmetic(dtype, x.device)
         side = self._side_of_pieces(x, dtype)
         if side is not None:
@@ -344,7 +364,7 @@ class Proximal(nn.Module):
 
     def _side_of_pieces(self, x, dtype):
         """Return the side of pieces that is fastest, None for no pieces."""
-        if x.device.type != 'cpu' or _is_exported():
+        if x.device.type != 'cpu' or is_exported():
             return None
         side = pieces.side_for_cache(self.channels, dtype)
         return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
@@ -376,12 +396,17 @@ class Proximal(nn.Module):
             )
 
 
-def _is_exported():
-    """Return whether the computation is traced or exported."""
-    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+def check_square_cells(space: Space) -> None:
+    """Raise a ValueError unless turned images lie on the same grid."""
+    if not space.partition.has_isotropic_cells:
+        raise ValueError(
+            'an equivariant network needs square cells, as a turned '
+            'image lies on another grid otherwise; got the cell sides '
+            f'{space.cell_sides} of {space!r}'
+        )
 
 
 def _has_values(x):
     """Return whether the values of a tensor can be read."""
     in_transform = torch._C._functorch.maybe_current_level() is not None
-    return not (x.is_meta or in_transform or _is_exported())
+    return not (x.is_meta or in_transform or is_exported())

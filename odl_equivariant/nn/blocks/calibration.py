@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from odl_equivariant.nn.blocks.network import activated
+from odl_equivariant.nn.blocks.network import WholeImage, activated
+from odl_equivariant.nn.blocks.scales import multiscale_network
 
-__all__ = ('calibrate',)
+__all__ = ('calibrate', 'calibrate_all')
 
 # A network with gates is not homogeneous, so one scaling is not enough.
 _N_SCALINGS = 8
@@ -85,3 +86,55 @@ def calibrate(proximal: Any, n_inputs: int, output_scale: float) -> None:
         weight.div_(scale)
     x = project(x / scale)
     _scale(project, output_scale / x.square().mean().sqrt())
+
+
+class _Normalising(WholeImage):
+    """An image whose convolutions are divided by their root mean square."""
+
+    def __init__(self, padding_mode):
+        super().__init__(padding_mode)
+        self.factors = []
+
+    def convolve(self, x, kernel):
+        """Return the convolution, of unit mean square unless it is zero."""
+        x = super().convolve(x, kernel)
+        size = x.square().mean().sqrt()
+        # what starts at zero stays there
+        factor = 1 / size if size > 0 else torch.ones_like(size)
+        self.factors.append(factor)
+        return factor * x
+
+
+@torch.no_grad()
+def calibrate_all(network: Any, n_inputs: int, output_scale: float) -> None:
+    """Scale all convolutions of a block of several scales.
+
+    Each has outputs of unit mean square on random images then, in every
+    architecture, but for those that start at zero and for the last one.
+
+    Parameters
+    ----------
+    network : Multiscale
+        Module with fresh weights.
+    n_inputs : int
+        Number of its input channels.
+    output_scale : float
+        Root mean square of the output.
+    """
+    if network.lift.weight.is_meta:
+        return
+    images = _random_images(n_inputs, max(32, network.least_side))
+    images = images.to(network.lift.weight)
+    extent = _Normalising(network.padding_mode)
+    multiscale_network(
+        images,
+        network.kernels(),
+        network.negative_slope,
+        network.n_scales,
+        extent,
+    )
+    extent.factors[-1] *= output_scale
+    for layer, factor in zip(
+        network.convolutions(), extent.factors, strict=True
+    ):
+        _scale(layer, factor)

@@ -22,6 +22,7 @@ __all__ = (
     'Nonlinearities',
     'WholeImage',
     'activated',
+    'is_exported',
     'residual_network',
 )
 
@@ -127,3 +128,8 @@ def activated(
     # the gradient needs only the result
     in_place = nonlinearities > 0
     return functional.leaky_relu(x, nonlinearities, inplace=in_place)
+
+
+def is_exported() -> bool:
+    """Return whether the computation is traced or exported."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()

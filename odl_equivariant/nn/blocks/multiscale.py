@@ -1,0 +1,408 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Networks of several scales: a denoiser, and a block for unrolled methods."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from odl_equivariant.nn._convolution import (
+    PaddedConvolution,
+    check_image_size,
+)
+from odl_equivariant.nn._precision import check_arithmetic
+from odl_equivariant.nn.blocks import pieces, scales
+from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
+from odl_equivariant.nn.blocks.calibration import calibrate_all
+from odl_equivariant.nn.blocks.network import is_exported
+from odl_equivariant.nn.steerable import layout
+from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
+from odl_equivariant.nn.steerable.grid import checked_basis
+from odl_equivariant.nn.steerable.groups import (
+    INFINITE,
+    checked_group,
+    group_order,
+)
+
+__all__ = ('Multiscale', 'MultiscaleDenoiser', 'MultiscaleProximal')
+
+
+class Multiscale(Proximal):
+    """Base class of the blocks of several scales."""
+
+    memory = 0
+    gradient = False
+
+    # How `for_inference` makes it compute: the dtype, the largest side of
+    # pieces or 'auto', and what replaces `scales.on_whole_image`.
+    _dtype: torch.dtype | None = None
+    _tile: int | str | None = None
+    _run: Callable[..., torch.Tensor] = staticmethod(scales.on_whole_image)
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        group = arguments.pop('group')
+        basis = arguments.pop('basis')
+        super().__init__(arguments)
+        self.group = None if group is None else checked_group(group)
+        if self.group in INFINITE:
+            raise ValueError(
+                f'the infinite group {self.group} has no regular fields, '
+                "which all scales consist of: take a finite one, such as 'C4' "
+                "or 'D4', or None for ordinary convolutions"
+            )
+        # first, as files list it so
+        self._arguments = {'group': self.group, **self._arguments}
+        if self.group is not None:
+            layout.check_channels(
+                self.group, self.channels, None, self.kernel_size
+            )
+            basis = checked_basis(basis, self.group)
+        elif basis != 'escnn':
+            raise ValueError(
+                f'ordinary kernels have no basis: basis={basis!r} needs a '
+                'group'
+            )
+        self._set('basis', basis, 'escnn')
+        self._build()
+
+    def _build(self):
+        n_inputs = self._n_inputs()
+        widths = [self.channels * 2**i for i in range(self.n_scales)]
+        self.lift = self._convolution(n_inputs, widths[0], 1.0, 'lift')
+        self.hidden = nn.ModuleList(self._hidden(widths))
+        self.project = self._convolution(
+            widths[0], self.in_channels + self.memory, 1.0, 'project'
+        )
+        self.activations = None
+        self._follow_order()
+        # With `skip`: a step that starts as gradient descent plus little.
+        calibrate_all(self, n_inputs, 0.1 if self.skip else 1.0)
+
+    def _hidden(self, widths):
+        """Yield the convolutions in between, in the order of their use."""
+        for _ in range(self.n_blocks):
+            yield self._convolution(widths[0], widths[0], 1.0)
+            yield self._convolution(widths[0], widths[0], 0.0)
+        if widths[1:]:
+            yield self._convolution(*widths[:2], 1.0)
+            yield from self._hidden(widths[1:])
+            yield self._convolution(widths[1], widths[0], 1.0)
+            for _ in range(self.n_blocks):
+                yield self._convolution(widths[0], widths[0], 1.0)
+                yield self._convolution(widths[0], widths[0], 0.0)
+
+    def _convolution(self, n_in, n_out, gain, place=None):
+        kind = self.kernel_size, self.padding_mode, gain
+        bias = not self.homogeneous
+        if self.group is None:
+            return PaddedConvolution(n_in, n_out, *kind, bias=bias)
+        order = group_order(self.group)
+        source, target = 'regular', 'regular'
+        if place == 'lift':
+            source, n_out = 'trivial', n_out // order
+        elif place == 'project':
+            target, n_in = 'trivial', n_in // order
+        else:
+            n_in, n_out = n_in // order, n_out // order
+        return SteerableConvolution(
+            n_in,
+            n_out,
+            source,
+            target,
+            self.group,
+            *kind,
+            bias=bias,
+            basis=self.basis,
+        )
+
+    def convolutions(self) -> list[nn.Module]:
+        """Return the convolutions, in the order of their use."""
+        return [self.lift, *self.hidden, self.project]
+
+    @classmethod
+    def n_weights(cls, arguments: dict[str, Any]) -> int:
+        """Return how many tensors of weights the arguments ask for."""
+        n = scales.n_convolutions(arguments['n_scales'], arguments['n_blocks'])
+        return n if arguments['homogeneous'] else 2 * n
+
+    def compute(
+        self,
+        dtype: torch.dtype | None,
+        tile: int | str | None,
+        run: Callable[..., torch.Tensor],
+    ) -> None:
+        """Set how to compute from now on, as `for_inference` does.
+
+        Parameters
+        ----------
+        dtype : torch.dtype or None
+            Precision of the convolutions, None for that of the weights.
+        tile : int, 'auto' or None
+            Largest side of the pieces, None for the whole image.
+        run : callable
+            `scales.on_whole_image` or a function in its place.
+
+        Raises
+        ------
+        ValueError
+            If a periodic network is to compute in pieces.
+        """
+        if tile is not None and self.padding_mode == 'circular':
+            raise ValueError(
+                f'a {type(self).__name__} with padding_mode="circular" '
+                'computes whole images only, as the cells of its coarser '
+                'grids do not match past the boundary: take tile=None, or '
+                'another padding_mode'
+            )
+        self._dtype, self._tile, self._run = dtype, tile, run
+
+    @property
+    def least_side(self) -> int:
+        """Side of the smallest images that have all scales."""
+        return scales.least_side(self.n_scales, self.kernel_size)
+
+    def _check_cells(self, space):
+        if self.group is not None:
+            check_square_cells(space)
+
+    def _network(self, x, kernels):
+        own = self._compute_dtype(x.device.type)
+        dtype = own if self._dtype is None else self._dtype
+        exported = is_exported()
+        if not exported:
+            check_arithmetic(dtype, x.device)
+        check_image_size(x, self.kernel_size)
+        order = torch.contiguous_format
+        if x.device.type == 'cpu' and not exported:
+            order = torch.channels_last
+        kernels = [
+            (weight.to(dtype, memory_format=order), bias.to(dtype))
+            for weight, bias in kernels
+        ]
+        run = functools.partial(
+            scales.on_whole_image if exported else self._run,
+            kernels=kernels,
+            padding_mode=self.padding_mode,
+            slope=self.negative_slope,
+            n_scales=self.n_scales,
+        )
+        y = x.to(dtype)
+        if order != torch.contiguous_format:
+            y = y.contiguous(memory_format=order)
+        side = None if exported else self._side(x, dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            y = self._applied(y, run, side)
+        return y.to(x.dtype)
+
+    def _applied(self, x, run, side):
+        """Apply the network to images of any size."""
+        shape, least = x.shape[2:], self.least_side
+        # as far on both sides, so that this commutes with turns
+        margins = [max(0, (least - n + 1) // 2) for n in shape]
+        if any(margins):
+            (n, m), (rows, columns) = shape, margins
+            x = functional.pad(x, (columns,) * 2 + (rows,) * 2, 'replicate')
+            return run(x)[:, :, rows : rows + n, columns : columns + m]
+        if side is None or side >= max(shape):
+            return run(x)
+        return scales.evaluate(
+            x, run, self.n_scales, self.n_blocks, self.kernel_size, side
+        )
+
+    def _side(self, x, dtype):
+        """Return the side of pieces, None for the whole image."""
+        if self._tile != 'auto':
+            return self._tile
+        # of the many arrays of all scales, those of the finest prevail
+        width = 4 * self.channels
+        return pieces.side_for_memory(width, dtype, x.device)
+
+
+class MultiscaleDenoiser(Multiscale):
+    r"""Denoiser of several scales, equivariant or ordinary.
+
+    A U-shaped residual network in the manner of DRUNet [Z+2022]_, with
+    regular fields of a group at each scale, for images of any size.
+
+    Parameters
+    ----------
+    group : str or None, optional
+        Finite group, such as ``'C4'`` or ``'D4'``, see
+        `EquivariantProximal`, or None for the ordinary network of the same
+        width, initial variance and cost.
+    in_channels : int, optional
+        Channels of an image: 1 if real, 2 if complex.
+    channels : int, optional
+        Width at the finest scale, a multiple of the order of the group. Each
+        coarser scale has twice the width of the one before.
+    n_scales : int, optional
+        Number of grids. Each has half as many cells along each axis as the
+        one before.
+    n_blocks : int, optional
+        Number of residual blocks, of two convolutions each, at each scale on
+        the way to the coarsest grid, and as many on the way back. Each one
+        starts as the identity.
+    noise_level : bool, optional
+        Whether the noise level ``sigma`` is an additional input channel.
+    homogeneous : bool, optional
+        Whether there are no biases, so that the result does not depend on the
+        unit of the image, see the notes. Otherwise there is an invariant bias
+        after each convolution.
+    skip : bool, optional
+        Whether the output is added to ``x``.
+    kernel_size : int, optional
+        Odd side of the kernels in cells.
+    padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
+        How each convolution continues its input past the boundary.
+    negative_slope : float, optional
+        Slope of the LeakyReLU for negative values.
+    basis : {'escnn', 'grid', 'mixed'}, optional
+        Which equivariant kernels there are, see `EquivariantProximal`.
+
+    Raises
+    ------
+    ValueError
+        If the group is unknown or infinite, its order does not divide
+        ``channels``, or another argument is out of its range.
+    TypeError
+        If a number or a bool is none.
+
+    Notes
+    -----
+    The group acts on the values of all grids: for each of its elements that
+    maps the grid of the image to itself, :math:`\Phi(g \cdot u; \sigma) =
+    g \cdot \Phi(u; \sigma)` up to rounding. A grid of any size, even or odd,
+    is halved and doubled by symmetric means and interpolation, and needs no
+    padding. Images too small for the coarsest grid are continued by their
+    last cells, equally on both sides.
+
+    Shifts commute with the network if they are by multiples of
+    :math:`2^{S-1}` cells, with S for ``n_scales``, the sides are such
+    multiples, and the padding is circular; with other padding, away from the
+    boundary only.
+
+    With ``homogeneous=True``, and for every :math:`a > 0`,
+
+    .. math::
+        \Phi(a u; a \sigma) = a\, \Phi(u; \sigma) .
+
+    References
+    ----------
+    .. [Z+2022] Zhang K, Li Y, Zuo W, Zhang L, Van Gool L and Timofte R.
+       *Plug-and-play image restoration with deep denoiser prior*. IEEE
+       Transactions on Pattern Analysis and Machine Intelligence 44 (2022)
+       6360-6376.
+
+    Examples
+    --------
+    >>> denoiser = MultiscaleDenoiser('C4', channels=8)
+    >>> u = torch.randn(1, 1, 17, 20)
+    >>> v = denoiser(u, sigma=0.1)
+    >>> v.shape
+    torch.Size([1, 1, 17, 20])
+    >>> turned = denoiser(u.rot90(1, (2, 3)), sigma=0.1)
+    >>> torch.allclose(turned, v.rot90(1, (2, 3)), atol=1e-5)
+    True
+    >>> torch.allclose(denoiser(8 * u, sigma=0.8), 8 * v, atol=1e-4)
+    True
+    """
+
+    def __init__(
+        self,
+        group: str | None = 'C4',
+        in_channels: int = 1,
+        channels: int = 32,
+        n_scales: int = 3,
+        n_blocks: int = 2,
+        noise_level: bool = True,
+        homogeneous: bool = True,
+        skip: bool = True,
+        kernel_size: int = 3,
+        padding_mode: str = 'replicate',
+        negative_slope: int | float = 0.01,
+        basis: str = 'escnn',
+    ) -> None:
+        arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
+        super().__init__(arguments)
+
+
+class MultiscaleProximal(Multiscale):
+    r"""Block of several scales for the learned proximal gradient method.
+
+    The network of `MultiscaleDenoiser`, with the scaled gradient of the data
+    fit and a memory as further inputs, and a new memory as further output: a
+    `Block` for `LearnedProximalGradient`.
+
+    Parameters
+    ----------
+    group, in_channels, channels, n_scales, n_blocks
+        As for `MultiscaleDenoiser`.
+    memory : int, optional
+        Number of memory channels; 0 for none.
+    gradient : bool, optional
+        Whether the gradient of the data fit is a separate input.
+    noise_level, homogeneous
+        As for `MultiscaleDenoiser`.
+    skip : bool, optional
+        Whether the output is added to ``x - gradient``, or to ``x`` without a
+        gradient.
+    kernel_size, padding_mode, negative_slope, basis
+        As for `MultiscaleDenoiser`.
+
+    Raises
+    ------
+    ValueError
+        If the group is unknown or infinite, its order does not divide
+        ``channels``, or another argument is out of its range.
+    TypeError
+        If a number or a bool is none.
+
+    Notes
+    -----
+    Image, gradient and memory are trivial fields, hence :math:`\Phi(g \cdot
+    u, g \cdot v, g \cdot s) = g \cdot \Phi(u, v, s)`, see
+    `MultiscaleDenoiser`. With ``homogeneous=True``, :math:`\Phi(a u, a v, a
+    s) = a\, \Phi(u, v, s)` for all :math:`a > 0`, so that the unrolled method
+    of a linear operator maps :math:`a y` to :math:`a` times its result.
+
+    Examples
+    --------
+    >>> block = MultiscaleProximal('D4', channels=8, memory=2)
+    >>> u = torch.zeros(1, 1, 15, 16)
+    >>> u, s = block(u, gradient=u)
+    >>> u.shape, s.shape
+    (torch.Size([1, 1, 15, 16]), torch.Size([1, 2, 15, 16]))
+    """
+
+    def __init__(
+        self,
+        group: str | None = 'C4',
+        in_channels: int = 1,
+        channels: int = 16,
+        n_scales: int = 3,
+        n_blocks: int = 1,
+        memory: int = 5,
+        gradient: bool = True,
+        noise_level: bool = False,
+        homogeneous: bool = True,
+        skip: bool = True,
+        kernel_size: int = 3,
+        padding_mode: str = 'replicate',
+        negative_slope: int | float = 0.01,
+        basis: str = 'escnn',
+    ) -> None:
+        arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
+        super().__init__(arguments)
+
+
+_HIDDEN = ('self', '__class__')

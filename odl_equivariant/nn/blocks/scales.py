@@ -1,0 +1,302 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The forward pass of a block of several scales, whole or in pieces.
+
+Halving and doubling a grid commute with its symmetries, whether a side is even
+or odd, so that no image is padded to a multiple of a power of two.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from odl_equivariant.nn.blocks.network import (
+    Extent,
+    Kernel,
+    WholeImage,
+    activated,
+    is_exported,
+)
+
+__all__ = (
+    'doubled',
+    'evaluate',
+    'halved',
+    'least_side',
+    'multiscale_network',
+    'n_convolutions',
+    'on_whole_image',
+)
+
+
+def n_convolutions(n_scales: int, n_blocks: int) -> int:
+    """Return how many convolutions the network has."""
+    return 2 * n_scales + 2 * n_blocks * (2 * n_scales - 1)
+
+
+def least_side(n_scales: int, kernel_size: int) -> int:
+    """Return the smallest side whose coarsest grid a kernel fits on."""
+    return (kernel_size - 1) * 2 ** (n_scales - 1) + 1
+
+
+def halved(x: torch.Tensor) -> torch.Tensor:
+    r"""Return images on the grid of half as many cells along each axis.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Images of shape ``(N, C, n, m)``.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Images of shape ``(N, C, ceil(n / 2), ceil(m / 2))``.
+
+    Notes
+    -----
+    Along an axis with an even number of cells, :math:`y_j = (x_{2j} +
+    x_{2j+1}) / 2`. Along one with an odd number, :math:`y_j = (x_{2j-1} + 2
+    x_{2j} + x_{2j+1}) / 4`, where the image is continued by its last cell.
+    This is the mean of pairs after a shift by half a cell, to an even number
+    of cells. Both are the same when the axis is read backwards, so turns and
+    reflections of the image turn and reflect the result.
+
+    Examples
+    --------
+    >>> halved(torch.arange(5.0).reshape(1, 1, 5, 1)).flatten()
+    tensor([0.2500, 2.0000, 3.7500])
+    """
+    if not is_exported() and all(n % 2 == 0 for n in x.shape[2:]):
+        return functional.avg_pool2d(x, 2)
+    return _halved_along(_halved_along(x, 2), 3)
+
+
+def _halved_along(x, axis):
+    # without a branch, as an exported graph is for even and odd sizes
+    n = x.shape[axis]
+    odd = n % 2
+    first = 2 * torch.arange((n + 1) // 2, device=x.device)
+    cells = [
+        x.index_select(axis, (first + i).clamp(min=0).clamp(max=n - 1))
+        for i in (-odd, 0, 1 - odd, 1)
+    ]
+    return (cells[0] + cells[1] + cells[2] + cells[3]) / 4
+
+
+def doubled(y: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    r"""Return images on the grid of twice as many cells along each axis.
+
+    Parameters
+    ----------
+    y : torch.Tensor
+        Images as `halved` returns them.
+    shape : torch.Size
+        The grid ``(n, m)`` that was halved.
+
+    Returns
+    -------
+    x : torch.Tensor
+        Images of shape ``(N, C, n, m)``.
+
+    Notes
+    -----
+    Along an axis with an even number of cells, :math:`x_{2j} = x_{2j+1} =
+    y_j`. Along one with an odd number, :math:`x_{2j} = y_j` and
+    :math:`x_{2j+1} = (y_j + y_{j+1}) / 2`.
+
+    Examples
+    --------
+    >>> y = torch.tensor([0.0, 2.0, 4.0]).reshape(1, 1, 3, 1)
+    >>> doubled(y, torch.Size([5, 1])).flatten()
+    tensor([0., 1., 2., 3., 4.])
+    """
+    if not is_exported() and all(n % 2 == 0 for n in shape):
+        return functional.interpolate(y, scale_factor=2, mode='nearest')
+    return _doubled_along(_doubled_along(y, 2, shape[0]), 3, shape[1])
+
+
+def _doubled_along(y, axis, n):
+    cells = torch.arange(n, device=y.device)
+    first = y.index_select(axis, cells // 2)
+    return (first + y.index_select(axis, (cells + n % 2) // 2)) / 2
+
+
+def multiscale_network(
+    x: torch.Tensor,
+    kernels: list[Kernel],
+    slope: float,
+    n_scales: int,
+    extent: Extent,
+) -> torch.Tensor:
+    r"""Apply the U-shaped residual network of a block.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Inputs of shape ``(N, C, n, m)``.
+    kernels : list of tuple of torch.Tensor
+        Weight and bias of each convolution, in the order of the computation.
+    slope : float
+        Slope of the LeakyReLU for negative values.
+    n_scales : int
+        Number of grids, the given one among them.
+    extent : Extent
+        How the convolutions see the image.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Outputs of shape ``(N, C', n, m)``.
+
+    Notes
+    -----
+    With residual blocks :math:`R(x) = x + k' * \phi(k * x)`, different ones in
+    each place, and :math:`H` and :math:`D` for `halved` and `doubled`, the
+    network is :math:`y = k_1 * U_0(k_0 * x)` with
+
+    .. math::
+        U_s(x) = R \cdots R\bigl(v + D (k_2 * U_{s+1}(k_1 * H v))\bigr), \quad
+        v = R \cdots R(x),
+
+    and :math:`U_s(x) = R \cdots R(x)` on the coarsest grid.
+    """
+    tensors = (x, *(tensor for kernel in kernels for tensor in kernel))
+    in_place = not any(tensor.requires_grad for tensor in tensors)
+    n_blocks = (len(kernels) - 2 * n_scales) // (4 * n_scales - 2)
+    rest = iter(kernels)
+
+    def convolved(x):
+        kernel = next(rest)
+        return extent.convolve(extent.pad(x, kernel), kernel)
+
+    def added(new, x):
+        return new.add_(x) if in_place else new + x
+
+    def through_blocks(x):
+        for _ in range(n_blocks):
+            x = added(convolved(activated(convolved(x), 0, slope)), x)
+        return x
+
+    def through_scales(x, scale):
+        x = through_blocks(x)
+        if scale == n_scales - 1:
+            return x
+        coarse = convolved(through_scales(convolved(halved(x)), scale + 1))
+        return through_blocks(added(doubled(coarse, x.shape[2:]), x))
+
+    return convolved(through_scales(convolved(x), 0))
+
+
+def on_whole_image(
+    x: torch.Tensor,
+    kernels: list[Kernel],
+    padding_mode: str,
+    slope: float,
+    n_scales: int,
+) -> torch.Tensor:
+    """Apply the network to images from boundary to boundary."""
+    return multiscale_network(
+        x, kernels, slope, n_scales, WholeImage(padding_mode)
+    )
+
+
+def evaluate(
+    x: torch.Tensor,
+    run: Callable[[torch.Tensor], torch.Tensor],
+    n_scales: int,
+    n_blocks: int,
+    kernel_size: int,
+    side: int,
+) -> torch.Tensor:
+    """Apply the network piece by piece, with the result for the whole image.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Inputs of shape ``(N, C, n, m)``, not smaller than `least_side`.
+    run : callable
+        The network as a map of images, which continues them past their
+        boundary, and not periodically.
+    n_scales, n_blocks, kernel_size : int
+        Its sizes.
+    side : int
+        Side of the pieces in cells, without their halos. It is rounded to a
+        multiple of a cell of the coarsest grid.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Outputs of shape ``(N, C', n, m)``.
+
+    Notes
+    -----
+    A piece consists of whole cells of the coarsest grid, so that its grids
+    are parts of those of the image. The halo is as wide as the border that
+    depends on how a piece is continued, and is cut off.
+    """
+    halo = _reach(n_scales, n_blocks, kernel_size // 2)
+    rows, columns = (_spans(n, n_scales, side, halo) for n in x.shape[2:])
+    n_samples = max(1, side**2 // x.shape[2:].numel())
+
+    def piece(images, row, column):
+        (rows, keep), (columns, keep_columns) = row, column
+        return run(images[:, :, rows, columns])[:, :, keep, keep_columns]
+
+    return torch.cat(
+        [
+            torch.cat(
+                [
+                    torch.cat([piece(images, row, c) for c in columns], 3)
+                    for row in rows
+                ],
+                2,
+            )
+            for images in x.split(n_samples)
+        ]
+    )
+
+
+def _reach(n_scales, n_blocks, reach):
+    """Return how many cells at an edge depend on what is beyond it."""
+    blocks = 2 * n_blocks * reach
+
+    def at_scale(cells, scale):
+        cells += blocks
+        if scale == n_scales - 1:
+            return cells
+        coarse = at_scale(cells // 2 + 1 + reach, scale + 1) + reach
+        return max(cells, 2 * coarse) + blocks
+
+    return at_scale(reach, 0) + reach
+
+
+def _spans(n, n_scales, side, halo):
+    """Return for each piece of an axis its cells, and which of them to keep.
+
+    Each piece is a slice of the axis, and each part to keep a slice of it.
+    """
+    sizes = [n]
+    for _ in range(n_scales - 1):
+        sizes.append((sizes[-1] + 1) // 2)
+    coarsest, step = sizes[-1], 2 ** (n_scales - 1)
+    # the last of the coarsest cells may consist of one cell
+    halo = math.ceil((halo + step - 1) / step)
+    count = math.ceil(coarsest / max(1, side // step))
+    ends = [i * coarsest // count for i in range(count + 1)]
+    spans = []
+    for start, stop in zip(ends, ends[1:], strict=False):
+        first, last = max(0, start - halo), min(coarsest, stop + halo)
+        for size in reversed(sizes[:-1]):
+            last = 2 * last - size % 2
+        keep = start * step, n if stop == coarsest else stop * step
+        first *= step
+        spans.append((slice(first, last), slice(*(k - first for k in keep))))
+    return spans
