@@ -16,6 +16,7 @@ from typing import TypeAlias
 import torch
 
 from odl_equivariant.nn import (
+    AveragedProximal,
     EquivariantProximal,
     LearnedProximalGradient,
     MultiscaleDenoiser,
@@ -34,6 +35,7 @@ BLOCKS = {
         OrdinaryProximal,
         MultiscaleDenoiser,
         MultiscaleProximal,
+        AveragedProximal,
     )
 }
 Block: TypeAlias = (
@@ -41,6 +43,7 @@ Block: TypeAlias = (
     | OrdinaryProximal
     | MultiscaleDenoiser
     | MultiscaleProximal
+    | AveragedProximal
 )
 UNROLLED = LearnedProximalGradient.__name__
 # With one of these arguments, convolutions may not have just two weights.
@@ -107,7 +110,7 @@ def _check_unrolled(architecture, steps):
 
 def _check_number(cls, arguments, n_weights, prefix):
     """Check the number of weights against that of the convolutions."""
-    if issubclass(cls, MultiscaleDenoiser | MultiscaleProximal):
+    if hasattr(cls, 'n_weights'):
         n_expected = cls.n_weights(arguments)
         least = n_expected
     else:

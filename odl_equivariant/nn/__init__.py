@@ -8,6 +8,7 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn.blocks.averaged import AveragedProximal
 from odl_equivariant.nn.blocks.contract import Block
 from odl_equivariant.nn.blocks.multiscale import (
     MultiscaleDenoiser,
@@ -20,6 +21,7 @@ from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
 __all__ = (
+    'AveragedProximal',
     'Block',
     'EquivariantProximal',
     'OrdinaryProximal',

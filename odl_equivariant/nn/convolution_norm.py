@@ -16,14 +16,26 @@ import torch
 
 from odl_equivariant._checks import array_shape, one_of
 
-__all__ = ('convolution_norm',)
+__all__ = ('bound_for_every_shape', 'convolution_norm')
 
 _PADDING_MODES = ('circular', 'zeros', 'valid', 'replicate', 'reflect')
 # Samples of each frequency, for each cell that a kernel reaches, where the
 # bound holds for all grids: it is then at most 1.003 of the norm in 2D.
 _OVERSAMPLING = 64
+_QUICK_OVERSAMPLING = 8
 # Numbers of the symbol that are computed at a time.
 _CHUNK = 2**22
+
+
+def bound_for_every_shape(kernel: torch.Tensor) -> torch.Tensor:
+    """Return an upper bound for ``'valid'`` that is quick to compute.
+
+    It is at most 1.04 times the norm in 2D, and computed at 64 times fewer
+    frequencies than `convolution_norm` takes.
+    """
+    reach = _checked_reach(kernel)
+    exact = kernel.to(torch.promote_types(kernel.dtype, torch.float64))
+    return _symbol_norm(exact, *_oversampled(reach, _QUICK_OVERSAMPLING))
 
 
 def convolution_norm(
@@ -160,15 +172,20 @@ def _checked_shape(shape, reach):
 def _frequencies(shape, reach, padding_mode):
     """Return the number of frequencies per axis, and the bound's factor."""
     if shape is None:
-        numbers = [max(1, 2 * _OVERSAMPLING * r) for r in reach]
-        factor = math.prod(
-            1 / math.cos(math.pi * r / n)
-            for r, n in zip(reach, numbers, strict=True)
-        )
-        return numbers, factor
+        return _oversampled(reach, _OVERSAMPLING)
     # so much that what leaves at one end does not come back at the other
     pad = {'zeros': 1, 'replicate': 2, 'reflect': 2}.get(padding_mode, 0)
     return [n + pad * r for n, r in zip(shape, reach, strict=True)], 1.0
+
+
+def _oversampled(reach, oversampling):
+    """Return the same for a maximum over all frequencies."""
+    numbers = [max(1, 2 * oversampling * r) for r in reach]
+    factor = math.prod(
+        1 / math.cos(math.pi * r / n)
+        for r, n in zip(reach, numbers, strict=True)
+    )
+    return numbers, factor
 
 
 def _symbol_norm(kernel, numbers, factor):

@@ -14,6 +14,7 @@ import inspect
 import torch
 from torch import nn
 
+from odl_equivariant.nn.blocks.averaged import AveragedProximal
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.multiscale import (
     Multiscale,
@@ -42,10 +43,11 @@ def to_convolutional(module: nn.Module) -> nn.Module:
     module : torch.nn.Module
         Network in training or evaluation mode. An `EquivariantProximal`
         becomes an `OrdinaryProximal` and a `LearnedProximalGradient` one with
-        such blocks, of the same operators; a `MultiscaleDenoiser` or
-        `MultiscaleProximal` becomes one with ``group=None``. In any other
-        module each convolution of this package becomes an ordinary one. A module of
-        escnn, alone or in a `torch.nn.Sequential`, `torch.nn.ModuleList` or
+        such blocks, of the same operators; a `MultiscaleDenoiser`,
+        `MultiscaleProximal` or `AveragedProximal` becomes one with
+        ``group=None``. In any other module each convolution of this package
+        becomes an ordinary one. A module of escnn, alone or in a
+        `torch.nn.Sequential`, `torch.nn.ModuleList` or
         `torch.nn.ModuleDict`, becomes a module of torch, from tensors to
         tensors.
 
@@ -107,6 +109,8 @@ def _replace(module, copies):
         and module.group is not None
     ):
         copies[id(module)] = _ordinary_twin(module)
+    elif type(module) is AveragedProximal and module.group is not None:
+        copies[id(module)] = _ordinary_averaged(module)
     elif isinstance(module, (SteerableConvolution, MixedConvolution)):
         copies[id(module)] = _padded_convolution(module)
     elif is_escnn(module):
@@ -177,6 +181,26 @@ def _ordinary_twin(block: Multiscale) -> Multiscale:
     plain.lift = converted(block.lift)
     plain.hidden = nn.ModuleList(map(converted, block.hidden))
     plain.project = converted(block.project)
+    copy_buffers(block, plain)
+    return plain
+
+
+def _ordinary_averaged(block):
+    arguments = {**block.architecture['arguments'], 'group': None}
+    with torch.device('meta'):
+        plain = AveragedProximal(**{**arguments, 'basis': None})
+    plain.filters = nn.ModuleList(
+        _padded_convolution(layer, False) for layer in block.filters
+    )
+    size = block.channels // len(block.log_thresholds[0])
+    plain.log_thresholds = nn.ParameterList(
+        nn.Parameter(
+            thresholds.detach().repeat_interleave(size),
+            thresholds.requires_grad,
+        )
+        for thresholds in block.log_thresholds
+    )
+    plain.step_logits = copy.deepcopy(block.step_logits)
     copy_buffers(block, plain)
     return plain
 

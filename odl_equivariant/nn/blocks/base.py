@@ -62,6 +62,7 @@ class Proximal(nn.Module):
             ('n_residual_blocks', 0),
             ('n_scales', 1),
             ('n_blocks', 1),
+            ('n_layers', 1),
             ('kernel_size', 1),
         ):
             if name in arguments:
@@ -69,15 +70,17 @@ class Proximal(nn.Module):
         for name in ('gradient', 'noise_level', 'skip', 'homogeneous'):
             if name in arguments:
                 arguments[name] = boolean(name, arguments[name])
-        arguments['negative_slope'] = real_number(
-            'negative_slope', arguments['negative_slope']
-        )
+        if 'negative_slope' in arguments:
+            arguments['negative_slope'] = real_number(
+                'negative_slope', arguments['negative_slope']
+            )
         if arguments['kernel_size'] % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, for the output to lie on the '
                 f'grid of the input, got {arguments["kernel_size"]}'
             )
-        one_of('padding_mode', arguments['padding_mode'], _PADDING_MODES)
+        if 'padding_mode' in arguments:
+            one_of('padding_mode', arguments['padding_mode'], _PADDING_MODES)
         self._arguments = dict(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
