@@ -53,6 +53,7 @@ BELOW_WINGS = (
     'nn._convolution',
     'nn._defaults',
     'nn._precision',
+    'nn.convolution_norm',
     'training.display',
 )
 
