@@ -25,6 +25,7 @@ from odl_equivariant.nn import (
     convolution_norm,
     to_convolutional,
 )
+from odl_equivariant.operators import operator_norm
 
 GROUPS = {'C4': 8, 'D4': 8, 'C8': 8, 'C1': 3, None: 5}
 each_group = pytest.mark.parametrize('group', GROUPS)
@@ -240,6 +241,31 @@ def test_iteration_converges(relative_step):
     )
     assert worst <= 1 + 1e-9
     assert residuals[-1] < 1e-2 * residuals[0]
+
+
+def limit(operator, y, module):
+    """Return where the iteration ends that starts at zero."""
+    fit = 0.5 * odl.functionals.L2NormSquared(operator.range).translated(y)
+    step = 1.5 / operator_norm(operator) ** 2
+    proximal = LearnedProximal(operator.domain, module)
+    u = operator.domain.zero()
+    odl.solvers.proximal_gradient(
+        u, (0.05 / step) * proximal, fit * operator, step, niter=200
+    )
+    return u
+
+
+def test_limit_is_equivariant():
+    """The limit for A T_g is T_g^-1 of that for A, and another one for u."""
+    ct = SparseViewCT((12, 12), n_views=6, dtype='float64')
+    y = ct.simulate(ellipse_phantom((24, 24), rng=0), rng=0)
+    module = denoiser()
+    u = limit(ct.operator, y, module)
+    for turn in group_actions(ct.space, 'C4')[1:]:
+        turned = limit(ct.operator * turn, y, module)
+        gap = float((turned - turn.inverse(u)).norm())
+        assert gap < 1e-10 * float(u.norm())
+        assert float((turned - u).norm()) > 0.1 * float(u.norm())
 
 
 @pytest.mark.parametrize(
