@@ -44,10 +44,10 @@ def to_convolutional(module: nn.Module) -> nn.Module:
         becomes an `OrdinaryProximal` and a `LearnedProximalGradient` one with
         such blocks, of the same operators; a `MultiscaleDenoiser` or
         `MultiscaleProximal` becomes one with ``group=None``. In any other
-        module each convolution of this package becomes an ordinary one. A module of
-        escnn, alone or in a `torch.nn.Sequential`, `torch.nn.ModuleList` or
-        `torch.nn.ModuleDict`, becomes a module of torch, from tensors to
-        tensors.
+        module each convolution of this package becomes an ordinary one. A
+        module of escnn, alone or in a `torch.nn.Sequential`,
+        `torch.nn.ModuleList` or `torch.nn.ModuleDict`, becomes a module of
+        torch, from tensors to tensors.
 
     Returns
     -------
