@@ -56,7 +56,8 @@ def save(
 
     Parameters
     ----------
-    network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
+    network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
+MultiscaleProximal or LearnedProximalGradient
         Network to save, in training or evaluation mode, on any device. The
         operators of a `LearnedProximalGradient` are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.

@@ -24,12 +24,8 @@ from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
-from odl_equivariant.nn import (
-    EquivariantProximal,
-    LearnedProximalGradient,
-    OrdinaryProximal,
-    to_convolutional,
-)
+from odl_equivariant.models.architectures import Block
+from odl_equivariant.nn import LearnedProximalGradient, to_convolutional
 from odl_equivariant.nn.inference import proximals_of
 
 __all__ = ('export_onnx',)
@@ -41,7 +37,7 @@ _LARGEST_SIDE = 2**20
 
 
 def export_onnx(
-    network: EquivariantProximal | OrdinaryProximal | LearnedProximalGradient,
+    network: Block | LearnedProximalGradient,
     path: PathLike,
     shape: tuple[int, ...] | None = None,
 ) -> tuple[pathlib.Path, ...]:
@@ -49,7 +45,8 @@ def export_onnx(
 
     Parameters
     ----------
-    network : EquivariantProximal, OrdinaryProximal or LearnedProximalGradient
+    network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
+MultiscaleProximal or LearnedProximalGradient
         Network to write. The file has plain convolutions in float32. Their
         kernels are computed in float32 or in a higher precision. Each block
         of a `LearnedProximalGradient` becomes a file of its own. Its
@@ -60,7 +57,9 @@ def export_onnx(
         if all iterations share their block. Existing files are replaced once
         all new ones are complete.
     shape : tuple of int, optional
-        The only grid that the file is for. Default: any grid.
+        The only grid that the file is for. Default: any grid that is at
+        least as large as the kernels, on the coarsest grid if there are
+        several.
 
     Returns
     -------

@@ -67,7 +67,8 @@ def for_inference(
 
     Parameters
     ----------
-    network : LearnedProximalGradient, EquivariantProximal or OrdinaryProximal
+    network : LearnedProximalGradient, EquivariantProximal, \
+OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
         Network to copy. It is not changed, and later changes of it do not
         affect the copy.
     precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
@@ -85,7 +86,9 @@ def for_inference(
         computes one after another. With 'auto' they take at most a quarter of
         the free memory. Default: on a processor, pieces that stay in its
         cache; on a GPU or with ``compile``, the whole image. The
-        result is the same, up to rounding, for every padding mode.
+        result is the same, up to rounding, for every padding mode. Networks
+        of several scales take the whole image by default. Their pieces have
+        wide halos, here not counted, and they have none of periodic images.
 
     Returns
     -------
@@ -100,8 +103,9 @@ def for_inference(
         If the network, or one of its blocks, is none of these classes, or an
         argument is of another type.
     ValueError
-        If an argument is none of the above, or the processor has no
-        arithmetic for bfloat16 and would emulate it. The environment variable
+        If an argument is none of the above, a periodic network of several
+        scales is to compute in pieces, or the processor has no arithmetic for
+        bfloat16 and would emulate it. The environment variable
         ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows emulation here, inside
         `torch.autocast` and in training.
 
@@ -164,10 +168,11 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
     blocks = blocks_of(network)
     for block in blocks:
         if type(block) not in _KNOWN:
+            known = ', '.join(f'`{cls.__name__}`' for cls in _KNOWN)
             raise TypeError(
-                f'expected {", ".join(cls.__name__ for cls in _KNOWN)} or '
-                'a `LearnedProximalGradient` with such blocks, no class '
-                f'derived from one, got {type(block).__name__}'
+                f'expected an {known} or a `LearnedProximalGradient` '
+                'with such blocks, no class derived from one, got '
+                f'{type(block).__name__}'
             )
     return blocks
 

@@ -276,6 +276,33 @@ def test_images_of_other_data_are_not_kept(run, tmp_path, finished):
     assert os.listdir(tmp_path / 'in') == ['y.npy']
 
 
+@pytest.mark.parametrize('group', ['C4', 'null'])
+def test_networks_of_several_scales(run, configuration, tmp_path, group):
+    """A block and a denoiser of several scales are trained and loaded."""
+    text = configuration.read_text('utf-8')
+    text = text.replace(
+        'nn.EquivariantProximal\n'
+        '    init_args: {channels: 8, group: C4, memory: 2, skip: true}',
+        'nn.MultiscaleProximal\n'
+        f'    init_args: {{channels: 4, group: {group}, n_scales: 2}}',
+    )
+    configuration.write_text(text, 'utf-8')
+    status, _, error = run('train', '--trainer.max_steps', '1')
+    assert status == 0, error
+
+    text = text.replace('Proximal\n', 'Denoiser\n').replace(
+        'data.SparseViewCT\n    init_args: {shape: [24, 24], n_views: 8}',
+        'data.Denoising\n    init_args: {shape: [24, 24], sigma: 0.1}',
+    )
+    text = text.replace('  n_iterations: 2\n  initial: fbp\n', '')
+    text = text.replace('default_root_dir: run', 'default_root_dir: other')
+    configuration.write_text(text, 'utf-8')
+    status, _, error = run('train', '--trainer.max_steps', '1')
+    assert status == 0, error
+    denoiser = models.load(tmp_path / 'other' / 'final.safetensors')
+    assert denoiser.group == (None if group == 'null' else group)
+
+
 def test_shipped_weights_by_name(run, configuration):
     """`--weights` takes the names of `models.load`."""
     text = configuration.read_text('utf-8')

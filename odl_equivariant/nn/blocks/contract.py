@@ -68,7 +68,8 @@ class Block(Protocol):
     -----
     `for_inference`, `odl_equivariant.models.save` and
     `odl_equivariant.models.export_onnx` need to know what a block computes.
-    They take `EquivariantProximal` and `OrdinaryProximal` only.
+    They take `EquivariantProximal`, `OrdinaryProximal` and
+    `MultiscaleProximal` only.
 
     Examples
     --------

@@ -157,7 +157,7 @@ def test_biases_are_for_one_unit(arm):
 
 
 def test_unrolled_method_scales():
-    """With homogeneous blocks, multiples of data give multiples of images."""
+    """With homogeneous blocks, the method maps a y to a times its result."""
     space = odl.rn((10, 13), dtype='float32')
     network = LearnedProximalGradient(
         0.5 * odl.IdentityOperator(space), proximal, 2
