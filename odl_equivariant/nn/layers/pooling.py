@@ -1,0 +1,207 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+r"""Coarser and finer grids that the symmetries of the square keep.
+
+Along an axis of n cells the coarse grid has :math:`\lceil n / 2 \rceil` cells.
+Their centres lie symmetrically about the centre of the axis, whether n is even
+or odd. So pooling and up-sampling commute with the eight symmetries of the
+square on all grids. A plain stride of two does so on none of odd size only.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = (
+    'AveragePooling',
+    'Upsampling',
+    'coarse_size',
+)
+
+
+def coarse_size(size: int) -> int:
+    """Return the number of coarse cells along an axis of ``size`` cells.
+
+    Examples
+    --------
+    >>> [coarse_size(n) for n in (1, 4, 5, 6)]
+    [1, 2, 3, 3]
+    """
+    return (size + 1) // 2
+
+
+class Upsampling(nn.Module):
+    r"""Interpolation of images from a coarse grid to a grid twice as fine.
+
+    Along an axis of an even number of cells each coarse value is repeated.
+    Along one of an odd number, every second cell has a coarse value, and
+    those between have the mean of their neighbours. The layer is linear,
+    positive, keeps constants, and has no weights. It commutes with the
+    symmetries of the square, and acts on each channel alike: it takes fields
+    of any kind.
+
+    Notes
+    -----
+    Both cases are one formula. Let the fine cell i lie at i, and the coarse
+    cell j at :math:`2 j + \tfrac12` if n is even and at :math:`2 j` if n is
+    odd. With the distance d of both, the matrix of one axis is
+
+    .. math::
+        U_{ij} = \min(1, \max(0, \tfrac32 - d)) .
+
+    On a periodic axis of even n, it commutes with translations by one coarse
+    cell, which are two fine cells. On the other axes it does so away from the
+    boundary.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[[0.0, 2.0, 4.0]]]])
+    >>> Upsampling()(x, (1, 6)).tolist()
+    [[[[0.0, 0.0, 2.0, 2.0, 4.0, 4.0]]]]
+    >>> Upsampling()(x, (1, 5)).tolist()
+    [[[[0.0, 1.0, 2.0, 3.0, 4.0]]]]
+    """
+
+    def forward(
+        self, x: torch.Tensor, size: tuple[int, int] | None = None
+    ) -> torch.Tensor:
+        """Return images on a finer grid.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, C, n, m)``.
+        size : tuple of int, optional
+            Shape of the fine grid, whose `coarse_size` along each axis is
+            that of ``x``. Default: ``(2 n, 2 m)``.
+
+        Returns
+        -------
+        y : torch.Tensor
+            Images of shape ``(N, C, *size)``.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is no batch of images, or ``size`` has not its coarse
+            grid.
+        """
+        _check_images(x)
+        coarse = tuple(x.shape[2:])
+        size = tuple(2 * n for n in coarse) if size is None else tuple(size)
+        if tuple(map(coarse_size, size)) != coarse:
+            choices = ' x '.join(f'{2 * n - 1} or {2 * n}' for n in coarse)
+            raise ValueError(
+                f'images on the grid {coarse} go to a fine grid of {choices} '
+                f'cells, got size={size}'
+            )
+        if all(n % 2 == 0 for n in size):
+            return functional.interpolate(x, scale_factor=2, mode='nearest')
+        for axis, n in zip((2, 3), size, strict=True):
+            x = _refined(x, axis, n)
+        return x
+
+
+class AveragePooling(nn.Module):
+    r"""Weighted means of images on a grid half as fine.
+
+    Along an axis of an even number of cells these are the means of pairs.
+    Along one of an odd number, they lie at every second cell, from the first
+    to the last, with the weights 1/4, 1/2 and 1/4 on a cell and its
+    neighbours, and 2/3 and 1/3 at the two ends. The layer keeps constants and
+    has no weights. It commutes with the symmetries of the square, and acts on
+    each channel alike: it takes fields of any kind.
+
+    Notes
+    -----
+    With the matrix U of `Upsampling` and the widths :math:`w_j = \sum_i
+    U_{ij}` of the coarse cells, the matrix of one axis is
+
+    .. math::
+        P = \operatorname{diag}(w)^{-1} U^T ,
+
+    the adjoint of U where coarse cells are weighted by their widths. So it
+    keeps the weighted mean, and its norm is at most 1.
+
+    On a periodic axis of even n, it commutes with translations by two cells.
+    On the other axes it does so away from the boundary.
+
+    Examples
+    --------
+    >>> AveragePooling()(torch.tensor([[[[1.0, 3.0, 5.0, 7.0]]]])).tolist()
+    [[[[2.0, 6.0]]]]
+    >>> AveragePooling()(torch.tensor([[[[3.0, 0.0, 2.0]]]])).tolist()
+    [[[[2.0, 1.3333333730697632]]]]
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the means, of shape ``(N, C, ceil(n / 2), ceil(m / 2))``.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, C, n, m)``.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is no batch of images.
+        """
+        _check_images(x)
+        if all(n % 2 == 0 for n in x.shape[2:]):
+            return functional.avg_pool2d(x, 2)
+        return _coarsened(_coarsened(x, 2), 3)
+
+
+def _check_images(x):
+    if x.ndim != 4 or min(x.shape[2:]) == 0:
+        raise ValueError(
+            'expected images of shape (N, C, n, m) with at least one cell, '
+            f'got {tuple(x.shape)}'
+        )
+
+
+def _every_second(x, axis, start):
+    index = (slice(None),) * axis + (slice(start, None, 2),)
+    return x[index]
+
+
+def _padded(x, axis, left, right):
+    """Pad one of the last two axes with zeros."""
+    sides = (0, 0) * (3 - axis) + (left, right)
+    return functional.pad(x, sides)
+
+
+def _coarsened(x, axis):
+    """Apply the matrix P along an axis."""
+    n = x.shape[axis]
+    if n == 1:
+        return x
+    first, second = (_every_second(x, axis, start) for start in (0, 1))
+    if n % 2 == 0:
+        return (first + second) / 2
+    # of the mean of the neighbours, where both are there
+    near = _padded(second, axis, 0, 1) + _padded(second, axis, 1, 0)
+    widths = x.new_full((coarse_size(n),), 2.0)
+    widths[0] = widths[-1] = 1.5
+    widths = widths.unsqueeze(-1) if axis == 2 else widths
+    return (first + near / 2) / widths
+
+
+def _refined(x, axis, n):
+    """Apply the matrix U along an axis, to n cells."""
+    if n % 2 == 0:
+        return x.repeat_interleave(2, axis)
+    if n == 1:
+        return x
+    coarse = coarse_size(n)
+    left, right = x.narrow(axis, 0, coarse - 1), x.narrow(axis, 1, coarse - 1)
+    pairs = torch.stack([left, (left + right) / 2], axis + 1)
+    last = x.narrow(axis, coarse - 1, 1)
+    return torch.cat([pairs.flatten(axis, axis + 1), last], axis)
