@@ -8,6 +8,7 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn import layers
 from odl_equivariant.nn.blocks.contract import Block
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.export import to_convolutional
@@ -16,6 +17,7 @@ from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
 __all__ = (
+    'layers',
     'Block',
     'EquivariantProximal',
     'OrdinaryProximal',

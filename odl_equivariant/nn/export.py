@@ -17,11 +17,9 @@ from torch import nn
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
-from odl_equivariant.nn.steerable.convolutions import (
-    PaddedConvolution,
-    SteerableConvolution,
-)
+from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
+from odl_equivariant.nn.steerable.plain import padded_convolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
 
@@ -97,7 +95,7 @@ def _replace(module, copies):
     if type(module) is EquivariantProximal:
         copies[id(module)] = _ordinary_proximal(module)
     elif isinstance(module, (SteerableConvolution, MixedConvolution)):
-        copies[id(module)] = _padded_convolution(module)
+        copies[id(module)] = padded_convolution(module)
     elif is_escnn(module):
         copies[id(module)] = without_escnn(
             module, lambda child: _convert(child, copies)
@@ -116,26 +114,6 @@ def _replace(module, copies):
             _replace(child, copies)
 
 
-def _padded_convolution(layer):
-    with torch.no_grad():
-        kernel, bias = layer.kernel()
-    with torch.device('meta'):
-        plain = PaddedConvolution(
-            kernel.shape[1],
-            kernel.shape[0],
-            kernel.shape[-1],
-            layer.padding_mode,
-        )
-    for name, value in (('weight', kernel), ('bias', bias)):
-        trained = any(
-            parameter.requires_grad
-            for key, parameter in layer.named_parameters()
-            if key.rpartition('.')[2] == name
-        )
-        setattr(plain, name, nn.Parameter(value.clone(), trained))
-    return plain
-
-
 def _ordinary_proximal(block):
     arguments = {
         name: getattr(block, name)
@@ -144,9 +122,9 @@ def _ordinary_proximal(block):
     arguments['nonlinearity'] = block.described_nonlinearity()
     with torch.device('meta'):
         plain = OrdinaryProximal(**arguments)
-    plain.lift = _padded_convolution(block.lift)
-    plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
-    plain.project = _padded_convolution(block.project)
+    plain.lift = padded_convolution(block.lift)
+    plain.residual = nn.ModuleList(map(padded_convolution, block.residual))
+    plain.project = padded_convolution(block.project)
     plain.activations = copy.deepcopy(block.activations)
     copy_buffers(block, plain)
     return plain

@@ -7,3 +7,29 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 
 """Equivariant layers from which a network can be built."""
+
+from odl_equivariant.nn.layers.base import Layer
+from odl_equivariant.nn.layers.convolution import SteerableConvolution
+from odl_equivariant.nn.layers.fields import Fields
+from odl_equivariant.nn.layers.group_pooling import GroupPooling, MaxPooling
+from odl_equivariant.nn.layers.nonlinearities import (
+    GatedNonlinearity,
+    NormNonlinearity,
+    PointwiseNonlinearity,
+)
+from odl_equivariant.nn.layers.pooling import AveragePooling, Upsampling
+from odl_equivariant.nn.layers.residual import ResidualBlock
+
+__all__ = (
+    'Fields',
+    'Layer',
+    'SteerableConvolution',
+    'PointwiseNonlinearity',
+    'NormNonlinearity',
+    'GatedNonlinearity',
+    'ResidualBlock',
+    'AveragePooling',
+    'MaxPooling',
+    'Upsampling',
+    'GroupPooling',
+)

@@ -15,12 +15,14 @@ square on all grids. A plain stride of two does so on none of odd size only.
 """
 
 import torch
-from torch import nn
 from torch.nn import functional
+
+from odl_equivariant.nn.layers.base import Layer
 
 __all__ = (
     'AveragePooling',
     'Upsampling',
+    'check_images',
     'coarse_size',
 )
 
@@ -36,7 +38,7 @@ def coarse_size(size: int) -> int:
     return (size + 1) // 2
 
 
-class Upsampling(nn.Module):
+class Upsampling(Layer):
     r"""Interpolation of images from a coarse grid to a grid twice as fine.
 
     Along an axis of an even number of cells each coarse value is repeated.
@@ -92,7 +94,7 @@ class Upsampling(nn.Module):
             If ``x`` is no batch of images, or ``size`` has not its coarse
             grid.
         """
-        _check_images(x)
+        check_images(x)
         coarse = tuple(x.shape[2:])
         size = tuple(2 * n for n in coarse) if size is None else tuple(size)
         if tuple(map(coarse_size, size)) != coarse:
@@ -108,7 +110,7 @@ class Upsampling(nn.Module):
         return x
 
 
-class AveragePooling(nn.Module):
+class AveragePooling(Layer):
     r"""Weighted means of images on a grid half as fine.
 
     Along an axis of an even number of cells these are the means of pairs.
@@ -153,13 +155,14 @@ class AveragePooling(nn.Module):
         ValueError
             If ``x`` is no batch of images.
         """
-        _check_images(x)
+        check_images(x)
         if all(n % 2 == 0 for n in x.shape[2:]):
             return functional.avg_pool2d(x, 2)
         return _coarsened(_coarsened(x, 2), 3)
 
 
-def _check_images(x):
+def check_images(x: torch.Tensor) -> None:
+    """Raise a ValueError unless a tensor is a batch of images."""
     if x.ndim != 4 or min(x.shape[2:]) == 0:
         raise ValueError(
             'expected images of shape (N, C, n, m) with at least one cell, '
