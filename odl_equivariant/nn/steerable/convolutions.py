@@ -312,13 +312,13 @@ class SteerableConvolution(nn.Module):
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
-        n, rows, columns, *size = self.basis.shape
+        _, rows, columns, *size = self.basis.shape
         out_fields, in_fields, _ = self.weight.shape
         # In lowered precision, the sums would be equivariant up to rounding
         # only, where rounding their values keeps them so exactly.
         with torch.autocast(self.weight.device.type, enabled=False):
             weight = self.weight.flatten(0, 1).to(self.basis.dtype)
-            kernel = weight @ self.basis.reshape(n, -1)
+            kernel = weight @ self.basis.flatten(1)
             kernel = kernel.to(self.weight.dtype)
         kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
         kernel = kernel.transpose(1, 2).reshape(
