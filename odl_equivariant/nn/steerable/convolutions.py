@@ -17,6 +17,7 @@ copied, saved, traced and exported.
 import contextlib
 import contextvars
 import functools
+import io
 import math
 
 import torch
@@ -114,7 +115,12 @@ def _kernel_basis(group_name, source, target, kernel_size):
     }
     # as escnn can compute with, also where modules are being built on the
     # meta device, or in float64
-    with tensor_defaults(torch.float32, 'cpu'), torch.no_grad():
+    with (
+        tensor_defaults(torch.float32, 'cpu'),
+        torch.no_grad(),
+        # it prints where the basis is empty
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         try:
             convolution = enn.R2Conv(
                 fields[source],
