@@ -248,7 +248,7 @@ def checked_path(path):
     return path
 
 
-def write_network(path, network, header):
+def write_network(path, network, header, counts=False):
     """Write the weights of a network, its bases and a header."""
     tensors = {
         name: tensor.detach()
@@ -256,7 +256,7 @@ def write_network(path, network, header):
         .clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    check_values(tensors)
+    check_values(tensors, counts)
     tensors |= bases_of(network)
     # one entry, as safetensors writes several in any order
     sealed_header = sealed({'format': _FORMAT, **header}, tensors)
@@ -357,8 +357,17 @@ def _checked_range(value_range):
     return tuple(ends)
 
 
-def check_values(tensors):
-    """Raise a ValueError unless all weights are finite, of one dtype."""
+def check_values(tensors, counts=False):
+    """Raise a ValueError unless all weights are finite, of one dtype.
+
+    With ``counts``, whole numbers and bools may be among them.
+    """
+    if counts:
+        tensors = {
+            name: tensor
+            for name, tensor in tensors.items()
+            if tensor.is_floating_point() or tensor.is_complex()
+        }
     for name, tensor in tensors.items():
         if tensor.dtype not in _PRECISIONS:
             raise ValueError(f'the weight {name} is of dtype {tensor.dtype}')

@@ -42,7 +42,7 @@ def save_weights(module: nn.Module, path: PathLike) -> None:
     ----------
     module : torch.nn.Module
         Module in training or evaluation mode, on any device. Its weights are
-        of one precision.
+        of one precision; whole numbers may be among them.
     path : path-like
         File to write, ending in ``.safetensors``. An existing file is
         replaced once the new one is complete.
@@ -75,7 +75,8 @@ def save_weights(module: nn.Module, path: PathLike) -> None:
         raise TypeError(
             f'expected a `torch.nn.Module`, got {type(module).__name__}'
         )
-    write_network(checked_path(path), module, {'architecture': {'class': OWN}})
+    header = {'architecture': {'class': OWN}}
+    write_network(checked_path(path), module, header, counts=True)
 
 
 def load_weights(path: PathLike, make: Callable[[], Module]) -> Module:
@@ -118,7 +119,7 @@ def load_weights(path: PathLike, make: Callable[[], Module]) -> Module:
             f'{path.name} holds a network of this package: load it with `load`'
         )
     try:
-        check_values(tensors)
+        check_values(tensors, counts=True)
         with only_these(bases, of_blocks=False):
             module = make()
             if not isinstance(module, nn.Module):
@@ -127,8 +128,8 @@ def load_weights(path: PathLike, make: Callable[[], Module]) -> Module:
                     f'{type(module).__name__}'
                 )
         # not converted by the copy, which would lose digits
-        precision = next((t.dtype for t in tensors.values()), None)
-        module = module.to('cpu', precision)
+        floats = [t for t in tensors.values() if t.is_floating_point()]
+        module = module.to('cpu', floats[0].dtype if floats else None)
         module.load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
         raise ValueError(

@@ -15,6 +15,7 @@ the group does not change, with rotations of the channels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -299,9 +300,10 @@ def checked_psi(name: str, psi: NumberMap) -> NumberMap:
         'its place and of the others, to be equivariant: '
     )
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
             result = psi(together)
-            alone = psi(x.clone().reshape(16, 1, 1, 1))
+            some = psi(x[:5].clone().reshape(5, 1, 1, 1))
     except (IndexError, RuntimeError, ValueError) as error:
         raise ValueError(message + f'{psi!r:.80} fails, {error}') from error
     if not isinstance(result, torch.Tensor) or result.shape != together.shape:
@@ -314,7 +316,7 @@ def checked_psi(name: str, psi: NumberMap) -> NumberMap:
             f'`{name}` must leave its input as it is, but {psi!r:.80} works '
             'in place: take inplace=False, or the function without a _'
         )
-    same = torch.isclose(result.flatten(), alone.flatten(), equal_nan=True)
+    same = torch.isclose(result.flatten()[:5], some.flatten(), equal_nan=True)
     if not same.all():
         raise ValueError(
             message

@@ -17,6 +17,7 @@ square on all grids. A plain stride of two does so on none of odd size only.
 import torch
 from torch.nn import functional
 
+from odl_equivariant._checks import array_shape
 from odl_equivariant.nn.layers.base import Layer
 
 __all__ = (
@@ -48,6 +49,19 @@ class Upsampling(Layer):
     symmetries of the square, and acts on each channel alike: it takes fields
     of any kind.
 
+    Parameters
+    ----------
+    size : tuple of int, optional
+        Shape of the fine grid, where a call does not say another one.
+        Default: ``(2 n, 2 m)`` for a coarse grid of shape ``(n, m)``.
+
+    Raises
+    ------
+    TypeError
+        If the lengths are no whole numbers.
+    ValueError
+        If there are not two of them, or one is not positive.
+
     Notes
     -----
     Both cases are one formula. Let the fine cell i lie at i, and the coarse
@@ -70,6 +84,14 @@ class Upsampling(Layer):
     [[[[0.0, 1.0, 2.0, 3.0, 4.0]]]]
     """
 
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.size = None if size is None else array_shape('size', size, 2)
+
+    def extra_repr(self) -> str:
+        """Return the size, for ``repr``."""
+        return '' if self.size is None else f'{self.size}'
+
     def forward(
         self, x: torch.Tensor, size: tuple[int, int] | None = None
     ) -> torch.Tensor:
@@ -81,7 +103,7 @@ class Upsampling(Layer):
             Images of shape ``(N, C, n, m)``.
         size : tuple of int, optional
             Shape of the fine grid, whose `coarse_size` along each axis is
-            that of ``x``. Default: ``(2 n, 2 m)``.
+            that of ``x``. Default: that of the layer.
 
         Returns
         -------
@@ -96,6 +118,7 @@ class Upsampling(Layer):
         """
         check_images(x)
         coarse = tuple(x.shape[2:])
+        size = self.size if size is None else size
         size = tuple(2 * n for n in coarse) if size is None else tuple(size)
         if tuple(map(coarse_size, size)) != coarse:
             choices = ' x '.join(f'{2 * n - 1} or {2 * n}' for n in coarse)
