@@ -16,7 +16,11 @@ from torch.nn import functional
 from odl_equivariant._checks import one_of
 from odl_equivariant.nn.layers.base import Layer
 from odl_equivariant.nn.layers.fields import Fields, checked_fields
-from odl_equivariant.nn.layers.pooling import check_images
+from odl_equivariant.nn.layers.pooling import (
+    cells_around,
+    check_images,
+    is_exported,
+)
 
 __all__ = ('GroupPooling', 'MaxPooling')
 
@@ -66,6 +70,11 @@ class MaxPooling(Layer):
         """
         self._check(x)
         check_images(x)
+        if is_exported():
+            for axis in (2, 3):
+                cells = [cells for cells, _ in cells_around(x, axis)]
+                x = torch.stack(cells).amax(0)
+            return x
         odd = [n % 2 for n in x.shape[2:]]
         return functional.max_pool2d(x, [2 + one for one in odd], 2, odd)
 

@@ -23,8 +23,10 @@ from odl_equivariant.nn.layers.base import Layer
 __all__ = (
     'AveragePooling',
     'Upsampling',
+    'cells_around',
     'check_images',
     'coarse_size',
+    'is_exported',
 )
 
 
@@ -126,6 +128,8 @@ class Upsampling(Layer):
                 f'images on the grid {coarse} go to a fine grid of {choices} '
                 f'cells, got size={size}'
             )
+        if is_exported():
+            return _interpolated(_interpolated(x, 2, size[0]), 3, size[1])
         if all(n % 2 == 0 for n in size):
             return functional.interpolate(x, scale_factor=2, mode='nearest')
         for axis, n in zip((2, 3), size, strict=True):
@@ -179,9 +183,16 @@ class AveragePooling(Layer):
             If ``x`` is no batch of images.
         """
         check_images(x)
+        if is_exported():
+            return _averaged(_averaged(x, 2), 3)
         if all(n % 2 == 0 for n in x.shape[2:]):
             return functional.avg_pool2d(x, 2)
         return _coarsened(_coarsened(x, 2), 3)
+
+
+def is_exported() -> bool:
+    """Return whether a graph is made, which must be for all sizes."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def check_images(x: torch.Tensor) -> None:
@@ -191,6 +202,50 @@ def check_images(x: torch.Tensor) -> None:
             'expected images of shape (N, C, n, m) with at least one cell, '
             f'got {tuple(x.shape)}'
         )
+
+
+def cells_around(
+    x: torch.Tensor, axis: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return the cells of each coarse cell of an axis, without a branch.
+
+    Returns
+    -------
+    cells : list of tuple
+        Three tensors of cells, the images being continued by their last
+        cells, and the weights of `AveragePooling`, which sum to one.
+    """
+    n = x.shape[axis]
+    odd = n % 2
+    centre = 2 * torch.arange((n + 1) // 2, device=x.device)
+    weights = [
+        odd * (centre > 0).to(x.dtype),
+        (1 + odd) * torch.ones_like(centre, dtype=x.dtype),
+        (centre + 1 < n).to(x.dtype),
+    ]
+    total = weights[0] + weights[1] + weights[2]
+    shape = (-1, 1) if axis == 2 else (-1,)
+    places = (centre - odd).clamp(min=0), centre, (centre + 1).clamp(max=n - 1)
+    return [
+        (x.index_select(axis, place), (weight / total).reshape(shape))
+        for place, weight in zip(places, weights, strict=True)
+    ]
+
+
+def _averaged(x, axis):
+    """Apply the matrix P along an axis, without a branch."""
+    first, second, third = (
+        cells * weight for cells, weight in cells_around(x, axis)
+    )
+    return first + second + third
+
+
+def _interpolated(x, axis, n):
+    """Apply the matrix U along an axis, to n cells, without a branch."""
+    cells = torch.arange(n, device=x.device)
+    left = x.index_select(axis, cells // 2)
+    right = x.index_select(axis, (cells + n % 2) // 2)
+    return (left + right) / 2
 
 
 def _every_second(x, axis, start):

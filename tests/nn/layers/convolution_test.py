@@ -191,6 +191,16 @@ def test_variance_at_the_start(group):
         assert 1.7 < piece.std() < 2.3
 
 
+def test_variance_where_some_fields_do_not_connect():
+    """Fields that the basis does not connect take no share of the gain."""
+    torch.manual_seed(0)
+    source = Fields('O2', [('regular(O2,1)', 10), (3, 60)])
+    target = Fields('O2', trivial=60)
+    layer = SteerableConvolution(source, target, 3, 'circular')
+    y = layer(torch.randn(4, source.channels, 16, 16))
+    assert 0.85 < y.std() < 1.15
+
+
 def test_blocks_without_kernels_are_zero():
     """What the basis does not connect does not contribute."""
     source, target = (

@@ -19,6 +19,7 @@ from odl_equivariant.nn.layers import (
     NormNonlinearity,
     PointwiseNonlinearity,
 )
+from odl_equivariant.nn.layers.fields import parts_of
 from tests.nn.layers.convolution_test import largest_error, randomised
 from tests.nn.layers.fields_test import GROUPS, all_kinds, regular
 
@@ -117,6 +118,36 @@ def test_gated_values():
         scalar.sin(),
     ]
     torch.testing.assert_close(layer(x), torch.cat(expected, 1))
+
+
+def channels_changed(layer, x, change):
+    """Return which channels of the output a change of something moves."""
+    before = layer(x)
+    with torch.no_grad():
+        change()
+    return (layer(x) - before).abs().amax((0, 2, 3)) > 0
+
+
+@pytest.mark.parametrize('group', ['C4', 'D4', 'O2'])
+@pytest.mark.parametrize('make', [GatedNonlinearity, NormNonlinearity])
+def test_each_part_has_a_number_of_its_own(make, group):
+    """Each gate or bias changes its part, and all together each once."""
+    fields = all_kinds(group) + Fields(group, [(regular(group), 2)])
+    layer = make(fields, torch.tanh).double()
+    x = torch.randn(1, layer.in_fields.channels, 3, 3).double()
+    gates = x[0, fields.channels :]
+    numbers = gates if make is GatedNonlinearity else layer.bias
+    count = sum(
+        channels_changed(layer, x, lambda i=i: numbers[i].add_(1)).int()
+        for i in range(len(numbers))
+    )
+    turned = channels_changed(layer, x, lambda: numbers.add_(1))
+    assert torch.equal(count, turned.int())
+    n_trivial = sum(
+        n * sum(invariant for _, invariant in parts_of(group, name))
+        for name, n in fields.parts
+    )
+    assert int((~turned).sum()) == n_trivial
 
 
 def test_norm_has_a_gradient_at_zero():

@@ -10,6 +10,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from odl_equivariant.nn.layers import (
     AveragePooling,
@@ -86,6 +87,35 @@ def test_constants_are_kept(size):
     coarse = AveragePooling()(ones)
     torch.testing.assert_close(coarse, torch.ones_like(coarse))
     torch.testing.assert_close(Upsampling()(coarse, size), ones)
+
+
+@pytest.mark.slow
+def test_exported_poolings_are_for_all_sizes():
+    """A graph that was exported for one size is right for all."""
+
+    class Poolings(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.largest = MaxPooling(Fields('C1', trivial=1))
+            self.mean, self.refine = AveragePooling(), Upsampling()
+
+        def forward(self, x):
+            finer = self.refine(self.mean(x), x.shape[2:])
+            return self.largest(x), self.mean(x), finer
+
+    network = Poolings()
+    sides = [torch.export.Dim(name, min=3, max=64) for name in 'nm']
+    program = torch.export.export(
+        network,
+        (torch.randn(1, 1, 9, 12),),
+        dynamic_shapes=({2: sides[0], 3: sides[1]},),
+    )
+    for size in SIZES[:5]:
+        x = torch.randn(1, 1, *size)
+        for result, expected in zip(
+            program.module()(x), network(x), strict=True
+        ):
+            torch.testing.assert_close(result, expected)
 
 
 def test_maxima_are_of_the_cells_around():
