@@ -40,7 +40,7 @@ def make(group='C4', basis='escnn'):
     """Return a network of several layers and kinds of fields."""
     image = Fields(group, trivial=1)
     hidden = Fields(group, regular=1, standard=1, sign=1)
-    gated = GatedNonlinearity(hidden + Fields(group, {3: 1}))
+    gated = GatedNonlinearity(hidden + Fields(group, {'irrep(2,+)': 1}))
     return nn.Sequential(
         SteerableConvolution(image, gated.in_fields, 5, basis=basis),
         gated,

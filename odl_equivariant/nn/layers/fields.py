@@ -21,11 +21,13 @@ from odl_equivariant.nn.steerable.groups import (
     checked_group,
     group_order,
     nearest_channels,
+    parse_group,
 )
 from odl_equivariant.nn.steerable.representations import (
     band_limited,
     field_size,
     irreps_of,
+    line_of,
 )
 from odl_equivariant.nn.steerable.symmetries import (
     array_matrix,
@@ -60,7 +62,9 @@ class Fields:
         it permutes; ``'standard'``, the two components of a vector, in the
         order of the axes; ``'sign'``, one channel that changes its sign
         under reflections; ``'irrep(<k>)'`` or the number k, two channels that
-        turn k times as fast as the plane; ``'regular(SO2,<F>)'`` or
+        turn k times as fast as the plane; ``'irrep(<N/2>,+)'`` or
+        ``'irrep(<N/2>,-)'``, its first or its second component, where these
+        change their signs only; ``'regular(SO2,<F>)'`` or
         ``'regular(O2,<F>)'``, functions on an infinite group with the
         frequencies up to F.
     **numbers : int
@@ -87,8 +91,10 @@ class Fields:
 
     The irreducible representations are those of O(2), restricted to the
     group. In a finite group with N rotations, ``'irrep(k)'`` and
-    ``'irrep(N - k)'`` are the same up to signs, and the one of N / 2 falls
-    into two lines.
+    ``'irrep(N - k)'`` are the same up to signs. The one of N / 2, with N even,
+    falls into two lines, ``'irrep(N/2,+)'`` and ``'irrep(N/2,-)'``. Under
+    rotations both change their signs in turn, under the reflection
+    :math:`y \mapsto -y` only the second one does.
 
     Examples
     --------
@@ -339,6 +345,8 @@ def parts_of(group: str, representation: str) -> list[tuple[int, bool]]:
     """
     if representation == 'regular':
         return [(group_order(group), False)]
+    if line_of(representation) is not None:
+        return [(1, False)]
     return [(2 if k > 0 else 1, k == 0) for k in irreps_of(representation)]
 
 
@@ -371,5 +379,13 @@ def _checked_name(group, name):
                 f'{band_limited(group, 1)!r}'
             )
         return name
-    irreps_of(name)
+    line = line_of(name)
+    if line is None:
+        irreps_of(name)
+    elif group in INFINITE or 2 * line[0] != parse_group(group)[1]:
+        raise ValueError(
+            f'{name} is for the groups with {2 * line[0]} rotations, under '
+            f'which irrep({line[0]}) falls into two lines; {group} has '
+            f'irrep({line[0]})'
+        )
     return name

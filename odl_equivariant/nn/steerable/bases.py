@@ -26,7 +26,7 @@ __all__ = ('PREFIX', 'bases_of', 'checked_bases')
 PREFIX = 'bases.'
 
 _NAMES = (
-    r'trivial|sign|standard|irrep\(\d{1,9}\)|regular|'
+    r'trivial|sign|standard|irrep\(\d{1,9}(?:,[+-])?\)|regular|'
     r'regular\((?:SO2|O2),\d{1,9}\)'
 )
 

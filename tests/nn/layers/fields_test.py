@@ -31,6 +31,8 @@ def regular(group):
 def all_kinds(group):
     """Return fields of all kinds."""
     kinds = [regular(group), 'trivial', 'standard', 'sign', 2, 3]
+    if group not in ('SO2', 'O2') and int(group[1:]) % 2 == 0:
+        kinds += [f'irrep({int(group[1:]) // 2},{sign})' for sign in '+-']
     return Fields(group, [(kind, 1 + i % 2) for i, kind in enumerate(kinds)])
 
 
@@ -106,6 +108,18 @@ def test_sums_of_fields_are_concatenated():
         assert torch.equal(moved, torch.cat(parts, 1))
 
 
+@pytest.mark.parametrize('group', ['C2', 'C4', 'D2', 'D4'])
+def test_lines_are_the_components(group):
+    """The two lines together are the field that falls into them."""
+    k = int(group[1:]) // 2
+    lines = Fields(group, {f'irrep({k},+)': 1, f'irrep({k},-)': 1})
+    both = Fields(group, {k: 1})
+    x = torch.randn(1, 2, 4, 5)
+    for element in both.elements:
+        expected = both.transform(x, element)
+        assert torch.equal(lines.transform(x, element), expected)
+
+
 def test_equal_fields():
     """Names of the same matrices declare the same fields."""
     fields = Fields('C4', regular=2, standard=1, trivial=3)
@@ -135,6 +149,8 @@ def test_hidden_fields_fill_the_width(group):
         (lambda: Fields('C4', trivial=True), TypeError, 'trivial fields'),
         (lambda: Fields('C4', scalar=1), ValueError, 'known are trivial'),
         (lambda: Fields('C4', {-2: 1}), ValueError, 'known are trivial'),
+        (lambda: Fields('C4', {'irrep(1,+)': 1}), ValueError, '2 rotations'),
+        (lambda: Fields('O2', {'irrep(1,+)': 1}), ValueError, '2 rotations'),
         (lambda: Fields('C4', {None: 1}), TypeError, 'a name or a frequency'),
         (lambda: Fields('C4', 'regular'), TypeError, 'must be a mapping'),
         (lambda: Fields('C4', 8), TypeError, 'must be a mapping'),
