@@ -29,8 +29,14 @@ from odl_equivariant.nn.layers import (
 from odl_equivariant.nn.steerable.grid import acts_exactly
 from tests.nn.layers.fields_test import all_kinds, regular
 
+# whose bases escnn takes seconds to compute
+SLOW = ('D2', 'D4', 'C8', 'SO2', 'O2')
 BASES = [
-    (group, basis)
+    pytest.param(
+        group,
+        basis,
+        marks=[pytest.mark.slow] * (group in SLOW and basis != 'grid'),
+    )
     for group in ('C2', 'C4', 'D1', 'D2', 'D4', 'C8', 'SO2', 'O2')
     for basis in ('escnn', 'grid', 'mixed')
     if basis == 'escnn' or acts_exactly(group)
