@@ -32,6 +32,9 @@ class Layer(nn.Module):
     in_fields: Fields | None = None
     out_fields: Fields | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def to_convolutional(self) -> nn.Module:
         """Return the same layer with plain convolutions.
 

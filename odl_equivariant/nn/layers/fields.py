@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
@@ -36,6 +37,8 @@ from odl_equivariant.nn.steerable.symmetries import (
 )
 
 __all__ = ('Fields',)
+
+_LARGEST_FREQUENCY = 100
 
 # Other names for the same matrices.
 _SAME = {'irrep(0)': 'trivial', 'irrep(1)': 'standard', 'vector': 'standard'}
@@ -379,6 +382,13 @@ def _checked_name(group, name):
                 f'{band_limited(group, 1)!r}'
             )
         return name
+    frequency = re.search(r'(\d+)(?:,[+-])?\)$', name, re.ASCII)
+    # before a list is made of so many
+    if frequency is not None and int(frequency[1]) > _LARGEST_FREQUENCY:
+        raise ValueError(
+            f'the frequency of a field is at most {_LARGEST_FREQUENCY}, got '
+            f'{name:.80}: kernels of a few cells do not resolve more'
+        )
     line = line_of(name)
     if line is None:
         irreps_of(name)

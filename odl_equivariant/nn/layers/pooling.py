@@ -130,7 +130,7 @@ class Upsampling(Layer):
             )
         if is_exported():
             return _interpolated(_interpolated(x, 2, size[0]), 3, size[1])
-        if all(n % 2 == 0 for n in size):
+        if _is_fast(x, size):
             return functional.interpolate(x, scale_factor=2, mode='nearest')
         for axis, n in zip((2, 3), size, strict=True):
             x = _refined(x, axis, n)
@@ -185,7 +185,7 @@ class AveragePooling(Layer):
         check_images(x)
         if is_exported():
             return _averaged(_averaged(x, 2), 3)
-        if all(n % 2 == 0 for n in x.shape[2:]):
+        if _is_fast(x, x.shape[2:]):
             return functional.avg_pool2d(x, 2)
         return _coarsened(_coarsened(x, 2), 3)
 
@@ -202,6 +202,11 @@ def check_images(x: torch.Tensor) -> None:
             'expected images of shape (N, C, n, m) with at least one cell, '
             f'got {tuple(x.shape)}'
         )
+
+
+def _is_fast(x, size):
+    """Return whether torch has a function of its own, of real numbers."""
+    return not x.is_complex() and all(n % 2 == 0 for n in size)
 
 
 def cells_around(

@@ -151,6 +151,12 @@ def test_hidden_fields_fill_the_width(group):
         (lambda: Fields('C4', {-2: 1}), ValueError, 'known are trivial'),
         (lambda: Fields('C4', {'irrep(1,+)': 1}), ValueError, '2 rotations'),
         (lambda: Fields('O2', {'irrep(1,+)': 1}), ValueError, '2 rotations'),
+        (lambda: Fields('SO2', {10**9: 1}), ValueError, 'at most 100'),
+        (
+            lambda: Fields('O2', {f'regular(O2,{10**9})': 1}),
+            ValueError,
+            'at most 100',
+        ),
         (lambda: Fields('C4', {None: 1}), TypeError, 'a name or a frequency'),
         (lambda: Fields('C4', 'regular'), TypeError, 'must be a mapping'),
         (lambda: Fields('C4', 8), TypeError, 'must be a mapping'),

@@ -89,6 +89,19 @@ def test_constants_are_kept(size):
     torch.testing.assert_close(Upsampling()(coarse, size), ones)
 
 
+@each_size
+def test_complex_images_are_two_real_ones(size):
+    """Averages and interpolations act on real and imaginary parts."""
+    x = torch.complex(random(1, 2, *size), random(1, 2, *size))
+    coarse = AveragePooling()(x)
+    for part in ('real', 'imag'):
+        expected = AveragePooling()(getattr(x, part))
+        torch.testing.assert_close(getattr(coarse, part), expected)
+        expected = Upsampling()(expected, size)
+        finer = Upsampling()(coarse, size)
+        torch.testing.assert_close(getattr(finer, part), expected)
+
+
 @pytest.mark.slow
 def test_exported_poolings_are_for_all_sizes():
     """A graph that was exported for one size is right for all."""
