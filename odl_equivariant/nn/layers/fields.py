@@ -269,7 +269,7 @@ class Fields:
         return torch.cat(pieces, 1)
 
     def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the channels of each of the `parts`, as views.
+        """Return the channels of each kind of fields, as views.
 
         Parameters
         ----------

@@ -104,7 +104,7 @@ class Upsampling(Layer):
         x : torch.Tensor
             Images of shape ``(N, C, n, m)``.
         size : tuple of int, optional
-            Shape of the fine grid, whose `coarse_size` along each axis is
+            Shape of the fine grid, half of which, rounded up, along each axis is
             that of ``x``. Default: that of the layer.
 
         Returns
