@@ -11,5 +11,13 @@
 from odl_equivariant.models.files import load, save
 from odl_equivariant.models.onnx import export_onnx
 from odl_equivariant.models.shipped import available
+from odl_equivariant.models.weights import load_weights, save_weights
 
-__all__ = ('available', 'load', 'save', 'export_onnx')
+__all__ = (
+    'available',
+    'load',
+    'save',
+    'load_weights',
+    'save_weights',
+    'export_onnx',
+)

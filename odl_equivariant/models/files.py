@@ -40,7 +40,20 @@ from odl_equivariant.nn import LearnedProximalGradient
 from odl_equivariant.nn.steerable.bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.nn.steerable.convolutions import given_bases
 
-__all__ = ('load', 'save')
+__all__ = (
+    'OWN',
+    'check_values',
+    'checked_path',
+    'load',
+    'only_these',
+    'read',
+    'save',
+    'write_network',
+)
+
+# In place of the name of a class, where `load_weights` is told how to make
+# the network.
+OWN = 'own'
 
 # Format 1 had no bases of kernels, so that loading needs escnn.
 _FORMAT = 2
@@ -99,11 +112,7 @@ MultiscaleProximal or LearnedProximalGradient
     True
     (0.0, 1.0)
     """
-    path = pathlib.Path(path)
-    if path.suffix != '.safetensors':
-        raise ValueError(
-            f'the file must end in .safetensors, got {path.name!r}'
-        )
+    path = checked_path(path)
     if type(network) is LearnedProximalGradient:
         blocks, known = network.blocks, tuple(BLOCKS)
     else:
@@ -114,23 +123,12 @@ MultiscaleProximal or LearnedProximalGradient
                 f'expected {", ".join(known)}, no class derived from one, got '
                 f'{type(block).__name__}'
             )
-    tensors = {
-        name: tensor.detach()
-        .cpu()
-        .clone(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-    }
-    _check_values(tensors)
-    tensors |= bases_of(network)
-    # one entry, as safetensors writes several in any order
-    header = {'format': _FORMAT, 'architecture': network.architecture}
+    header = {'architecture': network.architecture}
     if value_range is None:
         value_range = network.value_range
     if value_range is not None:
         header['value_range'] = _checked_range(value_range)
-    metadata = {'odl_equivariant': sealed(header, tensors)}
-    content = safetensors.torch.save(tensors, metadata)
-    write_files({path: content})
+    write_network(path, network, header)
 
 
 @overload
@@ -186,11 +184,17 @@ def load(
     torch.Size([1, 1, 16, 16])
     """
     path = weights_path(name)
-    architecture, tensors, bases, value_range = _read(path)
+    architecture, tensors, bases, value_range = read(path)
+    if architecture.get('class') == OWN:
+        raise ValueError(
+            f'{path.name} holds the weights of a module that is not of this '
+            'package: load them with `load_weights`, and the function that '
+            'makes the module'
+        )
     try:
         value_range = _checked_range(value_range)
-        _check_values(tensors)
-        with _only_these(bases):
+        check_values(tensors)
+        with only_these(bases):
             blocks = loaded_blocks(architecture, tensors)
     except (
         ArithmeticError,
@@ -235,13 +239,40 @@ def load(
     return network.to(tensor_device(space), tensor_dtype(space)).eval()
 
 
+def checked_path(path):
+    """Return a path, or raise a ValueError if it has another ending."""
+    path = pathlib.Path(path)
+    if path.suffix != '.safetensors':
+        raise ValueError(
+            f'the file must end in .safetensors, got {path.name!r}'
+        )
+    return path
+
+
+def write_network(path, network, header, counts=False):
+    """Write the weights of a network, its bases and a header."""
+    tensors = {
+        name: tensor.detach()
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
+    check_values(tensors, counts)
+    tensors |= bases_of(network)
+    # one entry, as safetensors writes several in any order
+    sealed_header = sealed({'format': _FORMAT, **header}, tensors)
+    metadata = {'odl_equivariant': sealed_header}
+    content = safetensors.torch.save(tensors, metadata)
+    write_files({path: content})
+
+
 @contextlib.contextmanager
-def _only_these(named_bases):
+def only_these(named_bases, of_blocks=True):
     """Context in which new layers take the bases of a file."""
     if named_bases is None:
         yield
         return
-    bases = _Counted(checked_bases(named_bases))
+    bases = _Counted(checked_bases(named_bases, of_blocks))
     with given_bases(bases):
         yield
     for key in bases.keys() - bases.used:
@@ -260,7 +291,7 @@ class _Counted(dict):
         return super().__getitem__(key)
 
 
-def _read(path):
+def read(path):
     """Return the architecture, weights, bases and values of a file.
 
     The bases are a dict by name, or None for a file of the first format.
@@ -327,8 +358,17 @@ def _checked_range(value_range):
     return tuple(ends)
 
 
-def _check_values(tensors):
-    """Raise a ValueError unless all weights are finite, of one dtype."""
+def check_values(tensors, counts=False):
+    """Raise a ValueError unless all weights are finite, of one dtype.
+
+    With ``counts``, whole numbers and bools may be among them.
+    """
+    if counts:
+        tensors = {
+            name: tensor
+            for name, tensor in tensors.items()
+            if tensor.is_floating_point() or tensor.is_complex()
+        }
     for name, tensor in tensors.items():
         if tensor.dtype not in _PRECISIONS:
             raise ValueError(f'the weight {name} is of dtype {tensor.dtype}')

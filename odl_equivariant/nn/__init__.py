@@ -8,6 +8,7 @@
 
 """Equivariant torch modules, on escnn, and their ordinary counterparts."""
 
+from odl_equivariant.nn import layers
 from odl_equivariant.nn.blocks.averaged import AveragedProximal
 from odl_equivariant.nn.blocks.contract import Block
 from odl_equivariant.nn.blocks.multiscale import (
@@ -22,6 +23,7 @@ from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
 __all__ = (
     'AveragedProximal',
+    'layers',
     'Block',
     'EquivariantProximal',
     'OrdinaryProximal',

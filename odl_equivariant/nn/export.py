@@ -23,11 +23,9 @@ from odl_equivariant.nn.blocks.multiscale import (
 )
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
-from odl_equivariant.nn.steerable.convolutions import (
-    PaddedConvolution,
-    SteerableConvolution,
-)
+from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
+from odl_equivariant.nn.steerable.plain import padded_convolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
 
@@ -112,7 +110,7 @@ def _replace(module, copies):
     elif type(module) is AveragedProximal and module.group is not None:
         copies[id(module)] = _ordinary_averaged(module)
     elif isinstance(module, (SteerableConvolution, MixedConvolution)):
-        copies[id(module)] = _padded_convolution(module)
+        copies[id(module)] = padded_convolution(module)
     elif is_escnn(module):
         copies[id(module)] = without_escnn(
             module, lambda child: _convert(child, copies)
@@ -131,28 +129,6 @@ def _replace(module, copies):
             _replace(child, copies)
 
 
-def _padded_convolution(layer, has_bias=True):
-    with torch.no_grad():
-        kernel, bias = layer.kernel()
-    with torch.device('meta'):
-        plain = PaddedConvolution(
-            kernel.shape[1],
-            kernel.shape[0],
-            kernel.shape[-1],
-            layer.padding_mode,
-            bias=has_bias,
-        )
-    values = {'weight': kernel} | ({'bias': bias} if has_bias else {})
-    for name, value in values.items():
-        trained = any(
-            parameter.requires_grad
-            for key, parameter in layer.named_parameters()
-            if key.rpartition('.')[2] == name
-        )
-        setattr(plain, name, nn.Parameter(value.clone(), trained))
-    return plain
-
-
 def _ordinary_proximal(block):
     arguments = {
         name: getattr(block, name)
@@ -161,9 +137,9 @@ def _ordinary_proximal(block):
     arguments['nonlinearity'] = block.described_nonlinearity()
     with torch.device('meta'):
         plain = OrdinaryProximal(**arguments)
-    plain.lift = _padded_convolution(block.lift)
-    plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
-    plain.project = _padded_convolution(block.project)
+    plain.lift = padded_convolution(block.lift)
+    plain.residual = nn.ModuleList(map(padded_convolution, block.residual))
+    plain.project = padded_convolution(block.project)
     plain.activations = copy.deepcopy(block.activations)
     copy_buffers(block, plain)
     return plain
@@ -176,7 +152,7 @@ def _ordinary_twin(block: Multiscale) -> Multiscale:
         plain = type(block)(**arguments)
 
     def converted(layer):
-        return _padded_convolution(layer, not block.homogeneous)
+        return padded_convolution(layer, not block.homogeneous)
 
     plain.lift = converted(block.lift)
     plain.hidden = nn.ModuleList(map(converted, block.hidden))
@@ -190,7 +166,7 @@ def _ordinary_averaged(block):
     with torch.device('meta'):
         plain = AveragedProximal(**{**arguments, 'basis': None})
     plain.filters = nn.ModuleList(
-        _padded_convolution(layer, False) for layer in block.filters
+        padded_convolution(layer, False) for layer in block.filters
     )
     size = block.channels // len(block.log_thresholds[0])
     plain.log_thresholds = nn.ParameterList(

@@ -29,6 +29,7 @@ from odl_equivariant.diagnostics import (
 )
 from odl_equivariant.diagnostics._spaces import norm, random_element
 from odl_equivariant.nn import EquivariantProximal
+from odl_equivariant.nn.layers import AveragePooling, Upsampling
 from odl_equivariant.operators import GroupAverage, NetworkOperator
 
 
@@ -413,6 +414,30 @@ def test_restricted_networks_are_equivariant_under_the_subgroup(law):
     mirror = group_actions(space, 'D4')[4]
     error = equivariance_error(operator, mirror)
     law.fails(error, 1e-2, 'A reflection, not in the subgroup.')
+
+
+def test_poolings_are_equivariant_on_even_and_odd_grids(law):
+    """Cells and weights symmetric about the centre commute with turns."""
+    for size in (8, 7, 5):
+        space = square(size)
+        coarse = square((size + 1) // 2)
+        pool = NetworkOperator(AveragePooling(), space, coarse)
+        refine = NetworkOperator(Upsampling((size, size)), coarse, space)
+        for fine_action, coarse_action in zip(
+            group_actions(space, 'D4'),
+            group_actions(coarse, 'D4'),
+            strict=True,
+        ):
+            law.holds(equivariance_error(pool, fine_action, coarse_action))
+            law.holds(equivariance_error(refine, coarse_action, fine_action))
+
+
+def test_plain_strides_fail_on_odd_grids(law):
+    """Means of pairs that leave out the last cell do not commute."""
+    space, coarse = square(7), square(3)
+    pool = NetworkOperator(torch.nn.AvgPool2d(2), space, coarse)
+    turn, coarse_turn = (group_actions(s, 'C4')[1] for s in (space, coarse))
+    law.fails(equivariance_error(pool, turn, coarse_turn), 1e-1)
 
 
 def test_regular_fields_are_a_representation():

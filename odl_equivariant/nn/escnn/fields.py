@@ -18,6 +18,7 @@ from odl_equivariant.nn.steerable.groups import INFINITE, parse_group
 from odl_equivariant.nn.steerable.representations import (
     fibre_matrix,
     irreps_of,
+    line_of,
 )
 
 __all__ = ('gspace', 'escnn_representation')
@@ -75,8 +76,8 @@ def escnn_representation(space, representation):
     space : escnn.gspaces.GSpace2D
         What `gspace` returned.
     representation : str
-        ``'regular'``, of a finite group, or one of `irreps_of`, restricted
-        to the group.
+        ``'regular'``, of a finite group, one of `irreps_of`, restricted
+        to the group, or one of `line_of`.
 
     Returns
     -------
@@ -89,6 +90,8 @@ def escnn_representation(space, representation):
         return space.trivial_repr
     if representation == 'regular':
         return space.regular_repr
+    if line_of(representation) is not None:
+        return _line(space, representation)
     frequencies = irreps_of(representation)
     parts = {k: _decomposed(space, k) for k in set(frequencies)}
     return library.group.directsum(
@@ -135,6 +138,24 @@ def _decomposed(space, frequency):
             ):
                 return list(parts), change
     raise AssertionError(f'{name} has no parts in {group}')
+
+
+def _line(space, representation):
+    """Return escnn's irreducible representation with our numbers."""
+    elements = list(space.fibergroup.elements)
+    expected = [
+        fibre_matrix(
+            representation, *_in_our_axes(space.basespace_action(element))
+        )
+        for element in elements
+    ]
+    for irrep in space.fibergroup.irreps():
+        if irrep.size == 1 and all(
+            np.allclose(irrep(element), number, atol=1e-9)
+            for element, number in zip(elements, expected, strict=True)
+        ):
+            return irrep
+    raise AssertionError(f'{representation} is none of {space.fibergroup}')
 
 
 def _in_our_axes(matrix):

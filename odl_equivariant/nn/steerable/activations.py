@@ -44,7 +44,7 @@ _LARGEST_FREQUENCY = 100
 
 # Lengths of vectors are smoothed below its root, where their derivative has
 # no value.
-_SMOOTHING = 1e-6
+SMOOTHING = 1e-6
 
 
 def default_samples(max_frequency):
@@ -302,7 +302,7 @@ class _Norm(_OnFields):
     def _on_fields(self, x, matrix):
         x = x.unflatten(-1, (self.n_fields, self.size))
         squares = x[..., 1:].square() @ matrix
-        lengths = (squares + _SMOOTHING).sqrt()
+        lengths = (squares + SMOOTHING).sqrt()
         factors = torch.relu(lengths + self.bias.to(x.dtype)) / lengths
         return self._with_factors(x, factors @ matrix.T)
 

@@ -25,7 +25,10 @@ __all__ = ('PREFIX', 'bases_of', 'checked_bases')
 
 PREFIX = 'bases.'
 
-_NAMES = r'trivial|standard|regular|regular\((?:SO2|O2),\d{1,9}\)'
+_NAMES = (
+    r'trivial|sign|standard|irrep\(\d{1,9}(?:,[+-])?\)|regular|'
+    r'regular\((?:SO2|O2),\d{1,9}\)'
+)
 
 # As they are stored in float64, their symmetry is exact up to rounding.
 _TOLERANCE = 1e-12
@@ -61,13 +64,16 @@ def _of_a_layer(group, source, target):
     return group in INFINITE and target == 'trivial'
 
 
-def checked_bases(tensors):
+def checked_bases(tensors, of_blocks=True):
     """Return the bases in a file, after checking each against its name.
 
     Parameters
     ----------
     tensors : dict
         What `bases_of` returned, as read from the file.
+    of_blocks : bool, optional
+        Whether the file is of blocks of this package, which do not have
+        bases between all kinds of fields, nor empty ones.
 
     Returns
     -------
@@ -89,7 +95,9 @@ def checked_bases(tensors):
             name,
             re.ASCII,
         )
-        if match is None or not _of_a_layer(*match.groups()[:3]):
+        if match is None or (
+            of_blocks and not _of_a_layer(*match.groups()[:3])
+        ):
             raise ValueError(f'{name} is not the name of a basis')
         group, source, target, _, kind = match.groups()
         size = int(match[4])
@@ -105,7 +113,8 @@ def checked_bases(tensors):
         if not torch.isfinite(basis).all():
             raise ValueError(f'{name} has NaN or infinite values')
         gap = equivariance_gap(basis, group, source, target)
-        if not gap <= _TOLERANCE:
+        is_empty = not (of_blocks or len(basis))
+        if not gap <= _TOLERANCE and not is_empty:
             raise ValueError(
                 f'the kernels of {name} are not equivariant, they miss it by '
                 f'{gap:.1e}: the file is damaged'

@@ -17,6 +17,7 @@ copied, saved, traced and exported.
 import contextlib
 import contextvars
 import functools
+import io
 import math
 
 import torch
@@ -43,6 +44,7 @@ __all__ = (
     'PaddedConvolution',
     'check_image_size',
     'given_bases',
+    'has_kernels',
 )
 
 _given = contextvars.ContextVar('given', default=None)
@@ -113,7 +115,12 @@ def _kernel_basis(group_name, source, target, kernel_size):
     }
     # as escnn can compute with, also where modules are being built on the
     # meta device, or in float64
-    with tensor_defaults(torch.float32, 'cpu'), torch.no_grad():
+    with (
+        tensor_defaults(torch.float32, 'cpu'),
+        torch.no_grad(),
+        # it prints where the basis is empty
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         try:
             convolution = enn.R2Conv(
                 fields[source],
@@ -186,6 +193,19 @@ def _n_started(key, basis):
     return len(_kernel_basis(*key[:4])) or len(basis)
 
 
+def has_kernels(group, source, target, kernel_size, kind):
+    """Return whether a basis has any kernel between two kinds of fields."""
+    return bool(
+        len(_basis_for(_basis_key(group, source, target, kernel_size, kind)))
+    )
+
+
+def _basis_key(group, source, target, kernel_size, kind):
+    key = group, source, target, kernel_size
+    # files name escnn's bases without a kind
+    return key if kind == 'escnn' else (*key, kind)
+
+
 def _has_invariants(representation):
     """Return whether some combination of channels is invariant."""
     return representation == 'trivial' or is_hidden(representation)
@@ -220,6 +240,9 @@ class SteerableConvolution(nn.Module):
         limited in their bands; all that are equivariant on the grid, for the
         groups C1, C2, C4, D1, D2 and D4; or all of these, as escnn's, with
         which the layer starts, and the others, which start at zero.
+    may_be_zero : bool, optional
+        Whether the kernel is zero where the basis has none between such
+        fields. Default: an error says so.
 
     Raises
     ------
@@ -252,16 +275,15 @@ class SteerableConvolution(nn.Module):
         gain=1.0,
         bias=True,
         basis='escnn',
+        may_be_zero=False,
     ):
         super().__init__()
         self.padding_mode = padding_mode
         kind = checked_basis(basis, group)
-        self.basis_key = (group, source, target, kernel_size)
-        # files name escnn's bases without a kind
-        self.basis_key += () if kind == 'escnn' else (kind,)
+        self.basis_key = _basis_key(group, source, target, kernel_size, kind)
         basis = _basis_for(self.basis_key)
         n, _, columns = basis.shape[:3]
-        if not n:
+        if not n and not may_be_zero:
             raise ValueError(
                 f'the {kind} basis has no {kernel_size} x {kernel_size} '
                 f'kernels from {source} to {target} fields of {group}: take '
@@ -296,13 +318,13 @@ class SteerableConvolution(nn.Module):
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
-        n, rows, columns, *size = self.basis.shape
+        _, rows, columns, *size = self.basis.shape
         out_fields, in_fields, _ = self.weight.shape
         # In lowered precision, the sums would be equivariant up to rounding
         # only, where rounding their values keeps them so exactly.
         with torch.autocast(self.weight.device.type, enabled=False):
-            weight = self.weight.reshape(-1, n).to(self.basis.dtype)
-            kernel = weight @ self.basis.reshape(n, -1)
+            weight = self.weight.flatten(0, 1).to(self.basis.dtype)
+            kernel = weight @ self.basis.flatten(1)
             kernel = kernel.to(self.weight.dtype)
         kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
         kernel = kernel.transpose(1, 2).reshape(

@@ -31,6 +31,7 @@ from odl_equivariant.nn.steerable.representations import (
 )
 
 __all__ = (
+    'check_basis_size',
     'check_vector_space',
     'check_channels',
     'checked_nonlinearity',
@@ -171,13 +172,7 @@ def check_channels(group, channels, max_frequency, kernel_size):
     else:
         size = group_order(group)
         words, smaller = f'for the group {group}', 'group'
-    if size > _LARGEST_SIZE or size**3 * kernel_size**4 > _LARGEST_BASIS:
-        raise ValueError(
-            f'the basis of kernels of side {kernel_size} {words} would take '
-            f'minutes or gigabytes to compute: take a smaller {smaller} or '
-            f'kernel, with fields of n <= {_LARGEST_SIZE} channels and '
-            f'n^3 * kernel_size^4 <= {_LARGEST_BASIS:.0e}'
-        )
+    check_basis_size(size, kernel_size, words, smaller)
     if channels % size:
         nearest = ' or '.join(map(str, nearest_channels(channels, size)))
         what = (
@@ -188,6 +183,27 @@ def check_channels(group, channels, max_frequency, kernel_size):
         raise ValueError(
             f'{what} must divide `channels`, got {channels}; the nearest are '
             f'{nearest}'
+        )
+
+
+def check_basis_size(size, kernel_size, words, smaller):
+    """Raise a ValueError if a basis between fields would be too large.
+
+    Parameters
+    ----------
+    size : int
+        Channels of the largest field.
+    kernel_size : int
+        Side of the kernels.
+    words, smaller : str
+        What the basis is of, and what to take smaller.
+    """
+    if size > _LARGEST_SIZE or size**3 * kernel_size**4 > _LARGEST_BASIS:
+        raise ValueError(
+            f'the basis of kernels of side {kernel_size} {words} would take '
+            f'minutes or gigabytes to compute: take a smaller {smaller} or '
+            f'kernel, with fields of n <= {_LARGEST_SIZE} channels and '
+            f'n^3 * kernel_size^4 <= {_LARGEST_BASIS:.0e}'
         )
 
 

@@ -14,7 +14,11 @@ import torch
 from torch import nn
 
 from odl_equivariant.nn._convolution import convolve
-from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
+from odl_equivariant.nn.steerable.convolutions import (
+    SteerableConvolution,
+    has_kernels,
+)
+from odl_equivariant.nn.steerable.grid import checked_basis
 from odl_equivariant.nn.steerable.representations import field_size
 
 __all__ = ('MixedConvolution',)
@@ -42,11 +46,19 @@ class MixedConvolution(nn.Module):
         in the order of ``sources`` and ``targets``. Default: so they lie.
     basis : {'escnn', 'grid', 'mixed'}, optional
         As for `SteerableConvolution`.
+    bias : bool, optional
+        As for `SteerableConvolution`.
+
+    Raises
+    ------
+    ValueError
+        If there is no kernel from any source to one of the targets.
 
     Notes
     -----
     Each pair of a source and a target has a `SteerableConvolution`. Only its
-    kernels are used, as the blocks of one larger kernel.
+    kernels are used, as the blocks of one larger kernel. A block is zero
+    where the basis has no kernel.
     """
 
     def __init__(
@@ -60,29 +72,46 @@ class MixedConvolution(nn.Module):
         source_order=None,
         target_order=None,
         basis='escnn',
+        bias=True,
     ):
         super().__init__()
         self.padding_mode = padding_mode
         self._n_sources = len(sources)
         self._source_order = _checked_order(sources, group, source_order)
         self._target_order = _checked_order(targets, group, target_order)
-        n_inputs = _n_channels(sources, group)
-        self.blocks = nn.ModuleList(
-            SteerableConvolution(
-                n_in,
-                n_out,
-                source,
-                target,
-                group,
-                kernel_size,
-                padding_mode,
-                gain * math.sqrt(n_in * field_size(group, source) / n_inputs),
-                bias=i == 0,
-                basis=basis,
+        kind = checked_basis(basis, group)
+        self.blocks = nn.ModuleList()
+        for target, n_out in targets:
+            connected = [
+                (source, n_in)
+                for source, n_in in sources
+                if has_kernels(group, source, target, kernel_size, kind)
+            ]
+            if not connected:
+                raise ValueError(
+                    f'the {kind} basis has no {kernel_size} x {kernel_size} '
+                    f'kernels from {" or ".join(name for name, _ in sources)} '
+                    f'to {target} fields of {group}: take a larger '
+                    'kernel_size or other fields'
+                )
+            n_inputs = _n_channels(connected, group)
+            self.blocks.extend(
+                SteerableConvolution(
+                    n_in,
+                    n_out,
+                    source,
+                    target,
+                    group,
+                    kernel_size,
+                    padding_mode,
+                    gain
+                    * math.sqrt(n_in * field_size(group, source) / n_inputs),
+                    bias=bias and i == 0,
+                    basis=kind,
+                    may_be_zero=True,
+                )
+                for i, (source, n_in) in enumerate(sources)
             )
-            for target, n_out in targets
-            for i, (source, n_in) in enumerate(sources)
-        )
 
     @property
     def weight(self):

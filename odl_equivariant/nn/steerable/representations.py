@@ -24,6 +24,7 @@ from odl_equivariant.nn.steerable.groups import group_elements, group_order
 __all__ = (
     'band_limited',
     'field_size',
+    'line_of',
     'irreps_of',
     'is_hidden',
     'fibre_matrix',
@@ -61,6 +62,24 @@ def is_hidden(representation):
     return representation == 'regular' or (
         _parse_band_limited(representation) is not None
     )
+
+
+def line_of(representation):
+    r"""Return the frequency and the component of a line, or None.
+
+    Where rotations by angles that are multiples of :math:`2 \pi / N`, with an
+    even N, turn two channels by N / 2 times that, they change their signs at
+    most. So each component of ``'irrep(<N/2>)'`` is a representation itself.
+
+    Examples
+    --------
+    >>> line_of('irrep(2,+)'), line_of('irrep(2,-)'), line_of('irrep(2)')
+    ((2, 0), (2, 1), None)
+    """
+    match = re.fullmatch(
+        r'irrep\((\d{1,9}),([+-])\)', representation, re.ASCII
+    )
+    return None if match is None else (int(match[1]), '+-'.index(match[2]))
 
 
 def irreps_of(representation):
@@ -123,6 +142,8 @@ def field_size(group, representation):
     """
     if representation == 'regular':
         return group_order(group)
+    if line_of(representation) is not None:
+        return 1
     found = _parse_band_limited(representation)
     if found is not None:
         # a large number from a file shall make no list
@@ -153,7 +174,7 @@ def fibre_matrix(representation, angle, flipped=False):
     Parameters
     ----------
     representation : str
-        As for `irreps_of`.
+        As for `irreps_of`, or a line of `line_of`.
     angle : float
         Angle of the rotation, in radians.
     flipped : bool, optional
@@ -170,6 +191,10 @@ def fibre_matrix(representation, angle, flipped=False):
     >>> fibre_matrix('standard', math.pi / 2).tolist()
     [[0.0, -1.0], [1.0, 0.0]]
     """
+    line = line_of(representation)
+    if line is not None:
+        frequency, i = line
+        return _irrep(frequency, angle, flipped)[i : i + 1, i : i + 1]
     return torch.block_diag(
         *(_irrep(k, angle, flipped) for k in irreps_of(representation))
     )
