@@ -29,7 +29,12 @@ BLOCKS = {cls.__name__: cls for cls in (EquivariantProximal, OrdinaryProximal)}
 Block: TypeAlias = EquivariantProximal | OrdinaryProximal
 UNROLLED = LearnedProximalGradient.__name__
 # With one of these arguments, convolutions may not have just two weights.
-_OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
+_OF_SEVERAL_WEIGHTS = {
+    'representation',
+    'nonlinearity',
+    'restrict_to',
+    'phase',
+}
 
 
 def loaded_blocks(architecture, tensors):

@@ -17,6 +17,9 @@ from torch import nn
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.steerable.complex_linear import (
+    ComplexLinearConvolution,
+)
 from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
     SteerableConvolution,
@@ -24,6 +27,12 @@ from odl_equivariant.nn.steerable.convolutions import (
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
+
+_STEERABLE = (
+    SteerableConvolution,
+    MixedConvolution,
+    ComplexLinearConvolution,
+)
 
 # Classes that hold others, and do nothing to their tensors.
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -96,7 +105,7 @@ def _replace(module, copies):
         return
     if type(module) is EquivariantProximal:
         copies[id(module)] = _ordinary_proximal(module)
-    elif isinstance(module, (SteerableConvolution, MixedConvolution)):
+    elif isinstance(module, _STEERABLE):
         copies[id(module)] = _padded_convolution(module)
     elif is_escnn(module):
         copies[id(module)] = without_escnn(

@@ -10,11 +10,16 @@
 
 from typing import Any
 
+from odl_equivariant._checks import boolean
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
+    MODULUS,
     checked_description,
     n_inputs_of,
+)
+from odl_equivariant.nn.steerable.complex_linear import (
+    ComplexLinearConvolution,
 )
 from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
@@ -178,6 +183,7 @@ class EquivariantProximal(Proximal):
         restrict_to: str | None = None,
         restrict_after: int | None = None,
         basis: str = 'escnn',
+        phase: bool = False,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
@@ -187,14 +193,19 @@ class EquivariantProximal(Proximal):
             representation, self.in_channels
         )
         self._set('representation', checked, 'trivial')
+        self._set('phase', boolean('phase', phase), False)
+        if self.phase:
+            layout.check_phase(
+                self.group, self.in_channels, self.memory, checked
+            )
         for (name, default), value in zip(
             (
-                ('nonlinearity', 'pointwise'),
+                ('nonlinearity', MODULUS if self.phase else 'pointwise'),
                 ('max_frequency', None),
                 ('n_samples', None),
             ),
             layout.checked_nonlinearity(
-                self.group, nonlinearity, max_frequency, n_samples
+                self.group, nonlinearity, max_frequency, n_samples, self.phase
             ),
             strict=True,
         ):
@@ -211,7 +222,11 @@ class EquivariantProximal(Proximal):
         ):
             self._set(name, value, None)
         layout.check_channels(
-            self.group, self.channels, self.max_frequency, self.kernel_size
+            self.group,
+            self.channels,
+            self.max_frequency,
+            self.kernel_size,
+            self.phase,
         )
         if (
             self.nonlinearity == 'gated'
@@ -226,6 +241,8 @@ class EquivariantProximal(Proximal):
 
     def described_nonlinearity(self) -> dict[str, Any] | None:
         """Return the description of the non-linearity, None for LeakyReLU."""
+        if self.phase:
+            return {'name': MODULUS, 'group': self.group}
         if self.group not in INFINITE:
             return None
         names = ('group', 'max_frequency', 'n_samples')
@@ -239,9 +256,15 @@ class EquivariantProximal(Proximal):
             return self.group
         return self.restrict_to
 
+    @property
+    def _n_parts(self):
+        """Number of real channels for a number of a field."""
+        return 2 if self.phase else 1
+
     def _hidden_fields(self, group):
+        channels = self.channels // self._n_parts
         return layout.hidden_fields(
-            self.group, group, self.channels, self.max_frequency
+            self.group, group, channels, self.max_frequency
         )
 
     def _gated(self, fields):
@@ -253,31 +276,44 @@ class EquivariantProximal(Proximal):
     def _image_fields(self, n_images, n_channels):
         n_scalars = n_channels - n_images * self.in_channels
         return layout.image_fields(
-            self.representation, self.in_channels, n_images, n_scalars
+            self.representation,
+            self.in_channels // self._n_parts,
+            n_images,
+            n_scalars // self._n_parts,
         )
 
     def _lifting(self, n_channels, gain):
         images = self._image_fields(1 + self.gradient, n_channels)
         fields, order = self._hidden_fields(self.group)
         return self._convolution(
-            images, (self._gated(fields), order), self.group, gain
+            images, (self._gated(fields), order), self.group, gain, (0, 1)
         )
 
     def _hidden(self, block, gain):
         group = self._acting(block)
         fields, order = self._hidden_fields(group)
         return self._convolution(
-            (fields, order), (self._gated(fields), order), group, gain
+            (fields, order), (self._gated(fields), order), group, gain, (1, 1)
         )
 
     def _projecting(self, n_channels, gain):
         group = self._acting(self.n_residual_blocks)
         images = self._image_fields(1, n_channels)
         return self._convolution(
-            self._hidden_fields(group), images, group, gain
+            self._hidden_fields(group), images, group, gain, (1, 0)
         )
 
-    def _convolution(self, source, target, group, gain):
+    def _convolution(self, source, target, group, gain, hidden):
+        """Return a convolution, given which of its ends are hidden."""
+
+        def make(gain):
+            return self._real_convolution(source, target, group, gain)
+
+        if self.phase:
+            return ComplexLinearConvolution(make, gain, hidden)
+        return make(gain)
+
+    def _real_convolution(self, source, target, group, gain):
         (sources, source_order), (targets, target_order) = source, target
         arguments = (group, self.kernel_size, self.padding_mode, gain)
         ordered = source_order is not None or target_order is not None
@@ -289,13 +325,22 @@ class EquivariantProximal(Proximal):
                 source_order,
                 target_order,
                 basis=self.basis,
+                bias=not self.phase,
             )
         ((source, n_in),), ((target, n_out),) = sources, targets
         return SteerableConvolution(
-            n_in, n_out, source, target, *arguments, basis=self.basis
+            n_in,
+            n_out,
+            source,
+            target,
+            *arguments,
+            basis=self.basis,
+            bias=not self.phase,
         )
 
     def _check_values(self, space):
+        if self.phase:
+            layout.check_complex_space(space)
         if self.representation == 'standard':
             layout.check_vector_space(space)
 

@@ -33,7 +33,7 @@ from odl_equivariant.nn.blocks.network import (
     WholeImage,
     residual_network,
 )
-from odl_equivariant.nn.steerable.activations import make_activation
+from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
 
 __all__ = ('Proximal',)
 
@@ -88,7 +88,7 @@ class Proximal(nn.Module):
         n_inputs = (
             self.in_channels * (2 if self.gradient else 1)
             + self.memory
-            + (1 if self.noise_level else 0)
+            + (1 if self.noise_level and not self._in_units_of_noise else 0)
         )
         self.lift = self._lifting(n_inputs, 1.0)
         self.residual = nn.ModuleList(
@@ -110,6 +110,16 @@ class Proximal(nn.Module):
         self.register_buffer('_order', order, persistent=False)
         # With `skip`: a step that starts as gradient descent plus little.
         calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
+
+    @property
+    def _in_units_of_noise(self):
+        """Whether inputs are divided by the noise level, given one.
+
+        It is no complex number, so it cannot be a channel of complex fields.
+        Division makes it the unit of the thresholds.
+        """
+        description = self.described_nonlinearity()
+        return description is not None and description['name'] == MODULUS
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -200,7 +210,7 @@ class Proximal(nn.Module):
                 f'{like.shape[0]} of `x`, got {x.shape[0]}'
             )
 
-    def _noise_channel(self, sigma, x):
+    def _checked_sigma(self, sigma, x):
         if sigma is None:
             raise TypeError(
                 'this proximal is conditioned on the noise level: pass '
@@ -222,7 +232,7 @@ class Proximal(nn.Module):
                     f'`sigma` must be positive, got {wrong[0].item()} among '
                     f'{sigma.numel()} noise levels'
                 )
-        return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
+        return sigma.reshape(-1, 1, 1, 1)
 
     def forward(
         self,
@@ -291,13 +301,21 @@ class Proximal(nn.Module):
             self._check_input('memory', memory, self.memory, x)
             inputs.append(memory)
         if self.noise_level:
-            inputs.append(self._noise_channel(sigma, x))
+            sigma = self._checked_sigma(sigma, x)
+            if not self._in_units_of_noise:
+                shape = (x.shape[0], 1, *x.shape[2:])
+                inputs.append(sigma.expand(shape))
+        in_units = self.noise_level and self._in_units_of_noise
         inputs = torch.cat(inputs, 1)
+        if in_units:
+            inputs = inputs / sigma
         if self._order.stride(1) == 1:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         result = self._network(
             inputs, self.kernels() if kernels is None else kernels
         )
+        if in_units:
+            result = result * sigma
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)

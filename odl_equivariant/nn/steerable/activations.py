@@ -6,11 +6,11 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Non-linearities of band-limited fields.
+"""Non-linearities of band-limited and of complex fields.
 
 A LeakyReLU of each channel commutes with permutations of the channels, but not
-with rotations of them. The non-linearities here do, and are plain torch:
-matrices, norms and products.
+with rotations of them, nor with phases. The non-linearities here do, and are
+plain torch: matrices, norms and products.
 """
 
 import math
@@ -19,7 +19,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from odl_equivariant.nn.steerable.groups import INFINITE
+from odl_equivariant.nn.steerable.groups import (
+    INFINITE,
+    checked_group,
+    group_order,
+)
 from odl_equivariant.nn.steerable.representations import (
     band_limited,
     field_size,
@@ -27,6 +31,7 @@ from odl_equivariant.nn.steerable.representations import (
 )
 
 __all__ = (
+    'MODULUS',
     'NONLINEARITIES',
     'check_samples',
     'default_samples',
@@ -36,7 +41,11 @@ __all__ = (
     'checked_description',
 )
 
+# Of band-limited fields.
 NONLINEARITIES = ('fourier', 'norm', 'gated')
+
+# Of complex regular fields.
+MODULUS = 'modulus'
 
 # A file of weights may ask for any number.
 _MOST_SAMPLES = 1024
@@ -45,6 +54,11 @@ _LARGEST_FREQUENCY = 100
 # Lengths of vectors are smoothed below its root, where their derivative has
 # no value.
 _SMOOTHING = 1e-6
+
+# The thresholds of moduli start here, in units of the root mean square of the
+# channels at the start.
+_THRESHOLD = 0.5
+_LEAST_THRESHOLD = 1e-6
 
 
 def default_samples(max_frequency):
@@ -60,7 +74,7 @@ def checked_description(description):
     description : mapping or None
         The ``name``, one of `NONLINEARITIES`, the ``group``, ``'SO2'`` or
         ``'O2'``, the ``max_frequency`` and, for ``'fourier'``, the number
-        ``n_samples``.
+        ``n_samples``. Or the name ``'modulus'`` and a finite group.
 
     Raises
     ------
@@ -71,6 +85,8 @@ def checked_description(description):
         return None
     names = ('name', 'group', 'max_frequency')
     given = dict(description) if isinstance(description, dict) else {}
+    if _is_modulus(given):
+        return given
     if given.get('name') == 'fourier':
         names += ('n_samples',)
     numbers = [given.get(name) for name in names[2:]]
@@ -84,7 +100,8 @@ def checked_description(description):
             '`nonlinearity` must be None, for a LeakyReLU of each channel, or '
             'a mapping as `to_convolutional` makes it, with a name of '
             f'{", ".join(NONLINEARITIES)}, a group of SO2 and O2 and a '
-            'positive max_frequency, and n_samples if it is fourier, got '
+            'positive max_frequency, and n_samples if it is fourier, or the '
+            f"name {MODULUS} and a group such as 'C4', and nothing else; got "
             f'{str(description):.100}'
         )
     if given['max_frequency'] > _LARGEST_FREQUENCY:
@@ -95,6 +112,15 @@ def checked_description(description):
     if given['name'] == 'fourier':
         check_samples(given['max_frequency'], given['n_samples'])
     return given
+
+
+def _is_modulus(given):
+    if given.get('name') != MODULUS or given.keys() != {'name', 'group'}:
+        return False
+    try:
+        return checked_group(given['group']) not in INFINITE
+    except ValueError:
+        return False
 
 
 def check_samples(max_frequency, n_samples):
@@ -150,8 +176,11 @@ def make_activation(description, channels, slope):
         Maps ``(N, C, n, m)`` to ``(N, channels, n, m)``, with C from
         `n_inputs_of`.
     """
-    representation = _representation(description)
-    size = field_size(description['group'], representation)
+    if description['name'] == MODULUS:
+        size = 2 * group_order(description['group'])
+    else:
+        representation = _representation(description)
+        size = field_size(description['group'], representation)
     if channels % size:
         raise ValueError(
             f'`channels` must be a multiple of {size}, the channels of a '
@@ -161,6 +190,7 @@ def make_activation(description, channels, slope):
         'fourier': _Fourier,
         'norm': _Norm,
         'gated': _Gated,
+        MODULUS: _Modulus,
     }[description['name']]
     return kind(description, channels // size, slope)
 
@@ -320,3 +350,53 @@ class _Gated(_OnFields):
         )
         x = x[..., :channels].unflatten(-1, (self.n_fields, self.size))
         return self._with_factors(x, torch.sigmoid(gates) @ matrix.T)
+
+
+class _Modulus(nn.Module):
+    r"""Complex numbers, multiplied by a function of their moduli.
+
+    Parameters
+    ----------
+    description : dict
+        As for `checked_description`.
+    n_fields : int
+        Number of fields, each with one complex channel for each element of
+        the group.
+    slope : float
+        Factor of small numbers.
+
+    Notes
+    -----
+    With the slope :math:`\lambda` and a threshold :math:`\beta` for each
+    field,
+
+    .. math::
+        z \mapsto \Big(\lambda + (1 - \lambda)
+        \frac{|z|^2}{|z|^2 + \beta^2}\Big)\, z .
+
+    It is smooth, shrinks numbers that are small compared to the threshold,
+    and keeps large ones. For :math:`0 \le \lambda \le 1` its Lipschitz
+    constant is at most 9/8. All real parts come before all imaginary parts,
+    so that they are added fast.
+    """
+
+    def __init__(self, description, n_fields, slope):
+        super().__init__()
+        self.description, self.slope = description, slope
+        self._order = group_order(description['group'])
+        self.threshold = nn.Parameter(torch.full((n_fields,), _THRESHOLD))
+
+    def extra_repr(self):
+        """Return the description, for ``repr``."""
+        return f'{self.description}, n_fields={len(self.threshold)}'
+
+    def forward(self, x):
+        """Map ``(N, channels, n, m)`` to the same shape."""
+        real, imaginary = x.chunk(2, 1)
+        squares = torch.addcmul(real * real, imaginary, imaginary)
+        least = max(_LEAST_THRESHOLD**2, torch.finfo(x.dtype).tiny)
+        threshold = self.threshold.square() + least
+        threshold = threshold.repeat_interleave(self._order)[:, None, None]
+        kept = squares / (squares + threshold.to(x.dtype))
+        factors = self.slope + (1 - self.slope) * kept
+        return (x.unflatten(1, (2, -1)) * factors[:, None]).flatten(1, 2)
