@@ -55,10 +55,10 @@ _LARGEST_FREQUENCY = 100
 # no value.
 _SMOOTHING = 1e-6
 
-# The thresholds of moduli start here, in units of the root mean square of the
-# channels at the start.
+# Thresholds of moduli start at this part of the root mean square of the
+# channels. The least of their squares is for zero over zero.
 _THRESHOLD = 0.5
-_LEAST_THRESHOLD = 1e-6
+_LEAST = 1e-12
 
 
 def default_samples(max_frequency):
@@ -393,10 +393,12 @@ class _Modulus(nn.Module):
     def forward(self, x):
         """Map ``(N, channels, n, m)`` to the same shape."""
         real, imaginary = x.chunk(2, 1)
-        squares = torch.addcmul(real * real, imaginary, imaginary)
-        least = max(_LEAST_THRESHOLD**2, torch.finfo(x.dtype).tiny)
-        threshold = self.threshold.square() + least
+        threshold = self.threshold.square()
+        threshold = threshold + max(_LEAST, torch.finfo(x.dtype).tiny)
         threshold = threshold.repeat_interleave(self._order)[:, None, None]
-        kept = squares / (squares + threshold.to(x.dtype))
-        factors = self.slope + (1 - self.slope) * kept
-        return (x.unflatten(1, (2, -1)) * factors[:, None]).flatten(1, 2)
+        threshold = threshold.to(x.dtype)
+        # as a quotient of sums, small factors are accurate too
+        kept = torch.addcmul(self.slope * threshold, real, real)
+        kept = torch.addcmul(kept, imaginary, imaginary)
+        factor = kept / (kept + (1 - self.slope) * threshold)
+        return torch.cat([factor * real, factor * imaginary], 1)
