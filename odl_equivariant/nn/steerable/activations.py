@@ -57,7 +57,7 @@ _SMOOTHING = 1e-6
 
 # Thresholds of moduli start at this part of the root mean square of the
 # channels. The least of their squares is for zero over zero.
-_THRESHOLD = 0.5
+_THRESHOLD = 0.1
 _LEAST = 1e-12
 
 
