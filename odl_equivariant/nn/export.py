@@ -71,7 +71,8 @@ def to_convolutional(module: nn.Module) -> nn.Module:
     The kernels are the sums of the basis, weighted by the coefficients. They
     have as many numbers as those of the ordinary network, and further
     training does not keep them equivariant. The non-linearity of an infinite
-    group is kept, as the ``nonlinearity`` of the `OrdinaryProximal`.
+    group, or of complex fields, is kept as the ``nonlinearity`` of the
+    `OrdinaryProximal`.
 
     Examples
     --------

@@ -100,7 +100,10 @@ class Proximal(nn.Module):
         if description is not None:
             self.activations = nn.ModuleList(
                 make_activation(
-                    description, self.channels, self.negative_slope
+                    description,
+                    self.channels,
+                    self.negative_slope,
+                    self.noise_level,
                 )
                 for _ in range(1 + self.n_residual_blocks)
             )

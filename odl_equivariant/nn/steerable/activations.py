@@ -56,8 +56,10 @@ _LARGEST_FREQUENCY = 100
 _SMOOTHING = 1e-6
 
 # Thresholds of moduli start at this part of the root mean square of the
-# channels. The least of their squares is for zero over zero.
+# channels, or at the noise level, their unit. The least of their squares is
+# for zero over zero.
 _THRESHOLD = 0.1
+_THRESHOLD_OF_NOISE = 1.0
 _LEAST = 1e-12
 
 
@@ -158,7 +160,7 @@ def n_inputs_of(description, channels):
     return channels + n_fields * _n_turning(representation)
 
 
-def make_activation(description, channels, slope):
+def make_activation(description, channels, slope, of_noise=False):
     """Return the module of a non-linearity.
 
     Parameters
@@ -169,6 +171,9 @@ def make_activation(description, channels, slope):
         Number of channels, a multiple of those of a field.
     slope : float
         Slope of the LeakyReLU for negative values.
+    of_noise : bool, optional
+        Whether the noise level is the unit of the channels. It is for
+        ``'modulus'`` alone.
 
     Returns
     -------
@@ -186,11 +191,13 @@ def make_activation(description, channels, slope):
             f'`channels` must be a multiple of {size}, the channels of a '
             f'field of the non-linearity {description}, got {channels}'
         )
+    if description['name'] == MODULUS:
+        threshold = _THRESHOLD_OF_NOISE if of_noise else _THRESHOLD
+        return _Modulus(description, channels // size, slope, threshold)
     kind = {
         'fourier': _Fourier,
         'norm': _Norm,
         'gated': _Gated,
-        MODULUS: _Modulus,
     }[description['name']]
     return kind(description, channels // size, slope)
 
@@ -364,6 +371,8 @@ class _Modulus(nn.Module):
         the group.
     slope : float
         Factor of small numbers.
+    threshold : float
+        Where the thresholds start.
 
     Notes
     -----
@@ -380,11 +389,11 @@ class _Modulus(nn.Module):
     so that they are added fast.
     """
 
-    def __init__(self, description, n_fields, slope):
+    def __init__(self, description, n_fields, slope, threshold):
         super().__init__()
         self.description, self.slope = description, slope
         self._order = group_order(description['group'])
-        self.threshold = nn.Parameter(torch.full((n_fields,), _THRESHOLD))
+        self.threshold = nn.Parameter(torch.full((n_fields,), threshold))
 
     def extra_repr(self):
         """Return the description, for ``repr``."""
