@@ -422,6 +422,16 @@ def test_start(noise_level):
     assert np.mean(squares) == pytest.approx(1, rel=0.25)
 
 
+def test_thresholds_of_denoisers_start_at_the_noise_level():
+    """Otherwise they start well below the values of the channels."""
+    for noise_level, expected in ((True, 1.0), (False, 0.1)):
+        module = EquivariantProximal(
+            2, 16, memory=0, noise_level=noise_level, phase=True
+        )
+        for activation in module.activations:
+            assert (activation.threshold == expected).all()
+
+
 def test_half_of_the_weights():
     """The kernels have half as many numbers as those of the twin."""
 
