@@ -401,13 +401,13 @@ class _Modulus(nn.Module):
 
     def forward(self, x):
         """Map ``(N, channels, n, m)`` to the same shape."""
-        real, imaginary = x.chunk(2, 1)
-        threshold = self.threshold.square()
-        threshold = threshold + max(_LEAST, torch.finfo(x.dtype).tiny)
+        # squares of numbers above 256 overflow in float16
+        dtype = torch.float32 if x.dtype == torch.float16 else x.dtype
+        real, imaginary = x.to(dtype).chunk(2, 1)
+        threshold = self.threshold.to(dtype).square() + _LEAST
         threshold = threshold.repeat_interleave(self._order)[:, None, None]
-        threshold = threshold.to(x.dtype)
         # as a quotient of sums, small factors are accurate too
         kept = torch.addcmul(self.slope * threshold, real, real)
         kept = torch.addcmul(kept, imaginary, imaginary)
         factor = kept / (kept + (1 - self.slope) * threshold)
-        return torch.cat([factor * real, factor * imaginary], 1)
+        return torch.cat([factor * real, factor * imaginary], 1).to(x.dtype)

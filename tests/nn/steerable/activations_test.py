@@ -343,7 +343,18 @@ def test_moduli_are_smooth():
     assert norms.max().item() == pytest.approx(9 / 8, rel=1e-6)
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_moduli_of_large_numbers_in_half_precision():
+    """Their squares do not overflow."""
+    module = modulus()[0].half()
+    x = torch.full((1, 24, 2, 2), 1000.0, dtype=torch.float16)
+    y = module(x)
+    assert y.dtype == x.dtype
+    torch.testing.assert_close(y, x, atol=0, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    'dtype', [torch.float16, torch.bfloat16, torch.float32]
+)
 def test_moduli_of_zero(dtype):
     """Zero is mapped to zero, with finite gradients at any threshold."""
     module = modulus()[0].to(dtype)
