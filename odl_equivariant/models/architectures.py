@@ -47,7 +47,12 @@ Block: TypeAlias = (
 )
 UNROLLED = LearnedProximalGradient.__name__
 # With one of these arguments, convolutions may not have just two weights.
-_OF_SEVERAL_WEIGHTS = {'representation', 'nonlinearity', 'restrict_to'}
+_OF_SEVERAL_WEIGHTS = {
+    'representation',
+    'nonlinearity',
+    'restrict_to',
+    'phase',
+}
 
 
 def loaded_blocks(architecture, tensors):

@@ -23,11 +23,20 @@ from odl_equivariant.nn.blocks.multiscale import (
 )
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.steerable.complex_linear import (
+    ComplexLinearConvolution,
+)
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
 from odl_equivariant.nn.steerable.plain import padded_convolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
+
+_STEERABLE = (
+    SteerableConvolution,
+    MixedConvolution,
+    ComplexLinearConvolution,
+)
 
 # Classes that hold others, and do nothing to their tensors.
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -68,7 +77,8 @@ def to_convolutional(module: nn.Module) -> nn.Module:
     The kernels are the sums of the basis, weighted by the coefficients. They
     have as many numbers as those of the ordinary network, and further
     training does not keep them equivariant. The non-linearity of an infinite
-    group is kept, as the ``nonlinearity`` of the `OrdinaryProximal`.
+    group, or of complex fields, is kept as the ``nonlinearity`` of the
+    `OrdinaryProximal`.
 
     Examples
     --------
@@ -109,7 +119,7 @@ def _replace(module, copies):
         copies[id(module)] = _ordinary_twin(module)
     elif type(module) is AveragedProximal and module.group is not None:
         copies[id(module)] = _ordinary_averaged(module)
-    elif isinstance(module, (SteerableConvolution, MixedConvolution)):
+    elif isinstance(module, _STEERABLE):
         copies[id(module)] = padded_convolution(module)
     elif is_escnn(module):
         copies[id(module)] = without_escnn(

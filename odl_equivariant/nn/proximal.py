@@ -10,11 +10,16 @@
 
 from typing import Any
 
+from odl_equivariant._checks import boolean
 from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
+    MODULUS,
     checked_description,
     n_inputs_of,
+)
+from odl_equivariant.nn.steerable.complex_linear import (
+    ComplexLinearConvolution,
 )
 from odl_equivariant.nn.steerable.convolutions import (
     PaddedConvolution,
@@ -42,18 +47,21 @@ class EquivariantProximal(Proximal):
         Width of the network, without the channels of gates. It is a multiple
         of the channels of a field. These are as many as a finite group has
         elements, :math:`2 F + 1` for ``'SO2'`` and :math:`2 (2 F + 1)` for
-        ``'O2'``, with F = ``max_frequency``.
+        ``'O2'``, with F = ``max_frequency``. With ``phase`` they are twice as
+        many.
     group : str, optional
         ``'C<N>'``, the rotations by multiples of :math:`2 \pi / N`,
         ``'D<N>'``, the same with reflections, ``'SO2'``, all rotations, or
         ``'O2'``, the same with reflections.
     memory : int, optional
-        Number of memory channels; 0 for none.
+        Number of memory channels; 0 for none. With ``phase`` they are real
+        and imaginary parts in turn.
     gradient : bool, optional
         Whether the gradient of the data fit is a separate input, as in
         the learned proximal gradient method. ``False`` for a denoiser.
     noise_level : bool, optional
-        Whether the noise level ``sigma`` is an additional input channel.
+        Whether the noise level ``sigma`` is an additional input channel. With
+        ``phase`` it is the unit of all inputs instead, see the notes.
     n_residual_blocks : int, optional
         Number of residual blocks. Each one starts as the identity.
     skip : bool, optional
@@ -64,14 +72,17 @@ class EquivariantProximal(Proximal):
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
         How an image continues past its boundary.
     negative_slope : float, optional
-        Slope of the LeakyReLU for negative values.
+        Slope of the LeakyReLU for negative values; with ``phase``, the factor
+        of moduli far below the threshold.
     representation : {'trivial', 'standard'}, optional
         How the values of an image turn: ``'trivial'``, not at all, or
         ``'standard'`` (also called ``'vector'``), with the plane, for vector
         fields. Components are in the order of the axes, as in ``space ** 2``:
         all channels of the first component, then all of the second.
-    nonlinearity : {'pointwise', 'fourier', 'norm', 'gated'}, optional
-        For finite groups ``'pointwise'``, a LeakyReLU of each channel. For
+    nonlinearity : {'pointwise', 'modulus', 'fourier', 'norm', 'gated'}, \
+optional
+        For finite groups ``'pointwise'``, a LeakyReLU of each channel, or,
+        with ``phase``, ``'modulus'``, which shrinks small moduli. For
         infinite ones one of three. ``'fourier'`` (default) is a LeakyReLU of
         samples on the group, exact for turns by whole samples. ``'norm'`` is
         :math:`x\, \mathrm{ReLU}(|x| + b) / |x|` of each irreducible part; it
@@ -97,6 +108,12 @@ class EquivariantProximal(Proximal):
         groups C1, C2, C4, D1, D2 and D4, whose elements map pixels to pixels;
         or all of these, as escnn's, with which the network starts, and the
         others, which start at zero.
+    phase : bool, optional
+        Whether the network commutes with phases of complex images too, for a
+        finite group. Images, gradients and memory are multiplied by the same
+        number :math:`e^{i \varphi}`. It takes an even number of
+        ``in_channels``, 4 or a multiple with ``representation='standard'``,
+        and of ``memory``.
 
     Raises
     ------
@@ -129,8 +146,31 @@ class EquivariantProximal(Proximal):
     ``padding_mode='circular'`` the image is periodic, and all shifts by whole
     cells are exact everywhere.
 
+    With ``phase=True`` all kernels are complex, and the hidden channels are
+    complex regular fields. With one learned threshold :math:`\beta` for each
+    field and :math:`\lambda` for ``negative_slope``, the non-linearity is
+
+    .. math::
+        z \mapsto \frac{|z|^2 + \lambda \beta^2}{|z|^2 + \beta^2}\, z .
+
+    It is smooth, and there are no biases. Hence also
+
+    .. math::
+        \Phi(e^{i \varphi} u, e^{i \varphi} v, e^{i \varphi} s)
+        = e^{i \varphi}\, \Phi(u, v, s)
+
+    at all phases, up to rounding. A noise level has no phase and cannot be a
+    channel. It is the unit of all thresholds: these are
+    :math:`\beta \sigma` or, which is the same, inputs are divided and outputs
+    multiplied by :math:`\sigma`. So then
+
+    .. math::
+        \Phi(c u, c v, c s; |c| \sigma) = c\, \Phi(u, v, s; \sigma)
+        \quad \text{for all complex } c \ne 0 .
+
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
+    Complex networks with functions of the modulus are in [T+2018]_.
 
     References
     ----------
@@ -139,6 +179,8 @@ class EquivariantProximal(Proximal):
        Inverse Problems 37 (2021) 085006.
     .. [WC2019] Weiler M and Cesa G. *General E(2)-equivariant steerable
        CNNs*. Advances in Neural Information Processing Systems 32 (2019).
+    .. [T+2018] Trabelsi C et al. *Deep complex networks*. International
+       Conference on Learning Representations (2018).
 
     Examples
     --------
@@ -156,6 +198,18 @@ class EquivariantProximal(Proximal):
     ... )
     >>> denoiser(torch.zeros(1, 2, 16, 16)).shape
     torch.Size([1, 2, 16, 16])
+
+    A denoiser of complex images, which multiplies its result by i if the image
+    is multiplied by i:
+
+    >>> denoiser = EquivariantProximal(
+    ...     2, 16, 'D4', 0, gradient=False, noise_level=True, phase=True
+    ... )
+    >>> u = torch.randn(1, 2, 16, 16)
+    >>> times_i = torch.cat([-u[:, 1:], u[:, :1]], 1)
+    >>> v, w = denoiser(u, sigma=0.1), denoiser(times_i, sigma=0.1)
+    >>> torch.allclose(w, torch.cat([-v[:, 1:], v[:, :1]], 1), atol=1e-5)
+    True
     """
 
     def __init__(
@@ -178,6 +232,7 @@ class EquivariantProximal(Proximal):
         restrict_to: str | None = None,
         restrict_after: int | None = None,
         basis: str = 'escnn',
+        phase: bool = False,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
@@ -187,14 +242,19 @@ class EquivariantProximal(Proximal):
             representation, self.in_channels
         )
         self._set('representation', checked, 'trivial')
+        self._set('phase', boolean('phase', phase), False)
+        if self.phase:
+            layout.check_phase(
+                self.group, self.in_channels, self.memory, checked
+            )
         for (name, default), value in zip(
             (
-                ('nonlinearity', 'pointwise'),
+                ('nonlinearity', MODULUS if self.phase else 'pointwise'),
                 ('max_frequency', None),
                 ('n_samples', None),
             ),
             layout.checked_nonlinearity(
-                self.group, nonlinearity, max_frequency, n_samples
+                self.group, nonlinearity, max_frequency, n_samples, self.phase
             ),
             strict=True,
         ):
@@ -211,7 +271,11 @@ class EquivariantProximal(Proximal):
         ):
             self._set(name, value, None)
         layout.check_channels(
-            self.group, self.channels, self.max_frequency, self.kernel_size
+            self.group,
+            self.channels,
+            self.max_frequency,
+            self.kernel_size,
+            self.phase,
         )
         if (
             self.nonlinearity == 'gated'
@@ -226,6 +290,8 @@ class EquivariantProximal(Proximal):
 
     def described_nonlinearity(self) -> dict[str, Any] | None:
         """Return the description of the non-linearity, None for LeakyReLU."""
+        if self.phase:
+            return {'name': MODULUS, 'group': self.group}
         if self.group not in INFINITE:
             return None
         names = ('group', 'max_frequency', 'n_samples')
@@ -239,9 +305,15 @@ class EquivariantProximal(Proximal):
             return self.group
         return self.restrict_to
 
+    @property
+    def _n_parts(self):
+        """Number of real channels for a number of a field."""
+        return 2 if self.phase else 1
+
     def _hidden_fields(self, group):
+        channels = self.channels // self._n_parts
         return layout.hidden_fields(
-            self.group, group, self.channels, self.max_frequency
+            self.group, group, channels, self.max_frequency
         )
 
     def _gated(self, fields):
@@ -253,31 +325,44 @@ class EquivariantProximal(Proximal):
     def _image_fields(self, n_images, n_channels):
         n_scalars = n_channels - n_images * self.in_channels
         return layout.image_fields(
-            self.representation, self.in_channels, n_images, n_scalars
+            self.representation,
+            self.in_channels // self._n_parts,
+            n_images,
+            n_scalars // self._n_parts,
         )
 
     def _lifting(self, n_channels, gain):
         images = self._image_fields(1 + self.gradient, n_channels)
         fields, order = self._hidden_fields(self.group)
         return self._convolution(
-            images, (self._gated(fields), order), self.group, gain
+            images, (self._gated(fields), order), self.group, gain, (0, 1)
         )
 
     def _hidden(self, block, gain):
         group = self._acting(block)
         fields, order = self._hidden_fields(group)
         return self._convolution(
-            (fields, order), (self._gated(fields), order), group, gain
+            (fields, order), (self._gated(fields), order), group, gain, (1, 1)
         )
 
     def _projecting(self, n_channels, gain):
         group = self._acting(self.n_residual_blocks)
         images = self._image_fields(1, n_channels)
         return self._convolution(
-            self._hidden_fields(group), images, group, gain
+            self._hidden_fields(group), images, group, gain, (1, 0)
         )
 
-    def _convolution(self, source, target, group, gain):
+    def _convolution(self, source, target, group, gain, hidden):
+        """Return a convolution, given which of its ends are hidden."""
+
+        def make(gain):
+            return self._real_convolution(source, target, group, gain)
+
+        if self.phase:
+            return ComplexLinearConvolution(make, gain, hidden)
+        return make(gain)
+
+    def _real_convolution(self, source, target, group, gain):
         (sources, source_order), (targets, target_order) = source, target
         arguments = (group, self.kernel_size, self.padding_mode, gain)
         ordered = source_order is not None or target_order is not None
@@ -289,13 +374,22 @@ class EquivariantProximal(Proximal):
                 source_order,
                 target_order,
                 basis=self.basis,
+                bias=not self.phase,
             )
         ((source, n_in),), ((target, n_out),) = sources, targets
         return SteerableConvolution(
-            n_in, n_out, source, target, *arguments, basis=self.basis
+            n_in,
+            n_out,
+            source,
+            target,
+            *arguments,
+            basis=self.basis,
+            bias=not self.phase,
         )
 
     def _check_values(self, space):
+        if self.phase:
+            layout.check_complex_space(space)
         if self.representation == 'standard':
             layout.check_vector_space(space)
 
@@ -318,8 +412,8 @@ skip, kernel_size, padding_mode, negative_slope
         As for `EquivariantProximal`; ``channels`` may be any number.
     nonlinearity : mapping, optional
         Description of the non-linearity, as `to_convolutional` makes it of an
-        `EquivariantProximal` of an infinite group. Default: a LeakyReLU of
-        each channel.
+        `EquivariantProximal` of an infinite group or with ``phase``. Default:
+        a LeakyReLU of each channel.
 
     Raises
     ------

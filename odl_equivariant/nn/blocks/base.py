@@ -34,7 +34,7 @@ from odl_equivariant.nn.blocks.network import (
     is_exported,
     residual_network,
 )
-from odl_equivariant.nn.steerable.activations import make_activation
+from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
 
 __all__ = ('Proximal', 'check_square_cells')
 
@@ -97,7 +97,7 @@ class Proximal(nn.Module):
         return (
             self.in_channels * (2 if self.gradient else 1)
             + self.memory
-            + (1 if self.noise_level else 0)
+            + (1 if self.noise_level and not self._in_units_of_noise else 0)
         )
 
     def _build(self):
@@ -112,7 +112,10 @@ class Proximal(nn.Module):
         if description is not None:
             self.activations = nn.ModuleList(
                 make_activation(
-                    description, self.channels, self.negative_slope
+                    description,
+                    self.channels,
+                    self.negative_slope,
+                    self.noise_level,
                 )
                 for _ in range(1 + self.n_residual_blocks)
             )
@@ -125,6 +128,16 @@ class Proximal(nn.Module):
         # no weight has four axes.
         order = torch.zeros(1, 2, 2, 2, device='cpu')
         self.register_buffer('_order', order, persistent=False)
+
+    @property
+    def _in_units_of_noise(self):
+        """Whether inputs are divided by the noise level, given one.
+
+        It is no complex number, so it cannot be a channel of complex fields.
+        Division makes it the unit of the thresholds.
+        """
+        description = self.described_nonlinearity()
+        return description is not None and description['name'] == MODULUS
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -215,7 +228,7 @@ class Proximal(nn.Module):
                 f'{like.shape[0]} of `x`, got {x.shape[0]}'
             )
 
-    def _noise_channel(self, sigma, x):
+    def _checked_sigma(self, sigma, x):
         if sigma is None:
             raise TypeError(
                 'this proximal is conditioned on the noise level: pass '
@@ -237,7 +250,7 @@ class Proximal(nn.Module):
                     f'`sigma` must be positive, got {wrong[0].item()} among '
                     f'{sigma.numel()} noise levels'
                 )
-        return sigma.reshape(-1, 1, 1, 1).expand(x.shape[0], 1, *x.shape[2:])
+        return sigma.reshape(-1, 1, 1, 1)
 
     def forward(
         self,
@@ -306,13 +319,21 @@ class Proximal(nn.Module):
             self._check_input('memory', memory, self.memory, x)
             inputs.append(memory)
         if self.noise_level:
-            inputs.append(self._noise_channel(sigma, x))
+            sigma = self._checked_sigma(sigma, x)
+            if not self._in_units_of_noise:
+                shape = (x.shape[0], 1, *x.shape[2:])
+                inputs.append(sigma.expand(shape))
+        in_units = self.noise_level and self._in_units_of_noise
         inputs = torch.cat(inputs, 1)
+        if in_units:
+            inputs = inputs / sigma
         if self._order.stride(1) == 1:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         result = self._network(
             inputs, self.kernels() if kernels is None else kernels
         )
+        if in_units:
+            result = result * sigma
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)

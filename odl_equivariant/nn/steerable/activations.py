@@ -6,11 +6,11 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Non-linearities of band-limited fields.
+"""Non-linearities of band-limited and of complex fields.
 
 A LeakyReLU of each channel commutes with permutations of the channels, but not
-with rotations of them. The non-linearities here do, and are plain torch:
-matrices, norms and products.
+with rotations of them, nor with phases. The non-linearities here do, and are
+plain torch: matrices, norms and products.
 """
 
 import math
@@ -19,7 +19,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from odl_equivariant.nn.steerable.groups import INFINITE
+from odl_equivariant.nn.steerable.groups import (
+    INFINITE,
+    checked_group,
+    group_order,
+)
 from odl_equivariant.nn.steerable.representations import (
     band_limited,
     field_size,
@@ -27,6 +31,7 @@ from odl_equivariant.nn.steerable.representations import (
 )
 
 __all__ = (
+    'MODULUS',
     'NONLINEARITIES',
     'check_samples',
     'default_samples',
@@ -36,7 +41,11 @@ __all__ = (
     'checked_description',
 )
 
+# Of band-limited fields.
 NONLINEARITIES = ('fourier', 'norm', 'gated')
+
+# Of complex regular fields.
+MODULUS = 'modulus'
 
 # A file of weights may ask for any number.
 _MOST_SAMPLES = 1024
@@ -45,6 +54,13 @@ _LARGEST_FREQUENCY = 100
 # Lengths of vectors are smoothed below its root, where their derivative has
 # no value.
 SMOOTHING = 1e-6
+
+# Thresholds of moduli start at this part of the root mean square of the
+# channels, or at the noise level, their unit. The least of their squares is
+# for zero over zero.
+_THRESHOLD = 0.1
+_THRESHOLD_OF_NOISE = 1.0
+_LEAST = 1e-12
 
 
 def default_samples(max_frequency):
@@ -60,7 +76,7 @@ def checked_description(description):
     description : mapping or None
         The ``name``, one of `NONLINEARITIES`, the ``group``, ``'SO2'`` or
         ``'O2'``, the ``max_frequency`` and, for ``'fourier'``, the number
-        ``n_samples``.
+        ``n_samples``. Or the name ``'modulus'`` and a finite group.
 
     Raises
     ------
@@ -71,6 +87,8 @@ def checked_description(description):
         return None
     names = ('name', 'group', 'max_frequency')
     given = dict(description) if isinstance(description, dict) else {}
+    if _is_modulus(given):
+        return given
     if given.get('name') == 'fourier':
         names += ('n_samples',)
     numbers = [given.get(name) for name in names[2:]]
@@ -84,7 +102,8 @@ def checked_description(description):
             '`nonlinearity` must be None, for a LeakyReLU of each channel, or '
             'a mapping as `to_convolutional` makes it, with a name of '
             f'{", ".join(NONLINEARITIES)}, a group of SO2 and O2 and a '
-            'positive max_frequency, and n_samples if it is fourier, got '
+            'positive max_frequency, and n_samples if it is fourier, or the '
+            f"name {MODULUS} and a group such as 'C4', and nothing else; got "
             f'{str(description):.100}'
         )
     if given['max_frequency'] > _LARGEST_FREQUENCY:
@@ -95,6 +114,15 @@ def checked_description(description):
     if given['name'] == 'fourier':
         check_samples(given['max_frequency'], given['n_samples'])
     return given
+
+
+def _is_modulus(given):
+    if given.get('name') != MODULUS or given.keys() != {'name', 'group'}:
+        return False
+    try:
+        return checked_group(given['group']) not in INFINITE
+    except ValueError:
+        return False
 
 
 def check_samples(max_frequency, n_samples):
@@ -132,7 +160,7 @@ def n_inputs_of(description, channels):
     return channels + n_fields * _n_turning(representation)
 
 
-def make_activation(description, channels, slope):
+def make_activation(description, channels, slope, of_noise=False):
     """Return the module of a non-linearity.
 
     Parameters
@@ -143,6 +171,9 @@ def make_activation(description, channels, slope):
         Number of channels, a multiple of those of a field.
     slope : float
         Slope of the LeakyReLU for negative values.
+    of_noise : bool, optional
+        Whether the noise level is the unit of the channels. It is for
+        ``'modulus'`` alone.
 
     Returns
     -------
@@ -150,13 +181,19 @@ def make_activation(description, channels, slope):
         Maps ``(N, C, n, m)`` to ``(N, channels, n, m)``, with C from
         `n_inputs_of`.
     """
-    representation = _representation(description)
-    size = field_size(description['group'], representation)
+    if description['name'] == MODULUS:
+        size = 2 * group_order(description['group'])
+    else:
+        representation = _representation(description)
+        size = field_size(description['group'], representation)
     if channels % size:
         raise ValueError(
             f'`channels` must be a multiple of {size}, the channels of a '
             f'field of the non-linearity {description}, got {channels}'
         )
+    if description['name'] == MODULUS:
+        threshold = _THRESHOLD_OF_NOISE if of_noise else _THRESHOLD
+        return _Modulus(description, channels // size, slope, threshold)
     kind = {
         'fourier': _Fourier,
         'norm': _Norm,
@@ -320,3 +357,57 @@ class _Gated(_OnFields):
         )
         x = x[..., :channels].unflatten(-1, (self.n_fields, self.size))
         return self._with_factors(x, torch.sigmoid(gates) @ matrix.T)
+
+
+class _Modulus(nn.Module):
+    r"""Complex numbers, multiplied by a function of their moduli.
+
+    Parameters
+    ----------
+    description : dict
+        As for `checked_description`.
+    n_fields : int
+        Number of fields, each with one complex channel for each element of
+        the group.
+    slope : float
+        Factor of small numbers.
+    threshold : float
+        Where the thresholds start.
+
+    Notes
+    -----
+    With the slope :math:`\lambda` and a threshold :math:`\beta` for each
+    field,
+
+    .. math::
+        z \mapsto \Big(\lambda + (1 - \lambda)
+        \frac{|z|^2}{|z|^2 + \beta^2}\Big)\, z .
+
+    It is smooth, shrinks numbers that are small compared to the threshold,
+    and keeps large ones. For :math:`0 \le \lambda \le 1` its Lipschitz
+    constant is at most 9/8. All real parts come before all imaginary parts,
+    so that they are added fast.
+    """
+
+    def __init__(self, description, n_fields, slope, threshold):
+        super().__init__()
+        self.description, self.slope = description, slope
+        self._order = group_order(description['group'])
+        self.threshold = nn.Parameter(torch.full((n_fields,), threshold))
+
+    def extra_repr(self):
+        """Return the description, for ``repr``."""
+        return f'{self.description}, n_fields={len(self.threshold)}'
+
+    def forward(self, x):
+        """Map ``(N, channels, n, m)`` to the same shape."""
+        # squares of numbers above 256 overflow in float16
+        dtype = torch.float32 if x.dtype == torch.float16 else x.dtype
+        real, imaginary = x.to(dtype).chunk(2, 1)
+        threshold = self.threshold.to(dtype).square() + _LEAST
+        threshold = threshold.repeat_interleave(self._order)[:, None, None]
+        # as a quotient of sums, small factors are accurate too
+        kept = torch.addcmul(self.slope * threshold, real, real)
+        kept = torch.addcmul(kept, imaginary, imaginary)
+        factor = kept / (kept + (1 - self.slope) * threshold)
+        return torch.cat([factor * real, factor * imaginary], 1).to(x.dtype)

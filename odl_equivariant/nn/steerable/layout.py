@@ -11,7 +11,9 @@
 import odl
 
 from odl_equivariant._checks import whole_number
+from odl_equivariant.elements import describe_space, is_complex
 from odl_equivariant.nn.steerable.activations import (
+    MODULUS,
     NONLINEARITIES,
     check_samples,
     default_samples,
@@ -32,6 +34,8 @@ from odl_equivariant.nn.steerable.representations import (
 
 __all__ = (
     'check_basis_size',
+    'check_complex_space',
+    'check_phase',
     'check_vector_space',
     'check_channels',
     'checked_nonlinearity',
@@ -83,6 +87,54 @@ def checked_representation(representation, in_channels):
     return 'standard'
 
 
+def check_phase(group, in_channels, memory, representation):
+    """Raise a ValueError unless all inputs are complex, of a finite group.
+
+    Parameters
+    ----------
+    group : str
+        Name of the group.
+    in_channels, memory : int
+        Numbers of real channels.
+    representation : {'trivial', 'standard'}
+        How the values of images turn.
+    """
+    if group in INFINITE:
+        raise ValueError(
+            'phase=True takes the finite groups C1, C2, ... and D1, D2, ..., '
+            f'got the infinite group {group}'
+        )
+    for name, number, of, size in (
+        (
+            'in_channels',
+            in_channels,
+            *(
+                ('a complex image', 2)
+                if representation == 'trivial'
+                else ('a complex vector field in the plane', 4)
+            ),
+        ),
+        ('memory', memory, 'complex memory', 2),
+    ):
+        if number % size:
+            nearest = ' or '.join(map(str, nearest_channels(number, size)))
+            raise ValueError(
+                f'{of} has real and imaginary parts as channels: with '
+                f'phase=True, `{name}` is a multiple of {size}, such as '
+                f'{nearest}, got {number}'
+            )
+
+
+def check_complex_space(space):
+    """Raise a ValueError unless a space is complex."""
+    if not is_complex(space):
+        raise ValueError(
+            'a proximal with phase=True takes complex images, and the space '
+            f'{describe_space(space)} is real: take a complex space, or make '
+            'the proximal without `phase`'
+        )
+
+
 def check_vector_space(space):
     """Raise a ValueError unless the elements of a space are vector fields.
 
@@ -105,7 +157,9 @@ def check_vector_space(space):
     )
 
 
-def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
+def checked_nonlinearity(
+    group, nonlinearity, max_frequency, n_samples, phase=False
+):
     """Return the three arguments, with the defaults of an infinite group.
 
     Returns
@@ -119,7 +173,17 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
         If one of them does not fit the group.
     """
     if group not in INFINITE:
-        if nonlinearity not in (None, 'pointwise'):
+        if phase and nonlinearity not in (None, MODULUS):
+            raise ValueError(
+                f"phase=True takes nonlinearity='{MODULUS}', which commutes "
+                f'with phases, got {nonlinearity!r}'
+            )
+        if not phase and nonlinearity == MODULUS:
+            raise ValueError(
+                f"nonlinearity='{MODULUS}' is for complex fields: pass "
+                'phase=True'
+            )
+        if not phase and nonlinearity not in (None, 'pointwise'):
             raise ValueError(
                 f"the finite group {group} takes nonlinearity='pointwise', of "
                 'the channels of regular fields, which it permutes; '
@@ -135,7 +199,7 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
                     f'`{name}` is for {" and ".join(INFINITE)}, the finite '
                     f'group {group} has regular fields; got {value!r}'
                 )
-        return 'pointwise', None, None
+        return (MODULUS if phase else 'pointwise'), None, None
     nonlinearity = 'fourier' if nonlinearity is None else nonlinearity
     if nonlinearity not in NONLINEARITIES:
         raise ValueError(
@@ -159,7 +223,7 @@ def checked_nonlinearity(group, nonlinearity, max_frequency, n_samples):
     return nonlinearity, max_frequency, n_samples
 
 
-def check_channels(group, channels, max_frequency, kernel_size):
+def check_channels(group, channels, max_frequency, kernel_size, phase=False):
     """Raise a ValueError unless the channels make up whole fields.
 
     Also if the kernels between them would be too large.
@@ -173,11 +237,16 @@ def check_channels(group, channels, max_frequency, kernel_size):
         size = group_order(group)
         words, smaller = f'for the group {group}', 'group'
     check_basis_size(size, kernel_size, words, smaller)
+    if phase:
+        size *= 2
     if channels % size:
         nearest = ' or '.join(map(str, nearest_channels(channels, size)))
         what = (
             f'the {size} channels of a field {words}'
             if infinite
+            else f'{size}, twice the order of the group {group}, as the '
+            'fields are complex,'
+            if phase
             else f'the order {size} of the group {group}'
         )
         raise ValueError(

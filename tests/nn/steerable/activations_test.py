@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Laws of the non-linearities of band-limited fields."""
+"""Laws of the non-linearities of band-limited and of complex fields."""
 
 import math
 
@@ -21,6 +21,7 @@ from odl_equivariant.nn.steerable.activations import (
     make_activation,
     n_inputs_of,
 )
+from odl_equivariant.nn.steerable.groups import group_order
 from odl_equivariant.nn.steerable.representations import (
     band_limited,
     fibre_matrix,
@@ -276,3 +277,91 @@ def test_channels_that_are_no_fields():
     """The channels must belong to whole fields."""
     with pytest.raises(ValueError, match='a multiple of 5, .* got 7'):
         OrdinaryProximal(channels=7, nonlinearity=described('norm', 'SO2', 2))
+
+
+# --- Moduli of complex fields --- #
+
+
+def modulus(group='C4', n_fields=3, slope=0.1):
+    """Return a non-linearity of complex fields with random thresholds."""
+    torch.manual_seed(0)
+    description = {'name': 'modulus', 'group': group}
+    channels = 2 * n_fields * group_order(group)
+    module = make_activation(description, channels, slope).double()
+    nn.init.normal_(module.threshold)
+    assert n_inputs_of(description, channels) == channels
+    return module, channels
+
+
+def applied(module, z):
+    """Apply a non-linearity to complex channels."""
+    with torch.no_grad():
+        y = module(torch.cat([z.real, z.imag], 1))
+    return torch.complex(*y.chunk(2, 1))
+
+
+def complex_channels(channels):
+    """Return random complex channels."""
+    return torch.randn(2, channels // 2, 4, 5, dtype=torch.complex128)
+
+
+def test_moduli_are_shrunk_below_the_threshold():
+    """The factor is (|z|^2 + slope b^2) / (|z|^2 + b^2)."""
+    module, channels = modulus(slope=0.2)
+    z = complex_channels(channels)
+    squares = module.threshold.detach().square().repeat_interleave(4)
+    squares = squares[:, None, None]
+    factor = (z.abs() ** 2 + 0.2 * squares) / (z.abs() ** 2 + squares)
+    torch.testing.assert_close(applied(module, z), factor * z)
+
+
+@pytest.mark.parametrize('slope', [0.0, 0.1])
+def test_moduli_commute_with_phases_and_permutations(slope):
+    """Phases, and the elements of the group, which permute channels."""
+    module, channels = modulus('D2', slope=slope)
+    z = complex_channels(channels)
+    number = torch.polar(torch.ones(()), torch.tensor(0.7)).to(z)
+    order = torch.tensor([2, 0, 3, 1])
+
+    def moved(z):
+        return number * z.unflatten(1, (-1, 4))[:, :, order].flatten(1, 2)
+
+    torch.testing.assert_close(
+        applied(module, moved(z)), moved(applied(module, z))
+    )
+
+
+def test_moduli_are_smooth():
+    """The Lipschitz constant is 9/8, and it is attained."""
+    module, _ = modulus('C1', 1, 0.0)
+    nn.init.ones_(module.threshold)
+    x = torch.stack([torch.linspace(0, 9, 2001), torch.zeros(2001)])
+    jacobian = torch.func.vmap(
+        torch.func.jacrev(lambda x: module(x[None, :, None, None]).flatten())
+    )(x.T.double())
+    norms = torch.linalg.matrix_norm(jacobian, 2)
+    assert norms.max().item() == pytest.approx(9 / 8, rel=1e-6)
+
+
+def test_moduli_of_large_numbers_in_half_precision():
+    """Their squares do not overflow."""
+    module = modulus()[0].half()
+    x = torch.full((1, 24, 2, 2), 1000.0, dtype=torch.float16)
+    y = module(x)
+    assert y.dtype == x.dtype
+    torch.testing.assert_close(y, x, atol=0, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    'dtype', [torch.float16, torch.bfloat16, torch.float32]
+)
+def test_moduli_of_zero(dtype):
+    """Zero is mapped to zero, with finite gradients at any threshold."""
+    module = modulus()[0].to(dtype)
+    nn.init.zeros_(module.threshold)
+    x = torch.zeros(1, 24, 2, 2, dtype=dtype, requires_grad=True)
+    y = module(x)
+    y.sum().backward()
+    assert not y.any()
+    assert x.grad.isfinite().all()
+    assert module.threshold.grad.isfinite().all()
