@@ -10,8 +10,10 @@
 
 from odl_equivariant.nn.blocks.contract import Block
 from odl_equivariant.nn.convolution_norm import convolution_norm
+from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
+from odl_equivariant.nn.primal_dual import LearnedPrimalDual
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
@@ -19,7 +21,9 @@ __all__ = (
     'Block',
     'EquivariantProximal',
     'OrdinaryProximal',
+    'DualProximal',
     'LearnedProximalGradient',
+    'LearnedPrimalDual',
     'to_convolutional',
     'for_inference',
     'convolution_norm',
