@@ -19,6 +19,7 @@ from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
 from odl_equivariant.nn.blocks import pieces
+from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.operators import PerformanceWarning
@@ -26,6 +27,7 @@ from odl_equivariant.operators import PerformanceWarning
 __all__ = (
     'blocks_of',
     'check_arithmetic',
+    'duals_of',
     'for_inference',
     'has_bfloat16',
     'proximals_of',
@@ -54,7 +56,8 @@ def for_inference(
 
     Parameters
     ----------
-    network : LearnedProximalGradient, EquivariantProximal or OrdinaryProximal
+    network : LearnedProximalGradient, LearnedPrimalDual, EquivariantProximal \
+or OrdinaryProximal
         Network to copy. It is not changed, and later changes of it do not
         affect the copy.
     precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
@@ -63,13 +66,13 @@ def for_inference(
         memory and operators stay in the precision of the weights, and so do
         inputs and outputs. Default: the precision of the weights.
     compile : bool, optional
-        Whether to compile the convolutions with `torch.compile`. Operators
-        and derivatives are never compiled. The first call takes some seconds
+        Whether to compile the convolutions with `torch.compile`. Operators,
+        data-side blocks and derivatives are never compiled. The first call takes some seconds
         more, and longer with a ``tile``. This is meant for GPUs: on a
         processor, pieces that stay in the cache are as fast.
     tile : int or 'auto', optional
         Largest side, in cells, of the pieces of the image that a block
-        computes one after another. With 'auto' they take at most a quarter of
+        computes one after another. Data are not cut into pieces. With 'auto' they take at most a quarter of
         the free memory. Default: on a processor, pieces that stay in its
         cache; on a GPU or with ``compile``, the whole image. The
         result is the same, up to rounding, for every padding mode.
@@ -120,6 +123,8 @@ def for_inference(
         (plain,) = copies.values()
     else:
         plain.blocks = nn.ModuleList(copies[id(b)] for b in plain.blocks)
+    for block in duals_of(plain):
+        block.compute_in(dtype)
     return plain.requires_grad_(False).eval()
 
 
@@ -129,6 +134,12 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     return [network]
 
 
+@functools.singledispatch
+def duals_of(network: nn.Module) -> list[nn.Module]:
+    """Return the data-side blocks of a network, none for most of them."""
+    return []
+
+
 def proximals_of(network: nn.Module) -> list[nn.Module]:
     """Return the blocks of a network, or a proximal as the only one.
 
@@ -136,7 +147,8 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
     ------
     TypeError
         If one of them is neither an `EquivariantProximal` nor an
-        `OrdinaryProximal`. A derived class may compute something else.
+        `OrdinaryProximal`, or a data-side block no `DualProximal`. A derived
+        class may compute something else.
     """
     blocks = blocks_of(network)
     for block in blocks:
@@ -145,6 +157,12 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
                 'expected an `EquivariantProximal`, an `OrdinaryProximal` or '
                 'a `LearnedProximalGradient` with such blocks, no class '
                 f'derived from one, got {type(block).__name__}'
+            )
+    for block in duals_of(network):
+        if type(block) is not DualProximal:
+            raise TypeError(
+                'expected data-side blocks that are a `DualProximal`, no '
+                f'class derived from it, got {type(block).__name__}'
             )
     return blocks
 

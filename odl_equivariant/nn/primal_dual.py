@@ -30,7 +30,7 @@ from odl_equivariant.nn.blocks.contract import (
     memory_of,
     precomputed_of,
 )
-from odl_equivariant.nn.inference import blocks_of
+from odl_equivariant.nn.inference import blocks_of, duals_of
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
@@ -409,3 +409,8 @@ def _blocks(network: LearnedPrimalDual) -> list[nn.Module]:
     # a derived class may use its blocks in another way
     known = type(network) is LearnedPrimalDual
     return list(network.blocks) if known else [network]
+
+
+@duals_of.register
+def _duals(network: LearnedPrimalDual) -> list[nn.Module]:
+    return list(network.duals)

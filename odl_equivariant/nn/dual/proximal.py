@@ -146,8 +146,7 @@ class DualProximal(nn.Module):
                 "a turn) or 'circular' (a full turn) for "
                 f"group={group!r}, or group='C1'"
             )
-        # of `for_inference`; None is the precision of the weights
-        self._dtype = None
+        self.compute_in(None)
         n_dual = self.in_channels + self.memory
         n_inputs = n_dual + 2 * self.in_channels
         self.lift = self._convolution(n_inputs, self.channels, 1.0)
@@ -223,6 +222,10 @@ class DualProximal(nn.Module):
                 f'kernels of side {self.kernel_size}; take a smaller '
                 'kernel_size'
             )
+
+    def compute_in(self, dtype: torch.dtype | None) -> None:
+        """Set the precision of the convolutions, None for the weights'."""
+        self._dtype = dtype
 
     def kernels(self) -> list[Kernel]:
         """Return kernel and bias of each convolution, for `forward`."""
