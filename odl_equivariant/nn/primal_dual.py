@@ -190,8 +190,7 @@ class LearnedPrimalDual(UnrolledMethod):
     def extra_repr(self) -> str:
         """Return number of iterations and start, for ``repr``."""
         return (
-            f'n_iterations={self.n_iterations}, '
-            f'initial={self._layers.kind!r}'
+            f'n_iterations={self.n_iterations}, initial={self._layers.kind!r}'
         )
 
     def block(self, iteration: int) -> nn.Module:

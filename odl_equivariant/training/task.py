@@ -465,7 +465,7 @@ def _check_method(method, dual, acquisition):
     one_of('method', method, _METHODS)
     if method == 'primal_dual' and isinstance(acquisition, Denoising):
         raise ValueError(
-            "`model.method: primal_dual` inverts an operator, and the "
+            '`model.method: primal_dual` inverts an operator, and the '
             'acquisition `Denoising` has none: remove `model.method` and '
             '`model.dual`'
         )
