@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -32,7 +32,7 @@ Block: TypeAlias = EquivariantProximal | OrdinaryProximal
 #: Classes of data-side blocks by their names.
 DUALS = {DualProximal.__name__: DualProximal}
 #: The unrolled methods by their names, and the lists of their blocks.
-UNROLLED = {
+UNROLLED: dict[str, dict[str, Any]] = {
     LearnedProximalGradient.__name__: {'blocks': BLOCKS},
     LearnedPrimalDual.__name__: {'blocks': BLOCKS, 'duals': DUALS},
 }

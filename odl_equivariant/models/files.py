@@ -31,7 +31,6 @@ from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.architectures import (
     BLOCKS,
-    DUALS,
     UNROLLED,
     Block,
     loaded_blocks,

@@ -159,14 +159,14 @@ or LearnedPrimalDual
     data_shape = None
     if shape is not None:
         shape = _checked_shape(shape, blocks[0].kernel_size)
-        if duals_of(network):
+        if isinstance(network, LearnedPrimalDual):
             data_shape = grid_shape(network.forward_operator.range)
     contents = {}
-    for side, blocks, grid in (
+    for side, own, grid in (
         ('', blocks, shape),
         ('-dual', duals_of(network), data_shape),
     ):
-        for i, block in enumerate(blocks):
+        for i, block in enumerate(own):
             metadata = {'architecture': json.dumps(block.architecture)}
             name = path
             if unrolled:

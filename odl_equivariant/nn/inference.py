@@ -67,15 +67,15 @@ or OrdinaryProximal
         inputs and outputs. Default: the precision of the weights.
     compile : bool, optional
         Whether to compile the convolutions with `torch.compile`. Operators,
-        data-side blocks and derivatives are never compiled. The first call takes some seconds
-        more, and longer with a ``tile``. This is meant for GPUs: on a
-        processor, pieces that stay in the cache are as fast.
+        data-side blocks and derivatives are never compiled. The first call
+        takes some seconds more, and longer with a ``tile``. This is meant for
+        GPUs: on a processor, pieces that stay in the cache are as fast.
     tile : int or 'auto', optional
         Largest side, in cells, of the pieces of the image that a block
-        computes one after another. Data are not cut into pieces. With 'auto' they take at most a quarter of
-        the free memory. Default: on a processor, pieces that stay in its
-        cache; on a GPU or with ``compile``, the whole image. The
-        result is the same, up to rounding, for every padding mode.
+        computes one after another; data are not cut. With 'auto' they take at
+        most a quarter of the free memory. Default: on a processor, pieces
+        that stay in its cache; on a GPU or with ``compile``, the whole image.
+        The result is the same, up to rounding, for every padding mode.
 
     Returns
     -------

@@ -369,8 +369,8 @@ def test_a_block_of_ones_own():
     A = ray_transform()
     network = LearnedPrimalDual(A, lambda: OrdinaryProximal(1, 4), Dual())
     assert network(data_for(A)).shape == (2, 1, 7, 7)
-    with pytest.raises(TypeError, match='`architecture`'):
-        network.architecture
+    with pytest.raises(TypeError, match='DualProximal.*got Dual'):
+        models.save(network, 'network.safetensors')
     with pytest.raises(TypeError, match='data-side blocks'):
         for_inference(network)
     for result, given in ((torch.zeros(1), r'\(1,\)'), (3, 'int')):

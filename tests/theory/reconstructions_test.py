@@ -28,11 +28,11 @@ from odl_equivariant.diagnostics import (
     reconstruction_equivariance_error,
 )
 from odl_equivariant.diagnostics._spaces import norm, random_element
+from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.functionals import (
     InvariantTotalVariation,
     LearnedProximal,
 )
-from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import (
     DualProximal,
     EquivariantProximal,
