@@ -27,11 +27,7 @@ from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.nn._convolution import normal
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks.calibration import calibrate
-from odl_equivariant.nn.blocks.network import (
-    Kernel,
-    WholeImage,
-    residual_network,
-)
+from odl_equivariant.nn.blocks.network import Kernel, residual_network
 from odl_equivariant.nn.dual.symmetry import (
     GROUPS,
     PADDING_MODES,
@@ -155,7 +151,8 @@ class DualProximal(nn.Module):
             for _ in range(self.n_residual_blocks)
         )
         self.project = self._convolution(self.channels, n_dual, 1.0)
-        calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
+        # a change of h that starts small
+        calibrate(self, n_inputs, 0.1)
 
     def _convolution(self, in_channels, out_channels, gain):
         return _DataConvolution(
@@ -324,14 +321,34 @@ class DualProximal(nn.Module):
         )
 
 
-class _Views(WholeImage):
-    """All data, with views that continue past the last one."""
+class _Views:
+    """All data, with views that continue past the first and the last."""
+
+    def __init__(self, padding_mode):
+        self.padding_mode = padding_mode
+        # the convolution itself can do so
+        self._with_zeros = padding_mode == 'zeros'
+
+    def pad(self, x, kernel):
+        """Return the data with more views."""
+        if self._with_zeros:
+            return x
+        return pad_views(x, _margin(kernel), self.padding_mode)
 
     def convolve(self, x, kernel):
-        weight, bias = kernel
-        margin = weight.shape[-1] // 2
-        x = pad_views(x, margin, self.padding_mode)
-        return functional.conv2d(x, weight, bias, padding=(0, margin))
+        """Return a convolution of padded data; the detector ends in zeros."""
+        margin = _margin(kernel)
+        padding = (margin if self._with_zeros else 0, margin)
+        return functional.conv2d(x, *kernel, padding=padding)
+
+    def inner(self, x, kernel):
+        """Return padded data without the added views."""
+        margin = 0 if self._with_zeros else _margin(kernel)
+        return x[..., margin : x.shape[-2] - margin, :]
+
+
+def _margin(kernel):
+    return kernel[0].shape[-1] // 2
 
 
 class _DataConvolution(nn.Module):
@@ -354,7 +371,8 @@ class _DataConvolution(nn.Module):
 
     def forward(self, x):
         """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
-        return _Views(self.padding_mode).convolve(x, self.kernel())
+        extent, kernel = _Views(self.padding_mode), self.kernel()
+        return extent.convolve(extent.pad(x, kernel), kernel)
 
 
 _ARGUMENTS = (

@@ -84,7 +84,7 @@ def pad_views(
     x : torch.Tensor
         Data of shape ``(N, C, n_views, n_detectors)``.
     margin : int
-        Number of views to add on both sides, at most ``n_views``.
+        Number of views to add on both sides, at most ``n_views / 2``.
     padding_mode : {'twisted', 'circular', 'zeros'}
         ``'twisted'``: half a turn later, the detector is reversed;
         ``'circular'``: a full turn later, the view is the same.
@@ -100,10 +100,13 @@ def pad_views(
         return x
     if padding_mode == 'zeros':
         return functional.pad(x, (0, 0, margin, margin), value=value)
-    before, after = x[..., -margin:, :], x[..., :margin, :]
+    # the gradient of a split is one array, that of a slice one for each
+    sizes = [margin, x.shape[_VIEWS] - 2 * margin, margin]
+    first, middle, last = x.split(sizes, _VIEWS)
+    before, after = last, first
     if padding_mode == 'twisted':
         before, after = before.flip(_DETECTORS), after.flip(_DETECTORS)
-    return torch.cat([before, x, after], _VIEWS)
+    return torch.cat([before, first, middle, last, after], _VIEWS)
 
 
 def check_commutes(
@@ -195,7 +198,7 @@ def _generators(ray_transform, group, advice):
 def _commutes(source, kernel_size, padding_mode, group):
     """Return whether a permutation maps what kernels see to what they see."""
     margin = kernel_size // 2
-    if margin > min(source.shape):
+    if kernel_size > min(source.shape):
         return False
     rays = torch.arange(source.numel()).reshape(1, 1, *source.shape)
     rays = pad_views(rays, margin, padding_mode, -1)
