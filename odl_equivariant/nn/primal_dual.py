@@ -19,10 +19,11 @@ from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Initial
-from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
 from odl_equivariant.nn._unrolled import UnrolledMethod
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.contract import (
     apply_block,
     architecture_of,
@@ -330,7 +331,7 @@ class LearnedPrimalDual(UnrolledMethod):
             at an operator that was given as ``initial``, and no other one is
             given here.
         TypeError
-            If the operator is not linear.
+            If the operator is not linear, or of another precision.
         """
         if initial is None:
             initial = self._layers.initial_elsewhere()
@@ -342,8 +343,14 @@ class LearnedPrimalDual(UnrolledMethod):
             initial,
             self.checkpointing,
         )
-        for parameter in self.parameters():
-            network._layers.to(parameter.device)
+        for weight in self.parameters():
+            expected = tensor_dtype(forward_operator.domain)
+            if weight.dtype != expected:
+                raise TypeError(
+                    f'the weights are in {weight.dtype}, and the operator on '
+                    f'{forward_operator.domain!r} computes in {expected}'
+                )
+            network._layers.to(weight.device)
             break
         network.training = self.training
         network.value_range = self.value_range
@@ -379,6 +386,11 @@ def _check_dual(block, operator):
     if not isinstance(block, nn.Module):
         raise TypeError(
             f'`dual` must make a `torch.nn.Module`, got {type(block).__name__}'
+        )
+    if isinstance(block, Proximal):
+        raise TypeError(
+            f'{type(block).__name__} is an image-side block: give it as '
+            '`primal`, and as `dual` a `DualProximal`'
         )
     memory_of(block)
     check = getattr(block, 'check_operator', None)

@@ -295,6 +295,8 @@ def test_the_network_of_another_operator_shares_the_weights():
     assert {*map(id, other.parameters())} == {*map(id, network.parameters())}
     assert other(torch.zeros(1, 1, 6, 18)).shape == (1, 1, 9, 9)
     assert not other.training
+    with pytest.raises(TypeError, match='float32.* computes in .*float64'):
+        network.with_operator(ray_transform('float64'))
 
 
 @pytest.mark.parametrize('convert', [to_convolutional, for_inference])
@@ -387,6 +389,8 @@ def test_a_block_of_ones_own():
         ({'primal': 3}, TypeError, '`primal` must be a module'),
         ({'dual': 3}, TypeError, '`dual` must be a module'),
         ({'dual': lambda: 3}, TypeError, '`dual` must make'),
+        ({'dual': OrdinaryProximal}, TypeError, 'an image-side block: give'),
+        ({'primal': DualProximal}, TypeError, 'is a data-side block'),
         ({'n_iterations': 0}, ValueError, 'n_iterations'),
         ({'initial': 'one'}, ValueError, 'initial'),
         ({'dual': lambda: DualProximal(2)}, ValueError, 'in_channels=1'),

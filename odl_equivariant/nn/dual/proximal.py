@@ -23,6 +23,7 @@ from odl_equivariant._checks import (
     real_number,
     whole_number,
 )
+from odl_equivariant._types import Space
 from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.nn._convolution import normal
 from odl_equivariant.nn._precision import check_arithmetic
@@ -177,6 +178,23 @@ class DualProximal(nn.Module):
     def nonlinearities(self) -> float:
         """Return the slope of the LeakyReLU."""
         return self.negative_slope
+
+    def check_space(self, space: Space) -> None:
+        """Raise a TypeError: the block is none of images.
+
+        `LearnedPrimalDual` and others call it for image-side blocks.
+
+        Parameters
+        ----------
+        space : odl space
+            Space of the images.
+        """
+        raise TypeError(
+            f'{type(self).__name__} is a data-side block, and needs '
+            'evaluations of an operator: give it as `dual` of '
+            '`LearnedPrimalDual`, and for images take an '
+            '`EquivariantProximal` or an `OrdinaryProximal`'
+        )
 
     def check_operator(self, operator: odl.Operator) -> None:
         """Raise a ValueError unless the block fits the data of an operator.
