@@ -41,7 +41,7 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
     'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs',)),
-    'nn': (('steerable',), ('layers',), ('blocks',)),
+    'nn': (('steerable',), ('layers',), ('blocks',), ('dual',)),
     'operators': (('batching',), ('fourier', 'ray')),
     'training': (('configuration',), ('runs',)),
 }

@@ -11,13 +11,15 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
 from odl_equivariant.nn import (
     AveragedProximal,
+    DualProximal,
     EquivariantProximal,
+    LearnedPrimalDual,
     LearnedProximalGradient,
     MultiscaleDenoiser,
     MultiscaleProximal,
@@ -25,7 +27,7 @@ from odl_equivariant.nn import (
 )
 from odl_equivariant.nn._layers import INITIALS
 
-__all__ = ('BLOCKS', 'Block', 'UNROLLED', 'loaded_blocks')
+__all__ = ('BLOCKS', 'Block', 'DUALS', 'UNROLLED', 'loaded_blocks')
 
 #: Classes of blocks by their names.
 BLOCKS = {
@@ -45,7 +47,13 @@ Block: TypeAlias = (
     | MultiscaleProximal
     | AveragedProximal
 )
-UNROLLED = LearnedProximalGradient.__name__
+#: Classes of data-side blocks by their names.
+DUALS = {DualProximal.__name__: DualProximal}
+#: The unrolled methods by their names, and the lists of their blocks.
+UNROLLED: dict[str, dict[str, Any]] = {
+    LearnedProximalGradient.__name__: {'blocks': BLOCKS},
+    LearnedPrimalDual.__name__: {'blocks': BLOCKS, 'duals': DUALS},
+}
 # With one of these arguments, convolutions may not have just two weights.
 _OF_SEVERAL_WEIGHTS = {
     'representation',
@@ -56,26 +64,39 @@ _OF_SEVERAL_WEIGHTS = {
 
 
 def loaded_blocks(architecture, tensors):
-    """Return the blocks that a file describes, with its weights."""
-    architectures = {'': architecture}
+    """Return the blocks that a file describes, with its weights.
+
+    They are a dict by the beginning of the names of their weights, such as
+    ``'blocks.0.'``, in order; a block alone has the name ``''``.
+    """
+    kind = architecture.get('class')
+    lists = UNROLLED.get(kind) if isinstance(kind, str) else None
     tensors = dict(tensors)
-    if architecture.get('class') == UNROLLED:
-        _check_entries(architecture, 'blocks')
-        architectures = {
-            f'blocks.{i}.': block
-            for i, block in enumerate(architecture['blocks'])
+    if lists is None:
+        places = {'': (architecture, BLOCKS)}
+    else:
+        _check_entries(architecture, *lists)
+        places = {
+            f'{name}.{i}.': (block, classes)
+            for name, classes in lists.items()
+            for i, block in enumerate(architecture[name])
         }
-        _check_unrolled(architecture, tensors.pop('relative_steps', None))
-    weights = {prefix: {} for prefix in architectures}
+        has_steps = 'duals' not in lists
+        _check_unrolled(
+            architecture,
+            lists,
+            tensors.pop('relative_steps', None) if has_steps else None,
+        )
+    weights = {prefix: {} for prefix in places}
     for name, tensor in tensors.items():
-        prefix = re.match(r'(blocks\.\d+\.)?', name)[0]
+        prefix = re.match(r'((blocks|duals)\.\d+\.)?', name)[0]
         if prefix not in weights:
             raise ValueError(f'the architecture has no {name}, the file has')
         weights[prefix][name[len(prefix) :]] = tensor
-    return [
-        _loaded_block(block, weights[prefix], prefix)
-        for prefix, block in architectures.items()
-    ]
+    return {
+        prefix: _loaded_block(block, weights[prefix], prefix, classes)
+        for prefix, (block, classes) in places.items()
+    }
 
 
 def _check_entries(architecture, *names):
@@ -92,7 +113,7 @@ def _check_entries(architecture, *names):
         )
 
 
-def _check_unrolled(architecture, steps):
+def _check_unrolled(architecture, lists, steps):
     """Check the arguments of an unrolled network, given its steps."""
     arguments = architecture['arguments']
     if arguments.keys() != {'n_iterations', 'initial'}:
@@ -103,13 +124,21 @@ def _check_unrolled(architecture, steps):
     n_iterations, initial = arguments['n_iterations'], arguments['initial']
     if initial not in (*INITIALS, 'operator'):
         raise ValueError(f'unknown initial {initial!r}')
-    n_blocks = len(architecture['blocks'])
+    n_blocks = [len(architecture[name]) for name in lists]
+    fits = all(n in (1, n_iterations) for n in n_blocks)
+    if 'duals' in lists:
+        if not fits:
+            raise ValueError(
+                f'{n_iterations} iterations have 1 or {n_iterations} blocks '
+                f'on each side, the file has {n_blocks[0]} and {n_blocks[1]}'
+            )
+        return
     shape = None if steps is None else tuple(steps.shape)
-    if shape != (n_iterations,) or n_blocks not in (1, n_iterations):
+    if shape != (n_iterations,) or not fits:
         raise ValueError(
             f'{n_iterations} iterations have relative_steps of shape '
             f'({n_iterations},) and 1 or {n_iterations} blocks, the file has '
-            f'{shape} and {n_blocks}'
+            f'{shape} and {n_blocks[0]}'
         )
 
 
@@ -120,7 +149,8 @@ def _check_number(cls, arguments, n_weights, prefix):
         least = n_expected
     else:
         n_layers = 2 + arguments['n_residual_blocks']
-        n_expected = 2 * n_layers
+        n_biases = 0 if arguments.get('homogeneous') else n_layers
+        n_expected = n_layers + n_biases
         exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
         least = n_expected if exactly else n_layers
     if n_weights != n_expected and (n_weights < least or least == n_expected):
@@ -130,19 +160,19 @@ def _check_number(cls, arguments, n_weights, prefix):
         )
 
 
-def _loaded_block(architecture, weights, prefix):
+def _loaded_block(architecture, weights, prefix, classes):
     _check_entries(architecture)
     name, arguments = architecture['class'], architecture['arguments']
-    if name not in list(BLOCKS):
+    if name not in list(classes):
+        known = (*classes, *UNROLLED) if not prefix else classes
         raise ValueError(
-            f'unknown class {name!r}; known are '
-            f'{", ".join((*BLOCKS, UNROLLED))}'
+            f'unknown class {name!r}; known are {", ".join(known)}'
         )
     # A short header could ask for any number of modules: check it first.
-    _check_number(BLOCKS[name], arguments, len(weights), prefix)
+    _check_number(classes[name], arguments, len(weights), prefix)
     # Only the weights of the file take memory, whatever the header says.
     with torch.device('meta'):
-        block = BLOCKS[name](**arguments)
+        block = classes[name](**arguments)
     expected = {
         name: tuple(tensor.shape)
         for name, tensor in block.state_dict().items()

@@ -36,7 +36,7 @@ from odl_equivariant.models.architectures import (
     loaded_blocks,
 )
 from odl_equivariant.models.shipped import weights_path
-from odl_equivariant.nn import LearnedProximalGradient
+from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 from odl_equivariant.nn.steerable.bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.nn.steerable.convolutions import given_bases
 
@@ -61,7 +61,7 @@ _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save(
-    network: Block | LearnedProximalGradient,
+    network: Block | LearnedProximalGradient | LearnedPrimalDual,
     path: PathLike,
     value_range: tuple[float, float] | None = None,
 ) -> None:
@@ -70,9 +70,10 @@ def save(
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal or LearnedProximalGradient
+MultiscaleProximal, AveragedProximal, LearnedProximalGradient or \
+LearnedPrimalDual
         Network to save, in training or evaluation mode, on any device. The
-        operators of a `LearnedProximalGradient` are not saved. The bases of
+        operators of an unrolled method are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.
     path : path-like
         File to write, ending in ``.safetensors``. An existing file is
@@ -113,22 +114,26 @@ MultiscaleProximal or LearnedProximalGradient
     (0.0, 1.0)
     """
     path = checked_path(path)
-    if type(network) is LearnedProximalGradient:
-        blocks, known = network.blocks, tuple(BLOCKS)
+    if type(network) in (LearnedProximalGradient, LearnedPrimalDual):
+        for name, classes in UNROLLED[type(network).__name__].items():
+            _check_classes(getattr(network, name), classes, tuple(classes))
     else:
-        blocks, known = [network], (*BLOCKS, UNROLLED)
-    for block in blocks:
-        if type(block) not in BLOCKS.values():
-            raise TypeError(
-                f'expected {", ".join(known)}, no class derived from one, got '
-                f'{type(block).__name__}'
-            )
+        _check_classes([network], BLOCKS, (*BLOCKS, *UNROLLED))
     header = {'architecture': network.architecture}
     if value_range is None:
         value_range = network.value_range
     if value_range is not None:
         header['value_range'] = _checked_range(value_range)
     write_network(path, network, header)
+
+
+def _check_classes(blocks, classes, known):
+    for block in blocks:
+        if type(block) not in classes.values():
+            raise TypeError(
+                f'expected {", ".join(known)}, no class derived from one, got '
+                f'{type(block).__name__}'
+            )
 
 
 @overload
@@ -138,14 +143,14 @@ def load(name: PathLike, forward_operator: None = None) -> Block: ...
 @overload
 def load(
     name: PathLike, forward_operator: Operator, initial: Initial | None = None
-) -> LearnedProximalGradient: ...
+) -> LearnedProximalGradient | LearnedPrimalDual: ...
 
 
 def load(
     name: PathLike,
     forward_operator: Operator | None = None,
     initial: Initial | None = None,
-) -> Block | LearnedProximalGradient:
+) -> Block | LearnedProximalGradient | LearnedPrimalDual:
     """Load a network from the package or from a file.
 
     Parameters
@@ -154,11 +159,11 @@ def load(
         Name of a shipped model, see `available`, or path of a file that
         `save` wrote, ending in ``.safetensors``.
     forward_operator : `odl.Operator`, optional
-        Linear forward operator; needed for a `LearnedProximalGradient`, and
-        for that alone. The weights are converted to the precision and the
-        device of its domain.
+        Linear forward operator; needed for a `LearnedProximalGradient` or a
+        `LearnedPrimalDual`, and for these alone. The weights are converted to
+        the precision and the device of its domain.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
-        Where a `LearnedProximalGradient` starts. Default: as it was trained.
+        Where the unrolled method starts. Default: as it was trained.
 
     Returns
     -------
@@ -205,17 +210,18 @@ def load(
     ) as error:
         kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
         raise ValueError(f'cannot load {path}: {kind}{error}') from error
-    if architecture['class'] != UNROLLED:
+    kind = architecture['class']
+    if kind not in UNROLLED:
         if forward_operator is not None or initial is not None:
             raise ValueError(
                 f'{path.name} holds a proximal: it takes neither '
                 '`forward_operator` nor `initial`'
             )
-        blocks[0].value_range = value_range
-        return blocks[0].eval()
+        blocks[''].value_range = value_range
+        return blocks[''].eval()
     if not isinstance(forward_operator, odl.Operator):
         raise ValueError(
-            f'{path.name} holds a {UNROLLED}: give the `odl.Operator` that '
+            f'{path.name} holds a {kind}: give the `odl.Operator` that '
             f'it inverts as `forward_operator`, got {forward_operator!r}'
         )
     if initial is None:
@@ -225,18 +231,34 @@ def load(
                 f'the network in {path.name} starts at a reconstruction of '
                 'its own: give it as `initial`'
             )
-    rest = iter(blocks)
-    network = LearnedProximalGradient(
-        forward_operator,
-        blocks[0] if len(blocks) == 1 else lambda: next(rest),
-        architecture['arguments']['n_iterations'],
-        initial,
+    n_iterations = architecture['arguments']['n_iterations']
+    primal, dual = (
+        [block for key, block in blocks.items() if key.startswith(name)]
+        for name in ('blocks.', 'duals.')
     )
-    with torch.no_grad():
-        network.relative_steps.copy_(tensors['relative_steps'])
+    network: LearnedProximalGradient | LearnedPrimalDual
+    if dual:
+        network = LearnedPrimalDual(
+            forward_operator,
+            _maker(primal),
+            _maker(dual),
+            n_iterations,
+            initial,
+        )
+    else:
+        network = LearnedProximalGradient(
+            forward_operator, _maker(primal), n_iterations, initial
+        )
+        with torch.no_grad():
+            network.relative_steps.copy_(tensors['relative_steps'])
     network.value_range = value_range
     space = forward_operator.domain
     return network.to(tensor_device(space), tensor_dtype(space)).eval()
+
+
+def _maker(blocks):
+    """Return what makes a network of these blocks."""
+    return blocks[0] if len(blocks) == 1 else iter(blocks).__next__
 
 
 def checked_path(path):

@@ -24,9 +24,15 @@ from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
+from odl_equivariant.elements import grid_shape
 from odl_equivariant.models.architectures import Block
-from odl_equivariant.nn import LearnedProximalGradient, to_convolutional
-from odl_equivariant.nn.inference import proximals_of
+from odl_equivariant.nn import (
+    DualProximal,
+    LearnedPrimalDual,
+    LearnedProximalGradient,
+    to_convolutional,
+)
+from odl_equivariant.nn.inference import duals_of, proximals_of
 
 __all__ = ('export_onnx',)
 
@@ -37,7 +43,7 @@ _LARGEST_SIDE = 2**20
 
 
 def export_onnx(
-    network: Block | LearnedProximalGradient,
+    network: Block | LearnedProximalGradient | LearnedPrimalDual,
     path: PathLike,
     shape: tuple[int, ...] | None = None,
 ) -> tuple[pathlib.Path, ...]:
@@ -46,19 +52,21 @@ def export_onnx(
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal or LearnedProximalGradient
+MultiscaleProximal, LearnedProximalGradient or LearnedPrimalDual
         Network to write. The file has plain convolutions in float32. Their
         kernels are computed in float32 or in a higher precision. Each block
-        of a `LearnedProximalGradient` becomes a file of its own. Its
-        operators cannot be written to ONNX.
+        of an unrolled method becomes a file of its own. Its operators cannot
+        be written to ONNX.
     path : path-like
-        File to write, ending in ``.onnx``. For a `LearnedProximalGradient`,
+        File to write, ending in ``.onnx``. For an unrolled method,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file
-        if all iterations share their block. Existing files are replaced once
-        all new ones are complete.
+        if all iterations share their block. The data-side blocks of a
+        `LearnedPrimalDual` follow as ``net-dual-0.onnx``, .... Existing files
+        are replaced once all new ones are complete.
     shape : tuple of int, optional
-        The only grid that the file is for. Default: any grid that is at
-        least as large as the kernels, on the coarsest grid if there are
+        The only grid of images that the file is for; data-side blocks are
+        then for the data of the network's operator. Default: any grid that is
+        at least as large as the kernels, on the coarsest grid if there are
         several.
 
     Returns
@@ -93,6 +101,13 @@ MultiscaleProximal or LearnedProximalGradient
     network, ``network``. This has the number ``n_iterations``, the ``steps``
     :math:`\tau_k` of all iterations, the ``initial`` image, the number of
     ``memory`` channels, and which ``block`` of ``n_blocks`` the file holds.
+
+    Data-side blocks have the inputs ``h``, ``evaluation`` and ``data`` and
+    the output ``new_h``. A `LearnedPrimalDual` has, instead of ``steps``, its
+    ``scales`` of the operator and of its adjoint, the number ``n_duals`` of
+    its data-side blocks, the number ``dual_memory`` of memory channels in
+    ``h``, and whether it ``extrapolates``: then the operator is applied to
+    the sum of the image and the first channels of the memory.
 
     Examples
     --------
@@ -135,18 +150,25 @@ MultiscaleProximal or LearnedProximalGradient
     path = pathlib.Path(path)
     if path.suffix != '.onnx':
         raise ValueError(f'the file must end in .onnx, got {path.name!r}')
-    unrolled = type(network) is LearnedProximalGradient
+    unrolled = type(network) in (LearnedProximalGradient, LearnedPrimalDual)
     blocks = proximals_of(network)
+    data_shape = None
     if shape is not None:
         shape = _checked_shape(shape, blocks[0].kernel_size)
+        if isinstance(network, LearnedPrimalDual):
+            data_shape = grid_shape(network.forward_operator.range)
     contents = {}
-    for i, block in enumerate(blocks):
-        metadata = {'architecture': json.dumps(block.architecture)}
-        name = path
-        if unrolled:
-            name = path.with_name(f'{path.stem}-{i}.onnx')
-            metadata['network'] = json.dumps(_description(network, i))
-        contents[name] = _content(block, shape, metadata)
+    for side, own, grid in (
+        ('', blocks, shape),
+        ('-dual', duals_of(network), data_shape),
+    ):
+        for i, block in enumerate(own):
+            metadata = {'architecture': json.dumps(block.architecture)}
+            name = path
+            if unrolled:
+                name = path.with_name(f'{path.stem}{side}-{i}.onnx')
+                metadata['network'] = json.dumps(_description(network, i))
+            contents[name] = _content(block, grid, metadata)
     write_files(contents)
     return tuple(contents)
 
@@ -165,19 +187,30 @@ def _checked_shape(shape, kernel_size):
 
 def _description(network, block):
     """Return what is needed to run the blocks, for the metadata."""
-    steps = [network.step(k).item() for k in range(network.n_iterations)]
-    return {
+    description = {
         'n_iterations': network.n_iterations,
         'n_blocks': len(network.blocks),
         'block': block,
-        'steps': steps,
+    }
+    if isinstance(network, LearnedPrimalDual):
+        description |= {
+            'n_duals': len(network.duals),
+            'scales': list(network.scales),
+            'dual_memory': network.duals[0].memory,
+            'extrapolates': network.extrapolates,
+        }
+    else:
+        description['steps'] = [
+            network.step(k).item() for k in range(network.n_iterations)
+        ]
+    return description | {
         'initial': network.architecture['arguments']['initial'],
         'memory': network.memory,
     }
 
 
 class _Graph(nn.Module):
-    """A proximal as a function of the tensors that it takes."""
+    """A block as a function of the tensors that it takes."""
 
     def __init__(self, block):
         super().__init__()
@@ -185,31 +218,39 @@ class _Graph(nn.Module):
         if block.lift.weight.dtype.itemsize < torch.float32.itemsize:
             block = copy.deepcopy(block).float()
         self.block = to_convolutional(block).float().cpu()
-        self.names = ['x'] + [
-            name
-            for name, present in (
-                ('gradient', block.gradient),
-                ('memory', block.memory),
-                ('sigma', block.noise_level),
-            )
-            if present
-        ]
+        n, memory = block.in_channels, block.memory
+        # the number of channels of each input, None for a noise level
+        if isinstance(block, DualProximal):
+            self.inputs = {'h': n + memory, 'evaluation': n, 'data': n}
+            self.outputs = ['new_h']
+            return
+        self.inputs = {'x': n}
+        if block.gradient:
+            self.inputs['gradient'] = n
+        if memory:
+            self.inputs['memory'] = memory
+        if block.noise_level:
+            self.inputs['sigma'] = None
+        self.outputs = ['new_x', 'new_memory'] if memory else ['new_x']
+
+    @property
+    def names(self):
+        """Names of the inputs, in order."""
+        return list(self.inputs)
 
     def forward(self, *inputs):
         """Return the new image and, if there is one, the new memory."""
         result = self.block(**dict(zip(self.names, inputs, strict=True)))
-        return result if self.block.memory else (result,)
+        return result if len(self.outputs) > 1 else (result,)
 
     def random_inputs(self, n_images, shape, generator):
         """Return inputs, the noise level positive."""
-        block = self.block
-        channels = {'memory': block.memory}
         inputs = []
-        for name in self.names:
-            size = (n_images, channels.get(name, block.in_channels), *shape)
-            size = (n_images,) if name == 'sigma' else size
+        for channels in self.inputs.values():
+            is_level = channels is None
+            size = (n_images,) if is_level else (n_images, channels, *shape)
             x = torch.randn(size, generator=generator, device='cpu')
-            inputs.append(x.abs() if name == 'sigma' else x)
+            inputs.append(x.abs() if is_level else x)
         return inputs
 
 
@@ -254,7 +295,6 @@ def _exported(graph, example, shape):
         {0: batch} if name == 'sigma' else {0: batch, **grid}
         for name in graph.names
     )
-    outputs = ['new_x', 'new_memory'] if graph.block.memory else ['new_x']
     with _quiet_exporter():
         program = torch.onnx.export(
             graph.eval(),
@@ -262,7 +302,7 @@ def _exported(graph, example, shape):
             dynamo=True,
             opset_version=_OPSET,
             input_names=graph.names,
-            output_names=outputs,
+            output_names=graph.outputs,
             dynamic_shapes=(axes,),
             verbose=False,
         )

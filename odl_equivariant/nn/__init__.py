@@ -16,8 +16,10 @@ from odl_equivariant.nn.blocks.multiscale import (
     MultiscaleProximal,
 )
 from odl_equivariant.nn.convolution_norm import convolution_norm
+from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
+from odl_equivariant.nn.primal_dual import LearnedPrimalDual
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
@@ -29,7 +31,9 @@ __all__ = (
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
+    'DualProximal',
     'LearnedProximalGradient',
+    'LearnedPrimalDual',
     'to_convolutional',
     'for_inference',
     'convolution_norm',

@@ -214,6 +214,14 @@ class _PerSampleLayers:
         """Return the gradient of the data fit."""
         return self._for_each(Layers.gradient, u, y)
 
+    def apply_operator(self, u: torch.Tensor) -> torch.Tensor:
+        """Return the data of the images."""
+        return self._for_each(lambda own, u: own.apply_operator(u), u)
+
+    def apply_adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return the adjoint of the data."""
+        return self._for_each(lambda own, y: own.apply_adjoint(y), y)
+
 
 class OperatorCache:
     """The layers of a network's operator, and of others used recently.

@@ -25,6 +25,7 @@ from odl_equivariant.nn.blocks.multiscale import (
     MultiscaleProximal,
 )
 from odl_equivariant.nn.blocks.scales import on_whole_image
+from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.operators import PerformanceWarning
@@ -32,6 +33,7 @@ from odl_equivariant.operators import PerformanceWarning
 __all__ = (
     'blocks_of',
     'check_arithmetic',
+    'duals_of',
     'for_inference',
     'has_bfloat16',
     'proximals_of',
@@ -67,8 +69,8 @@ def for_inference(
 
     Parameters
     ----------
-    network : LearnedProximalGradient, EquivariantProximal, \
-OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
+    network : LearnedProximalGradient, LearnedPrimalDual, \
+EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
         Network to copy. It is not changed, and later changes of it do not
         affect the copy.
     precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
@@ -77,18 +79,19 @@ OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
         memory and operators stay in the precision of the weights, and so do
         inputs and outputs. Default: the precision of the weights.
     compile : bool, optional
-        Whether to compile the convolutions with `torch.compile`. Operators
-        and derivatives are never compiled. The first call takes some seconds
-        more, and longer with a ``tile``. This is meant for GPUs: on a
-        processor, pieces that stay in the cache are as fast.
+        Whether to compile the convolutions with `torch.compile`. Operators,
+        data-side blocks and derivatives are never compiled. The first call
+        takes some seconds more, and longer with a ``tile``. This is meant for
+        GPUs: on a processor, pieces that stay in the cache are as fast.
     tile : int or 'auto', optional
         Largest side, in cells, of the pieces of the image that a block
-        computes one after another. With 'auto' they take at most a quarter of
-        the free memory. Default: on a processor, pieces that stay in its
-        cache; on a GPU or with ``compile``, the whole image. The
-        result is the same, up to rounding, for every padding mode. Networks
-        of several scales take the whole image by default. Their pieces have
-        wide halos, here not counted, and they have none of periodic images.
+        computes one after another; data are not cut. With 'auto' they take at
+        most a quarter of the free memory. Default: on a processor, pieces
+        that stay in its cache; on a GPU or with ``compile``, the whole image.
+        The result is the same, up to rounding, for every padding mode.
+        Networks of several scales take the whole image by default. Their
+        pieces have wide halos, here not counted, and they have none of
+        periodic images.
 
     Returns
     -------
@@ -137,6 +140,8 @@ OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
         (plain,) = copies.values()
     else:
         plain.blocks = nn.ModuleList(copies[id(b)] for b in plain.blocks)
+    for block in duals_of(plain):
+        block.compute_in(dtype)
     return plain.requires_grad_(False).eval()
 
 
@@ -156,14 +161,20 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     return [network]
 
 
+@functools.singledispatch
+def duals_of(network: nn.Module) -> list[nn.Module]:
+    """Return the data-side blocks of a network, none for most of them."""
+    return []
+
+
 def proximals_of(network: nn.Module) -> list[nn.Module]:
     """Return the blocks of a network, or a proximal as the only one.
 
     Raises
     ------
     TypeError
-        If one of them is of no class of this package. A derived class may
-        compute something else.
+        If one of them is of no class of this package, or a data-side block no
+        `DualProximal`. A derived class may compute something else.
     """
     blocks = blocks_of(network)
     for block in blocks:
@@ -173,6 +184,12 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
                 f'expected an {known} or a `LearnedProximalGradient` '
                 'with such blocks, no class derived from one, got '
                 f'{type(block).__name__}'
+            )
+    for block in duals_of(network):
+        if type(block) is not DualProximal:
+            raise TypeError(
+                'expected data-side blocks that are a `DualProximal`, no '
+                f'class derived from it, got {type(block).__name__}'
             )
     return blocks
 

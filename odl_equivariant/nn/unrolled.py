@@ -18,14 +18,10 @@ from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Initial
-from odl_equivariant.elements import (
-    first_part,
-    grid_shape,
-    n_channels,
-    tensor_dtype,
-)
+from odl_equivariant.elements import first_part, tensor_dtype
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
+from odl_equivariant.nn._unrolled import UnrolledMethod
 from odl_equivariant.nn.blocks.contract import (
     apply_block,
     architecture_of,
@@ -33,21 +29,15 @@ from odl_equivariant.nn.blocks.contract import (
     memory_of,
     precomputed_of,
 )
-from odl_equivariant.nn.inference import (
-    Precision,
-    Tile,
-    blocks_of,
-    for_inference,
-)
+from odl_equivariant.nn.inference import blocks_of
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
-from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximalGradient',)
 
 
-class LearnedProximalGradient(nn.Module):
+class LearnedProximalGradient(UnrolledMethod):
     r"""Learned proximal gradient descent, unrolled to a network.
 
     Parameters
@@ -124,9 +114,6 @@ class LearnedProximalGradient(nn.Module):
     True
     """
 
-    # Least and greatest value of the training images, where known.
-    value_range: tuple[float, float] | None = None
-
     def __init__(
         self,
         forward_operator: odl.Operator,
@@ -162,11 +149,6 @@ class LearnedProximalGradient(nn.Module):
         self.relative_steps = nn.Parameter(
             torch.ones(self.n_iterations, dtype=dtype)
         )
-
-    @property
-    def forward_operator(self) -> odl.Operator:
-        """The operator :math:`A`, from images to data."""
-        return self._layers.apply_operator.operator
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -206,25 +188,6 @@ class LearnedProximalGradient(nn.Module):
     def memory(self) -> int:
         """Number of memory channels that the blocks hand on."""
         return memory_of(self.blocks[0])
-
-    def _check_data(self, y):
-        space = self.forward_operator.range
-        expected = (n_channels(space), *grid_shape(space))
-        if not isinstance(y, torch.Tensor):
-            raise TypeError(
-                f'expected data as a `torch.Tensor`, got {type(y).__name__}'
-            )
-        if tuple(y.shape[1:]) != expected:
-            raise ValueError(
-                f'expected data of shape (N, {str(expected)[1:]} for the '
-                f'range {space!r} of the forward operator, got '
-                f'{tuple(y.shape)}'
-            )
-        if y.dtype != tensor_dtype(space):
-            raise TypeError(
-                f'expected data of dtype {tensor_dtype(space)} for the range '
-                f'{space!r} of the forward operator, got {y.dtype}'
-            )
 
     def forward(
         self,
@@ -353,48 +316,6 @@ class LearnedProximalGradient(nn.Module):
         network.training = self.training
         network.value_range = self.value_range
         return network
-
-    def as_operator(
-        self,
-        precision: Precision | None = None,
-        compile: bool = False,
-        tile: Tile | None = None,
-    ) -> NetworkOperator:
-        """Return the reconstruction as an ODL operator from data to image.
-
-        Parameters
-        ----------
-        precision, compile, tile
-            As for `for_inference`. If one of them is given, the operator
-            applies a faster copy of the network.
-
-        Returns
-        -------
-        operator : `NetworkOperator`
-            Operator from the range of the forward operator to its domain.
-            Without arguments it follows later changes of the weights; a copy
-            does not.
-
-        Examples
-        --------
-        >>> from odl_equivariant.nn import OrdinaryProximal
-        >>> space = odl.rn((8, 8), dtype='float32')
-        >>> network = LearnedProximalGradient(
-        ...     odl.IdentityOperator(space),
-        ...     lambda: OrdinaryProximal(channels=4),
-        ... )
-        >>> live = network.as_operator()
-        >>> quick = network.as_operator(precision='float32')
-        >>> gap = live(space.one()) - quick(space.one())
-        >>> float(gap.norm()) < 1e-4 * float(live(space.one()).norm())
-        True
-        """
-        network = self
-        if precision is not None or compile or tile is not None:
-            network = for_inference(self, precision, compile, tile)
-        return NetworkOperator(
-            network, self.forward_operator.range, self.forward_operator.domain
-        )
 
     @property
     def proximals(self) -> list[ElementProximal]:

@@ -21,7 +21,7 @@ from torchmetrics import MeanMetric
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import as_element, as_tensor, first_part
-from odl_equivariant.nn import LearnedProximalGradient
+from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
 from odl_equivariant.training.losses import LOSSES, check_loss, loss_of
 from odl_equivariant.training.metrics import has_range, scores
@@ -30,12 +30,13 @@ from odl_equivariant.training.tables import listed
 
 __all__ = ('LOSSES', 'ReconstructionTask')
 
+_METHODS = ('proximal_gradient', 'primal_dual')
 _SCHEDULES = ('constant', 'cosine')
 _log = logging.getLogger(__name__)
 
 
 class ReconstructionTask(LightningModule):
-    r"""Train a learned proximal gradient method, or a denoiser, on pairs.
+    r"""Train an unrolled method, or a denoiser, on pairs.
 
     Parameters
     ----------
@@ -81,6 +82,14 @@ class ReconstructionTask(LightningModule):
     channels_last : bool, optional
         Whether convolutions use this memory format. It is faster on most
         processors.
+    method : {'proximal_gradient', 'primal_dual'}, optional
+        Unrolled method: `odl_equivariant.nn.LearnedProximalGradient`, or
+        `odl_equivariant.nn.LearnedPrimalDual`, of which ``proximal`` returns
+        the image-side blocks.
+    dual : callable, optional
+        For ``'primal_dual'``, and needed there: returns one data-side block.
+        In a configuration: `odl_equivariant.nn.DualProximal`, and its
+        arguments.
     pretrained : path-like, optional
         Weights to start from: a file of `odl_equivariant.models.save` of the
         same architecture, or a checkpoint, ending in ``.ckpt``, of another
@@ -112,9 +121,12 @@ class ReconstructionTask(LightningModule):
         checkpointing: bool = False,
         channels_last: bool = True,
         pretrained: str | None = None,
+        method: str = 'proximal_gradient',
+        dual: Callable[[], torch.nn.Module] | None = None,
     ) -> None:
         super().__init__()
         check_loss(loss, loss_floor, acquisition)
+        _check_method(method, dual, acquisition)
         one_of('schedule', schedule, _SCHEDULES)
         positive_number('learning_rate', learning_rate)
         whole_number('warm_up', warm_up, 0)
@@ -145,6 +157,15 @@ class ReconstructionTask(LightningModule):
         )
         if isinstance(acquisition, Denoising):
             self.network = _checked_denoiser(proximal(), acquisition.space)
+        elif dual is not None:
+            self.network = LearnedPrimalDual(
+                acquisition.forward_operator(),
+                proximal() if shared else proximal,
+                dual() if shared else dual,
+                n_iterations,
+                initial,
+                checkpointing,
+            )
         else:
             self.network = LearnedProximalGradient(
                 acquisition.forward_operator(),
@@ -437,6 +458,28 @@ class ReconstructionTask(LightningModule):
 def _partition(space):
     """Return the grid of a space, or of the first part of a product."""
     return getattr(first_part(space), 'partition', None)
+
+
+def _check_method(method, dual, acquisition):
+    """Raise a ValueError unless method and data-side block go together."""
+    one_of('method', method, _METHODS)
+    if method == 'primal_dual' and isinstance(acquisition, Denoising):
+        raise ValueError(
+            '`model.method: primal_dual` inverts an operator, and the '
+            'acquisition `Denoising` has none: remove `model.method` and '
+            '`model.dual`'
+        )
+    if method == 'primal_dual' and dual is None:
+        raise ValueError(
+            '`model.method: primal_dual` needs data-side blocks: set '
+            '`model.dual` to `odl_equivariant.nn.DualProximal` and its '
+            'arguments'
+        )
+    if method != 'primal_dual' and dual is not None:
+        raise ValueError(
+            '`model.dual` is for `model.method: primal_dual`, got the method '
+            f'{method!r}: set that method, or remove `model.dual`'
+        )
 
 
 def _checked_denoiser(block, space):

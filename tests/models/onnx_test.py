@@ -26,7 +26,9 @@ from torch import nn
 from odl_equivariant import models
 from odl_equivariant.models import onnx as export
 from odl_equivariant.nn import (
+    DualProximal,
     EquivariantProximal,
+    LearnedPrimalDual,
     LearnedProximalGradient,
     OrdinaryProximal,
 )
@@ -192,6 +194,45 @@ def test_unrolled_network(shared):
         u, s = run(path, x=u, gradient=gradient, memory=s).split([1, 2], 1)
     expected = network(y).detach()
     assert (u - expected).norm() < 1e-5 * expected.norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('shape', [None, (8, 8)])
+def test_learned_primal_dual(shape):
+    """Both sides, their scales and numpy make the reconstruction."""
+    torch.manual_seed(0)
+    space = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype='float32')
+    geometry = odl.applications.tomo.parallel_beam_geometry(space, 6, 13)
+    operator = odl.applications.tomo.RayTransform(
+        space, geometry, impl='astra_matrix'
+    )
+    network = LearnedPrimalDual(
+        operator,
+        lambda: proximal(EquivariantProximal, in_channels=1),
+        DualProximal(1, 4, memory=1),
+        n_iterations=2,
+    )
+    paths = models.export_onnx(network, PATH, shape)
+    names = ['net-0.onnx', 'net-1.onnx', 'net-dual-0.onnx']
+    assert [path.name for path in paths] == names
+    sessions = [onnxruntime.InferenceSession(path) for path in paths]
+    metadata = sessions[0].get_modelmeta().custom_metadata_map
+    found = json.loads(metadata['network'])
+    assert found['n_duals'] == 1 and found['extrapolates']
+    to_data, to_image = map(np.float32, found['scales'])
+    y = np.random.default_rng(0).normal(size=(6, 13)).astype('float32')
+    u, h = np.zeros((1, 1, 8, 8), 'f4'), np.zeros((1, 2, 6, 13), 'f4')
+    s = np.zeros((1, found['memory'], 8, 8), 'f4')
+    for session in sessions[:2]:
+        evaluation = to_data * operator((u + s[:, :1])[0, 0]).asarray()
+        inputs = {'evaluation': evaluation, 'data': to_data * y}
+        inputs = {key: value[None, None] for key, value in inputs.items()}
+        (h,) = sessions[2].run(None, {'h': h, **inputs})
+        gradient = to_image * operator.adjoint(h[0, 0]).asarray()
+        inputs = {'x': u, 'gradient': gradient[None, None], 'memory': s}
+        u, s = session.run(None, inputs)
+    expected = network(torch.from_numpy(y)[None, None]).detach().numpy()
+    assert np.abs(u - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import torch
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
 from odl.functionals import L2NormSquared
 
-from odl_equivariant.actions import group_actions
+from odl_equivariant.actions import group_actions, induced_action
 from odl_equivariant.diagnostics import (
     TOLERANCES,
     assert_equivariant,
@@ -28,12 +28,15 @@ from odl_equivariant.diagnostics import (
     reconstruction_equivariance_error,
 )
 from odl_equivariant.diagnostics._spaces import norm, random_element
+from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.functionals import (
     InvariantTotalVariation,
     LearnedProximal,
 )
 from odl_equivariant.nn import (
+    DualProximal,
     EquivariantProximal,
+    LearnedPrimalDual,
     LearnedProximalGradient,
     OrdinaryProximal,
 )
@@ -307,6 +310,133 @@ def test_the_unrolled_method_is_equivariant_whatever_is_measured(law, kind):
             action,
         )
         law.holds(error, 1e-12)
+
+
+def primal_dual(operator, group, dual_group=None, n=1, **kwargs):
+    """Return a learned primal-dual network with random weights."""
+    torch.manual_seed(2)
+    network = LearnedPrimalDual(
+        operator,
+        lambda: EquivariantProximal(n, channels=8, group=group, memory=2),
+        lambda: DualProximal(
+            n, 6, group=dual_group or group, memory=2, **kwargs
+        ),
+        n_iterations=3,
+    )
+    with torch.no_grad():
+        # what starts at zero, too
+        for parameter in network.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    dtype = str(operator.domain.real_dtype)
+    return network.to(getattr(torch, dtype))
+
+
+def error_of_turned_data(network, move_data, move_image):
+    """Return the relative error of the reconstruction of turned data."""
+    space = network.forward_operator.range
+    torch.manual_seed(3)
+    y = torch.randn_like(as_tensor(space.zero()))
+    turned = as_tensor(move_data(as_element(y, space)))
+    with torch.no_grad():
+        method = network.as_operator()
+        expected = move_image(method(as_element(y, space)))
+        found = method(as_element(turned, space))
+    return norm(move_image.domain, found - expected) / norm(
+        move_image.domain, expected
+    )
+
+
+@pytest.mark.parametrize('kind', operators_without_symmetry())
+def test_the_learned_primal_dual_method_is_equivariant(law, kind):
+    """Phi(y; A T_g) = g^-1 . Phi(y; A), whatever the data-side blocks."""
+    operator = operators_without_symmetry()[kind]
+    space = operator.domain
+    as_tensor_of_data = as_tensor(operator.range.zero())
+    torch.manual_seed(2)
+    network = LearnedPrimalDual(
+        operator,
+        lambda: EquivariantProximal(
+            2 if space.is_complex else 1, channels=8, group='D4', memory=2
+        ),
+        lambda: DualProximal(
+            as_tensor_of_data.shape[1],
+            6,
+            'C1',
+            kernel_size=3 if as_tensor_of_data.ndim == 4 else 1,
+        ),
+        n_iterations=3,
+        initial='fbp' if kind == 'few views' else 'adjoint',
+    ).double()
+    for action in group_actions(space, 'D4')[1:]:
+        error = reconstruction_equivariance_error(
+            lambda A, y: network.with_operator(A).as_operator()(y),
+            operator,
+            action,
+        )
+        law.holds(error, 1e-12)
+
+
+def many_views(dtype='float64', n_views=6, size=7):
+    """Return a ray transform whose data follow turns and reflections."""
+    space = square(size, dtype)
+    geometry = parallel_beam_geometry(space, n_views, 13)
+    return RayTransform(space, geometry, impl='astra_matrix')
+
+
+@pytest.mark.parametrize('group', ['C4', 'D4'])
+@pytest.mark.parametrize('size', [7, 8])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_the_learned_primal_dual_method_follows_turned_data(
+    law, dtype, size, group
+):
+    """Phi(S_g y; A) = g . Phi(y; A) for data-side convolutions, too."""
+    operator = many_views(dtype, 6, size)
+    network = primal_dual(operator, group)
+    for g in group_actions(operator.domain, group)[1:]:
+        error = error_of_turned_data(network, induced_action(operator, g), g)
+        law.holds(error, TOLERANCES[dtype])
+
+
+def test_learned_primal_dual_with_blocks_of_single_rays_follows_all(law):
+    """The same for data-side blocks that treat each ray alike."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (7, 7), dtype='complex128')
+    mask = np.random.default_rng(0).random((7, 7)) < 0.5
+    mask = np.logical_or.reduce([np.rot90(mask, k) for k in range(4)])
+    assert not mask.all()
+    operator = SubsampledFourierTransform(space, mask)
+    network = primal_dual(operator, 'C4', n=2, kernel_size=1)
+    # on a grid with an odd number of points, samples turn with the image
+    moves = zip(
+        group_actions(space, 'C4')[1:],
+        group_actions(operator.range, 'C4')[1:],
+        strict=True,
+    )
+    for g, of_data in moves:
+        error = error_of_turned_data(network, of_data, g)
+        law.holds(error, 1e-10)
+
+
+def test_learned_primal_dual_with_ordinary_data_side_blocks_does_not(law):
+    """The same fails for ordinary convolutions of the data."""
+    operator = many_views()
+    network = primal_dual(operator, 'C4', 'C1')
+    g = group_actions(operator.domain, 'C4')[1]
+    error = error_of_turned_data(network, induced_action(operator, g), g)
+    law.fails(error, 1e-2)
+
+
+def test_learned_primal_dual_with_ordinary_image_side_blocks_does_not(law):
+    """Nor does it hold for ordinary blocks of the images."""
+    operator = many_views()
+    network = LearnedPrimalDual(
+        operator,
+        lambda: OrdinaryProximal(channels=8, memory=2),
+        lambda: DualProximal(1, 6, memory=2),
+        n_iterations=3,
+    ).double()
+    g = group_actions(operator.domain, 'C4')[1]
+    error = error_of_turned_data(network, induced_action(operator, g), g)
+    law.fails(error, 1e-2)
 
 
 def turned_as_an_array(kind, action):

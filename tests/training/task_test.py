@@ -26,7 +26,12 @@ from odl_equivariant.data import (
     SparseViewCT,
     mr_phantom,
 )
-from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn import (
+    DualProximal,
+    EquivariantProximal,
+    LearnedPrimalDual,
+    OrdinaryProximal,
+)
 from odl_equivariant.operators import OperatorLayer
 from odl_equivariant.training import (
     ReconstructionData,
@@ -649,3 +654,72 @@ def test_data_may_be_computed_in_another_way():
     ):
         task.check_acquisition(SparseViewCT((16, 16), n_views=6, **settings))
     task_for(mri()).check_acquisition(mri(seed=1, sigma=0.0))
+
+
+# --- The learned primal-dual method --- #
+
+
+def dual_of(acquisition):
+    """Return what makes a data-side block for an acquisition."""
+    if isinstance(acquisition, CartesianMRI):
+        return lambda: DualProximal(2, 4, kernel_size=1, skip=True)
+    return lambda: DualProximal(channels=4, skip=True)
+
+
+@pytest.mark.parametrize('acquisition', [ct(), mri()], ids=['ct', 'mri'])
+@pytest.mark.parametrize('shared', [False, True])
+def test_learned_primal_dual_steps(acquisition, shared, tmp_path):
+    """It learns a batch, and its weights are saved and taken up."""
+    torch.manual_seed(0)
+    settings = {
+        'method': 'primal_dual',
+        'dual': dual_of(acquisition),
+        'shared': shared,
+    }
+    task = task_for(acquisition, loss='relative', **settings)
+    assert type(task.network) is LearnedPrimalDual
+    assert len(task.network.duals) == (1 if shared else 2)
+    task.log = lambda *args, **kwargs: None
+    batch = {**batch_of(acquisition), 'name': ['a', 'b', 'c']}
+    optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(15):
+        optimizer.zero_grad()
+        loss = task.training_step(batch, 0)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.85 * losses[0]
+    path = tmp_path / 'network.safetensors'
+    models.save(task.network, path)
+    again = task_for(acquisition, pretrained=str(path), **settings)
+    assert torch.equal(again(batch), task(batch))
+
+
+@pytest.mark.parametrize(
+    ('acquisition', 'settings', 'message'),
+    [
+        (ct(), {'method': 'primal_dual'}, 'set `model.dual` to'),
+        (ct(), {'dual': DualProximal}, 'for `model.method: primal_dual`'),
+        (ct(), {'method': 'dual'}, "'proximal_gradient', 'primal_dual'"),
+        (
+            Denoising((16, 16)),
+            {'method': 'primal_dual', 'dual': DualProximal},
+            'remove `model.method`',
+        ),
+        (
+            SparseViewCT((16, 16), n_views=7),
+            {'method': 'primal_dual', 'dual': DualProximal},
+            'take kernel_size=1',
+        ),
+        (
+            mri(),
+            {'method': 'primal_dual', 'dual': DualProximal},
+            'in_channels=2',
+        ),
+    ],
+)
+def test_learned_primal_dual_is_refused(acquisition, settings, message):
+    """The error names the key, and what to do."""
+    with pytest.raises(ValueError, match=message):
+        task_for(acquisition, **settings)
