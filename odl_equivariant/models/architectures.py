@@ -101,10 +101,13 @@ def _loaded_block(architecture, weights, prefix):
     # A short header could ask for any number of modules: check it first.
     n_layers = 2 + arguments['n_residual_blocks']
     exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
-    if len(weights) != 2 * n_layers and (exactly or len(weights) < n_layers):
+    biases = not arguments.get('homogeneous')
+    expected = (1 + biases) * n_layers
+    if len(weights) != expected and (exactly or len(weights) < n_layers):
         raise ValueError(
             f'the {n_layers} convolutions of {prefix or "the network"} have '
-            f'{2 * n_layers} weights and biases, the file has {len(weights)}'
+            f'{expected} weights{" and biases" if biases else ""}, the file '
+            f'has {len(weights)}'
         )
     # Only the weights of the file take memory, whatever the header says.
     with torch.device('meta'):

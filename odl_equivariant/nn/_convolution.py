@@ -63,6 +63,8 @@ class PaddedConvolution(nn.Module):
     gain : float, optional
         Standard deviation of the output for an input of unit variance at
         the start; 0 starts weights and bias at zero.
+    bias : bool, optional
+        Whether there is a bias.
     """
 
     def __init__(
@@ -72,16 +74,20 @@ class PaddedConvolution(nn.Module):
         kernel_size=3,
         padding_mode='replicate',
         gain=1.0,
+        bias=True,
     ):
         super().__init__()
         self.padding_mode = padding_mode
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         std = gain / math.sqrt(in_channels * kernel_size**2)
         self.weight = nn.Parameter(normal(shape, std))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.register_parameter('bias', bias)
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+        if self.bias is None:
+            return self.weight, self.weight.new_zeros(len(self.weight))
         return self.weight, self.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -116,17 +116,19 @@ def _replace(module, copies):
             _replace(child, copies)
 
 
-def _padded_convolution(layer):
+def _padded_convolution(layer, bias=True):
     with torch.no_grad():
-        kernel, bias = layer.kernel()
+        kernel, shift = layer.kernel()
     with torch.device('meta'):
         plain = PaddedConvolution(
             kernel.shape[1],
             kernel.shape[0],
             kernel.shape[-1],
             layer.padding_mode,
+            bias=bias,
         )
-    for name, value in (('weight', kernel), ('bias', bias)):
+    values = {'weight': kernel} | ({'bias': shift} if bias else {})
+    for name, value in values.items():
         trained = any(
             parameter.requires_grad
             for key, parameter in layer.named_parameters()
@@ -144,9 +146,12 @@ def _ordinary_proximal(block):
     arguments['nonlinearity'] = block.described_nonlinearity()
     with torch.device('meta'):
         plain = OrdinaryProximal(**arguments)
-    plain.lift = _padded_convolution(block.lift)
-    plain.residual = nn.ModuleList(map(_padded_convolution, block.residual))
-    plain.project = _padded_convolution(block.project)
+    bias = not block.homogeneous
+    plain.lift = _padded_convolution(block.lift, bias)
+    plain.residual = nn.ModuleList(
+        _padded_convolution(layer, bias) for layer in block.residual
+    )
+    plain.project = _padded_convolution(block.project, bias)
     plain.activations = copy.deepcopy(block.activations)
     copy_buffers(block, plain)
     return plain

@@ -33,6 +33,11 @@ from odl_equivariant.nn.blocks.network import (
     WholeImage,
     residual_network,
 )
+from odl_equivariant.nn.blocks.values import (
+    SortPooling,
+    check_values,
+    with_unit_sums,
+)
 from odl_equivariant.nn.steerable.activations import make_activation
 
 __all__ = ('Proximal',)
@@ -48,6 +53,8 @@ class Proximal(nn.Module):
     memory: int
     gradient: bool
     noise_level: bool
+    homogeneous: bool
+    shift_equivariant: bool
 
     # Least and greatest value of the training images, where known.
     value_range: tuple[float, float] | None = None
@@ -62,7 +69,8 @@ class Proximal(nn.Module):
             ('kernel_size', 1),
         ):
             arguments[name] = whole_number(name, arguments[name], least)
-        for name in ('gradient', 'noise_level', 'skip'):
+        values = ('homogeneous', 'shift_equivariant')
+        for name in ('gradient', 'noise_level', 'skip', *values):
             arguments[name] = boolean(name, arguments[name])
         arguments['negative_slope'] = real_number(
             'negative_slope', arguments['negative_slope']
@@ -76,6 +84,8 @@ class Proximal(nn.Module):
         self._arguments = dict(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
+        for name in values:
+            self._set(name, arguments[name], False)
 
     def _set(self, name, value, default):
         """Set an argument that `architecture` lists only if it is needed."""
@@ -84,7 +94,13 @@ class Proximal(nn.Module):
         if value != default:
             self._arguments[name] = value
 
+    def _field_size(self):
+        """Return the number of channels that a group permutes."""
+        return 1
+
     def _build(self):
+        description = self.described_nonlinearity()
+        check_values(self, description, self._field_size())
         n_inputs = (
             self.in_channels * (2 if self.gradient else 1)
             + self.memory
@@ -96,13 +112,17 @@ class Proximal(nn.Module):
         )
         self.project = self._projecting(self.in_channels + self.memory, 1.0)
         self.activations = None
-        description = self.described_nonlinearity()
-        if description is not None:
+        n_activations = 1 + self.n_residual_blocks
+        if self.shift_equivariant:
+            self.activations = nn.ModuleList(
+                SortPooling() for _ in range(n_activations)
+            )
+        elif description is not None:
             self.activations = nn.ModuleList(
                 make_activation(
                     description, self.channels, self.negative_slope
                 )
-                for _ in range(1 + self.n_residual_blocks)
+                for _ in range(n_activations)
             )
         # Its strides follow `.to(memory_format=torch.channels_last)`, even if
         # no weight has four axes.
@@ -316,7 +336,10 @@ class Proximal(nn.Module):
             weights change.
         """
         layers = (self.lift, *self.residual, self.project)
-        return [layer.kernel() for layer in layers]
+        kernels = [layer.kernel() for layer in layers]
+        if self.shift_equivariant:
+            kernels = with_unit_sums(kernels, self.in_channels, self.skip)
+        return kernels
 
     def precomputed(self) -> dict[str, Any]:
         """Return the arguments of `forward` that depend on weights alone."""

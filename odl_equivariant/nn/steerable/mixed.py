@@ -42,6 +42,9 @@ class MixedConvolution(nn.Module):
         in the order of ``sources`` and ``targets``. Default: so they lie.
     basis : {'escnn', 'grid', 'mixed'}, optional
         As for `SteerableConvolution`.
+    bias : bool, optional
+        Whether there is a bias, where a target has what no element of the
+        group moves.
 
     Notes
     -----
@@ -60,6 +63,7 @@ class MixedConvolution(nn.Module):
         source_order=None,
         target_order=None,
         basis='escnn',
+        bias=True,
     ):
         super().__init__()
         self.padding_mode = padding_mode
@@ -77,7 +81,7 @@ class MixedConvolution(nn.Module):
                 kernel_size,
                 padding_mode,
                 gain * math.sqrt(n_in * field_size(group, source) / n_inputs),
-                bias=i == 0,
+                bias=bias and i == 0,
                 basis=basis,
             )
             for target, n_out in targets
