@@ -12,6 +12,7 @@ from odl_equivariant.nn.blocks.contract import Block
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
+from odl_equivariant.nn.normalised import Normalised
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
@@ -20,6 +21,7 @@ __all__ = (
     'EquivariantProximal',
     'OrdinaryProximal',
     'LearnedProximalGradient',
+    'Normalised',
     'to_convolutional',
     'for_inference',
     'convolution_norm',

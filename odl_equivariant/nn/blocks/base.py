@@ -40,7 +40,7 @@ from odl_equivariant.nn.blocks.values import (
 )
 from odl_equivariant.nn.steerable.activations import make_activation
 
-__all__ = ('Proximal',)
+__all__ = ('Proximal', 'has_values')
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
@@ -235,7 +235,7 @@ class Proximal(nn.Module):
                 f'`sigma` must be a number or a tensor of shape '
                 f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
             )
-        if not isinstance(given, numbers.Real) and _has_values(sigma):
+        if not isinstance(given, numbers.Real) and has_values(sigma):
             wrong = sigma[~((sigma > 0) & sigma.isfinite())]
             if wrong.numel():
                 raise ValueError(
@@ -404,7 +404,7 @@ def _is_exported():
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 
-def _has_values(x):
+def has_values(x):
     """Return whether the values of a tensor can be read."""
     in_transform = torch._C._functorch.maybe_current_level() is not None
     return not (x.is_meta or in_transform or _is_exported())
