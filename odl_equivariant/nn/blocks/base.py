@@ -292,6 +292,12 @@ class Proximal(nn.Module):
             the emulation.
         """
         self._check_input('x', x, self.in_channels)
+        zero = None
+        if self.shift_equivariant:
+            # changes rounding errors only, which were those of the shift;
+            # its derivative is zero by the same law
+            zero = x.detach().mean((1, 2, 3), keepdim=True)
+            x = x - zero
         for name, value, taken in (
             ('gradient', gradient, self.gradient),
             ('memory', memory, self.memory),
@@ -321,6 +327,8 @@ class Proximal(nn.Module):
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)
+        if zero is not None:
+            new_x = new_x + zero
         if self.memory:
             return new_x, result[:, self.in_channels :]
         return new_x

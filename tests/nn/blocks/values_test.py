@@ -8,6 +8,7 @@
 
 """Laws of blocks that commute with changes of the unit of values."""
 
+import numpy as np
 import odl
 import pytest
 import torch
@@ -22,6 +23,7 @@ from odl_equivariant.nn import (
     to_convolutional,
 )
 from odl_equivariant.nn.blocks.values import SortPooling, with_unit_sums
+from odl_equivariant.operators import NetworkOperator
 
 C4 = {'group': 'C4', 'channels': 16}
 BLOCKS = {
@@ -141,6 +143,38 @@ def test_shifts_are_added_to_the_output(kind, dtype):
     expected = in_unit(block, outputs(block, inputs), 1, 3)
     found = outputs(block, inputs, 1, 3)
     assert relative(found, expected) < 4 * ROUNDING[dtype]
+
+
+@pytest.mark.parametrize('kind', [k for k in BLOCKS if 'periodic' not in k])
+def test_shifts_of_a_part_are_added_there(kind):
+    """The law holds for each neighbourhood, and not by the mean alone."""
+    block = block_of(kind, torch.float64, shift_equivariant=True)
+    inputs = inputs_for(block, (13, 40))
+    shift = torch.zeros(40, dtype=torch.float64)
+    shift[:20] = 3
+    expected = in_unit(block, outputs(block, inputs), 1, shift)
+    found = outputs(block, inputs, 1, shift)
+    reach = (2 + block.n_residual_blocks) * (block.kernel_size // 2)
+    for part in (slice(20 - reach), slice(20 + reach, None)):
+        assert relative(found[..., part], expected[..., part]) < 1e-13
+
+
+@pytest.mark.parametrize('skip', [False, True])
+def test_sums_of_kernels(skip):
+    """They are 1 where a shift is handed on, and 0 elsewhere."""
+    block = block_of('C4', torch.float64, shift_equivariant=True, skip=skip)
+    first, inner, last = (
+        kernel.sum((1, 2, 3))
+        for kernel in (
+            block.kernels()[0][0][:, :1],
+            *(kernel for kernel, _ in block.kernels()[1:]),
+        )
+    )
+    assert torch.allclose(first, torch.ones_like(first))
+    assert torch.allclose(inner, torch.zeros_like(inner), atol=1e-14)
+    image = 0.0 if skip else 1.0
+    ends = torch.tensor([image, 0.0, 0.0], dtype=torch.float64)
+    assert torch.allclose(last, ends, atol=1e-14)
 
 
 @pytest.mark.parametrize('kind', BLOCKS)
@@ -272,6 +306,35 @@ def test_onnx_keeps_the_laws(tmp_path):
     inputs = inputs_for(block)
     expected = in_unit(block, outputs(run, inputs), 30, 7)
     assert relative(outputs(run, inputs, 30, 7), expected) < 4e-6
+
+
+def test_shifts_in_bfloat16(monkeypatch):
+    """A shift adds no rounding errors of lowered precision."""
+    monkeypatch.setenv('ODL_EQUIVARIANT_ALLOW_EMULATION', '1')
+    block = block_of('C4', shift_equivariant=True, homogeneous=True)
+    inputs = inputs_for(block)
+    quick = for_inference(block, precision='bfloat16')
+    found = in_unit(block, outputs(quick, inputs, 1, 10), 1, -10)
+    assert relative(found, outputs(quick, inputs)) < 0.01
+
+
+def test_derivatives_of_shifts():
+    """In the direction of ones the derivative is one, and so its adjoint."""
+    space = odl.rn((9, 8), dtype='float64')
+    block = block_of(
+        'C4',
+        torch.float64,
+        shift_equivariant=True,
+        memory=0,
+        gradient=False,
+        noise_level=False,
+    )
+    point = space.element(np.random.default_rng(0).standard_normal((9, 8)))
+    derivative = NetworkOperator(block, space).derivative(point)
+    assert (derivative(space.one()) - space.one()).norm() < 1e-12
+    back = derivative.adjoint(point)
+    gap = back.inner(space.one()) - point.inner(space.one())
+    assert abs(gap) < 1e-12
 
 
 def test_gradients_reach_all_weights():
