@@ -42,7 +42,8 @@ class Normalised(nn.Module):
     module : torch.nn.Module
         Module of images of shape ``(N, C, *shape)`` and, where its
         ``forward`` has them, ``gradient``, ``memory`` and ``sigma``, such as
-        `EquivariantProximal` or a network of your own.
+        `EquivariantProximal` or a network of your own. Without a shift it may
+        also be a `LearnedProximalGradient`, whose data are divided.
     statistic : {'std', 'rms', 'max'} or callable, optional
         What images are divided by: their standard deviation over pixels and
         channels, the root of their mean square, or their largest magnitude,
@@ -70,7 +71,8 @@ class Normalised(nn.Module):
         If ``statistic`` or ``shift`` is unknown, ``target`` is not positive
         or ``center`` not finite. When it is applied: if a statistic is
         negative or not finite, has another shape than ``(N,)``, or is zero
-        for images that are not.
+        for images that are not; if ``sigma`` is not positive; or if, with a
+        shift, the module returns images of another shape.
 
     Notes
     -----
@@ -232,14 +234,29 @@ class Normalised(nn.Module):
                     '`sigma` must be a number or a tensor of shape '
                     f'({len(x)},), got shape {tuple(sigma.shape)}'
                 )
+            if has_values(sigma) and not (sigma > 0).all():
+                raise ValueError(
+                    f'`sigma` must be positive, got {sigma.min().item()}'
+                )
             inputs['sigma'] = sigma.reshape(-1) * factor.reshape(-1)
         result = self.module(
             factor * shifted + self.center, **inputs, **precomputed
         )
         pair = isinstance(result, tuple)
         new_x = result[0] if pair else result
+        kept = x
+        if new_x.shape != x.shape:
+            if self.shift is not None:
+                raise ValueError(
+                    f'the module must return images of the shape '
+                    f'{tuple(x.shape)} of those it is given, to which the '
+                    f'shift={self.shift!r} is added, got '
+                    f'{tuple(new_x.shape)}: take shift=None'
+                )
+            # such as a reconstruction from data, which are zero then
+            kept = 0
         new_x = (new_x - self.center) / factor + shift
-        new_x = torch.where(blank, x, new_x)
+        new_x = torch.where(blank, kept, new_x)
         if not pair:
             return new_x
         return new_x, torch.where(blank, 0, result[1] / factor)

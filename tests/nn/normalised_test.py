@@ -11,6 +11,7 @@
 import copy
 import pickle
 
+import numpy as np
 import odl
 import pytest
 import torch
@@ -223,13 +224,15 @@ def test_statistics_of_your_own(dtype):
     assert relative(module(30 * u, sigma=3.0), expected) < ROUNDING[dtype]
 
 
-@pytest.mark.parametrize('value', [0.0, 0.1, -1000.0])
+@pytest.mark.parametrize('value', [0.0, 0.1, -1000.1])
 @torch.no_grad()
 def test_constant_images_stay(statistic, value, dtype):
     """A constant image has no unit, and is returned as it is."""
     module = Normalised(denoiser_of(dtype), statistic, 'mean')
-    u = torch.full((1, 1, 33, 31), value, dtype=dtype)
-    assert torch.equal(module(u, sigma=0.1), u)
+    # the mean of some of them is rounded
+    for n in range(4, 14):
+        u = torch.full((1, 1, n, n - 1), value, dtype=dtype)
+        assert torch.equal(module(u, sigma=0.1), u)
 
 
 @torch.no_grad()
@@ -381,3 +384,43 @@ def test_exported_modules_compute_the_same():
     u = images()
     program = torch.export.export(module, (u,)).module()
     assert torch.allclose(program(7 * u - 1), module(7 * u - 1))
+
+
+@torch.no_grad()
+def test_data_of_reconstructions_are_divided():
+    """Without a shift, data and image may have different shapes."""
+    domain = odl.rn((9, 8), dtype='float64')
+    matrix = np.random.default_rng(0).standard_normal((5, 8))
+    operator = odl.MatrixOperator(
+        matrix, domain, odl.rn((9, 5), dtype='float64'), axis=1
+    )
+    network = LearnedProximalGradient(
+        operator, lambda: block_of(noise_level=False), 2
+    )
+    network = Normalised(network, 'rms', None)
+    y = torch.cat([images(shape=(9, 5)), torch.zeros(1, 1, 9, 5).double()])
+    image = network(y)
+    assert relative(network(1e-3 * y), 1e-3 * image) < 1e-12
+    assert image.shape[2:] == (9, 8) and image[2].norm() == 0
+    with pytest.raises(ValueError, match='take shift=None'):
+        Normalised(network.module)(y)
+
+
+@pytest.mark.parametrize('sigma', [0.0, -0.1, torch.tensor([0.1, -0.1])])
+def test_noise_levels_are_positive(sigma):
+    """The error names the level in the unit of the image."""
+    with pytest.raises(
+        ValueError, match=r'must be positive, got (-0\.1|0\.0)'
+    ):
+        Normalised(denoiser_of(torch.float32))(
+            images(torch.float32), sigma=sigma
+        )
+
+
+@pytest.mark.parametrize('sigma', [torch.ones(3), torch.ones(2, 1)])
+def test_noise_levels_are_one_for_each_image(sigma):
+    """Another number of levels is an error."""
+    with pytest.raises(ValueError, match='number or a tensor of shape'):
+        Normalised(denoiser_of(torch.float32))(
+            images(torch.float32), sigma=sigma
+        )
