@@ -121,7 +121,7 @@ class LearnedProximal(odl.functionals.Functional):
         images, which `odl_equivariant.models.load` sets. Values do not fit if
         one leaves the range by more than its width, the mean leaves it by
         more than a quarter of the width, or all values together fill less
-        5 % of it. The random elements of `odl_equivariant.diagnostics`
+        than 5 % of it. The random elements of `odl_equivariant.diagnostics`
         are not images, and are not checked. A module with the attribute
         ``homogeneous`` may have any unit, but not any zero: its images do
         not fit if the mean has a sign that no image of the training has. One

@@ -48,7 +48,8 @@ class Normalised(nn.Module):
         What images are divided by: their standard deviation over pixels and
         channels, the root of their mean square, or their largest magnitude,
         which is over channels the Euclidean norm. A function maps a tensor of
-        images to a tensor ``(N,)`` of positive numbers.
+        images to a tensor ``(N,)`` of positive numbers, with
+        :math:`q(a u) = a\, q(u)`.
     shift : {'mean', 'min', None}, optional
         What is subtracted from images before: the mean or the least value of
         each channel, or nothing.
