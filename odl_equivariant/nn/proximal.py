@@ -234,6 +234,7 @@ class EquivariantProximal(Proximal):
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
+        self._set_values(homogeneous, shift_equivariant)
         self.group = self._arguments['group'] = checked_group(group)
         self._set('basis', checked_basis(basis, self.group), 'escnn')
         checked = layout.checked_representation(
@@ -425,6 +426,7 @@ skip, kernel_size, padding_mode, negative_slope, homogeneous, shift_equivariant
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
+        self._set_values(homogeneous, shift_equivariant)
         self._set('nonlinearity', checked_description(nonlinearity), None)
         self._build()
 

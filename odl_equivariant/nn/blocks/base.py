@@ -53,8 +53,8 @@ class Proximal(nn.Module):
     memory: int
     gradient: bool
     noise_level: bool
-    homogeneous: bool
-    shift_equivariant: bool
+    homogeneous: bool = False
+    shift_equivariant: bool = False
 
     # Least and greatest value of the training images, where known.
     value_range: tuple[float, float] | None = None
@@ -69,8 +69,7 @@ class Proximal(nn.Module):
             ('kernel_size', 1),
         ):
             arguments[name] = whole_number(name, arguments[name], least)
-        values = ('homogeneous', 'shift_equivariant')
-        for name in ('gradient', 'noise_level', 'skip', *values):
+        for name in ('gradient', 'noise_level', 'skip'):
             arguments[name] = boolean(name, arguments[name])
         arguments['negative_slope'] = real_number(
             'negative_slope', arguments['negative_slope']
@@ -84,8 +83,14 @@ class Proximal(nn.Module):
         self._arguments = dict(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
-        for name in values:
-            self._set(name, arguments[name], False)
+
+    def _set_values(self, homogeneous, shift_equivariant):
+        """Set which changes of values the block commutes with."""
+        for name, value in (
+            ('homogeneous', homogeneous),
+            ('shift_equivariant', shift_equivariant),
+        ):
+            self._set(name, boolean(name, value), False)
 
     def _set(self, name, value, default):
         """Set an argument that `architecture` lists only if it is needed."""

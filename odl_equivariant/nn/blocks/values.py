@@ -23,7 +23,8 @@ from odl_equivariant.nn.blocks.network import Kernel
 
 __all__ = ('SortPooling', 'check_values', 'with_unit_sums')
 
-_NOT_HOMOGENEOUS = {
+_HOMOGENEOUS = (None, 'fourier')
+_REASONS = {
     'norm': 'without its bias, it would be linear',
     'gated': 'the sigmoid of a gate has a unit',
 }
@@ -61,10 +62,11 @@ def check_values(
         Number of channels of a hidden field of a finite group.
     """
     name = None if description is None else description['name']
-    if block.homogeneous and name in _NOT_HOMOGENEOUS:
+    if block.homogeneous and name not in _HOMOGENEOUS:
         raise ValueError(
             f'the nonlinearity {name!r} cannot be homogeneous, as '
-            f"{_NOT_HOMOGENEOUS[name]}: take 'fourier', or a finite group"
+            f"{_REASONS.get(name, 'it has a unit')}: take 'fourier', or a "
+            'finite group'
         )
     if not block.shift_equivariant:
         return
