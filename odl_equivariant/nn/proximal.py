@@ -383,13 +383,15 @@ class OrdinaryProximal(Proximal):
     Parameters
     ----------
     in_channels, channels, memory, gradient, noise_level, n_residual_blocks, \
-skip, kernel_size, padding_mode, negative_slope, homogeneous, shift_equivariant
+skip, kernel_size, padding_mode, negative_slope
         As for `EquivariantProximal`; ``channels`` may be any number, an even
         one with ``shift_equivariant``.
     nonlinearity : mapping, optional
         Description of the non-linearity, as `to_convolutional` makes it of an
         `EquivariantProximal` of an infinite group. Default: a LeakyReLU of
         each channel.
+    homogeneous, shift_equivariant : bool, optional
+        As for `EquivariantProximal`.
 
     Raises
     ------
