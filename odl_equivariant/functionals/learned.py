@@ -34,6 +34,8 @@ _PARAMETERS = ('deviation', 'variance')
 # fill less than the third. Beyond the second and the third, of the noise that
 # is to be removed the shipped denoisers leave all, or add more.
 _MOST_OUTSIDE, _MOST_OF_MEAN, _LEAST_FILLED = 1.0, 0.25, 0.05
+# Part of the width of an image by which noise alone never moves its mean.
+_LEAST_MOVED = 0.05
 
 
 class _AtLevel(nn.Module):
@@ -120,7 +122,11 @@ class LearnedProximal(odl.functionals.Functional):
         one leaves the range by more than its width, the mean leaves it by
         more than a quarter of the width, or all values together fill less
         than 5 % of it. The random elements of `odl_equivariant.diagnostics`
-        are not images, and are not checked.
+        are not images, and are not checked. A module with the attribute
+        ``homogeneous`` may have any unit, but not any zero: its images do
+        not fit if the mean has a sign that no image of the training has. One
+        with the attribute ``shift_equivariant`` may have any zero. One with
+        both, such as `odl_equivariant.nn.Normalised`, takes all images.
 
     Notes
     -----
@@ -156,8 +162,11 @@ class LearnedProximal(odl.functionals.Functional):
     :math:`s`, pass ``s / tau * f``; with the variance, pass
     ``s**2 / tau * f``.
 
-    *Why the scale?* A network is not homogeneous: a denoiser for images in
-    [0, 1] does not work on images in Hounsfield units. For a module
+    *Why the scale?* In general a network is not homogeneous: a denoiser for
+    images in [0, 1] does not work on images in Hounsfield units. One that is,
+    such as `odl_equivariant.nn.EquivariantProximal` with
+    ``homogeneous=True`` or `odl_equivariant.nn.Normalised`, needs no scale,
+    which then cancels. For a module
     that is a proximal, :math:`\Phi(\cdot; s) = \mathrm{prox}_{s^2 R}`,
     substituting :math:`u = c w` gives
 
@@ -285,17 +294,24 @@ class LearnedProximal(odl.functionals.Functional):
         if self._is_warned or is_probing() or expected is None:
             return
         low, high = expected
-        width = high - low
         tensor = as_tensor(x)
         least, most = (float(end) for end in tensor.aminmax())
         mean = float(tensor.mean())
-        # a constant image, such as zero, has no unit
-        if (
-            max(most - high, low - least) > _MOST_OUTSIDE * width
-            or max(mean - high, low - mean) > _MOST_OF_MEAN * width
-            or 0 < most - least < _LEAST_FILLED * width
-        ):
+        if self._is_alien(least, most, mean, low, high):
             self._is_warned = True
+            if getattr(self.module, 'homogeneous', False) is True:
+                warn_user(
+                    f'the mean of the image is {mean:.4g}, and the weights of '
+                    f'{type(self.module).__name__} were trained on images '
+                    f'with values from {low:.4g} to {high:.4g}: the module '
+                    'takes images in any unit, but their zero differs, and '
+                    'the result may be worthless; translate the functional, '
+                    'see `LearnedProximal`, or take a module that is '
+                    'equivariant under shifts, such as '
+                    '`odl_equivariant.nn.Normalised`',
+                    UserWarning,
+                )
+                return
             warn_user(
                 f'the image has values from {least:.4g} to {most:.4g}, and '
                 f'the weights of {type(self.module).__name__} were trained on '
@@ -306,6 +322,26 @@ class LearnedProximal(odl.functionals.Functional):
                 'functional, see `LearnedProximal`',
                 UserWarning,
             )
+
+    def _is_alien(self, least, most, mean, low, high):
+        """Return whether the module knows no images of such values."""
+        any_unit, any_zero = (
+            getattr(self.module, name, False) is True
+            for name in ('homogeneous', 'shift_equivariant')
+        )
+        width, extent = high - low, most - least
+        if any_unit:
+            moved = max(-mean if low >= 0 else 0, mean if high <= 0 else 0)
+            return not any_zero and moved > _LEAST_MOVED * extent
+        # a constant image, such as zero, has no unit
+        if 0 < extent < _LEAST_FILLED * width:
+            return True
+        if any_zero:
+            return extent > (1 + 2 * _MOST_OUTSIDE) * width
+        return (
+            max(most - high, low - least) > _MOST_OUTSIDE * width
+            or max(mean - high, low - mean) > _MOST_OF_MEAN * width
+        )
 
     @property
     def gradient(self) -> NoReturn:

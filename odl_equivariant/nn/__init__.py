@@ -19,6 +19,7 @@ from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
+from odl_equivariant.nn.normalised import Normalised
 from odl_equivariant.nn.primal_dual import LearnedPrimalDual
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
@@ -34,6 +35,7 @@ __all__ = (
     'DualProximal',
     'LearnedProximalGradient',
     'LearnedPrimalDual',
+    'Normalised',
     'to_convolutional',
     'for_inference',
     'convolution_norm',

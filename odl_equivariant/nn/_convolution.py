@@ -81,10 +81,8 @@ class PaddedConvolution(nn.Module):
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         std = gain / math.sqrt(in_channels * kernel_size**2)
         self.weight = nn.Parameter(normal(shape, std))
-        if bias:
-            self.bias = nn.Parameter(torch.zeros(out_channels))
-        else:
-            self.register_parameter('bias', None)
+        bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.register_parameter('bias', bias)
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""

@@ -147,9 +147,12 @@ def _ordinary_proximal(block):
     arguments['nonlinearity'] = block.described_nonlinearity()
     with torch.device('meta'):
         plain = OrdinaryProximal(**arguments)
-    plain.lift = padded_convolution(block.lift)
-    plain.residual = nn.ModuleList(map(padded_convolution, block.residual))
-    plain.project = padded_convolution(block.project)
+    bias = not block.homogeneous
+    plain.lift = padded_convolution(block.lift, bias)
+    plain.residual = nn.ModuleList(
+        padded_convolution(layer, bias) for layer in block.residual
+    )
+    plain.project = padded_convolution(block.project, bias)
     plain.activations = copy.deepcopy(block.activations)
     copy_buffers(block, plain)
     return plain

@@ -26,7 +26,11 @@ from odl_equivariant.nn.steerable.convolutions import (
     SteerableConvolution,
 )
 from odl_equivariant.nn.steerable.grid import checked_basis
-from odl_equivariant.nn.steerable.groups import INFINITE, checked_group
+from odl_equivariant.nn.steerable.groups import (
+    INFINITE,
+    checked_group,
+    group_order,
+)
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
 
 __all__ = ('EquivariantProximal', 'OrdinaryProximal')
@@ -114,13 +118,23 @@ optional
         number :math:`e^{i \varphi}`. It takes an even number of
         ``in_channels``, 4 or a multiple with ``representation='standard'``,
         and of ``memory``.
+    homogeneous : bool, optional
+        Whether the network is homogeneous, see the notes: it has no biases.
+        It then works on images in any unit whose zero is that of the
+        training. Not with ``nonlinearity`` ``'norm'`` or ``'gated'``.
+    shift_equivariant : bool, optional
+        Whether a number added to all values of the images is added to the
+        output, see the notes. For finite groups, scalar values, and all
+        ``padding_mode`` but ``'zeros'``. The hidden fields are even in
+        number, and their non-linearity is sort pooling, without
+        ``negative_slope``.
 
     Raises
     ------
     ValueError
         If the group is unknown, ``channels`` is no multiple of the channels
-        of a field, or another argument is out of its range or does not fit
-        the group.
+        of a field, or of two with ``shift_equivariant``, or another argument
+        is out of its range or does not fit the group.
     TypeError
         If a number or a bool is none.
 
@@ -168,6 +182,25 @@ optional
         \Phi(c u, c v, c s; |c| \sigma) = c\, \Phi(u, v, s; \sigma)
         \quad \text{for all complex } c \ne 0 .
 
+    *Values.* With ``homogeneous=True``, for every :math:`a > 0`,
+
+    .. math::
+        \Phi(a u, a v, a s; a \sigma) = a\, \Phi(u, v, s; \sigma),
+
+    up to rounding, and bit by bit if a is a power of two. With
+    ``shift_equivariant=True``, for every number b,
+
+    .. math::
+        \Phi(u + b, v, s; \sigma) = \Phi(u, v, s; \sigma) + (b, 0),
+
+    up to rounding errors of b: gradient, memory and noise level do not
+    change. With both, the network is normalization-equivariant as in
+    [HMK2023]_, :math:`\Phi(a u + b; a \sigma) = a\, \Phi(u; \sigma) + b`.
+    Here the kernels sum to one over the inputs that shift, those of the
+    residual blocks to zero, and the non-linearity is the maximum and the
+    minimum of pairs of fields. Also, the mean of each image is subtracted
+    before and added after, which changes rounding errors only.
+
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
     Complex networks with functions of the modulus are in [T+2018]_.
@@ -181,6 +214,10 @@ optional
        CNNs*. Advances in Neural Information Processing Systems 32 (2019).
     .. [T+2018] Trabelsi C et al. *Deep complex networks*. International
        Conference on Learning Representations (2018).
+    .. [HMK2023] Herbreteau S, Moebel E and Kervrann C.
+       *Normalization-equivariant neural networks with application to image
+       denoising*. Advances in Neural Information Processing Systems 36
+       (2023).
 
     Examples
     --------
@@ -210,6 +247,20 @@ optional
     >>> v, w = denoiser(u, sigma=0.1), denoiser(times_i, sigma=0.1)
     >>> torch.allclose(w, torch.cat([-v[:, 1:], v[:, :1]], 1), atol=1e-5)
     True
+
+    A denoiser for images in any unit:
+
+    >>> denoiser = EquivariantProximal(
+    ...     memory=0,
+    ...     channels=8,
+    ...     gradient=False,
+    ...     noise_level=True,
+    ...     homogeneous=True,
+    ... )
+    >>> u = torch.rand(1, 1, 16, 16)
+    >>> v = denoiser(1024 * u, sigma=1024 * 0.1)
+    >>> torch.equal(v, 1024 * denoiser(u, sigma=0.1))
+    True
     """
 
     def __init__(
@@ -233,9 +284,12 @@ optional
         restrict_after: int | None = None,
         basis: str = 'escnn',
         phase: bool = False,
+        homogeneous: bool = False,
+        shift_equivariant: bool = False,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
+        self._set_values(homogeneous, shift_equivariant)
         self.group = self._arguments['group'] = checked_group(group)
         self._set('basis', checked_basis(basis, self.group), 'escnn')
         checked = layout.checked_representation(
@@ -286,7 +340,13 @@ optional
                 'a vector field has no gates at a single pixel: take '
                 "kernel_size=3, or nonlinearity='fourier' or 'norm'"
             )
+        if self.phase and self.noise_level:
+            # by its law for all complex factors, without an argument
+            self.homogeneous = True
         self._build()
+
+    def _field_size(self):
+        return 1 if self.group in INFINITE else group_order(self.group)
 
     def described_nonlinearity(self) -> dict[str, Any] | None:
         """Return the description of the non-linearity, None for LeakyReLU."""
@@ -374,7 +434,7 @@ optional
                 source_order,
                 target_order,
                 basis=self.basis,
-                bias=not self.phase,
+                bias=not (self.phase or self.homogeneous),
             )
         ((source, n_in),), ((target, n_out),) = sources, targets
         return SteerableConvolution(
@@ -383,8 +443,8 @@ optional
             source,
             target,
             *arguments,
+            bias=not (self.phase or self.homogeneous),
             basis=self.basis,
-            bias=not self.phase,
         )
 
     def _check_values(self, space):
@@ -409,11 +469,14 @@ class OrdinaryProximal(Proximal):
     ----------
     in_channels, channels, memory, gradient, noise_level, n_residual_blocks, \
 skip, kernel_size, padding_mode, negative_slope
-        As for `EquivariantProximal`; ``channels`` may be any number.
+        As for `EquivariantProximal`; ``channels`` may be any number, an even
+        one with ``shift_equivariant``.
     nonlinearity : mapping, optional
         Description of the non-linearity, as `to_convolutional` makes it of an
         `EquivariantProximal` of an infinite group or with ``phase``. Default:
         a LeakyReLU of each channel.
+    homogeneous, shift_equivariant : bool, optional
+        As for `EquivariantProximal`.
 
     Raises
     ------
@@ -445,9 +508,12 @@ skip, kernel_size, padding_mode, negative_slope
         padding_mode: str = 'replicate',
         negative_slope: int | float = 0.01,
         nonlinearity: dict[str, Any] | None = None,
+        homogeneous: bool = False,
+        shift_equivariant: bool = False,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
+        self._set_values(homogeneous, shift_equivariant)
         self._set('nonlinearity', checked_description(nonlinearity), None)
         self._build()
 
@@ -474,6 +540,7 @@ skip, kernel_size, padding_mode, negative_slope
             self.kernel_size,
             self.padding_mode,
             gain,
+            bias=not self.homogeneous,
         )
 
 

@@ -8,6 +8,7 @@
 
 """Tests of functionals that are known by a learned proximal."""
 
+import contextlib
 import math
 import pickle
 
@@ -33,7 +34,11 @@ from odl_equivariant.diagnostics import (
 from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels
 from odl_equivariant.functionals import LearnedProximal
-from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    Normalised,
+    OrdinaryProximal,
+)
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
 
@@ -374,6 +379,46 @@ def test_shipped_denoisers_work_in_every_unit(name, scale, zero, backend, rng):
     assert float(gap.norm()) < 1e-5 * float(expected.norm())
 
 
+@pytest.mark.parametrize('name', ['denoiser_c4', 'denoiser_ordinary'])
+@pytest.mark.parametrize(
+    'scale, zero', [(1, 0.0), (1e-4, 0.0), (1e-2, 0.0), (4072.0, -1001.0)]
+)
+def test_normalised_denoisers_need_no_scale(name, scale, zero, backend, rng):
+    """In any unit they remove nearly the noise that is removed in their own.
+
+    No warning is given, and nothing is said about the unit.
+    """
+    space = image_space('float32', backend, 64)
+    truth = space.element(ellipse_phantom((64, 64), 3))
+    noisy = truth + 0.05 * random_element(space, rng)
+    module = models.load(name)
+    own = LearnedProximal(space, module).proximal(0.05)(noisy)
+    b = zero * space.one()
+    functional = LearnedProximal(space, Normalised(module))
+    result = functional.proximal(0.05 * scale)(b + scale * noisy)
+    error = float(((result - b) / scale - truth).norm())
+    # one decibel
+    assert error < 1.12 * float((own - truth).norm())
+
+
+def test_units_of_homogeneous_modules(rng):
+    """A homogeneous module has the same proximal with every scale."""
+    space = image_space('float32', size=16)
+    module = OrdinaryProximal(
+        channels=4,
+        memory=0,
+        gradient=False,
+        noise_level=True,
+        homogeneous=True,
+    )
+    x = random_element(space, rng)
+    results = [
+        LearnedProximal(space, module, scale).proximal(0.1)(x)
+        for scale in (1.0, 256.0)
+    ]
+    assert results[0] == results[1]
+
+
 def test_proximals_can_be_pickled(rng):
     """The unpickled proximal is the same, with unit and parameter."""
     space = image_space()
@@ -426,6 +471,56 @@ def test_images_far_outside_the_range_are_told(low, high):
 def test_other_images_are_not(low, high):
     """Noise, dark images and constant images give no warning."""
     known().proximal(1.0)(ramp(low, high))
+
+
+def indifferent(value_range=(0, 1), shifts=False):
+    """Return a functional of a module that says it is homogeneous."""
+    functional = known(value_range)
+    functional.module.homogeneous = True
+    functional.module.shift_equivariant = shifts
+    return functional
+
+
+@pytest.mark.parametrize(
+    'low, high', [(0, 4e3), (0, 1e-5), (3.0, 3.1), (-0.4, 0.5), (-1, 0.9)]
+)
+def test_homogeneous_modules_take_any_unit(low, high):
+    """Images of the same sign give no warning, whatever their unit."""
+    indifferent().proximal(1.0)(ramp(low, high))
+    indifferent((-1, 0)).proximal(1.0)(ramp(-high, -low))
+    indifferent((-1, 1)).proximal(1.0)(ramp(-high, -low))
+
+
+@pytest.mark.parametrize('low, high', [(-1000, 500), (-1e-3, -1e-4)])
+def test_homogeneous_modules_do_not_take_any_zero(low, high):
+    """No multiple of images from 0 to 1 has a negative mean."""
+    with pytest.warns(UserWarning, match='their zero differs') as record:
+        indifferent().proximal(1.0)(ramp(low, high))
+    assert record[0].filename == __file__
+    indifferent(shifts=True).proximal(1.0)(ramp(low, high))
+
+
+@pytest.mark.parametrize(
+    'low, high, fits',
+    [(99, 100, True), (-5, -3, True), (0, 4, False), (9, 9.01, False)],
+)
+def test_modules_that_commute_with_shifts_have_a_unit(low, high, fits):
+    """Their images may lie anywhere, and must be as wide as the range."""
+    functional = known()
+    functional.module.shift_equivariant = True
+    with contextlib.ExitStack() as stack:
+        if not fits:
+            stack.enter_context(pytest.warns(UserWarning, match='scale='))
+        functional.proximal(1.0)(ramp(low, high))
+
+
+def test_normalised_modules_without_a_shift_have_a_zero():
+    """`Normalised` with no shift is homogeneous, and no more."""
+    module = Normalised(known().module, 'rms', None)
+    functional = LearnedProximal(image_space(), module)
+    functional.proximal(1.0)(ramp(0, 1e-5))
+    with pytest.warns(UserWarning, match='their zero differs'):
+        functional.proximal(1.0)(ramp(-1000, 100))
 
 
 def test_range_is_in_the_unit_of_the_images():

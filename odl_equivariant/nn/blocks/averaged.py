@@ -173,6 +173,8 @@ class AveragedProximal(Proximal):
             thresholds.append(
                 nn.Parameter(torch.full((fields,), math.log(_THRESHOLD)))
             )
+        # the thresholds are then the only numbers with a unit
+        self.homogeneous = self.shift_equivariant = self.noise_level
         self.filters = nn.ModuleList(layers)
         self.log_thresholds = nn.ParameterList(thresholds)
         steps = torch.full((self.n_layers,), _RESTS)

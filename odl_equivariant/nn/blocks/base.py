@@ -34,9 +34,14 @@ from odl_equivariant.nn.blocks.network import (
     is_exported,
     residual_network,
 )
+from odl_equivariant.nn.blocks.values import (
+    SortPooling,
+    check_values,
+    with_unit_sums,
+)
 from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
 
-__all__ = ('Proximal', 'check_square_cells')
+__all__ = ('Proximal', 'check_square_cells', 'has_values')
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
@@ -49,6 +54,8 @@ class Proximal(nn.Module):
     memory: int
     gradient: bool
     noise_level: bool
+    homogeneous: bool = False
+    shift_equivariant: bool = False
 
     # Least and greatest value of the training images, where known.
     value_range: tuple[float, float] | None = None
@@ -85,12 +92,24 @@ class Proximal(nn.Module):
         for name, value in arguments.items():
             setattr(self, name, value)
 
+    def _set_values(self, homogeneous, shift_equivariant):
+        """Set which changes of values the block commutes with."""
+        for name, value in (
+            ('homogeneous', homogeneous),
+            ('shift_equivariant', shift_equivariant),
+        ):
+            self._set(name, boolean(name, value), False)
+
     def _set(self, name, value, default):
         """Set an argument that `architecture` lists only if it is needed."""
         setattr(self, name, value)
         self._arguments.pop(name, None)
         if value != default:
             self._arguments[name] = value
+
+    def _field_size(self):
+        """Return the number of channels that a group permutes."""
+        return 1
 
     def _n_inputs(self):
         """Return the number of channels of all inputs together."""
@@ -101,6 +120,8 @@ class Proximal(nn.Module):
         )
 
     def _build(self):
+        description = self.described_nonlinearity()
+        check_values(self, description, self._field_size())
         n_inputs = self._n_inputs()
         self.lift = self._lifting(n_inputs, 1.0)
         self.residual = nn.ModuleList(
@@ -108,8 +129,12 @@ class Proximal(nn.Module):
         )
         self.project = self._projecting(self.in_channels + self.memory, 1.0)
         self.activations = None
-        description = self.described_nonlinearity()
-        if description is not None:
+        n_activations = 1 + self.n_residual_blocks
+        if self.shift_equivariant:
+            self.activations = nn.ModuleList(
+                SortPooling() for _ in range(n_activations)
+            )
+        elif description is not None:
             self.activations = nn.ModuleList(
                 make_activation(
                     description,
@@ -117,7 +142,7 @@ class Proximal(nn.Module):
                     self.negative_slope,
                     self.noise_level,
                 )
-                for _ in range(1 + self.n_residual_blocks)
+                for _ in range(n_activations)
             )
         self._follow_order()
         # With `skip`: a step that starts as gradient descent plus little.
@@ -243,7 +268,7 @@ class Proximal(nn.Module):
                 f'`sigma` must be a number or a tensor of shape '
                 f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
             )
-        if not isinstance(given, numbers.Real) and _has_values(sigma):
+        if not isinstance(given, numbers.Real) and has_values(sigma):
             wrong = sigma[~((sigma > 0) & sigma.isfinite())]
             if wrong.numel():
                 raise ValueError(
@@ -300,6 +325,12 @@ class Proximal(nn.Module):
             the emulation.
         """
         self._check_input('x', x, self.in_channels)
+        zero = None
+        if self.shift_equivariant:
+            # changes rounding errors only, which were those of the shift;
+            # its derivative is zero by the same law
+            zero = x.detach().mean((1, 2, 3), keepdim=True)
+            x = x - zero
         for name, value, taken in (
             ('gradient', gradient, self.gradient),
             ('memory', memory, self.memory),
@@ -337,6 +368,8 @@ class Proximal(nn.Module):
         new_x = result[:, : self.in_channels]
         if self.skip:
             new_x = new_x + (x - gradient if self.gradient else x)
+        if zero is not None:
+            new_x = new_x + zero
         if self.memory:
             return new_x, result[:, self.in_channels :]
         return new_x
@@ -351,7 +384,10 @@ class Proximal(nn.Module):
             flow through them to the weights. They are out of date once the
             weights change.
         """
-        return [layer.kernel() for layer in self.convolutions()]
+        kernels = [layer.kernel() for layer in self.convolutions()]
+        if self.shift_equivariant:
+            kernels = with_unit_sums(kernels, self.in_channels, self.skip)
+        return kernels
 
     def convolutions(self) -> list[nn.Module]:
         """Return the convolutions, in the order of their use."""
@@ -430,7 +466,7 @@ def check_square_cells(space: Space) -> None:
         )
 
 
-def _has_values(x):
+def has_values(x):
     """Return whether the values of a tensor can be read."""
     in_transform = torch._C._functorch.maybe_current_level() is not None
     return not (x.is_meta or in_transform or is_exported())
