@@ -318,7 +318,12 @@ def test_a_higher_precision_of_the_convolutions():
     assert not any(p.requires_grad for p in quick.parameters())
     h = torch.zeros(2, 4, 6, 14)
     block = copy.deepcopy(network.duals[0]).double()
-    expected = block(h.double(), y.double(), y.double()).float()
+    kernels = [
+        (kernel.double(), bias.double())
+        for kernel, bias in network.duals[0].kernels()
+    ]
+    double = block(h.double(), y.double(), y.double(), kernels)
+    expected = double.float()
     assert torch.equal(quick.duals[0](h, y, y), expected)
 
 
