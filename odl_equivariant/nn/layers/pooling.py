@@ -104,8 +104,8 @@ class Upsampling(Layer):
         x : torch.Tensor
             Images of shape ``(N, C, n, m)``.
         size : tuple of int, optional
-            Shape of the fine grid, half of which, rounded up, along each axis is
-            that of ``x``. Default: that of the layer.
+            Shape of the fine grid. Half of it, rounded up, is the shape of
+            ``x``. Default: that of the layer.
 
         Returns
         -------
