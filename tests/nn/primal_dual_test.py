@@ -316,6 +316,15 @@ def test_a_higher_precision_of_the_convolutions():
     assert quick(y).dtype == torch.float32
     assert 0 < gap(quick(y), network(y)) <= 1e-5
     assert not any(p.requires_grad for p in quick.parameters())
+    h = torch.zeros(2, 4, 6, 14)
+    block = copy.deepcopy(network.duals[0]).double()
+    kernels = [
+        (kernel.double(), bias.double())
+        for kernel, bias in network.duals[0].kernels()
+    ]
+    double = block(h.double(), y.double(), y.double(), kernels)
+    expected = double.float()
+    assert torch.equal(quick.duals[0](h, y, y), expected)
 
 
 @pytest.mark.parametrize('make_copy', [copy.deepcopy, None])

@@ -32,6 +32,7 @@ from odl_equivariant.nn.blocks.network import (
     Nonlinearities,
     WholeImage,
     is_exported,
+    is_transformed,
     residual_network,
 )
 from odl_equivariant.nn.blocks.values import (
@@ -468,5 +469,4 @@ def check_square_cells(space: Space) -> None:
 
 def has_values(x):
     """Return whether the values of a tensor can be read."""
-    in_transform = torch._C._functorch.maybe_current_level() is not None
-    return not (x.is_meta or in_transform or is_exported())
+    return not (x.is_meta or is_transformed() or is_exported())

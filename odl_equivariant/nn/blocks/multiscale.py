@@ -8,6 +8,7 @@
 
 """Networks of several scales: a denoiser, and a block for unrolled methods."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks import pieces, scales
 from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
 from odl_equivariant.nn.blocks.calibration import calibrate_all
-from odl_equivariant.nn.blocks.network import is_exported
+from odl_equivariant.nn.blocks.network import is_exported, is_transformed
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.grid import checked_basis
@@ -183,7 +184,7 @@ class Multiscale(Proximal):
             check_arithmetic(dtype, x.device)
         check_image_size(x, self.kernel_size)
         order = torch.contiguous_format
-        if x.device.type == 'cpu' and not exported:
+        if x.device.type == 'cpu' and not (exported or is_transformed()):
             order = torch.channels_last
         kernels = [
             (weight.to(dtype, memory_format=order), bias.to(dtype))
@@ -197,10 +198,13 @@ class Multiscale(Proximal):
             n_scales=self.n_scales,
         )
         y = x.to(dtype)
-        if order != torch.contiguous_format:
-            y = y.contiguous(memory_format=order)
+        if order == torch.channels_last:
+            y = y.to(memory_format=order)
         side = None if exported else self._side(x, dtype)
-        with torch.autocast(x.device.type, enabled=False):
+        full_precision = contextlib.nullcontext()
+        if torch.amp.is_autocast_available(x.device.type):
+            full_precision = torch.autocast(x.device.type, enabled=False)
+        with full_precision:
             y = self._applied(y, run, side)
         return y.to(x.dtype)
 

@@ -23,6 +23,7 @@ __all__ = (
     'WholeImage',
     'activated',
     'is_exported',
+    'is_transformed',
     'residual_network',
 )
 
@@ -133,3 +134,8 @@ def activated(
 def is_exported() -> bool:
     """Return whether the computation is traced or exported."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
+def is_transformed() -> bool:
+    """Return whether a transform of `torch.func` is at work."""
+    return torch._C._functorch.maybe_current_level() is not None

@@ -154,8 +154,8 @@ def check_commutes(
             ) from error
         if (source < 0).any():
             raise ValueError(
-                f'the {action} moves {int((source < 0).sum())} rays to where '
-                'no ray is measured, as the detector is not symmetric about '
+                f'the {action} takes {int((source < 0).sum())} rays from '
+                'where none is measured: the detector must be symmetric about '
                 f'the centre of the domain; {advice}'
             )
         source = torch.from_numpy(source)

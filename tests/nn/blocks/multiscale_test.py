@@ -329,6 +329,27 @@ def test_exported_program_is_for_all_sizes():
         assert gap(program(x), block(x)) < 1e-6
 
 
+def test_transforms_of_functions(arm):
+    """`torch.func` maps and differentiates the blocks."""
+    block = denoiser(arm, noise_level=False).double()
+    u = images(dtype=torch.float64)
+    with torch.no_grad():
+        mapped = torch.func.vmap(lambda x: block(x[None])[0])(u)
+        gradient = torch.func.grad(lambda x: block(x).square().sum())(u)
+        value = block(u)
+    assert gap(mapped, value) < 1e-12
+    # homogeneous of degree two: the derivative in the direction of u
+    assert gap((gradient * u).sum(), 2 * value.square().sum()) < 1e-12
+
+
+def test_no_numbers_on_the_meta_device():
+    """Shapes are known without numbers."""
+    with torch.device('meta'):
+        block = MultiscaleDenoiser(None, channels=8)
+        x = torch.empty(1, 1, 30, 31)
+    assert block(x, sigma=0.1).shape == x.shape
+
+
 def test_memory_format(arm):
     """The order of the channels in memory makes no difference."""
     block = denoiser(arm)

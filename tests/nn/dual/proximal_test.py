@@ -11,6 +11,7 @@
 import odl
 import pytest
 import torch
+from torch.nn import functional
 
 from odl_equivariant.nn import DualProximal, to_convolutional
 
@@ -53,6 +54,23 @@ def test_weights_that_are_fresh_are_scaled():
         h, evaluation, data = inputs(module, (40, 40))
         change = (module(h, evaluation, data) - h).detach()
         assert 0.005 < float(change.square().mean().sqrt()) < 0.3
+
+
+def test_ordinary_blocks_pad_with_zeros():
+    """With 'C1' and zeros, the network is one of ordinary convolutions."""
+    module = block(group='C1', padding_mode='zeros', kernel_size=5)
+    arguments = inputs(module)
+    layers = (module.lift, *module.residual, module.project)
+    lift, hidden, project = (
+        lambda x, layer=layer: functional.conv2d(
+            x, layer.weight, layer.bias, padding=2
+        )
+        for layer in layers
+    )
+    x = functional.leaky_relu(lift(torch.cat(arguments, 1)), 0.01)
+    x = x + functional.leaky_relu(hidden(x), 0.01)
+    expected = arguments[0] + project(x)
+    assert torch.allclose(module(*arguments), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize('shape', [(5,), (5, 4), (5, 4, 3), (1, 1)])

@@ -134,6 +134,7 @@ def test_views_half_a_turn_later_are_reversed():
     [
         (('half', 7), 'C4', 'twisted', 'not measured; the rotations that'),
         (('half', 8, (-1.6, 1.7, 13)), 'C4', 'twisted', 'symmetric about'),
+        (('half', 8, (-1.75, 2, 15)), 'C4', 'twisted', 'takes 4 rays from'),
         (('half', 8), 'C4', 'circular', "take padding_mode='twisted'"),
         (('full', 8), 'C4', 'twisted', "take padding_mode='circular'"),
         (('fan', 8), 'C4', 'twisted', "take padding_mode='circular'"),
