@@ -121,6 +121,18 @@ def descend(space: Space, equal: bool = False) -> Iterator[Space]:
 def first_part(space: Space, equal: bool = False) -> Space:
     """Return the last space of `descend`, which is no product space.
 
+    Parameters
+    ----------
+    space : odl space
+        Where to begin.
+    equal : bool, optional
+        As for `descend`.
+
+    Returns
+    -------
+    part : odl space
+        Space on the way down through the first parts.
+
     Raises
     ------
     ValueError

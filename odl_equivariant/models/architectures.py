@@ -145,15 +145,15 @@ def _check_unrolled(architecture, lists, steps):
 def _check_number(cls, arguments, n_weights, prefix):
     """Check the number of weights against that of the convolutions."""
     if hasattr(cls, 'n_weights'):
-        n_expected = cls.n_weights(arguments)
-        least = n_expected
+        n_expected = least = cls.n_weights(arguments)
+        exactly = True
     else:
         n_layers = 2 + arguments['n_residual_blocks']
         n_biases = 0 if arguments.get('homogeneous') else n_layers
         n_expected = n_layers + n_biases
         exactly = not _OF_SEVERAL_WEIGHTS & arguments.keys()
         least = n_expected if exactly else n_layers
-    if n_weights != n_expected and (n_weights < least or least == n_expected):
+    if n_weights != n_expected and (exactly or n_weights < least):
         raise ValueError(
             f'the convolutions of {prefix or "the network"} have '
             f'{n_expected} weights and biases, the file has {n_weights}'

@@ -54,10 +54,10 @@ def convolution_norm(
     shape : sequence of int, optional
         Shape of the images, each side at least that of the kernel. Default:
         the bound holds for images of every shape.
-    padding_mode : {'circular', 'zeros', 'valid', 'replicate', 'reflect'}, \
-optional
-        How an image goes on past its boundary. With ``'valid'`` it does not,
-        and the output is smaller than the image.
+    padding_mode : str, optional
+        How an image goes on past its boundary: ``'circular'``, ``'zeros'``,
+        ``'replicate'``, ``'reflect'``, or ``'valid'``. With the last one it
+        does not, and the output is smaller than the image.
 
     Returns
     -------

@@ -30,7 +30,7 @@ def test_number_of_weights(cls, homogeneous, n_scales, n_blocks):
     )
     weights = block.state_dict()
     assert cls.n_weights(block.architecture['arguments']) == len(weights)
-    (again,) = loaded_blocks(block.architecture, weights)
+    (again,) = loaded_blocks(block.architecture, weights).values()
     assert again.architecture == block.architecture
 
 

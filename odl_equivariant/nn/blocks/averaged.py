@@ -241,9 +241,6 @@ class AveragedProximal(Proximal):
         """Return how many tensors of weights the arguments ask for."""
         return 2 * arguments['n_layers'] + 1
 
-    def described_nonlinearity(self) -> None:
-        """Return None: thresholds are no non-linearity of `Proximal`."""
-
     def _check_cells(self, space):
         if self.group is not None:
             check_square_cells(space)
@@ -317,7 +314,7 @@ class AveragedProximal(Proximal):
             )
         level = x.new_ones(1, 1, 1, 1)
         if self.noise_level:
-            level = self._noise_channel(sigma, x)[:, :, :1, :1]
+            level = self._checked_sigma(sigma, x)
         elif sigma is not None:
             raise ValueError(
                 '`sigma` was given to a denoiser that was made with '

@@ -155,6 +155,10 @@ class Proximal(nn.Module):
         order = torch.zeros(1, 2, 2, 2, device='cpu')
         self.register_buffer('_order', order, persistent=False)
 
+    def described_nonlinearity(self) -> dict[str, Any] | None:
+        """Return the description of the non-linearity, None for LeakyReLU."""
+        return None
+
     @property
     def _in_units_of_noise(self):
         """Whether inputs are divided by the noise level, given one.
