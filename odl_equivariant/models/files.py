@@ -104,6 +104,7 @@ LearnedPrimalDual
     Examples
     --------
     >>> import os, tempfile
+    >>> from odl_equivariant.nn import OrdinaryProximal
     >>> network = OrdinaryProximal(channels=4, memory=0, gradient=False)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, 'network.safetensors')

@@ -196,6 +196,11 @@ class DualProximal(nn.Module):
             '`EquivariantProximal` or an `OrdinaryProximal`'
         )
 
+    @property
+    def least_side(self) -> int:
+        """Least number of views and of detector elements."""
+        return self.kernel_size
+
     def check_operator(self, operator: odl.Operator) -> None:
         """Raise a ValueError unless the block fits the data of an operator.
 
