@@ -51,10 +51,11 @@ def export_onnx(
 
     Parameters
     ----------
-    network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal, LearnedProximalGradient or LearnedPrimalDual
-        Network to write. The file has plain convolutions in float32. Their
-        kernels are computed in float32 or in a higher precision. Each block
+    network : torch.nn.Module
+        Network to write: an `EquivariantProximal`, `OrdinaryProximal`,
+        `MultiscaleDenoiser`, `MultiscaleProximal`, `LearnedProximalGradient`
+        or `LearnedPrimalDual`. The file has plain convolutions in float32.
+        Their kernels are computed in float32 or higher precision. Each block
         of an unrolled method becomes a file of its own. Its operators cannot
         be written to ONNX.
     path : path-like

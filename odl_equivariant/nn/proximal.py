@@ -83,8 +83,7 @@ class EquivariantProximal(Proximal):
         ``'standard'`` (also called ``'vector'``), with the plane, for vector
         fields. Components are in the order of the axes, as in ``space ** 2``:
         all channels of the first component, then all of the second.
-    nonlinearity : {'pointwise', 'modulus', 'fourier', 'norm', 'gated'}, \
-optional
+    nonlinearity : str, optional
         For finite groups ``'pointwise'``, a LeakyReLU of each channel, or,
         with ``phase``, ``'modulus'``, which shrinks small moduli. For
         infinite ones one of three. ``'fourier'`` (default) is a LeakyReLU of

@@ -82,6 +82,10 @@ class ReconstructionTask(LightningModule):
     channels_last : bool, optional
         Whether convolutions use this memory format. It is faster on most
         processors.
+    pretrained : path-like, optional
+        Weights to start from: a file of `odl_equivariant.models.save` of the
+        same architecture, or a checkpoint, ending in ``.ckpt``, of another
+        run. From a checkpoint, Adam's moments are taken, too.
     method : {'proximal_gradient', 'primal_dual'}, optional
         Unrolled method: `odl_equivariant.nn.LearnedProximalGradient`, or
         `odl_equivariant.nn.LearnedPrimalDual`, of which ``proximal`` returns
@@ -90,10 +94,6 @@ class ReconstructionTask(LightningModule):
         For ``'primal_dual'``, and needed there: returns one data-side block.
         In a configuration: `odl_equivariant.nn.DualProximal`, and its
         arguments.
-    pretrained : path-like, optional
-        Weights to start from: a file of `odl_equivariant.models.save` of the
-        same architecture, or a checkpoint, ending in ``.ckpt``, of another
-        run. From a checkpoint, Adam's moments are taken, too.
 
     Raises
     ------

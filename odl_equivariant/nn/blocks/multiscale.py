@@ -151,7 +151,7 @@ class Multiscale(Proximal):
         tile : int, 'auto' or None
             Largest side of the pieces, None for the whole image.
         run : callable
-            `scales.on_whole_image` or a function in its place.
+            ``scales.on_whole_image`` or a function in its place.
 
         Raises
         ------
