@@ -16,25 +16,24 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional
 
 from odl_equivariant.nn.blocks.network import (
     Extent,
     Kernel,
     WholeImage,
     activated,
-    is_exported,
 )
+from odl_equivariant.nn.layers.pooling import AveragePooling, Upsampling
 
 __all__ = (
-    'doubled',
     'evaluate',
-    'halved',
     'least_side',
     'multiscale_network',
     'n_convolutions',
     'on_whole_image',
 )
+
+_POOLING, _UPSAMPLING = AveragePooling(), Upsampling()
 
 
 def n_convolutions(n_scales: int, n_blocks: int) -> int:
@@ -45,88 +44,6 @@ def n_convolutions(n_scales: int, n_blocks: int) -> int:
 def least_side(n_scales: int, kernel_size: int) -> int:
     """Return the smallest side whose coarsest grid a kernel fits on."""
     return (kernel_size - 1) * 2 ** (n_scales - 1) + 1
-
-
-def halved(x: torch.Tensor) -> torch.Tensor:
-    r"""Return images on the grid of half as many cells along each axis.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-        Images of shape ``(N, C, n, m)``.
-
-    Returns
-    -------
-    y : torch.Tensor
-        Images of shape ``(N, C, ceil(n / 2), ceil(m / 2))``.
-
-    Notes
-    -----
-    Along an axis with an even number of cells, :math:`y_j = (x_{2j} +
-    x_{2j+1}) / 2`. Along one with an odd number, :math:`y_j = (x_{2j-1} + 2
-    x_{2j} + x_{2j+1}) / 4`, where the image is continued by its last cell.
-    This is the mean of pairs after a shift by half a cell, to an even number
-    of cells. Both are the same when the axis is read backwards, so turns and
-    reflections of the image turn and reflect the result.
-
-    Examples
-    --------
-    >>> halved(torch.arange(5.0).reshape(1, 1, 5, 1)).flatten()
-    tensor([0.2500, 2.0000, 3.7500])
-    """
-    if not is_exported() and all(n % 2 == 0 for n in x.shape[2:]):
-        return functional.avg_pool2d(x, 2)
-    return _halved_along(_halved_along(x, 2), 3)
-
-
-def _halved_along(x, axis):
-    # without a branch, as an exported graph is for even and odd sizes
-    n = x.shape[axis]
-    odd = n % 2
-    first = 2 * torch.arange((n + 1) // 2, device=x.device)
-    cells = [
-        x.index_select(axis, (first + i).clamp(min=0).clamp(max=n - 1))
-        for i in (-odd, 0, 1 - odd, 1)
-    ]
-    return (cells[0] + cells[1] + cells[2] + cells[3]) / 4
-
-
-def doubled(y: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    r"""Return images on the grid of twice as many cells along each axis.
-
-    Parameters
-    ----------
-    y : torch.Tensor
-        Images as `halved` returns them.
-    shape : torch.Size
-        The grid ``(n, m)`` that was halved.
-
-    Returns
-    -------
-    x : torch.Tensor
-        Images of shape ``(N, C, n, m)``.
-
-    Notes
-    -----
-    Along an axis with an even number of cells, :math:`x_{2j} = x_{2j+1} =
-    y_j`. Along one with an odd number, :math:`x_{2j} = y_j` and
-    :math:`x_{2j+1} = (y_j + y_{j+1}) / 2`.
-
-    Examples
-    --------
-    >>> y = torch.tensor([0.0, 2.0, 4.0]).reshape(1, 1, 3, 1)
-    >>> doubled(y, torch.Size([5, 1])).flatten()
-    tensor([0., 1., 2., 3., 4.])
-    """
-    if not is_exported() and all(n % 2 == 0 for n in shape):
-        return functional.interpolate(y, scale_factor=2, mode='nearest')
-    return _doubled_along(_doubled_along(y, 2, shape[0]), 3, shape[1])
-
-
-def _doubled_along(y, axis, n):
-    cells = torch.arange(n, device=y.device)
-    first = y.index_select(axis, cells // 2)
-    return (first + y.index_select(axis, (cells + n % 2) // 2)) / 2
 
 
 def multiscale_network(
@@ -159,8 +76,8 @@ def multiscale_network(
     Notes
     -----
     With residual blocks :math:`R(x) = x + k' * \phi(k * x)`, different ones in
-    each place, and :math:`H` and :math:`D` for `halved` and `doubled`, the
-    network is :math:`y = k_1 * U_0(k_0 * x)` with
+    each place, and :math:`H` and :math:`D` for `AveragePooling` and
+    `Upsampling`, the network is :math:`y = k_1 * U_0(k_0 * x)` with
 
     .. math::
         U_s(x) = R \cdots R\bigl(v + D (k_2 * U_{s+1}(k_1 * H v))\bigr), \quad
@@ -189,8 +106,8 @@ def multiscale_network(
         x = through_blocks(x)
         if scale == n_scales - 1:
             return x
-        coarse = convolved(through_scales(convolved(halved(x)), scale + 1))
-        return through_blocks(added(doubled(coarse, x.shape[2:]), x))
+        coarse = convolved(through_scales(convolved(_POOLING(x)), scale + 1))
+        return through_blocks(added(_UPSAMPLING(coarse, x.shape[2:]), x))
 
     return convolved(through_scales(convolved(x), 0))
 

@@ -10,12 +10,8 @@
 
 import pytest
 import torch
-from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant.nn.blocks import scales
-
-shape = simple_fixture('shape', [(8, 12), (9, 9), (7, 12), (1, 2)])
-dtype = simple_fixture('dtype', [torch.float32, torch.float64])
 
 
 def image(shape, dtype=torch.float64, channels=2):
@@ -23,57 +19,6 @@ def image(shape, dtype=torch.float64, channels=2):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, channels, *shape, generator=generator)
     return x.to(dtype)
-
-
-def symmetries():
-    """Return the eight symmetries of the square, as maps of images."""
-    for k in range(4):
-        yield lambda x, k=k: x.rot90(k, (2, 3))
-        yield lambda x, k=k: x.flip(3).rot90(k, (2, 3))
-
-
-def test_halved_commutes_with_the_symmetries(shape, dtype):
-    """A turned image has a turned image of half the size."""
-    x = image(shape, dtype)
-    for move in symmetries():
-        gap = scales.halved(move(x)) - move(scales.halved(x))
-        assert gap.abs().max() <= 2 * torch.finfo(dtype).eps
-
-
-def test_doubled_commutes_with_the_symmetries(shape, dtype):
-    """A turned image has a turned image of twice the size."""
-    x = image(shape, dtype)
-    y = scales.halved(x)
-    for move in symmetries():
-        ours = scales.doubled(move(y), move(x).shape[2:])
-        gap = ours - move(scales.doubled(y, x.shape[2:]))
-        assert gap.abs().max() <= 2 * torch.finfo(dtype).eps
-
-
-def test_constants_stay(shape):
-    """Half and twice the cells of a constant have the same constant."""
-    x = torch.full((1, 1, *shape), 3.0)
-    half = scales.halved(x)
-    assert half.shape[2:] == tuple((n + 1) // 2 for n in shape)
-    assert (half == 3).all()
-    assert torch.equal(scales.doubled(half, x.shape[2:]), x)
-
-
-def test_linear_images_stay_linear_inside():
-    """On odd sides, linear images come back, away from the ends."""
-    x = torch.arange(11.0).reshape(1, 1, 11, 1).expand(1, 1, 11, 5)
-    back = scales.doubled(scales.halved(x), x.shape[2:])
-    assert torch.equal(back[:, :, 2:-2], x[:, :, 2:-2])
-
-
-def test_exported_graphs_compute_the_same(shape, dtype, monkeypatch):
-    """Without a branch for even sizes, the results are the same."""
-    x = image(shape, dtype)
-    half = scales.halved(x)
-    twice = scales.doubled(half, x.shape[2:])
-    monkeypatch.setattr(scales, 'is_exported', lambda: True)
-    torch.testing.assert_close(scales.halved(x), half)
-    torch.testing.assert_close(scales.doubled(half, x.shape[2:]), twice)
 
 
 @pytest.mark.parametrize('n_scales', [1, 2, 3])
