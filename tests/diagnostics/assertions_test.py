@@ -126,6 +126,7 @@ def one_sided(operator, y):
 
 
 @pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+@pytest.mark.slow
 def test_landweber_follows_its_object(impl):
     """No symmetry of the operator is needed."""
     space = square(impl=impl)

@@ -107,6 +107,7 @@ def test_two_spaces_are_refused():
     [('float32', 'pytorch'), ('float64', 'numpy'), ('complex128', 'numpy')],
 )
 @pytest.mark.parametrize('size', [64, 65])
+@pytest.mark.slow
 def test_the_gradient_of_the_divergence_turns_vectors(dtype, backend, size):
     """It commutes if the arrows turn too, and only then."""
     space = square(size, dtype=dtype, impl=backend)

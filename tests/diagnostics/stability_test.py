@@ -46,6 +46,7 @@ def test_proximals_are_firmly_nonexpansive(make):
     assert_firmly_nonexpansive(make(square()).proximal(0.7))
 
 
+@pytest.mark.slow
 def test_the_proximal_of_total_variation_is_firmly_nonexpansive():
     """Up to the tolerance of its inner solver."""
     J = InvariantTotalVariation(square(), tol=1e-8, maxiter=10**5)

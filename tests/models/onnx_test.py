@@ -114,6 +114,7 @@ def test_kernels_are_made_in_float32(dtype):
     assert (run(path, x=x) - expected).norm() < 1e-6 * expected.norm()
 
 
+@pytest.mark.slow
 def test_one_grid_alone():
     """A file for one grid refuses others, and takes any batch."""
     block = proximal(memory=0)
@@ -286,6 +287,7 @@ class Derived(OrdinaryProximal):
         (..., 'missing/net.onnx', (5, 5), FileNotFoundError, 'missing'),
     ],
 )
+@pytest.mark.slow
 def test_what_is_refused(network, path, shape, error, match):
     """Wrong arguments are refused, and nothing is written."""
     network = proximal() if network is ... else network

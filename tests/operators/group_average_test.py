@@ -164,6 +164,7 @@ def test_average_over_translations():
     assert norm(space, average(u) - expected) < 1e-13
 
 
+@pytest.mark.slow
 def test_adjoint(dtype, backend):
     """The adjoint of an average is right."""
     space = square(dtype, backend)

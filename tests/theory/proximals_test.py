@@ -207,6 +207,7 @@ def test_gradient_steps_of_invariant_functionals_are_equivariant(
     law.holds(assert_equivariant(step, actions), TOLERANCES[where[0]])
 
 
+@pytest.mark.slow
 def test_the_error_falls_with_the_tolerance(law, rng):
     """A proximal known to a tolerance is equivariant to twice that.
 
@@ -294,6 +295,7 @@ def filters(kind):
     return layer.double()
 
 
+@pytest.mark.slow
 def test_learned_functionals_of_regular_fields_are_invariant(law):
     """J(u) = sum of psi(K u), K a steerable convolution; and its prox."""
     space = square(6)

@@ -144,6 +144,7 @@ def test_a_mask_is_not_equivariant(law):
     law.fails(equivariance_error(half_mask(space), g), 0.5)
 
 
+@pytest.mark.slow
 def test_inpainting_is_a_counterexample(law):
     """Total variation inpainting: J is invariant, the minimiser is not.
 

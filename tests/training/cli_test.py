@@ -303,6 +303,7 @@ def test_networks_of_several_scales(run, configuration, tmp_path, group):
     assert denoiser.group == (None if group == 'null' else group)
 
 
+@pytest.mark.slow
 def test_shipped_weights_by_name(run, configuration):
     """`--weights` takes the names of `models.load`."""
     text = configuration.read_text('utf-8')
@@ -621,6 +622,7 @@ def test_checkpoints_are_bound_to_their_run(
     assert not (tmp_path / 'run' / 'config.yaml').exists()
 
 
+@pytest.mark.slow
 def test_what_may_change_when_a_run_goes_on(run, tmp_path, finished):
     """Test data, intervals and display do not change the weights."""
     changed = (
@@ -643,6 +645,7 @@ def test_what_may_change_when_a_run_goes_on(run, tmp_path, finished):
     assert_same_weights('run/final.safetensors', 'whole/final.safetensors')
 
 
+@pytest.mark.slow
 def test_folder_in_use(run, tmp_path, finished):
     """A second command is refused, names the first, and writes nothing."""
     before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
@@ -733,6 +736,7 @@ def test_evaluation_without_weights(run):
         (None, 'no file or folder'),
     ],
 )
+@pytest.mark.slow
 def test_measurements_that_do_not_fit(
     run, tmp_path, content, message, finished
 ):

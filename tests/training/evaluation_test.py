@@ -86,6 +86,7 @@ def test_damaged_configuration_is_no_matter(run, tmp_path):
         assert run('evaluate')[0] == 0
 
 
+@pytest.mark.slow
 def test_nothing_half_written_stays(run, tmp_path, monkeypatch):
     """Files with temporary names are removed."""
     names = set()

@@ -255,6 +255,7 @@ def limit(operator, y, module):
     return u
 
 
+@pytest.mark.slow
 def test_limit_is_equivariant():
     """The limit for A T_g is T_g^-1 of that for A, and another one for u."""
     ct = SparseViewCT((12, 12), n_views=6, dtype='float64')

@@ -317,6 +317,7 @@ def test_compiled(monkeypatch):
     assert seen == [(17, 14)]
 
 
+@pytest.mark.slow
 def test_exported_program_is_for_all_sizes():
     """`torch.export` gives one graph for even and odd sizes."""
     block = denoiser(None, n_scales=2, noise_level=False)

@@ -403,6 +403,7 @@ print('done')
 """
 
 
+@pytest.mark.slow
 def test_the_grid_needs_no_escnn():
     """New networks are made and trained where it is not installed."""
     result = subprocess.run(

@@ -292,6 +292,7 @@ class Quartic(odl.functionals.Functional):
 
 @every_layout
 @every_space
+@pytest.mark.slow
 def test_derivatives_of_functionals(space, layout):
     """Values and derivatives are right, also on complex spaces."""
     layer = OperatorLayer(Quartic(space), layout)
