@@ -37,8 +37,8 @@ test: $(VENV)/.installed-test
 
 # Two cases of each test, the first and the last. Examples are whole programs.
 test-fast: $(VENV)/.installed-test
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --cases 2 \
-	    -m 'not slow and not cuda' --ignore tests/examples $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --cases 1 \
+	    -m 'not slow and not cuda' tests --ignore tests/examples $(ARGS)
 
 docs: $(VENV)/.installed-docs
 	@$(PY) -m sphinx -b html -W --keep-going -n -q -d build/docs/doctrees \
