@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from odl_equivariant._checks import one_of, positive_number, real_number
-from odl_equivariant.nn.blocks.base import has_values
 from odl_equivariant.nn.blocks.contract import precomputed_of
+from odl_equivariant.nn.blocks.inputs import has_values
 
 __all__ = ('Normalised',)
 

@@ -11,7 +11,8 @@
 from typing import Any
 
 from odl_equivariant._checks import boolean
-from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
+from odl_equivariant.nn.blocks.base import Proximal
+from odl_equivariant.nn.blocks.inputs import check_square_cells
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
     MODULUS,

@@ -23,6 +23,11 @@ from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import as_element, as_tensor, first_part
 from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
+from odl_equivariant.training.configuration.networks import (
+    check_method,
+    checked_denoiser,
+    first_difference,
+)
 from odl_equivariant.training.losses import LOSSES, check_loss, loss_of
 from odl_equivariant.training.metrics import has_range, scores
 from odl_equivariant.training.runs.checkpoints import end_of_run
@@ -30,7 +35,6 @@ from odl_equivariant.training.tables import listed
 
 __all__ = ('LOSSES', 'ReconstructionTask')
 
-_METHODS = ('proximal_gradient', 'primal_dual')
 _SCHEDULES = ('constant', 'cosine')
 _log = logging.getLogger(__name__)
 
@@ -126,7 +130,7 @@ class ReconstructionTask(LightningModule):
     ) -> None:
         super().__init__()
         check_loss(loss, loss_floor, acquisition)
-        _check_method(method, dual, acquisition)
+        check_method(method, dual, acquisition)
         one_of('schedule', schedule, _SCHEDULES)
         positive_number('learning_rate', learning_rate)
         whole_number('warm_up', warm_up, 0)
@@ -156,7 +160,7 @@ class ReconstructionTask(LightningModule):
             }
         )
         if isinstance(acquisition, Denoising):
-            self.network = _checked_denoiser(proximal(), acquisition.space)
+            self.network = checked_denoiser(proximal(), acquisition.space)
         elif dual is not None:
             self.network = LearnedPrimalDual(
                 acquisition.forward_operator(),
@@ -264,7 +268,7 @@ class ReconstructionTask(LightningModule):
         if ours != theirs:
             raise ValueError(
                 f'{what} is of another architecture than the configuration: '
-                f'{_first_difference(theirs, ours)}'
+                f'{first_difference(theirs, ours)}'
             )
 
     def forward(self, batch: dict[str, Any]) -> torch.Tensor:
@@ -458,60 +462,3 @@ class ReconstructionTask(LightningModule):
 def _partition(space):
     """Return the grid of a space, or of the first part of a product."""
     return getattr(first_part(space), 'partition', None)
-
-
-def _check_method(method, dual, acquisition):
-    """Raise a ValueError unless method and data-side block go together."""
-    one_of('method', method, _METHODS)
-    if method == 'primal_dual' and isinstance(acquisition, Denoising):
-        raise ValueError(
-            '`model.method: primal_dual` inverts an operator, and the '
-            'acquisition `Denoising` has none: remove `model.method` and '
-            '`model.dual`'
-        )
-    if method == 'primal_dual' and dual is None:
-        raise ValueError(
-            '`model.method: primal_dual` needs data-side blocks: set '
-            '`model.dual` to `odl_equivariant.nn.DualProximal` and its '
-            'arguments'
-        )
-    if method != 'primal_dual' and dual is not None:
-        raise ValueError(
-            '`model.dual` is for `model.method: primal_dual`, got the method '
-            f'{method!r}: set that method, or remove `model.dual`'
-        )
-
-
-def _checked_denoiser(block, space):
-    """Return a block that is a denoiser for a space, or raise an error."""
-    for name, expected in (
-        ('gradient', False),
-        ('memory', 0),
-        ('noise_level', True),
-    ):
-        if getattr(block, name, None) != expected:
-            raise ValueError(
-                'the acquisition `Denoising` trains a denoiser, made with '
-                '`gradient: false`, `memory: 0` and `noise_level: true` in '
-                '`model.proximal.init_args`; got '
-                f'{name}={getattr(block, name, None)!r}'
-            )
-    block.check_space(space)
-    return block
-
-
-def _first_difference(theirs, ours, place='it'):
-    """Describe the first difference of two architectures."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in [*theirs, *ours]:
-            if theirs.get(key) != ours.get(key):
-                return _first_difference(
-                    theirs.get(key), ours.get(key), str(key)
-                )
-    if isinstance(theirs, list) and isinstance(ours, list):
-        if len(theirs) != len(ours):
-            return f'it has {len(theirs)} {place}, not {len(ours)}'
-        for one, other in zip(theirs, ours, strict=True):
-            if one != other:
-                return _first_difference(one, other, place)
-    return f'{place} is {theirs!r}, not {ours!r}'

@@ -16,7 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import PaddedConvolution
-from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
+from odl_equivariant.nn.blocks.base import Proximal
+from odl_equivariant.nn.blocks.inputs import (
+    check_input,
+    check_square_cells,
+    checked_sigma,
+)
 from odl_equivariant.nn.convolution_norm import bound_for_every_shape
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
@@ -306,7 +311,7 @@ class AveragedProximal(Proximal):
             If a shape does not fit, ``sigma`` is given to a denoiser that
             does not take it, or is not positive and finite.
         """
-        self._check_input('x', x, self.in_channels)
+        check_input('x', x, self.in_channels, self.lift.weight.dtype)
         if min(x.shape[2:]) < self.kernel_size:
             raise ValueError(
                 f'the images of shape {tuple(x.shape[2:])} are smaller than '
@@ -314,7 +319,7 @@ class AveragedProximal(Proximal):
             )
         level = x.new_ones(1, 1, 1, 1)
         if self.noise_level:
-            level = self._checked_sigma(sigma, x)
+            level = checked_sigma(sigma, x)
         elif sigma is not None:
             raise ValueError(
                 '`sigma` was given to a denoiser that was made with '

@@ -8,8 +8,6 @@
 
 """The base class of the equivariant and the ordinary proximal."""
 
-import math
-import numbers
 from typing import Any
 
 import odl
@@ -27,12 +25,12 @@ from odl_equivariant.elements import first_part, grid_shape, n_channels
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.blocks.calibration import calibrate
+from odl_equivariant.nn.blocks.inputs import check_input, checked_sigma
 from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
     WholeImage,
     is_exported,
-    is_transformed,
     residual_network,
 )
 from odl_equivariant.nn.blocks.values import (
@@ -42,7 +40,7 @@ from odl_equivariant.nn.blocks.values import (
 )
 from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
 
-__all__ = ('Proximal', 'check_square_cells', 'has_values')
+__all__ = ('Proximal',)
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
@@ -224,64 +222,6 @@ class Proximal(nn.Module):
     def _check_cells(self, space):
         """Accept any uniform grid: ordinary kernels may be anisotropic."""
 
-    def _check_input(self, name, x, channels, like=None):
-        expected = f'(N, {channels}, n, m)'
-        if x is None:
-            raise TypeError(
-                f'this proximal needs `{name}`, a tensor of shape {expected}'
-            )
-        if not isinstance(x, torch.Tensor):
-            raise TypeError(
-                f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
-            )
-        if x.ndim != 4 or x.shape[1] != channels:
-            raise ValueError(
-                f'`{name}` must have the shape {expected}, got '
-                f'{tuple(x.shape)}'
-            )
-        dtype = self.lift.weight.dtype
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-            raise TypeError(
-                f'the weights are in {dtype}, and so must `{name}` be, got '
-                f'{x.dtype}; convert one of them, as in `module.double()`'
-            )
-        if like is None:
-            return
-        if x.shape[2:] != like.shape[2:]:
-            raise ValueError(
-                f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
-                f'`x`, got {tuple(x.shape[2:])}'
-            )
-        if x.shape[0] != like.shape[0]:
-            raise ValueError(
-                f'`{name}` must have one image for each of the '
-                f'{like.shape[0]} of `x`, got {x.shape[0]}'
-            )
-
-    def _checked_sigma(self, sigma, x):
-        if sigma is None:
-            raise TypeError(
-                'this proximal is conditioned on the noise level: pass '
-                '`sigma`, a number or a tensor of shape (N,)'
-            )
-        if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
-            raise ValueError(f'`sigma` must be positive, got {sigma}')
-        given = sigma
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
-        if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
-            raise ValueError(
-                f'`sigma` must be a number or a tensor of shape '
-                f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
-            )
-        if not isinstance(given, numbers.Real) and has_values(sigma):
-            wrong = sigma[~((sigma > 0) & sigma.isfinite())]
-            if wrong.numel():
-                raise ValueError(
-                    f'`sigma` must be positive, got {wrong[0].item()} among '
-                    f'{sigma.numel()} noise levels'
-                )
-        return sigma.reshape(-1, 1, 1, 1)
-
     def forward(
         self,
         x: torch.Tensor,
@@ -329,7 +269,8 @@ class Proximal(nn.Module):
             environment variable ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows
             the emulation.
         """
-        self._check_input('x', x, self.in_channels)
+        dtype = self.lift.weight.dtype
+        check_input('x', x, self.in_channels, dtype)
         zero = None
         if self.shift_equivariant:
             # changes rounding errors only, which were those of the shift;
@@ -347,15 +288,15 @@ class Proximal(nn.Module):
                 )
         inputs = [x]
         if self.gradient:
-            self._check_input('gradient', gradient, self.in_channels, x)
+            check_input('gradient', gradient, self.in_channels, dtype, x)
             inputs.append(gradient)
         if self.memory:
             if memory is None:
                 memory = x.new_zeros(x.shape[0], self.memory, *x.shape[2:])
-            self._check_input('memory', memory, self.memory, x)
+            check_input('memory', memory, self.memory, dtype, x)
             inputs.append(memory)
         if self.noise_level:
-            sigma = self._checked_sigma(sigma, x)
+            sigma = checked_sigma(sigma, x)
             if not self._in_units_of_noise:
                 shape = (x.shape[0], 1, *x.shape[2:])
                 inputs.append(sigma.expand(shape))
@@ -459,18 +400,3 @@ class Proximal(nn.Module):
             return pieces.evaluate(
                 x, kernels, self.padding_mode, self.nonlinearities(), side, run
             )
-
-
-def check_square_cells(space: Space) -> None:
-    """Raise a ValueError unless turned images lie on the same grid."""
-    if not space.partition.has_isotropic_cells:
-        raise ValueError(
-            'an equivariant network needs square cells, as a turned '
-            'image lies on another grid otherwise; got the cell sides '
-            f'{space.cell_sides} of {space!r}'
-        )
-
-
-def has_values(x):
-    """Return whether the values of a tensor can be read."""
-    return not (x.is_meta or is_transformed() or is_exported())

@@ -23,8 +23,9 @@ from odl_equivariant.nn._convolution import (
 )
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks import pieces, scales
-from odl_equivariant.nn.blocks.base import Proximal, check_square_cells
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.calibration import calibrate_all
+from odl_equivariant.nn.blocks.inputs import check_square_cells
 from odl_equivariant.nn.blocks.network import is_exported, is_transformed
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution

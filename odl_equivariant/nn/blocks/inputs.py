@@ -1,0 +1,113 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Checks of the inputs of blocks."""
+
+import math
+import numbers
+
+import torch
+
+from odl_equivariant._types import Space
+from odl_equivariant.nn.blocks.network import is_exported, is_transformed
+
+__all__ = (
+    'check_input',
+    'check_square_cells',
+    'checked_sigma',
+    'has_values',
+)
+
+
+def check_input(name, x, channels, dtype, like=None):
+    """Raise an error unless a tensor is an input of a block.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    x : torch.Tensor
+        What was given.
+    channels : int
+        Number of channels that the block takes.
+    dtype : torch.dtype
+        Precision of the weights.
+    like : torch.Tensor, optional
+        Images on whose grid, and as many as which, the tensor must be.
+    """
+    expected = f'(N, {channels}, n, m)'
+    if x is None:
+        raise TypeError(
+            f'this proximal needs `{name}`, a tensor of shape {expected}'
+        )
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(
+            f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
+        )
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ValueError(
+            f'`{name}` must have the shape {expected}, got {tuple(x.shape)}'
+        )
+    if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        raise TypeError(
+            f'the weights are in {dtype}, and so must `{name}` be, got '
+            f'{x.dtype}; convert one of them, as in `module.double()`'
+        )
+    if like is None:
+        return
+    if x.shape[2:] != like.shape[2:]:
+        raise ValueError(
+            f'`{name}` must lie on the grid {tuple(like.shape[2:])} of '
+            f'`x`, got {tuple(x.shape[2:])}'
+        )
+    if x.shape[0] != like.shape[0]:
+        raise ValueError(
+            f'`{name}` must have one image for each of the '
+            f'{like.shape[0]} of `x`, got {x.shape[0]}'
+        )
+
+
+def checked_sigma(sigma, x):
+    """Return noise levels of images as a tensor (N or 1, 1, 1, 1)."""
+    if sigma is None:
+        raise TypeError(
+            'this proximal is conditioned on the noise level: pass '
+            '`sigma`, a number or a tensor of shape (N,)'
+        )
+    if isinstance(sigma, numbers.Real) and not 0 < sigma < math.inf:
+        raise ValueError(f'`sigma` must be positive, got {sigma}')
+    given = sigma
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    if sigma.ndim > 1 or sigma.numel() not in (1, x.shape[0]):
+        raise ValueError(
+            f'`sigma` must be a number or a tensor of shape '
+            f'({x.shape[0]},), got shape {tuple(sigma.shape)}'
+        )
+    if not isinstance(given, numbers.Real) and has_values(sigma):
+        wrong = sigma[~((sigma > 0) & sigma.isfinite())]
+        if wrong.numel():
+            raise ValueError(
+                f'`sigma` must be positive, got {wrong[0].item()} among '
+                f'{sigma.numel()} noise levels'
+            )
+    return sigma.reshape(-1, 1, 1, 1)
+
+
+def check_square_cells(space: Space) -> None:
+    """Raise a ValueError unless turned images lie on the same grid."""
+    if not space.partition.has_isotropic_cells:
+        raise ValueError(
+            'an equivariant network needs square cells, as a turned '
+            'image lies on another grid otherwise; got the cell sides '
+            f'{space.cell_sides} of {space!r}'
+        )
+
+
+def has_values(x):
+    """Return whether the values of a tensor can be read."""
+    return not (x.is_meta or is_transformed() or is_exported())
