@@ -41,7 +41,12 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
     'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs',)),
-    'nn': (('steerable',), ('layers',), ('blocks',), ('dual',)),
+    'nn': (
+        ('steerable',),
+        ('layers',),
+        ('blocks',),
+        ('dual', 'energies'),
+    ),
     'operators': (('batching',), ('fourier', 'ray')),
     'training': (('configuration',), ('runs',)),
 }

@@ -17,6 +17,7 @@ from odl_equivariant.nn.blocks.multiscale import (
 )
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
+from odl_equivariant.nn.energies.base import Energy
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
@@ -28,6 +29,7 @@ __all__ = (
     'AveragedProximal',
     'layers',
     'Block',
+    'Energy',
     'EquivariantProximal',
     'OrdinaryProximal',
     'MultiscaleDenoiser',

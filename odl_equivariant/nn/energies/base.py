@@ -1,0 +1,181 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The base class of learned energies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ('Energy',)
+
+
+class Energy(nn.Module):
+    r"""A scalar energy of images, with gradient and Hessian.
+
+    An energy maps images of shape ``(N, C, *shape)``, and the noise level
+    :math:`\sigma` that it is meant for, to one number for each image,
+
+    .. math::
+        J(u; \sigma) = \sum_x j(u; \sigma)(x),
+
+    the **sum over the cells** of the grid. The volume of a cell is no part of
+    it: `odl_equivariant.functionals.LearnedRegularizer` multiplies by the
+    weight of its space, so that its value does not depend on the grid.
+
+    Derive from this class and define `forward`. Define the other methods
+    where there is a faster or a sharper way. By default, derivatives are
+    those of autograd, and no bound is known.
+
+    Attributes
+    ----------
+    in_channels : int
+        Channels of an image: 1 if real, 2 if complex. Default: 1.
+    noise_level : bool
+        Whether the energy needs ``sigma``. Default: False.
+    architecture : mapping or None
+        Name and arguments of the class, as JSON can hold them.
+
+    Notes
+    -----
+    The denoiser that belongs to an energy is
+    :math:`\mathrm{arg\,min}_u\, \tfrac12 \|u - x\|^2 + J(u; \sigma)`. So an
+    energy has the unit of a squared image, and includes the factor
+    :math:`\sigma^2` of a prior :math:`e^{-R}`: :math:`J = \sigma^2 R`.
+
+    Examples
+    --------
+    >>> class Tikhonov(Energy):
+    ...     def forward(self, x, sigma=None):
+    ...         return 0.5 * x.square().flatten(1).sum(1)
+    >>> x = torch.ones(2, 1, 3, 3)
+    >>> Tikhonov()(x)
+    tensor([4.5000, 4.5000])
+    >>> bool((Tikhonov().gradient(x) == x).all())
+    True
+    >>> bool((Tikhonov().hessian_product(x, 2 * x) == 2 * x).all())
+    True
+    """
+
+    in_channels: int = 1
+    noise_level: bool = False
+    architecture: Mapping[str, Any] | None = None
+
+    def forward(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the energy of each image.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, C, *shape)``.
+        sigma : float or torch.Tensor, optional
+            Noise level in the unit of the images, one number or one for each
+            image, of shape ``(N,)``. Needed if ``noise_level``.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} must define `forward(x, sigma)`'
+        )
+
+    def gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the gradient with respect to the values of the cells.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``. If gradients are enabled, it can be
+            differentiated again, with respect to ``x`` and to the weights.
+        """
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            if not (graph and x.requires_grad):
+                x = x.detach().requires_grad_()
+            total = self(x, sigma).sum()
+            (gradient,) = torch.autograd.grad(total, x, create_graph=graph)
+        return gradient
+
+    def hessian_product(
+        self,
+        x: torch.Tensor,
+        direction: torch.Tensor,
+        sigma: float | torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the derivative of the gradient in a direction.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+        direction : torch.Tensor
+            Tensor of the shape of ``x``.
+
+        Returns
+        -------
+        product : torch.Tensor
+            Hessian at ``x``, applied to ``direction``.
+        """
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            if not (graph and x.requires_grad):
+                x = x.detach().requires_grad_()
+            gradient = self.gradient(x, sigma)
+            if not gradient.requires_grad:
+                return torch.zeros_like(x)
+            (product,) = torch.autograd.grad(
+                gradient, x, direction, create_graph=graph, allow_unused=True
+            )
+        return torch.zeros_like(x) if product is None else product
+
+    def gradient_lipschitz(self, sigma: float | None = None) -> float:
+        """Return a Lipschitz constant of the gradient.
+
+        Parameters
+        ----------
+        sigma : float, optional
+            Noise level.
+
+        Returns
+        -------
+        bound : float
+            Proven for images of every shape. ``inf`` if none is known.
+        """
+        return math.inf
+
+    def weak_convexity(self, sigma: float | None = None) -> float:
+        r"""Return the modulus of weak convexity.
+
+        Parameters
+        ----------
+        sigma : float, optional
+            Noise level.
+
+        Returns
+        -------
+        modulus : float
+            A number :math:`\rho \geq 0` with which :math:`J + \tfrac{\rho}{2}
+            \|\cdot\|^2` is proven to be convex. 0 if J is convex, ``inf`` if
+            none is known.
+        """
+        return math.inf
