@@ -8,8 +8,16 @@
 
 """Iterative methods with learned parts."""
 
+from odl_equivariant.solvers._result import SolverResult
+from odl_equivariant.solvers.accelerated_proximal_gradient import (
+    accelerated_proximal_gradient,
+)
 from odl_equivariant.solvers.learned_proximal_gradient import (
     learned_proximal_gradient,
 )
 
-__all__ = ('learned_proximal_gradient',)
+__all__ = (
+    'SolverResult',
+    'accelerated_proximal_gradient',
+    'learned_proximal_gradient',
+)
