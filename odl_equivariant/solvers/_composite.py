@@ -20,7 +20,13 @@ from odl_equivariant.elements import as_tensor
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.solvers._moduli import weak_convexity
 
-__all__ = ('Composite', 'RealInnerProduct', 'check_start', 'value_of')
+__all__ = (
+    'Composite',
+    'RealInnerProduct',
+    'check_start',
+    'factory_of',
+    'value_of',
+)
 
 
 class RealInnerProduct:
@@ -120,11 +126,11 @@ class Composite:
         check_start(x, {'f': f, 'g': g})
         self.f, self.g = f, g
         self.inner = RealInnerProduct(x.space)
-        self._factory = _attribute(
+        self._factory = factory_of(
             f,
-            'proximal',
-            '`f` has no proximal; if it has a gradient, add it to `g` and '
-            'pass `odl.functionals.ZeroFunctional(x.space)` as `f`',
+            'f',
+            'if it has a gradient, add it to `g` and pass '
+            '`odl.functionals.ZeroFunctional(x.space)` as `f`',
         )
         self._gradient = _attribute(
             g,
@@ -162,6 +168,26 @@ class Composite:
             return math.nan
         smooth = self.smooth_value(x) if math.isnan(smooth) else smooth
         return value + smooth
+
+
+def factory_of(functional, name, advice):
+    """Return the factory of the proximals of a functional.
+
+    Parameters
+    ----------
+    functional : odl.functionals.Functional
+        Functional.
+    name, advice : str
+        Name of the argument, and what to do if there is no proximal.
+
+    Raises
+    ------
+    TypeError
+        If there is no proximal.
+    """
+    return _attribute(
+        functional, 'proximal', f'`{name}` has no proximal; {advice}'
+    )
 
 
 def _attribute(functional, name, message):
