@@ -103,7 +103,7 @@ def test_the_energy_of_an_ordinary_denoiser_is_not_invariant():
 
 
 def test_the_gradient_is_that_of_finite_differences(dtype):
-    """grad J . h = lim (J(u + t h) - J(u - t h)) / 2 t."""
+    """The slope of J is lim (J(u + t h) - J(u - t h)) / 2 t."""
     J = energy(dtype=torch.float64)
     x, h, t = images(), images(seed=1), 1e-6
     slope = (J(x + t * h, 0.3) - J(x - t * h, 0.3)) / (2 * t)
