@@ -160,11 +160,12 @@ class GradientStepEnergy(Energy):
         inner = getattr(self.denoiser, 'architecture', None)
         if inner is None:
             return None
-        arguments: dict[str, Any] = {'denoiser': inner}
-        for name in ('lipschitz', 'modulus'):
-            if getattr(self, name) is not None:
-                arguments[name] = getattr(self, name)
-        return {'class': type(self).__name__, 'arguments': arguments}
+        bounds = {'lipschitz': self.lipschitz, 'modulus': self.modulus}
+        return {
+            'class': type(self).__name__,
+            'arguments': {k: v for k, v in bounds.items() if v is not None},
+            'denoiser': inner,
+        }
 
     @property
     def homogeneous(self) -> bool:
@@ -430,10 +431,11 @@ class GradientStepDenoiser(nn.Module):
         inner = self.energy.architecture
         if inner is None:
             return None
-        arguments: dict[str, Any] = {'energy': inner}
-        if self.relaxation != 1:
-            arguments['relaxation'] = self.relaxation
-        return {'class': type(self).__name__, 'arguments': arguments}
+        return {
+            'class': type(self).__name__,
+            'arguments': {'relaxation': self.relaxation},
+            'energy': inner,
+        }
 
     def extra_repr(self) -> str:
         """Return the relaxation, for ``repr``."""
