@@ -22,6 +22,10 @@ from odl_equivariant.nn.energies.gradient_step import (
     GradientStepDenoiser,
     GradientStepEnergy,
 )
+from odl_equivariant.nn.energies.proximal_denoiser import (
+    ProximalDenoiser,
+    hessian_norm,
+)
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
@@ -40,6 +44,7 @@ __all__ = (
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
+    'ProximalDenoiser',
     'DualProximal',
     'LearnedProximalGradient',
     'LearnedPrimalDual',
@@ -47,4 +52,5 @@ __all__ = (
     'to_convolutional',
     'for_inference',
     'convolution_norm',
+    'hessian_norm',
 )
