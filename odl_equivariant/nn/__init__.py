@@ -18,6 +18,8 @@ from odl_equivariant.nn.blocks.multiscale import (
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.energies.base import Energy
+from odl_equivariant.nn.energies.denoiser import EnergyDenoiser
+from odl_equivariant.nn.energies.ridge import RidgeEnergy
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
@@ -30,10 +32,12 @@ __all__ = (
     'layers',
     'Block',
     'Energy',
+    'EnergyDenoiser',
     'EquivariantProximal',
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
+    'RidgeEnergy',
     'DualProximal',
     'LearnedProximalGradient',
     'LearnedPrimalDual',
