@@ -18,26 +18,16 @@ import torch
 from odl_equivariant.nn import (
     AveragedProximal,
     DualProximal,
-    EnergyDenoiser,
     EquivariantProximal,
     LearnedPrimalDual,
     LearnedProximalGradient,
     MultiscaleDenoiser,
     MultiscaleProximal,
     OrdinaryProximal,
-    RidgeEnergy,
 )
 from odl_equivariant.nn._layers import INITIALS
 
-__all__ = (
-    'BLOCKS',
-    'Block',
-    'DUALS',
-    'ENERGIES',
-    'MINIMISERS',
-    'UNROLLED',
-    'loaded_blocks',
-)
+__all__ = ('BLOCKS', 'Block', 'DUALS', 'UNROLLED', 'loaded_blocks')
 
 #: Classes of blocks by their names.
 BLOCKS = {
@@ -56,13 +46,7 @@ Block: TypeAlias = (
     | MultiscaleDenoiser
     | MultiscaleProximal
     | AveragedProximal
-    | RidgeEnergy
-    | EnergyDenoiser
 )
-#: Classes of energies by their names.
-ENERGIES = {RidgeEnergy.__name__: RidgeEnergy}
-#: Classes of denoisers that minimise an energy by their names.
-MINIMISERS = {EnergyDenoiser.__name__: EnergyDenoiser}
 #: Classes of data-side blocks by their names.
 DUALS = {DualProximal.__name__: DualProximal}
 #: The unrolled methods by their names, and the lists of their blocks.
@@ -86,8 +70,6 @@ def loaded_blocks(architecture, tensors):
     ``'blocks.0.'``, in order; a block alone has the name ``''``.
     """
     kind = architecture.get('class')
-    if isinstance(kind, str) and kind in (*ENERGIES, *MINIMISERS):
-        return {'': _loaded_energy(architecture, dict(tensors))}
     lists = UNROLLED.get(kind) if isinstance(kind, str) else None
     tensors = dict(tensors)
     if lists is None:
@@ -178,32 +160,11 @@ def _check_number(cls, arguments, n_weights, prefix):
         )
 
 
-def _loaded_energy(architecture, weights):
-    """Return an energy, or a denoiser that minimises one."""
-    minimiser = MINIMISERS.get(architecture['class'])
-    if minimiser is not None:
-        _check_entries(architecture, 'energy')
-        outer, architecture = architecture, architecture['energy']
-    _check_entries(architecture)
-    name, arguments = architecture['class'], architecture['arguments']
-    if not isinstance(name, str) or name not in ENERGIES:
-        raise ValueError(
-            f'unknown energy {name!r}; known are {", ".join(ENERGIES)}'
-        )
-    with torch.device('meta'):
-        network = ENERGIES[name](**arguments)
-        if minimiser is not None:
-            network = minimiser(network, **outer['arguments'])
-    return _with_weights(network, weights, '')
-
-
 def _loaded_block(architecture, weights, prefix, classes):
     _check_entries(architecture)
     name, arguments = architecture['class'], architecture['arguments']
     if name not in list(classes):
-        known = classes
-        if not prefix:
-            known = (*classes, *ENERGIES, *MINIMISERS, *UNROLLED)
+        known = (*classes, *UNROLLED) if not prefix else classes
         raise ValueError(
             f'unknown class {name!r}; known are {", ".join(known)}'
         )
@@ -212,12 +173,6 @@ def _loaded_block(architecture, weights, prefix, classes):
     # Only the weights of the file take memory, whatever the header says.
     with torch.device('meta'):
         block = classes[name](**arguments)
-    block = _with_weights(block, weights, prefix)
-    return block.to(block.lift.weight.dtype)
-
-
-def _with_weights(block, weights, prefix):
-    """Return a block without values, with the weights of a file."""
     expected = {
         name: tuple(tensor.shape)
         for name, tensor in block.state_dict().items()
@@ -230,4 +185,4 @@ def _with_weights(block, weights, prefix):
                 f'{expected.get(name)}, the file {given.get(name)}'
             )
     block.load_state_dict(weights, assign=True)
-    return block
+    return block.to(block.lift.weight.dtype)

@@ -31,8 +31,6 @@ from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.architectures import (
     BLOCKS,
-    ENERGIES,
-    MINIMISERS,
     UNROLLED,
     Block,
     loaded_blocks,
@@ -72,8 +70,8 @@ def save(
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal, AveragedProximal, RidgeEnergy, EnergyDenoiser, \
-LearnedProximalGradient or LearnedPrimalDual
+MultiscaleProximal, AveragedProximal, LearnedProximalGradient or \
+LearnedPrimalDual
         Network to save, in training or evaluation mode, on any device. The
         operators of an unrolled method are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.
@@ -120,11 +118,8 @@ LearnedProximalGradient or LearnedPrimalDual
     if type(network) in (LearnedProximalGradient, LearnedPrimalDual):
         for name, classes in UNROLLED[type(network).__name__].items():
             _check_classes(getattr(network, name), classes, tuple(classes))
-    elif type(network) in MINIMISERS.values():
-        _check_classes([network.energy], ENERGIES, tuple(ENERGIES))
     else:
-        alone = {**BLOCKS, **ENERGIES, **MINIMISERS}
-        _check_classes([network], alone, (*alone, *UNROLLED))
+        _check_classes([network], BLOCKS, (*BLOCKS, *UNROLLED))
     header = {'architecture': network.architecture}
     if value_range is None:
         value_range = network.value_range
@@ -220,7 +215,7 @@ def load(
     if kind not in UNROLLED:
         if forward_operator is not None or initial is not None:
             raise ValueError(
-                f'{path.name} holds a {kind}: it takes neither '
+                f'{path.name} holds a proximal: it takes neither '
                 '`forward_operator` nor `initial`'
             )
         blocks[''].value_range = value_range

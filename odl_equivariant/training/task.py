@@ -21,11 +21,7 @@ from torchmetrics import MeanMetric
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import as_element, as_tensor, first_part
-from odl_equivariant.nn import (
-    EnergyDenoiser,
-    LearnedPrimalDual,
-    LearnedProximalGradient,
-)
+from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 from odl_equivariant.nn.inference import proximals_of
 from odl_equivariant.training.configuration.networks import (
     check_method,
@@ -182,9 +178,8 @@ class ReconstructionTask(LightningModule):
                 initial,
                 checkpointing,
             )
-        if not isinstance(self.network, EnergyDenoiser):
-            # an error now, not when the weights are saved
-            proximals_of(self.network)
+        # an error now, not when the weights are saved
+        proximals_of(self.network)
         if pretrained is not None:
             if pathlib.Path(pretrained).suffix == '.ckpt':
                 self._load_checkpoint(pretrained)
