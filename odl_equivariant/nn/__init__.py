@@ -19,6 +19,10 @@ from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.energies.base import Energy
 from odl_equivariant.nn.energies.denoiser import EnergyDenoiser
+from odl_equivariant.nn.energies.gradient_step import (
+    GradientStepDenoiser,
+    GradientStepEnergy,
+)
 from odl_equivariant.nn.energies.ridge import RidgeEnergy
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
@@ -34,6 +38,8 @@ __all__ = (
     'Energy',
     'EnergyDenoiser',
     'EquivariantProximal',
+    'GradientStepDenoiser',
+    'GradientStepEnergy',
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
