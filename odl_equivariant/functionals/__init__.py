@@ -8,6 +8,10 @@
 
 """Functionals: learned ones and invariant ones."""
 
+from odl_equivariant.functionals.data_fits import (
+    LeastSquares,
+    TransmissionLikelihood,
+)
 from odl_equivariant.functionals.generalized_variation import (
     InvariantTotalGeneralizedVariation,
     LiftedGradients,
@@ -24,6 +28,8 @@ __all__ = (
     'InvariantTotalGeneralizedVariation',
     'InvariantTotalVariation',
     'LearnedProximal',
+    'LeastSquares',
     'LiftedGradients',
     'OneSidedGradients',
+    'TransmissionLikelihood',
 )
