@@ -18,6 +18,10 @@ from odl_equivariant.nn.blocks.multiscale import (
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.energies.base import Energy
+from odl_equivariant.nn.energies.gradient_step import (
+    GradientStepDenoiser,
+    GradientStepEnergy,
+)
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
@@ -31,6 +35,8 @@ __all__ = (
     'Block',
     'Energy',
     'EquivariantProximal',
+    'GradientStepDenoiser',
+    'GradientStepEnergy',
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
