@@ -6,10 +6,10 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Functionals: learned ones and invariant ones."""
+"""Functionals: learned ones, invariant ones, and data fits."""
 
-from odl_equivariant.functionals.data_fits import (
-    LeastSquares,
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
+from odl_equivariant.functionals.data_fits.transmission import (
     TransmissionLikelihood,
 )
 from odl_equivariant.functionals.generalized_variation import (
@@ -17,6 +17,7 @@ from odl_equivariant.functionals.generalized_variation import (
     LiftedGradients,
 )
 from odl_equivariant.functionals.learned import LearnedProximal
+from odl_equivariant.functionals.regularizer import LearnedRegularizer
 from odl_equivariant.functionals.variation import (
     ConvergenceWarning,
     InvariantTotalVariation,
@@ -28,6 +29,7 @@ __all__ = (
     'InvariantTotalGeneralizedVariation',
     'InvariantTotalVariation',
     'LearnedProximal',
+    'LearnedRegularizer',
     'LeastSquares',
     'LiftedGradients',
     'OneSidedGradients',

@@ -28,7 +28,7 @@ from odl_equivariant._types import (
     Random,
 )
 from odl_equivariant.elements import as_tensor
-from odl_equivariant.functionals.data_fits import LeastSquares
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 
 __all__ = (
     'HOW_TO_COMPUTE',

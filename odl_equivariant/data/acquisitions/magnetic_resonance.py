@@ -49,7 +49,7 @@ from odl_equivariant.data.acquisitions.base import (
 from odl_equivariant.data.acquisitions.kspace import Coils, samples
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.elements import element_from_array
-from odl_equivariant.functionals.data_fits import LeastSquares
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.operators.fourier.masks import CartesianMask
 
 __all__ = ('CartesianMRI',)

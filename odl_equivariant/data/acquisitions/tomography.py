@@ -56,9 +56,9 @@ from odl_equivariant.data.acquisitions.ranges import (
     check_attenuation,
 )
 from odl_equivariant.elements import as_tensor, element_from_array
-from odl_equivariant.functionals._data_fit import checked_data
-from odl_equivariant.functionals.data_fits import (
-    LeastSquares,
+from odl_equivariant.functionals.data_fits.base import checked_data
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
+from odl_equivariant.functionals.data_fits.transmission import (
     TransmissionLikelihood,
 )
 from odl_equivariant.operators.ray.filtered_backprojection import (

@@ -33,7 +33,7 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 from odl_equivariant.functionals._inner_proximal import ConvergenceWarning
-from odl_equivariant.functionals._newton import Problem, minimise
+from odl_equivariant.functionals.data_fits.newton import Problem, minimise
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.layer import OperatorLayer
 
