@@ -120,6 +120,8 @@ class Model:
         """Save the weights of a run as those that are shipped."""
         operator = self.acquisition and self.acquisition().operator
         network = models.load(weights, operator)
+        # of a denoiser that minimises an energy, the energy is shipped
+        network = getattr(network, 'energy', network)
         models.save(network, path, self.value_range)
 
 
@@ -137,6 +139,8 @@ def _mri():
 CT_STAGES = [f'sparse_view_ct_stage_{i}' for i in (1, 2)]
 MRI_STAGES = [f'cartesian_mri_stage_{i}' for i in (1, 2, 3)]
 MULTISCALE_STAGES = [f'multiscale_denoiser_stage_{i}' for i in (1, 2)]
+CONVEX_STAGES = [f'ridge_convex_stage_{i}' for i in (1, 2)]
+WEAKLY_CONVEX_STAGES = [f'ridge_weakly_convex_stage_{i}' for i in (1, 2)]
 MODELS = {
     model.name: model
     for kind in ('c4', 'ordinary')
@@ -148,6 +152,15 @@ MODELS = {
         Model(
             f'multiscale_denoiser_{kind}',
             MULTISCALE_STAGES,
+            (0, 1),
+            own_schedules=True,
+        ),
+        Model(
+            f'ridge_convex_{kind}', CONVEX_STAGES, (0, 1), own_schedules=True
+        ),
+        Model(
+            f'ridge_weakly_convex_{kind}',
+            WEAKLY_CONVEX_STAGES,
             (0, 1),
             own_schedules=True,
         ),
