@@ -91,7 +91,7 @@ def _forward_backward_pd(x, f, g, step):
     )
 
 
-def _without_momentum(x, f, g, step):
+def _monotone(x, f, g, step):
     accelerated_proximal_gradient(
         x, f, g, step, 60, restart='monotone', line_search=False
     )
@@ -100,7 +100,7 @@ def _without_momentum(x, f, g, step):
 BY_GRADIENTS = {
     'proximal_gradient': _proximal_gradient,
     'forward_backward_pd': _forward_backward_pd,
-    'monotone': _without_momentum,
+    'monotone': _monotone,
 }
 
 
