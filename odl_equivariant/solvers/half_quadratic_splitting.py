@@ -210,7 +210,7 @@ def half_quadratic_splitting(
     objective = _objective(f, g, weight, x)
     if objective is not None:
         reached.objective.append(objective(x))
-    relative = math.inf
+    relative = gap = math.inf
     z = x.copy()
     for level in levels:
         step = level**2 / weight
