@@ -151,6 +151,7 @@ BY_PROXIMALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('solver', BY_PROXIMALS)
 def test_solvers_with_proximals_agree(solver):
     """Total variation by its stencils has the minimiser of its proximal."""
