@@ -13,6 +13,7 @@ from odl_equivariant.functionals.generalized_variation import (
     LiftedGradients,
 )
 from odl_equivariant.functionals.learned import LearnedProximal
+from odl_equivariant.functionals.regularizer import LearnedRegularizer
 from odl_equivariant.functionals.variation import (
     ConvergenceWarning,
     InvariantTotalVariation,
@@ -24,6 +25,7 @@ __all__ = (
     'InvariantTotalGeneralizedVariation',
     'InvariantTotalVariation',
     'LearnedProximal',
+    'LearnedRegularizer',
     'LiftedGradients',
     'OneSidedGradients',
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import odl
 import torch
@@ -27,11 +27,26 @@ from odl_equivariant.functionals._tensors import (
     to_tensor,
 )
 
-__all__ = ('ConvergenceWarning', 'InnerProximal', 'Variation')
+__all__ = ('ConvergenceWarning', 'Inner', 'InnerProximal', 'Variation')
 
 
 class ConvergenceWarning(RuntimeWarning):
     """An inner solver has not reached its tolerance."""
+
+
+class Inner(NamedTuple):
+    """What an inner solver has done."""
+
+    #: The proximal, as an element.
+    value: Any
+    #: Guaranteed bound of the relative error.
+    error_bound: float
+    n_iter: int
+    #: Relative size of what has to be added to the argument to make the
+    #: result exact, where it is known.
+    residual: float | None = None
+    #: What a warning says, if the tolerance is not reached.
+    shortfall: str | None = None
 
 
 class InnerProximal(odl.Operator):
@@ -40,49 +55,30 @@ class InnerProximal(odl.Operator):
     Parameters
     ----------
     functional : odl.functionals.Functional
-        Functional with ``tol``, ``maxiter`` and ``warm_start``, and a method
-        ``_denoise(noisy, sigma, start)`` that returns what the solvers do.
+        Functional with a method ``_solve(x, sigma)`` that returns what the
+        inner solver does, an `Inner`.
     sigma : float
         Positive parameter.
     """
 
     def __init__(self, functional, sigma):
         self.functional, self.sigma = functional, sigma
-        #: What the last call has reached: error bound and iterations.
-        self.error_bound = self.n_iter = None
+        #: What the last call has reached: error bound, residual where it is
+        #: known, and iterations.
+        self.error_bound = self.residual = self.n_iter = None
         super().__init__(functional.domain, functional.domain, linear=False)
 
     def _call(self, x):
-        functional = self.functional
-        tensor = to_tensor(x)
-        if not torch.isfinite(tensor).all():
-            raise ValueError(
-                'the proximal of a total variation needs finite values'
-            )
-        noisy = doubled(tensor)
-        # the functional is homogeneous: prox_{sigma J}(c f) is that of
-        # sigma / c at f, times c
-        scale = power_of_size(noisy)
-        is_warm = functional.warm_start and scale == 1
-        # by names of its own, as another thread may use the same operator
-        u, state, bound, n_iter = functional._denoise(
-            noisy / scale,
-            self.sigma / scale,
-            functional._state if is_warm else None,
-        )
-        u = scale * u
-        self.error_bound, self.n_iter = bound, n_iter
-        if is_warm:
-            functional._state = state
-        if not bound <= functional.tol:
+        # by a name of its own, as another thread may use the same operator
+        done = self.functional._solve(x, self.sigma)
+        self.error_bound, self.n_iter = done.error_bound, done.n_iter
+        self.residual = done.residual
+        if done.shortfall is not None:
             warn_user(
-                f'the proximal of {functional} has an error of up to '
-                f'{bound:.2g} after {n_iter} iterations, '
-                f'above the tolerance {functional.tol:.2g}; raise `maxiter` '
-                'or `tol`',
+                f'the proximal of {self.functional} has {done.shortfall}',
                 ConvergenceWarning,
             )
-        return to_element(u.to(tensor.dtype), self.range)
+        return done.value
 
 
 def _warn_of_former_name():
@@ -97,8 +93,8 @@ class Variation(odl.functionals.Functional):
     """Functional whose proximal is computed by an inner solver.
 
     Subclasses have ``operator`` and ``norm_functional``, and the methods
-    ``_denoise``, see `InnerProximal`, and ``_value``, of a tensor in double
-    precision.
+    ``_denoise(noisy, sigma, start)``, which returns what the solvers do, and
+    ``_value``, of a tensor in double precision.
     """
 
     has_value = True
@@ -126,6 +122,31 @@ class Variation(odl.functionals.Functional):
         """Former name of ``maxiter``."""
         _warn_of_former_name()
         return self.maxiter
+
+    def _solve(self, x, sigma):
+        tensor = to_tensor(x)
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                'the proximal of a total variation needs finite values'
+            )
+        noisy = doubled(tensor)
+        # the functional is homogeneous: prox_{sigma J}(c f) is that of
+        # sigma / c at f, times c
+        scale = power_of_size(noisy)
+        is_warm = self.warm_start and scale == 1
+        u, state, bound, n_iter = self._denoise(
+            noisy / scale, sigma / scale, self._state if is_warm else None
+        )
+        if is_warm:
+            self._state = state
+        u = to_element((scale * u).to(tensor.dtype), self.domain)
+        shortfall = None
+        if not bound <= self.tol:
+            shortfall = (
+                f'an error of up to {bound:.2g} after {n_iter} iterations, '
+                f'above the tolerance {self.tol:.2g}; raise `maxiter` or `tol`'
+            )
+        return Inner(u, bound, n_iter, shortfall=shortfall)
 
     def _call(self, x):
         tensor = doubled(to_tensor(x))

@@ -20,22 +20,13 @@ import torch
 from torch import nn
 
 from odl_equivariant._checks import one_of, positive_number
-from odl_equivariant._probing import is_probing
 from odl_equivariant._types import Operator, Space
-from odl_equivariant._warnings import warn_user
-from odl_equivariant.elements import as_tensor
+from odl_equivariant.functionals._values import ValueCheck
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('LearnedProximal',)
 
 _PARAMETERS = ('deviation', 'variance')
-# Parts of the width of a range of values. Images are far outside of it if a
-# value leaves it by the first, or their mean by the second, or if all values
-# fill less than the third. Beyond the second and the third, of the noise that
-# is to be removed the shipped denoisers leave all, or add more.
-_MOST_OUTSIDE, _MOST_OF_MEAN, _LEAST_FILLED = 1.0, 0.25, 0.05
-# Part of the width of an image by which noise alone never moves its mean.
-_LEAST_MOVED = 0.05
 
 
 class _AtLevel(nn.Module):
@@ -235,8 +226,7 @@ class LearnedProximal(odl.functionals.Functional):
         NetworkOperator(module, space)
         super().__init__(space, linear=False)
         self.module = module
-        self._is_warned = False
-        self._range()
+        self._check_values = ValueCheck(module, self.scale, 'LearnedProximal')
 
     def _call(self, x):
         raise NotImplementedError(
@@ -270,78 +260,6 @@ class LearnedProximal(odl.functionals.Functional):
         if level is not None or self.scale != 1:
             module = _AtLevel(module, level, self.scale)
         return _ProximalOperator(self, module, sigma)
-
-    def _range(self):
-        """Return the values expected, in the unit of the images, or None."""
-        ends = getattr(self.module, 'value_range', None)
-        if not isinstance(ends, tuple | list):
-            return None
-        try:
-            low, high = (self.scale * float(end) for end in ends)
-        except (TypeError, ValueError):
-            low = high = math.nan
-        if not -math.inf < low < high < math.inf:
-            raise ValueError(
-                'the `value_range` of a module must be the least and the '
-                'greatest value of the images it was trained on, got '
-                f'{ends!r:.80}'
-            )
-        return low, high
-
-    def _check_values(self, x):
-        """Warn, but once, if an image is in another unit than expected."""
-        expected = self._range()
-        if self._is_warned or is_probing() or expected is None:
-            return
-        low, high = expected
-        tensor = as_tensor(x)
-        least, most = (float(end) for end in tensor.aminmax())
-        mean = float(tensor.mean())
-        if self._is_alien(least, most, mean, low, high):
-            self._is_warned = True
-            if getattr(self.module, 'homogeneous', False) is True:
-                warn_user(
-                    f'the mean of the image is {mean:.4g}, and the weights of '
-                    f'{type(self.module).__name__} were trained on images '
-                    f'with values from {low:.4g} to {high:.4g}: the module '
-                    'takes images in any unit, but their zero differs, and '
-                    'the result may be worthless; translate the functional, '
-                    'see `LearnedProximal`, or take a module that is '
-                    'equivariant under shifts, such as '
-                    '`odl_equivariant.nn.Normalised`',
-                    UserWarning,
-                )
-                return
-            warn_user(
-                f'the image has values from {least:.4g} to {most:.4g}, and '
-                f'the weights of {type(self.module).__name__} were trained on '
-                f'images with values from {low:.4g} to {high:.4g} (with '
-                f'scale={self.scale:g}): the result may be worthless; pass '
-                '`scale=`, the value of your images that corresponds to 1 in '
-                'the training, and if the zero differs too, translate the '
-                'functional, see `LearnedProximal`',
-                UserWarning,
-            )
-
-    def _is_alien(self, least, most, mean, low, high):
-        """Return whether the module knows no images of such values."""
-        any_unit, any_zero = (
-            getattr(self.module, name, False) is True
-            for name in ('homogeneous', 'shift_equivariant')
-        )
-        width, extent = high - low, most - least
-        if any_unit:
-            moved = max(-mean if low >= 0 else 0, mean if high <= 0 else 0)
-            return not any_zero and moved > _LEAST_MOVED * extent
-        # a constant image, such as zero, has no unit
-        if 0 < extent < _LEAST_FILLED * width:
-            return True
-        if any_zero:
-            return extent > (1 + 2 * _MOST_OUTSIDE) * width
-        return (
-            max(most - high, low - least) > _MOST_OUTSIDE * width
-            or max(mean - high, low - mean) > _MOST_OF_MEAN * width
-        )
 
     @property
     def gradient(self) -> NoReturn:

@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import Any
 
-import odl
 import torch
-from odl.core.operator import OpDomainError, OpRangeError
 from torch import nn
 
 from odl_equivariant._locks import Lock
-from odl_equivariant._types import Element, ElementLike, Operator, Space
+from odl_equivariant._types import ElementLike, Operator, Space
 from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
-    descend,
     first_part,
     grid_shape,
     merge_complex,
@@ -35,6 +31,7 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 from odl_equivariant.inner_products import inner_product_weights
+from odl_equivariant.operators._checked import CheckedOperator
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import register_batched
 
@@ -62,52 +59,7 @@ def _load_forward_mode():
         torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
-def _described(x):
-    """Describe an argument without its values."""
-    name = type(x).__name__
-    shape, dtype = (getattr(x, key, None) for key in ('shape', 'dtype'))
-    if shape is None:
-        return 'None' if x is None else name
-    dtype = '' if dtype is None else f' and dtype {dtype}'
-    return f'{name} of shape {tuple(shape)}{dtype}'
-
-
-class _Checked(odl.Operator):
-    """An operator whose errors explain what is wrong with an argument.
-
-    ODL's own errors print all numbers, and ODL accepts None as an argument.
-    """
-
-    def __call__(
-        self, x: ElementLike, out: Element | None = None, **kwargs: Any
-    ) -> Element:
-        """Return the value at ``x``, see `odl.Operator`."""
-        x = self._element(x)
-        if out is not None and out not in self.range:
-            raise OpRangeError(
-                f'`out` must be an element of the range {self.range!r}, got '
-                f'{_described(out)}'
-            )
-        return super().__call__(x, out, **kwargs)
-
-    def _element(self, x):
-        if x in self.domain:
-            return x
-        error = None
-        if x is not None:
-            try:
-                return self.domain.element(x)
-            except (BufferError, TypeError, ValueError) as refused:
-                error = refused
-        *products, _ = descend(self.domain)
-        shape = (*map(len, products), *grid_shape(self.domain))
-        raise OpDomainError(
-            f'expected an element of {self.domain!r}, or an array of shape '
-            f'{shape}, got {_described(x)}'
-        ) from error
-
-
-class NetworkOperator(_Checked):
+class NetworkOperator(CheckedOperator):
     r"""A torch module as an ODL operator.
 
     Parameters
@@ -322,7 +274,7 @@ class NetworkOperator(_Checked):
         return f'{type(self).__name__}({name}({parts}), {shown})'
 
 
-class _NetworkDerivative(_Checked):
+class _NetworkDerivative(CheckedOperator):
     """Derivative of a `NetworkOperator`: forward mode."""
 
     def __init__(self, operator, x):
@@ -347,7 +299,7 @@ class _NetworkDerivative(_Checked):
         return _NetworkDerivativeAdjoint(self)
 
 
-class _NetworkDerivativeAdjoint(_Checked):
+class _NetworkDerivativeAdjoint(CheckedOperator):
     """Adjoint of the derivative of a `NetworkOperator`: reverse mode."""
 
     def __init__(self, derivative):

@@ -122,6 +122,25 @@ class Energy(nn.Module):
             is_differentiated(self, x, sigma),
         )[1]
 
+    def value_and_gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return energies and gradients, for less than both alone if it can.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``.
+        """
+        return self(x, sigma), self.gradient(x, sigma)
+
     def hessian_product(
         self,
         x: torch.Tensor,
