@@ -24,6 +24,7 @@ from odl_equivariant.nn.blocks.inputs import (
     check_input,
     check_square_cells,
     checked_sigma,
+    has_values,
 )
 from odl_equivariant.nn.blocks.network import is_transformed
 from odl_equivariant.nn.energies import (
@@ -90,7 +91,8 @@ class RidgeEnergy(Energy):
     ValueError
         If an argument is out of its range or does not fit the group. When it
         is applied: if a shape does not fit, an image is smaller than the
-        filters, or ``sigma`` is not positive and finite.
+        filters, or images or ``sigma`` are not finite, or ``sigma`` is not
+        positive.
 
     Notes
     -----
@@ -303,6 +305,10 @@ class RidgeEnergy(Energy):
         """
         check_input('x', x, self.in_channels, self.kernels.dtype)
         self._check_shape(x.shape[2:])
+        if has_values(x) and not bool(x.isfinite().all()):
+            raise ValueError(
+                'the images of an energy must be finite, got NaN or infinity'
+            )
         levels = checked_sigma(out_of_inference(sigma), x).flatten()
         if len(levels) > 1:
             levels = levels.repeat_interleave(self.in_channels)
@@ -383,6 +389,38 @@ class RidgeEnergy(Energy):
                 ),
             )
         return _boundary.extended_transpose(total, matrices).view(x.shape)
+
+    def value_and_gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return energies and gradients, with the responses computed once.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``.
+        """
+        if self._needs_graph(x, sigma):
+            return super().value_and_gradient(x, sigma)
+        images, tables, matrices = self._prepared(x, sigma)
+        pairs = self._family.pairs
+        energies = images.new_zeros(len(images))
+
+        def add(_, i, responses):
+            some = tables.of(i)
+            energies[i] += _responses.values(some, responses, pairs)
+            return _responses.quick_derivative(some, responses, pairs)
+
+        total = _sweeps.sweep(images, self.filters(), add)
+        gradient = _boundary.extended_transpose(total, matrices)
+        return energies.view(x.shape[:2]).sum(1), gradient.view(x.shape)
 
     def hessian_product(
         self,
