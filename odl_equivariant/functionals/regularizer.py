@@ -225,6 +225,9 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
         in_channels = getattr(energy, 'in_channels', 1)
         self._layout = ImageLayout(space, in_channels, complex_values)
         self._cell = _constant_weight(space)
+        check_space = getattr(energy, 'check_space', None)
+        if callable(check_space):
+            check_space(self._layout.image_space(space))
         odl.functionals.Functional.__init__(self, space, linear=False)
         self._set_energy(sigma)
         zero = self._point(space.zero(), 'zero')

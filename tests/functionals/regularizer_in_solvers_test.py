@@ -48,7 +48,7 @@ class Problem:
             Differences(),
             weight=0.3,
             complex_values=complex_values,
-            tol=1e-8,
+            tol=1e-7,
             warm_start=True,
         )
         self.objective = self.fit + self.f
@@ -168,7 +168,7 @@ def broydens_method(p):
 
 def newtons_method(p):
     odl.solvers.newtons_method(
-        p.objective, p.x, 1.0, maxiter=p.n // 12 + 1, cg_iter=30
+        p.objective, p.x, 1.0, maxiter=p.n // 12 + 1, cg_iter=12
     )
 
 
