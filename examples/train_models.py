@@ -74,9 +74,20 @@ class Model:
         imaginary parts.
     acquisition : callable, optional
         Makes an acquisition of its kind, to load its weights with.
+    own_schedules : bool, optional
+        Whether each stage has a schedule of its own. Otherwise the learning
+        rate falls over all stages.
     """
 
-    def __init__(self, name, stages, value_range, acquisition=None):
+    def __init__(
+        self,
+        name,
+        stages,
+        value_range,
+        acquisition=None,
+        own_schedules=False,
+    ):
+        self.own_schedules = own_schedules
         self.name = name
         self.value_range = value_range
         self.acquisition = acquisition
@@ -109,6 +120,8 @@ class Model:
         """Save the weights of a run as those that are shipped."""
         operator = self.acquisition and self.acquisition().operator
         network = models.load(weights, operator)
+        # of a denoiser that minimises an energy, the energy is shipped
+        network = getattr(network, 'energy', network)
         models.save(network, path, self.value_range)
 
 
@@ -125,6 +138,9 @@ def _mri():
 
 CT_STAGES = [f'sparse_view_ct_stage_{i}' for i in (1, 2)]
 MRI_STAGES = [f'cartesian_mri_stage_{i}' for i in (1, 2, 3)]
+MULTISCALE_STAGES = [f'multiscale_denoiser_stage_{i}' for i in (1, 2)]
+CONVEX_STAGES = [f'ridge_convex_stage_{i}' for i in (1, 2)]
+WEAKLY_CONVEX_STAGES = [f'ridge_weakly_convex_stage_{i}' for i in (1, 2)]
 MODELS = {
     model.name: model
     for kind in ('c4', 'ordinary')
@@ -133,6 +149,21 @@ MODELS = {
         # The magnitude of the images is at most 1.
         Model(f'cartesian_mri_{kind}', MRI_STAGES, (-1, 1), _mri),
         Model(f'denoiser_{kind}', [], (0, 1)),
+        Model(
+            f'multiscale_denoiser_{kind}',
+            MULTISCALE_STAGES,
+            (0, 1),
+            own_schedules=True,
+        ),
+        Model(
+            f'ridge_convex_{kind}', CONVEX_STAGES, (0, 1), own_schedules=True
+        ),
+        Model(
+            f'ridge_weakly_convex_{kind}',
+            WEAKLY_CONVEX_STAGES,
+            (0, 1),
+            own_schedules=True,
+        ),
     )
 }
 
@@ -188,7 +219,7 @@ def train(model, output, n_steps=None, options=()):
         arguments += options
         arguments += [f'--trainer.default_root_dir={folder}']
         arguments += [f'--trainer.max_steps={length}']
-        if len(lengths) > 1:
+        if len(lengths) > 1 and not model.own_schedules:
             arguments += [f'--model.steps_before={before}']
             arguments += [f'--model.schedule_steps={sum(lengths)}']
         status = cli.main([*arguments, *start])

@@ -22,8 +22,10 @@ from odl_equivariant.data.phantoms.random_slices import Phantoms
 from odl_equivariant.data.phantoms.strips import mr_strip
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
-from odl_equivariant.data.slices.dicom import DicomSlices
+from odl_equivariant.data.slices.dicom.slices import DicomSlices
 from odl_equivariant.data.slices.kspace import FastMRIKspace
+from odl_equivariant.data.slices.mixture import Mixture
+from odl_equivariant.data.slices.pictures import ImageSlices
 from odl_equivariant.data.slices.reference import FastMRISlices, LIDCSlices
 from odl_equivariant.data.slices.samples import (
     sample_ct_slice,
@@ -40,8 +42,10 @@ __all__ = (
     'DicomSlices',
     'FastMRIKspace',
     'FastMRISlices',
+    'ImageSlices',
     'LIDCSlices',
     'MeasuredPairs',
+    'Mixture',
     'NiftiSlices',
     'NumpySlices',
     'PairStore',

@@ -19,6 +19,8 @@ from odl_equivariant.nn import (
     AveragedProximal,
     DualProximal,
     EquivariantProximal,
+    GradientStepDenoiser,
+    GradientStepEnergy,
     LearnedPrimalDual,
     LearnedProximalGradient,
     MultiscaleDenoiser,
@@ -27,7 +29,15 @@ from odl_equivariant.nn import (
 )
 from odl_equivariant.nn._layers import INITIALS
 
-__all__ = ('BLOCKS', 'Block', 'DUALS', 'UNROLLED', 'loaded_blocks')
+__all__ = (
+    'BLOCKS',
+    'Block',
+    'DUALS',
+    'ENERGIES',
+    'UNROLLED',
+    'check_classes',
+    'loaded_blocks',
+)
 
 #: Classes of blocks by their names.
 BLOCKS = {
@@ -46,7 +56,20 @@ Block: TypeAlias = (
     | MultiscaleDenoiser
     | MultiscaleProximal
     | AveragedProximal
+    | GradientStepDenoiser
+    | GradientStepEnergy
 )
+#: Classes of energies by their names.
+ENERGIES = {GradientStepEnergy.__name__: GradientStepEnergy}
+#: Classes of denoisers that consist of an energy by their names.
+OF_ENERGIES = {GradientStepDenoiser.__name__: GradientStepDenoiser}
+#: The parts of a network by the name of its class: their attributes, which
+#: are entries of its architecture, and their classes.
+PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    **{name: {'energy': ENERGIES} for name in OF_ENERGIES},
+    GradientStepEnergy.__name__: {'denoiser': BLOCKS},
+}
+_ALONE = {**BLOCKS, **ENERGIES, **OF_ENERGIES}
 #: Classes of data-side blocks by their names.
 DUALS = {DualProximal.__name__: DualProximal}
 #: The unrolled methods by their names, and the lists of their blocks.
@@ -63,6 +86,34 @@ _OF_SEVERAL_WEIGHTS = {
 }
 
 
+def check_classes(network):
+    """Raise a TypeError unless a network, and all its parts, can be rebuilt.
+
+    A class derived from one of these may compute something else.
+    """
+    lists = UNROLLED.get(type(network).__name__)
+    if lists is not None and type(network) in (
+        LearnedProximalGradient,
+        LearnedPrimalDual,
+    ):
+        for name, classes in lists.items():
+            for block in getattr(network, name):
+                _check_class(block, classes, classes)
+        return
+    _check_class(network, _ALONE, (*_ALONE, *UNROLLED))
+
+
+def _check_class(network, classes, known):
+    if type(network) not in classes.values():
+        raise TypeError(
+            f'expected {", ".join(known)}, no class derived from one, got '
+            f'{type(network).__name__}'
+        )
+    parts = PARTS.get(type(network).__name__, {})
+    for name, allowed in parts.items():
+        _check_class(getattr(network, name), allowed, allowed)
+
+
 def loaded_blocks(architecture, tensors):
     """Return the blocks that a file describes, with its weights.
 
@@ -73,7 +124,7 @@ def loaded_blocks(architecture, tensors):
     lists = UNROLLED.get(kind) if isinstance(kind, str) else None
     tensors = dict(tensors)
     if lists is None:
-        places = {'': (architecture, BLOCKS)}
+        places = {'': (architecture, _ALONE)}
     else:
         _check_entries(architecture, *lists)
         places = {
@@ -161,18 +212,9 @@ def _check_number(cls, arguments, n_weights, prefix):
 
 
 def _loaded_block(architecture, weights, prefix, classes):
-    _check_entries(architecture)
-    name, arguments = architecture['class'], architecture['arguments']
-    if name not in list(classes):
-        known = (*classes, *UNROLLED) if not prefix else classes
-        raise ValueError(
-            f'unknown class {name!r}; known are {", ".join(known)}'
-        )
-    # A short header could ask for any number of modules: check it first.
-    _check_number(classes[name], arguments, len(weights), prefix)
     # Only the weights of the file take memory, whatever the header says.
     with torch.device('meta'):
-        block = classes[name](**arguments)
+        block = _built(architecture, len(weights), prefix, classes)
     expected = {
         name: tuple(tensor.shape)
         for name, tensor in block.state_dict().items()
@@ -185,4 +227,25 @@ def _loaded_block(architecture, weights, prefix, classes):
                 f'{expected.get(name)}, the file {given.get(name)}'
             )
     block.load_state_dict(weights, assign=True)
-    return block.to(block.lift.weight.dtype)
+    return block.to(next(block.parameters()).dtype)
+
+
+def _built(architecture, n_weights, prefix, classes):
+    """Return a block of fresh weights, after checks of what is asked for."""
+    name = architecture.get('class') if type(architecture) is dict else None
+    parts = PARTS.get(name, {}) if isinstance(name, str) else {}
+    _check_entries(architecture, *parts)
+    if name not in list(classes):
+        known = classes if prefix else (*classes, *UNROLLED)
+        raise ValueError(
+            f'unknown class {name!r}; known are {", ".join(known)}'
+        )
+    arguments = architecture['arguments']
+    if not parts:
+        # A short header could ask for any number of modules.
+        _check_number(classes[name], arguments, n_weights, prefix)
+    inner = {
+        part: _built(architecture[part], n_weights, f'{prefix}{part}.', known)
+        for part, known in parts.items()
+    }
+    return classes[name](**inner, **arguments)

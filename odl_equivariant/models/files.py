@@ -30,9 +30,9 @@ from odl_equivariant._files import (
 from odl_equivariant._types import Initial, Operator, PathLike
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.architectures import (
-    BLOCKS,
     UNROLLED,
     Block,
+    check_classes,
     loaded_blocks,
 )
 from odl_equivariant.models.shipped import weights_path
@@ -70,8 +70,8 @@ def save(
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal, AveragedProximal, LearnedProximalGradient or \
-LearnedPrimalDual
+MultiscaleProximal, AveragedProximal, GradientStepEnergy, \
+GradientStepDenoiser, LearnedProximalGradient or LearnedPrimalDual
         Network to save, in training or evaluation mode, on any device. The
         operators of an unrolled method are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.
@@ -115,26 +115,13 @@ LearnedPrimalDual
     (0.0, 1.0)
     """
     path = checked_path(path)
-    if type(network) in (LearnedProximalGradient, LearnedPrimalDual):
-        for name, classes in UNROLLED[type(network).__name__].items():
-            _check_classes(getattr(network, name), classes, tuple(classes))
-    else:
-        _check_classes([network], BLOCKS, (*BLOCKS, *UNROLLED))
+    check_classes(network)
     header = {'architecture': network.architecture}
     if value_range is None:
         value_range = network.value_range
     if value_range is not None:
         header['value_range'] = _checked_range(value_range)
     write_network(path, network, header)
-
-
-def _check_classes(blocks, classes, known):
-    for block in blocks:
-        if type(block) not in classes.values():
-            raise TypeError(
-                f'expected {", ".join(known)}, no class derived from one, got '
-                f'{type(block).__name__}'
-            )
 
 
 @overload
@@ -215,7 +202,7 @@ def load(
     if kind not in UNROLLED:
         if forward_operator is not None or initial is not None:
             raise ValueError(
-                f'{path.name} holds a proximal: it takes neither '
+                f'{path.name} holds no unrolled method: {kind} takes neither '
                 '`forward_operator` nor `initial`'
             )
         blocks[''].value_range = value_range

@@ -14,7 +14,7 @@ import pathlib
 
 __all__ = ('available', 'shipped_path', 'weights_path')
 
-_FOLDER = pathlib.Path(__file__).parent
+_FOLDER = pathlib.Path(__file__).parent / 'trained'
 
 
 def available() -> tuple[str, ...]:

@@ -18,6 +18,16 @@ from odl_equivariant.nn.blocks.multiscale import (
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.energies.base import Energy
+from odl_equivariant.nn.energies.denoiser import EnergyDenoiser
+from odl_equivariant.nn.energies.gradient_step import (
+    GradientStepDenoiser,
+    GradientStepEnergy,
+)
+from odl_equivariant.nn.energies.proximal_denoiser import (
+    ProximalDenoiser,
+    hessian_norm,
+)
+from odl_equivariant.nn.energies.ridge import RidgeEnergy
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
@@ -30,10 +40,15 @@ __all__ = (
     'layers',
     'Block',
     'Energy',
+    'EnergyDenoiser',
     'EquivariantProximal',
+    'GradientStepDenoiser',
+    'GradientStepEnergy',
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
+    'ProximalDenoiser',
+    'RidgeEnergy',
     'DualProximal',
     'LearnedProximalGradient',
     'LearnedPrimalDual',
@@ -41,4 +56,5 @@ __all__ = (
     'to_convolutional',
     'for_inference',
     'convolution_norm',
+    'hessian_norm',
 )

@@ -8,7 +8,6 @@
 
 """Modules that work on images in any unit."""
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
@@ -17,7 +16,10 @@ import torch
 from torch import nn
 
 from odl_equivariant._checks import one_of, positive_number, real_number
-from odl_equivariant.nn.blocks.contract import precomputed_of
+from odl_equivariant.nn.blocks.contract import (
+    parameters_of,
+    precomputed_of,
+)
 from odl_equivariant.nn.blocks.inputs import has_values
 
 __all__ = ('Normalised',)
@@ -158,7 +160,7 @@ class Normalised(nn.Module):
         # as `LearnedProximal` asks
         self.homogeneous, self.shift_equivariant = True, shift is not None
         self.module = module
-        self._takes_sigma = 'sigma' in _parameters_of(module)
+        self._takes_sigma = 'sigma' in parameters_of(module)
 
     def __getattr__(self, name: str) -> Any:
         """Return what `Block` and operators ask the module for."""
@@ -317,14 +319,6 @@ def _fitting(module, statistic, shift):
         parts = {None: max(-low, high), 'mean': (high - low) / 2}
         target = parts.get(shift, high - low)
     return target, center
-
-
-def _parameters_of(module):
-    try:
-        return inspect.signature(module.forward).parameters
-    except (TypeError, ValueError):
-        # compiled code does not always tell
-        return {}
 
 
 def _extent(x):

@@ -8,8 +8,20 @@
 
 """Iterative methods with learned parts."""
 
+from odl_equivariant.solvers._result import SolverResult
+from odl_equivariant.solvers.accelerated_proximal_gradient import (
+    accelerated_proximal_gradient,
+)
+from odl_equivariant.solvers.half_quadratic_splitting import (
+    half_quadratic_splitting,
+)
 from odl_equivariant.solvers.learned_proximal_gradient import (
     learned_proximal_gradient,
 )
 
-__all__ = ('learned_proximal_gradient',)
+__all__ = (
+    'SolverResult',
+    'accelerated_proximal_gradient',
+    'half_quadratic_splitting',
+    'learned_proximal_gradient',
+)

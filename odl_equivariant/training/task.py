@@ -21,8 +21,8 @@ from torchmetrics import MeanMetric
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import as_element, as_tensor, first_part
+from odl_equivariant.models.architectures import check_classes
 from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
-from odl_equivariant.nn.inference import proximals_of
 from odl_equivariant.training.configuration.networks import (
     check_method,
     checked_denoiser,
@@ -179,7 +179,7 @@ class ReconstructionTask(LightningModule):
                 checkpointing,
             )
         # an error now, not when the weights are saved
-        proximals_of(self.network)
+        check_classes(self.network)
         if pretrained is not None:
             if pathlib.Path(pretrained).suffix == '.ckpt':
                 self._load_checkpoint(pretrained)

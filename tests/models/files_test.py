@@ -862,7 +862,7 @@ def test_unrolled_network_without_its_operator(operator):
 def test_proximal_with_an_operator(arguments):
     """A proximal refuses a forward operator, which it would not use."""
     models.save(OrdinaryProximal(channels=4), PATH)
-    with pytest.raises(ValueError, match='holds a proximal: it takes neither'):
+    with pytest.raises(ValueError, match='OrdinaryProximal takes neither'):
         models.load(PATH, **arguments)
 
 

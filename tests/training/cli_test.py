@@ -303,6 +303,35 @@ def test_networks_of_several_scales(run, configuration, tmp_path, group):
     assert denoiser.group == (None if group == 'null' else group)
 
 
+@pytest.mark.parametrize('resumed', [False, True])
+def test_gradient_step_denoisers(run, configuration, tmp_path, resumed):
+    """An energy of a denoiser is trained, validated, resumed and loaded."""
+    text = configuration.read_text('utf-8')
+    text = text.replace(
+        'nn.EquivariantProximal\n'
+        '    init_args: {channels: 8, group: C4, memory: 2, skip: true}',
+        """nn.GradientStepDenoiser
+    init_args:
+      energy:
+        class_path: odl_equivariant.nn.GradientStepEnergy
+        init_args:
+          denoiser:
+            class_path: odl_equivariant.nn.MultiscaleDenoiser
+            init_args: {channels: 4, n_scales: 2, activation: softplus}""",
+    ).replace(
+        'data.SparseViewCT\n    init_args: {shape: [24, 24], n_views: 8}',
+        'data.Denoising\n    init_args: {shape: [24, 24], sigma: 0.1}',
+    )
+    text = text.replace('  n_iterations: 2\n  initial: fbp\n', '')
+    configuration.write_text(text, 'utf-8')
+    for n in range(1, 3 if resumed else 2):
+        status, _, error = run('train', '--trainer.max_steps', str(n))
+        assert status == 0, error
+    denoiser = models.load(tmp_path / 'run' / 'final.safetensors')
+    assert denoiser.energy.denoiser.activation == 'softplus'
+    assert denoiser.value_range is None
+
+
 @pytest.mark.slow
 def test_shipped_weights_by_name(run, configuration):
     """`--weights` takes the names of `models.load`."""

@@ -39,6 +39,7 @@ from odl_equivariant.elements import element_from_array, tensor_dtype
 
 __all__ = ('Denoising',)
 
+_LEVELS = ('logarithmic', 'uniform')
 _DTYPES = ('float32', 'float64', 'complex64', 'complex128')
 
 
@@ -64,6 +65,9 @@ class Denoising(Acquisition):
         Precision of the images, and whether they are complex.
     backend : {'numpy', 'pytorch'}, optional
         Array back-end of the ODL space.
+    levels : {'logarithmic', 'uniform'}, optional
+        Whether the logarithm of the noise level is uniformly distributed, or
+        the level itself.
 
     Attributes
     ----------
@@ -89,7 +93,9 @@ class Denoising(Acquisition):
     .. math::
         y = u + \sigma \varepsilon, \qquad
         \log \sigma \sim \mathcal{U}(\log \sigma_{\min}, \log \sigma_{\max}),
-        \quad \varepsilon \sim \mathcal{N}(0, I).
+        \quad \varepsilon \sim \mathcal{N}(0, I),
+
+    or :math:`\sigma \sim \mathcal{U}(\sigma_{\min}, \sigma_{\max})`.
 
     Examples
     --------
@@ -113,7 +119,9 @@ class Denoising(Acquisition):
             'float32', 'float64', 'complex64', 'complex128'
         ] = 'float32',
         backend: Backend = 'numpy',
+        levels: Literal['logarithmic', 'uniform'] = 'logarithmic',
     ) -> None:
+        self.levels = one_of('levels', levels, _LEVELS)
         shape = array_shape('shape', shape, 2)
         one_of('dtype', dtype, _DTYPES)
         one_of('backend', backend, ('numpy', 'pytorch'))
@@ -126,7 +134,7 @@ class Denoising(Acquisition):
         self.operator = odl.IdentityOperator(self.space)
 
     def draw_sigma(self, rng: Random = None) -> float:
-        """Draw a noise level; its logarithm is uniformly distributed.
+        """Draw a noise level, see ``levels``.
 
         Parameters
         ----------
@@ -142,6 +150,8 @@ class Denoising(Acquisition):
         if low == high:
             return low
         rng = np.random.default_rng(rng)
+        if self.levels == 'uniform':
+            return rng.uniform(low, high)
         drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
         # of rounding, nothing is left
         return min(max(drawn, low), high)
@@ -270,6 +280,7 @@ class Denoising(Acquisition):
             'side': self.side,
             'dtype': str(self.space.dtype_identifier),
             'backend': self.space.impl,
+            'levels': self.levels,
         }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import ImageShape, PathLike
-from odl_equivariant.data.slices.dicom import DicomSlices
+from odl_equivariant.data.slices.dicom.slices import DicomSlices
 
 __all__ = ('FastMRISlices', 'LIDCSlices')
 

@@ -19,8 +19,8 @@ import odl
 from odl_equivariant._checks import one_of
 from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant._types import Element, Precision
-from odl_equivariant.data.slices.dicom_files import read_dataset
-from odl_equivariant.data.slices.dicom_pixels import oriented, read_frame
+from odl_equivariant.data.slices.dicom.files import read_dataset
+from odl_equivariant.data.slices.dicom.pixels import oriented, read_frame
 
 __all__ = ('sample_ct_slice', 'sample_mr_slice')
 

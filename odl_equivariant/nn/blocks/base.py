@@ -115,7 +115,7 @@ class Proximal(nn.Module):
         return (
             self.in_channels * (2 if self.gradient else 1)
             + self.memory
-            + (1 if self.noise_level and not self._in_units_of_noise else 0)
+            + (1 if self.noise_level and self._has_noise_channel else 0)
         )
 
     def _build(self):
@@ -161,11 +161,18 @@ class Proximal(nn.Module):
     def _in_units_of_noise(self):
         """Whether inputs are divided by the noise level, given one.
 
-        It is no complex number, so it cannot be a channel of complex fields.
         Division makes it the unit of the thresholds.
         """
+        return not self._has_noise_channel
+
+    @property
+    def _has_noise_channel(self):
+        """Whether the noise level, given one, is a channel of the input.
+
+        It is no complex number, so it cannot be one of complex fields.
+        """
         description = self.described_nonlinearity()
-        return description is not None and description['name'] == MODULUS
+        return description is None or description['name'] != MODULUS
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -297,7 +304,7 @@ class Proximal(nn.Module):
             inputs.append(memory)
         if self.noise_level:
             sigma = checked_sigma(sigma, x)
-            if not self._in_units_of_noise:
+            if self._has_noise_channel:
                 shape = (x.shape[0], 1, *x.shape[2:])
                 inputs.append(sigma.expand(shape))
         in_units = self.noise_level and self._in_units_of_noise

@@ -129,7 +129,7 @@ def calibrate_all(network: Any, n_inputs: int, output_scale: float) -> None:
     multiscale_network(
         images,
         network.kernels(),
-        network.negative_slope,
+        network.nonlinearities(),
         network.n_scales,
         extent,
     )

@@ -27,6 +27,7 @@ __all__ = (
     'architecture_of',
     'check_block',
     'memory_of',
+    'parameters_of',
     'precomputed_of',
 )
 
@@ -191,6 +192,15 @@ def memory_of(block: nn.Module) -> int:
             f'got {memory}'
         )
     return memory
+
+
+def parameters_of(module: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a module's ``forward``, none if it hides."""
+    try:
+        return inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):
+        # compiled code does not always tell
+        return {}
 
 
 def precomputed_of(block: nn.Module) -> Mapping[str, Any]:

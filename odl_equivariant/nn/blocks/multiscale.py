@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from odl_equivariant._checks import one_of
 from odl_equivariant.nn._convolution import (
     PaddedConvolution,
     check_image_size,
@@ -26,7 +27,12 @@ from odl_equivariant.nn.blocks import pieces, scales
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.calibration import calibrate_all
 from odl_equivariant.nn.blocks.inputs import check_square_cells
-from odl_equivariant.nn.blocks.network import is_exported, is_transformed
+from odl_equivariant.nn.blocks.network import (
+    SMOOTH,
+    Nonlinearities,
+    is_exported,
+    is_transformed,
+)
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.grid import checked_basis
@@ -37,6 +43,8 @@ from odl_equivariant.nn.steerable.groups import (
 )
 
 __all__ = ('Multiscale', 'MultiscaleDenoiser', 'MultiscaleProximal')
+
+_LEAKY, _SLOPE = 'leaky_relu', 0.01
 
 
 class Multiscale(Proximal):
@@ -54,6 +62,7 @@ class Multiscale(Proximal):
     def __init__(self, arguments: dict[str, Any]) -> None:
         group = arguments.pop('group')
         basis = arguments.pop('basis')
+        activation = arguments.pop('activation', _LEAKY)
         super().__init__(arguments)
         self.group = None if group is None else checked_group(group)
         if self.group in INFINITE:
@@ -75,7 +84,37 @@ class Multiscale(Proximal):
                 'group'
             )
         self._set('basis', basis, 'escnn')
+        one_of('activation', activation, (_LEAKY, *SMOOTH))
+        self._set('activation', activation, _LEAKY)
+        self._check_activation()
         self._build()
+
+    def _check_activation(self):
+        if self.activation == _LEAKY:
+            return
+        if self.homogeneous and not self.noise_level:
+            raise ValueError(
+                f'activation={self.activation!r} has a unit, which is the '
+                'noise level in a homogeneous network: take noise_level=True, '
+                f'homogeneous=False or activation={_LEAKY!r}'
+            )
+        if self.negative_slope != _SLOPE:
+            raise ValueError(
+                f'`negative_slope` is that of activation={_LEAKY!r}: '
+                f'activation={self.activation!r} takes none, got '
+                f'{self.negative_slope}'
+            )
+
+    @property
+    def _in_units_of_noise(self):
+        """Whether the noise level is the unit of the activations."""
+        return self.activation != _LEAKY and self.homogeneous
+
+    def nonlinearities(self) -> Nonlinearities:
+        """Return the slope of the LeakyReLU, or the map in its place."""
+        if self.activation == _LEAKY:
+            return self.negative_slope
+        return (SMOOTH[self.activation],)
 
     def _build(self):
         n_inputs = self._n_inputs()
@@ -195,7 +234,7 @@ class Multiscale(Proximal):
             scales.on_whole_image if exported else self._run,
             kernels=kernels,
             padding_mode=self.padding_mode,
-            slope=self.negative_slope,
+            nonlinearities=self.nonlinearities(),
             n_scales=self.n_scales,
         )
         y = x.to(dtype)
@@ -273,12 +312,19 @@ class MultiscaleDenoiser(Multiscale):
         Slope of the LeakyReLU for negative values.
     basis : {'escnn', 'grid', 'mixed'}, optional
         Which equivariant kernels there are, see `EquivariantProximal`.
+    activation : {'leaky_relu', 'elu', 'softplus'}, optional
+        Non-linearity in the residual blocks. ``'elu'``, and ``'softplus'``
+        minus its value at zero, are differentiable with a Lipschitz
+        derivative, as `GradientStepEnergy` needs for a gradient without
+        jumps. They have a unit: if ``homogeneous``, the noise level, see the
+        notes.
 
     Raises
     ------
     ValueError
         If the group is unknown or infinite, its order does not divide
-        ``channels``, or another argument is out of its range.
+        ``channels``, or another argument is out of its range. Also for an
+        activation with a unit in a homogeneous network without a noise level.
     TypeError
         If a number or a bool is none.
 
@@ -300,6 +346,11 @@ class MultiscaleDenoiser(Multiscale):
 
     .. math::
         \Phi(a u; a \sigma) = a\, \Phi(u; \sigma) .
+
+    A smooth activation :math:`\phi` is not homogeneous. So then all inputs,
+    image and noise level, are divided by :math:`\sigma`, and the output is
+    multiplied by it. With the network :math:`\Psi`, :math:`\Phi(u; \sigma) =
+    \sigma \Psi(u / \sigma, 1)`, which has the same law.
 
     References
     ----------
@@ -334,8 +385,9 @@ class MultiscaleDenoiser(Multiscale):
         skip: bool = True,
         kernel_size: int = 3,
         padding_mode: str = 'replicate',
-        negative_slope: int | float = 0.01,
+        negative_slope: int | float = _SLOPE,
         basis: str = 'escnn',
+        activation: str = _LEAKY,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
@@ -403,7 +455,7 @@ class MultiscaleProximal(Multiscale):
         skip: bool = True,
         kernel_size: int = 3,
         padding_mode: str = 'replicate',
-        negative_slope: int | float = 0.01,
+        negative_slope: int | float = _SLOPE,
         basis: str = 'escnn',
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}

@@ -8,6 +8,7 @@
 
 """The forward pass of a block, on a whole image or on a piece of one."""
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,6 +21,7 @@ __all__ = (
     'Extent',
     'Kernel',
     'Nonlinearities',
+    'SMOOTH',
     'WholeImage',
     'activated',
     'is_exported',
@@ -29,6 +31,14 @@ __all__ = (
 
 # Weight and bias, as `torch.nn.Conv2d` has them.
 Kernel = tuple[torch.Tensor, torch.Tensor]
+
+
+def _centred_softplus(x):
+    return functional.softplus(x) - math.log(2)
+
+
+#: Maps with a Lipschitz derivative that map zero to zero, by their names.
+SMOOTH = {'elu': functional.elu, 'softplus': _centred_softplus}
 
 # The slope of a LeakyReLU, or a map for each convolution but the last.
 Nonlinearities = float | tuple[Callable[[torch.Tensor], torch.Tensor], ...]

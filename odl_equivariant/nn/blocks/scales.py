@@ -20,6 +20,7 @@ import torch
 from odl_equivariant.nn.blocks.network import (
     Extent,
     Kernel,
+    Nonlinearities,
     WholeImage,
     activated,
 )
@@ -49,7 +50,7 @@ def least_side(n_scales: int, kernel_size: int) -> int:
 def multiscale_network(
     x: torch.Tensor,
     kernels: list[Kernel],
-    slope: float,
+    nonlinearities: Nonlinearities,
     n_scales: int,
     extent: Extent,
 ) -> torch.Tensor:
@@ -61,8 +62,9 @@ def multiscale_network(
         Inputs of shape ``(N, C, n, m)``.
     kernels : list of tuple of torch.Tensor
         Weight and bias of each convolution, in the order of the computation.
-    slope : float
-        Slope of the LeakyReLU for negative values.
+    nonlinearities : float or tuple of callable
+        Slope of the LeakyReLU for negative values, or a tuple of the one map
+        that replaces it in all places, and maps zero to zero.
     n_scales : int
         Number of grids, the given one among them.
     extent : Extent
@@ -99,7 +101,7 @@ def multiscale_network(
 
     def through_blocks(x):
         for _ in range(n_blocks):
-            x = added(convolved(activated(convolved(x), 0, slope)), x)
+            x = added(convolved(activated(convolved(x), 0, nonlinearities)), x)
         return x
 
     def through_scales(x, scale):
@@ -116,12 +118,12 @@ def on_whole_image(
     x: torch.Tensor,
     kernels: list[Kernel],
     padding_mode: str,
-    slope: float,
+    nonlinearities: Nonlinearities,
     n_scales: int,
 ) -> torch.Tensor:
     """Apply the network to images from boundary to boundary."""
     return multiscale_network(
-        x, kernels, slope, n_scales, WholeImage(padding_mode)
+        x, kernels, nonlinearities, n_scales, WholeImage(padding_mode)
     )
 
 

@@ -16,6 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from odl_equivariant.nn.energies._derivatives import (
+    is_differentiated,
+    out_of_inference,
+    transposed,
+)
+
 __all__ = ('Energy',)
 
 
@@ -108,13 +114,32 @@ class Energy(nn.Module):
             Tensor of the shape of ``x``. If gradients are enabled, it can be
             differentiated again, with respect to ``x`` and to the weights.
         """
-        graph = torch.is_grad_enabled()
-        with torch.enable_grad():
-            if not (graph and x.requires_grad):
-                x = x.detach().requires_grad_()
-            total = self(x, sigma).sum()
-            (gradient,) = torch.autograd.grad(total, x, create_graph=graph)
-        return gradient
+        sigma = out_of_inference(sigma)
+        return transposed(
+            lambda u: self(u, sigma),
+            x,
+            torch.ones_like,
+            is_differentiated(self, x, sigma),
+        )[1]
+
+    def value_and_gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return energies and gradients, for less than both alone if it can.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``.
+        """
+        return self(x, sigma), self.gradient(x, sigma)
 
     def hessian_product(
         self,
@@ -136,17 +161,14 @@ class Energy(nn.Module):
         product : torch.Tensor
             Hessian at ``x``, applied to ``direction``.
         """
-        graph = torch.is_grad_enabled()
-        with torch.enable_grad():
-            if not (graph and x.requires_grad):
-                x = x.detach().requires_grad_()
-            gradient = self.gradient(x, sigma)
-            if not gradient.requires_grad:
-                return torch.zeros_like(x)
-            (product,) = torch.autograd.grad(
-                gradient, x, direction, create_graph=graph, allow_unused=True
-            )
-        return torch.zeros_like(x) if product is None else product
+        sigma = out_of_inference(sigma)
+        direction = out_of_inference(direction)
+        return transposed(
+            lambda u: self.gradient(u, sigma),
+            x,
+            lambda _: direction,
+            is_differentiated(self, x, direction, sigma),
+        )[1]
 
     def gradient_lipschitz(self, sigma: float | None = None) -> float:
         """Return a Lipschitz constant of the gradient.

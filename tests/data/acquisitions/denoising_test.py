@@ -149,3 +149,17 @@ def test_wrong_images():
             denoising.pair(image, 0)
     with pytest.raises(ValueError, match='has no masks'):
         denoising.forward_operator(np.ones((8, 8)))
+
+
+def test_uniform_levels():
+    """With `levels='uniform'` the level itself is equally distributed."""
+    denoising = Denoising((8, 8), sigma=(0.01, 0.21), levels='uniform')
+    rng = np.random.default_rng(0)
+    drawn = np.array([denoising.draw_sigma(rng) for _ in range(4000)])
+    counts, _ = np.histogram(drawn, bins=4, range=(0.01, 0.21))
+    assert counts.sum() == 4000 and abs(counts / 1000 - 1).max() < 0.15
+    again = pickle.loads(pickle.dumps(denoising))
+    assert again.settings() == denoising.settings()
+    assert again.levels == 'uniform'
+    with pytest.raises(ValueError, match='levels'):
+        Denoising((8, 8), levels='normal')

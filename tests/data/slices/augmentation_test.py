@@ -155,3 +155,40 @@ def test_only_slices_are_augmented():
     """Anything but slices is a TypeError."""
     with pytest.raises(TypeError, match='expected `Slices`'):
         Augmented([np.ones((8, 8))])
+
+
+def test_scaling_shrinks_both_sides_alike(phantoms):
+    """Sizes are those of the factor, and the mean of the image remains."""
+    image = np.kron(phantoms[0], np.ones((2, 3), 'float32'))
+    change = Augmentation(scaling=(0.5, 0.75))
+    ratios = set()
+    for seed in range(30):
+        small = change(image, np.random.default_rng(seed))
+        n, m = small.shape
+        assert 24 <= n <= 36 and abs(m / 72 - n / 48) < 0.02
+        assert abs(small.mean() - image.mean()) < 0.02 * image.max()
+        ratios.add(n)
+    assert len(ratios) > 5
+
+
+def test_scaling_by_one_changes_nothing(phantoms):
+    """The largest factor keeps the image."""
+    change = Augmentation(scaling=(1, 1))
+    rng = np.random.default_rng(0)
+    assert np.array_equal(change(phantoms[0], rng), phantoms[0])
+    assert Augmented(phantoms, scaling=(0.5, 0.5))[0].shape == (12, 12)
+
+
+@pytest.mark.parametrize(
+    'scaling, message',
+    [
+        (0.5, 'the least and the greatest'),
+        ((0.5, 1.5), 'at most 1'),
+        ((0.9, 0.5), 'in order'),
+        ((0, 1), 'positive'),
+    ],
+)
+def test_bad_scaling(scaling, message):
+    """Factors that cannot be are refused."""
+    with pytest.raises(ValueError, match=message):
+        Augmentation(scaling=scaling)

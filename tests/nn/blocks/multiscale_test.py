@@ -463,3 +463,61 @@ def test_fewer_weights_than_the_small_block_has():
     assert n_weights > sum(
         p.numel() for p in EquivariantProximal().parameters()
     )
+
+
+smooth = simple_fixture('smooth', ['elu', 'softplus'])
+
+
+def test_smooth_activations_keep_symmetry_and_scale(smooth, group):
+    """Turns and factors commute with networks that have the noise as unit."""
+    block = denoiser(group, activation=smooth).double()
+    x, levels = images((16, 16)).double(), torch.tensor([0.1, 0.5]).double()
+    y = block(x, sigma=levels)
+    torch.testing.assert_close(
+        block(x.rot90(1, (2, 3)), sigma=levels), y.rot90(1, (2, 3))
+    )
+    torch.testing.assert_close(block(7 * x, sigma=7 * levels), 7 * y)
+
+
+def test_smooth_activations_have_derivatives_without_jumps(smooth):
+    """The slope along a line changes by O(t) over a distance t."""
+    block = denoiser(activation=smooth).double()
+    x, h = images().double(), images(seed=1).double()
+
+    def slopes(block):
+        u = x.clone().requires_grad_()
+        points = [u + t * h for t in (0.0, 1e-3)]
+        values = [block(p, sigma=0.3).sum() for p in points]
+        one, other = (torch.autograd.grad(v, u)[0] for v in values)
+        return ((one - other).abs() > 1e-2).sum()
+
+    assert slopes(block) == 0 < slopes(denoiser().double())
+
+
+@pytest.mark.parametrize('homogeneous', [True, False])
+def test_smooth_networks_are_saved_and_converted(
+    smooth, homogeneous, tmp_path
+):
+    """Files, plain convolutions and inference keep the activation."""
+    block = denoiser(activation=smooth, homogeneous=homogeneous)
+    x, path = images(), tmp_path / 'smooth.safetensors'
+    expected = block(x, sigma=0.1)
+    models.save(block, path)
+    assert torch.equal(models.load(path)(x, sigma=0.1), expected)
+    for copy in (to_convolutional(block), for_inference(block)):
+        torch.testing.assert_close(copy(x, sigma=0.1), expected)
+
+
+def test_leaky_networks_do_not_list_the_activation():
+    """Architectures, and so files and checkpoints, stay what they were."""
+    assert 'activation' not in denoiser().architecture['arguments']
+
+
+def test_wrong_activations_are_named():
+    """Errors name the activation and what to do."""
+    with pytest.raises(ValueError, match='`activation` must be'):
+        denoiser(activation='tanh')
+    with pytest.raises(ValueError, match='noise_level=True, homogeneous=Fals'):
+        denoiser(activation='elu', noise_level=False)
+    with pytest.raises(ValueError, match="'elu' takes none, got 0.2"):
+        denoiser(activation='elu', negative_slope=0.2)

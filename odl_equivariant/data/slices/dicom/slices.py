@@ -18,14 +18,14 @@ from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import grid
-from odl_equivariant.data.slices.dicom_files import (
+from odl_equivariant.data.slices.dicom.files import (
     check_image,
     number_of_frames,
     read_dataset,
     text,
 )
-from odl_equivariant.data.slices.dicom_order import in_order, place
-from odl_equivariant.data.slices.dicom_pixels import (
+from odl_equivariant.data.slices.dicom.order import in_order, place
+from odl_equivariant.data.slices.dicom.pixels import (
     check_rescaling,
     oriented,
     read_frame,

@@ -16,7 +16,7 @@ import numpy as np
 
 from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data.slices.dicom_files import (
+from odl_equivariant.data.slices.dicom.files import (
     PURPOSE,
     nested,
     number_of_frames,

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data.slices.dicom_files import nested
+from odl_equivariant.data.slices.dicom.files import nested
 
 __all__ = ('in_order', 'place')
 

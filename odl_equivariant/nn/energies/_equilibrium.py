@@ -1,0 +1,125 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Minimisers of an energy near an image, and their derivatives."""
+
+import torch
+
+__all__ = ('conjugate_gradient', 'implicit', 'minimiser')
+
+
+def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong):
+    r"""Return the minimiser of 1/2 ||u - x||^2 + J(u), image by image.
+
+    Nesterov's method with steps of 1 / (1 + L). It starts anew where its
+    momentum points uphill (O'Donoghue and Candes, 2015).
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Images of shape ``(N, C, *shape)``.
+    gradient : callable
+        Gradient of J.
+    lipschitz : torch.Tensor
+        Lipschitz constants L of it, of shape ``(N, 1, ...)``.
+    tolerance : torch.Tensor
+        Norms of the gradient of the sum below which an image is done, of
+        shape ``(N,)``.
+    maxiter : int
+        Largest number of gradients.
+    strong : bool
+        Whether J is convex, so that the sum is 1-strongly convex.
+
+    Returns
+    -------
+    u : torch.Tensor
+        Images.
+    residual : torch.Tensor
+        Norms of the gradient there, of shape ``(N,)``.
+    n_iterations : int
+        Number of gradients.
+    """
+    step = 1 / (1 + lipschitz)
+    root = (1 + lipschitz).sqrt()
+    constant = (root - 1) / (root + 1)
+    t = torch.ones_like(step)
+    u = y = x
+    for n in range(1, maxiter + 1):
+        g = y - x + gradient(y)
+        residual = g.flatten(1).norm(dim=1)
+        if n == maxiter or bool((residual <= tolerance).all()):
+            break
+        new = y - step * g
+        change = new - u
+        uphill = (g * change).flatten(1).sum(1).view(t.shape) > 0
+        if strong:
+            momentum = constant
+        else:
+            t = torch.where(uphill, torch.ones_like(t), t)
+            following = (1 + (1 + 4 * t * t).sqrt()) / 2
+            momentum = (t - 1) / following
+            t = following
+        y = new + torch.where(uphill, torch.zeros_like(t), momentum) * change
+        u = new
+    return y, residual, n
+
+
+def conjugate_gradient(matrix, right, tolerance, maxiter):
+    """Solve a symmetric positive system for each image, from zero."""
+    solution = torch.zeros_like(right)
+    residual = direction = right
+    square = _inner(right, right)
+    goal = tolerance**2 * square
+    for _ in range(maxiter):
+        if bool((square <= goal).all()):
+            break
+        product = matrix(direction)
+        curvature = _inner(direction, product)
+        # a direction of no curvature has done its work, or is rounding
+        step = torch.where(curvature > 0, square / curvature, 0.0)
+        step = torch.nan_to_num(step, posinf=0.0)
+        solution = solution + step * direction
+        residual = residual - step * product
+        following = _inner(residual, residual)
+        ratio = torch.where(square > 0, following / square, 0.0)
+        direction = residual + ratio * direction
+        square = following
+    return solution
+
+
+def _inner(one, other):
+    total = (one * other).flatten(1).sum(1)
+    return total.view(-1, *[1] * (one.ndim - 1))
+
+
+def implicit(residual, u, solve):
+    """Return u, with the derivative of the point where a residual is zero.
+
+    Parameters
+    ----------
+    residual : torch.Tensor
+        Minus the gradient at u, with the graph of image and weights, u held
+        fixed.
+    u : torch.Tensor
+        Solution, without a graph.
+    solve : callable
+        Applies the inverse of the derivative of the gradient.
+    """
+    return _Implicit.apply(residual, u, solve)
+
+
+class _Implicit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, residual, u, solve):
+        ctx.solve = solve
+        return u.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return ctx.solve(grad), None, None

@@ -1,0 +1,147 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Filters, a function of their responses, and the transposed filters."""
+
+import torch
+from torch.nn import functional
+
+__all__ = ('correlate', 'sweep', 'transposed')
+
+# Responses of a piece of an image that stay in the cache of a processor.
+_PIECE = 2**17
+
+
+class _Correlation(torch.autograd.Function):
+    """Responses of filters, whose derivatives are quick on a processor."""
+
+    @staticmethod
+    def forward(ctx, x, kernels):
+        ctx.save_for_backward(x, kernels)
+        return functional.conv2d(x, kernels)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, kernels = ctx.saved_tensors
+        of_x = of_kernels = None
+        if ctx.needs_input_grad[0]:
+            of_x = transposed(grad, kernels)
+        if ctx.needs_input_grad[1]:
+            of_kernels = _products(x, grad, kernels)
+        return of_x, of_kernels
+
+
+class _Transpose(torch.autograd.Function):
+    """Sum of the transposed filters, the transpose of `_Correlation`."""
+
+    @staticmethod
+    def forward(ctx, y, kernels):
+        ctx.save_for_backward(y, kernels)
+        return _transposed(y, kernels)
+
+    @staticmethod
+    def backward(ctx, grad):
+        y, kernels = ctx.saved_tensors
+        of_y = of_kernels = None
+        if ctx.needs_input_grad[0]:
+            of_y = correlate(grad, kernels)
+        if ctx.needs_input_grad[1]:
+            of_kernels = _products(grad, y, kernels)
+        return of_y, of_kernels
+
+
+def correlate(x, kernels):
+    """Return the responses of filters, where they lie inside the images.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Images of shape ``(N, 1, n, m)``.
+    kernels : torch.Tensor
+        Filters of shape ``(F, 1, k, k)``.
+
+    Returns
+    -------
+    responses : torch.Tensor
+        Tensor of shape ``(N, F, n - k + 1, m - k + 1)``.
+    """
+    return _Correlation.apply(x, kernels)
+
+
+def transposed(y, kernels):
+    """Return the transpose of `correlate`, applied to responses."""
+    return _Transpose.apply(y, kernels)
+
+
+def _products(x, y, kernels):
+    """Return the derivative of <correlate(x, kernels), y> by the kernels."""
+    total = 0
+    for image, response in zip(x, y, strict=True):
+        patches = functional.unfold(image[None], kernels.shape[2:])[0]
+        total = total + response.flatten(1) @ patches.T
+    return total.view(kernels.shape)
+
+
+def _transposed(y, kernels):
+    if y.device.type != 'cpu':
+        return functional.conv_transpose2d(y, kernels)
+    # A convolution to one channel uses a fraction of a processor's
+    # arithmetic. So each row of the filters makes a channel of its own.
+    n_rows, n_columns = kernels.shape[2:]
+    rows = kernels[:, 0].flip(2).transpose(0, 1)[:, :, None].contiguous()
+    parts = functional.conv2d(y, rows, padding=(0, n_columns - 1))
+    height = y.shape[2]
+    total = y.new_zeros(len(y), 1, height + n_rows - 1, parts.shape[3])
+    for i in range(n_rows):
+        total[:, 0, i : i + height] += parts[:, i]
+    return total
+
+
+def sweep(x, kernels, function):
+    """Return the sum of transposed filters of a function of responses.
+
+    Without a graph. Images are swept in pieces that stay in the cache, as
+    the time of a processor is that of its memory otherwise.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Images of shape ``(N, 1, n, m)``.
+    kernels : torch.Tensor
+        Filters of shape ``(F, 1, k, k)``.
+    function : callable
+        Called as ``function(key, i, responses)`` for the image i (a slice),
+        where ``key`` says which piece it is. It returns responses, or None
+        if there is nothing to add.
+
+    Returns
+    -------
+    total : torch.Tensor
+        Tensor of the shape of ``x``.
+    """
+    total = torch.zeros_like(x)
+    if x.device.type != 'cpu':
+        whole = slice(0, len(x))
+        values = function((0, 0), whole, functional.conv2d(x, kernels))
+        return total if values is None else _transposed(values, kernels)
+    n_filters, side = kernels.shape[0], kernels.shape[2]
+    height = x.shape[2] - side + 1
+    n_rows = max(1, _PIECE // (n_filters * (x.shape[3] - side + 1)))
+    n_rows = -(-height // -(-height // n_rows))
+    for i in range(len(x)):
+        image = slice(i, i + 1)
+        for start in range(0, height, n_rows):
+            stop = min(start + n_rows, height)
+            piece = x[image, :, start : stop + side - 1]
+            responses = functional.conv2d(piece, kernels)
+            values = function((i, start), image, responses)
+            if values is not None:
+                total[image, :, start : stop + side - 1] += _transposed(
+                    values, kernels
+                )
+    return total

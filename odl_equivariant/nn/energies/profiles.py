@@ -1,0 +1,205 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Profiles of ridge energies: splines of the response and the noise level."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+__all__ = ('Profiles', 'Splines')
+
+# Greatest noise level that has a knot of its own; larger ones take its values.
+_GREATEST = 0.2
+# The splines learn at the rate that suits filters.
+_GAIN = 10.0
+
+
+class Splines(NamedTuple):
+    r"""Even functions :math:`\psi`, quadratic splines, of some images.
+
+    Parameters
+    ----------
+    scales : torch.Tensor
+        Factor :math:`\alpha` of the responses, of shape ``(N, F)``.
+    slopes : torch.Tensor
+        Slopes of :math:`\psi'` between the knots, and the slope 0 behind the
+        last one, of shape ``(N, F, M + 1)``.
+    step : float
+        Distance of the knots of :math:`\alpha t`.
+    """
+
+    scales: torch.Tensor
+    slopes: torch.Tensor
+    step: float
+
+    def prepared(self):
+        """Return tables for `derivative` and `value`, image by image."""
+        zero = torch.zeros_like(self.slopes[..., :1])
+        rises = self.step * self.slopes[..., :-1]
+        values = torch.cat([zero, rises.cumsum(-1)], -1)
+        areas = self.step * (values[..., :-1] + 0.5 * rises)
+        areas = torch.cat([zero, areas.cumsum(-1)], -1)
+        return _Tables(
+            (self.scales / self.step)[:, :, None, None],
+            (1 / self.scales)[:, :, None, None],
+            self.slopes * self.step,
+            values,
+            areas,
+            self.step,
+        )
+
+
+class _Tables(NamedTuple):
+    """What the functions are computed from; `of` takes some images."""
+
+    scales: torch.Tensor
+    units: torch.Tensor
+    rises: torch.Tensor
+    values: torch.Tensor
+    areas: torch.Tensor
+    step: float
+
+    def of(self, images):
+        """Return the tables of some images, of which there is one table."""
+        return _Tables(*(t[images] for t in self[:5]), self.step)
+
+    def _places(self, responses):
+        """Return interval, index in the tables, and place in the interval."""
+        n_knots = self.rises.shape[-1]
+        # what has no graph may be overwritten
+        t = responses.abs() * self.scales
+        whole = t.detach().clamp(max=n_knots - 1.0).long()
+        fraction = t - whole
+        return whole + self._first(whole.dtype), fraction
+
+    def _first(self, dtype):
+        """Return where the table of each image and filter begins."""
+        n_images, n_filters, n_knots = self.rises.shape
+        first = torch.arange(
+            0,
+            self.rises.numel(),
+            n_knots,
+            dtype=dtype,
+            device=self.rises.device,
+        )
+        return first.view(n_images, n_filters, 1, 1)
+
+    def value(self, responses):
+        """Return psi of the responses."""
+        index, fraction = self._places(responses)
+        value = torch.take(self.areas, index) + self.step * fraction * (
+            torch.take(self.values, index)
+            + 0.5 * fraction * torch.take(self.rises, index)
+        )
+        return value * self.units**2
+
+    def derivative(self, responses):
+        """Return psi' of the responses."""
+        index, fraction = self._places(responses)
+        value = torch.take(self.values, index)
+        value = value + fraction * torch.take(self.rises, index)
+        return value * self.units * responses.sign()
+
+    def slope(self, responses):
+        """Return psi'' of the responses."""
+        index, _ = self._places(responses)
+        return torch.take(self.rises, index) / self.step
+
+    def quick_derivative(self, responses):
+        """Return psi' without a graph, and overwrite the responses."""
+        t = responses.abs().mul_(self.scales)
+        # 32 bits are converted, and looked up, in less time
+        whole = t.clamp(max=self.rises.shape[-1] - 1.0).int()
+        t.sub_(whole)
+        index = whole.add_(self._first(whole.dtype)).flatten()
+        value = self.values.flatten().index_select(0, index).view(t.shape)
+        rises = self.rises.flatten().index_select(0, index).view(t.shape)
+        value.addcmul_(t, rises).mul_(self.units)
+        return value.mul_(responses.sign_())
+
+
+class Profiles(nn.Module):
+    r"""Learned profiles of filters, for each noise level.
+
+    Parameters
+    ----------
+    n_filters : int
+        Number of filters.
+    convex : bool
+        Whether the slopes are at least 0. Otherwise they are at least -1.
+    shared : bool
+        Whether all filters share one profile, up to its scale.
+    n_knots : int
+        Number of intervals of the splines in the response.
+    reach : float
+        Last knot, in units of the noise of a response.
+    n_levels : int
+        Number of knots in the noise level, from 0 to 0.2.
+    usual : float
+        Usual norm of a filter.
+
+    Notes
+    -----
+    With the slopes :math:`s_k \in [q, \mu_i(\sigma)]`, q = 0 or -1,
+
+    .. math::
+        \psi_i(t; \sigma) = \alpha_i(\sigma)^{-2}
+        \psi(\alpha_i(\sigma) t), \qquad
+        \alpha_i(\sigma) = \frac{e^{a_i(\sigma)}}{c \sigma},
+
+    where c is the usual norm of a filter, so that :math:`c \sigma` is the
+    noise of its response. So :math:`J(u; \sigma) \to 0` if :math:`\sigma \to
+    0`, and with constant :math:`a_i, \mu_i` images may have any unit,
+    :math:`J(c u; c \sigma) = c^2 J(u; \sigma)`.
+    """
+
+    def __init__(
+        self, n_filters, convex, shared, n_knots, reach, n_levels, usual
+    ):
+        super().__init__()
+        self.least = 0.0 if convex else -1.0
+        self.step, self.usual = reach / n_knots, usual
+        n_profiles = 1 if shared else n_filters
+        middle = (torch.arange(n_knots) + 0.5) * self.step
+        if convex:
+            slopes = torch.where(middle < 0.6, 2.0, -3.0)
+        else:
+            slopes = torch.where(middle < 4, -2.0, -1.4)
+            slopes = torch.where(middle < 0.8, 2.0, slopes)
+        self.slopes = nn.Parameter(slopes.repeat(n_profiles, 1) / _GAIN)
+        start = math.log(2.0 if convex else 3.0) / _GAIN
+        self.heights = nn.Parameter(torch.full((n_profiles, n_levels), start))
+        self.scales = nn.Parameter(torch.zeros(n_filters, n_levels))
+
+    def _at(self, knots, sigma):
+        """Return exponentials of linear splines in the noise level."""
+        n = knots.shape[1] - 1
+        place = (sigma / _GREATEST * n).clamp(0, n)
+        whole = place.detach().long().clamp(max=n - 1)
+        part = place - whole
+        value = knots[:, whole] * (1 - part) + knots[:, whole + 1] * part
+        return torch.exp(_GAIN * value).T
+
+    def forward(self, sigma):
+        """Return the `Splines` of noise levels of shape ``(N,)``."""
+        scales = self._at(self.scales, sigma) / (self.usual * sigma[:, None])
+        heights = self._at(self.heights, sigma)[:, :, None]
+        share = torch.sigmoid(_GAIN * self.slopes)
+        slopes = self.least + (heights - self.least) * share
+        slopes = torch.nn.functional.pad(slopes, (0, 1))
+        slopes = slopes.expand(-1, scales.shape[1], -1)
+        return Splines(scales, slopes, self.step)
+
+    def bounds(self, sigma):
+        """Return the least and the greatest slope, as numbers."""
+        with torch.no_grad():
+            slopes = self(self.slopes.new_tensor([sigma])).slopes
+        return min(0.0, float(slopes.min())), max(0.0, float(slopes.max()))

@@ -1,0 +1,125 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of pictures as images."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from odl_equivariant.data import ImageSlices
+
+Image = pytest.importorskip('PIL.Image')
+
+
+def rows_of(shape=(5, 7), most=255, dtype='uint8'):
+    """Return random rows of a picture, the first one at the top."""
+    return np.random.default_rng(0).integers(0, most, shape).astype(dtype)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif', 'bmp', 'webp', 'PNG'])
+def test_axes_point_to_the_right_and_upwards(suffix, tmp_path):
+    """The first index is the column, the last row comes first."""
+    rows = rows_of()
+    options = {'lossless': True} if suffix == 'webp' else {}
+    Image.fromarray(rows).save(tmp_path / f'a.{suffix}', **options)
+    image = ImageSlices(tmp_path)[0]
+    assert image.shape == (7, 5) and image.dtype == np.float32
+    for i in range(7):
+        for j in range(5):
+            assert image[i, j] == np.float32(rows[4 - j, i]) / 255
+
+
+def test_sixteen_bits_keep_their_precision(tmp_path):
+    """White of a 16-bit picture is 65535."""
+    rows = rows_of(most=65535, dtype='uint16')
+    rows[0, 0] = 65535
+    Image.fromarray(rows).save(tmp_path / 'a.png')
+    image = ImageSlices(tmp_path)[0]
+    assert np.allclose(image, rows[::-1].T / 65535, atol=1e-7)
+    assert image[0, -1] == 1
+
+
+def test_floating_point_values_are_kept(tmp_path):
+    """A picture of numbers has no white."""
+    rows = 1000 * np.random.default_rng(0).normal(size=(3, 4))
+    Image.fromarray(rows.astype('float32')).save(tmp_path / 'a.tif')
+    image = ImageSlices(tmp_path)[0]
+    assert np.array_equal(image, rows.astype('float32')[::-1].T)
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P', 'CMYK'])
+def test_colours_become_grey(mode, tmp_path):
+    """The luminance is the weighted mean of red, green and blue."""
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+    picture = Image.new('RGB', (4, 1))
+    picture.putdata(colours)
+    picture.convert(mode).save(tmp_path / 'a.tif')
+    image = ImageSlices(tmp_path)[0]
+    assert np.allclose(image[:, 0], [0.299, 0.587, 0.114, 1], atol=0.003)
+
+
+def test_black_and_white(tmp_path):
+    """A picture of one bit has the values 0 and 1."""
+    rows = rows_of() > 100
+    Image.fromarray(rows).save(tmp_path / 'a.png')
+    assert np.array_equal(ImageSlices(tmp_path)[0], rows[::-1].T)
+
+
+def test_photographs_are_upright(tmp_path):
+    """The orientation that a camera has noted is applied."""
+    rows = np.zeros((16, 24), 'uint8')
+    rows[:8, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(rows).save(tmp_path / 'a.jpg', exif=exif, quality=100)
+    image = ImageSlices(tmp_path)[0]
+    expected = np.rot90(rows, -1)[::-1].T / 255
+    assert image.shape == (16, 24)
+    assert np.allclose(image, expected, atol=0.05)
+
+
+def test_damaged_files_are_skipped(tmp_path):
+    """They are listed with the reason, and the others are read."""
+    Image.fromarray(rows_of((40, 50))).save(tmp_path / 'good.png')
+    content = (tmp_path / 'good.png').read_bytes()
+    (tmp_path / 'cut.png').write_bytes(content[: len(content) // 2])
+    (tmp_path / 'empty.jpg').write_bytes(b'')
+    Image.fromarray(rows_of(dtype='int32')).save(tmp_path / 'wide.tif')
+    (tmp_path / 'notes.txt').write_text('no picture')
+    slices = ImageSlices(tmp_path)
+    assert slices.names == ['good.png']
+    skipped = dict(slices.index.skipped)
+    assert skipped.keys() == {'cut.png', 'empty.jpg', 'wide.tif'}
+    assert 'white is not known' in skipped['wide.tif']
+
+
+def test_folder_without_pictures(tmp_path):
+    """The error says what was looked for."""
+    with pytest.raises(ValueError, match=r'no image could be used.*\.png'):
+        ImageSlices(tmp_path)
+
+
+def test_vanished_file_is_named(tmp_path):
+    """A file that is gone since it was indexed is an error on access."""
+    Image.fromarray(rows_of()).save(tmp_path / 'a.png')
+    slices = ImageSlices(tmp_path)
+    (tmp_path / 'a.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'a\.png is gone'):
+        slices[0]
+
+
+def test_pickles_and_shapes(tmp_path):
+    """Workers read the same images, on a grid if one is given."""
+    for name in 'ab':
+        Image.fromarray(rows_of((30, 20))).save(tmp_path / f'{name}.png')
+    slices = ImageSlices(tmp_path, shape=(10, 10))
+    again = pickle.loads(pickle.dumps(slices))
+    assert again.names == again.groups == ['a.png', 'b.png']
+    assert slices[1].shape == (10, 10)
+    assert np.array_equal(slices[1], again[1])
