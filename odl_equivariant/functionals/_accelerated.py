@@ -34,6 +34,8 @@ class Minimum(NamedTuple):
     #: Relative size of the gradient.
     residual: float
     n_iter: int
+    #: Least curvature that gradients have shown between two iterates.
+    curvature: float
     #: Whether no further iteration would have made the residual smaller.
     is_stalled: bool
 
@@ -99,18 +101,19 @@ def minimise(
     (O'Donoghue and Candès, *Adaptive restart for accelerated gradient
     schemes*, Found. Comput. Math. 15 (2015), 715-732). The momentum never
     exceeds the best one for :math:`\mu`. The step is the inverse of the
-    Lipschitz constant. Without one, it is shortened, and the iterate given
-    up, where two gradients show that it was too long: if
+    Lipschitz constant. Without one (or where it is wrong) it is shortened,
+    and the iterate given up, where two gradients show that it was too long: if
     :math:`\|\nabla\varphi(v) - \nabla\varphi(u)\| > \|v - u\| / \text{step}`,
     and doubled where they allow much more for a while. Only
     gradients are compared, since differences of values are lost to rounding
     near a minimum.
     """
     modulus, lipschitz = curvatures
-    least_step = 1 / lipschitz
-    step = 1.0 if math.isinf(lipschitz) else least_step
+    is_bounded = not math.isinf(lipschitz)
+    step = 1 / lipschitz if is_bounded else 1.0
     # no step is ever longer than a proven one
-    longest = 1 / max(modulus, 0.1) if math.isinf(lipschitz) else least_step
+    longest = step if is_bounded else 1 / max(modulus, 0.1)
+    curvature = math.inf
     patience, is_doubled = _MOST_SHORT, False
     precision = torch.finfo(noisy.dtype).eps
     size = _norm(noisy)
@@ -133,13 +136,13 @@ def minimise(
     while True:
         residual = relative(ahead)
         if residual <= tol or not math.isfinite(ahead.norm):
-            return Minimum(ahead.u, residual, n_iter, False)
+            return Minimum(ahead.u, residual, n_iter, curvature, False)
         least = relative(best)
         is_stalled = least <= precision * (
             _LEAST if idle < _MOST_IDLE else _SMALL
         )
         if is_stalled or n_iter >= maxiter:
-            return Minimum(best.u, least, n_iter, is_stalled)
+            return Minimum(best.u, least, n_iter, curvature, is_stalled)
         moved = project(ahead.u - step * ahead.slope)
         motion = moved - u
         if _dot(ahead.u - moved, motion) > 0:
@@ -151,11 +154,16 @@ def minimise(
         n_iter += 1
         is_better = point.norm < best.norm
         best, idle = (point, 0) if is_better else (best, idle + 1)
-        length = _norm(point.u - ahead.u)
-        change = step * _norm(point.slope - ahead.slope)
-        if not change <= 1.001 * length and step > least_step:
+        distance, change = point.u - ahead.u, point.slope - ahead.slope
+        length = _norm(distance)
+        # shorter ones say nothing: their changes are of rounding
+        is_telling = length > 1e3 * precision * size
+        if is_telling:
+            curvature = min(curvature, _dot(change, distance) / length**2)
+        change = step * _norm(change)
+        if is_telling and not change <= 1.01 * length:
             # too long a step: the point is given up, unless it is the best
-            step = max(least_step, step / 2)
+            step = step / 2
             ahead = point if is_better else ahead
             u, momentum, short = ahead.u, 1.0, 0
             patience = 2 * patience if is_doubled else patience

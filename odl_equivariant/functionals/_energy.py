@@ -224,9 +224,15 @@ class ScaledEnergy(nn.Module):
 
     def gradient(self, images):
         """Return the gradient with respect to the values of the cells."""
-        return self.scale * self.energy.gradient(
-            images / self.scale, self.level
-        )
+        gradient = self.energy.gradient(images / self.scale, self.level)
+        if gradient.shape != images.shape or gradient.dtype != images.dtype:
+            raise ValueError(
+                f'`{type(self.energy).__name__}.gradient` must return a '
+                f'tensor like its images, {images.dtype} of shape '
+                f'{tuple(images.shape)}, got {gradient.dtype} of shape '
+                f'{tuple(gradient.shape)}'
+            )
+        return self.scale * gradient
 
     def hessian_product(self, images, direction):
         """Return the derivative of the gradient in a direction."""

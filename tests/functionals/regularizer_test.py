@@ -218,9 +218,9 @@ def test_gradient_of_magnitudes_at_zero(backend):
 
 def test_gradient_is_a_layer(rng):
     """The gradient goes into torch, and can be differentiated there."""
-    f = functional_of('real')
+    f = functional_of('real', (2, 3))
     layer = OperatorLayer(f.gradient)
-    x = torch.randn(2, 1, 5, 7, dtype=torch.double, requires_grad=True)
+    x = torch.randn(2, 1, 2, 3, dtype=torch.double, requires_grad=True)
     y = layer(x)
     elements = [f.domain.element(image[0].detach().numpy()) for image in x]
     for image, element in zip(y, elements, strict=True):
@@ -413,6 +413,41 @@ def test_warning_where_the_precision_ends(rng):
     assert proximal.n_iter < 500 and proximal.residual < 1e-5
 
 
+class Wrong(Differences):
+    """Energy with bounds that do not hold."""
+
+    def __init__(self, lipschitz, modulus):
+        super().__init__(convex=False)
+        self.lipschitz, self.modulus = lipschitz, modulus
+
+    def gradient_lipschitz(self, sigma=None):
+        return self.lipschitz
+
+    def weak_convexity(self, sigma=None):
+        return self.modulus
+
+
+def test_warning_where_the_modulus_is_wrong(rng):
+    """A modulus that the gradients refute guarantees nothing."""
+    space = grid((8, 8))
+    f = LearnedRegularizer(space, Wrong(8.0, 0.0))
+    x = 3 * random_element(space, rng)
+    with pytest.warns(ConvergenceWarning, match='show at least'):
+        f.proximal(5.0)(x)
+
+
+def test_wrong_lipschitz_constant_does_no_harm(rng):
+    """Steps that are too long are seen in the gradients."""
+    space = grid((8, 8))
+    x = random_element(space, rng)
+    right, wrong = (
+        LearnedRegularizer(space, Wrong(bound, 1.0)).proximal(0.8)
+        for bound in (8.0, 0.1)
+    )
+    assert distance(wrong(x), right(x)) < 3e-4
+    assert wrong.error_bound <= 1e-4
+
+
 def test_warm_start_is_faster(rng):
     """The second time, the result before is the start, if it is better."""
     f = functional_of('real', tol=1e-6, warm_start=True)
@@ -500,6 +535,8 @@ def test_translations_add_up(rng):
     a, b, x = (random_element(f.domain, rng) for _ in range(3))
     twice = (f * 2).translated(a).translated(b) * 3
     assert twice(x) == pytest.approx(f(2 * (3 * x - a - b)))
+    with pytest.raises(ValueError, match='`shift` must be finite'):
+        f.translated(math.nan * a)
     a.assign(0 * a)
     assert twice(x) != pytest.approx(f(2 * (3 * x - b)))
 
@@ -638,6 +675,34 @@ def test_energies_are_tensors_of_the_precision():
     energy.slope = nn.Parameter(torch.ones(3))
     with pytest.raises(TypeError, match='float32 weights'):
         LearnedRegularizer(grid(), energy)
+
+
+def test_gradients_are_like_images():
+    """An energy with a gradient of its own, of another shape, is named."""
+
+    class Cropped(Tikhonov):
+        def gradient(self, x, sigma=None):
+            return x[..., :2]
+
+    f = LearnedRegularizer(grid(), Cropped())
+    for use in (f.gradient, f.proximal(1.0)):
+        with pytest.raises(ValueError, match=r'Cropped\.gradient'):
+            use(f.domain.one())
+
+
+def test_energies_are_told_the_space_of_their_images():
+    """An energy with ``check_space`` is asked whether the space fits."""
+
+    class Even(Tikhonov):
+        def check_space(self, space):
+            if space != grid() ** 2:
+                raise ValueError('another space')
+
+    complex_space = grid(dtype='complex128')
+    LearnedRegularizer(grid() ** 2, Even(2))
+    LearnedRegularizer(complex_space**2, Even(2), complex_values='parts')
+    with pytest.raises(ValueError, match='another space'):
+        LearnedRegularizer(complex_space, Even(), complex_values='magnitude')
 
 
 def test_energies_that_fail_are_named():
