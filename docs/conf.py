@@ -94,8 +94,8 @@ numpydoc_citation_re = r'[\w.+-]+'
 sphinx_gallery_conf = {
     'examples_dirs': '../examples',
     'gallery_dirs': 'gallery',
-    # training takes half an hour: shown, but not run
-    'filename_pattern': r'/(?!train_)\w+\.py$',
+    # what takes half an hour or more is shown, but not run
+    'filename_pattern': r'/(?!compare_|train_)\w+\.py$',
     'reset_argv': 'gallery.arguments',
     'image_scrapers': ('matplotlib', 'gallery.figures'),
     'within_subsection_order': 'gallery.order',

@@ -6,8 +6,12 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Functionals: learned ones and invariant ones."""
+"""Functionals: learned ones, invariant ones, and data fits."""
 
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
+from odl_equivariant.functionals.data_fits.transmission import (
+    TransmissionLikelihood,
+)
 from odl_equivariant.functionals.generalized_variation import (
     InvariantTotalGeneralizedVariation,
     LiftedGradients,
@@ -26,6 +30,8 @@ __all__ = (
     'InvariantTotalVariation',
     'LearnedProximal',
     'LearnedRegularizer',
+    'LeastSquares',
     'LiftedGradients',
     'OneSidedGradients',
+    'TransmissionLikelihood',
 )

@@ -18,7 +18,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_equivariant._checks import one_of
+from odl_equivariant._checks import boolean, one_of
 from odl_equivariant._types import (
     Element,
     ElementLike,
@@ -28,6 +28,7 @@ from odl_equivariant._types import (
     Random,
 )
 from odl_equivariant.elements import as_tensor
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 
 __all__ = (
     'HOW_TO_COMPUTE',
@@ -109,6 +110,29 @@ class Acquisition(abc.ABC):
     @abc.abstractmethod
     def baseline(self, data: ElementLike) -> Element:
         """Return the simplest reconstruction from the data."""
+
+    def data_fit(
+        self, data: ElementLike, weighted: bool = False, **options: Any
+    ) -> odl.functionals.Functional:
+        """Return the functional that says how well an image fits the data.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Data as `simulate` returns them. A copy is kept.
+        weighted : bool, optional
+            Whether readings count by what their noise leaves of them. Here
+            the noise is the same everywhere, so both are the same.
+        **options
+            ``tol``, ``maxiter`` and ``warm_start`` of the functional.
+
+        Returns
+        -------
+        fit : odl.functionals.Functional
+            `LeastSquares` on ``space``, with gradient and proximal.
+        """
+        boolean('weighted', weighted)
+        return LeastSquares(self.operator, data, **options)
 
     def with_shape(self, shape: ImageShape) -> Acquisition:
         """Return the same acquisition for images on another grid.

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import odl
@@ -49,6 +49,7 @@ from odl_equivariant.data.acquisitions.base import (
 from odl_equivariant.data.acquisitions.kspace import Coils, samples
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.elements import element_from_array
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.operators.fourier.masks import CartesianMask
 
 __all__ = ('CartesianMRI',)
@@ -315,6 +316,42 @@ class CartesianMRI(Acquisition):
             check_extent(space, self.space, type(self).__name__)
         array = image_array(image, self.shape)
         return element_from_array(array, self.space)
+
+    def data_fit(
+        self,
+        data: ElementLike,
+        weighted: bool = False,
+        mask: Samples | None = None,
+        **options: Any,
+    ) -> LeastSquares:
+        r"""Return the least-squares fit to the samples.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            k-space. What is not sampled does not count, and may have any
+            finite value.
+        weighted : bool, optional
+            Without effect: the noise is the same in all samples.
+        mask : array-like or CartesianMask, optional
+            Where data are sampled. Default: the mask of the acquisition.
+        **options
+            ``tol``, ``maxiter`` and ``warm_start`` of `LeastSquares`.
+
+        Returns
+        -------
+        fit : LeastSquares
+            :math:`\tfrac12 \|A u - m y\|^2`. Divided by the variance
+            ``sigma**2`` and by the weight of the space, it is the negative
+            logarithm of the likelihood.
+        """
+        boolean('weighted', weighted)
+        sampled = self._coils.sampled(self.mask if mask is None else mask)
+        array = sampled.mask * samples(self._coils.checked_data(data))
+        operator = self.operator
+        if mask is not None:
+            operator = self._coils.encoded(sampled)
+        return LeastSquares(operator, self._coils.data(array), **options)
 
     def zero_filled(self, data: ElementLike) -> Element:
         r"""Return the image of k-space with zeros for the missing samples.

@@ -1,0 +1,123 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Parameters that are chosen by a number of evaluations."""
+
+import math
+
+__all__ = ('Parameter', 'search')
+
+# Steps end where another value changes nothing that can be seen.
+_SMALLEST_STEP = 0.02
+# How many evaluations may be added to see both sides of the best value.
+_MOST_EXTRA = 2
+
+
+class Parameter:
+    """A positive parameter, which is varied on a logarithmic scale.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the results.
+    start : float
+        First value.
+    factor : float, optional
+        First factor by which the value is changed.
+    most : float, optional
+        Largest value that has a meaning.
+    """
+
+    def __init__(self, name, start, factor=2.0, most=math.inf):
+        self.name, self.start, self.most = name, start, most
+        self.step = math.log(factor)
+
+    def moved(self, value, step):
+        """Return another value, a step away on the logarithmic scale."""
+        return min(value * math.exp(step), self.most)
+
+
+def search(score, parameters, n_evaluations):
+    """Choose parameters with the highest score, by a coordinate search.
+
+    A parameter is moved as long as that is better, at most doubling the step.
+    Where a step to both sides is worse, the step is halved. If the best value
+    of a parameter is the first or the last one that was tried, after all
+    evaluations, the range is extended by further ones.
+
+    Parameters
+    ----------
+    score : callable
+        Maps a dict of values to a number, which is to be large.
+    parameters : sequence of Parameter
+        What is chosen. If there are none, the score is evaluated once.
+    n_evaluations : int
+        Number of evaluations.
+
+    Returns
+    -------
+    setting : dict
+        The best values by their names.
+    report : dict
+        ``'evaluations'``, their number, and ``'inside'``, whether no best
+        value is at the end of the range that was tried.
+    """
+    known = {}
+
+    def evaluate(values):
+        # values that differ by rounding are the same
+        values = tuple(float(f'{value:.4g}') for value in values)
+        if values not in known:
+            setting = {
+                p.name: v for p, v in zip(parameters, values, strict=True)
+            }
+            known[values] = score(setting)
+        return values, known[values]
+
+    best, highest = evaluate([p.start for p in parameters])
+    steps = [p.step for p in parameters]
+    signs = [1] * len(parameters)
+    most = n_evaluations * _MOST_EXTRA
+    turn = 0
+    while parameters and max(steps) > _SMALLEST_STEP:
+        if len(known) >= n_evaluations:
+            outside = [
+                i for i in range(len(best)) if not _inside(known, best, i)
+            ]
+            if not outside or len(known) >= most:
+                break
+            turn = outside[0]
+        i = turn % len(parameters)
+        improved = False
+        for sign in (signs[i], -signs[i]):
+            values = list(best)
+            values[i] = parameters[i].moved(best[i], sign * steps[i])
+            if values[i] == best[i]:
+                continue
+            moved, found = evaluate(values)
+            if found > highest:
+                best, highest, signs[i] = moved, found, sign
+                improved = True
+                break
+            if len(known) >= n_evaluations and _inside(known, best, i):
+                break
+        if not improved:
+            steps[i] /= 2
+        turn += 1
+    setting = {p.name: v for p, v in zip(parameters, best, strict=True)}
+    inside = all(
+        _inside(known, best, i) or best[i] == parameters[i].most
+        for i in range(len(best))
+    )
+    return setting, {'evaluations': len(known), 'inside': inside}
+
+
+def _inside(known, best, i):
+    """Return whether smaller and larger values of a parameter are worse."""
+    tried = [values[i] for values in known]
+    return min(tried) < best[i] < max(tried)
