@@ -14,7 +14,13 @@ pairs, then the second of all.
 
 import torch
 
-__all__ = ('curvature', 'derivative', 'quick_derivative', 'values')
+__all__ = (
+    'curvature',
+    'derivative',
+    'quick_derivative',
+    'quick_values_and_derivative',
+    'values',
+)
 
 
 def values(tables, responses, pairs):
@@ -37,6 +43,15 @@ def quick_derivative(tables, responses, pairs):
     if pairs:
         return derivative(tables, responses, True)
     return tables.quick_derivative(responses)
+
+
+def quick_values_and_derivative(tables, responses, pairs):
+    """Return both without a graph, and overwrite the responses."""
+    if pairs:
+        return values(tables, responses, True), derivative(
+            tables, responses, True
+        )
+    return tables.quick_value_and_derivative(responses)
 
 
 def curvature(tables, responses, pairs):

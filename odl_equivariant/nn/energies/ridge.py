@@ -351,9 +351,9 @@ class RidgeEnergy(Energy):
             energies = images.new_zeros(len(images))
 
             def add(_, i, responses):
-                energies[i] += _responses.values(
+                energies[i] += _responses.quick_values_and_derivative(
                     tables.of(i), responses, self._family.pairs
-                )
+                )[0]
 
             _sweeps.sweep(images, kernels, add)
         return energies.view(x.shape[:2]).sum(1)
@@ -414,9 +414,11 @@ class RidgeEnergy(Energy):
         energies = images.new_zeros(len(images))
 
         def add(_, i, responses):
-            some = tables.of(i)
-            energies[i] += _responses.values(some, responses, pairs)
-            return _responses.quick_derivative(some, responses, pairs)
+            both = _responses.quick_values_and_derivative(
+                tables.of(i), responses, pairs
+            )
+            energies[i] += both[0]
+            return both[1]
 
         total = _sweeps.sweep(images, self.filters(), add)
         gradient = _boundary.extended_transpose(total, matrices)
