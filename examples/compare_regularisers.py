@@ -50,7 +50,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from comparison.methods import NAMES, methods
 from comparison.problems import problem_of, sample, turned
-from comparison.search import search
+from comparison.search import Parameter, search  # noqa: F401
 
 from odl_equivariant import plotting
 from odl_equivariant._files import write_atomically

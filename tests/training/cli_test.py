@@ -303,21 +303,35 @@ def test_networks_of_several_scales(run, configuration, tmp_path, group):
     assert denoiser.group == (None if group == 'null' else group)
 
 
-@pytest.mark.parametrize('resumed', [False, True])
-def test_gradient_step_denoisers(run, configuration, tmp_path, resumed):
-    """An energy of a denoiser is trained, validated, resumed and loaded."""
-    text = configuration.read_text('utf-8')
-    text = text.replace(
-        'nn.EquivariantProximal\n'
-        '    init_args: {channels: 8, group: C4, memory: 2, skip: true}',
-        """nn.GradientStepDenoiser
+GRADIENT_STEP = """nn.GradientStepDenoiser
     init_args:
       energy:
         class_path: odl_equivariant.nn.GradientStepEnergy
         init_args:
           denoiser:
             class_path: odl_equivariant.nn.MultiscaleDenoiser
-            init_args: {channels: 4, n_scales: 2, activation: softplus}""",
+            init_args: {channels: 4, n_scales: 2, activation: softplus}"""
+RIDGE = """nn.EnergyDenoiser
+    init_args:
+      tolerance: 0.1
+      energy:
+        class_path: odl_equivariant.nn.RidgeEnergy
+        init_args: {group: C4, kernel_size: 5, n_filters: 4, convex: true}"""
+
+
+@pytest.mark.parametrize('resumed', [False, True])
+@pytest.mark.parametrize(
+    'block, inner',
+    [(GRADIENT_STEP, 'MultiscaleDenoiser'), (RIDGE, None)],
+    ids=['gradient_step', 'ridge'],
+)
+def test_energies(run, configuration, tmp_path, block, inner, resumed):
+    """A denoiser of an energy is trained, validated, resumed and loaded."""
+    text = configuration.read_text('utf-8')
+    text = text.replace(
+        'nn.EquivariantProximal\n'
+        '    init_args: {channels: 8, group: C4, memory: 2, skip: true}',
+        block,
     ).replace(
         'data.SparseViewCT\n    init_args: {shape: [24, 24], n_views: 8}',
         'data.Denoising\n    init_args: {shape: [24, 24], sigma: 0.1}',
@@ -328,7 +342,10 @@ def test_gradient_step_denoisers(run, configuration, tmp_path, resumed):
         status, _, error = run('train', '--trainer.max_steps', str(n))
         assert status == 0, error
     denoiser = models.load(tmp_path / 'run' / 'final.safetensors')
-    assert denoiser.energy.denoiser.activation == 'softplus'
+    assert block.startswith(f'nn.{type(denoiser).__name__}\n')
+    energy = denoiser.energy.architecture
+    assert f'odl_equivariant.nn.{energy["class"]}\n' in block
+    assert energy.get('denoiser', {}).get('class') == inner
     assert denoiser.value_range is None
 
 

@@ -1,0 +1,213 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""The comparison of regularisers, on a small image with few evaluations."""
+
+import importlib.util
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import torch
+
+from odl_equivariant import models
+from odl_equivariant.data import ellipse_phantom, mr_phantom
+from odl_equivariant.nn import GradientStepEnergy, MultiscaleDenoiser
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
+QUICK = [
+    '--evaluations',
+    '2',
+    '--variation-iterations',
+    '5',
+    '--energy-iterations',
+    '3',
+    '--plug-and-play-iterations',
+    '2',
+    '--views',
+    '10',
+]
+
+
+@pytest.fixture(scope='module')
+def example():
+    """Return the example as a module."""
+    pytest.importorskip('matplotlib')
+    spec = importlib.util.spec_from_file_location(
+        'compare_regularisers', EXAMPLES / 'compare_regularisers.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """Return a folder with the weights of networks that are not trained."""
+    folder = tmp_path_factory.mktemp('weights')
+    torch.manual_seed(0)
+    denoiser = MultiscaleDenoiser(channels=8, n_scales=2, n_blocks=1)
+    models.save(denoiser, folder / 'multiscale_denoiser_c4.safetensors')
+    energy = GradientStepEnergy(denoiser)
+    models.save(energy, folder / 'gradient_step_c4.safetensors')
+    return folder
+
+
+def run(example, folder, *arguments):
+    """Run the example, and return what it writes."""
+    example.main(
+        [
+            *QUICK,
+            '--json',
+            str(folder / 'scores.json'),
+            '--output',
+            str(folder / 'images.png'),
+            *map(str, arguments),
+        ]
+    )
+    assert (folder / 'images.png').stat().st_size > 0
+    return json.loads((folder / 'scores.json').read_text(encoding='utf-8'))
+
+
+@pytest.mark.slow
+def test_tomography(example, weights, tmp_path, capsys):
+    """All methods with weights are scored, upright and turned."""
+    image = np.clip(ellipse_phantom((48, 48), rng=0), 0, 1)
+    np.save(tmp_path / 'phantom.npy', image)
+    results = run(
+        example,
+        tmp_path,
+        '--images',
+        tmp_path / 'phantom.npy',
+        '--weights',
+        weights,
+    )
+    (scores,) = results.values()
+    assert set(results) == {'phantom'}
+    assert {
+        'baseline',
+        'tv',
+        'tgv',
+        'gradient_step_c4',
+        'plug_and_play_c4',
+        'unrolled_c4',
+    } <= set(scores)
+    for name, found in scores.items():
+        keys = ('psnr', 'ssim', 'seconds', 'turned_psnr', 'setting')
+        assert set(keys) <= set(found)
+        assert np.isfinite([found[key] for key in keys[:-1]]).all(), name
+        if 'ordinary' not in name:
+            assert found['equivariance_error'] < 1e-4, name
+            assert found['turned_psnr'] == pytest.approx(
+                found['psnr'], abs=1e-2
+            )
+    text = capsys.readouterr().out
+    missing = {'ridge_convex_c4'} - set(models.available())
+    for name in missing:
+        assert f'Left out: {example.NAMES[name]}: the weights' in text
+
+
+@pytest.mark.slow
+def test_magnetic_resonance(example, weights, tmp_path):
+    """Complex images are reconstructed, also where sides differ."""
+    image = np.abs(mr_phantom((48, 36), rng=0))
+    np.save(tmp_path / 'phantom.npy', image)
+    results = run(
+        example,
+        tmp_path,
+        '--modality',
+        'mri',
+        '--images',
+        tmp_path / 'phantom.npy',
+        '--weights',
+        weights,
+        '--methods',
+        'baseline',
+        'tv',
+        'gradient_step_c4',
+        'plug_and_play_c4',
+        'unrolled_c4',
+    )
+    for name, found in results['phantom'].items():
+        assert found['equivariance_error'] < 1e-4, name
+
+
+def test_search_finds_the_best_inside(example):
+    """The best of two parameters is found, from a start far from it."""
+    parameters = [
+        example.Parameter('a', 1.0),
+        example.Parameter('b', 1.0, 3.0),
+    ]
+
+    def score(setting):
+        a, b = (np.log(setting[name]) for name in 'ab')
+        return -((a - 2) ** 2) - (b + 1) ** 2 - 0.5 * (a - 2) * (b + 1)
+
+    setting, report = example.search(score, parameters, 30)
+    assert np.log(setting['a']) == pytest.approx(2, abs=0.2)
+    assert np.log(setting['b']) == pytest.approx(-1, abs=0.2)
+    assert report['inside']
+    assert report['evaluations'] <= 60
+
+
+def test_search_extends_the_range(example):
+    """If the best is the last after all evaluations, there are more."""
+    setting, report = example.search(
+        lambda setting: -((np.log2(setting['a']) - 6) ** 2),
+        [example.Parameter('a', 1.0)],
+        5,
+    )
+    assert report == {'evaluations': 8, 'inside': True}
+    assert setting == {'a': 64.0}
+    _, report = example.search(
+        lambda setting: setting['a'], [example.Parameter('a', 1.0)], 4
+    )
+    assert not report['inside']
+    _, report = example.search(
+        lambda setting: setting['a'],
+        [example.Parameter('a', 0.5, most=1.0)],
+        4,
+    )
+    assert report['inside']
+
+
+def test_search_without_parameters(example):
+    """What has no parameters is evaluated once."""
+    setting, report = example.search(lambda setting: 1.0, [], 9)
+    assert setting == {}
+    assert report['evaluations'] == 1
+
+
+@pytest.mark.parametrize('shape', [(12, 12), (11, 13)])
+def test_turned_samples_are_those_of_the_turned_image(example, shape):
+    """The turned k-space is the data of the turned image, noise included."""
+    arguments = example.arguments_of(['--modality', 'mri', '--sigma', '0'])
+    rng = np.random.default_rng(0)
+    problem = example.problem_of('mri', rng.uniform(size=shape), arguments, 0)
+    other = example.turned(problem)
+    expected = other.acquisition.operator(other.truth)
+    assert (expected - other.data).norm() <= 1e-5 * expected.norm()
+    assert other.acquisition.mask.sum() == problem.acquisition.mask.sum()
+
+
+def test_wrong_arguments(example, tmp_path, capsys):
+    """Odd views and arrays of three axes are refused."""
+    with pytest.raises(SystemExit):
+        example.main(['--views', '9'])
+    assert 'even' in capsys.readouterr().err
+    np.save(tmp_path / 'volume.npy', np.zeros((4, 4, 4)))
+    with pytest.raises(ValueError, match='two axes'):
+        example.main(
+            [
+                '--methods',
+                'baseline',
+                '--images',
+                str(tmp_path / 'volume.npy'),
+            ]
+        )
