@@ -13,13 +13,17 @@ import warnings
 
 from odl_equivariant._locks import Lock
 
-__all__ = ('quiet', 'warn_user')
+__all__ = ('ConvergenceWarning', 'quiet', 'warn_user')
 
 # Between the user's line and the one that knows.
 _BETWEEN = {'contextlib', 'functools', 'lightning', 'odl', 'torch'}
 _BETWEEN.add(__name__.partition('.')[0])
 
 _FILTERS = Lock()
+
+
+class ConvergenceWarning(RuntimeWarning):
+    """An inner solver has not reached its tolerance."""
 
 
 def warn_user(message, category):

@@ -19,7 +19,7 @@ import torch
 
 from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._types import Operator, Space
-from odl_equivariant._warnings import warn_user
+from odl_equivariant._warnings import ConvergenceWarning, warn_user
 from odl_equivariant.functionals._tensors import (
     doubled,
     power_of_size,
@@ -28,10 +28,6 @@ from odl_equivariant.functionals._tensors import (
 )
 
 __all__ = ('ConvergenceWarning', 'Inner', 'InnerProximal', 'Variation')
-
-
-class ConvergenceWarning(RuntimeWarning):
-    """An inner solver has not reached its tolerance."""
 
 
 class Inner(NamedTuple):

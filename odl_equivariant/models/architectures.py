@@ -18,6 +18,7 @@ import torch
 from odl_equivariant.nn import (
     AveragedProximal,
     DualProximal,
+    EnergyDenoiser,
     EquivariantProximal,
     GradientStepDenoiser,
     GradientStepEnergy,
@@ -26,6 +27,7 @@ from odl_equivariant.nn import (
     MultiscaleDenoiser,
     MultiscaleProximal,
     OrdinaryProximal,
+    RidgeEnergy,
 )
 from odl_equivariant.nn._layers import INITIALS
 
@@ -58,11 +60,15 @@ Block: TypeAlias = (
     | AveragedProximal
     | GradientStepDenoiser
     | GradientStepEnergy
+    | RidgeEnergy
+    | EnergyDenoiser
 )
 #: Classes of energies by their names.
-ENERGIES = {GradientStepEnergy.__name__: GradientStepEnergy}
+ENERGIES = {cls.__name__: cls for cls in (GradientStepEnergy, RidgeEnergy)}
 #: Classes of denoisers that consist of an energy by their names.
-OF_ENERGIES = {GradientStepDenoiser.__name__: GradientStepDenoiser}
+OF_ENERGIES = {
+    cls.__name__: cls for cls in (GradientStepDenoiser, EnergyDenoiser)
+}
 #: The parts of a network by the name of its class: their attributes, which
 #: are entries of its architecture, and their classes.
 PARTS: dict[str, dict[str, dict[str, Any]]] = {

@@ -71,7 +71,8 @@ def save(
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
 MultiscaleProximal, AveragedProximal, GradientStepEnergy, \
-GradientStepDenoiser, LearnedProximalGradient or LearnedPrimalDual
+GradientStepDenoiser, RidgeEnergy, EnergyDenoiser, LearnedProximalGradient \
+or LearnedPrimalDual
         Network to save, in training or evaluation mode, on any device. The
         operators of an unrolled method are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.

@@ -23,6 +23,10 @@ from odl_equivariant.nn.energies.gradient_step import (
     GradientStepDenoiser,
     GradientStepEnergy,
 )
+from odl_equivariant.nn.energies.proximal_denoiser import (
+    ProximalDenoiser,
+    hessian_norm,
+)
 from odl_equivariant.nn.energies.ridge import RidgeEnergy
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
@@ -43,6 +47,7 @@ __all__ = (
     'OrdinaryProximal',
     'MultiscaleDenoiser',
     'MultiscaleProximal',
+    'ProximalDenoiser',
     'RidgeEnergy',
     'DualProximal',
     'LearnedProximalGradient',
@@ -51,4 +56,5 @@ __all__ = (
     'to_convolutional',
     'for_inference',
     'convolution_norm',
+    'hessian_norm',
 )

@@ -21,9 +21,12 @@ class _Correlation(torch.autograd.Function):
     """Responses of filters, whose derivatives are quick on a processor."""
 
     @staticmethod
-    def forward(ctx, x, kernels):
-        ctx.save_for_backward(x, kernels)
+    def forward(x, kernels):
         return functional.conv2d(x, kernels)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, grad):
@@ -40,9 +43,12 @@ class _Transpose(torch.autograd.Function):
     """Sum of the transposed filters, the transpose of `_Correlation`."""
 
     @staticmethod
-    def forward(ctx, y, kernels):
-        ctx.save_for_backward(y, kernels)
+    def forward(y, kernels):
         return _transposed(y, kernels)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, grad):

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -122,6 +122,25 @@ class Energy(nn.Module):
             is_differentiated(self, x, sigma),
         )[1]
 
+    def value_and_gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return energies and gradients, for less than both alone if it can.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``.
+        """
+        return self(x, sigma), self.gradient(x, sigma)
+
     def hessian_product(
         self,
         x: torch.Tensor,
@@ -150,6 +169,29 @@ class Energy(nn.Module):
             lambda _: direction,
             is_differentiated(self, x, direction, sigma),
         )[1]
+
+    def linearised(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the Hessian at some images, to be applied several times.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        hessian : callable
+            Function of a direction of the shape of ``x``. Its results have no
+            graph.
+        """
+
+        def hessian(direction):
+            with torch.no_grad():
+                return self.hessian_product(x, direction, sigma)
+
+        return hessian
 
     def gradient_lipschitz(self, sigma: float | None = None) -> float:
         """Return a Lipschitz constant of the gradient.

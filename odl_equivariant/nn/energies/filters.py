@@ -5,20 +5,24 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-
 """Filters of ridge energies: orbits under a group, and their norm."""
 
+import functools
 import math
 
 import torch
 
-__all__ = ('centred', 'norm_bound', 'orbits', 'waves')
+from odl_equivariant.nn.steerable.groups import INFINITE, parse_group
+
+__all__ = ('centred', 'family', 'norm_bound')
 
 # Frequencies per axis of the certified bound, for each cell of a filter: the
-# bound is then at most 1.01 times the norm in 2D.
+# bound is then at most 1.025 times the norm.
 _OVERSAMPLING = 20
 # Least norm that filters are divided by.
 _LEAST = 1e-12
+# Angular frequencies of the filters whose pairs are rotated into each other.
+_N_PAIRS = 7
 
 
 def centred(kernels):
@@ -37,8 +41,8 @@ def norm_bound(kernels):
     Returns
     -------
     bound : torch.Tensor
-        Number that is at least :math:`\max_\omega (\sum_i |\hat
-        w_i(\omega)|^2)^{1/2}`, over all frequencies.
+        Number in double precision that is at least :math:`\max_\omega (\sum_i
+        |\hat w_i(\omega)|^2)^{1/2}`, over all frequencies.
 
     Notes
     -----
@@ -49,62 +53,225 @@ def norm_bound(kernels):
     """
     side = kernels.shape[-1]
     exact = kernels[:, 0].double()
+    # autocorrelations are shorter than the period
     length = 2 * side
     spectra = torch.fft.rfft2(exact, s=(length, length))
     power = (spectra.real**2 + spectra.imag**2).sum(0)
-    # autocorrelations are shorter than the period
     lags = torch.fft.irfft2(power, s=(length, length))
     n = _OVERSAMPLING * side
-    lags = torch.fft.fftshift(lags)
-    values = torch.fft.rfft2(lags, s=(n, n)).abs()
+    values = torch.fft.rfft2(torch.fft.fftshift(lags), s=(n, n)).abs()
     square = values.max() / math.cos(math.pi * (side - 1) / n) ** 2
     return square.clamp(min=_LEAST**2).sqrt()
 
 
-def orbits(kernels, turns, reflections):
-    """Return turned and mirrored filters, the same element side by side.
+def family(group, side, n_filters):
+    """Return the family of filters that a group moves.
 
     Parameters
     ----------
-    kernels : torch.Tensor
-        Filters of shape ``(F, 1, k, k)``.
-    turns : sequence of int
-        Numbers of quarter turns.
-    reflections : bool
-        Whether mirrored filters are in the orbit, too.
-
-    Returns
-    -------
-    kernels : torch.Tensor
-        Filters of shape ``(order * F, 1, k, k)``. Each block of F filters is
-        of one element.
-    """
-    moved = [torch.rot90(kernels, n, (2, 3)) for n in turns]
-    if reflections:
-        moved += [w.transpose(2, 3) for w in moved]
-    return torch.cat(moved)
-
-
-def waves(n_filters, side, order):
-    """Return the filters that a training starts from.
-
-    They are waves of all lengths and directions under a bell. With the phase
-    of an eighth of a period, half a turn makes a wave the one that lies
-    between its crests.
-
-    Parameters
-    ----------
-    n_filters : int
-        Number F of filters, one of each orbit.
+    group : str or None
+        Name of a group.
     side : int
-        Odd side k.
-    order : int
-        Number of rotations of the group. Directions are of one sector.
+        Odd side k of the filters.
+    n_filters : int
+        Number of all filters.
 
     Returns
     -------
-    kernels : torch.Tensor
-        Filters of norm one and shape ``(F, 1, k, k)``.
+    family : object
+        With the number ``order`` of filters in an orbit, ``pairs``, whether
+        the two filters of an orbit have one profile of the norm of both
+        responses, ``start()``, the free parameters of shape ``(F, ...)``, and
+        ``orbits(parameters)``, the filters of shape ``(order * F, 1, k, k)``,
+        the same element of all orbits side by side.
+
+    Raises
+    ------
+    ValueError
+        If the order does not divide the number of filters.
+    """
+    if group in INFINITE:
+        made = _Pairs(group, side, n_filters)
+    elif group is None or parse_group(group)[1] in (1, 2, 4):
+        made = _Turned(group, side, n_filters)
+    else:
+        made = _Steered(group, side, n_filters)
+    if n_filters % made.order:
+        raise ValueError(
+            f'`n_filters` must be a multiple of the {made.order} filters of '
+            f'an orbit under {group}, got {n_filters}'
+        )
+    return made
+
+
+class _Family:
+    pairs = False
+
+    def __init__(self, group, side, n_filters):
+        self.kind, self.n_turns = 'C', 1
+        if group is not None and group not in INFINITE:
+            self.kind, self.n_turns = parse_group(group)
+        self.order = self.n_turns * (2 if self.kind == 'D' else 1)
+        self.group, self.side = group, side
+        self.n_filters = n_filters
+
+    @property
+    def n_free(self):
+        return self.n_filters // self.order
+
+
+class _Turned(_Family):
+    """Filters of free cells, turned and mirrored exactly."""
+
+    def start(self):
+        return _waves(self.n_free, self.side, self.n_turns)
+
+    def orbits(self, kernels):
+        step = 4 // self.n_turns
+        moved = [
+            torch.rot90(kernels, step * i, (2, 3)) for i in range(self.n_turns)
+        ]
+        if self.kind == 'D':
+            moved += [w.flip(2) for w in moved]
+        return torch.cat(moved)
+
+
+class _Steered(_Family):
+    r"""Filters of circular harmonics, turned by their phases.
+
+    The filter :math:`\mathrm{Re} \sum_{jm} c_{jm} R_j(r) e^{i m \varphi}`,
+    turned by an angle t, has the coefficients :math:`c_{jm} e^{-i m t}`.
+    Quarter turns of a sampled filter are exact. The reflection of the first
+    axis maps :math:`c_{jm}` to :math:`(-1)^m \bar c_{jm}`.
+    """
+
+    def start(self):
+        waves = _waves(self.n_free, self.side, self.n_turns)
+        harmonics, _ = _harmonics(self.side, waves.dtype, waves.device)
+        if waves.is_meta:
+            return waves.new_empty(self.n_free, len(harmonics))
+        basis = harmonics.flatten(1)
+        # least squares, as the harmonics are nearly orthogonal only
+        gram = basis @ basis.T
+        gram += 1e-3 * gram.diagonal().mean() * torch.eye(len(gram))
+        fitted = torch.linalg.solve(gram, basis @ waves.flatten(1).T).T
+        return fitted.contiguous()
+
+    def orbits(self, kernels):
+        harmonics, frequencies = _harmonics(
+            self.side, kernels.dtype, kernels.device
+        )
+        half = len(frequencies)
+        c = torch.complex(kernels[:, :half], kernels[:, half:])
+        moved = [c]
+        if self.kind == 'D':
+            moved.append(torch.where(frequencies % 2 == 0, 1, -1) * c.conj())
+        turned = []
+        for start in moved:
+            for i in range(self.n_turns):
+                angle = -2 * math.pi / self.n_turns * i * frequencies
+                turned.append(
+                    start * torch.polar(torch.ones_like(angle), angle)
+                )
+        c = torch.cat(turned)
+        return torch.einsum(
+            'fb,bxy->fxy', torch.cat([c.real, c.imag], 1), harmonics
+        )[:, None]
+
+
+class _Pairs(_Family):
+    r"""Real and imaginary parts of filters of one angular frequency each.
+
+    A rotation multiplies the response of :math:`\sum_j c_j R_j(r) e^{i m
+    \varphi}` by a phase. With real coefficients, for O2, a reflection maps
+    it to its conjugate, up to the sign.
+    """
+
+    pairs = True
+
+    def __init__(self, group, side, n_filters):
+        super().__init__(group, side, n_filters)
+        self.order = 2
+
+    def _frequencies(self, like):
+        n_most = min(_N_PAIRS, self.side // 2 + 1)
+        return torch.arange(self.n_free, device=like.device) % n_most
+
+    def start(self):
+        rings = _rings(self.side)
+        like = torch.empty(0)
+        shape = (self.n_free, rings.shape[0])
+        if like.is_meta:
+            return like.new_empty(*shape, 2)
+        generator = torch.Generator('cpu').manual_seed(0)
+        values = torch.randn(*shape, 2, generator=generator)
+        scale = 1 / (1 + torch.arange(shape[1]))
+        return 0.3 * values * scale[:, None]
+
+    def orbits(self, kernels):
+        harmonics, frequencies = _harmonics(
+            self.side, kernels.dtype, kernels.device, everything=True
+        )
+        half, n_rings = len(frequencies), kernels.shape[1]
+        # cosines and sines by frequency and ring
+        parts = harmonics.view(2, half // n_rings, n_rings, *[self.side] * 2)
+        chosen = parts[:, self._frequencies(kernels)]
+        cosine, sine = chosen[0], -chosen[1]
+        real, imaginary = kernels.unbind(2)
+        if self.group == 'O2':
+            imaginary = torch.zeros_like(imaginary)
+        product = functools.partial(torch.einsum, 'fj,fjxy->fxy')
+        first = product(real, cosine) - product(imaginary, sine)
+        second = product(real, sine) + product(imaginary, cosine)
+        return torch.cat([first, second])[:, None]
+
+
+def _rings(side):
+    """Return the radial functions on the cells, of shape (rings, k, k)."""
+    cells = torch.arange(side, dtype=torch.float64, device='cpu') - side // 2
+    radius = (cells[:, None] ** 2 + cells**2).sqrt()
+    centres = torch.arange(side // 2 + 1, dtype=torch.float64, device='cpu')
+    return torch.exp(-((radius - centres[:, None, None]) ** 2) / (2 * 0.6**2))
+
+
+@functools.lru_cache(maxsize=16)
+def _harmonics(side, dtype, device, everything=False):
+    """Return real harmonics, those of cosines first, and frequencies.
+
+    The second half are those of minus the sine, so that coefficients are the
+    real and imaginary parts of complex ones. By default without the
+    frequencies that a ring cannot resolve.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        rings = _rings(side)
+        cells = torch.arange(side, dtype=torch.float64, device='cpu')
+        cells = cells - side // 2
+        angle = torch.atan2(cells.expand(side, side), cells[:, None])
+        cosines, sines, frequencies = [], [], []
+        n_most = min(_N_PAIRS, side // 2 + 1) if everything else side // 2 + 1
+        for m in range(n_most):
+            for j, ring in enumerate(rings):
+                if everything or m <= 2 * j:
+                    # no angle is defined at the centre
+                    hole = ring.clone()
+                    if m:
+                        hole[side // 2, side // 2] = 0
+                    hole = hole / hole.norm()
+                    cosines.append(hole * torch.cos(m * angle))
+                    sines.append(-hole * torch.sin(m * angle))
+                    frequencies.append(m)
+        return (
+            torch.stack(cosines + sines).to(device, dtype),
+            torch.tensor(frequencies, dtype=dtype, device=device),
+        )
+
+
+def _waves(n_filters, side, order):
+    """Return the filters that a training starts from, of norm one.
+
+    They are waves of all lengths and directions of one sector, under a bell.
+    With the phase of an eighth of a period, half a turn makes a wave the one
+    that lies between its crests.
     """
     cells = torch.arange(side, dtype=torch.float64) - side // 2
     j = torch.arange(n_filters, dtype=torch.float64)
@@ -112,7 +279,7 @@ def waves(n_filters, side, order):
     frequency = math.pi * ((j + 0.5) / n_filters) ** 0.6
     # the golden section fills the sector evenly, whatever their number is
     angle = 2 * math.pi / order * (j * (math.sqrt(5) - 1) / 2 % 1)
-    width = (2.4 / frequency).clamp(1.6, side / 5)
+    width = (2.4 / frequency).clamp(1.6, max(1.6, side / 5))
     bell = torch.exp(-((cells / width[:, None]) ** 2) / 2)
     bell = bell[:, :, None] * bell[:, None]
     along = frequency * torch.stack([angle.cos(), angle.sin()])

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Profiles of ridge energies: splines of the response and the noise level."""
+"""Profiles of ridge energies: splines of response and noise level."""
 
 import math
 from typing import NamedTuple
@@ -18,6 +18,8 @@ __all__ = ('Profiles', 'Splines')
 
 # Greatest noise level that has a knot of its own; larger ones take its values.
 _GREATEST = 0.2
+# Where the quotient of response and spline is that at zero.
+_TINY = 1e-6
 # The splines learn at the rate that suits filters.
 _GAIN = 10.0
 
@@ -68,7 +70,9 @@ class _Tables(NamedTuple):
     step: float
 
     def of(self, images):
-        """Return the tables of some images, of which there is one table."""
+        """Return the tables of some images; they may share one table."""
+        if len(self.rises) == 1:
+            return self
         return _Tables(*(t[images] for t in self[:5]), self.step)
 
     def _places(self, responses):
@@ -113,6 +117,17 @@ class _Tables(NamedTuple):
         index, _ = self._places(responses)
         return torch.take(self.rises, index) / self.step
 
+    def ratio(self, responses):
+        """Return psi' of the responses, divided by them."""
+        index, fraction = self._places(responses)
+        value = torch.take(self.values, index)
+        value = value + fraction * torch.take(self.rises, index)
+        size = responses.abs()
+        first = self.rises[..., :1, None] / self.step
+        tiny = size * self.scales < _TINY
+        safe = torch.where(tiny, 1.0, size)
+        return torch.where(tiny, first, value * self.units / safe)
+
     def quick_derivative(self, responses):
         """Return psi' without a graph, and overwrite the responses."""
         t = responses.abs().mul_(self.scales)
@@ -124,6 +139,18 @@ class _Tables(NamedTuple):
         rises = self.rises.flatten().index_select(0, index).view(t.shape)
         value.addcmul_(t, rises).mul_(self.units)
         return value.mul_(responses.sign_())
+
+
+def _of_rising(slopes):
+    """Return the slopes of psi' if it stays at zero instead of below.
+
+    So psi is least at zero, and energies are at least 0: otherwise an energy
+    could fall without a bound in directions that the data do not see. No
+    slope becomes smaller.
+    """
+    sums = torch.nn.functional.pad(slopes.cumsum(-1), (1, 0))
+    values = sums - sums.cummin(-1).values
+    return values.diff(dim=-1)
 
 
 class Profiles(nn.Module):
@@ -194,6 +221,8 @@ class Profiles(nn.Module):
         heights = self._at(self.heights, sigma)[:, :, None]
         share = torch.sigmoid(_GAIN * self.slopes)
         slopes = self.least + (heights - self.least) * share
+        if self.least < 0:
+            slopes = _of_rising(slopes).clamp(min=self.least)
         slopes = torch.nn.functional.pad(slopes, (0, 1))
         slopes = slopes.expand(-1, scales.shape[1], -1)
         return Splines(scales, slopes, self.step)

@@ -5,32 +5,167 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-
 """Ridge energies: learned profiles of the responses of learned filters."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import odl
 import torch
 from torch import nn
 
-from odl_equivariant._checks import boolean, whole_number
-from odl_equivariant.nn.blocks.inputs import checked_sigma
-from odl_equivariant.nn.energies import _boundary, _sweeps, filters
+from odl_equivariant._checks import boolean, positive_number, whole_number
+from odl_equivariant._types import Space
+from odl_equivariant.elements import first_part, grid_shape, n_channels
+from odl_equivariant.nn.blocks.inputs import (
+    check_input,
+    check_square_cells,
+    checked_sigma,
+    has_values,
+)
+from odl_equivariant.nn.blocks.network import is_transformed
+from odl_equivariant.nn.energies import (
+    _boundary,
+    _responses,
+    _sweeps,
+    filters,
+)
+from odl_equivariant.nn.energies._derivatives import (
+    is_differentiated,
+    out_of_inference,
+)
 from odl_equivariant.nn.energies.base import Energy
 from odl_equivariant.nn.energies.profiles import Profiles
-from odl_equivariant.nn.steerable.groups import checked_group, parse_group
+from odl_equivariant.nn.steerable.groups import checked_group
 
 __all__ = ('RidgeEnergy',)
 
+# Intervals of a profile, its last knot in units of the noise, and knots in
+# the noise level.
 _N_KNOTS, _REACH, _N_LEVELS = 40, 8.0, 11
-_EXACT = (1, 2, 4)
 
 
 class RidgeEnergy(Energy):
+    r"""Sum of learned profiles of the responses of learned filters.
+
+    .. math::
+        J(u; \sigma) = \sum_i \sum_x \psi_i\bigl((w_i * u)(x); \sigma\bigr)
+
+    It is convex, or 1-weakly convex, whatever its weights are. With a group,
+    the filters :math:`w_i` come in whole orbits, and all filters of an orbit
+    have one profile. So :math:`J(g \cdot u) = J(u)`.
+
+    Parameters
+    ----------
+    group : str or None, optional
+        Group: ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``. ``None`` for
+        ordinary filters, each with a profile of its own.
+    kernel_size : int, optional
+        Odd side of the filters in cells, at least 3.
+    n_filters : int, optional
+        Number of all filters, a multiple of those in an orbit: the order of
+        the group, and 2 for an infinite group. At equal numbers, energies
+        with and without a group take the same time.
+    convex : bool, optional
+        Whether the energy is convex. Otherwise it is 1-weakly convex.
+    in_channels : int, optional
+        Channels of an image. The energy is the sum over the channels. So a
+        complex image, of two channels, has the energy of its two parts.
+    shared_profile : bool, optional
+        Whether all orbits have the same profile, up to its scale and that of
+        the responses.
+
+    Attributes
+    ----------
+    value_range : tuple of 2 floats or None
+        Least and greatest value of the training images, where known.
+
+    Raises
+    ------
+    TypeError
+        If a number or a bool is none. When it is applied: if ``sigma`` is
+        missing, or the images are not of the precision of the weights.
+    ValueError
+        If an argument is out of its range or does not fit the group. When it
+        is applied: if a shape does not fit, an image is smaller than the
+        filters, or images or ``sigma`` are not finite, or ``sigma`` is not
+        positive.
+
+    Notes
+    -----
+    **Profiles** [GNBDU2023]_, [GNU2024]_. The derivative of a profile is a
+    linear spline, odd, on 40 intervals in the response, and constant behind
+    the last knot. Its slopes are at most :math:`\mu_i(\sigma)`, and at least
+    0 if ``convex`` and -1 otherwise. For the noise level,
+
+    .. math::
+        \psi_i(t; \sigma) = \alpha_i(\sigma)^{-2} \psi(\alpha_i(\sigma) t),
+        \qquad \alpha_i(\sigma) = \frac{e^{a_i(\sigma)}}{c \sigma},
+
+    where :math:`\log \mu_i` and :math:`a_i` are linear splines on 11 knots
+    from 0 to 0.2, constant beyond, and :math:`c \sigma` is the usual noise of
+    a response. Neither factor changes the bounds of the second derivative.
+
+    **Bounds.** Together, the filters have at most the norm 1: they are
+    divided by a certified bound of :math:`\max_\omega (\sum_i |\hat
+    w_i(\omega)|^2)^{1/2}` over all frequencies. With the map K from images to
+    responses, :math:`\nabla J(u) = K^T \psi'(K u)` and :math:`\nabla^2 J =
+    K^T \psi''(K u) K`. So for images of every shape,
+
+    .. math::
+        -1 \le \min \psi'' \le \nabla^2 J \le \max \psi'' = L,
+
+    and :math:`J + \tfrac12 \|\cdot\|^2` is convex. These are
+    `gradient_lipschitz` and `weak_convexity`.
+
+    **Boundary.** Extension by zeros would add edges; extension by reflection
+    would increase the norm, for filters that are not closed under
+    reflections. The image goes on by E (u - S u). S is a wide mean with
+    symmetric boundary, so that little is left but what filters of mean zero
+    see. The isometry E folds the boundary: it hands a share of the cells near
+    it to their mirror images. Both commute with the symmetries of the grid.
+    Constants may be added to an image: J does not change.
+
+    **Groups.** The group acts by moving the cells of images. C1, C2, C4, D1,
+    D2 and D4 turn and mirror free filters exactly. For the other finite
+    groups, filters consist of circular harmonics, which the group multiplies
+    by phases. For SO2 and O2, a filter :math:`\sum_j c_j R_j(r) e^{i m
+    \varphi}` is complex, and its profile is that of :math:`|w_i * u|`, the
+    norm of a pair of real responses: a rotation only changes the phase. The
+    numbers :math:`c_j` are real for O2. In each case J is invariant to
+    rounding under those elements that map the grid to itself: if n = m those
+    of the group in D4, otherwise those in D2. Under other angles it is
+    invariant as far as the sampling of filters and image allows.
+
+    References
+    ----------
+    .. [GNBDU2023] Goujon A, Neumayer S, Bohra P, Ducotterd S and Unser M. *A
+       neural-network-based convex regularizer for inverse problems*. IEEE
+       Transactions on Computational Imaging 9 (2023), 781-795.
+    .. [GNU2024] Goujon A, Neumayer S and Unser M. *Learning weakly convex
+       regularizers for convergent image-reconstruction algorithms*. SIAM
+       Journal on Imaging Sciences 17 (2024), 91-115.
+
+    Examples
+    --------
+    >>> J = RidgeEnergy('C4', kernel_size=7, n_filters=16)
+    >>> u = torch.rand(1, 1, 20, 23)
+    >>> turned = J(u.rot90(1, (2, 3)), sigma=0.1)
+    >>> torch.allclose(turned, J(u, sigma=0.1), rtol=1e-5)
+    True
+    >>> J.weak_convexity(0.1) <= 1
+    True
+    >>> RidgeEnergy('C4', convex=True).weak_convexity(0.1)
+    0.0
+    """
+
     noise_level = True
+    homogeneous = False
+    shift_equivariant = True
+
     value_range: tuple[float, float] | None = None
 
     def __init__(
@@ -50,29 +185,16 @@ class RidgeEnergy(Energy):
         self.in_channels = whole_number('in_channels', in_channels, 1)
         self.shared_profile = boolean('shared_profile', shared_profile)
         if self.kernel_size % 2 == 0:
-            raise ValueError(f'`kernel_size` must be odd, got {kernel_size}')
-        kind, n_turns = 'C', 1
-        if self.group is not None:
-            kind, n_turns = parse_group(self.group)
-        if n_turns not in _EXACT:
-            raise NotImplementedError
-        self._turns = [4 // n_turns * i for i in range(n_turns)]
-        self._reflections = kind == 'D'
-        order = n_turns * (2 if self._reflections else 1)
-        if self.n_filters % order:
             raise ValueError(
-                f'`n_filters` must be a multiple of the order {order} of the '
-                f'group {self.group}, got {n_filters}'
+                '`kernel_size` must be odd, so that turned filters have the '
+                f'same centre, got {kernel_size}'
             )
-        self._order = order
-        self._build(self.n_filters // order)
-        self._cached = None
-
-    def _build(self, n_free):
-        start = filters.waves(n_free, self.kernel_size, len(self._turns))
-        self.kernels = nn.Parameter(start)
+        self._family = filters.family(
+            self.group, self.kernel_size, self.n_filters
+        )
+        self.kernels = nn.Parameter(self._family.start())
         self.profiles = Profiles(
-            n_free,
+            self._family.n_free,
             self.convex,
             self.shared_profile,
             _N_KNOTS,
@@ -80,10 +202,14 @@ class RidgeEnergy(Energy):
             _N_LEVELS,
             1 / math.sqrt(self.n_filters),
         )
+        self._cached: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def architecture(self) -> dict[str, Any]:
         """Name and arguments of the class, from which it can be rebuilt."""
+        return {'class': type(self).__name__, 'arguments': self._arguments()}
+
+    def _arguments(self):
         names = (
             'group',
             'kernel_size',
@@ -92,109 +218,322 @@ class RidgeEnergy(Energy):
             'in_channels',
             'shared_profile',
         )
-        arguments = {name: getattr(self, name) for name in names}
-        return {'class': type(self).__name__, 'arguments': arguments}
+        return {name: getattr(self, name) for name in names}
+
+    def extra_repr(self) -> str:
+        """Return the arguments, for ``repr``."""
+        return ', '.join(f'{k}={v!r}' for k, v in self._arguments().items())
+
+    @classmethod
+    def n_weights(cls, arguments: dict[str, Any]) -> int:
+        """Return how many tensors of weights the arguments ask for."""
+        return 4
+
+    def check_space(self, space: Space) -> None:
+        """Raise a ValueError unless images of a space fit the energy.
+
+        Parameters
+        ----------
+        space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+            Space of the images.
+        """
+        shape = grid_shape(space)
+        if len(shape) != 2:
+            raise ValueError(
+                f'{type(self).__name__} takes images with 2 axes, got the '
+                f'space {space!r} with {len(shape)}'
+            )
+        self._check_shape(shape)
+        if n_channels(space) != self.in_channels:
+            raise ValueError(
+                f'the space {space!r} has {n_channels(space)} channel(s) (two '
+                'if complex), the energy was made with in_channels='
+                f'{self.in_channels}; make it with in_channels='
+                f'{n_channels(space)}'
+            )
+        space = first_part(space)
+        if isinstance(space, odl.DiscretizedSpace):
+            if not space.is_uniform:
+                raise ValueError(
+                    'convolutions need a uniform grid, got the space '
+                    f'{space!r}'
+                )
+            if self.group is not None:
+                check_square_cells(space)
+
+    def _check_shape(self, shape):
+        if min(shape) < self.kernel_size:
+            raise ValueError(
+                f'images of shape {tuple(shape)} are smaller than the filters '
+                f'of side {self.kernel_size}: take larger images, or an '
+                'energy with a smaller kernel_size'
+            )
 
     def filters(self) -> torch.Tensor:
-        """Return all filters, of norm at most one together."""
-        if torch.is_grad_enabled() and self.kernels.requires_grad:
+        """Return all filters, which have at most the norm one together.
+
+        Returns
+        -------
+        filters : torch.Tensor
+            Filters of shape ``(n_filters, 1, k, k)``: those of the identity
+            of the group, then those of its next element, and so on.
+        """
+        if is_transformed() or is_differentiated(self, self.kernels):
             return self._filters()
-        key = (self.kernels.data_ptr(), self.kernels._version)
-        key += (self.kernels.dtype, self.kernels.device)
-        if self._cached is None or self._cached[0] != key:
-            with torch.no_grad():
-                self._cached = key, self._filters()
-        return self._cached[1]
+        # A copy is compared, as `.data` changes without a trace.
+        kernels = self.kernels.detach()
+        cached = self._cached
+        if cached is None or not (
+            cached[0].dtype == kernels.dtype
+            and cached[0].device == kernels.device
+            and torch.equal(cached[0], kernels)
+        ):
+            with torch.inference_mode(False), torch.no_grad():
+                cached = kernels.clone(), self._filters()
+            self._cached = cached
+        return cached[1]
 
     def _filters(self):
-        orbits = filters.orbits(
-            filters.centred(self.kernels), self._turns, self._reflections
-        )
+        orbits = filters.centred(self._family.orbits(self.kernels))
         bound = filters.norm_bound(orbits)
         return orbits / bound.to(orbits.dtype)
 
     def _prepared(self, x, sigma):
-        """Return extended images, their tables and the matrices."""
-        sigma = checked_sigma(sigma, x).flatten()
-        if len(sigma) > 1:
-            sigma = sigma.repeat_interleave(x.shape[1])
-        splines = self.profiles(sigma)
-        # one element of the group after the other, as `orbits`
-        scales = splines.scales.repeat(1, self._order)
-        slopes = splines.slopes.repeat(1, self._order, 1)
-        tables = splines._replace(scales=scales, slopes=slopes).prepared()
-        return tables, self._extension(x)
+        """Return extended images, tables of the profiles, and matrices.
 
-    def _extension(self, x):
-        reach = self.kernel_size // 2
-        return _boundary.extension(x.shape[2:], reach, 0, x)
+        Each channel is an image of its own from here on.
+        """
+        check_input('x', x, self.in_channels, self.kernels.dtype)
+        self._check_shape(x.shape[2:])
+        if has_values(x) and not bool(x.isfinite().all()):
+            raise ValueError(
+                'the images of an energy must be finite, got NaN or infinity'
+            )
+        levels = checked_sigma(out_of_inference(sigma), x).flatten()
+        if len(levels) > 1:
+            levels = levels.repeat_interleave(self.in_channels)
+        splines = self.profiles(levels)
+        copies = 1 if self._family.pairs else self._family.order
+        tables = splines._replace(
+            scales=splines.scales.repeat(1, copies),
+            slopes=splines.slopes.repeat(1, copies, 1),
+        ).prepared()
+        # as many responses as cells
+        reach = self.kernel_size // 4
+        margin = self.kernel_size // 2 - reach
+        matrices = _boundary.extension(x.shape[2:], reach, margin, x)
+        return _boundary.extend(_alone(x), matrices), tables, matrices
 
-    def forward(self, x, sigma=None):
-        tables, matrices = self._prepared(x, sigma)
-        images = _boundary.extend(x.flatten(0, 1)[:, None], matrices)
+    def forward(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the energy of each image.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of shape ``(N, in_channels, n, m)``.
+        sigma : float or torch.Tensor
+            Noise level in the unit of the images, one number or one for each
+            image, of shape ``(N,)``.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        """
+        images, tables, _ = self._prepared(x, sigma)
         kernels = self.filters()
-        values = [
-            tables.of(_image(tables, i))
-            .value(_sweeps.correlate(images[i : i + 1], kernels))
-            .sum()
-            for i in range(len(images))
-        ]
-        return torch.stack(values).view(x.shape[:2]).sum(1)
+        if self._needs_graph(x, sigma):
+            responses = _sweeps.correlate(images, kernels)
+            energies = _responses.values(tables, responses, self._family.pairs)
+        else:
+            energies = images.new_zeros(len(images))
 
-    def gradient(self, x, sigma=None):
-        tables, matrices = self._prepared(x, sigma)
-        images = _boundary.extend(x.flatten(0, 1)[:, None], matrices)
-        kernels = self.filters()
-        if torch.is_grad_enabled() and (
-            x.requires_grad or self.kernels.requires_grad
-        ):
-            parts = []
-            for i in range(len(images)):
-                responses = _sweeps.correlate(images[i : i + 1], kernels)
-                values = tables.of(_image(tables, i)).derivative(responses)
-                parts.append(_sweeps.transposed(values, kernels))
-            total = torch.cat(parts)
+            def add(_, i, responses):
+                energies[i] += _responses.values(
+                    tables.of(i), responses, self._family.pairs
+                )
+
+            _sweeps.sweep(images, kernels, add)
+        return energies.view(x.shape[:2]).sum(1)
+
+    def gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the gradient with respect to the values of the cells.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``. If gradients are enabled, it can be
+            differentiated again, with respect to ``x`` and to the weights.
+        """
+        images, tables, matrices = self._prepared(x, sigma)
+        kernels, pairs = self.filters(), self._family.pairs
+        if self._needs_graph(x, sigma):
+            responses = _sweeps.correlate(images, kernels)
+            responses = _responses.derivative(tables, responses, pairs)
+            total = _sweeps.transposed(responses, kernels)
         else:
             total = _sweeps.sweep(
                 images,
                 kernels,
-                lambda _, i, responses: tables.of(
-                    _image(tables, i.start)
-                ).quick_derivative(responses),
+                lambda _, i, responses: _responses.quick_derivative(
+                    tables.of(i), responses, pairs
+                ),
             )
         return _boundary.extended_transpose(total, matrices).view(x.shape)
 
+    def value_and_gradient(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return energies and gradients, with the responses computed once.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        energies : torch.Tensor
+            Tensor of shape ``(N,)``.
+        gradient : torch.Tensor
+            Tensor of the shape of ``x``.
+        """
+        if self._needs_graph(x, sigma):
+            return super().value_and_gradient(x, sigma)
+        images, tables, matrices = self._prepared(x, sigma)
+        pairs = self._family.pairs
+        energies = images.new_zeros(len(images))
+
+        def add(_, i, responses):
+            some = tables.of(i)
+            energies[i] += _responses.values(some, responses, pairs)
+            return _responses.quick_derivative(some, responses, pairs)
+
+        total = _sweeps.sweep(images, self.filters(), add)
+        gradient = _boundary.extended_transpose(total, matrices)
+        return energies.view(x.shape[:2]).sum(1), gradient.view(x.shape)
+
+    def hessian_product(
+        self,
+        x: torch.Tensor,
+        direction: torch.Tensor,
+        sigma: float | torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the derivative of the gradient in a direction.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+        direction : torch.Tensor
+            Tensor of the shape of ``x``.
+
+        Returns
+        -------
+        product : torch.Tensor
+            Hessian at ``x``, applied to ``direction``. At the knots of a
+            profile, its second derivative is the one beyond the knot.
+        """
+        check_input(
+            'direction', direction, self.in_channels, self.kernels.dtype, x
+        )
+        if self._needs_graph(x, direction, sigma):
+            return super().hessian_product(x, direction, sigma)
+        return self.linearised(x, sigma)(direction)
+
     @torch.no_grad()
-    def linearised(self, x, sigma=None):
-        """Return the Hessian at x as a function, which needs no graph."""
-        tables, matrices = self._prepared(x, sigma)
-        kernels = self.filters()
-        slopes = {}
+    def linearised(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the Hessian at some images, to be applied several times.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        hessian : callable
+            Function of a direction of the shape of ``x``. Its results have no
+            graph. It keeps one number for each response.
+        """
+        images, tables, matrices = self._prepared(x, sigma)
+        kernels, pairs = self.filters(), self._family.pairs
+        curvatures = {}
 
         def keep(key, i, responses):
-            slopes[key] = tables.of(_image(tables, i.start)).slope(responses)
+            curvatures[key] = _responses.curvature(
+                tables.of(i), responses, pairs
+            )
 
-        images = _boundary.extend(x.flatten(0, 1)[:, None], matrices)
         _sweeps.sweep(images, kernels, keep)
 
         @torch.no_grad()
-        def hessian(v):
-            images = _boundary.extend(v.flatten(0, 1)[:, None], matrices)
+        def hessian(direction):
             total = _sweeps.sweep(
-                images, kernels, lambda key, i, r: r.mul_(slopes[key])
+                _boundary.extend(_alone(direction), matrices),
+                kernels,
+                lambda key, _, responses: curvatures[key](responses),
             )
-            return _boundary.extended_transpose(total, matrices).view(v.shape)
+            total = _boundary.extended_transpose(total, matrices)
+            return total.view(direction.shape)
 
         return hessian
 
-    def gradient_lipschitz(self, sigma=None):
-        least, greatest = self.profiles.bounds(float(sigma))
+    def _needs_graph(self, *inputs):
+        return is_transformed() or is_differentiated(self, *inputs)
+
+    def gradient_lipschitz(self, sigma: float | None = None) -> float:
+        """Return a Lipschitz constant of the gradient.
+
+        Parameters
+        ----------
+        sigma : float
+            Noise level.
+
+        Returns
+        -------
+        bound : float
+            The greatest absolute value of the second derivative of a profile.
+        """
+        least, greatest = self._slopes(sigma)
         return max(-least, greatest)
 
-    def weak_convexity(self, sigma=None):
-        return -self.profiles.bounds(float(sigma))[0]
+    def weak_convexity(self, sigma: float | None = None) -> float:
+        """Return the modulus of weak convexity.
+
+        Parameters
+        ----------
+        sigma : float
+            Noise level.
+
+        Returns
+        -------
+        modulus : float
+            Minus the least second derivative of a profile, at most 1. It is
+            0 if the energy is convex.
+        """
+        return max(0.0, -self._slopes(sigma)[0])
+
+    def _slopes(self, sigma):
+        if sigma is None:
+            raise TypeError(
+                'the bounds of this energy depend on the noise level: pass '
+                '`sigma`'
+            )
+        return self.profiles.bounds(positive_number('sigma', sigma))
 
 
-def _image(tables, i):
-    """Return where the table of an image is."""
-    return slice(i, i + 1) if len(tables.rises) > 1 else slice(0, 1)
+def _alone(x):
+    """Return each channel as an image of its own."""
+    return x.flatten(0, 1)[:, None]

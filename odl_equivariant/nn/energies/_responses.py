@@ -1,0 +1,71 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""What profiles make of responses, each alone or as norms of pairs.
+
+Each function takes the tables of `Splines.prepared` and responses of shape
+``(N, F, n, m)``, those of pairs of shape ``(N, 2 F, n, m)``: the first of all
+pairs, then the second of all.
+"""
+
+import torch
+
+__all__ = ('curvature', 'derivative', 'quick_derivative', 'values')
+
+
+def values(tables, responses, pairs):
+    """Return the sum of the profiles for each image."""
+    if pairs:
+        responses = _norms(_split(responses))
+    return tables.value(responses).flatten(1).sum(1)
+
+
+def derivative(tables, responses, pairs):
+    """Return the derivative of `values`."""
+    if not pairs:
+        return tables.derivative(responses)
+    both = _split(responses)
+    return (tables.ratio(_norms(both))[:, None] * both).flatten(1, 2)
+
+
+def quick_derivative(tables, responses, pairs):
+    """Return the same without a graph, and overwrite the responses."""
+    if pairs:
+        return derivative(tables, responses, True)
+    return tables.quick_derivative(responses)
+
+
+def curvature(tables, responses, pairs):
+    """Return the second derivative of `values`, as a function.
+
+    It may overwrite what it is applied to.
+    """
+    if not pairs:
+        slopes = tables.slope(responses)
+        return lambda r: r.mul_(slopes)
+    both = _split(responses)
+    norms = _norms(both)
+    across = tables.ratio(norms)[:, None]
+    unit = both / norms.clamp(min=torch.finfo(norms.dtype).tiny)[:, None]
+    along = tables.slope(norms)[:, None] - across
+
+    def product(r):
+        r = _split(r)
+        radial = (unit * r).sum(1, keepdim=True)
+        return (across * r + along * radial * unit).flatten(1, 2)
+
+    return product
+
+
+def _split(responses):
+    return responses.unflatten(1, (2, -1))
+
+
+def _norms(both):
+    # its derivative is zero where both responses are
+    square = both.square().sum(1)
+    return torch.where(square > 0, square, 1.0).sqrt() * (square > 0)
