@@ -70,7 +70,10 @@ class _ProximalOperator(NetworkOperator):
 
 
 def _takes_sigma(module):
-    return 'sigma' in inspect.signature(module.forward).parameters
+    # a module made without a noise level may refuse one
+    return getattr(module, 'noise_level', None) is not False and (
+        'sigma' in inspect.signature(module.forward).parameters
+    )
 
 
 class LearnedProximal(odl.functionals.Functional):
@@ -84,7 +87,8 @@ class LearnedProximal(odl.functionals.Functional):
     module : torch.nn.Module
         Module that maps ``(1, C, *shape)`` to the same shape, in the layout
         of `odl_equivariant.elements`. Where its ``forward`` takes ``sigma``,
-        it is given a noise level: see ``parameter``.
+        and it has no ``noise_level=False``, it is given a noise level: see
+        ``parameter``.
     scale : float, optional
         Value in the images of ``space`` that corresponds to the value 1 in
         the images of the training. With ``scale=255``, a denoiser for images

@@ -9,8 +9,13 @@
 
 from odl_equivariant._checks import one_of, real_number
 from odl_equivariant.data import Denoising
+from odl_equivariant.nn import GradientStepDenoiser, hessian_norm
 
-__all__ = ('LOSSES', 'check_loss', 'loss_of')
+__all__ = ('LOSSES', 'check_loss', 'check_penalty', 'loss_of', 'penalty_of')
+
+# Norms of Hessians below it are not penalised.
+_LARGEST_NORM = 0.9
+_N_ITERATIONS = 8
 
 
 def _squared(result, batch, floor):
@@ -86,3 +91,45 @@ def loss_of(name, result, batch, floor=0.0):
         Tensor of shape ``(N,)``.
     """
     return LOSSES[name](result, batch, floor)
+
+
+def check_penalty(weight, network):
+    """Raise a ValueError if a penalty does not fit a network.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of the penalty, as for `penalty_of`.
+    network : torch.nn.Module
+        Network to be trained.
+    """
+    real_number('hessian_penalty', weight, 0)
+    if weight and not isinstance(network, GradientStepDenoiser):
+        raise ValueError(
+            '`hessian_penalty` is for a `GradientStepDenoiser`, which has an '
+            f'energy with a Hessian, got {type(network).__name__}'
+        )
+
+
+def penalty_of(weight, network, batch):
+    """Return penalties on the norm of the Hessian at noisy images.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of the penalty.
+    network : GradientStepDenoiser
+        Denoiser, whose Hessian times the relaxation should have a norm below
+        one, see `odl_equivariant.nn.ProximalDenoiser`.
+    batch : dict
+        Batch of pairs: ``'data'`` and ``'sigma'``.
+
+    Returns
+    -------
+    penalties : torch.Tensor
+        Tensor of shape ``(N,)``. Norms below 0.9 count as 0.9.
+    """
+    norms = hessian_norm(
+        network.energy, batch['data'], batch['sigma'], _N_ITERATIONS
+    )
+    return weight * (network.relaxation * norms).clamp_min(_LARGEST_NORM)

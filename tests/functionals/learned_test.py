@@ -35,7 +35,11 @@ from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels
 from odl_equivariant.functionals import LearnedProximal
 from odl_equivariant.nn import (
+    AveragedProximal,
     EquivariantProximal,
+    GradientStepDenoiser,
+    GradientStepEnergy,
+    MultiscaleDenoiser,
     Normalised,
     OrdinaryProximal,
 )
@@ -115,6 +119,26 @@ def test_proximal_does_not_need_sigma(dtype, backend, rng):
     functional = LearnedProximal(space, Tanh())
     for sigma in (0.1, 2.0):
         close(functional.proximal(sigma)(x), torch.tanh(as_tensor(x)))
+
+
+@pytest.mark.parametrize(
+    'module',
+    [
+        AveragedProximal(channels=8, noise_level=False),
+        MultiscaleDenoiser(channels=8, n_scales=1, noise_level=False),
+        GradientStepDenoiser(
+            GradientStepEnergy(AveragedProximal(channels=8, noise_level=False))
+        ),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_modules_without_a_noise_level_are_given_none(module):
+    """What was made without one, and would refuse it, is applied as it is."""
+    space = odl.uniform_discr([0, 0], [1, 1], (9, 9), dtype='float32')
+    x = space.element(lambda x: x[0] * x[1])
+    y = LearnedProximal(space, module).proximal(0.3)(x)
+    expected = module(as_tensor(x))
+    torch.testing.assert_close(as_tensor(y), expected.detach())
 
 
 @pytest.mark.parametrize(

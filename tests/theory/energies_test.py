@@ -246,7 +246,7 @@ def test_no_selection_of_it_is_equivariant(law, circle, order):
     """Whatever value is chosen at zero, some turn moves it, but not zero."""
     group = [turn(2 * np.pi * k / order) for k in range(order)]
     errors = errors_of_selections(circle, group)
-    law.fails(min(errors), 2 * np.sin(np.pi / 3) - 1e-12)
+    law.fails(min(errors), 1.0)
 
 
 def test_as_a_set_it_is_equivariant(law, circle):
@@ -312,8 +312,9 @@ class WeaklyConvex(Energy):
             layer = PaddedConvolution(1, 8, padding_mode='circular')
         self.layer = layer.double().requires_grad_(False)
         kernel, _ = self.layer.kernel()
-        # the norm of a periodic convolution is below that of its symbols
-        self.modulus = float(kernel.abs().sum((1, 2, 3)).square().sum())
+        # the squared norm of the periodic convolution of 8 x 8 cells
+        symbols = torch.fft.fft2(kernel, s=(8, 8)).abs()
+        self.modulus = float(symbols.square().sum((0, 1)).max())
 
     def forward(self, x, sigma=None):
         """Return the value."""
@@ -333,14 +334,15 @@ class WeaklyConvex(Energy):
 def test_weakly_convex_energies_have_equivariant_proximals(law, rng, tol):
     """To twice the tolerance, from whatever start they are computed."""
     space = square()
-    u, other = random_element(space, rng), random_element(space, rng)
+    u, other = (2 * random_element(space, rng) for _ in range(2))
     g = group_actions(space, 'C4')[1]
     images = []
-    for start, x in ((other, g(u)), (-3 * other, u)):
+    for start, x in ((0.2 * other, g(u)), (-0.3 * other, u)):
         J = LearnedRegularizer(space, WeaklyConvex(), tol=tol, warm_start=True)
-        J.proximal(0.9)(start)
+        J.proximal(0.9)(x + start)
         images.append(J.proximal(0.9)(x))
     gap = norm(space, images[0] - g(images[1]))
+    assert gap > 0 and norm(space, images[1] - u) > 0.05 * norm(space, u)
     law.holds(gap / max(norm(space, v) for v in (u, *images)), 2 * tol)
 
 

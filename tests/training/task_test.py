@@ -29,8 +29,12 @@ from odl_equivariant.data import (
 from odl_equivariant.nn import (
     DualProximal,
     EquivariantProximal,
+    GradientStepDenoiser,
+    GradientStepEnergy,
     LearnedPrimalDual,
+    MultiscaleDenoiser,
     OrdinaryProximal,
+    hessian_norm,
 )
 from odl_equivariant.operators import OperatorLayer
 from odl_equivariant.training import (
@@ -238,6 +242,60 @@ def test_weights_of_a_denoiser(tmp_path):
             Denoising((16, 16)),
             lambda: denoiser(skip=True),
             pretrained=str(path),
+        )
+
+
+def gradient_step(**kwargs):
+    """Return a small denoiser of an energy with a large Hessian."""
+    torch.manual_seed(0)
+    inner = MultiscaleDenoiser(
+        channels=4, n_scales=1, n_blocks=1, activation='softplus', **kwargs
+    )
+    with torch.no_grad():
+        for parameter in inner.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape))
+    return GradientStepDenoiser(GradientStepEnergy(inner), 0.8)
+
+
+def test_penalties_lower_the_norm_of_the_hessian():
+    """It is added to the loss, and its steps bring the norm down."""
+    acquisition = Denoising((12, 12), 0.3)
+    batch = batch_of(acquisition)
+    plain, task = (
+        _attach(ReconstructionTask(acquisition, gradient_step, **settings))
+        for settings in ({}, {'hessian_penalty': 0.5})
+    )
+    for each in (plain, task):
+        each.log = lambda *args, **kwargs: None
+
+    def norms():
+        return 0.8 * hessian_norm(
+            task.network.energy, batch['data'], batch['sigma'], 8
+        )
+
+    before = norms().detach()
+    assert before.max() > 1
+    torch.testing.assert_close(
+        task.training_step(batch, 0) - plain.training_step(batch, 0),
+        0.5 * before.clamp_min(0.9).mean(),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    optimizer = torch.optim.Adam(task.network.parameters(), 3e-3)
+    for _ in range(10):
+        optimizer.zero_grad()
+        task.training_step(batch, 0).backward()
+        optimizer.step()
+    assert norms().mean() < 0.9 * before.mean()
+
+
+def test_penalties_are_for_energies():
+    """The error names the class that has no Hessian."""
+    with pytest.raises(ValueError, match='has an energy.*got EquivariantPr'):
+        ReconstructionTask(Denoising((16, 16)), denoiser, hessian_penalty=1.0)
+    with pytest.raises(ValueError, match='`hessian_penalty` must be'):
+        ReconstructionTask(
+            Denoising((16, 16)), gradient_step, hessian_penalty=-1.0
         )
 
 

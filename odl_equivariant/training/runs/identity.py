@@ -40,7 +40,12 @@ _FREE = {
 }
 # Settings that came later, with the values that mean the same as before.
 _LATER = {
-    'model': {'loss_floor': 0.0, 'schedule_steps': None, 'steps_before': 0},
+    'model': {
+        'hessian_penalty': 0.0,
+        'loss_floor': 0.0,
+        'schedule_steps': None,
+        'steps_before': 0,
+    },
     'data': {'shapes': None},
 }
 

@@ -169,6 +169,7 @@ def test_run_of_a_version_without_a_setting_is_the_same():
         'data': {'seed': 1, 'shapes': None},
         'model': {
             'shared': True,
+            'hessian_penalty': 0.0,
             'loss_floor': 0.0,
             'schedule_steps': None,
             'steps_before': 0,
@@ -177,6 +178,7 @@ def test_run_of_a_version_without_a_setting_is_the_same():
     assert decisive(before) == decisive(now)
     for part, key, value in (
         ('data', 'shapes', [[8, 8]]),
+        ('model', 'hessian_penalty', 0.1),
         ('model', 'loss_floor', 0.1),
         ('model', 'schedule_steps', 9),
         ('model', 'steps_before', 3),
