@@ -21,6 +21,12 @@ __all__ = ('Minimum', 'minimise')
 _LEAST, _SMALL, _MOST_IDLE = 1.0, 100.0, 50
 
 
+# Without a Lipschitz constant, steps are doubled after so many in a row that
+# were shorter than this part of what the gradients show to be allowed. If that
+# proves too long, the next time it takes twice as many.
+_MOST_SHORT, _SHORT = 8, 0.4
+
+
 class Minimum(NamedTuple):
     """What `minimise` has reached."""
 
@@ -28,6 +34,8 @@ class Minimum(NamedTuple):
     #: Relative size of the gradient.
     residual: float
     n_iter: int
+    #: Least curvature that gradients have shown between two iterates.
+    curvature: float
     #: Whether no further iteration would have made the residual smaller.
     is_stalled: bool
 
@@ -40,33 +48,15 @@ def _dot(x, y):
     return float((x * y).sum(dtype=torch.double))
 
 
-class _Problem:
-    """The objective, through its gradient, and what has been seen of it."""
+class _Point:
+    """A point with the gradient there, and the size of the subgradient."""
 
-    def __init__(self, gradient, noisy, nonnegative):
-        self._gradient, self.noisy = gradient, noisy
-        self.nonnegative = nonnegative
-        self.size = _norm(noisy)
-        self.best = None
-
-    def project(self, u):
-        return u.clamp_min(0) if self.nonnegative else u
-
-    def gradient(self, u):
-        return self._gradient(u) + (u - self.noisy)
-
-    def residual(self, u, gradient):
-        """Return the relative size of the least subgradient, and keep u."""
-        if self.nonnegative:
-            gradient = torch.where(u > 0, gradient, gradient.clamp_max(0))
-        size = max(self.size, _norm(u))
-        norm = _norm(gradient)
-        residual = norm / size if size > 0 else norm and math.inf
-        # a NaN is not better than anything
-        is_better = self.best is None or residual < self.best[0]
-        if is_better:
-            self.best = (residual, u, gradient)
-        return residual, is_better
+    def __init__(self, gradient, noisy, u, nonnegative):
+        self.u, self.slope = u, gradient(u) + (u - noisy)
+        least = self.slope
+        if nonnegative:
+            least = torch.where(u > 0, least, least.clamp_max(0))
+        self.norm = _norm(least)
 
 
 def minimise(
@@ -110,56 +100,77 @@ def minimise(
     Accelerated (projected) gradients, restarted where they turn uphill
     (O'Donoghue and Candès, *Adaptive restart for accelerated gradient
     schemes*, Found. Comput. Math. 15 (2015), 715-732). The momentum never
-    exceeds the best one for :math:`\mu`. A step is shortened, and the
-    iterate given up, where two gradients show that it was too long: if
-    :math:`\|\nabla\varphi(v) - \nabla\varphi(u)\| > \|v - u\| / \text{step}`.
-    With a Lipschitz constant, it is never shorter than its inverse. Only
+    exceeds the best one for :math:`\mu`. The step is the inverse of the
+    Lipschitz constant. Without one (or where it is wrong) it is shortened,
+    and the iterate given up, where two gradients show that it was too long: if
+    :math:`\|\nabla\varphi(v) - \nabla\varphi(u)\| > \|v - u\| / \text{step}`,
+    and doubled where they allow much more for a while. Only
     gradients are compared, since differences of values are lost to rounding
     near a minimum.
     """
     modulus, lipschitz = curvatures
-    problem = _Problem(gradient, noisy, nonnegative)
-    least_step = 1 / lipschitz if lipschitz > 0 else 0.0
-    step = 1.0 if math.isinf(lipschitz) else least_step
+    is_bounded = not math.isinf(lipschitz)
+    step = 1 / lipschitz if is_bounded else 1.0
+    # no step is ever longer than a proven one
+    longest = step if is_bounded else 1 / max(modulus, 0.1)
+    curvature = math.inf
+    patience, is_doubled = _MOST_SHORT, False
     precision = torch.finfo(noisy.dtype).eps
+    size = _norm(noisy)
 
-    ahead = problem.project(noisy)
-    slope = problem.gradient(ahead)
-    residual, _ = problem.residual(ahead, slope)
-    n_iter = 1
-    if start is not None and not residual <= tol:
-        other = problem.project(start)
-        other_slope = problem.gradient(other)
-        other_residual, is_better = problem.residual(other, other_slope)
-        n_iter += 1
-        if is_better:
-            ahead, slope, residual = other, other_slope, other_residual
-    u, momentum, idle = ahead, 1.0, 0
-    while not residual <= tol and n_iter < maxiter:
-        least = problem.best[0] / precision
-        if least <= (_LEAST if idle < _MOST_IDLE else _SMALL):
-            return Minimum(problem.best[1], problem.best[0], n_iter, True)
-        moved = problem.project(ahead - step * slope)
+    def at(u):
+        return _Point(gradient, noisy, project(u), nonnegative)
+
+    def project(u):
+        return u.clamp_min(0) if nonnegative else u
+
+    def relative(point):
+        unit = max(size, _norm(point.u))
+        return point.norm / unit if unit > 0 else point.norm and math.inf
+
+    ahead, n_iter = at(noisy), 1
+    if start is not None and not relative(ahead) <= tol:
+        other, n_iter = at(start), 2
+        ahead = other if other.norm < ahead.norm else ahead
+    best, u, momentum, idle, short = ahead, ahead.u, 1.0, 0, 0
+    while True:
+        residual = relative(ahead)
+        if residual <= tol or not math.isfinite(ahead.norm):
+            return Minimum(ahead.u, residual, n_iter, curvature, False)
+        least = relative(best)
+        is_stalled = least <= precision * (
+            _LEAST if idle < _MOST_IDLE else _SMALL
+        )
+        if is_stalled or n_iter >= maxiter:
+            return Minimum(best.u, least, n_iter, curvature, is_stalled)
+        moved = project(ahead.u - step * ahead.slope)
         motion = moved - u
-        if _dot(ahead - moved, motion) > 0:
+        if _dot(ahead.u - moved, motion) > 0:
             momentum = 1.0
         following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         root = math.sqrt(min(1.0, step * modulus))
         weight = min((momentum - 1) / following, (1 - root) / (1 + root))
-        following_ahead = problem.project(moved + weight * motion)
-        following_slope = problem.gradient(following_ahead)
+        point = at(moved + weight * motion)
         n_iter += 1
-        residual, is_better = problem.residual(
-            following_ahead, following_slope
-        )
-        idle = 0 if is_better else idle + 1
-        change = _norm(following_slope - slope)
-        distance = _norm(following_ahead - ahead)
-        too_long = not change * step <= 1.001 * distance
-        if too_long and step > least_step and not residual <= tol:
-            step = max(least_step, step / 2)
-            momentum, u = 1.0, ahead
+        is_better = point.norm < best.norm
+        best, idle = (point, 0) if is_better else (best, idle + 1)
+        distance, change = point.u - ahead.u, point.slope - ahead.slope
+        length = _norm(distance)
+        # shorter ones say nothing: their changes are of rounding
+        is_telling = length > 1e3 * precision * size
+        if is_telling:
+            curvature = min(curvature, _dot(change, distance) / length**2)
+        change = step * _norm(change)
+        if is_telling and not change <= 1.01 * length:
+            # too long a step: the point is given up, unless it is the best
+            step = step / 2
+            ahead = point if is_better else ahead
+            u, momentum, short = ahead.u, 1.0, 0
+            patience = 2 * patience if is_doubled else patience
+            is_doubled = False
             continue
-        ahead, slope = following_ahead, following_slope
-        u, momentum = moved, following
-    return Minimum(problem.best[1], problem.best[0], n_iter, False)
+        short = short + 1 if change < _SHORT * length else 0
+        if short >= patience and step < longest:
+            step, momentum, short = min(2 * step, longest), 1.0, 0
+            is_doubled = True
+        ahead, u, momentum = point, moved, following

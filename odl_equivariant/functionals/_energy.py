@@ -15,6 +15,7 @@ from torch import nn
 
 from odl_equivariant._checks import positive_number, real_number
 from odl_equivariant.elements import (
+    first_part,
     grid_shape,
     is_complex,
     merge_complex,
@@ -95,7 +96,8 @@ class ImageLayout:
         if in_channels not in (one, one * parts):
             fitting = ' or '.join(map(str, sorted({one, one * parts})))
             raise ValueError(self._misfit(space, fitting, is_of_complex))
-        copies = 2 if complex_values == 'parts' else 1
+        self.is_of_parts = complex_values == 'parts'
+        copies = 2 if self.is_of_parts else 1
         self.n_images = copies * one * parts // in_channels
         self.n_channels = channels
 
@@ -111,11 +113,17 @@ class ImageLayout:
             f', got in_channels={self.in_channels}{choices}'
         )
 
+    def image_space(self, space):
+        """Return the space of an image."""
+        is_joint = self.n_images == (2 if self.is_of_parts else 1)
+        image = space if is_joint else first_part(space)
+        return image if self.complex_values is None else image.real_space
+
     def images(self, x):
         """Return the images that elements consist of."""
         if self.complex_values == 'magnitude':
             x = merge_complex(x).abs()
-        elif self.complex_values == 'parts':
+        elif self.is_of_parts:
             x = x.unflatten(1, (-1, 2)).transpose(1, 2)
         return x.reshape(-1, self.in_channels, *self.shape)
 
@@ -135,7 +143,7 @@ class ImageLayout:
         if self.complex_values == 'magnitude':
             size = images.reshape(batch, -1, *self.shape)
             return split_complex(size * self._phases(x, unit))
-        if self.complex_values == 'parts':
+        if self.is_of_parts:
             pairs = images.reshape(batch, 2, -1, *self.shape)
             return pairs.transpose(1, 2).flatten(1, 2)
         return images.reshape(batch, -1, *self.shape)
@@ -216,9 +224,15 @@ class ScaledEnergy(nn.Module):
 
     def gradient(self, images):
         """Return the gradient with respect to the values of the cells."""
-        return self.scale * self.energy.gradient(
-            images / self.scale, self.level
-        )
+        gradient = self.energy.gradient(images / self.scale, self.level)
+        if gradient.shape != images.shape or gradient.dtype != images.dtype:
+            raise ValueError(
+                f'`{type(self.energy).__name__}.gradient` must return a '
+                f'tensor like its images, {images.dtype} of shape '
+                f'{tuple(images.shape)}, got {gradient.dtype} of shape '
+                f'{tuple(gradient.shape)}'
+            )
+        return self.scale * gradient
 
     def hessian_product(self, images, direction):
         """Return the derivative of the gradient in a direction."""

@@ -22,7 +22,7 @@ from odl.functionals import FunctionalRightScalarMult
 
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant._types import Element, ElementLike, Operator, Space
-from odl_equivariant.elements import as_element, tensor_dtype
+from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
 from odl_equivariant.functionals._accelerated import minimise
 from odl_equivariant.functionals._energy import (
     COMPLEX_VALUES,
@@ -45,6 +45,8 @@ __all__ = ('LearnedRegularizer',)
 # Bounds of energies are known to the rounding of their weights: what differs
 # from the largest proximal parameter by so little is the largest.
 _ROUNDING = 1e-6
+# Curvatures that gradients show are uncertain by less.
+_UNCERTAINTY = 1e-2
 
 
 class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
@@ -77,7 +79,9 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
         \max(\|x\|, \|u\|)`, see Notes.
     maxiter : int, optional
         Largest number of gradients for a proximal. Where they do not reach
-        the tolerance, a `ConvergenceWarning` says how far they came.
+        the tolerance, a `ConvergenceWarning` says how far they came. Another
+        one is given where the gradients refute the modulus of weak convexity
+        that the energy states.
     warm_start : bool, optional
         Whether a proximal starts from the result of the one before, if that
         is better than its argument. It is faster inside of a solver. Its
@@ -225,6 +229,9 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
         in_channels = getattr(energy, 'in_channels', 1)
         self._layout = ImageLayout(space, in_channels, complex_values)
         self._cell = _constant_weight(space)
+        check_space = getattr(energy, 'check_space', None)
+        if callable(check_space):
+            check_space(self._layout.image_space(space))
         odl.functionals.Functional.__init__(self, space, linear=False)
         self._set_energy(sigma)
         zero = self._point(space.zero(), 'zero')
@@ -387,10 +394,18 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
             bound,
             least.n_iter,
             least.residual,
-            self._shortfall(least, bound),
+            self._shortfall(least, bound, parameter),
         )
 
-    def _shortfall(self, least, bound):
+    def _shortfall(self, least, bound, parameter):
+        modulus = self._scaled.weak_convexity()
+        if least.curvature < 1 - parameter * modulus - _UNCERTAINTY:
+            shown = (1 - least.curvature) / parameter
+            return (
+                f'no guaranteed error: {type(self.energy).__name__} says that '
+                f'its weak_convexity is {modulus:.4g}, and its gradients show '
+                f'at least {shown:.4g}'
+            )
         reached = least.residual if math.isinf(bound) else bound
         if reached <= self.tol:
             return None
@@ -437,6 +452,8 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
             Translated functional, with the same bounds.
         """
         shift = self._element(shift)
+        if not torch.isfinite(as_tensor(shift)).all():
+            raise ValueError('the values of `shift` must be finite')
         if self.translation is not None:
             shift = self.translation + shift
         return self._changed(translation=shift.copy())
