@@ -438,6 +438,21 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
             )
         return super().convex_conj
 
+    def with_sigma(self, sigma: float) -> LearnedRegularizer:
+        """Return the functional at another noise level.
+
+        Parameters
+        ----------
+        sigma : float
+            Noise level in the unit of the images of the space.
+
+        Returns
+        -------
+        functional : LearnedRegularizer
+            Functional of the same energy, with the bounds at that level.
+        """
+        return self._changed(sigma=positive_number('sigma', sigma))
+
     def translated(self, shift: ElementLike) -> LearnedRegularizer:
         r"""Return the functional with its argument shifted.
 

@@ -23,6 +23,7 @@ __all__ = ('LineSearch', 'Trial')
 _LEAST, _MOST = 0.1, 0.8
 _GROWTH = 1.5
 _MOST_TRIALS = 60
+_MOST_SHORTENED = 5
 # Part of the largest step that is taken where nothing is asked for.
 _OF_LARGEST = 0.99
 # Relative error of a value of a functional, in units of rounding.
@@ -178,7 +179,7 @@ class LineSearch:
             return trial
         if math.isnan(smooth):
             smooth = problem.smooth_value(start)
-        for _ in range(_MOST_TRIALS):
+        for n_shortened in range(_MOST_TRIALS):
             trial = Trial(problem, start, gradient, self.step)
             trial.smooth = problem.smooth_value(trial.end)
             noise = self._rounding * (abs(smooth) + abs(trial.smooth))
@@ -186,7 +187,9 @@ class LineSearch:
                 trial.smooth - smooth - problem.inner(gradient, trial.change)
             )
             bound = trial.squared / (2 * self.step)
-            if excess <= bound + noise:
+            # of steps so short, rounding hides that a gradient is wrong
+            is_lost = n_shortened > _MOST_SHORTENED and bound <= noise
+            if excess <= bound + noise and not is_lost:
                 self._is_informed = bound > noise
                 if excess < -noise:
                     self.saw_negative_curvature = True

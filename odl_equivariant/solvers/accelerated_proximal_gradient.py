@@ -74,7 +74,8 @@ def accelerated_proximal_gradient(
         When to drop the momentum, see below.
     line_search : bool, optional
         Whether to shorten steps that are too long, by values of ``g``. It
-        costs one value an iteration, and no constant needs to be known.
+        costs two values an iteration, and no constant needs to be known.
+        Where one is known and sharp, a fixed step is faster.
     objective : bool, optional
         Whether to evaluate :math:`f + g` in each iteration for the result.
 
@@ -119,8 +120,9 @@ def accelerated_proximal_gradient(
         g(u^{k+1}) \leq g(y^k) + \mathrm{Re} \langle \nabla g(y^k), u^{k+1} -
         y^k \rangle + \frac{1}{2 \tau} \|u^{k+1} - y^k\|^2
 
-    up to rounding, else it shortens it. Only at restarts it tries a longer
-    one, so that the steps decrease in between, as the theorem demands.
+    up to rounding, else it shortens it. Only at restarts, and at times where
+    there is no momentum, it tries a longer one: in between, steps do not
+    increase, as the theorem demands.
 
     The *residual* is :math:`\|u^{k+1} - y^k\| / \tau`, the norm of the
     gradient mapping, which is zero at solutions and at no other point. It is

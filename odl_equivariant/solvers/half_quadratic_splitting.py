@@ -71,8 +71,7 @@ def half_quadratic_splitting(
     niter : int, optional
         Number of iterations, which is the number of levels.
     weight : float, optional
-        Weight :math:`\lambda` of the prior, in the unit of D over a squared
-        norm in X, see below.
+        Weight :math:`\lambda` of the prior, see below.
     callback : callable, optional
         Called with ``x`` after each iteration.
     scale : float, optional

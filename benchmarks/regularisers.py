@@ -1,0 +1,308 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Iterations with learned regularisers, beside those of deepinv.
+
+Tomography from 50 views, in single precision. Both sides have the same
+operator, the same modules with the same weights, the same steps and the same
+start, so that they compute the same images. Times are medians of alternating
+rounds in one run, divided by the number of iterations:
+
+    python benchmarks/regularisers.py
+    python benchmarks/regularisers.py --size 256 --output report.md
+
+- gradient steps on data fit and ridge energy: `accelerated_proximal_gradient`
+  with a fixed step, and with its line search, beside deepinv's `GD`;
+- proximal gradients with the multiscale denoiser: `odl.solvers.
+  proximal_gradient` with a `LearnedProximal`, beside deepinv's `PGD`;
+- half-quadratic splitting with the same denoiser: `half_quadratic_splitting`
+  with the proximal of `LeastSquares`, beside deepinv's `HQS`, which solves by
+  LSQR to the same tolerance.
+
+The last column is the distance of the images to those of the first row of a
+table. deepinv is left out where it is not installed.
+"""
+
+import argparse
+import datetime
+import platform
+
+import numpy as np
+import odl
+import torch
+from _timing import published, side_by_side, table
+
+from odl_equivariant.data import SparseViewCT, ellipse_phantom
+from odl_equivariant.elements import as_tensor
+from odl_equivariant.functionals import (
+    LearnedProximal,
+    LearnedRegularizer,
+    LeastSquares,
+)
+from odl_equivariant.nn import MultiscaleDenoiser, RidgeEnergy
+from odl_equivariant.operators import OperatorLayer
+from odl_equivariant.solvers import (
+    accelerated_proximal_gradient,
+    half_quadratic_splitting,
+)
+
+SIGMA = 0.05
+# of the energy, relative to the data fit
+WEIGHT = 0.1
+# of the prior in the splitting
+PENALTY = 1e-4
+TOLERANCE = 1e-4
+
+
+def _deepinv():
+    # torchvision, which it needs, may not fit the torch that is installed
+    try:
+        import deepinv
+    except (ImportError, RuntimeError):
+        return None
+    return deepinv
+
+
+class Problem:
+    """Data, and what both sides make of them.
+
+    Parameters
+    ----------
+    size : int
+        Pixels along a side.
+    n_iterations : int
+        Iterations of a call.
+    """
+
+    def __init__(self, size, n_iterations):
+        self.n_iterations = n_iterations
+        ct = SparseViewCT((size, size), n_views=50)
+        y = ct.simulate(ellipse_phantom((2 * size, 2 * size), rng=0), rng=0)
+        self.space, self.start = ct.space, ct.fbp(y)
+        self.fit = LeastSquares(ct.operator, y, tol=TOLERANCE)
+        self.data = as_tensor(y)
+        layer = OperatorLayer(ct.operator)
+        self.forward, self.adjoint = layer, layer.adjoint
+        self.energy = RidgeEnergy('C4').eval()
+        self.denoiser = MultiscaleDenoiser().eval()
+        regulariser = LearnedRegularizer(
+            self.space, self.energy, SIGMA, weight=WEIGHT
+        )
+        self.smooth = self.fit + regulariser
+        self.step = 1 / self.smooth.grad_lipschitz
+        self.levels = np.geomspace(0.2, 0.01, n_iterations)
+
+    def physics(self, deepinv):
+        """Return the operator as deepinv takes it."""
+        return deepinv.physics.LinearPhysics(
+            A=lambda x, **kwargs: self.forward(x),
+            A_adjoint=lambda y, **kwargs: self.adjoint(y),
+            tol=TOLERANCE,
+        )
+
+
+# --- Ours --- #
+
+
+def accelerated(problem, **options):
+    """Return a call of the accelerated method."""
+
+    def call():
+        x = problem.start.copy()
+        accelerated_proximal_gradient(
+            x,
+            odl.functionals.ZeroFunctional(problem.space),
+            problem.smooth,
+            problem.step,
+            problem.n_iterations,
+            objective=False,
+            **options,
+        )
+        return as_tensor(x)
+
+    return call
+
+
+def plain(problem):
+    """Return a call of ODL's proximal gradients, without momentum."""
+    nothing = odl.functionals.ZeroFunctional(problem.space)
+
+    def call():
+        x = problem.start.copy()
+        odl.solvers.proximal_gradient(
+            x, nothing, problem.smooth, problem.step, problem.n_iterations
+        )
+        return as_tensor(x)
+
+    return call
+
+
+def plugged(problem):
+    """Return a call of ODL's proximal gradients with a denoiser."""
+    f = LearnedProximal(problem.space, problem.denoiser)
+    step = 1 / problem.fit.grad_lipschitz
+
+    def call():
+        x = problem.start.copy()
+        odl.solvers.proximal_gradient(
+            x, SIGMA / step * f, problem.fit, step, problem.n_iterations
+        )
+        return as_tensor(x)
+
+    return call
+
+
+def split(problem):
+    """Return a call of half-quadratic splitting."""
+
+    def call():
+        x = problem.start.copy()
+        half_quadratic_splitting(
+            x,
+            problem.denoiser,
+            problem.fit,
+            problem.levels[0],
+            problem.levels[-1],
+            problem.n_iterations,
+            PENALTY,
+        )
+        return as_tensor(x)
+
+    return call
+
+
+# --- deepinv's --- #
+
+
+def theirs(problem, deepinv, solver, prior, **options):
+    """Return a call of one of deepinv's solvers."""
+    model = solver(
+        data_fidelity=deepinv.optim.L2(),
+        prior=prior,
+        max_iter=problem.n_iterations,
+        **options,
+    )
+    physics, start = problem.physics(deepinv), as_tensor(problem.start)
+
+    def call():
+        with torch.no_grad():
+            return model(problem.data, physics, init=start.clone())
+
+    return call
+
+
+def gradient_descent(problem, deepinv):
+    """Return a call of deepinv's gradient descent on the same energy."""
+
+    class Ridge(deepinv.optim.Prior):
+        def grad(self, x, sigma, *args, **kwargs):
+            return problem.energy.gradient(x, SIGMA)
+
+    return theirs(
+        problem,
+        deepinv,
+        deepinv.optim.GD,
+        Ridge(),
+        stepsize=problem.step,
+        lambda_reg=WEIGHT,
+        g_param=SIGMA,
+    )
+
+
+def denoised(problem, deepinv):
+    """Return deepinv's prior with the denoiser."""
+    return deepinv.optim.PnP(lambda x, sigma: problem.denoiser(x, sigma=sigma))
+
+
+def ways(problem):
+    """Return the calls of each table, the reference first."""
+    deepinv = _deepinv()
+    found = {
+        'Ridge energy, by gradients': {
+            'proximal_gradient of ODL': plain(problem),
+            'accelerated, fixed step': accelerated(problem, line_search=False),
+            'accelerated, line search': accelerated(problem),
+        },
+        'Multiscale denoiser, proximal gradients': {
+            'proximal_gradient of ODL': plugged(problem),
+        },
+        'Multiscale denoiser, half-quadratic splitting': {
+            'half_quadratic_splitting': split(problem),
+        },
+    }
+    if deepinv is None:
+        return found
+    gradients, proximals, splitting = found.values()
+    gradients['deepinv, GD'] = gradient_descent(problem, deepinv)
+    prior = denoised(problem, deepinv)
+    proximals['deepinv, PGD'] = theirs(
+        problem,
+        deepinv,
+        deepinv.optim.PGD,
+        prior,
+        stepsize=1 / problem.fit.grad_lipschitz,
+        g_param=SIGMA,
+    )
+    splitting['deepinv, HQS'] = theirs(
+        problem,
+        deepinv,
+        deepinv.optim.HQS,
+        prior,
+        stepsize=[float(s**2 / PENALTY) for s in problem.levels],
+        g_param=[float(s) for s in problem.levels],
+    )
+    return found
+
+
+def measured(problem, calls, budget):
+    """Return the rows of a table."""
+    results = {name: call() for name, call in calls.items()}
+    reference = next(iter(results.values()))
+    rows = []
+    for name, (seconds, ratio) in side_by_side(calls, budget).items():
+        error = (results[name] - reference).norm() / reference.norm()
+        rows.append(
+            [
+                name,
+                f'{1e3 * seconds / problem.n_iterations:.1f} ms',
+                f'{ratio:.2f}',
+                f'{float(error):.1e}',
+            ]
+        )
+    return rows
+
+
+def main():
+    """Measure and print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--size', type=int, default=256, help='pixels')
+    parser.add_argument('--iterations', type=int, default=8)
+    parser.add_argument('--budget', type=float, default=60, help='seconds')
+    parser.add_argument('--output', help='file to write the tables to')
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    problem = Problem(arguments.size, arguments.iterations)
+    header = ['', 'an iteration', 'of the first', 'distance']
+    sections = {
+        title: table(header, measured(problem, calls, arguments.budget))
+        for title, calls in ways(problem).items()
+    }
+    deepinv = _deepinv()
+    other = f'deepinv {deepinv.__version__}' if deepinv else 'no deepinv'
+    heading = (
+        '# Benchmark of learned regularisers\n\n'
+        'Made by `python benchmarks/regularisers.py` on '
+        f'{datetime.date.today():%Y-%m-%d}, {torch.get_num_threads()} threads '
+        f'of a {platform.machine()} processor, torch {torch.__version__}, '
+        f'{other}: {arguments.size} x {arguments.size} pixels, 50 views, '
+        f'{arguments.iterations} iterations.'
+    )
+    published(heading, sections, arguments.output)
+
+
+if __name__ == '__main__':
+    main()
