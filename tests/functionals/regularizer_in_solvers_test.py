@@ -26,6 +26,8 @@ from tests.functionals.energies import Differences
 # of the operator below, rounded up
 SQUARED_NORM = 1.5
 
+pytestmark = pytest.mark.slow
+
 
 class Problem:
     """Half a squared distance to data, and a regulariser."""
