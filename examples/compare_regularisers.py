@@ -81,7 +81,7 @@ def arguments_of(argv=None):
     add('--evaluations', type=int, default=9, help='for each method')
     add('--variation-iterations', type=int, default=250)
     add('--energy-iterations', type=int, default=100)
-    add('--plug-and-play-iterations', type=int, default=12)
+    add('--plug-and-play-iterations', type=int, default=8)
     add('--json', type=pathlib.Path, help='where to write the scores')
     add('--output', type=pathlib.Path, default='compare_regularisers.png')
     arguments = parser.parse_args(argv)

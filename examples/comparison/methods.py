@@ -299,7 +299,7 @@ def _plug_and_play(denoiser, n_iterations):
 
     def parameters(problem):
         weight = Parameter('weight', 0.5 * problem.noise_weight)
-        return [weight, Parameter('sigma', 0.01)]
+        return [weight, Parameter('sigma', 0.015)]
 
     return Method(run, parameters)
 

@@ -45,10 +45,10 @@ class Parameter:
 def search(score, parameters, n_evaluations):
     """Choose parameters with the highest score, by a coordinate search.
 
-    A parameter is moved as long as that is better, at most doubling the step.
-    Where a step to both sides is worse, the step is halved. If the best value
-    of a parameter is the first or the last one that was tried, after all
-    evaluations, the range is extended by further ones.
+    The parameters take turns. Each is moved to the side that is better. Where
+    a step to both sides is worse, the step is halved. If the best value of a
+    parameter is the least or the greatest one that was tried, after all
+    evaluations, the range is extended by at most as many further ones.
 
     Parameters
     ----------
@@ -87,7 +87,9 @@ def search(score, parameters, n_evaluations):
     while parameters and max(steps) > _SMALLEST_STEP:
         if len(known) >= n_evaluations:
             outside = [
-                i for i in range(len(best)) if not _inside(known, best, i)
+                i
+                for i, p in enumerate(parameters)
+                if not _inside(known, best, i, p)
             ]
             if not outside or len(known) >= most:
                 break
@@ -104,20 +106,20 @@ def search(score, parameters, n_evaluations):
                 best, highest, signs[i] = moved, found, sign
                 improved = True
                 break
-            if len(known) >= n_evaluations and _inside(known, best, i):
+            if len(known) >= n_evaluations and _inside(
+                known, best, i, parameters[i]
+            ):
                 break
         if not improved:
             steps[i] /= 2
         turn += 1
     setting = {p.name: v for p, v in zip(parameters, best, strict=True)}
-    inside = all(
-        _inside(known, best, i) or best[i] == parameters[i].most
-        for i in range(len(best))
-    )
+    inside = all(_inside(known, best, i, p) for i, p in enumerate(parameters))
     return setting, {'evaluations': len(known), 'inside': inside}
 
 
-def _inside(known, best, i):
+def _inside(known, best, i, parameter):
     """Return whether smaller and larger values of a parameter are worse."""
     tried = [values[i] for values in known]
-    return min(tried) < best[i] < max(tried)
+    is_most = best[i] >= parameter.most
+    return min(tried) < best[i] and (is_most or best[i] < max(tried))

@@ -110,7 +110,7 @@ class ReconstructionTask(LightningModule):
         Hurault, Leclaire and Papadakis (ICML 2022) have it, so that
         `odl_equivariant.nn.ProximalDenoiser` finds them below 1. It is added
         to the loss of each sample. The energy needs a Hessian without jumps:
-        ``activation='softplus'``. A step takes about four times as long.
+        ``activation='softplus'``. A step takes about seven times as long.
 
     Raises
     ------

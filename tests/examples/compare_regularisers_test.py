@@ -103,7 +103,7 @@ def test_tomography(example, weights, tmp_path, capsys):
         assert set(keys) <= set(found)
         assert np.isfinite([found[key] for key in keys[:-1]]).all(), name
         if 'ordinary' not in name:
-            assert found['equivariance_error'] < 1e-4, name
+            assert found['equivariance_error'] < 1e-3, name
             assert found['turned_psnr'] == pytest.approx(
                 found['psnr'], abs=1e-2
             )
@@ -135,7 +135,7 @@ def test_magnetic_resonance(example, weights, tmp_path):
         'unrolled_c4',
     )
     for name, found in results['phantom'].items():
-        assert found['equivariance_error'] < 1e-4, name
+        assert found['equivariance_error'] < 1e-3, name
 
 
 def test_search_finds_the_best_inside(example):

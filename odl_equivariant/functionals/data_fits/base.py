@@ -18,7 +18,7 @@ import torch
 
 from odl_equivariant._checks import boolean, positive_number, whole_number
 from odl_equivariant._types import Element, ElementLike, Operator, Space
-from odl_equivariant._warnings import warn_user
+from odl_equivariant._warnings import ConvergenceWarning, warn_user
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -32,7 +32,6 @@ from odl_equivariant.elements import (
     tensor_device,
     tensor_dtype,
 )
-from odl_equivariant.functionals._inner_proximal import ConvergenceWarning
 from odl_equivariant.functionals.data_fits.newton import Problem, minimise
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.layer import OperatorLayer
