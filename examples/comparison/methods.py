@@ -45,9 +45,10 @@ NAMES = {
     'unrolled_ordinary': 'unrolled, ordinary',
     'unrolled_c4': 'unrolled, C4',
 }
-# The weight that is about the best for total variation, in pixels times the
-# weight by Bayes' rule; that of an energy for noise of the level 1.
-_VARIATION = 30.0
+# The weight that is about the best for total variation on head CT, in pixels
+# times the weight by Bayes' rule.
+_VARIATION = 17.0
+# The noise level at which plugging in begins.
 _FIRST_LEVEL = 0.1
 
 

@@ -14,13 +14,11 @@ import torch
 
 from odl_equivariant.nn.steerable.groups import INFINITE, parse_group
 
-__all__ = ('centred', 'family', 'norm_bound')
+__all__ = ('autocorrelations', 'centred', 'family', 'norm_bound')
 
 # Frequencies per axis of the certified bound, for each cell of a filter: the
 # bound is then at most 1.025 times the norm.
 _OVERSAMPLING = 20
-# Least norm that filters are divided by.
-_LEAST = 1e-12
 # Angular frequencies of the filters whose pairs are rotated into each other.
 _N_PAIRS = 7
 
@@ -30,8 +28,8 @@ def centred(kernels):
     return kernels - kernels.mean((2, 3), keepdim=True)
 
 
-def norm_bound(kernels):
-    r"""Return a bound of the norm of filters together, for every image.
+def autocorrelations(kernels):
+    """Return the autocorrelation of each filter, in double precision.
 
     Parameters
     ----------
@@ -40,28 +38,44 @@ def norm_bound(kernels):
 
     Returns
     -------
+    lags : torch.Tensor
+        Tensor of shape ``(F, 2 k, 2 k)``.
+    """
+    # they are shorter than the period
+    length = 2 * kernels.shape[-1]
+    spectra = torch.fft.rfft2(kernels[:, 0].double(), s=(length, length))
+    power = spectra.real**2 + spectra.imag**2
+    lags = torch.fft.irfft2(power, s=(length, length))
+    return torch.fft.fftshift(lags, (1, 2))
+
+
+def norm_bound(lags):
+    r"""Return a bound of the squared norm of filters together.
+
+    Parameters
+    ----------
+    lags : torch.Tensor
+        Sum of the `autocorrelations` of the filters, each possibly with a
+        factor that is not negative.
+
+    Returns
+    -------
     bound : torch.Tensor
-        Number in double precision that is at least :math:`\max_\omega (\sum_i
-        |\hat w_i(\omega)|^2)^{1/2}`, over all frequencies.
+        Number that is at least :math:`\max_\omega \sum_i |\hat
+        w_i(\omega)|^2`, over all frequencies, and so for images of every
+        shape.
 
     Notes
     -----
     The sum is a trigonometric polynomial of the degree k - 1 along each axis.
-    Its coefficients are the sum of the autocorrelations of the filters. Its
-    maximum is at most :math:`\cos(\pi (k - 1) / N)^{-2}` times that over N x
-    N equidistant frequencies (Ehlich and Zeller, see `convolution_norm`).
+    Its coefficients are the autocorrelations. Its maximum is at most
+    :math:`\cos(\pi (k - 1) / N)^{-2}` times that over N x N equidistant
+    frequencies (Ehlich and Zeller, see `convolution_norm`).
     """
-    side = kernels.shape[-1]
-    exact = kernels[:, 0].double()
-    # autocorrelations are shorter than the period
-    length = 2 * side
-    spectra = torch.fft.rfft2(exact, s=(length, length))
-    power = (spectra.real**2 + spectra.imag**2).sum(0)
-    lags = torch.fft.irfft2(power, s=(length, length))
+    side = lags.shape[-1] // 2
     n = _OVERSAMPLING * side
-    values = torch.fft.rfft2(torch.fft.fftshift(lags), s=(n, n)).abs()
-    square = values.max() / math.cos(math.pi * (side - 1) / n) ** 2
-    return square.clamp(min=_LEAST**2).sqrt()
+    values = torch.fft.rfft2(lags, s=(n, n)).abs()
+    return values.max() / math.cos(math.pi * (side - 1) / n) ** 2
 
 
 def family(group, side, n_filters):

@@ -244,9 +244,3 @@ class Profiles(nn.Module):
         slopes = torch.nn.functional.pad(slopes, (0, 1))
         slopes = slopes.expand(-1, scales.shape[1], -1)
         return Splines(scales, slopes, self.step)
-
-    def bounds(self, sigma):
-        """Return the least and the greatest slope, as numbers."""
-        with torch.no_grad():
-            slopes = self(self.slopes.new_tensor([sigma])).slopes
-        return min(0.0, float(slopes.min())), max(0.0, float(slopes.max()))

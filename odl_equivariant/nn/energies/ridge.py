@@ -46,6 +46,8 @@ __all__ = ('RidgeEnergy',)
 # Intervals of a profile, its last knot in units of the noise, and knots in
 # the noise level.
 _N_KNOTS, _REACH, _N_LEVELS = 40, 8.0, 11
+# Least norm that filters are divided by.
+_LEAST = 1e-12
 
 
 class RidgeEnergy(Energy):
@@ -116,9 +118,12 @@ class RidgeEnergy(Energy):
     K^T \psi''(K u) K`. So for images of every shape,
 
     .. math::
-        -1 \le \min \psi'' \le \nabla^2 J \le \max \psi'' = L,
+        -1 \le -\rho \le \nabla^2 J \le L, \qquad L = \max_\omega \sum_i
+        s_i |\hat w_i(\omega)|^2,
 
-    and :math:`J + \tfrac12 \|\cdot\|^2` is convex. These are
+    with the greatest second derivatives :math:`s_i` of the profiles; the
+    modulus :math:`\rho \le 1` is the same with those of :math:`-\psi_i`. So
+    :math:`J + \tfrac12 \|\cdot\|^2` is convex. Certified bounds of both are
     `gradient_lipschitz` and `weak_convexity`.
 
     **Boundary.** Extension by zeros would add edges; extension by reflection
@@ -202,7 +207,7 @@ class RidgeEnergy(Energy):
             _N_LEVELS,
             1 / math.sqrt(self.n_filters),
         )
-        self._cached: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._cached: tuple[torch.Tensor, ...] | None = None
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -280,23 +285,28 @@ class RidgeEnergy(Energy):
         """
         if is_transformed() or is_differentiated(self, self.kernels):
             return self._filters()
+        return self._current()[1]
+
+    def _filters(self):
+        orbits = filters.centred(self._family.orbits(self.kernels))
+        square = filters.norm_bound(filters.autocorrelations(orbits).sum(0))
+        return orbits / square.clamp(min=_LEAST**2).sqrt().to(orbits.dtype)
+
+    def _current(self):
+        """Return weights, filters and autocorrelations, without a graph."""
         # A copy is compared, as `.data` changes without a trace.
-        kernels = self.kernels.detach()
-        cached = self._cached
+        kernels, cached = self.kernels.detach(), self._cached
         if cached is None or not (
             cached[0].dtype == kernels.dtype
             and cached[0].device == kernels.device
             and torch.equal(cached[0], kernels)
         ):
             with torch.inference_mode(False), torch.no_grad():
-                cached = kernels.clone(), self._filters()
+                made = self._filters()
+                lags = filters.autocorrelations(made)
+                cached = kernels.clone(), made, lags
             self._cached = cached
-        return cached[1]
-
-    def _filters(self):
-        orbits = filters.centred(self._family.orbits(self.kernels))
-        bound = filters.norm_bound(orbits)
-        return orbits / bound.to(orbits.dtype)
+        return cached
 
     def _prepared(self, x, sigma):
         """Return extended images, tables of the profiles, and matrices.
@@ -506,10 +516,9 @@ class RidgeEnergy(Energy):
         Returns
         -------
         bound : float
-            The greatest absolute value of the second derivative of a profile.
+            At most the greatest absolute second derivative of a profile.
         """
-        least, greatest = self._slopes(sigma)
-        return max(-least, greatest)
+        return max(self._bound(sigma, 1), self._bound(sigma, -1))
 
     def weak_convexity(self, sigma: float | None = None) -> float:
         """Return the modulus of weak convexity.
@@ -522,18 +531,26 @@ class RidgeEnergy(Energy):
         Returns
         -------
         modulus : float
-            Minus the least second derivative of a profile, at most 1. It is
-            0 if the energy is convex.
+            At most 1. It is 0 if the energy is convex.
         """
-        return max(0.0, -self._slopes(sigma)[0])
+        return self._bound(sigma, -1)
 
-    def _slopes(self, sigma):
+    @torch.no_grad()
+    def _bound(self, sigma, sign):
+        """Return a bound of the Hessian, or of minus the Hessian."""
         if sigma is None:
             raise TypeError(
                 'the bounds of this energy depend on the noise level: pass '
                 '`sigma`'
             )
-        return self.profiles.bounds(positive_number('sigma', sigma))
+        level = self.kernels.new_tensor([positive_number('sigma', sigma)])
+        slopes = (sign * self.profiles(level).slopes[0]).clamp(min=0)
+        most = slopes.amax(1).double()
+        lags = self._current()[2]
+        weights = most.repeat(len(lags) // len(most))[:, None, None]
+        square = filters.norm_bound((weights * lags).sum(0))
+        # the filters have at most the norm 1, whatever rounding says
+        return min(float(square), float(most.max()))
 
 
 def _alone(x):
