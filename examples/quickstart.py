@@ -53,10 +53,10 @@ from odl_equivariant.solvers import half_quadratic_splitting
 TV_ITERATIONS = 250
 TV_WEIGHTS = (1e-6, 1.5e-6, 1.75e-6, 2e-6, 3e-6)
 SPLITTING_ITERATIONS = 8
-FIRST_LEVEL, LAST_LEVELS = 0.1, (0.01, 0.015, 0.02)
+NOISE_LEVELS = 0.1, 0.01
 # See `half_quadratic_splitting`: the variance of the data, that of rays with
-# an exponent of about 4, times the weight of a reading over that of a pixel.
-PRIOR_WEIGHT = 2e-5
+# an exponent of 4 to 5, times the weight of a reading over that of a pixel.
+PRIOR_WEIGHTS = (2e-5, 4e-5, 8e-5)
 SEED = 0
 
 
@@ -122,17 +122,16 @@ def total_variation(acquisition, data, weight, callback=None):
     return u
 
 
-def plug_and_play(acquisition, data, denoiser, level, callback=None):
-    """Plug a denoiser in, at noise levels that fall to a last one."""
+def plug_and_play(acquisition, data, denoiser, weight, callback=None):
+    """Plug a denoiser in, at noise levels that decrease."""
     u = acquisition.fbp(data)
     half_quadratic_splitting(
         u,
         denoiser,
         acquisition.data_fit(data, tol=1e-3, warm_start=True),
-        FIRST_LEVEL,
-        level,
+        *NOISE_LEVELS,
         SPLITTING_ITERATIONS,
-        PRIOR_WEIGHT,
+        weight,
         callback,
     )
     return u
@@ -190,7 +189,7 @@ def main():
         total=2
         + len(TV_WEIGHTS) * TV_ITERATIONS
         + TV_ITERATIONS
-        + 2 * (len(LAST_LEVELS) + 1) * SPLITTING_ITERATIONS
+        + 2 * (len(PRIOR_WEIGHTS) + 1) * SPLITTING_ITERATIONS
         + 2 * 2 * 8,
         unit='iteration',
         bar_format='{desc:24}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}',
@@ -225,14 +224,14 @@ def main():
         TV_WEIGHTS,
         None,
     )
-    levels = {}
+    weights = {}
     for name, denoiser in denoisers.items():
-        levels[name] = run(
+        weights[name] = run(
             f'plug and play, {name}',
             lambda y, c, step, d=denoiser: plug_and_play(
                 acquisition, y, d, c, step
             ),
-            LAST_LEVELS,
+            PRIOR_WEIGHTS,
             None,
         )
     for name, operator in unrolled.items():
@@ -257,8 +256,8 @@ def main():
             f'{error:20.1e}'
         )
     print(
-        f'\nTuned on this slice: TV weight {weight:g}, last noise level '
-        + ', '.join(f'{level:g} ({name})' for name, level in levels.items())
+        f'\nTuned on this slice: weights {weight:g} (TV), '
+        + ', '.join(f'{w:g} (plug and play, {n})' for n, w in weights.items())
     )
 
     rows = [

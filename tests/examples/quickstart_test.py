@@ -88,7 +88,7 @@ def test_plug_and_play_on_the_real_slice(quickstart, slice_and_data):
     turn = Rotation(acquisition.space, np.pi / 2)
     denoiser = models.load('multiscale_denoiser_c4')
     u, v = (
-        quickstart.plug_and_play(acquisition, y, denoiser, 0.015)
+        quickstart.plug_and_play(acquisition, y, denoiser, 4e-5)
         for y in (data, quickstart.turn_data(data))
     )
     assert float((v - turn(u)).norm()) <= 1e-3 * float(u.norm())
@@ -140,6 +140,6 @@ def test_classical_and_plug_and_play_methods_reduce_the_error(
     )
     for parameter in identity.parameters():
         parameter.data.zero_()
-    u = quickstart.plug_and_play(acquisition, data, identity, 0.01)
+    u = quickstart.plug_and_play(acquisition, data, identity, 2e-5)
     fit = (acquisition.operator(u) - data).norm()
     assert fit < (acquisition.operator(acquisition.fbp(data)) - data).norm()
