@@ -34,11 +34,17 @@ from tqdm import tqdm
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
 from odl_equivariant.data import ImageSlices
+from odl_equivariant.nn import Energy, EnergyDenoiser
 
 
 def by_model(name):
-    """Return a model as a function of an image and the noise level."""
+    """Return a model as a function of an image and the noise level.
+
+    An energy is minimised, together with the distance to the image.
+    """
     model = models.load(name).eval()
+    if isinstance(model, Energy):
+        model = EnergyDenoiser(model)
 
     def denoise(noisy, sigma):
         tensor = torch.from_numpy(noisy)[None, None]

@@ -30,13 +30,18 @@ from odl_equivariant.data import (
 )
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models.shipped import shipped_path
-from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    MultiscaleDenoiser,
+    OrdinaryProximal,
+)
 from odl_equivariant.nn.steerable.convolutions import _scaled_basis
 
 DENOISERS = ('denoiser_c4', 'denoiser_ordinary')
 UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')
 MAGNETIC = ('cartesian_mri_c4', 'cartesian_mri_ordinary')
-TWINS = (DENOISERS, UNROLLED, MAGNETIC)
+MULTISCALE = ('multiscale_denoiser_c4', 'multiscale_denoiser_ordinary')
+TWINS = (DENOISERS, UNROLLED, MAGNETIC, MULTISCALE)
 
 # Of the bytes after the header, so that rewriting one leaves the weights.
 TENSORS = {
@@ -44,11 +49,13 @@ TENSORS = {
     'cartesian_mri_ordinary': 'd8a12c1729a9c1f101310ec5539491a0',
     'denoiser_c4': '9954b67eace08d51e20e7bcb6c899a0d',
     'denoiser_ordinary': '0f2c7fb553f4defb7855140759fd45fd',
+    'multiscale_denoiser_c4': 'd19ade37d37991a5d17275a56beed45a',
+    'multiscale_denoiser_ordinary': 'c3a884d043f7ae52ba22f1f887233c4b',
     'sparse_view_ct_c4': 'c91936321243f182e12c6f9e29249ab4',
     'sparse_view_ct_ordinary': 'db0a6267e0a544fc05233e0d83e30936',
 }
 
-name = simple_fixture('name', DENOISERS + UNROLLED + MAGNETIC)
+name = simple_fixture('name', DENOISERS + UNROLLED + MAGNETIC + MULTISCALE)
 
 
 @pytest.fixture(scope='module')
@@ -90,8 +97,9 @@ def test_available(name):
 
 
 def test_files_are_small(name):
-    """A model takes less than a megabyte."""
-    assert os.path.getsize(shipped_path(name)) < 2**20
+    """A model takes less than a megabyte, an ordinary one of scales five."""
+    most = 5 if name == 'multiscale_denoiser_ordinary' else 1
+    assert os.path.getsize(shipped_path(name)) < most * 2**20
 
 
 def test_files_have_a_checksum(name):
@@ -139,7 +147,7 @@ operators = {
     for dtype in ('float32', 'complex64')
 }
 for name in models.available():
-    if name.startswith('denoiser'):
+    if 'denoiser' in name:
         models.load(name)
     else:
         dtype = 'complex64' if 'mri' in name else 'float32'
@@ -156,7 +164,10 @@ for name in models.available():
 def test_classes(name, acquisition):
     """Networks whose names end in ``c4`` are equivariant under C4."""
     for block in blocks_of(load(name, acquisition)):
-        if name.endswith('_c4'):
+        if name in MULTISCALE:
+            assert type(block) is MultiscaleDenoiser
+            assert block.group == ('C4' if name.endswith('_c4') else None)
+        elif name.endswith('_c4'):
             assert type(block) is EquivariantProximal
             assert block.group == 'C4'
         else:
@@ -176,14 +187,15 @@ def test_twins_have_the_same_architecture(names, acquisition):
         arguments.append((architecture['arguments'], blocks))
     ours, theirs = arguments
     assert ours[1] == theirs[1]
-    ours[0].pop('group', None)
+    for own in arguments:
+        own[0].pop('group', None)
     assert ours[0] == theirs[0]
 
 
 def test_noise_level_counts(acquisition):
     """For a higher noise level, a denoiser changes the image more."""
     x = torch.randn(1, 1, 32, 32)
-    for name in DENOISERS:
+    for name in DENOISERS + MULTISCALE:
         denoiser = load(name, acquisition)
         with torch.no_grad():
             changes = [
@@ -194,7 +206,7 @@ def test_noise_level_counts(acquisition):
 
 
 @pytest.mark.parametrize('sigma', [0.01, 0.05])
-@pytest.mark.parametrize('name', DENOISERS)
+@pytest.mark.parametrize('name', DENOISERS + MULTISCALE)
 def test_denoisers_denoise(name, sigma, acquisition, phantom):
     """The error is less than half of what it was."""
     truth = as_tensor(acquisition.ground_truth(phantom))
