@@ -129,7 +129,7 @@ def test_range_of_values_is_that_of_the_phantoms(name, acquisition):
 def test_bases_are_those_of_escnn(name, acquisition):
     """The kernels are those that escnn gives for the same coefficients."""
     for block in blocks_of(load(name, acquisition)):
-        for layer in (block.lift, *block.residual, block.project):
+        for layer in block.convolutions():
             expected = _scaled_basis(*layer.basis_key)
             assert torch.equal(layer.exact_basis, expected)
             assert torch.equal(layer.basis, expected.float())
