@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -96,12 +97,15 @@ class Mixture(Slices):
 
     def with_shape(self, shape: ImageShape) -> Mixture:
         """Return the same images on another grid, see `Slices.with_shape`."""
-        other = super().with_shape(shape)
+        other = copy.copy(self)
+        other.shape = grid(shape)
         other.parts = [part.with_shape(shape) for part in self.parts]
         return other
 
 
-def _checked_shares(shares: Sequence[float] | None, parts):
+def _checked_shares(
+    shares: Sequence[float] | None, parts: Sequence[Slices]
+) -> list[float]:
     """Return the probabilities of the sets."""
     if shares is None:
         shares = [len(part) for part in parts]

@@ -325,7 +325,9 @@ def checked_data(name: str, data: ElementLike, range: Space) -> Element:
     return element
 
 
-def checked_weights(weights: float | ElementLike, range: Space):
+def checked_weights(
+    weights: float | ElementLike, range: Space
+) -> float | torch.Tensor:
     """Return weights as a float, or as a tensor that multiplies data."""
     if np.ndim(weights) == 0 and not hasattr(weights, 'space'):
         return positive_number('weights', weights)

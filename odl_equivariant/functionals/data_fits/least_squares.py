@@ -103,7 +103,7 @@ class LeastSquares(SmoothFit):
         self.data = checked_data('data', data, operator.range)
         self._data = as_tensor(self.data)
         self._weights = checked_weights(weights, operator.range)
-        self._lipschitz = None
+        self._lipschitz: float | None = None
 
     @property
     def weights(self) -> float | ElementLike:

@@ -127,7 +127,7 @@ class TransmissionLikelihood(SmoothFit):
         if scale is None:
             scale = 1 / (self.mu**2 * most)
         self.scale = positive_number('scale', scale)
-        self._lipschitz = None
+        self._lipschitz: float | None = None
 
     @property
     def grad_lipschitz(self) -> float:

@@ -47,7 +47,7 @@ def transposed(
         Of the shape of ``x``.
     """
     if is_transformed():
-        value, pull = torch.func.vjp(function, x)
+        value, pull, *_ = torch.func.vjp(function, x)
         return value, pull(cotangent(value))[0]
     # tensors of the inference mode can never be differentiated
     with torch.inference_mode(False), torch.enable_grad():
