@@ -106,6 +106,7 @@ class NetworkOperator(CheckedOperator):
 
     Examples
     --------
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
     >>> operator = NetworkOperator(nn.LeakyReLU(0.5), space)
     >>> float(operator(-space.one())[0, 0])

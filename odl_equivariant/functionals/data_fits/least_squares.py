@@ -84,7 +84,7 @@ class LeastSquares(SmoothFit):
     >>> f = LeastSquares(odl.IdentityOperator(space), y, weights=3.0)
     >>> round(f(space.zero()), 12), f.grad_lipschitz
     (1.5, 3.0)
-    >>> bool(abs(f.proximal(1.0)(space.zero()) - 0.75 * y).norm() < 1e-8)
+    >>> bool((f.proximal(1.0)(space.zero()) - 0.75 * y).norm() < 1e-8)
     True
     """
 

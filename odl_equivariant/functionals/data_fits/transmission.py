@@ -82,6 +82,8 @@ class TransmissionLikelihood(SmoothFit):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import odl
     >>> space = odl.uniform_discr([0, 0], [1, 1], (4, 4))
     >>> counts = 100 * np.exp(-0.5) * np.ones((4, 4))
     >>> f = TransmissionLikelihood(
