@@ -94,8 +94,8 @@ numpydoc_citation_re = r'[\w.+-]+'
 sphinx_gallery_conf = {
     'examples_dirs': '../examples',
     'gallery_dirs': 'gallery',
-    # what takes half an hour or more is shown, but not run
-    'filename_pattern': r'/(?!compare_|train_)\w+\.py$',
+    # what takes half an hour, or needs files of the user, is shown only
+    'filename_pattern': r'/(?!compare_|score_|train)\w+\.py$',
     'reset_argv': 'gallery.arguments',
     'image_scrapers': ('matplotlib', 'gallery.figures'),
     'within_subsection_order': 'gallery.order',
