@@ -83,10 +83,13 @@ numpydoc_validation_checks = {
 }
 numpydoc_validation_exclude = {
     r'\.[A-Z]\w+\.\w+$',
-    # fixtures, a class with a `__new__` of its own, and a protocol
+    # fixtures, a class with a `__new__` of its own, a protocol, a base class,
+    # and what only solvers make
     r'\.testing\.',
     r'\.GroupAverage$',
     r'\.nn\.Block$',
+    r'\.nn\.Energy$',
+    r'\.SolverResult$',
 }
 # labels like C+2021
 numpydoc_citation_re = r'[\w.+-]+'

@@ -144,12 +144,12 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
     rounding of the gradients.
 
     *Magnitudes.* With ``complex_values='magnitude'``, :math:`J` is applied to
-    :math:`|u|`. Since :math:`|u - x| \geq \big||u| - |x|\big|`, with
+    :math:`|u|`. Since :math:`|u - x| \geq \bigl| |u| - |x| \bigr|`, with
     equality for equal phases,
 
     .. math::
         \mathrm{prox}_{\tau f}(x) = \frac{x}{|x|}\, \mathrm{arg\,min}_{r \geq
-        0}\, \tau \lambda J_c(r; \sigma) + \tfrac12 \big\|r - |x|\big\|^2,
+        0}\, \tau \lambda J_c(r; \sigma) + \tfrac12 \bigl\|r - |x|\bigr\|^2,
 
     which the inner solver solves with the constraint. It needs
     :math:`\tau \lambda \rho \leq 1` as above, but :math:`J(|\cdot|)` need not

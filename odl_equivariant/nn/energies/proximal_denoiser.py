@@ -197,7 +197,7 @@ class ProximalDenoiser(GradientStepDenoiser):
     ``odl.solvers.proximal_gradient`` with
     `odl_equivariant.functionals.LearnedProximal`, then never increases
     :math:`\tau f + \phi`, if :math:`\nabla f` is :math:`L_f`-Lipschitz and
-    :math:`\tau L_f \le 1`. After each iteration, `values` has :math:`\phi`
+    :math:`\tau L_f \le 1`. After each iteration, ``values`` has :math:`\phi`
     at the new iterate. Images in another unit, with the ``scale`` c, have
     :math:`c^2` times this value.
 
