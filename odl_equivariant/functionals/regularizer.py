@@ -149,7 +149,7 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
 
     .. math::
         \mathrm{prox}_{\tau f}(x) = \frac{x}{|x|}\, \mathrm{arg\,min}_{r \geq
-        0}\, \tau \lambda J_c(r; \sigma) + \tfrac12 \bigl\|r - |x|\bigr\|^2,
+        0}\, \tau \lambda J_c(r; \sigma) + \tfrac12 \left\| r - |x| \right\|^2,
 
     which the inner solver solves with the constraint. It needs
     :math:`\tau \lambda \rho \leq 1` as above, but :math:`J(|\cdot|)` need not

@@ -42,8 +42,8 @@ class EnergyDenoiser(nn.Module):
     Parameters
     ----------
     energy : Energy
-        The energy J, such as `RidgeEnergy`, with a known ``weak_convexity`` and
-        ``gradient_lipschitz``.
+        The energy J, such as `RidgeEnergy`, with a known
+        ``weak_convexity`` and ``gradient_lipschitz``.
     weight : float, optional
         The factor :math:`\lambda`.
     tolerance : float, optional
