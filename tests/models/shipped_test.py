@@ -31,9 +31,11 @@ from odl_equivariant.data import (
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import (
+    EnergyDenoiser,
     EquivariantProximal,
     MultiscaleDenoiser,
     OrdinaryProximal,
+    RidgeEnergy,
 )
 from odl_equivariant.nn.steerable.convolutions import _scaled_basis
 
@@ -42,6 +44,9 @@ UNROLLED = ('sparse_view_ct_c4', 'sparse_view_ct_ordinary')
 MAGNETIC = ('cartesian_mri_c4', 'cartesian_mri_ordinary')
 MULTISCALE = ('multiscale_denoiser_c4', 'multiscale_denoiser_ordinary')
 TWINS = (DENOISERS, UNROLLED, MAGNETIC, MULTISCALE)
+CONVEX = ('ridge_convex_c4', 'ridge_convex_ordinary')
+WEAKLY_CONVEX = ('ridge_weakly_convex_c4', 'ridge_weakly_convex_ordinary')
+RIDGES = CONVEX + WEAKLY_CONVEX
 
 # Of the bytes after the header, so that rewriting one leaves the weights.
 TENSORS = {
@@ -51,11 +56,17 @@ TENSORS = {
     'denoiser_ordinary': '0f2c7fb553f4defb7855140759fd45fd',
     'multiscale_denoiser_c4': 'd19ade37d37991a5d17275a56beed45a',
     'multiscale_denoiser_ordinary': 'c3a884d043f7ae52ba22f1f887233c4b',
+    'ridge_convex_c4': '1b4d1b79f8a1add3a9b939bb5a5399e7',
+    'ridge_convex_ordinary': 'd2804e1feda89ed7e1ab209cea820a43',
+    'ridge_weakly_convex_c4': '',
+    'ridge_weakly_convex_ordinary': '',
     'sparse_view_ct_c4': 'c91936321243f182e12c6f9e29249ab4',
     'sparse_view_ct_ordinary': 'db0a6267e0a544fc05233e0d83e30936',
 }
 
-name = simple_fixture('name', DENOISERS + UNROLLED + MAGNETIC + MULTISCALE)
+name = simple_fixture(
+    'name', DENOISERS + UNROLLED + MAGNETIC + MULTISCALE + RIDGES
+)
 
 
 @pytest.fixture(scope='module')
@@ -147,7 +158,7 @@ operators = {
     for dtype in ('float32', 'complex64')
 }
 for name in models.available():
-    if 'denoiser' in name:
+    if 'denoiser' in name or 'ridge' in name:
         models.load(name)
     else:
         dtype = 'complex64' if 'mri' in name else 'float32'
@@ -164,8 +175,9 @@ for name in models.available():
 def test_classes(name, acquisition):
     """Networks whose names end in ``c4`` are equivariant under C4."""
     for block in blocks_of(load(name, acquisition)):
-        if name in MULTISCALE:
-            assert type(block) is MultiscaleDenoiser
+        if name in MULTISCALE + RIDGES:
+            kind = RidgeEnergy if name in RIDGES else MultiscaleDenoiser
+            assert type(block) is kind
             assert block.group == ('C4' if name.endswith('_c4') else None)
         elif name.endswith('_c4'):
             assert type(block) is EquivariantProximal
@@ -215,6 +227,41 @@ def test_denoisers_denoise(name, sigma, acquisition, phantom):
         result = load(name, acquisition)(noisy, sigma=sigma)
     before = squared_error(noisy, truth)
     assert squared_error(result, truth) < 0.5 * before
+
+
+@pytest.mark.parametrize('name', RIDGES)
+def test_energies_denoise(name, acquisition, phantom):
+    """The error of the minimiser is less than half of what it was."""
+    truth = as_tensor(acquisition.ground_truth(phantom))
+    noisy = truth + 0.05 * torch.randn(truth.shape)
+    denoiser = EnergyDenoiser(models.load(name)).eval()
+    with torch.no_grad():
+        result = denoiser(noisy, sigma=0.05)
+    assert squared_error(result, truth) < 0.5 * squared_error(noisy, truth)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('name', RIDGES)
+def test_energies_are_invariant(name, dtype):
+    """J(g u) = J(u) for quarter turns, with filters in orbits alone."""
+    energy = models.load(name).to(dtype)
+    x = torch.rand(1, 1, 48, 41, dtype=dtype)
+    with torch.no_grad():
+        expected = energy(x, sigma=0.05)
+        gap = energy(x.rot90(1, (2, 3)), sigma=0.05) - expected
+    error = float((gap / expected).abs())
+    assert (error < 20 * torch.finfo(dtype).eps) == name.endswith('_c4')
+
+
+@pytest.mark.parametrize('name', RIDGES)
+@pytest.mark.parametrize('sigma', [0.002, 0.05, 0.2])
+def test_energies_have_few_weights_and_their_bounds(name, sigma):
+    """They have at most 15 000 weights, and are (1-weakly) convex."""
+    energy = models.load(name)
+    if name.endswith('_c4'):
+        assert sum(p.numel() for p in energy.parameters()) <= 15000
+    modulus = energy.weak_convexity(sigma)
+    assert modulus == 0 if name in CONVEX else 0 < modulus <= 1
 
 
 @pytest.mark.parametrize('name', UNROLLED)
