@@ -55,6 +55,7 @@ PART_OF = {'escnn': 'steerable'}
 # Helpers that all wings share, and what a list of permissions names.
 BELOW_WINGS = (
     'data._checks',
+    'data.units',
     'nn._convolution',
     'nn._defaults',
     'nn._precision',

@@ -10,7 +10,9 @@
 
 from odl_equivariant.data.acquisitions.base import Acquisition
 from odl_equivariant.data.acquisitions.denoising import Denoising
+from odl_equivariant.data.acquisitions.geometries import ct_geometry
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.acquisitions.measured_tomography import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography import SparseViewCT
 from odl_equivariant.data.pairs.measured import MeasuredPairs
 from odl_equivariant.data.pairs.shapes import PairsOfShapes
@@ -32,6 +34,7 @@ from odl_equivariant.data.slices.samples import (
     sample_mr_slice,
 )
 from odl_equivariant.data.slices.volumes import NiftiSlices, NumpySlices
+from odl_equivariant.data.units import convert_attenuation, convert_length
 
 __all__ = (
     'Acquisition',
@@ -44,6 +47,7 @@ __all__ = (
     'FastMRISlices',
     'ImageSlices',
     'LIDCSlices',
+    'MeasuredCT',
     'MeasuredPairs',
     'Mixture',
     'NiftiSlices',
@@ -54,6 +58,9 @@ __all__ = (
     'SimulatedPairs',
     'Slices',
     'SparseViewCT',
+    'convert_attenuation',
+    'convert_length',
+    'ct_geometry',
     'ellipse_phantom',
     'mr_phantom',
     'mr_strip',

@@ -15,10 +15,7 @@ import math
 import numpy as np
 
 from odl_equivariant._warnings import warn_user
-from odl_equivariant.data.slices.samples import (
-    AIR_ATTENUATION,
-    WATER_ATTENUATION,
-)
+from odl_equivariant.data.units import AIR_ATTENUATION, WATER_ATTENUATION
 
 __all__ = ('ScaleCheck', 'check_attenuation', 'check_noise', 'named')
 

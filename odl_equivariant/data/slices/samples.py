@@ -21,13 +21,13 @@ from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant._types import Element, Precision
 from odl_equivariant.data.slices.dicom.files import read_dataset
 from odl_equivariant.data.slices.dicom.pixels import oriented, read_frame
+from odl_equivariant.data.units import (
+    AIR_ATTENUATION,
+    MU_MAX,
+    WATER_ATTENUATION,
+)
 
 __all__ = ('sample_ct_slice', 'sample_mr_slice')
-
-# Linear attenuation at the energy of the reference experiments, 1 / metre.
-WATER_ATTENUATION = 20.0
-AIR_ATTENUATION = 0.02
-MU_MAX = 81.35858
 
 CT_UNITS = ('HU', '1/m', 'relative')
 AIR_HU = -1000.0
