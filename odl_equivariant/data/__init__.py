@@ -22,6 +22,8 @@ from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
 from odl_equivariant.data.phantoms.random_slices import Phantoms
 from odl_equivariant.data.phantoms.strips import mr_strip
+from odl_equivariant.data.scans.reading import read_scan
+from odl_equivariant.data.scans.scan import TomographyScan
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
@@ -58,12 +60,14 @@ __all__ = (
     'SimulatedPairs',
     'Slices',
     'SparseViewCT',
+    'TomographyScan',
     'convert_attenuation',
     'convert_length',
     'ct_geometry',
     'ellipse_phantom',
     'mr_phantom',
     'mr_strip',
+    'read_scan',
     'sample_ct_slice',
     'sample_mr_slice',
     'split',
