@@ -44,6 +44,7 @@ __all__ = (
     'Representation',
     'Samples',
     'Space',
+    'Spacing',
     'TensorMap',
 )
 
@@ -57,6 +58,8 @@ ElementLike: TypeAlias = LinearSpaceElement | ArrayLike
 #: An array, a tensor or an element of a two-dimensional space.
 Image: TypeAlias = LinearSpaceElement | torch.Tensor | ArrayLike
 ImageShape: TypeAlias = tuple[int, int]
+#: The side of a square pixel, or both sides, in millimetres.
+Spacing: TypeAlias = float | tuple[float, float]
 
 Device: TypeAlias = torch.device | str
 PathLike: TypeAlias = str | os.PathLike[str]

@@ -27,6 +27,7 @@ from odl_equivariant.data.scans.scan import TomographyScan
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
+from odl_equivariant.data.slices.geometry import SliceGeometry, Volume
 from odl_equivariant.data.slices.kspace import FastMRIKspace
 from odl_equivariant.data.slices.mixture import Mixture
 from odl_equivariant.data.slices.pictures import ImageSlices
@@ -58,9 +59,11 @@ __all__ = (
     'PairsOfShapes',
     'Phantoms',
     'SimulatedPairs',
+    'SliceGeometry',
     'Slices',
     'SparseViewCT',
     'TomographyScan',
+    'Volume',
     'convert_attenuation',
     'convert_length',
     'ct_geometry',

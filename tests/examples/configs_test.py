@@ -10,10 +10,12 @@
 import pathlib
 import re
 
+import numpy as np
 import pytest
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
+from odl_equivariant.data import Phantoms
 from odl_equivariant.training import ReconstructionData, ReconstructionTask
 from odl_equivariant.training.cli import main
 
@@ -39,12 +41,14 @@ def parsed(path):
 
 
 def test_there_are_configurations():
-    """The paper's experiments, and one of five minutes for each."""
+    """The paper's, one of five minutes for each, and for own files."""
     assert [path.stem for path in CONFIGURATIONS] == [
         'ct_paper',
         'ct_small',
         'mri_paper',
         'mri_small',
+        'own_dicom',
+        'own_nifti',
     ]
 
 
@@ -102,3 +106,65 @@ def test_five_minutes(kind, capsys, tmp_path):
         float(re.search(r'([\d.]+) \+- ', line)[1]) for line in lines
     )
     assert learned > baseline + 0.5
+
+
+def own_files(kind, folder, write_dicom):
+    """Write volumes of four patients with oblong pixels."""
+    for k in range(4):
+        tissue = Phantoms(1, (40, 60), seed=k)[0] - 0.5
+        if kind == 'dicom':
+            for i in range(2):
+                write_dicom(
+                    folder / f'{k}/{i}.dcm',
+                    (1000 * tissue[:, ::-1].T).astype('int16'),
+                    PatientID=f'patient-{k}',
+                    SeriesInstanceUID=f'1.{k}',
+                    InstanceNumber=i,
+                    RescaleIntercept=0,
+                    PixelSpacing=[4, 6],
+                    ImageType=['ORIGINAL', 'PRIMARY', 'AXIAL'],
+                )
+        else:
+            nibabel = pytest.importorskip('nibabel')
+            volume = np.repeat(tissue[..., None], 2, -1) * 300 + 150
+            image = nibabel.Nifti1Image(volume, np.diag([3, 2, 5, 1]))
+            folder.mkdir(exist_ok=True)
+            nibabel.save(image, folder / f'sub-0{k}_T1w.nii.gz')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['dicom', 'nifti'])
+def test_own_files(kind, capsys, tmp_path, write_dicom):
+    """The configurations for own files train on files, and score patients."""
+    own_files(kind, tmp_path / 'own', write_dicom)
+    (path,) = [p for p in CONFIGURATIONS if p.stem == f'own_{kind}']
+    name = yaml.safe_load(path.read_text('utf-8'))['data']['images']
+    assert not pathlib.Path(name['init_args']['folder']).is_absolute()
+    options = ['--config', str(path)]
+    options += [f'--data.images.init_args.folder={tmp_path / "own"}']
+    options += [f'--trainer.default_root_dir={tmp_path / "run"}']
+    options += ['--trainer.max_steps=2', '--trainer.val_check_interval=2']
+    options += ['--model.proximal.init_args.channels=8', '--model.warm_up=1']
+    options += ['--model.n_iterations=1', '--trainer.accelerator=cpu']
+    options += ['--data.sizes={train: 0.5, validation: 0.25, test: 0.25}']
+    if kind == 'dicom':  # the same field of view, with fewer pixels
+        options += ['--data.acquisition.init_args.shape=[32,32]']
+        options += ['--data.images.init_args.shape=[64,64]']
+        options += ['--data.images.init_args.spacing=5.6']
+    else:
+        options += ['--data.acquisition.init_args.shape=[64,64]']
+        options += ['--data.images.init_args.shape=[64,64]']
+    assert main(['train', *options]) == 0, capsys.readouterr().err
+    assert main(['evaluate', *options]) == 0, capsys.readouterr().err
+    table = capsys.readouterr().out
+    assert re.search(r'^(patient-|sub-0)\d +learned +2 ', table, re.M)
+    assert re.search(r'^1 patients +learned +2 ', table, re.M)
+
+
+def test_own_dicom_has_the_side_of_its_images():
+    """The side of the acquisition is that of the resampled images."""
+    (path,) = [p for p in CONFIGURATIONS if p.stem == 'own_dicom']
+    data = yaml.safe_load(path.read_text('utf-8'))['data']
+    images = data['images']['init_args']
+    side = images['spacing'] * max(images['shape']) / 1000
+    assert data['acquisition']['init_args']['side'] == pytest.approx(side)

@@ -12,16 +12,22 @@ from __future__ import annotations
 
 import collections.abc
 import copy
+import dataclasses
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
 
-from odl_equivariant._checks import whole_number
-from odl_equivariant._types import ImageShape
+from odl_equivariant._checks import positive_number, whole_number
+from odl_equivariant._types import ImageShape, Spacing
 from odl_equivariant.data._checks import grid, position
-from odl_equivariant.data.slices.grids import fit, float_dtype
+from odl_equivariant.data.slices.geometry import (
+    SliceGeometry,
+    Volume,
+    stacked,
+)
+from odl_equivariant.data.slices.grids import float_dtype, grid_change
 
 __all__ = ('Slices', 'split')
 
@@ -48,8 +54,20 @@ class Slices:
         Shape to which all images are resampled. First, the largest central
         part with the proportions of this shape is cut out. If its sides are
         the same multiple of the new sides, pixels are averaged. Otherwise
-        the part is interpolated linearly, without aliasing. Default: images
-        keep their shape.
+        the part is interpolated linearly, without aliasing. If the sizes of
+        pixels are known and they are not square, the new ones are: the
+        proportions are those of lengths, not of numbers of pixels. Default:
+        images keep their shape.
+    spacing : float or tuple of 2 floats, optional
+        Size of the pixels, in millimetres, to which all images are
+        resampled: of squares, or along each axis. The centre of an image
+        stays its centre. Each new pixel is the mean, over its area, of what
+        linear interpolation gives: no detail is aliased, and the sum of an
+        image, times the area of a pixel, is kept. With ``shape``, images are
+        cut or filled to this shape, and are not scaled. Only for images
+        whose pixels have a known size.
+    volumes : sequence of str, optional
+        Name of the volume to which each image belongs. Default: its group.
 
     Attributes
     ----------
@@ -57,8 +75,12 @@ class Slices:
         Name of each image.
     groups : list of str
         Group of each image.
+    volumes : list of str
+        Volume of each image.
     shape : tuple of 2 ints or None
         Shape of all images, if one is given.
+    spacing : tuple of 2 floats or None
+        Size of the pixels of all images, in millimetres, if one is given.
 
     Raises
     ------
@@ -85,15 +107,25 @@ class Slices:
         names: Sequence[str],
         groups: Sequence[str],
         shape: ImageShape | None = None,
+        spacing: Spacing | None = None,
+        volumes: Sequence[str] | None = None,
     ) -> None:
         self.names = [str(name) for name in names]
         self.groups = [str(group) for group in groups]
+        volumes = self.groups if volumes is None else volumes
+        self.volumes = [str(volume) for volume in volumes]
         if len(self.names) != len(self.groups):
             raise ValueError(
                 'each image has a name and a group, got '
                 f'{len(self.names)} names and {len(self.groups)} groups'
             )
+        if len(self.names) != len(self.volumes):
+            raise ValueError(
+                'each image has a name and a volume, got '
+                f'{len(self.names)} names and {len(self.volumes)} volumes'
+            )
         self.shape = grid(shape)
+        self.spacing = checked_spacing(spacing)
         self._places: Sequence[int] = range(len(self.names))
 
     def __len__(self) -> int:
@@ -115,9 +147,113 @@ class Slices:
                 'values that are infinite, not a number, or too large for '
                 'float32: replace them, or leave the image out by `subset`'
             )
-        if self.shape is not None:
-            image = fit(image, self.shape)
+        if self.shape is not None or self.spacing is not None:
+            change = self._change(index, image.shape)
+            image = change(image, self._fill(self._places[index], image))
         return np.ascontiguousarray(image)
+
+    def geometry(self, index: int) -> SliceGeometry | None:
+        """Return where the pixels of an image lie in the body.
+
+        Parameters
+        ----------
+        index : int
+            Which image.
+
+        Returns
+        -------
+        geometry : SliceGeometry or None
+            Spacing, position and directions of ``s[index]``, as it is after
+            resampling. ``None`` if the size of its pixels is not known.
+
+        Raises
+        ------
+        IndexError
+            If the index is out of range.
+        """
+        index = position(index, len(self), 'slices')
+        own = self._geometry(self._places[index])
+        if own is None or (self.shape is None and self.spacing is None):
+            return own
+        change = self._change(index, own.shape)
+        return own.on(change.shape, change.start, change.step)
+
+    def volume(self, name: str | None = None) -> Volume:
+        """Return the slices of a volume as one array.
+
+        Slices are resampled one by one, as ``s[i]``. Their distance stays as
+        it is.
+
+        Parameters
+        ----------
+        name : str, optional
+            One of ``volumes``. Default: the only one.
+
+        Returns
+        -------
+        volume : Volume
+            Values, spacing, position and directions.
+
+        Raises
+        ------
+        ValueError
+            If there is no such volume, or its slices do not make up a volume:
+            they differ in shape, spacing or direction, some are missing, or
+            nothing says where they lie.
+        """
+        known = list(dict.fromkeys(self.volumes))
+        if name is None and len(known) == 1:
+            name = known[0]
+        if name not in known:
+            more = f', and {len(known) - 5} more' if len(known) > 5 else ''
+            raise ValueError(
+                f'there is no volume {name!r}: give one of '
+                f'{", ".join(map(repr, known[:5]))}{more}'
+            )
+        members = []
+        for i, volume in enumerate(self.volumes):
+            if volume == name:
+                geometry = self.geometry(i)
+                if geometry is None:
+                    raise ValueError(
+                        f'{self.names[i]} cannot be a part of a volume: '
+                        f'{self._no_geometry(self._places[i])}'
+                    )
+                members.append((self.names[i], geometry, i))
+        # checked before the values are read
+        layout = stacked(
+            [(name, np.empty((0, 0)), at) for name, at, _ in members]
+        )
+        return dataclasses.replace(
+            layout, values=np.stack([self[i] for *_, i in members], axis=-1)
+        )
+
+    def _change(self, index, shape):
+        """Return how an image of some shape gets to the grid of the set."""
+        place = self._places[index]
+        own = self._geometry(place)
+        if own is None and self.spacing is not None:
+            raise ValueError(
+                f'{self.names[index]} cannot be resampled to `spacing`: '
+                f'{self._no_geometry(place)}'
+            )
+        try:
+            return grid_change(
+                shape, own and own.spacing, self.shape, self.spacing
+            )
+        except ValueError as error:
+            raise ValueError(f'{self.names[index]}: {error}') from error
+
+    def _geometry(self, place):
+        """Return the geometry of what `_image` returns, if it is known."""
+
+    def _no_geometry(self, place):
+        """Return the reason why a geometry is not known."""
+        return f'{type(self).__name__} knows no size of its pixels'
+
+    def _fill(self, place, image):
+        """Return the value of what lies beside an image."""
+        return 0 if np.iscomplexobj(image) else image.min()
 
     def _image(self, place, epoch):
         """Return the image at a place of the whole set."""
@@ -147,6 +283,7 @@ class Slices:
         part = copy.copy(self)
         part.names = [self.names[i] for i in chosen]
         part.groups = [self.groups[i] for i in chosen]
+        part.volumes = [self.volumes[i] for i in chosen]
         part._places = [self._places[i] for i in chosen]
         return part
 
@@ -178,6 +315,19 @@ class Slices:
             f'<{type(self).__name__}: {len(self)} slices in '
             f'{len(set(self.groups))} groups>'
         )
+
+
+def checked_spacing(spacing):
+    """Return the sides of pixels as two numbers of millimetres, or None."""
+    if spacing is None:
+        return None
+    if isinstance(spacing, str) or np.shape(spacing) not in ((), (2,)):
+        raise ValueError(
+            '`spacing` must be the side of a pixel in millimetres, or its '
+            f'two sides, got {spacing!r}'
+        )
+    both = (spacing, spacing) if np.shape(spacing) == () else spacing
+    return tuple(positive_number('spacing', side) for side in both)
 
 
 def index_and_epoch(key, length, what):

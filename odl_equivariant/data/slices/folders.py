@@ -10,12 +10,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from odl_equivariant._types import ImageShape
+from odl_equivariant._types import ImageShape, Spacing
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.data.slices.base import Slices
+from odl_equivariant.data.slices.geometry import SliceGeometry
 from odl_equivariant.data.slices.index import FolderIndex
+from odl_equivariant.data.slices.values import Values
 
 __all__ = ('FolderSlices',)
 
@@ -34,8 +38,10 @@ class FolderSlices(Slices):
         Index entries of the images, in order.
     names, groups : sequence of str
         Name and group of each image.
-    shape : tuple of 2 ints, optional
+    shape, spacing, volumes : optional
         See `Slices`.
+    values : Values, optional
+        How values are converted. Default: they stay as they are read.
 
     Attributes
     ----------
@@ -51,10 +57,48 @@ class FolderSlices(Slices):
         names: Sequence[str],
         groups: Sequence[str],
         shape: ImageShape | None,
+        spacing: Spacing | None = None,
+        volumes: Sequence[str] | None = None,
+        values: Values | None = None,
     ) -> None:
-        super().__init__(names, groups, shape)
+        super().__init__(names, groups, shape, spacing, volumes)
         self.index = index
         self._items = list(items)
+        self._values = Values(None, None) if values is None else values
+        self._factors: dict[str, float] = {}
+        self._members: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        if self._values.needs_volume:
+            for item, volume in zip(self._items, self.volumes, strict=True):
+                self._members.setdefault(volume, []).append(item)
+        self._check_pixels()
+
+    def _check_pixels(self):
+        """Compare the pixels of all images with what is asked for."""
+        if self.shape is not None and self.spacing is None:
+            return
+        faults, oblong = [], []
+        for i, (name, entry) in enumerate(self._items):
+            pixel = self._pixel(entry)
+            if pixel is None:
+                faults.append(f'{name}: {self._fault(entry)}')
+            elif not math.isclose(*pixel, rel_tol=1e-4):
+                oblong.append((i, pixel))
+        if self.spacing is not None and faults:
+            raise ValueError(
+                f'{len(faults)} of {len(self._items)} images in '
+                f'{self.index.root} cannot be resampled to `spacing`, since '
+                f'the size of their pixels is not known, first {faults[0]}; '
+                'leave out `spacing`, or these files'
+            )
+        if self.spacing is None and oblong:
+            i, (a, b) = oblong[0]
+            warn_user(
+                f'{len(oblong)} of {len(self)} images have pixels that are '
+                f'not square, first {self.names[i]} with {a:g} x {b:g} mm: '
+                'pass `spacing`, the side of a pixel in millimetres, or '
+                '`shape`, to have square ones',
+                UserWarning,
+            )
 
     def subset(self, indices: Iterable[int]) -> Self:
         """Return some of the images, in the given order, see `Slices`."""
@@ -64,11 +108,67 @@ class FolderSlices(Slices):
         return part
 
     def _image(self, place, epoch):
-        return self._from_file(place, self._read)
+        image = self._converted(self._items[place])
+        scale = self._values.scale
+        if scale is None:
+            return image
+        return image * (
+            self._factor(place) if isinstance(scale, str) else scale
+        )
+
+    def _converted(self, item):
+        """Return an image in the unit that was asked for."""
+        image = self._from_item(item, self._read)
+        try:
+            return self._values.in_unit(image)
+        except ValueError as error:
+            raise ValueError(f'{self.index.path(item[0])}: {error}') from error
+
+    def _factor(self, place):
+        """Return the factor of the volume of an image."""
+        volume = self.volumes[place]
+        if volume not in self._factors:
+            images = self._all_of(self._members[volume])
+            try:
+                self._factors[volume] = self._values.factor(images)
+            except ValueError as error:
+                raise ValueError(f'the volume {volume} {error}') from error
+        return self._factors[volume]
+
+    def _all_of(self, items):
+        """Yield all images of a volume."""
+        return map(self._converted, items)
+
+    def _geometry(self, place):
+        entry = self._items[place][1]
+        return None if self._fault(entry) else self._located(entry)
+
+    def _no_geometry(self, place):
+        name, entry = self._items[place]
+        return f'{self.index.path(name)}: {self._fault(entry)}'
+
+    def _pixel(self, entry) -> list[float] | None:
+        """Return the sides of the pixels of an image, if they are known."""
+        return None
+
+    def _fault(self, entry) -> str | None:
+        """Return why the sides of the pixels are not known, if so."""
+        return 'its format does not state the size of pixels'
+
+    def _located(self, entry) -> SliceGeometry:
+        """Return the geometry of an image whose pixels are known."""
+        raise NotImplementedError
+
+    def _fill(self, place, image):
+        air = self._values.air
+        return super()._fill(place, image) if air is None else air
 
     def _from_file(self, place, read):
         """Call a reader, and name the file in its errors."""
-        name, entry = self._items[place]
+        return self._from_item(self._items[place], read)
+
+    def _from_item(self, item, read):
+        name, entry = item
         path = self.index.path(name)
         if not path.is_file():
             raise FileNotFoundError(

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from odl_equivariant._checks import whole_number
-from odl_equivariant._types import ImageShape, PathLike
+from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
 
 __all__ = ('FastMRISlices', 'LIDCSlices')
@@ -95,7 +95,7 @@ class LIDCSlices(_SelectedSlices):
     seed : int or None, optional
         Seed of the dither, which depends on the seed and the name of the
         slice. ``None`` for no dither.
-    size, group_by, shape, cache, progress : optional
+    size, group_by, shape, cache, progress, spacing : optional
         See `DicomSlices`.
 
     Attributes
@@ -178,11 +178,20 @@ class LIDCSlices(_SelectedSlices):
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
+        spacing: Spacing | None = None,
     ) -> None:
         self._select = bool(select)
         self.seed = None if seed is None else whole_number('seed', seed, 0)
         super().__init__(
-            folder, 'CT', None, size, group_by, shape, cache, progress
+            folder,
+            'CT',
+            None,
+            size,
+            group_by,
+            shape,
+            cache,
+            progress,
+            spacing=spacing,
         )
 
     @staticmethod
@@ -200,6 +209,10 @@ class LIDCSlices(_SelectedSlices):
             rng = np.random.default_rng([self.seed, key, _PURPOSE])
             image += rng.random(image.shape) / CT_RANGE
         return image
+
+    def _fill(self, place, image):
+        # the attenuation of air
+        return 0.0
 
 
 def _attenuation(hounsfield):
@@ -229,7 +242,7 @@ class FastMRISlices(_SelectedSlices):
     size : tuple of 2 ints, optional
         Only images with these numbers of columns and rows, which are
         (320, 320) in the reference.
-    group_by, shape, cache, progress : optional
+    group_by, shape, cache, progress, spacing : optional
         See `DicomSlices`.
 
     Attributes
@@ -282,10 +295,19 @@ class FastMRISlices(_SelectedSlices):
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
+        spacing: Spacing | None = None,
     ) -> None:
         self._select = bool(select)
         super().__init__(
-            folder, 'MR', series, size, group_by, shape, cache, progress
+            folder,
+            'MR',
+            series,
+            size,
+            group_by,
+            shape,
+            cache,
+            progress,
+            spacing=spacing,
         )
 
     @staticmethod
@@ -297,6 +319,9 @@ class FastMRISlices(_SelectedSlices):
 
     def _read(self, path, name, entry):
         return _relative(super()._read(path, name, entry))
+
+    def _fill(self, place, image):
+        return 0.0
 
 
 def _relative(magnitude):

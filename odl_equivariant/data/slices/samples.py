@@ -21,6 +21,7 @@ from odl_equivariant._packages import how_to_install, import_package
 from odl_equivariant._types import Element, Precision
 from odl_equivariant.data.slices.dicom.files import read_dataset
 from odl_equivariant.data.slices.dicom.pixels import oriented, read_frame
+from odl_equivariant.data.slices.values import AIR_HU, LOWEST_HU
 from odl_equivariant.data.units import (
     AIR_ATTENUATION,
     MU_MAX,
@@ -30,9 +31,6 @@ from odl_equivariant.data.units import (
 __all__ = ('sample_ct_slice', 'sample_mr_slice')
 
 CT_UNITS = ('HU', '1/m', 'relative')
-AIR_HU = -1000.0
-# Outside of its field of view, the scanner writes values far below air.
-LOWEST_HU = -1100.0
 
 
 def sample_ct_slice(

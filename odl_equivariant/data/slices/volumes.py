@@ -18,11 +18,14 @@ import numpy as np
 
 from odl_equivariant._checks import one_of, whole_number
 from odl_equivariant._packages import import_package
-from odl_equivariant._types import ImageShape, PathLike
+from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.folders import FolderSlices
+from odl_equivariant.data.slices.geometry import SliceGeometry
 from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
+from odl_equivariant.data.slices.nifti.files import check_hounsfield, describe
+from odl_equivariant.data.slices.values import Values
 
 __all__ = ('NiftiSlices', 'NumpySlices')
 
@@ -60,6 +63,16 @@ class NiftiSlices(FolderSlices):
         Shape to which all images are resampled, see `Slices`.
     cache, progress : optional
         See `DicomSlices`.
+    spacing : float or tuple of 2 floats, optional
+        Size of the pixels, in millimetres, to which slices are resampled, see
+        `Slices`. Only within slices: their distance stays as it is.
+    unit : {'HU', '1/m', 'relative'}, optional
+        For volumes of computed tomography, whose values are Hounsfield units.
+        NIfTI does not say so; a volume whose middle slice has no negative
+        value is refused. See `DicomSlices`.
+    scale : {'max', 'percentile'} or float, optional
+        For other volumes, see `DicomSlices`. All slices of a volume have one
+        factor, for which the volume is read once.
 
     Attributes
     ----------
@@ -69,6 +82,9 @@ class NiftiSlices(FolderSlices):
     groups : list of str
         The subject, if the path contains one as in BIDS, such as ``sub-01``;
         otherwise the file.
+    volumes : list of str
+        The file of each slice. If it has several volumes, ``#`` and the
+        number of the volume follow.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -78,7 +94,10 @@ class NiftiSlices(FolderSlices):
     FileNotFoundError
         If there is no such folder, or, on access, if a file has vanished.
     ValueError
-        If there is no volume, or, on access, if a file is damaged.
+        If there is no volume; if a file states no valid size of its voxels
+        and ``spacing`` is given; if values are no Hounsfield units and
+        ``unit`` is given. The message names the file and the field. On
+        access, if a file is damaged.
     ImportError
         If nibabel is not installed.
 
@@ -87,6 +106,11 @@ class NiftiSlices(FolderSlices):
     A slice of a ``.nii`` file is read without the rest of the file. In a
     compressed file, everything before the slice is decompressed first, which
     takes long.
+
+    Sizes, positions and directions of voxels are those of the affine map,
+    which ``geometry`` gives in the coordinates of DICOM. ``xyzt_units`` is
+    applied, and an unknown unit is the millimetre. The map is that of the
+    ``sform``, then of the ``qform``, then of ``pixdim``.
 
     Examples
     --------
@@ -108,20 +132,27 @@ class NiftiSlices(FolderSlices):
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
+        spacing: Spacing | None = None,
+        unit: Literal['HU', '1/m', 'relative'] | None = None,
+        scale: Literal['max', 'percentile'] | float | None = None,
     ) -> None:
         import_package('nibabel', 'reading NIfTI files')
+        values = Values(unit, scale)
         self.axis = whole_number('axis', axis, 0, 2)
         self.convention = one_of('convention', convention, CONVENTIONS)
         shape = grid(shape)
         index = FolderIndex(
             folder,
             'nifti',
-            _describe_nifti,
+            describe,
             suffixes=('.nii', '.nii.gz'),
             cache=cache,
             progress=progress,
         )
-        items, names = [], []
+        if unit is not None:
+            for name, volume in index.entries:
+                check_hounsfield(index.path(name), volume['shape'], unit)
+        items, names, volumes = [], [], []
         for name, volume in index.entries:
             counts = range(volume['shape'][volume['axes'][self.axis]])
             for *others, i in itertools.product(
@@ -129,12 +160,16 @@ class NiftiSlices(FolderSlices):
             ):
                 items.append((name, {**volume, 'slice': i, 'volume': others}))
                 names.append(name + '#' + '.'.join(map(str, [*others, i])))
+                volumes.append('#'.join([name, *_numbers(others)]))
         super().__init__(
             index,
             items,
             names,
             [_subject(name) or name for name, _ in items],
             shape,
+            spacing,
+            volumes,
+            values,
         )
 
     def _read(self, path, name, entry):
@@ -157,43 +192,62 @@ class NiftiSlices(FolderSlices):
             image = image[:, ::-1]
         return image[::-1] if self.convention == 'radiological' else image
 
+    def _all_of(self, items):
+        import nibabel
 
-def _describe_nifti(path):
-    """Return the index entry of a file, in a list."""
-    import nibabel
+        # In a compressed file, one slice takes as long as all before it.
+        (name, entry), *_ = items
 
-    image = nibabel.load(path)
-    shape = [int(n) for n in image.shape]
-    if len(shape) < 3 or 0 in shape:
-        raise NoImage(f'it is not a volume: its shape is {tuple(shape)}')
-    if image.get_data_dtype().kind not in 'biufc':
-        raise NoImage(
-            f'it does not contain numbers, but {image.get_data_dtype()}'
+        def read(path, name, entry):
+            proxy = nibabel.load(path).dataobj
+            return np.asarray(proxy[(..., *entry['volume'])])
+
+        return [self._values.in_unit(self._from_item((name, entry), read))]
+
+    def _in_plane(self, entry):
+        """Return the axes of the file along a slice, and their directions."""
+        across, up = (k for k in range(3) if k != self.axis)
+        sign = -1 if self.convention == 'radiological' else 1
+        return (
+            (entry['axes'][across], sign * entry['signs'][across]),
+            (entry['axes'][up], entry['signs'][up]),
         )
-    _check_slope(path, type(image.header))
-    orientation = nibabel.io_orientation(image.affine)
-    if np.isnan(orientation).any():
-        raise NoImage('its affine map is singular')
-    # a truncated file has no last voxel
-    np.asarray(image.dataobj[(-1,) * len(shape)])
-    axes = [int(np.flatnonzero(orientation[:, 0] == k)[0]) for k in range(3)]
-    return [
-        {
-            'shape': shape,
-            'axes': axes,
-            'signs': [int(orientation[k, 1]) for k in axes],
-        }
-    ]
+
+    def _pixel(self, entry):
+        if entry['fault']:
+            return None
+        return [entry['sides'][k] for k, _ in self._in_plane(entry)]
+
+    def _fault(self, entry):
+        return entry['fault']
+
+    def _located(self, entry):
+        shape, affine = entry['shape'], np.array(entry['affine'])
+        # from right and front to left and back
+        affine[:2] *= -1
+        n = shape[entry['axes'][self.axis]]
+        i = entry['slice']
+        corner = [0.0, 0.0, 0.0]
+        corner[entry['axes'][self.axis]] = (
+            i if entry['signs'][self.axis] > 0 else n - 1 - i
+        )
+        directions = []
+        for k, sign in self._in_plane(entry):
+            corner[k] = 0 if sign > 0 else shape[k] - 1
+            step = sign * affine[:3, k] / entry['sides'][k]
+            directions.append(tuple(step.tolist()))
+        first, second = self._in_plane(entry)
+        return SliceGeometry(
+            (shape[first[0]], shape[second[0]]),
+            tuple(self._pixel(entry)),
+            tuple((affine[:3, :3] @ corner + affine[:3, 3]).tolist()),
+            tuple(directions),
+        )
 
 
-def _check_slope(path, kind):
-    """Raise `NoImage` for a slope that nibabel silently ignores."""
-    import nibabel
-
-    with nibabel.openers.ImageOpener(path) as file:
-        slope = kind.from_fileobj(file, check=False)['scl_slope']
-    if np.isinf(slope):
-        raise NoImage(f'its scl_slope is {slope}')
+def _numbers(others):
+    """Return the number of a volume of a file, if there are several."""
+    return ['.'.join(map(str, others))] if others else []
 
 
 def _subject(name):

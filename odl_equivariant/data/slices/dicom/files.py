@@ -17,6 +17,7 @@ from odl_equivariant.data.slices.index import NoImage
 __all__ = (
     'PURPOSE',
     'check_image',
+    'image_types',
     'nested',
     'number_of_frames',
     'open_dataset',
@@ -110,6 +111,15 @@ def text(dataset, keyword):
         return '' if value is None else str(value).strip()
 
 
+def image_types(dataset):
+    """Return the values of ImageType in capitals, a list of str."""
+    with quiet():
+        values = dataset.get('ImageType') or ()
+    if isinstance(values, str):
+        values = [values]
+    return [str(value).strip().upper() for value in values]
+
+
 def number_of_frames(dataset):
     """Return how many images the file has."""
     with quiet():
@@ -159,10 +169,7 @@ def check_image(dataset):
     samples = dataset.get('SamplesPerPixel') or 1
     if samples != 1 or kind not in ('MONOCHROME1', 'MONOCHROME2'):
         raise NoImage(f'it is no image in shades of grey, but {kind}')
-    image_type = dataset.get('ImageType') or ()
-    if isinstance(image_type, str):
-        image_type = [image_type]
-    if 'LOCALIZER' in (str(value).strip().upper() for value in image_type):
+    if 'LOCALIZER' in image_types(dataset):
         raise NoImage('it is a localiser (ImageType has LOCALIZER), no slice')
     name = next((name for name in PIXELS if name in dataset), None)
     if name is None:

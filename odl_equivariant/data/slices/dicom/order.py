@@ -14,9 +14,9 @@ import math
 import numpy as np
 
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data.slices.dicom.files import nested
+from odl_equivariant.data.slices.dicom.planes import found
 
-__all__ = ('in_order', 'place')
+__all__ = ('in_order', 'place', 'volumes_of')
 
 # Positions are equal if they agree to this many digits of a millimetre.
 DIGITS = 4
@@ -41,10 +41,10 @@ def place(dataset, frame):
         of rows and columns. ``None`` if the file does not state them.
     """
     with quiet():
-        corner = _found(
+        corner = found(
             dataset, frame, 'PlanePositionSequence', 'ImagePositionPatient'
         )
-        sides = _found(
+        sides = found(
             dataset,
             frame,
             'PlaneOrientationSequence',
@@ -60,14 +60,6 @@ def place(dataset, frame):
     if not all(map(math.isfinite, values)):
         return None
     return [round(value, DIGITS) for value in values]
-
-
-def _found(dataset, frame, sequence, keyword):
-    """Return an attribute of an image, which enhanced files nest."""
-    if keyword in dataset:
-        return dataset.get(keyword)
-    item = nested(dataset, frame, sequence)
-    return None if item is None else item.get(keyword)
 
 
 def in_order(items):
@@ -94,6 +86,36 @@ def in_order(items):
         series = list(series)
         ordered += _along_normal(series) or series
     return ordered
+
+
+def volumes_of(items):
+    """Return a name for the series of each image.
+
+    Parameters
+    ----------
+    items : list of (str, dict)
+        Name of the file, and index entry of the image.
+
+    Returns
+    -------
+    volumes : list of str
+        The folder, if it holds this series only and the whole of it.
+        Otherwise the SeriesInstanceUID, or the folder if there is none.
+    """
+    folders, series = {}, {}
+    pairs = [
+        (name.rpartition('/')[0] or '.', (entry['patient'], entry['series']))
+        for name, entry in items
+    ]
+    for folder, key in pairs:
+        folders.setdefault(key, set()).add(folder)
+        series.setdefault(folder, set()).add(key)
+    return [
+        folder
+        if not key[1] or len(folders[key]) == len(series[folder]) == 1
+        else key[1]
+        for folder, key in pairs
+    ]
 
 
 def _key(item):

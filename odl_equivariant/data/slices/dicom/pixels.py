@@ -25,10 +25,16 @@ from odl_equivariant.data.slices.dicom.files import (
     text,
 )
 from odl_equivariant.data.slices.index import NoImage
+from odl_equivariant.data.slices.values import AIR_HU
 
-__all__ = ('check_rescaling', 'oriented', 'read_frame', 'read_image')
+__all__ = (
+    'check_rescaling',
+    'oriented',
+    'read_frame',
+    'read_image',
+    'why_not_hounsfield',
+)
 
-AIR_HU = -1000.0
 # images are stored in float32
 LARGEST = float(np.finfo('float32').max)
 # pydicom's remark on run lengths that go on after the last pixel
@@ -238,13 +244,33 @@ def _as_stored(value, dataset):
 
 def _background(dataset, frame, measured):
     """Return the value for padding, given the other pixels."""
-    source = _rescaling(dataset, frame)
-    hounsfield = (
-        text(dataset, 'Modality') == 'CT'
-        and source.get('RescaleIntercept') is not None
-        and text(source, 'RescaleType') in ('', 'HU')
-        and not dataset.get('ModalityLUTSequence')
-    )
-    if hounsfield:
+    if why_not_hounsfield(dataset, frame) is None:
         return AIR_HU
     return measured.min() if measured.size else 0.0
+
+
+def why_not_hounsfield(dataset, frame):
+    """Return why values are no Hounsfield units, or None if they are.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        Content of the file.
+    frame : int
+        Number of the image in the file.
+
+    Returns
+    -------
+    reason : str or None
+        It names the attribute that decides.
+    """
+    source = _rescaling(dataset, frame)
+    if text(dataset, 'Modality') != 'CT':
+        return f'its Modality is {text(dataset, "Modality") or "missing"}'
+    if dataset.get('ModalityLUTSequence'):
+        return 'its values are from a table (ModalityLUTSequence)'
+    if source.get('RescaleIntercept') is None:
+        return 'it has no RescaleIntercept'
+    if text(source, 'RescaleType') not in ('', 'HU'):
+        return f'its RescaleType is {text(source, "RescaleType")}'
+    return None

@@ -15,24 +15,32 @@ from typing import Literal
 
 from odl_equivariant._checks import one_of
 from odl_equivariant._packages import import_package
-from odl_equivariant._types import ImageShape, PathLike
+from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.dicom.files import (
     check_image,
+    image_types,
     number_of_frames,
     read_dataset,
     text,
 )
-from odl_equivariant.data.slices.dicom.order import in_order, place
+from odl_equivariant.data.slices.dicom.order import (
+    in_order,
+    place,
+    volumes_of,
+)
 from odl_equivariant.data.slices.dicom.pixels import (
     check_rescaling,
     oriented,
     read_frame,
     read_image,
+    why_not_hounsfield,
 )
+from odl_equivariant.data.slices.dicom.planes import located, plane
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.index import FolderIndex
+from odl_equivariant.data.slices.values import AIR_HU, Values
 
 __all__ = ('DicomSlices',)
 
@@ -58,6 +66,11 @@ class DicomSlices(FolderSlices):
     direction of increasing numbers (InstanceNumber), if they have any. If
     positions are missing or occur twice, as in a series over time, slices are
     sorted by their numbers.
+
+    The size, the position and the directions of pixels are those of
+    PixelSpacing, ImagePositionPatient and ImageOrientationPatient, see
+    ``geometry``. Pixels stay as they are unless ``spacing`` or ``shape`` is
+    given; if they are not square, a warning says so.
 
     A file is skipped if its rescaling is zero or not finite, or if it has
     fewer or more pixels than its header says.
@@ -86,6 +99,24 @@ class DicomSlices(FolderSlices):
         ``$ODL_EQUIVARIANT_CACHE`` or in the user's cache folder.
     progress : bool, optional
         Whether a bar shows the progress of looking at the files.
+    image_type : str or list of str, optional
+        Only images whose ImageType has all of these values, such as
+        ``['ORIGINAL', 'PRIMARY', 'AXIAL']``. The case of letters is ignored.
+    spacing : float or tuple of 2 floats, optional
+        Size of the pixels, in millimetres, to which images are resampled, see
+        `Slices`.
+    unit : {'HU', '1/m', 'relative'}, optional
+        Only for computed tomography: Hounsfield units, linear attenuation in
+        1 / metre, or as a fraction of 81.35858 / metre, which is the unit of
+        `SparseViewCT`, see `sample_ct_slice`. Values below -1100 HU, outside
+        of the scanner's field of view, become air, and attenuation is at
+        least 0; it is not bounded from above. Default: values of the file.
+    scale : {'max', 'percentile'} or float, optional
+        For images whose unit means nothing, such as magnetic resonance:
+        ``'max'`` divides by the largest magnitude of the series,
+        ``'percentile'`` by the 99th percentile of its magnitudes, which a few
+        bright pixels do not change. All images of a series have one factor,
+        for which the series is read once. A number is the factor itself.
 
     Attributes
     ----------
@@ -94,6 +125,9 @@ class DicomSlices(FolderSlices):
         number of the frame, from 0, if the file has several frames.
     groups : list of str
         Patient of each image.
+    volumes : list of str
+        The series of each image: the folder, if the series alone is in it,
+        and otherwise the SeriesInstanceUID.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -103,7 +137,10 @@ class DicomSlices(FolderSlices):
     FileNotFoundError
         If there is no such folder, or, on access, if a file has vanished.
     ValueError
-        If there is no image of this kind, or, on access, a file is damaged.
+        If there is no image of this kind; if images have no valid PixelSpacing
+        and ``spacing`` is given; if they are no Hounsfield units and ``unit``
+        is given. The message names the file and the attribute. On access, if
+        a file is damaged.
     ImportError
         If pydicom is not installed.
 
@@ -131,9 +168,15 @@ class DicomSlices(FolderSlices):
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
+        image_type: str | list[str] | None = None,
+        spacing: Spacing | None = None,
+        unit: Literal['HU', '1/m', 'relative'] | None = None,
+        scale: Literal['max', 'percentile'] | float | None = None,
     ) -> None:
         import_package('pydicom', 'reading DICOM files')
         one_of('group_by', group_by, GROUPINGS)
+        values = Values(unit, scale)
+        kinds = _kinds(image_type)
         shape, size = grid(shape), grid(size, 'size')
         pattern = re.compile(series or '', re.I)
         index = FolderIndex(
@@ -149,22 +192,31 @@ class DicomSlices(FolderSlices):
             if (modality is None or item[1]['modality'] == modality)
             and pattern.search(item[1]['description'])
             and (size is None or tuple(item[1]['size']) == size)
+            and kinds <= set(item[1]['type'])
         ]
         if not items:
+            asked = (
+                '' if image_type is None else f'image_type={image_type!r}, '
+            )
             raise ValueError(
                 f'none of the {len(index.entries)} images in {index.root} '
-                f'has modality={modality!r}, series={series!r}, '
+                f'has modality={modality!r}, series={series!r}, {asked}'
                 f'size={size!r}; there are '
-                + _variety(entry for _, entry in index.entries)
+                + _variety((e for _, e in index.entries), bool(kinds))
             )
         items = self._selected(items, index)
         items = in_order(items)
+        if unit is not None:
+            _check_hounsfield(items, index, unit)
         super().__init__(
             index,
             items,
             [_name(*item) for item in items],
             [_group(name, entry, group_by) for name, entry in items],
             shape,
+            spacing,
+            volumes_of(items),
+            values,
         )
 
     @classmethod
@@ -187,6 +239,7 @@ class DicomSlices(FolderSlices):
             'series': text(dataset, 'SeriesInstanceUID'),
             'instance': _number(text(dataset, 'InstanceNumber')),
             'size': [int(dataset.Columns), int(dataset.Rows)],
+            'type': image_types(dataset),
         }
         # The last frame is missing in a truncated file.
         last = read_frame(dataset, n - 1, background=cls._background)
@@ -195,7 +248,12 @@ class DicomSlices(FolderSlices):
             pixels = last
             if frame < n - 1 and cls._measure is not None:
                 pixels = read_frame(dataset, frame, background=cls._background)
-            entry = {**common, 'place': place(dataset, frame)}
+            entry = {
+                **common,
+                'place': place(dataset, frame),
+                'plane': plane(dataset, frame),
+                'other_unit': why_not_hounsfield(dataset, frame),
+            }
             if n > 1:
                 entry['frame'] = frame
             if cls._measure is not None:
@@ -216,6 +274,51 @@ class DicomSlices(FolderSlices):
     def _read(self, path, name, entry):
         frame = entry.get('frame')
         return oriented(read_image(path, frame, self._background))
+
+    def _pixel(self, entry):
+        return entry['plane']['pixel']
+
+    def _fault(self, entry):
+        return entry['plane']['fault']
+
+    def _located(self, entry):
+        return located(entry['plane'], entry['size'])
+
+    def _fill(self, place, image):
+        values, (_, entry) = self._values, self._items[place]
+        if values.unit is values.scale is entry['other_unit'] is None:
+            return AIR_HU
+        return super()._fill(place, image)
+
+
+def _kinds(image_type):
+    """Return the values that ImageType must have."""
+    if image_type is None:
+        return set()
+    kinds = [image_type] if isinstance(image_type, str) else image_type
+    if not all(isinstance(kind, str) for kind in kinds):
+        raise TypeError(
+            '`image_type` must be values of ImageType, such as '
+            f"['ORIGINAL', 'PRIMARY', 'AXIAL'], got {image_type!r}"
+        )
+    return {kind.strip().upper() for kind in kinds}
+
+
+def _check_hounsfield(items, index, unit):
+    """Raise a ValueError for the first image without Hounsfield units."""
+    others = [
+        (name, entry['other_unit'])
+        for name, entry in items
+        if entry['other_unit'] is not None
+    ]
+    if others:
+        name, reason = others[0]
+        raise ValueError(
+            f'{len(others)} of {len(items)} images are not in Hounsfield '
+            f'units, as `unit={unit!r}` needs, first {index.path(name)}: '
+            f"{reason}; choose images by `modality='CT'` and `series`, or "
+            'take `scale` instead of `unit`'
+        )
 
 
 def _number(value):
@@ -238,14 +341,22 @@ def _group(name, entry, group_by):
     return entry[group_by] or folder
 
 
-def _variety(entries):
+def _variety(entries, with_types):
     """Describe the kinds of images in words."""
     kinds = {
-        (e['modality'], e['description'], tuple(e['size'])) for e in entries
+        (
+            e['modality'],
+            e['description'],
+            tuple(e['type']) if with_types else (),
+            tuple(e['size']),
+        )
+        for e in entries
     }
     shown = [
-        f'modality={modality!r}, series={series!r}, size={size}'
-        for modality, series, size in sorted(kinds)[:5]
+        f'modality={modality!r}, series={series!r}, '
+        + (f'image_type={list(types)}, ' if with_types else '')
+        + f'size={size}'
+        for modality, series, types, size in sorted(kinds)[:5]
     ]
     return '; '.join(shown) + (
         f'; and {len(kinds) - 5} more kinds' if len(kinds) > 5 else ''

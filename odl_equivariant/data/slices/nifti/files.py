@@ -1,0 +1,111 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What a NIfTI file says of its voxels."""
+
+import math
+
+import numpy as np
+
+from odl_equivariant.data.slices.index import NoImage
+
+__all__ = ('check_hounsfield', 'describe')
+
+# Codes of xyzt_units: metre, millimetre, micrometre.
+MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}
+# Columns of an affine map are perpendicular up to so much.
+SKEW = 1e-2
+
+
+def describe(path):
+    """Return the index entry of a file, in a list."""
+    import nibabel
+
+    image = nibabel.load(path)
+    shape = [int(n) for n in image.shape]
+    if len(shape) < 3 or 0 in shape:
+        raise NoImage(f'it is not a volume: its shape is {tuple(shape)}')
+    if image.get_data_dtype().kind not in 'biufc':
+        raise NoImage(
+            f'it does not contain numbers, but {image.get_data_dtype()}'
+        )
+    raw = _raw_header(path, type(image.header))
+    if np.isinf(raw['scl_slope']):
+        # nibabel silently ignores it
+        raise NoImage(f'its scl_slope is {raw["scl_slope"]}')
+    if not np.isfinite(image.affine).all():
+        raise NoImage(
+            'its affine map has values that are not finite (srow_x, srow_y, '
+            'srow_z, or pixdim)'
+        )
+    orientation = nibabel.io_orientation(image.affine)
+    if np.isnan(orientation).any():
+        raise NoImage('its affine map is singular')
+    # a truncated file has no last voxel
+    np.asarray(image.dataobj[(-1,) * len(shape)])
+    axes = [int(np.flatnonzero(orientation[:, 0] == k)[0]) for k in range(3)]
+    affine = image.affine[:3].astype(float) * _millimetres(raw)
+    return [
+        {
+            'shape': shape,
+            'axes': axes,
+            'signs': [int(orientation[k, 1]) for k in axes],
+            'affine': affine.tolist(),
+            'sides': np.linalg.norm(affine[:, :3], axis=0).tolist(),
+            'fault': _fault(raw, affine),
+        }
+    ]
+
+
+def _raw_header(path, kind):
+    """Return the header of a file, before nibabel mends its values."""
+    import nibabel
+
+    with nibabel.openers.ImageOpener(path) as file:
+        return kind.from_fileobj(file, check=False)
+
+
+def _millimetres(header):
+    """Return how many millimetres the unit of length of a file is."""
+    return MILLIMETRES.get(int(header['xyzt_units']) & 7, 1.0)
+
+
+def _fault(header, affine):
+    """Return why nothing says how large voxels are, or None."""
+    has_map = header['sform_code'] > 0
+    sides = [float(side) for side in header['pixdim'][1:4]]
+    if not has_map and not all(0 < side < math.inf for side in sides):
+        return (
+            'its pixdim[1:4] must be three positive numbers, and is '
+            f'{sides}, and it has no sform'
+        )
+    columns = affine[:, :3] / np.linalg.norm(affine[:, :3], axis=0)
+    if not np.allclose(columns.T @ columns, np.eye(3), rtol=0, atol=SKEW):
+        return 'its affine map is skew, so that voxels are no boxes'
+    return None
+
+
+def check_hounsfield(path, shape, unit):
+    """Raise a ValueError if a volume cannot be in Hounsfield units."""
+    import nibabel
+
+    proxy = nibabel.load(path).dataobj
+    where = [slice(None)] * 2 + [n // 2 for n in shape[2:]]
+    middle = np.asarray(proxy[tuple(where)])
+    if np.iscomplexobj(middle):
+        raise ValueError(
+            f'{path} has complex values, and no Hounsfield units as '
+            f'`unit={unit!r}` needs: leave out `unit`'
+        )
+    if not middle.min() < 0:
+        raise ValueError(
+            f'{path} has values from {middle.min():g} to {middle.max():g} in '
+            f'its middle slice, and `unit={unit!r}` takes Hounsfield units, '
+            'in which air is -1000: convert the file, or take `scale` '
+            'instead of `unit`'
+        )
