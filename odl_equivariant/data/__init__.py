@@ -18,6 +18,8 @@ from odl_equivariant.data.kspace.channels import (
     coil_compression_matrix,
     prewhitening_matrix,
 )
+from odl_equivariant.data.kspace.reading import read_kspace
+from odl_equivariant.data.kspace.scan import KspaceScan
 from odl_equivariant.data.pairs.measured import MeasuredPairs
 from odl_equivariant.data.pairs.shapes import PairsOfShapes
 from odl_equivariant.data.pairs.simulated import SimulatedPairs
@@ -49,6 +51,7 @@ __all__ = (
     'FastMRIKspace',
     'FastMRISlices',
     'ImageSlices',
+    'KspaceScan',
     'LIDCSlices',
     'MeasuredPairs',
     'Mixture',
@@ -66,6 +69,7 @@ __all__ = (
     'mr_phantom',
     'mr_strip',
     'prewhitening_matrix',
+    'read_kspace',
     'sample_ct_slice',
     'sample_mr_slice',
     'simulated_coil_maps',

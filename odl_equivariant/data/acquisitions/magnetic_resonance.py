@@ -53,8 +53,11 @@ from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.operators.fourier.masks import CartesianMask
+from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 
 __all__ = ('CartesianMRI',)
+
+Pattern = Literal['random', 'equispaced', 'variable_density', 'poisson_disc']
 
 
 class CartesianMRI(Acquisition):
@@ -74,8 +77,11 @@ class CartesianMRI(Acquisition):
     center_fraction : float, optional
         Fraction of all lines that lie around the zero frequency and are
         always measured.
-    pattern : {'random', 'equispaced'}, optional
-        How the other lines are chosen, see `CartesianMask`.
+    pattern : str, optional
+        How the other lines are chosen: ``'random'``, ``'equispaced'`` or
+        ``'variable_density'``, see `CartesianMask`. With
+        ``'poisson_disc'``, single samples are chosen instead of lines, see
+        `PoissonDiscMask`, as in a slice across the readout of a 3D scan.
     axis : int, optional
         Axis of phase encoding. All samples with the same index along this
         axis form a line.
@@ -167,7 +173,7 @@ class CartesianMRI(Acquisition):
         shape: ImageShape = (320, 320),
         acceleration: int | float = 4,
         center_fraction: float = 0.08,
-        pattern: Literal['random', 'equispaced'] = 'random',
+        pattern: Pattern = 'random',
         axis: int = -1,
         sigma: float = 0.03,
         coil_maps: Samples | None = None,
@@ -232,7 +238,7 @@ class CartesianMRI(Acquisition):
 
     def draw_mask(
         self, rng: Random = None, measured: tuple[int, int] | None = None
-    ) -> CartesianMask:
+    ) -> CartesianMask | PoissonDiscMask:
         """Draw a mask with the settings of the acquisition.
 
         Parameters
@@ -245,7 +251,7 @@ class CartesianMRI(Acquisition):
 
         Returns
         -------
-        mask : CartesianMask
+        mask : CartesianMask or PoissonDiscMask
             Mask of the shape of k-space.
         """
         seed = int(np.random.default_rng(rng).integers(2**31))
@@ -636,6 +642,16 @@ class CartesianMRI(Acquisition):
         return mask
 
     def _mask(self, seed, measured=None):
+        if self.pattern == 'poisson_disc':
+            if measured is not None or self.partial_fourier != 1:
+                raise ValueError(
+                    'Poisson-disc masks choose samples of all of k-space: '
+                    "for a part of the lines, take `pattern='random'`, or "
+                    'give a `mask`'
+                )
+            return PoissonDiscMask(
+                self.shape, self.acceleration, self.center_fraction, seed=seed
+            )
         return CartesianMask(
             self.shape,
             self.acceleration,
@@ -644,6 +660,7 @@ class CartesianMRI(Acquisition):
             self.axis,
             seed,
             measured,
+            self.partial_fourier,
         )
 
     def _settings(self):
