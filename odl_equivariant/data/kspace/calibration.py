@@ -188,7 +188,7 @@ def estimate_coil_maps(
             'what the coils see'
         )
     correlations = _correlations(data, kernel, threshold)
-    maps, values = _eigenvectors(correlations, sampled.shape, kernel)
+    maps, values, others = _eigenvectors(correlations, sampled.shape, kernel)
     maps *= _phase(maps, data)
     seen = values >= crop
     if not seen.any():
@@ -197,6 +197,12 @@ def estimate_coil_maps(
             f'below `crop` = {crop:g} at each pixel: k-space is only noise, '
             'its coils are in different places, or its frequencies are not '
             'in order'
+        )
+    if crop and np.median(others[seen]) >= crop:
+        raise ValueError(
+            'more than one set of coil maps fits the middle of k-space at '
+            'most pixels: it is mostly noise there, and a larger `threshold` '
+            f'than {threshold:g} leaves it out, or the coils are the same'
         )
     maps = np.where(seen, maps, 0)
     return np.ascontiguousarray(maps.astype(kspace.dtype))
@@ -232,7 +238,7 @@ def _correlations(data, kernel, threshold):
 
 
 def _eigenvectors(correlations, shape, kernel):
-    """Return the first eigenvector, and its eigenvalue, at each pixel."""
+    """Return the first eigenvector, its eigenvalue, and the next one."""
     distances = np.arange(1 - kernel, kernel)
     waves = [
         np.exp(-2j * np.pi * np.outer((np.arange(n) - n // 2) / n, distances))
@@ -240,7 +246,7 @@ def _eigenvectors(correlations, shape, kernel):
     ]
     n_coils = len(correlations)
     maps = np.empty((n_coils, *shape), np.complex128)
-    values = np.empty(shape)
+    values, others = np.zeros((2, *shape))
     step = max(1, _PIXELS_AT_ONCE // shape[1])
     for first in range(0, shape[0], step):
         rows = slice(first, first + step)
@@ -253,8 +259,10 @@ def _eigenvectors(correlations, shape, kernel):
         )
         own, vectors = np.linalg.eigh(matrices)
         values[rows] = own[..., -1]
+        if n_coils > 1:
+            others[rows] = own[..., -2]
         maps[:, rows] = np.moveaxis(vectors[..., -1], -1, 0)
-    return maps, values
+    return maps, values, others
 
 
 def _phase(maps, data):
