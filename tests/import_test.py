@@ -65,6 +65,7 @@ BELOW_WINGS = (
 # What only some users need, and what takes long to load.
 HEAVY = (
     'escnn',
+    'finufft',
     'h5py',
     'jsonargparse',
     'joblib',
