@@ -295,7 +295,7 @@ def spiral_trajectory(
         Number of spirals, each turned against the one before.
     n_samples : int, optional
         Number of samples of each spiral. Default: so many that neighbours
-        are as far apart as those of the grid.
+        are half as far apart as those of the grid.
     n_turns : float, optional
         Turns of each spiral about the centre. Default: so many that all
         spirals together are as dense as the grid. With fewer turns, k-space
@@ -321,9 +321,8 @@ def spiral_trajectory(
     -----
     The curve is :math:`\xi = K t\, (\cos 2 \pi m t, \sin 2 \pi m t)` for
     :math:`0 \le t \le 1` with :math:`m` turns, and :math:`K = \pi / s` for
-    the larger side :math:`s` of a cell. It is sampled at :math:`t_j =
-    \sqrt{j / (n - 1)}`: the distances of neighbours are almost equal. The
-    limits of gradients and slew rates of a scanner are not modelled.
+    the larger side :math:`s` of a cell. Samples lie at equal distances along
+    it. The limits of gradients and slew rates of a scanner are not modelled.
 
     Examples
     --------
@@ -338,10 +337,20 @@ def spiral_trajectory(
     if n_turns is None:
         n_turns = radius * field / (2 * np.pi * n_interleaves)
     n_turns = _checks.positive_number('n_turns', n_turns)
+    turn = 2 * np.pi * n_turns
+    length = radius * _arc_length(1.0, turn)
     if n_samples is None:
-        n_samples = max(2, math.ceil(radius * n_turns * field / 2))
+        n_samples = max(2, math.ceil(2 * length * field / (2 * np.pi)))
     n_samples = _checks.whole_number('n_samples', n_samples, 2)
     step = 1 / _GOLDEN_RATIO if golden_angle else 1 / n_interleaves
-    t = np.sqrt(np.arange(n_samples) / (n_samples - 1))
-    spiral = radius * t * np.exp(2j * np.pi * n_turns * t)
+    fine = np.linspace(0, 1, 16 * n_samples)
+    lengths = _arc_length(fine, turn)
+    t = np.interp(np.linspace(0, lengths[-1], n_samples), lengths, fine)
+    spiral = radius * t * np.exp(1j * turn * t)
     return _turned(spiral, 2 * np.pi * step * np.arange(n_interleaves))
+
+
+def _arc_length(t, turn):
+    """Return the length of the spiral ``t exp(i turn t)`` from the centre."""
+    angle = turn * t
+    return (angle * np.hypot(1, angle) + np.arcsinh(angle)) / (2 * turn)

@@ -91,7 +91,7 @@ def test_weights_are_the_ramp():
 
 def weights_of(kind, space):
     if kind == 'spiral':
-        points = spiral_trajectory(space, 6)
+        points = spiral_trajectory(space, 6, n_turns=3)
         transform = NonUniformFourierTransform(space, points)
         return transform, pipe_menon_weights(transform)
     transform = radial(space, golden_angle=kind == 'golden')
