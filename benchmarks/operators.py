@@ -21,12 +21,14 @@ longer the alternatives take:
 - subsampled Fourier transform, forward and backward: `OperatorLayer` beside
   the same lines written with `torch.fft`, deepinv's `MRI`, and ODL's own
   transform in its torch module;
+- non-uniform Fourier transform, forward and backward, 320 x 320 pixels and
+  80000 samples: `OperatorLayer` beside plans of finufft called by hand;
 - one iteration of `odl.solvers.landweber`, 'astra_matrix' beside 'astra_cpu';
 - the Fourier operator on numpy beside `numpy.fft`;
 - what a layer itself costs;
 - the memory that each way takes at its highest (on Linux).
 
-deepinv is left out where it is not installed.
+deepinv and finufft are left out where they are not installed.
 """
 
 import argparse
@@ -47,6 +49,7 @@ from odl.applications.tomo import RayTransform, parallel_beam_geometry
 
 from odl_equivariant.operators import (
     CartesianMask,
+    NonUniformFourierTransform,
     OperatorLayer,
     SubsampledFourierTransform,
     UnitaryFourierTransform,
@@ -324,6 +327,64 @@ def numpy_rows(sizes):
     return rows
 
 
+def non_uniform_rows(size, n_samples, batches):
+    """Return the rows of a table of non-uniform transforms."""
+    try:
+        import finufft
+    except ImportError:
+        return []
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-np.pi, np.pi, (n_samples, 2))
+    space = odl.uniform_discr(
+        [0, 0], [size, size], (size, size), dtype='complex64'
+    )
+    transform = NonUniformFourierTransform(space, points)
+    layer = OperatorLayer(transform, layout='complex')
+    scale = np.float32(1 / size)
+    rows = []
+    for batch in batches:
+        x = torch.randn(batch, 1, size, size, dtype=torch.complex64)
+        array = x[:, 0].numpy() if batch > 1 else x[0, 0].numpy()
+        plan = finufft.Plan(
+            2,
+            (size, size),
+            batch,
+            transform.tol,
+            -1,
+            'complex64',
+            nthreads=torch.get_num_threads(),
+        )
+        plan.setpts(*points.T.astype('float32').copy())
+        samples = plan.execute(array)
+        argument = x.clone().requires_grad_()
+        weights = torch.from_numpy(samples).reshape(batch, 1, n_samples)
+
+        def by_hand(plan=plan, array=array, samples=samples):
+            y = scale * plan.execute(array)
+            return y, scale * plan.execute_adjoint(samples)
+
+        results = side_by_side(
+            {
+                'ours': lambda x=argument, w=weights: torch.autograd.grad(
+                    layer(x), x, w
+                ),
+                'by hand': by_hand,
+            },
+            budget=20.0,
+        )
+        rows.append(
+            [
+                size,
+                n_samples,
+                batch,
+                f'{1e3 * results["ours"][0]:.2f} ms',
+                f'{results["by hand"][1]:.2f}',
+            ]
+        )
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
 def overhead_rows():
     """Return the rows of a table of what a layer itself costs."""
     layer = OperatorLayer(odl.IdentityOperator(odl.rn(3, dtype='float32')))
@@ -437,6 +498,10 @@ def main():
                 torch.complex64,
                 ('deepinv',),
             ),
+        ),
+        'Non-uniform Fourier transform, forward and backward': table(
+            ['pixels', 'samples', 'batch', 'ours', 'finufft by hand'],
+            non_uniform_rows(320, 80000, batches),
         ),
         '`UnitaryFourierTransform` on numpy, one image': table(
             ['pixels', 'dtype', 'ours', 'numpy.fft, centred', 'numpy.fft'],

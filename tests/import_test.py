@@ -72,6 +72,7 @@ BELOW_WINGS = (
 # What only some users need, and what takes long to load.
 HEAVY = (
     'escnn',
+    'finufft',
     'h5py',
     'jsonargparse',
     'joblib',

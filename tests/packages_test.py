@@ -13,6 +13,7 @@ import pathlib
 import re
 import sys
 
+import odl
 import pytest
 
 import odl_equivariant
@@ -105,6 +106,10 @@ def use_nifti(path):
     odl_equivariant.data.NiftiSlices(path)
 
 
+def use_finufft(path):
+    odl_equivariant.operators.NonUniformFourierTransform(odl.cn(2), [[3.0]])
+
+
 def use_hdf5(path):
     odl_equivariant.data.FastMRIKspace(path)
 
@@ -119,6 +124,7 @@ def use_hdf5(path):
         ('pydicom', "'pydicom>=3'", use_dicom_files),
         ('nibabel', 'nibabel', use_nifti),
         ('h5py', 'h5py', use_hdf5),
+        ('finufft', "'finufft>=2.5'", use_finufft),
     ],
 )
 def test_errors_advise_packages(module, package, use, monkeypatch, tmp_path):

@@ -14,8 +14,24 @@ from odl_equivariant.operators.batching.registry import (
     register_batched,
 )
 from odl_equivariant.operators.fourier.coils import SensitivityEncoding
+from odl_equivariant.operators.fourier.coordinates import (
+    angular_frequencies,
+    radial_trajectory,
+    spiral_trajectory,
+)
+from odl_equivariant.operators.fourier.density import (
+    gridding,
+    pipe_menon_weights,
+    radial_weights,
+)
 from odl_equivariant.operators.fourier.masks import CartesianMask
 from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
+from odl_equivariant.operators.fourier.non_uniform import (
+    NonUniformFourierTransform,
+)
+from odl_equivariant.operators.fourier.non_uniform_normal import (
+    NonUniformNormalOperator,
+)
 from odl_equivariant.operators.fourier.subsampled import (
     SubsampledFourierTransform,
 )
@@ -39,6 +55,8 @@ __all__ = (
     'GroupAverage',
     'LimitedAngleWarning',
     'NetworkOperator',
+    'NonUniformFourierTransform',
+    'NonUniformNormalOperator',
     'OperatorLayer',
     'PerformanceWarning',
     'PoissonDiscMask',
@@ -46,8 +64,14 @@ __all__ = (
     'SensitivityEncoding',
     'SubsampledFourierTransform',
     'UnitaryFourierTransform',
+    'angular_frequencies',
     'configure_ray_matrices',
     'filtered_backprojection',
+    'gridding',
     'operator_norm',
+    'pipe_menon_weights',
+    'radial_trajectory',
+    'radial_weights',
     'register_batched',
+    'spiral_trajectory',
 )

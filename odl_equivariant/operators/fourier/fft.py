@@ -17,7 +17,12 @@ import threading
 
 import numpy as np
 
-__all__ = ('centred_fft', 'centred_blocks', 'scaled_weights')
+__all__ = (
+    'centred_fft',
+    'centred_blocks',
+    'in_forked_process',
+    'scaled_weights',
+)
 
 # With fewer points, waking a second thread takes longer than it saves, and
 # much longer if other programs use the processors.
@@ -64,9 +69,14 @@ if hasattr(os, 'register_at_fork'):
     )
 
 
+def in_forked_process():
+    """Return whether the process has no threads that its parent had."""
+    return _STATE['forked']
+
+
 def n_threads(size):
     """Return in how many threads to transform an array of this size."""
-    if _STATE['forked']:
+    if in_forked_process():
         return 1
     if hasattr(os, 'sched_getaffinity'):
         usable = len(os.sched_getaffinity(0))
