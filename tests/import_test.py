@@ -33,7 +33,8 @@ FLOORS = (
     ('operators',),
     ('functionals', 'nn', 'diagnostics'),
     ('solvers', 'testing'),
-    ('data', 'models'),
+    ('data',),
+    ('models',),
     ('training', 'plotting'),
 )
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
