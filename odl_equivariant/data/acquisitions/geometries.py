@@ -35,11 +35,13 @@ from odl_equivariant.operators.ray.fan_rays import FanRays
 from odl_equivariant.operators.ray.geometry import full_cells
 
 __all__ = (
+    'checked_angles',
     'ct_geometry',
     'describe_geometry',
     'detector_reach',
     'normalised_description',
     'partition_of_angles',
+    'seem_degrees',
     'warn_of_degrees',
 )
 
@@ -241,7 +243,7 @@ def _radians(given):
     )
     factor = math.pi / 180 if unit == 'degrees' else 1.0
     array = _angles(angles)
-    if stated is None and _seem_degrees(array):
+    if stated is None and seem_degrees(array):
         raise ValueError(
             f'`geometry.angles` reach {np.abs(array).max():g} radians, '
             f'{np.ptp(array) / (2 * math.pi):.3g} full turns, in round '
@@ -280,7 +282,11 @@ def _angles(angles):
 
 def checked_angles(array):
     """Return angles as floats, or raise an error unless they increase."""
-    array = np.asarray(array, dtype=float)
+    array = np.atleast_1d(np.asarray(array, dtype=float))
+    if array.ndim != 1 or not array.size:
+        raise ValueError(
+            f'angles must be a list of numbers, got the shape {array.shape}'
+        )
     if not np.isfinite(array).all():
         raise ValueError('angles must be finite numbers')
     steps = np.diff(array)
@@ -449,7 +455,7 @@ def detector_reach(geometry: tomo.Geometry) -> tuple[float, float]:
     return low, high
 
 
-def _seem_degrees(angles):
+def seem_degrees(angles):
     """Return whether angles of more than a turn are round numbers."""
     if np.abs(angles).max() <= 2 * math.pi * (1 + _ROUND):
         return False
@@ -468,7 +474,7 @@ def warn_of_degrees(angles: Any) -> None:
         Angles that count as radians.
     """
     angles = np.asarray(angles, dtype=float).ravel()
-    if _seem_degrees(angles):
+    if seem_degrees(angles):
         warn_user(
             f'the angles reach {np.abs(angles).max():g} radians, '
             f'{np.ptp(angles) / (2 * math.pi):.3g} full turns, in round '

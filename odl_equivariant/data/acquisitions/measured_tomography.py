@@ -42,7 +42,7 @@ from odl_equivariant.data.acquisitions.geometries import (
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
 from odl_equivariant.data.acquisitions.transmission import (
     TransmissionTomography,
-    is_plain,
+    check_plain,
 )
 from odl_equivariant.data.units import (
     LENGTH_UNITS,
@@ -379,13 +379,8 @@ def _check_back_end(geometry, space, impl):
             'row by row with a geometry in 2D: parallel beams have one for '
             'each row, a cone beam for the row opposite the source only'
         )
-    if geometry.ndim == 2 and not impl.startswith('astra_matrix'):
-        if not is_plain(geometry):
-            raise ValueError(
-                f'the back-end {impl!r} takes a shifted detector of parallel '
-                'beams for a centred one, and a curved detector for a flat '
-                "one; take impl='astra_matrix'"
-            )
+    if geometry.ndim == 2:
+        check_plain(geometry, space, impl)
     if str(space.dtype_identifier) == 'float64' and not impl.startswith(
         'astra_matrix'
     ):

@@ -11,7 +11,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
+import numpy as np
 import odl
 from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
@@ -20,10 +23,16 @@ from odl_equivariant._checks import (
     array_shape,
     one_of,
     positive_number,
+    real_number,
     whole_number,
 )
 from odl_equivariant._types import Backend, ImageShape, Precision
 from odl_equivariant.data.acquisitions.base import check_names
+from odl_equivariant.data.acquisitions.geometries import (
+    checked_angles,
+    partition_of_angles,
+    seem_degrees,
+)
 from odl_equivariant.data.acquisitions.ranges import (
     ScaleCheck,
     attenuation_of_hounsfield,
@@ -31,28 +40,35 @@ from odl_equivariant.data.acquisitions.ranges import (
 )
 from odl_equivariant.data.acquisitions.transmission import (
     TransmissionTomography,
+    check_plain,
 )
 
 __all__ = ('SparseViewCT',)
 
+_N_VIEWS = 50
+# distances from the axis, in sides of the field of view
+_RADII = {'source': 1.5, 'detector': 1.0}
+
 
 class SparseViewCT(TransmissionTomography):
-    """Parallel-beam tomography of a square or rectangular field of view.
+    """Simulated tomography of a square or rectangular field of view.
 
     Images contain the linear attenuation relative to ``mu_max``, between 0
     and about 1. So line integrals of an image are in metres. Multiplied by
-    ``mu_max`` they are the exponents of Beer's law, which have no unit.
+    ``mu_max`` they are the exponents of Beer's law, which have no unit. For
+    data of a scanner see `MeasuredCT`.
 
     Parameters
     ----------
     shape : tuple of 2 ints, optional
         Shape of the reconstruction.
     n_views : int, optional
-        Number of views, uniform on ``[0, pi)``. If the number is even, the
-        acquisition is symmetric under rotation by 90 degrees.
+        Number of views, uniform on ``[0, pi)``, for a fan on ``[0, 2 pi)``.
+        If parallel beams have an even number, or a fan a multiple of four,
+        the acquisition is symmetric under rotation by 90 degrees.
     n_detectors : int, optional
-        Number of detector elements. Together they cover the diagonal of the
-        square field of view. Default: ``ceil(sqrt(2) * max(shape))``.
+        Number of detector elements. By default, they cover the diagonal of
+        the square field of view. Default: ``ceil(sqrt(2) * max(shape))``.
     side : float, optional
         Length of the image's longer side, in metres.
     n_photons : float or None, optional
@@ -66,6 +82,19 @@ class SparseViewCT(TransmissionTomography):
         Precision; ``'float64'`` needs the back-end ``'astra_matrix'``.
     backend : {'numpy', 'pytorch'}, optional
         Array back-end of the ODL spaces.
+    geometry : {'parallel', 'fan'}, optional
+        Parallel beams, or a fan beam on a flat detector.
+    angles : sequence of float, optional
+        Increasing angles of the views, in radians, instead of ``n_views``.
+    detector_width : float, optional
+        Width of a detector element in metres. Default: such that all cover
+        the diagonal of the square field of view.
+    detector_offset : float, optional
+        How far the detector is shifted along itself, in metres. The axis of
+        rotation is projected to its middle if it is 0.
+    source_radius, detector_radius : float, optional
+        Distances from the axis of rotation to the source and to the detector
+        of a fan, in metres. Default: 1.5 and 1 times ``side``.
 
     Attributes
     ----------
@@ -73,16 +102,17 @@ class SparseViewCT(TransmissionTomography):
         Space of the reconstructions, centred at the origin, in metres.
     fine_space : odl.DiscretizedSpace
         The same field of view on a grid twice as fine.
-    geometry : odl.applications.tomo.Parallel2dGeometry
-        Views and detector.
+    geometry : odl.applications.tomo.Geometry
+        Views and detector, a `Parallel2dGeometry` or a `FanBeamGeometry`.
     operator : odl.applications.tomo.RayTransform
         Ray transform from ``space`` to the data.
 
     Raises
     ------
     ValueError
-        If a size, a number of photons or a length is not positive, or a
-        name is unknown.
+        If a size, a number of photons or a length is not positive, a name is
+        unknown, angles do not increase or look like degrees, or a source
+        would be inside of the field of view.
     TypeError
         If a number is none, or a name no string.
 
@@ -104,12 +134,27 @@ class SparseViewCT(TransmissionTomography):
     True
     >>> acquisition.fbp(data) in acquisition.space
     True
+
+    A fan beam, over a full turn:
+
+    >>> fan = SparseViewCT((32, 32), n_views=24, geometry='fan')
+    >>> fan.fbp(fan.simulate(phantom, rng=0)) in fan.space
+    True
     """
+
+    _added = {
+        'geometry': 'parallel',
+        'angles': None,
+        'detector_width': None,
+        'detector_offset': 0.0,
+        'source_radius': None,
+        'detector_radius': None,
+    }
 
     def __init__(
         self,
         shape: ImageShape = (256, 256),
-        n_views: int = 50,
+        n_views: int = _N_VIEWS,
         n_detectors: int | None = None,
         side: float = 0.36,
         n_photons: float | None = 10000.0,
@@ -117,6 +162,12 @@ class SparseViewCT(TransmissionTomography):
         impl: str = 'astra_matrix',
         dtype: Precision = 'float32',
         backend: Backend = 'numpy',
+        geometry: Literal['parallel', 'fan'] = 'parallel',
+        angles: Sequence[float] | None = None,
+        detector_width: float | None = None,
+        detector_offset: float = 0.0,
+        source_radius: float | None = None,
+        detector_radius: float | None = None,
     ) -> None:
         shape = array_shape('shape', shape, 2)
         if n_detectors is None:
@@ -132,6 +183,11 @@ class SparseViewCT(TransmissionTomography):
                 f'the back-end {impl!r} is limited to float32; '
                 "pass dtype='float32' or impl='astra_matrix'"
             )
+        one_of('geometry', geometry, ('parallel', 'fan'))
+        self.angles = None
+        if angles is not None:
+            self.angles = _checked_angles(angles, n_views)
+            n_views = len(self.angles)
         self.n_views = whole_number('n_views', n_views, 1)
         self.n_detectors = whole_number('n_detectors', n_detectors, 1)
         self.side = positive_number('side', side)
@@ -145,12 +201,53 @@ class SparseViewCT(TransmissionTomography):
         space = odl.uniform_discr(
             [-c for c in corner], corner, shape, dtype=dtype, impl=backend
         )
-        half = self.side / math.sqrt(2)
-        geometry = tomo.Parallel2dGeometry(
-            odl.uniform_partition(0, math.pi, self.n_views),
-            odl.uniform_partition(-half, half, self.n_detectors),
-        )
+        self.detector_width = detector_width
+        self.detector_offset = real_number('detector_offset', detector_offset)
+        self.source_radius = source_radius
+        self.detector_radius = detector_radius
+        self._kind = geometry
+        geometry = self._geometry()
+        check_plain(geometry, space, impl)
         self._set_operators(space, geometry, impl)
+
+    def _geometry(self):
+        """Return the geometry of ODL."""
+        is_fan = self._kind == 'fan'
+        half, radii = self.side / math.sqrt(2), ()
+        if is_fan:
+            radii = (
+                positive_number('source_radius', self._radius('source')),
+                real_number('detector_radius', self._radius('detector'), 0),
+            )
+            if radii[0] <= half:
+                raise ValueError(
+                    '`source_radius` must be above half of the diagonal of '
+                    f'the field of view, {half:.4g} m, got {radii[0]:g}'
+                )
+            half = sum(radii) * math.tan(math.asin(half / radii[0]))
+        elif self.source_radius or self.detector_radius:
+            raise ValueError(
+                '`source_radius` and `detector_radius` are those of a fan: '
+                "set geometry='fan', or remove them"
+            )
+        if self.detector_width is not None:
+            width = positive_number('detector_width', self.detector_width)
+            half = self.n_detectors * width / 2
+        low, high = self.detector_offset - half, self.detector_offset + half
+        detector = odl.uniform_partition(low, high, self.n_detectors)
+        if self.angles is None:
+            turn = 2 * math.pi if is_fan else math.pi
+            views = odl.uniform_partition(0, turn, self.n_views)
+        else:
+            views = partition_of_angles(self.angles)
+        kind = tomo.FanBeamGeometry if is_fan else tomo.Parallel2dGeometry
+        return kind(views, detector, *radii)
+
+    def _radius(self, name):
+        radius = getattr(self, f'{name}_radius')
+        if radius is not None:
+            return radius
+        return _RADII[name] * self.side
 
     def _check_exponents(self, image, exponents):
         check_attenuation(
@@ -174,4 +271,26 @@ class SparseViewCT(TransmissionTomography):
             'impl': self.impl,
             'dtype': str(self.space.dtype_identifier),
             'backend': self.space.impl,
+            'geometry': self._kind,
+            'angles': self.angles,
+            'detector_width': self.detector_width,
+            'detector_offset': self.detector_offset,
+            'source_radius': self.source_radius,
+            'detector_radius': self.detector_radius,
         }
+
+
+def _checked_angles(angles, n_views):
+    """Return angles in radians as a list of floats."""
+    angles = checked_angles(angles)
+    if seem_degrees(angles):
+        raise ValueError(
+            f'`angles` reach {np.abs(angles).max():g} radians, in round '
+            'numbers: are these degrees? Pass `numpy.deg2rad(angles)`'
+        )
+    if n_views not in (_N_VIEWS, len(angles)):
+        raise ValueError(
+            f'there are {len(angles)} `angles`, and `n_views` is {n_views}: '
+            'leave it out'
+        )
+    return angles.tolist()

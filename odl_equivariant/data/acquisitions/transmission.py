@@ -46,9 +46,14 @@ from odl_equivariant.functionals.data_fits.transmission import (
 from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,
 )
-from odl_equivariant.operators.ray.geometry import full_cells
+from odl_equivariant.operators.ray.geometry import full_cells, has_square_cells
 
-__all__ = ('TransmissionTomography', 'is_plain', 'ray_transform')
+__all__ = (
+    'TransmissionTomography',
+    'check_plain',
+    'is_plain',
+    'ray_transform',
+)
 
 # The transmission where no photon is counted, as in the reference.
 SMALLEST_TRANSMISSION = 1e-8
@@ -130,7 +135,11 @@ class TransmissionTomography(Acquisition):
             if str(self.space.dtype_identifier) == 'float32':
                 # Each image is projected once, and a matrix of this size
                 # would take hundreds of megabytes.
-                if impl == 'astra_matrix' and is_plain(self.geometry):
+                if (
+                    impl == 'astra_matrix'
+                    and is_plain(self.geometry)
+                    and has_square_cells(self.space.partition)
+                ):
                     impl = 'astra_cpu'
             self._fine_operator = ray_transform(
                 self.fine_space, self.geometry, impl
@@ -458,6 +467,24 @@ def is_plain(geometry):
     middle = detector_offset(geometry) + (low + high) / 2
     tolerance = 1e-6 * (high - low)
     return abs(middle) < tolerance and not np.any(geometry.translation)
+
+
+def check_plain(geometry, space, impl):
+    """Raise an error where a back-end in 2D would compute something else."""
+    if not impl.startswith('astra_matrix') and not is_plain(geometry):
+        raise ValueError(
+            f'the back-end {impl!r} takes a shifted detector of parallel '
+            'beams for a centred one, and a curved detector for a flat one; '
+            "take impl='astra_matrix'"
+        )
+    if not impl.startswith('astra_matrix') and not has_square_cells(
+        space.partition
+    ):
+        raise ValueError(
+            f'the back-end {impl!r} takes square cells only, got cells of '
+            f'{" x ".join(f"{side:g}" for side in space.cell_sides)}; take '
+            "impl='astra_matrix'"
+        )
 
 
 def ray_transform(space, geometry, impl):

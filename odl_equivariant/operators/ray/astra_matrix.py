@@ -77,7 +77,8 @@ class AstraMatrixImpl:
     Parameters
     ----------
     geometry : odl.applications.tomo.Geometry
-        Parallel- or fan-beam geometry in 2D with a flat detector.
+        Parallel- or fan-beam geometry in 2D; a fan may have a flat or a
+        curved detector.
     vol_space : `DiscretizedSpace`
         Images, real or complex, of dtype float32, float64, complex64 or
         complex128, backed by numpy or by pytorch on the CPU.
@@ -93,9 +94,9 @@ class AstraMatrixImpl:
     Raises
     ------
     ValueError
-        If the geometry is not two-dimensional, the detector curved, the
-        spaces not on the CPU, the cells of the images not square, or ASTRA
-        has no such model for the geometry.
+        If the geometry is not two-dimensional, the spaces are not on the
+        CPU, the cells of the images are not equal, or ASTRA has no such model
+        for the geometry, the detector and the cells.
     NotImplementedError
         If the weights of a space are neither constant nor an array.
 

@@ -24,7 +24,7 @@ from odl.applications.tomo.geometry import (
     ParallelBeamGeometry,
 )
 
-from odl_equivariant.actions._rays import parallel_offsets
+from odl_equivariant.actions._rays import Rays, parallel_offsets
 
 __all__ = (
     'RayGeometry',
@@ -68,9 +68,12 @@ class RayGeometry:
         Name of ASTRA's projector.
     unit : float
         Length of a cell, by which the weights of ASTRA's projector are to be
-        multiplied.
+        multiplied; 1 if the cells are no squares.
     image_shape, data_shape : tuple of int
         Shapes of an image and of its data.
+    lengths : numpy.ndarray or None
+        Where cells are no squares: the length of each ray over that in
+        cells, of shape ``data_shape``, by which weights are multiplied, too.
     """
 
     volume: dict
@@ -79,20 +82,33 @@ class RayGeometry:
     unit: float
     image_shape: tuple
     data_shape: tuple
+    lengths: np.ndarray | None = None
 
     def view(self, index):
         """Return ASTRA's description of the rays of one view."""
         name = (
             'Vectors' if 'Vectors' in self.projection else ('ProjectionAngles')
         )
-        values = self.projection[name][index : index + 1]
+        values = self.projection[name]
+        # on a curved detector, each ray has a description of its own
+        size = len(values) // self.data_shape[0]
+        values = values[index * size : (index + 1) * size]
         return {**self.projection, name: np.ascontiguousarray(values)}
+
+    def scaled(self, view, index):
+        """Multiply ASTRA's rows of one view, in place; return them."""
+        view.data *= self.unit
+        if self.lengths is not None:
+            view.data *= np.repeat(self.lengths[index], np.diff(view.indptr))
+        return view
 
     @property
     def digest(self):
         """Digest that is equal for equal rays and grids only."""
         digest = hashlib.sha256(self.projector.encode())
         digest.update(np.float64(self.unit).tobytes())
+        if self.lengths is not None:
+            digest.update(np.asarray(self.lengths, dtype='<f8').tobytes())
         for description in (self.volume, self.projection):
             for key in sorted(description):
                 value = description[key]
@@ -139,10 +155,11 @@ def full_cells(partition):
 
 
 class _Frame(NamedTuple):
-    """The origin and the unit of length of ASTRA's coordinates."""
+    """The origin and the units of length of ASTRA's coordinates."""
 
     origin: np.ndarray
-    unit: float
+    # one number, or one for each axis
+    unit: float | np.ndarray
 
     def points(self, points):
         """Return points of ODL's plane in ASTRA's coordinates."""
@@ -162,20 +179,18 @@ def _has_equal_steps(partition):
 
 
 def has_square_cells(partition):
-    """Return whether a grid is uniform and its cells are square.
+    """Return whether the cells of a uniform grid are square.
 
     Parameters
     ----------
     partition : `odl.core.discr.RectPartition`
-        Any grid, in any unit of length.
+        Uniform grid, in any unit of length.
 
     Returns
     -------
     has_square_cells : bool
         ``True`` up to a relative error of 1e-5.
     """
-    if not (partition.is_uniform and _has_equal_steps(partition)):
-        return False
     sides = partition.cell_sides
     return np.allclose(sides, sides[0], rtol=_SAME_STEP, atol=0)
 
@@ -211,16 +226,21 @@ def _parallel(geometry, frame):
     offsets = parallel_offsets(geometry) + middle - axes @ frame.origin
     offsets = offsets / width
     steps = frame.vectors(width * axes)
-    width /= frame.unit
-    astra_angles = angles - np.pi / 2
-    standard = np.stack([np.cos(astra_angles), np.sin(astra_angles)], axis=1)
-    if np.allclose(steps, width * standard, rtol=0, atol=1e-9 * width) and (
-        np.abs(offsets).max() < 1e-9
-    ):
-        return astra.create_proj_geom(
-            'parallel', width, n_detectors, astra_angles
-        )
     directions = -np.reshape(geometry.det_to_src(angles, middle), (-1, 2))
+    if np.ndim(frame.unit) == 0:
+        width /= frame.unit
+        astra_angles = angles - np.pi / 2
+        standard = np.stack(
+            [np.cos(astra_angles), np.sin(astra_angles)], axis=1
+        )
+        if np.allclose(
+            steps, width * standard, rtol=0, atol=1e-9 * width
+        ) and (np.abs(offsets).max() < 1e-9):
+            return astra.create_proj_geom(
+                'parallel', width, n_detectors, astra_angles
+            )
+    else:
+        directions = directions / frame.unit
     # the place of a detector along its rays changes nothing
     centres = offsets[:, None] * steps
     vectors = np.hstack([directions @ _TO_ASTRA.T, centres, steps])
@@ -246,6 +266,41 @@ def _fan(geometry, frame):
     return astra.create_proj_geom(
         'fanflat_vec', geometry.det_partition.shape[0], vectors
     )
+
+
+def _curved_fan(geometry, frame):
+    """Return each ray to a curved detector as a view of its own."""
+    import astra
+
+    angles, axes, _, width = _detector(geometry)
+    nodes = np.asarray(geometry.det_partition.coord_vectors[0], dtype=float)
+    sources = np.reshape(geometry.src_position(angles), (-1, 1, 2))
+    points = np.stack(
+        [
+            np.reshape(geometry.det_point_position(angle, nodes), (-1, 2))
+            for angle in angles
+        ]
+    )
+    # only the direction from the source to the element counts
+    axes = width * float(geometry.detector.radius) * axes[:, None]
+    vectors = np.concatenate(
+        [
+            np.broadcast_to(part, points.shape)
+            for part in (
+                frame.points(sources),
+                frame.points(points),
+                frame.vectors(axes),
+            )
+        ],
+        axis=-1,
+    )
+    return astra.create_proj_geom('fanflat_vec', 1, vectors.reshape(-1, 6))
+
+
+def _lengths(geometry, frame):
+    """Return the lengths of rays over those in cells that are no squares."""
+    directions = Rays.of(geometry).directions
+    return 1 / np.linalg.norm(directions / frame.unit, axis=-1)
 
 
 def _centred_fan(geometry, space, frame):
@@ -299,9 +354,9 @@ def ray_geometry(geometry, space, model=None):
     Parameters
     ----------
     geometry : odl.applications.tomo.Geometry
-        Parallel or fan beams in 2D with a flat detector.
+        Parallel or fan beams in 2D, with a flat or a curved detector.
     space : `DiscretizedSpace`
-        Space of the images, with square cells of any size, anywhere.
+        Space of the images, with equal cells of any size, anywhere.
     model : {'line', 'strip', 'linear'}, optional
         How a ray meets a pixel. Default: 'linear' for parallel beams,
         'line' for fan beams.
@@ -317,10 +372,9 @@ def ray_geometry(geometry, space, model=None):
         If ASTRA has no such projector on the CPU, or needs other cells or
         detector elements.
     """
-    if not has_square_cells(space.partition):
+    if not (space.partition.is_uniform and _has_equal_steps(space.partition)):
         raise ValueError(
-            'ASTRA needs a uniform grid of square cells, got the space '
-            f'{space!r}'
+            f'ASTRA needs a grid of equal cells, got the space {space!r}'
         )
     if isinstance(geometry, ParallelBeamGeometry):
         beam = 'parallel'
@@ -330,11 +384,11 @@ def ray_geometry(geometry, space, model=None):
         raise ValueError(
             f'expected parallel or fan beams, got {type(geometry).__name__}'
         )
-    if not isinstance(geometry.detector, Flat1dDetector):
+    is_flat = isinstance(geometry.detector, Flat1dDetector)
+    if not is_flat and not hasattr(geometry.detector, 'radius'):
         raise ValueError(
-            'ASTRA knows flat detectors only, got a '
-            f'{type(geometry.detector).__name__}; leave out '
-            '`det_curvature_radius`'
+            'expected a flat or a circular detector, got a '
+            f'{type(geometry.detector).__name__}'
         )
     if not _has_equal_steps(geometry.det_partition):
         raise ValueError(
@@ -350,8 +404,21 @@ def ray_geometry(geometry, space, model=None):
             f'impl={possible}'
         )
     low, high = full_cells(space.partition)
-    frame = _Frame((low + high) / 2, float(space.cell_sides[0]))
-    if beam == 'parallel':
+    is_square = has_square_cells(space.partition)
+    if model == 'strip' and not (is_square and is_flat):
+        raise ValueError(
+            "the model 'strip' needs square cells and a flat detector, got "
+            f'cells of {" x ".join(f"{s:g}" for s in space.cell_sides)} and a '
+            f'{type(geometry.detector).__name__}; take '
+            "impl='astra_matrix_line'"
+        )
+    unit = float(space.cell_sides[0])
+    if not is_square:
+        unit = np.asarray(space.cell_sides, dtype=float)
+    frame = _Frame((low + high) / 2, unit)
+    if not is_flat:
+        projection = _curved_fan(geometry, frame)
+    elif beam == 'parallel':
         projection = _parallel(geometry, frame)
     elif model == 'strip':
         # this one turns about the origin
@@ -363,7 +430,8 @@ def ray_geometry(geometry, space, model=None):
         volume=_volume(space, frame),
         projection=projection,
         projector=projectors[model],
-        unit=frame.unit,
+        unit=frame.unit if is_square else 1.0,
+        lengths=None if is_square else _lengths(geometry, frame),
         image_shape=tuple(space.shape),
         data_shape=tuple(geometry.partition.shape),
     )

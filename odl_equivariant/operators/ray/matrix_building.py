@@ -74,7 +74,7 @@ class MatrixBuilder:
             astra.projector.delete(projector)
         view.sum_duplicates()
         view.eliminate_zeros()
-        view.data *= self.rays.unit
+        view = self.rays.scaled(view, index)
         return self.symmetry.averaged(view.astype(self.dtype), index)
 
     def estimate(self):

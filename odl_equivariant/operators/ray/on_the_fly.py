@@ -53,7 +53,12 @@ class OnTheFlyProjector:
         # a copy in any case, as ASTRA would write into an array
         inputs = inputs.astype(np.float32, order='C')
         results = np.zeros((len(inputs), *shape), dtype=np.float32)
+        lengths = self.rays.lengths
+        if lengths is not None and algorithm == 'BP':
+            inputs *= lengths.astype(np.float32)
         self._run(algorithm, inputs, results)
+        if lengths is not None and algorithm == 'FP':
+            results *= lengths.astype(np.float32)
         results *= self.rays.unit
         return torch.from_numpy(results).to(x).reshape(*batch, *shape)
 
@@ -69,6 +74,8 @@ class OnTheFlyProjector:
                 image, data = given, result
                 if algorithm == 'BP':
                     image, data = result, given
+                # on a curved detector, ASTRA takes each ray for a view
+                data = data.reshape(-1, rays.projection['DetectorCount'])
                 image_id = astra.data2d.link('-vol', rays.volume, image)
                 data_id = astra.data2d.link('-sino', rays.projection, data)
                 settings = astra.astra_dict(algorithm)

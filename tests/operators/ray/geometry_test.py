@@ -51,11 +51,11 @@ def disk_space(shape=(64, 64), **kwargs):
 def disk(space):
     """Return the part of each cell that a disk covers."""
     x, y = np.meshgrid(*space.grid.coord_vectors, indexing='ij')
-    steps = (np.arange(8) - 3.5) / 8 * float(space.cell_sides[0])
+    steps = (np.arange(8) - 3.5)[:, None] / 8 * space.cell_sides
     inside = [
         (x + dx - CENTRE[0]) ** 2 + (y + dy - CENTRE[1]) ** 2 < RADIUS**2
-        for dx in steps
-        for dy in steps
+        for dx in steps[:, 0]
+        for dy in steps[:, 1]
     ]
     return np.mean(inside, axis=0)
 
@@ -305,13 +305,13 @@ def test_grids_far_from_the_origin():
 
 
 @pytest.mark.parametrize('unit', [1e-9, 1.0])
-def test_rectangular_cells_are_refused(unit):
-    """Cells that are not square are refused, also tiny ones."""
+def test_strips_in_rectangular_cells_are_refused(unit):
+    """Areas of strips are for square cells; the error names the model."""
     space = odl.uniform_discr([-unit, -unit], [unit, unit], (8, 12))
     detector = odl.uniform_partition(-unit, unit, 9)
     geometry = Parallel2dGeometry(ANGLES, detector)
-    with pytest.raises(ValueError, match='square cells'):
-        ray_geometry(geometry, space)
+    with pytest.raises(ValueError, match='square cells.*matrix_line'):
+        ray_geometry(geometry, space, 'strip')
 
 
 @pytest.mark.parametrize('unit', [1e-9, 1.0])
@@ -322,6 +322,46 @@ def test_uneven_detectors_are_refused(unit):
     geometry = Parallel2dGeometry(ANGLES, detector)
     with pytest.raises(ValueError, match='equal size'):
         ray_geometry(geometry, space)
+
+
+# --- Rectangular cells and curved detectors --- #
+
+
+def _fan(detector, **kwargs):
+    return FanBeamGeometry(ANGLES, detector, 3, 2, **kwargs)
+
+
+BEAMS = {
+    'parallel': lambda: Parallel2dGeometry(
+        ANGLES, odl.uniform_partition(-1.4, 1.5, 75)
+    ),
+    'fan': lambda: _fan(odl.uniform_partition(-2.6, 2.4, 75)),
+    'curved': lambda: _fan(
+        odl.uniform_partition(-0.6, 0.55, 75), det_curvature_radius=4.0
+    ),
+}
+
+
+@pytest.mark.parametrize('beam', BEAMS)
+@pytest.mark.parametrize('cells', [(128, 64), (50, 111), (64, 64)])
+def test_chords_in_any_cells(beam, cells):
+    """A disk has its chords, in square and in rectangular cells."""
+    geometry = BEAMS[beam]()
+    space = odl.uniform_discr([-1.0, -0.8], [0.6, 0.8], cells)
+    data = line_integrals(geometry, space, None)
+    exact = chords(geometry)
+    assert np.linalg.norm(data - exact) < 0.02 * np.linalg.norm(exact)
+    assert data.sum() == pytest.approx(exact.sum(), rel=5e-3)
+
+
+@pytest.mark.parametrize('beam', ['parallel', 'fan'])
+def test_square_cells_are_rectangles(beam):
+    """Cells that are nearly square have nearly the data of square ones."""
+    geometry = BEAMS[beam]()
+    square = odl.uniform_discr([-1.0, -0.8], [0.6, 0.8], (64, 64))
+    nearly = odl.uniform_discr([-1.0, -0.8], [0.6, 0.8001], (64, 64))
+    one, other = (line_integrals(geometry, s, None) for s in (square, nearly))
+    assert np.linalg.norm(one - other) < 2e-3 * np.linalg.norm(one)
 
 
 # --- Pickles --- #
@@ -356,8 +396,8 @@ def test_linear_model_of_a_fan_is_refused():
         ray_geometry(geometry, disk_space(), 'linear')
 
 
-def test_curved_detector_is_refused():
-    """The error names the argument that makes the detector curved."""
+def test_strips_to_a_curved_detector_are_refused():
+    """The error names the model to take."""
     geometry = FanBeamGeometry(
         ANGLES,
         odl.uniform_partition(-0.5, 0.5, 9),
@@ -365,8 +405,8 @@ def test_curved_detector_is_refused():
         2,
         det_curvature_radius=4,
     )
-    with pytest.raises(ValueError, match='flat.*Circular.*det_curvature'):
-        ray_geometry(geometry, disk_space())
+    with pytest.raises(ValueError, match='flat.*Circular.*matrix_line'):
+        ray_geometry(geometry, disk_space(), 'strip')
 
 
 def test_strips_of_a_shifted_fan_are_refused():
