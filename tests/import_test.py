@@ -49,7 +49,7 @@ WINGS = {
         ('dual', 'energies'),
     ),
     'operators': (('batching',), ('fourier', 'ray')),
-    'training': (('configuration',), ('runs',)),
+    'training': (('configuration',), ('measured', 'runs')),
 }
 # A wing that another one asks for bases, and that knows its groups.
 PART_OF = {'escnn': 'steerable'}
@@ -61,7 +61,9 @@ BELOW_WINGS = (
     'nn._defaults',
     'nn._precision',
     'nn.convolution_norm',
+    'training._headers',
     'training.display',
+    'training.image_files',
 )
 
 # What only some users need, and what takes long to load.

@@ -48,12 +48,12 @@ class _RangeCheck(ValueCheck):
 
     def _message(self, least, most, mean, low, high):
         return (
-            f'the start of the reconstruction has values from {least:.4g} to '
+            f'images of these data have values from {least:.4g} to '
             f'{most:.4g}, and the network was trained on images with values '
-            f'from {low:.4g} to {high:.4g}, both in the unit of these images: '
-            'the result may be worthless. Check the units of data and '
-            'geometry; if they are right, pass as `unit` the value of your '
-            'images that is to be 1 for the network'
+            f'from {low:.4g} to {high:.4g} in the same unit: the result may '
+            'be worthless. Check the units of data and geometry; if they are '
+            'right, pass as `unit` the value of your images that is to be 1 '
+            'for the network'
         )
 
 
@@ -166,7 +166,11 @@ class ConvertedNetwork(nn.Module):
 
     def _check(self, y, images, forward_operator):
         """Compare the start with the training, or the result if it is 0."""
-        if torch.compiler.is_compiling() or not self._check_values.is_open():
+        if (
+            self.homogeneous
+            or torch.compiler.is_compiling()
+            or not self._check_values.is_open()
+        ):
             return
         with torch.no_grad():
             layers = self.network._layers
