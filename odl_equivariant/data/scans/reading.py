@@ -1,0 +1,68 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Reads the files of scanners, each by the module of its format."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from odl_equivariant._types import PathLike
+from odl_equivariant.data.scans.scan import TomographyScan
+
+__all__ = ('read_scan',)
+
+
+def read_scan(
+    path: PathLike, geometry: Any = None, **options: Any
+) -> TomographyScan:
+    """Return the scan that a file of a scanner holds.
+
+    Parameters
+    ----------
+    path : path-like
+        File or folder:
+
+        - ``.mat``: a scan of the Helsinki Tomography Challenge 2022, or of
+          the open data of the same laboratory, of any version of MATLAB;
+        - ``.h5``, ``.hdf5``, ``.hdf``: Data Exchange, as of synchrotrons;
+        - ``.xtekct``: Nikon, with its projections as TIFF files;
+        - ``.npy``, ``.tif``, ``.tiff`` or a folder of TIFF files, with a
+          geometry: readings of shape ``(views, detectors)`` or ``(views,
+          rows, columns)``.
+    geometry : dict or path-like, optional
+        Geometry by plain values, see `ct_geometry`, or a YAML or JSON file
+        with them, which may also have the keys of `read_array_scan`. Only
+        for formats that have none of their own. Default: the file beside
+        ``path`` with the same name and the ending ``.yaml``, ``.yml`` or
+        ``.json``; for a folder also the one in it.
+    **options
+        Further arguments of the reader of this format.
+
+    Returns
+    -------
+    scan : TomographyScan
+        Readings, geometry, and what else the file says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a file is no scan of its format, is damaged or ends early, or its
+        parts do not fit each other; with its name and the field.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f'there is no file or folder {path}')
+    reader = _reader(path)
+    if geometry is not None:
+        options['geometry'] = geometry
+    return reader(path, **options)
