@@ -41,7 +41,12 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
-    'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs',)),
+    'data': (
+        ('slices',),
+        ('phantoms', 'acquisitions'),
+        ('kspace',),
+        ('pairs',),
+    ),
     'nn': (
         ('steerable',),
         ('layers',),

@@ -9,11 +9,19 @@
 """Images, phantoms and simulated acquisitions."""
 
 from odl_equivariant.data.acquisitions.base import Acquisition
+from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
 from odl_equivariant.data.acquisitions.denoising import Denoising
 from odl_equivariant.data.acquisitions.geometries import ct_geometry
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.acquisitions.measured_tomography import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography import SparseViewCT
+from odl_equivariant.data.kspace.calibration import estimate_coil_maps
+from odl_equivariant.data.kspace.channels import (
+    coil_compression_matrix,
+    prewhitening_matrix,
+)
+from odl_equivariant.data.kspace.reading import read_kspace
+from odl_equivariant.data.kspace.scan import KspaceScan
 from odl_equivariant.data.pairs.measured import MeasuredPairs
 from odl_equivariant.data.pairs.shapes import PairsOfShapes
 from odl_equivariant.data.pairs.simulated import SimulatedPairs
@@ -46,6 +54,7 @@ __all__ = (
     'FastMRIKspace',
     'FastMRISlices',
     'ImageSlices',
+    'KspaceScan',
     'LIDCSlices',
     'MeasuredCT',
     'MeasuredPairs',
@@ -58,13 +67,18 @@ __all__ = (
     'SimulatedPairs',
     'Slices',
     'SparseViewCT',
+    'coil_compression_matrix',
     'convert_attenuation',
     'convert_length',
     'ct_geometry',
     'ellipse_phantom',
+    'estimate_coil_maps',
     'mr_phantom',
     'mr_strip',
+    'prewhitening_matrix',
+    'read_kspace',
     'sample_ct_slice',
     'sample_mr_slice',
+    'simulated_coil_maps',
     'split',
 )

@@ -15,6 +15,7 @@ from odl_equivariant.operators.batching.registry import (
 )
 from odl_equivariant.operators.fourier.coils import SensitivityEncoding
 from odl_equivariant.operators.fourier.masks import CartesianMask
+from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 from odl_equivariant.operators.fourier.subsampled import (
     SubsampledFourierTransform,
 )
@@ -40,6 +41,7 @@ __all__ = (
     'NetworkOperator',
     'OperatorLayer',
     'PerformanceWarning',
+    'PoissonDiscMask',
     'RayMatrixMemoryWarning',
     'SensitivityEncoding',
     'SubsampledFourierTransform',

@@ -295,8 +295,9 @@ class ReconstructionTask(LightningModule):
         Parameters
         ----------
         batch : dict
-            Batch of pairs: ``'data'``, and possibly ``'mask'``, ``'sigma'``
-            and ``'shape'``, of which the first one counts for all.
+            Batch of pairs: ``'data'``, and possibly ``'mask'``,
+            ``'coil_maps'``, ``'sigma'``, and ``'shape'``, of which the first
+            one counts for all.
 
         Returns
         -------
@@ -307,10 +308,10 @@ class ReconstructionTask(LightningModule):
             return self.network(batch['data'], sigma=batch['sigma'])
         acquisition, network = self._of_shape(batch.get('shape'))
         operators = None
-        if 'mask' in batch:
+        own = own_parts(batch)
+        if own:
             operators = [
-                acquisition.forward_operator(mask.cpu().numpy())
-                for mask in batch['mask']
+                acquisition.forward_operator(**parts) for parts in own
             ]
         return network(batch['data'], operators)
 
@@ -450,9 +451,17 @@ class ReconstructionTask(LightningModule):
             Filtered back-projections, zero-filled or noisy images.
         """
         space = self.acquisition.forward_operator().range
+        maps = [
+            {'coil_maps': own['coil_maps']} if 'coil_maps' in own else {}
+            for own in own_parts(batch)
+        ]
         images = [
-            as_tensor(self.acquisition.baseline(as_element(y, space)))
-            for y in batch['data'].cpu()
+            as_tensor(self.acquisition.baseline(as_element(y, space), **own))
+            for y, own in zip(
+                batch['data'].cpu(),
+                maps or len(batch['data']) * [{}],
+                strict=True,
+            )
         ]
         return torch.cat(images).to(batch['data'].device)
 
@@ -479,6 +488,26 @@ class ReconstructionTask(LightningModule):
         if self.schedule == 'cosine':
             rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
         return rate
+
+
+def own_parts(batch):
+    """Return what the operator of each sample is made of, if it has its own.
+
+    Parameters
+    ----------
+    batch : dict of torch.Tensor
+        Batch of pairs.
+
+    Returns
+    -------
+    parts : list of dict
+        Arguments of ``forward_operator`` for each sample, or an empty list.
+    """
+    keys = [key for key in ('mask', 'coil_maps') if key in batch]
+    return [
+        dict(zip(keys, (part.cpu().numpy() for part in parts), strict=True))
+        for parts in zip(*(batch[key] for key in keys), strict=True)
+    ]
 
 
 def _partition(space):

@@ -178,7 +178,9 @@ class Acquisition(abc.ABC):
             the layout of `odl_equivariant.elements`, without a batch axis.
             If each image has its own mask, also ``'mask'``: booleans that
             broadcast to the shape of the image, with length 1 along each
-            axis on which the mask does not depend. If the network is told a
+            axis on which the mask does not depend. If each image has its own
+            coil maps, also ``'coil_maps'``: complex, of shape ``(n_coils,
+            *shape)``. If the network is told a
             noise level, also ``'sigma'``, a tensor of shape ``()``.
         """
         return as_pair(self.simulate(image, rng), self.ground_truth(image))

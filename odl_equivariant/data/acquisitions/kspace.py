@@ -8,6 +8,8 @@
 
 """The receive coils of a scanner, and their k-space."""
 
+import functools
+
 import numpy as np
 import torch
 
@@ -39,12 +41,16 @@ class Coils:
 
     def __init__(self, space, maps=None):
         self.space = space
-        self._encoding, self._combination = None, None
+        self._encoding = None
         self.transform = UnitaryFourierTransform(space)
         if maps is not None:
             self._encoding = SensitivityEncoding(space, maps)
             self.transform = UnitaryFourierTransform(self._encoding.range)
-            self._combination = _combination(self._encoding)
+
+    @functools.cached_property
+    def _combination(self):
+        """Least-squares combination, ``None`` for one coil."""
+        return None if self._encoding is None else _combination(self._encoding)
 
     @property
     def maps(self):

@@ -22,6 +22,7 @@ from odl_equivariant._checks import (
     boolean,
     positive_number,
     real_number,
+    whole_number,
 )
 from odl_equivariant._types import (
     Backend,
@@ -46,13 +47,17 @@ from odl_equivariant.data.acquisitions.base import (
     has_own_simulation,
     short_mask,
 )
+from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
 from odl_equivariant.data.acquisitions.kspace import Coils, samples
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.operators.fourier.masks import CartesianMask
+from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 
 __all__ = ('CartesianMRI',)
+
+Pattern = Literal['random', 'equispaced', 'variable_density', 'poisson_disc']
 
 
 class CartesianMRI(Acquisition):
@@ -72,8 +77,11 @@ class CartesianMRI(Acquisition):
     center_fraction : float, optional
         Fraction of all lines that lie around the zero frequency and are
         always measured.
-    pattern : {'random', 'equispaced'}, optional
-        How the other lines are chosen, see `CartesianMask`.
+    pattern : str, optional
+        How the other lines are chosen: ``'random'``, ``'equispaced'`` or
+        ``'variable_density'``, see `CartesianMask`. With
+        ``'poisson_disc'``, single samples are chosen instead of lines, see
+        `PoissonDiscMask`, as in a slice across the readout of a 3D scan.
     axis : int, optional
         Axis of phase encoding. All samples with the same index along this
         axis form a line.
@@ -83,7 +91,8 @@ class CartesianMRI(Acquisition):
         sampled k-space has noise of the same standard deviation.
     coil_maps : array-like, optional
         Sensitivities of the receive coils, real or complex, of shape
-        ``(n_coils, *shape)``. Default: one coil of uniform sensitivity.
+        ``(n_coils, *shape)``. Default: one coil of uniform sensitivity, or
+        ``n_coils`` coils.
     side : float, optional
         Length of the image's longer side, in metres.
     dtype : {'float32', 'float64'}, optional
@@ -97,6 +106,13 @@ class CartesianMRI(Acquisition):
         Whether `pair` draws a mask for each image.
     seed : int, optional
         Seed of the mask of ``operator``.
+    n_coils : int, optional
+        Number of coils if each image has coil maps of its own, like those of
+        a patient. `pair` draws them, see `simulated_coil_maps`, and
+        `from_kspace` takes the measured ones. The maps of ``operator`` are
+        all constant; `forward_operator` is told the maps of an image.
+    partial_fourier : float, optional
+        Fraction of the lines that may be measured, see `CartesianMask`.
 
     Attributes
     ----------
@@ -157,7 +173,7 @@ class CartesianMRI(Acquisition):
         shape: ImageShape = (320, 320),
         acceleration: int | float = 4,
         center_fraction: float = 0.08,
-        pattern: Literal['random', 'equispaced'] = 'random',
+        pattern: Pattern = 'random',
         axis: int = -1,
         sigma: float = 0.03,
         coil_maps: Samples | None = None,
@@ -167,6 +183,8 @@ class CartesianMRI(Acquisition):
         mask: Samples | None = None,
         random_masks: bool = False,
         seed: int = 0,
+        n_coils: int | None = None,
+        partial_fourier: float = 1.0,
     ) -> None:
         shape = array_shape('shape', shape, 2)
         check_names(dtype, backend)
@@ -182,6 +200,18 @@ class CartesianMRI(Acquisition):
         self.random_masks = random_masks
         self.acceleration, self.center_fraction = acceleration, center_fraction
         self.pattern, self.axis, self.seed = pattern, axis, seed
+        self.partial_fourier = partial_fourier
+        #: Whether each image has coil maps of its own.
+        self.own_coil_maps = n_coils is not None
+        if self.own_coil_maps:
+            n_coils = whole_number('n_coils', n_coils, 1)
+            if coil_maps is not None:
+                raise ValueError(
+                    '`coil_maps` are the same for all images, and with '
+                    '`n_coils` each image has maps of its own: pass one of '
+                    'the two'
+                )
+            coil_maps = np.full((n_coils, *shape), n_coils**-0.5)
 
         half = [self.side / max(shape) * n / 2 for n in shape]
         self.space = odl.uniform_discr(
@@ -208,7 +238,7 @@ class CartesianMRI(Acquisition):
 
     def draw_mask(
         self, rng: Random = None, measured: tuple[int, int] | None = None
-    ) -> CartesianMask:
+    ) -> CartesianMask | PoissonDiscMask:
         """Draw a mask with the settings of the acquisition.
 
         Parameters
@@ -221,35 +251,88 @@ class CartesianMRI(Acquisition):
 
         Returns
         -------
-        mask : CartesianMask
+        mask : CartesianMask or PoissonDiscMask
             Mask of the shape of k-space.
         """
         seed = int(np.random.default_rng(rng).integers(2**31))
         return self._mask(seed, measured)
 
-    def forward_operator(self, mask: Samples | None = None) -> Operator:
-        """Return the forward operator with a given mask.
+    def forward_operator(
+        self,
+        mask: Samples | None = None,
+        coil_maps: Samples | None = None,
+    ) -> Operator:
+        """Return the forward operator with a given mask and given coil maps.
 
         Parameters
         ----------
         mask : array-like or CartesianMask, optional
             Booleans, or zeros and ones, of the shape of k-space or of length
             1 along some axes. Default: the mask of the acquisition.
+        coil_maps : array-like, optional
+            Sensitivities of the coils, of the same number as the coils of
+            the acquisition. Default: the maps of the acquisition.
 
         Returns
         -------
         operator : odl.Operator
             Linear operator from ``space`` to ``operator.range``.
+
+        Raises
+        ------
+        ValueError
+            If the mask or the maps do not fit.
+
+        Examples
+        --------
+        >>> acquisition = CartesianMRI((8, 8), n_coils=2)
+        >>> operator = acquisition.forward_operator(
+        ...     coil_maps=simulated_coil_maps((8, 8), 2, rng=0)
+        ... )
+        >>> operator.range == acquisition.operator.range
+        True
         """
-        if mask is None:
+        if mask is None and coil_maps is None:
             return self.operator
-        return self._coils.encoded(self._coils.sampled(mask))
+        coils = self._coils
+        if coil_maps is not None:
+            coils = self._with_maps(coil_maps)
+        return coils.encoded(
+            coils.sampled(self.mask if mask is None else mask)
+        )
+
+    def _with_maps(self, coil_maps):
+        """Return as many coils as the acquisition has, with other maps."""
+        if self.coil_maps is None:
+            raise ValueError(
+                'the acquisition has one coil of uniform sensitivity, got '
+                '`coil_maps`: make it with `n_coils`, the number of coils'
+            )
+        coils = Coils(self.space, coil_maps)
+        if len(coils.maps) != len(self.coil_maps):
+            raise ValueError(
+                f'`coil_maps` have {len(coils.maps)} coils, and the '
+                f'acquisition has {len(self.coil_maps)}'
+            )
+        return coils
+
+    def _coils_of(self, coil_maps):
+        """Return the coils of an image, which must have maps of its own."""
+        if coil_maps is not None:
+            return self._with_maps(coil_maps)
+        if self.own_coil_maps:
+            raise ValueError(
+                'each image of this acquisition has coil maps of its own: '
+                'pass `coil_maps`'
+            )
+        return self._coils
 
     def simulate(
         self,
         image: Image,
         rng: Random = None,
         mask: Samples | None = None,
+        coil_maps: Samples | None = None,
     ) -> Element:
         """Return noisy samples of an image.
 
@@ -262,6 +345,9 @@ class CartesianMRI(Acquisition):
             Seed or source of the noise.
         mask : array-like or CartesianMask, optional
             Samples to measure. Default: the mask of the acquisition.
+        coil_maps : array-like, optional
+            Sensitivities, see `forward_operator`. They are needed if each
+            image has its own.
 
         Returns
         -------
@@ -284,19 +370,20 @@ class CartesianMRI(Acquisition):
             Also once, if the largest magnitude is above 10, and ``sigma`` is
             below a thousandth of it.
         """
-        return self._simulated(self.ground_truth(image), rng, mask)
+        coils = self._coils_of(coil_maps)
+        return self._simulated(self.ground_truth(image), rng, mask, coils)
 
-    def _simulated(self, image, rng, mask):
+    def _simulated(self, image, rng, mask, coils):
         """Return noisy samples of an element of ``space``."""
         check_noise(self._scale_check, as_array(image), self.sigma)
-        sampled = self._coils.sampled(self.mask if mask is None else mask)
-        array = samples(self._coils.encoded(sampled)(image))
+        sampled = coils.sampled(self.mask if mask is None else mask)
+        array = samples(coils.encoded(sampled)(image))
         if self.sigma:
             rng = np.random.default_rng(rng)
             noise = rng.standard_normal((2, *array.shape))
             noise = self.sigma * (noise[0] + 1j * noise[1])
             array = array + sampled.mask * noise
-        return self._coils.data(array)
+        return coils.data(array)
 
     def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.
@@ -322,6 +409,7 @@ class CartesianMRI(Acquisition):
         data: ElementLike,
         weighted: bool = False,
         mask: Samples | None = None,
+        coil_maps: Samples | None = None,
         **options: Any,
     ) -> LeastSquares:
         r"""Return the least-squares fit to the samples.
@@ -335,6 +423,8 @@ class CartesianMRI(Acquisition):
             Without effect: the noise is the same in all samples.
         mask : array-like or CartesianMask, optional
             Where data are sampled. Default: the mask of the acquisition.
+        coil_maps : array-like, optional
+            Sensitivities, see `simulate`.
         **options
             ``tol``, ``maxiter`` and ``warm_start`` of `LeastSquares`.
 
@@ -346,14 +436,17 @@ class CartesianMRI(Acquisition):
             logarithm of the likelihood.
         """
         boolean('weighted', weighted)
-        sampled = self._coils.sampled(self.mask if mask is None else mask)
-        array = sampled.mask * samples(self._coils.checked_data(data))
+        coils = self._coils_of(coil_maps)
+        sampled = coils.sampled(self.mask if mask is None else mask)
+        array = sampled.mask * samples(coils.checked_data(data))
         operator = self.operator
-        if mask is not None:
-            operator = self._coils.encoded(sampled)
-        return LeastSquares(operator, self._coils.data(array), **options)
+        if mask is not None or coils is not self._coils:
+            operator = coils.encoded(sampled)
+        return LeastSquares(operator, coils.data(array), **options)
 
-    def zero_filled(self, data: ElementLike) -> Element:
+    def zero_filled(
+        self, data: ElementLike, coil_maps: Samples | None = None
+    ) -> Element:
         r"""Return the image of k-space with zeros for the missing samples.
 
         Parameters
@@ -361,6 +454,8 @@ class CartesianMRI(Acquisition):
         data : element of ``operator.range`` or array-like
             k-space, sampled with any mask, with zeros where it is not
             sampled.
+        coil_maps : array-like, optional
+            Sensitivities, see `simulate`.
 
         Returns
         -------
@@ -376,11 +471,14 @@ class CartesianMRI(Acquisition):
             If the data have another shape, or values that are infinite or
             not a number.
         """
-        return self._coils.combined(self._coils.checked_data(data))
+        coils = self._coils_of(coil_maps)
+        return coils.combined(coils.checked_data(data))
 
-    def baseline(self, data: ElementLike) -> Element:
+    def baseline(
+        self, data: ElementLike, coil_maps: Samples | None = None
+    ) -> Element:
         """Return the zero-filled image, see `zero_filled`."""
-        return self.zero_filled(data)
+        return self.zero_filled(data, coil_maps)
 
     def pair(
         self, image: Image, rng: Random = None
@@ -398,7 +496,7 @@ class CartesianMRI(Acquisition):
         -------
         pair : dict of torch.Tensor
             See `Acquisition.pair`. It contains ``'mask'`` if masks are
-            random.
+            random, and ``'coil_maps'`` if each image has its own.
 
         Examples
         --------
@@ -410,11 +508,23 @@ class CartesianMRI(Acquisition):
         rng = np.random.default_rng(rng)
         mask = self.draw_mask(rng) if self.random_masks else None
         truth = self.ground_truth(image)
+        maps = None
+        if self.own_coil_maps:
+            maps = simulated_coil_maps(self.shape, len(self.coil_maps), rng)
         if has_own_simulation(self, CartesianMRI):
-            data = self.simulate(image, rng, mask)
+            own = {} if maps is None else {'coil_maps': maps}
+            data = self.simulate(image, rng, mask, **own)
         else:
-            data = self._simulated(truth, rng, mask)
-        return as_pair(data, truth, mask)
+            data = self._simulated(truth, rng, mask, self._coils_of(maps))
+        return self._pair(data, truth, mask, maps)
+
+    def _pair(self, data, truth, mask, maps):
+        """Return a pair with the maps of the image, if it has its own."""
+        pair = as_pair(data, truth, mask)
+        if self.own_coil_maps:
+            maps = Coils(self.space, maps).maps
+            pair['coil_maps'] = torch.tensor(maps)
+        return pair
 
     def from_kspace(
         self,
@@ -436,8 +546,8 @@ class CartesianMRI(Acquisition):
         coil_maps : array-like, optional
             Sensitivities of the coils of ``kspace``. If the acquisition has
             one coil, the coils are combined to one image, and the data are
-            the k-space of this image. If the acquisition has coil maps of
-            its own, these may be left out.
+            the k-space of this image. If the acquisition has coil maps that
+            are the same for all images, these may be left out.
         image : array-like or element of a DiscretizedSpace, optional
             Ground truth. Default: the image of all samples, which is the
             least-squares combination of the coils.
@@ -455,7 +565,8 @@ class CartesianMRI(Acquisition):
         -------
         pair : dict of torch.Tensor
             Data and ground truth, and the mask if masks are random or
-            ``measured`` is given.
+            ``measured`` is given, and the coil maps if each image has its
+            own.
 
         Raises
         ------
@@ -474,18 +585,21 @@ class CartesianMRI(Acquisition):
         >>> bool(np.allclose(pair['truth'][0], np.eye(16), atol=1e-6))
         True
         """
-        full = self._coils.measured(kspace, coil_maps)
+        coils = self._coils
+        if self.own_coil_maps:
+            coils = self._coils_of(coil_maps)
+        full = coils.measured(kspace, coil_maps)
         if image is None:
-            truth = self.zero_filled(self._coils.data(full))
+            truth = coils.combined(coils.data(full))
         else:
             truth = self.ground_truth(image)
         if measured is not None:
             mask = self._measured_mask(np.asarray(measured), rng)
-            pair = as_pair(self._coils.data(mask * full), truth)
+            pair = self._pair(coils.data(mask * full), truth, None, coil_maps)
             return {**pair, 'mask': torch.from_numpy(mask)}
         mask = self.draw_mask(rng) if self.random_masks else None
         sampled = self.mask if mask is None else mask.array
-        return as_pair(self._coils.data(sampled * full), truth, mask)
+        return self._pair(coils.data(sampled * full), truth, mask, coil_maps)
 
     def _measured_mask(self, measured, rng):
         """Return a mask that samples only what was measured.
@@ -528,6 +642,16 @@ class CartesianMRI(Acquisition):
         return mask
 
     def _mask(self, seed, measured=None):
+        if self.pattern == 'poisson_disc':
+            if measured is not None or self.partial_fourier != 1:
+                raise ValueError(
+                    'Poisson-disc masks choose samples of all of k-space: '
+                    "for a part of the lines, take `pattern='random'`, or "
+                    'give a `mask`'
+                )
+            return PoissonDiscMask(
+                self.shape, self.acceleration, self.center_fraction, seed=seed
+            )
         return CartesianMask(
             self.shape,
             self.acceleration,
@@ -536,9 +660,18 @@ class CartesianMRI(Acquisition):
             self.axis,
             seed,
             measured,
+            self.partial_fourier,
         )
 
     def _settings(self):
+        added = {}
+        # earlier acquisitions keep their fingerprint
+        if self.own_coil_maps or self.partial_fourier != 1:
+            n_coils = len(self.coil_maps) if self.own_coil_maps else None
+            added = {
+                'n_coils': n_coils,
+                'partial_fourier': self.partial_fourier,
+            }
         return {
             'shape': self.shape,
             'acceleration': self.acceleration,
@@ -546,11 +679,12 @@ class CartesianMRI(Acquisition):
             'pattern': self.pattern,
             'axis': self.axis,
             'sigma': self.sigma,
-            'coil_maps': self.coil_maps,
+            'coil_maps': None if self.own_coil_maps else self.coil_maps,
             'side': self.side,
             'dtype': self._dtype,
             'backend': self.space.impl,
             'mask': self.mask if self._mask_is_given else None,
             'random_masks': self.random_masks,
             'seed': self.seed,
+            **added,
         }

@@ -120,7 +120,10 @@ class MeasuredPairs(Dataset):
             raise
         if self.normalise:
             space = self.acquisition.operator.range
-            image = self.acquisition.baseline(as_element(pair['data'], space))
+            own = {k: pair[k] for k in ('coil_maps',) if k in pair}
+            image = self.acquisition.baseline(
+                as_element(pair['data'], space), **own
+            )
             # the largest magnitude of a complex image, in two channels
             scale = as_tensor(image).square().sum(1).max().sqrt().cpu()
             if scale > 0:

@@ -26,13 +26,30 @@ from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
 
-__all__ = ('SensitivityEncoding',)
+__all__ = ('SensitivityEncoding', 'checked_coil_maps')
 
 _COMPLEX_NAMES = {torch.float32: 'complex64', torch.float64: 'complex128'}
 
 
-def _checked_maps(coil_maps, space):
-    """Return coil maps as a new complex numpy array."""
+def checked_coil_maps(coil_maps, shape, name, space=None):
+    """Return coil maps as a new complex numpy array.
+
+    Parameters
+    ----------
+    coil_maps : array-like or torch.Tensor
+        Sensitivities, of shape ``(n_coils, *shape)``.
+    shape : tuple of int
+        Shape of an image.
+    name : {'complex64', 'complex128'}
+        Precision of the result.
+    space : optional
+        What the message about the shape names. Default: the shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SensitivityEncoding`.
+    """
     if isinstance(coil_maps, torch.Tensor):
         coil_maps = coil_maps.detach().cpu().resolve_conj().resolve_neg()
         coil_maps = coil_maps.numpy()
@@ -42,12 +59,13 @@ def _checked_maps(coil_maps, space):
             '`coil_maps` must be an array of real or complex floating point '
             f'numbers, got dtype {maps.dtype}'
         )
-    if maps.ndim != len(space.shape) + 1 or maps.shape[1:] != space.shape:
+    shape = tuple(shape)
+    what = 'images' if space is None else repr(space)
+    if maps.ndim != len(shape) + 1 or maps.shape[1:] != shape:
         raise ValueError(
             '`coil_maps` must have the shape (n_coils, '
-            f'{str(space.shape)[1:]} for {space!r}, got {maps.shape}'
+            f'{str(shape)[1:]} for {what}, got {maps.shape}'
         )
-    name = _COMPLEX_NAMES[tensor_dtype(space)]
     # numbers of double precision may be none of single precision
     with np.errstate(over='ignore', under='ignore'):
         maps = maps.astype(name)
@@ -121,7 +139,8 @@ class SensitivityEncoding(odl.Operator):
             )
         tensor_dtype(space)
         inner_product_weights(space)
-        self._maps = _checked_maps(coil_maps, space)
+        name = _COMPLEX_NAMES[tensor_dtype(space)]
+        self._maps = checked_coil_maps(coil_maps, space.shape, name, space)
         part = space if space.is_complex else space.complex_space
         range = odl.ProductSpace(part, len(self._maps))
         super().__init__(space, range, linear=True)

@@ -20,7 +20,7 @@ from odl_equivariant import _checks
 
 __all__ = ('CartesianMask',)
 
-_PATTERNS = ('random', 'equispaced')
+_PATTERNS = ('random', 'equispaced', 'variable_density')
 
 
 class CartesianMask:
@@ -38,10 +38,13 @@ class CartesianMask:
     center_fraction : float, optional
         Fraction of all lines, between 0 and 1, that is fully sampled around
         the zero frequency. These lines count as sampled lines.
-    pattern : {'random', 'equispaced'}, optional
+    pattern : {'random', 'equispaced', 'variable_density'}, optional
         How to choose the other lines: at random, or at equal distances from
         a random offset. If the distance is not a whole number, it varies by
-        one line. Distances leave out the fully sampled lines.
+        one line. Distances leave out the fully sampled lines. With a variable
+        density, lines are drawn one after the other, with probabilities that
+        fall to zero like :math:`(1 - |m| / M)^2` with the distance
+        :math:`|m|` from the zero frequency.
     axis : int, optional
         Axis of phase encoding. All points with one index along it are a
         line.
@@ -52,6 +55,11 @@ class CartesianMask:
         ``padding_left`` and ``padding_right`` of fastMRI: scanners pad
         k-space with zeros. The acceleration and the fraction refer to these
         lines. The zero frequency stays at index ``n // 2``. Default: all.
+    partial_fourier : float, optional
+        Fraction of these lines, above 0.5 and at most 1, that may be sampled.
+        Lines at the lower end, with negative frequencies, are left out. The
+        acceleration still refers to all measured lines. Such a mask has no
+        symmetry.
 
     Raises
     ------
@@ -76,10 +84,13 @@ class CartesianMask:
         shape: Sequence[int],
         acceleration: float = 4,
         center_fraction: float = 0.08,
-        pattern: Literal['random', 'equispaced'] = 'random',
+        pattern: Literal[
+            'random', 'equispaced', 'variable_density'
+        ] = 'random',
         axis: int = -1,
         seed: int = 0,
         measured: tuple[int, int] | None = None,
+        partial_fourier: float = 1.0,
     ) -> None:
         self._shape = _checks.array_shape('shape', shape)
         ndim = len(self._shape)
@@ -92,6 +103,9 @@ class CartesianMask:
         )
         self._seed = _checks.whole_number('seed', seed, 0)
         self._measured = self._range(measured)
+        self._fraction = _checks.real_number(
+            'partial_fourier', partial_fourier, 0.5, 1
+        )
         self._lines = self._choose()
         self._array = self._spread()
 
@@ -120,7 +134,17 @@ class CartesianMask:
                 f'acceleration of {acceleration:g} allows {n_lines}: choose '
                 'a smaller `center_fraction` or `acceleration`'
             )
-        start = self._shape[self._axis] // 2 - n_center // 2
+        middle = self._shape[self._axis] // 2
+        start = middle - n_center // 2
+        # partial Fourier leaves out lines at the lower end
+        first += round(n * (1 - self._fraction))
+        if stop - first < n_lines:
+            raise ValueError(
+                f'`partial_fourier` = {self._fraction:g} leaves '
+                f'{stop - first} of {n} lines, and an acceleration of '
+                f'{acceleration:g} samples {n_lines}: choose a larger one of '
+                'the two'
+            )
         if n_center and not first <= start <= stop - n_center:
             raise ValueError(
                 f'the {n_center} lines around the zero frequency, from '
@@ -133,6 +157,11 @@ class CartesianMask:
         k = n_lines - n_center
         if pattern == 'random':
             chosen = rng.choice(len(outside), k, replace=False)
+        elif pattern == 'variable_density':
+            distance = np.abs(outside - middle) / (middle + 1)
+            density = (1 - distance) ** 2
+            density /= density.sum()
+            chosen = rng.choice(len(outside), k, replace=False, p=density)
         else:
             distance = len(outside) / max(k, 1)
             chosen = np.floor((np.arange(k) + rng.random()) * distance)
@@ -193,13 +222,16 @@ class CartesianMask:
     def __reduce__(self):
         """Pickle the parameters, so that the arrays stay read-only."""
         parameters = (*self._parameters, self._axis, self._seed)
-        return type(self), (self._shape, *parameters, self._measured)
+        arguments = (self._shape, *parameters, self._measured)
+        return type(self), (*arguments, self._fraction)
 
     def __repr__(self):
         acceleration, center_fraction, pattern = self._parameters
         part = ''
         if self._measured != (0, self._shape[self._axis]):
             part = f', measured={self._measured}'
+        if self._fraction != 1:
+            part += f', partial_fourier={self._fraction:g}'
         return (
             f'CartesianMask({self._shape}, acceleration={acceleration:g}, '
             f'center_fraction={center_fraction:g}, pattern={pattern!r}, '

@@ -1,0 +1,107 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Checks of measured k-space."""
+
+import numpy as np
+
+from odl_equivariant.data._checks import as_array
+
+__all__ = ('check_center', 'checked_kspace', 'checked_sampling')
+
+
+def checked_kspace(kspace, name='kspace'):
+    """Return k-space as a complex array ``(n_coils, nx, ny)``.
+
+    Parameters
+    ----------
+    kspace : array-like
+        Measured samples.
+    name : str, optional
+        What the messages call it.
+
+    Raises
+    ------
+    TypeError
+        If it does not contain complex numbers.
+    ValueError
+        If it has another number of axes, is zero or not finite, or its first
+        axis does not seem to count coils.
+    """
+    array = as_array(kspace)
+    if array.dtype.kind != 'c':
+        raise TypeError(
+            f'{name} must contain complex numbers, got dtype {array.dtype}: '
+            'an image is no k-space, and pairs of real numbers are turned '
+            'into complex ones by `a[..., 0] + 1j * a[..., 1]`'
+        )
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(
+            f'{name} must have the shape (n_coils, nx, ny), got '
+            f'{array.shape}; for one coil, add an axis by `kspace[None]`'
+        )
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        raise ValueError(
+            f'{name} has {bad} values that are infinite or not a number'
+        )
+    if not array.any():
+        raise ValueError(f'{name} is zero everywhere: nothing was measured')
+    return array
+
+
+def checked_sampling(kspace, sampled=None):
+    """Return where k-space was measured, booleans of shape ``(nx, ny)``."""
+    shape = kspace.shape[1:]
+    if sampled is None:
+        return (kspace != 0).any(axis=0)
+    array = np.asarray(sampled)
+    if array.ndim != 2 or any(
+        m not in (1, n) for m, n in zip(array.shape, shape, strict=True)
+    ):
+        raise ValueError(
+            f'`sampled` must have the shape {shape} of k-space, or length 1 '
+            f'along some axes, got {array.shape}'
+        )
+    if array.dtype.kind not in 'buif' or ((array != 0) & (array != 1)).any():
+        raise ValueError(
+            '`sampled` must consist of booleans, or of zeros and ones, got '
+            f'dtype {array.dtype}'
+        )
+    array = np.broadcast_to(array.astype(bool), shape)
+    if not array.any():
+        raise ValueError('`sampled` is false everywhere: nothing was measured')
+    return array
+
+
+def check_center(kspace, name):
+    """Check that the zero frequency is in the middle of k-space.
+
+    Raises
+    ------
+    ValueError
+        If most of the energy lies around the corners, where `numpy.fft.fft2`
+        has the zero frequency.
+    """
+    energy = (np.abs(kspace) ** 2).sum(axis=0, dtype=float)
+    middle, corners = (
+        _around_middle(each) for each in (energy, np.fft.fftshift(energy))
+    )
+    if corners > 2 * middle:
+        raise ValueError(
+            f'{name} has {corners / energy.sum():.0%} of its energy around '
+            'its corners, and the zero frequency must be at index `n // 2`: '
+            'pass `centred=False` to shift it there'
+        )
+
+
+def _around_middle(energy):
+    quarter = tuple(
+        slice(n // 2 - n // 8, n // 2 + n // 8 + 1) for n in energy.shape
+    )
+    return energy[quarter].sum()
