@@ -35,6 +35,11 @@ where a step costs a fraction, then on larger ones. Each stage is a run of its
 own. It starts from the last checkpoint of the stage before, and the learning
 rate falls over all stages. If the training is interrupted, the same command
 resumes it.
+
+Each file has a model card, which says in which unit and from which data a
+network was trained. To write the cards of files that are there already::
+
+    python examples/train_models.py --cards weights
 """
 
 import argparse
@@ -44,11 +49,17 @@ import sys
 import yaml
 
 from odl_equivariant import models
-from odl_equivariant.data import CartesianMRI, SparseViewCT
+from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
 from odl_equivariant.training import cli
 from odl_equivariant.training.runs.checkpoints import last_whole
 
 CONFIGS = pathlib.Path(__file__).resolve().parent / 'configs' / 'shipped'
+ACQUISITIONS = {
+    f'odl_equivariant.data.{kind.__name__}': kind
+    for kind in (CartesianMRI, Denoising, SparseViewCT)
+}
+PHANTOMS = 'random phantoms'
+REAL_IMAGES = 'photographs, slices of magnetic resonance imaging, phantoms'
 # The options that this script sets itself, and what to take instead.
 OWN = {
     '--trainer.default_root_dir': '--output',
@@ -74,6 +85,8 @@ class Model:
         imaginary parts.
     acquisition : callable, optional
         Makes an acquisition of its kind, to load its weights with.
+    trained_on : str
+        What its images show, in words.
     own_schedules : bool, optional
         Whether each stage has a schedule of its own. Otherwise the learning
         rate falls over all stages.
@@ -85,9 +98,11 @@ class Model:
         stages,
         value_range,
         acquisition=None,
+        trained_on=PHANTOMS,
         own_schedules=False,
     ):
         self.own_schedules = own_schedules
+        self.trained_on = trained_on
         self.name = name
         self.value_range = value_range
         self.acquisition = acquisition
@@ -116,13 +131,32 @@ class Model:
         first = [max(1, round(share * length)) for length in lengths[:-1]]
         return [*first, max(1, n_steps - sum(first))]
 
+    def card(self):
+        """Return the model card, from the YAML files of all stages."""
+        acquisitions, shapes = [], []
+        for files in self.stages:
+            data = {}
+            for file in files:
+                content = yaml.safe_load(file.read_text('utf-8'))
+                data |= content.get('data', {})
+            # there need not be the same data in a later stage
+            if 'acquisition' not in data:
+                continue
+            entry = data['acquisition']
+            kind = ACQUISITIONS[entry['class_path']]
+            acquisition = kind(**entry['init_args'])
+            acquisitions.append(acquisition)
+            shapes += data.get('shapes', [acquisition.shape])
+        shapes = list(dict.fromkeys(map(tuple, shapes)))
+        return models.model_card(acquisitions, shapes, self.trained_on)
+
     def save(self, weights, path):
         """Save the weights of a run as those that are shipped."""
         operator = self.acquisition and self.acquisition().operator
         network = models.load(weights, operator)
         # of a denoiser that minimises an energy, the energy is shipped
         network = getattr(network, 'energy', network)
-        models.save(network, path, self.value_range)
+        models.save(network, path, self.value_range, self.card())
 
 
 # --- Which models there are, and which files each has --- #
@@ -153,15 +187,21 @@ MODELS = {
             f'multiscale_denoiser_{kind}',
             MULTISCALE_STAGES,
             (0, 1),
+            trained_on=REAL_IMAGES,
             own_schedules=True,
         ),
         Model(
-            f'ridge_convex_{kind}', CONVEX_STAGES, (0, 1), own_schedules=True
+            f'ridge_convex_{kind}',
+            CONVEX_STAGES,
+            (0, 1),
+            trained_on=REAL_IMAGES,
+            own_schedules=True,
         ),
         Model(
             f'ridge_weakly_convex_{kind}',
             WEAKLY_CONVEX_STAGES,
             (0, 1),
+            trained_on=REAL_IMAGES,
             own_schedules=True,
         ),
     )
@@ -239,6 +279,28 @@ def train(model, output, n_steps=None, options=()):
     return 0
 
 
+# --- Model cards --- #
+
+
+def write_cards(folder):
+    """Write the model cards of all files in a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder with files ``NAME.safetensors`` of these models. Their tensors
+        stay as they are.
+    """
+    paths = [folder / f'{name}.safetensors' for name in sorted(MODELS)]
+    paths = [path for path in paths if path.is_file()]
+    if not paths:
+        raise FileNotFoundError(f'there are no weights of models in {folder}')
+    for path in paths:
+        model = MODELS[path.stem]
+        models.add_card(path, model.card(), model.value_range)
+        print(models.describe(path), flush=True)
+
+
 # --- Command line --- #
 
 
@@ -265,6 +327,12 @@ def parsed(arguments):
         type=int,
         metavar='N',
         help='number of steps of all stages of a model [as shipped]',
+    )
+    parser.add_argument(
+        '--cards',
+        type=pathlib.Path,
+        metavar='FOLDER',
+        help='train nothing, and write the model cards of the files in it',
     )
     first = next(
         (i for i, a in enumerate(arguments) if a.startswith('-')),
@@ -306,6 +374,9 @@ def main(arguments=None):
     chosen, options, others = parsed(arguments)
     model = None
     try:
+        if options.cards is not None:
+            write_cards(options.cards)
+            return 0
         check_output(options.output)
         for model in chosen:
             status = train(model, options.output, options.steps, others)

@@ -33,7 +33,8 @@ FLOORS = (
     ('operators',),
     ('functionals', 'nn', 'diagnostics'),
     ('solvers', 'testing'),
-    ('data', 'models'),
+    ('data',),
+    ('models',),
     ('training', 'plotting'),
 )
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
@@ -54,7 +55,7 @@ WINGS = {
         ('dual', 'energies'),
     ),
     'operators': (('batching',), ('fourier', 'ray')),
-    'training': (('configuration',), ('runs',)),
+    'training': (('configuration',), ('measured', 'runs')),
 }
 # A wing that another one asks for bases, and that knows its groups.
 PART_OF = {'escnn': 'steerable'}
@@ -66,7 +67,9 @@ BELOW_WINGS = (
     'nn._defaults',
     'nn._precision',
     'nn.convolution_norm',
+    'training._headers',
     'training.display',
+    'training.image_files',
 )
 
 # What only some users need, and what takes long to load.

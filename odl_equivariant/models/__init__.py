@@ -8,6 +8,13 @@
 
 """Pretrained weights: list, load, save and export them."""
 
+from odl_equivariant.models.cards import ModelCard, model_card
+from odl_equivariant.models.conversion import ConvertedNetwork
+from odl_equivariant.models.descriptions import (
+    ModelDescription,
+    add_card,
+    describe,
+)
 from odl_equivariant.models.files import load, save
 from odl_equivariant.models.onnx import export_onnx
 from odl_equivariant.models.shipped import available
@@ -15,8 +22,14 @@ from odl_equivariant.models.weights import load_weights, save_weights
 
 __all__ = (
     'available',
+    'describe',
     'load',
     'save',
+    'model_card',
+    'add_card',
+    'ModelCard',
+    'ModelDescription',
+    'ConvertedNetwork',
     'load_weights',
     'save_weights',
     'export_onnx',

@@ -28,12 +28,21 @@ from odl_equivariant._files import (
     write_files,
 )
 from odl_equivariant._types import Initial, Operator, PathLike
+from odl_equivariant.data import Acquisition
+from odl_equivariant.data.units import AttenuationUnit
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.architectures import (
     UNROLLED,
     Block,
     check_classes,
     loaded_blocks,
+)
+from odl_equivariant.models.cards import ModelCard, card_from_header
+from odl_equivariant.models.conversion import (
+    ConvertedNetwork,
+    check_square_cells,
+    converted,
+    operator_and_unit,
 )
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
@@ -64,6 +73,7 @@ def save(
     network: Block | LearnedProximalGradient | LearnedPrimalDual,
     path: PathLike,
     value_range: tuple[float, float] | None = None,
+    card: ModelCard | None = None,
 ) -> None:
     """Save the weights and the architecture of a network.
 
@@ -85,12 +95,15 @@ or LearnedPrimalDual
         sets it as the attribute ``value_range``, with which
         `odl_equivariant.functionals.LearnedProximal` recognises images in
         another unit. Default: the attribute ``value_range`` of the network.
+    card : ModelCard, optional
+        What the network was trained on, see `model_card`. Default: the
+        attribute ``card`` of the network.
 
     Raises
     ------
     TypeError
-        If the network is none of these, or has blocks of another class, or
-        the range does not consist of numbers.
+        If the network is none of these, or has blocks of another class, the
+        range does not consist of numbers, or ``card`` is none.
     ValueError
         If the path does not end in ``.safetensors``, a weight is not finite,
         the weights are not all of one precision, or the range is none.
@@ -122,6 +135,13 @@ or LearnedPrimalDual
         value_range = network.value_range
     if value_range is not None:
         header['value_range'] = _checked_range(value_range)
+    card = getattr(network, 'card', None) if card is None else card
+    if card is not None:
+        if not isinstance(card, ModelCard):
+            raise TypeError(
+                f'`card` must be a `ModelCard`, got {type(card).__name__}'
+            )
+        header['card'] = card.header()
     write_network(path, network, header)
 
 
@@ -131,15 +151,32 @@ def load(name: PathLike, forward_operator: None = None) -> Block: ...
 
 @overload
 def load(
-    name: PathLike, forward_operator: Operator, initial: Initial | None = None
+    name: PathLike,
+    forward_operator: Operator,
+    initial: Initial | None = None,
+    unit: None = None,
 ) -> LearnedProximalGradient | LearnedPrimalDual: ...
+
+
+@overload
+def load(
+    name: PathLike,
+    forward_operator: Operator | Acquisition,
+    initial: Initial | None = None,
+    unit: AttenuationUnit | float | None = None,
+    cell: float | None = None,
+) -> LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork: ...
 
 
 def load(
     name: PathLike,
-    forward_operator: Operator | None = None,
+    forward_operator: Operator | Acquisition | None = None,
     initial: Initial | None = None,
-) -> Block | LearnedProximalGradient | LearnedPrimalDual:
+    unit: AttenuationUnit | float | None = None,
+    cell: float | None = None,
+) -> (
+    Block | LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork
+):
     """Load a network from the package or from a file.
 
     Parameters
@@ -147,19 +184,30 @@ def load(
     name : str or path-like
         Name of a shipped model, see `available`, or path of a file that
         `save` wrote, ending in ``.safetensors``.
-    forward_operator : `odl.Operator`, optional
+    forward_operator : `odl.Operator` or Acquisition, optional
         Linear forward operator; needed for a `LearnedProximalGradient` or a
         `LearnedPrimalDual`, and for these alone. The weights are converted to
-        the precision and the device of its domain.
+        the precision and the device of its domain. An acquisition of
+        tomography also says in which unit its images and data are.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the unrolled method starts. Default: as it was trained.
+    unit : str or float, optional
+        Unit of the images of ``forward_operator``, whose data are then
+        exponents of Beer's law: ``'1/m'``, ``'1/mm'``, ``'1/cell'``, ...; or
+        the value that 1 in the training corresponds to. For an acquisition,
+        the unit of the results, such as ``'HU'``. Default: that of the
+        acquisition, or for an operator that of the training, see `describe`.
+    cell : float, optional
+        Side of a cell of the images in metres, for the unit ``'1/cell'``.
 
     Returns
     -------
     network : torch.nn.Module
         Network in evaluation mode, with the weights of the file. Its
         attribute ``value_range`` is the least and the greatest value of the
-        images it was trained on, or ``None`` if the file does not say.
+        images it was trained on, or ``None`` if the file does not say, and
+        ``card`` its `ModelCard`. In another unit than that of the training,
+        an unrolled network is a `ConvertedNetwork`.
 
     Raises
     ------
@@ -167,7 +215,9 @@ def load(
         If there is no such model, the file is not in this format or a later
         one, damaged, or its weights do not fit its architecture, or the
         operator is missing or superfluous. Files that earlier versions
-        wrote have no checksum, and not all damage to them is seen.
+        wrote have no checksum, and not all damage to them is seen. Also if
+        the unit is unknown, or the length of a cell is needed and missing, or
+        the cells of an acquisition are no squares.
     FileNotFoundError
         If there is no such file.
 
@@ -176,9 +226,21 @@ def load(
     >>> denoiser = load('denoiser_c4')
     >>> denoiser(torch.zeros(1, 1, 16, 16), sigma=0.1).shape
     torch.Size([1, 1, 16, 16])
+
+    For a scanner that measures in millimetres:
+
+    >>> from odl_equivariant.data import MeasuredCT
+    >>> scanner = MeasuredCT(
+    ...     {'kind': 'parallel', 'n_detectors': 46, 'detector_width': 11.0,
+    ...      'angles': {'first': 0.0, 'step': 0.06, 'n': 50}},
+    ...     {'shape': (32, 32), 'cell': 11.0}, length_unit='mm')
+    >>> network = load('sparse_view_ct_c4', scanner)
+    >>> network.value_range  # in 1 / mm
+    (0.0, 0.08135858)
     """
     path = weights_path(name)
-    architecture, tensors, bases, value_range = read(path)
+    forward_operator, own = operator_and_unit(forward_operator)
+    architecture, tensors, bases, header = read(path)
     if architecture.get('class') == OWN:
         raise ValueError(
             f'{path.name} holds the weights of a module that is not of this '
@@ -186,7 +248,8 @@ def load(
             'makes the module'
         )
     try:
-        value_range = _checked_range(value_range)
+        value_range = _checked_range(header.get('value_range'))
+        card = card_from_header(header.get('card'))
         check_values(tensors)
         with only_these(bases):
             blocks = loaded_blocks(architecture, tensors)
@@ -206,13 +269,23 @@ def load(
                 f'{path.name} holds no unrolled method: {kind} takes neither '
                 '`forward_operator` nor `initial`'
             )
+        if unit is not None or cell is not None:
+            raise ValueError(
+                f'{path.name} holds no unrolled method: {kind} takes images, '
+                'and no `unit`. Pass the value of your images that is to be 1 '
+                'for it as `scale` of `LearnedProximal` or '
+                '`LearnedRegularizer`'
+            )
         blocks[''].value_range = value_range
+        blocks[''].card = card
         return blocks[''].eval()
     if not isinstance(forward_operator, odl.Operator):
         raise ValueError(
             f'{path.name} holds a {kind}: give the `odl.Operator` that '
             f'it inverts as `forward_operator`, got {forward_operator!r}'
         )
+    if own is not None:
+        check_square_cells(forward_operator, path.name)
     if initial is None:
         initial = architecture['arguments']['initial']
         if initial == 'operator':
@@ -241,8 +314,10 @@ def load(
         with torch.no_grad():
             network.relative_steps.copy_(tensors['relative_steps'])
     network.value_range = value_range
+    network.card = card
     space = forward_operator.domain
-    return network.to(tensor_device(space), tensor_dtype(space)).eval()
+    network = network.to(tensor_device(space), tensor_dtype(space)).eval()
+    return converted(network, unit, cell, own, path.name)
 
 
 def _maker(blocks):
@@ -303,9 +378,10 @@ class _Counted(dict):
 
 
 def read(path):
-    """Return the architecture, weights, bases and values of a file.
+    """Return the architecture, weights, bases and header of a file.
 
-    The bases are a dict by name, or None for a file of the first format.
+    The bases are a dict by name, or None for a file of the first format. The
+    header has the range of values and the card, if there are any.
     """
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')
@@ -320,13 +396,12 @@ def read(path):
         raise ValueError(
             f'{path} is not a whole safetensors file: {error}'
         ) from error
-    expected, value_range = None, None
+    expected, header = None, {}
     try:
         if 'odl_equivariant' in metadata:
             text, expected = split_seal(metadata['odl_equivariant'])
             header = json.loads(text)
             version, architecture = header['format'], header['architecture']
-            value_range = header.get('value_range')
         else:
             version, architecture = 1, json.loads(metadata['architecture'])
         if not isinstance(architecture, dict):
@@ -346,10 +421,10 @@ def read(path):
             f'{path} is damaged, its checksum is wrong: get or save it again'
         )
     if version == 1:
-        return architecture, tensors, None, value_range
+        return architecture, tensors, None, header
     names = [name for name in tensors if name.startswith(PREFIX)]
     bases = {name: tensors.pop(name) for name in names}
-    return architecture, tensors, bases, value_range
+    return architecture, tensors, bases, header
 
 
 def _checked_range(value_range):

@@ -8,6 +8,8 @@
 
 """What all unrolled methods have in common."""
 
+from typing import Any
+
 import odl
 import torch
 from torch import nn
@@ -28,6 +30,8 @@ class UnrolledMethod(nn.Module):
 
     # Least and greatest value of the training images, where known.
     value_range: tuple[float, float] | None = None
+    # What the network was trained on, as `odl_equivariant.models` says it.
+    card: Any = None
 
     @property
     def forward_operator(self) -> odl.Operator:

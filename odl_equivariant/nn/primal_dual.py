@@ -354,6 +354,7 @@ class LearnedPrimalDual(UnrolledMethod):
             break
         network.training = self.training
         network.value_range = self.value_range
+        network.card = self.card
         return network
 
 

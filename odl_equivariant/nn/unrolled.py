@@ -315,6 +315,7 @@ class LearnedProximalGradient(UnrolledMethod):
         network._layers.to(self.relative_steps.device)
         network.training = self.training
         network.value_range = self.value_range
+        network.card = self.card
         return network
 
     @property

@@ -33,6 +33,8 @@ from odl_equivariant.training.configuration.yaml_files import (
     ConfigurationError,
 )
 from odl_equivariant.training.data import ReconstructionData
+from odl_equivariant.training.measured.arguments import is_direct
+from odl_equivariant.training.measured.command import reconstruct
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer
 from odl_equivariant_command import COMMANDS, answer
@@ -210,6 +212,8 @@ def main(arguments=None):
         # advice for other tasks than this
         warnings.filterwarnings('ignore', module='lightning')
         try:
+            if is_direct(arguments):
+                return reconstruct(arguments)
             CommandLine(
                 ReconstructionTask,
                 ReconstructionData,

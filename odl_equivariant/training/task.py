@@ -22,6 +22,7 @@ from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import as_element, as_tensor, first_part
 from odl_equivariant.models.architectures import check_classes
+from odl_equivariant.models.cards import model_card
 from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 from odl_equivariant.training.configuration.networks import (
     check_method,
@@ -196,6 +197,7 @@ class ReconstructionTask(LightningModule):
         self.hessian_penalty = hessian_penalty
         # an error now, not when the weights are saved
         check_classes(self.network)
+        self.network.card = model_card(acquisition)
         if pretrained is not None:
             if pathlib.Path(pretrained).suffix == '.ckpt':
                 self._load_checkpoint(pretrained)

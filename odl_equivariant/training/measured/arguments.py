@@ -1,0 +1,176 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The arguments of ``odl-equivariant reconstruct FILE --model NAME``."""
+
+import argparse
+import pathlib
+import re
+
+from odl_equivariant.data.units import ATTENUATION_UNITS, metres
+
+__all__ = ('is_direct', 'parsed')
+
+_LENGTH = re.compile(r'([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(m|cm|mm|um)?')
+
+
+def is_direct(arguments):
+    """Return whether arguments name a model and no configuration.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Arguments of the command.
+
+    Examples
+    --------
+    >>> is_direct(['reconstruct', 'y.npy', '--model', 'sparse_view_ct_c4'])
+    True
+    >>> is_direct(['reconstruct', '--config', 'ct.yaml', '--input', 'y.npy'])
+    False
+    """
+    names = [argument.partition('=')[0] for argument in arguments]
+    return (
+        'reconstruct' in arguments
+        and '--model' in names
+        and not {'-c', '--config'} & set(names)
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors begin like all others of the command."""
+
+    def error(self, message):
+        self.exit(2, f'odl-equivariant: error: {message}\n')
+
+
+def parsed(arguments):
+    """Return the options of the command.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Arguments, of which the first is ``'reconstruct'``.
+
+    Returns
+    -------
+    options : argparse.Namespace
+        ``inputs``, ``model``, ``output``, ``unit``, ``cell``, ``shape``,
+        ``geometry``, ``axis``, ``strength`` and ``pictures``.
+    """
+    parser = _Parser(prog='odl-equivariant reconstruct', allow_abbrev=False)
+    add = parser.add_argument
+    add('inputs', nargs='*', type=pathlib.Path)
+    add('--input', action='append', default=[], type=pathlib.Path)
+    add('--model', required=True)
+    add('--output', required=True, type=pathlib.Path)
+    add('--unit', type=_unit)
+    add('--cell-size', dest='cell', type=_length)
+    add('--shape', type=_shape)
+    add('--geometry', type=pathlib.Path)
+    add('--axis', type=_axis)
+    add('--strength', type=_positive, default=1.0)
+    add('--format', choices=FORMATS)
+    add('--pictures', choices=('true', 'false'), default='false')
+    rest = [argument for argument in arguments if argument != 'reconstruct']
+    options = parser.parse_args(rest)
+    options.inputs += options.input
+    options.pictures = options.pictures == 'true'
+    if not options.inputs:
+        parser.error(
+            'name the files of data, such as `odl-equivariant reconstruct '
+            'my_scan.mat --model sparse_view_ct_c4 --output image.nii.gz`'
+        )
+    return options
+
+
+# Endings of results, with their dots.
+FORMATS = ('npy', 'nii', 'nii.gz')
+
+
+def _positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(
+            f'expected a positive number, got {text!r}'
+        )
+    return value
+
+
+def _unit(text):
+    if text in (*ATTENUATION_UNITS, 'auto'):
+        return text
+    try:
+        return _positive(text)
+    except argparse.ArgumentTypeError:
+        names = ', '.join(('auto', *ATTENUATION_UNITS))
+        raise argparse.ArgumentTypeError(
+            f'expected one of {names}, or the value of your images that is to '
+            f'be 1 for the network, got {text!r}'
+        ) from None
+
+
+def _length(text):
+    """Return a number and its unit, ``None`` for that of the scan."""
+    match = _LENGTH.fullmatch(text.strip())
+    value = _positive(match[1]) if match else None
+    if value is None:
+        raise argparse.ArgumentTypeError(
+            'expected the side of a cell, such as 0.2mm, or a number in the '
+            f'unit of the scan, got {text!r}'
+        )
+    return value, match[2]
+
+
+def _shape(text):
+    numbers = re.split(r'[x,\s]+', text.strip('()[] '))
+    if not all(n.isdigit() and int(n) > 0 for n in numbers):
+        raise argparse.ArgumentTypeError(
+            f'expected a shape such as 512x512, got {text!r}'
+        )
+    if len(numbers) == 1:
+        numbers = 2 * numbers
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(
+            'images have two axes, volumes are reconstructed row by row: '
+            f'expected a shape such as 512x512, got {text!r}'
+        )
+    return tuple(map(int, numbers))
+
+
+def _axis(text):
+    if text == 'auto':
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            'expected `auto`, or where the axis of rotation is projected, in '
+            f'detector elements from the middle, got {text!r}'
+        ) from None
+
+
+def cell_in(cell, unit):
+    """Return the side of a cell in a unit of length.
+
+    Parameters
+    ----------
+    cell : tuple
+        Number and name of its unit, ``None`` for that of the scan.
+    unit : str
+        Unit of the scan, not ``'cell'``.
+
+    Examples
+    --------
+    >>> cell_in((0.5, 'cm'), 'mm'), cell_in((0.5, None), 'mm')
+    (5.0, 0.5)
+    """
+    value, own = cell
+    return value if own is None else value * metres(own) / metres(unit)

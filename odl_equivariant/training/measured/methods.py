@@ -1,0 +1,241 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""What reconstructs: a network, a denoiser or an energy, in a unit."""
+
+import logging
+
+import numpy as np
+import odl
+import torch
+
+from odl_equivariant import models
+from odl_equivariant.data import MeasuredCT
+from odl_equivariant.data.units import metres
+from odl_equivariant.elements import as_tensor
+from odl_equivariant.functionals import LearnedRegularizer
+from odl_equivariant.models.architectures import ENERGIES, UNROLLED
+from odl_equivariant.solvers import (
+    accelerated_proximal_gradient,
+    half_quadratic_splitting,
+)
+
+__all__ = ('Method', 'relative_residual')
+
+# Noise levels of a denoiser, relative to the value that is 1 for it.
+_FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
+# Noise level of an energy, the number of iterations, and the tolerance.
+_LEVEL, _N_ITERATIONS, _TOLERANCE = 0.05, 100, 1e-4
+# Share of the pixels whose values are at most 1, if the unit is unknown.
+_SHARE = 0.999
+# Medians of the magnitude of second differences of white noise.
+_MEDIAN_OF_NOISE = 0.6745 * 6**0.5
+_log = logging.getLogger(__name__)
+
+
+class Method:
+    """A model, applied to scans in their own units.
+
+    Parameters
+    ----------
+    name : str
+        Name of a shipped model, or path of a file.
+    unit : str, float or None
+        Unit of the images, see `odl_equivariant.models.load`; or ``'auto'``,
+        for which the largest value of the filtered back-projection is 1 for
+        the model.
+    cell : tuple or None
+        Side of a cell, where the scan has lengths in cells.
+    strength : float
+        Factor of the weight of a prior.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    """
+
+    def __init__(self, name, unit=None, cell=None, strength=1.0):
+        self.name, self.unit, self.cell = name, unit, cell
+        self.strength = strength
+        self.description = models.describe(name)
+        self.is_unrolled = self.description.network in UNROLLED
+        self.prior = None if self.is_unrolled else models.load(name)
+        self._networks = {}
+
+    @property
+    def modality(self):
+        """What the model reconstructs, or ``None`` if all that there is."""
+        card = self.description.card
+        if card is None or card.modality == 'images':
+            return None
+        return card.modality
+
+    def scale(self, acquisition, y):
+        """Return the value that is 1 for the model, or ``None``.
+
+        It is needed where no unit is known, and for priors.
+        """
+        if isinstance(self.unit, float):
+            return self.unit
+        card = self.description.card
+        known = card is not None and card.has_attenuation
+        if self.unit != 'auto' and known and not self._lacks_length(
+            acquisition
+        ):
+            return None
+        image = as_tensor(acquisition.fbp(y)).cpu().numpy()
+        value = float(np.quantile(image, _SHARE))
+        if not value > 0:
+            raise ValueError(
+                'the filtered back-projection is not positive: are the data '
+                "line integrals, with the sign of Beer's law?"
+            )
+        return value
+
+    def _lacks_length(self, acquisition):
+        return (
+            getattr(acquisition, 'length_unit', None) == 'cell'
+            and self.cell is None
+        )
+
+    def __call__(self, acquisition, y):
+        """Return the image of data, and the unit of its values.
+
+        Parameters
+        ----------
+        acquisition : MeasuredCT or SparseViewCT
+            Acquisition.
+        y : element of ``acquisition.operator.range``
+            Data.
+
+        Returns
+        -------
+        image : numpy.ndarray
+            Image.
+        element : element of ``acquisition.space``
+            The same in the unit of the acquisition.
+        """
+        scale = self.scale(acquisition, y)
+        if self.is_unrolled:
+            element = self._network(acquisition, scale)(y)
+        else:
+            element = self._with_prior(acquisition, y, scale)
+        image = as_tensor(element)[0, 0].cpu().numpy()
+        return self._in_unit(acquisition, image), element
+
+    def _cell_length(self):
+        if self.cell is None:
+            return None
+        value, unit = self.cell
+        if unit is None:
+            raise ValueError(
+                'the scan has lengths in cells: --cell-size needs a unit, '
+                'such as 0.65um'
+            )
+        return value * metres(unit)
+
+    def _network(self, acquisition, scale):
+        key = (id(acquisition), scale)
+        if key not in self._networks:
+            options = {'unit': scale}
+            if getattr(acquisition, 'length_unit', None) == 'cell':
+                options['cell'] = self._cell_length()
+            network = models.load(self.name, acquisition, **options)
+            # the acquisition as well, so that its id is not given to another
+            self._networks = {
+                key: (network.as_operator('float32'), acquisition)
+            }
+        return self._networks[key][0]
+
+    def _with_prior(self, acquisition, y, scale):
+        """Return a reconstruction with a denoiser or an energy."""
+        space, fit = acquisition.space, acquisition.data_fit(y)
+        noise = _noise(as_tensor(y)[0, 0].cpu().numpy())
+        weight = self.strength * noise**2
+        weight *= y.space.cell_volume / space.cell_volume
+        x = acquisition.fbp(y)
+        if self.description.network in ENERGIES:
+            energy = LearnedRegularizer(
+                space,
+                self.prior,
+                _LEVEL * scale if _is_told_noise(self.prior) else None,
+                scale,
+            )
+            accelerated_proximal_gradient(
+                x,
+                odl.functionals.IndicatorNonnegativity(space),
+                fit + weight / (_LEVEL * scale) ** 2 * energy,
+                maxiter=_N_ITERATIONS,
+                restart='function',
+            )
+            return x
+        half_quadratic_splitting(
+            x,
+            self.prior,
+            fit,
+            _FIRST_LEVEL * scale,
+            _LAST_LEVEL * scale,
+            _N_LEVELS,
+            weight,
+            scale=scale,
+        )
+        return x
+
+    def result_unit(self, acquisition):
+        """Return the unit of the results."""
+        own = getattr(acquisition, 'image_unit', 'relative')
+        if self.unit in (None, 'auto') or isinstance(self.unit, float):
+            return own
+        return self.unit
+
+    def _in_unit(self, acquisition, image):
+        unit = self.result_unit(acquisition)
+        if unit == getattr(acquisition, 'image_unit', 'relative'):
+            return image
+        if not isinstance(acquisition, MeasuredCT):
+            from odl_equivariant.data import convert_attenuation
+
+            return convert_attenuation(
+                image,
+                'relative',
+                unit,
+                mu_max=acquisition.mu_max,
+                cell=float(acquisition.space.cell_sides[0]),
+            )
+        length = self._cell_length()
+        options = {} if length is None else {'cell': length}
+        return acquisition.attenuation_in(image, unit, **options)
+
+
+def _is_told_noise(energy):
+    return getattr(energy, 'noise_level', False) is True
+
+
+def _noise(array):
+    """Return the standard deviation of white noise of readings."""
+    if array.shape[-1] < 3:
+        return float(array.std()) or 1.0
+    differences = np.abs(np.diff(array.astype(float), 2, axis=-1))
+    noise = float(np.median(differences)) / _MEDIAN_OF_NOISE
+    # of data without noise, some of its smallest parts
+    return max(noise, 1e-4 * float(np.abs(array).max()))
+
+
+def relative_residual(operator, image, y):
+    r"""Return how far an image is from explaining its data.
+
+    Returns
+    -------
+    residual : float
+        :math:`\|A u - y\| / \|y\|`, 0 for data that are zero.
+    """
+    y, projected = as_tensor(y).double(), as_tensor(operator(image)).double()
+    norm = float(torch.linalg.vector_norm(y))
+    if norm == 0:
+        return 0.0
+    return float(torch.linalg.vector_norm(projected - y)) / norm
