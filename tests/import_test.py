@@ -41,12 +41,11 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
-    'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs', 'scans')),
     'data': (
         ('slices',),
         ('phantoms', 'acquisitions'),
         ('kspace',),
-        ('pairs',),
+        ('pairs', 'scans'),
     ),
     'nn': (
         ('steerable',),

@@ -25,13 +25,13 @@ from odl_equivariant.operators.fourier.density import (
     radial_weights,
 )
 from odl_equivariant.operators.fourier.masks import CartesianMask
-from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 from odl_equivariant.operators.fourier.non_uniform import (
     NonUniformFourierTransform,
 )
 from odl_equivariant.operators.fourier.non_uniform_normal import (
     NonUniformNormalOperator,
 )
+from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 from odl_equivariant.operators.fourier.subsampled import (
     SubsampledFourierTransform,
 )
