@@ -171,7 +171,7 @@ def in_line(geometries: Sequence[SliceGeometry]) -> list[int]:
     return np.argsort(-heights, kind='stable').tolist()
 
 
-def stacked(slices: Sequence[tuple[str, np.ndarray, SliceGeometry]]) -> Volume:
+def stacked(slices):
     """Return slices as one volume.
 
     Parameters
