@@ -98,7 +98,7 @@ def score_table(rows):
         means leave out images that are ``'blank'``; their number and their
         names, ``'image'``, are below the table. If they have a
         ``'patient'`` and a ``'volume'``, the means of each of them follow,
-        unless each image is alone in its own.
+        unless there is only one, or each image is alone in its own.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def score_table(rows):
                 parts.setdefault(row[key], set()).add(row['index'])
         division = frozenset(map(frozenset, parts.values()))
         n_images = len(set().union(*parts.values()))
-        if division not in known and len(parts) < n_images:
+        if division not in known and 1 < len(parts) < n_images:
             lines += ['', *_grouped(rows, key)]
         known.add(division)
     return '\n'.join(lines)

@@ -62,8 +62,9 @@ def test_volumes_of_a_patient_are_listed():
 
 
 def test_single_images_have_no_groups():
-    """Without groups, or with one for each image, there is one table."""
+    """Without groups, with one for each image or for all: one table."""
     assert len(score_table(_rows('abc')).splitlines()) == 3
+    assert len(score_table(_rows('aaa')).splitlines()) == 3
     rows = [
         {k: v for k, v in row.items() if k not in ('patient', 'volume')}
         for row in _rows('aab')

@@ -210,7 +210,7 @@ class Augmented(Slices):
     ) -> None:
         if not isinstance(slices, Slices):
             raise TypeError(f'expected `Slices`, got {slices!r}')
-        super().__init__(slices.names, slices.groups)
+        super().__init__(slices.names, slices.groups, volumes=slices.volumes)
         self.slices = slices
         self.augmentation = Augmentation(smoothing, rotation, flip, scaling)
         self.seed = whole_number('seed', seed, 0)

@@ -25,6 +25,7 @@ from odl_equivariant.data._checks import grid, position
 from odl_equivariant.data.slices.geometry import (
     SliceGeometry,
     Volume,
+    in_line,
     stacked,
 )
 from odl_equivariant.data.slices.grids import float_dtype, grid_change
@@ -182,7 +183,7 @@ class Slices:
         """Return the slices of a volume as one array.
 
         Slices are resampled one by one, as ``s[i]``. Their distance stays as
-        it is.
+        it is. They are sorted by position if they are not in line.
 
         Parameters
         ----------
@@ -220,6 +221,8 @@ class Slices:
                         f'{self._no_geometry(self._places[i])}'
                     )
                 members.append((self.names[i], geometry, i))
+        order = in_line([geometry for _, geometry, _ in members])
+        members = [members[k] for k in order]
         # checked before the values are read
         layout = stacked(
             [(name, np.empty((0, 0)), at) for name, at, _ in members]

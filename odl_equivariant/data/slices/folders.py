@@ -17,7 +17,6 @@ from typing import Any, Self
 from odl_equivariant._types import ImageShape, Spacing
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data.slices.base import Slices
-from odl_equivariant.data.slices.geometry import SliceGeometry
 from odl_equivariant.data.slices.index import FolderIndex
 from odl_equivariant.data.slices.values import Values
 
@@ -147,15 +146,15 @@ class FolderSlices(Slices):
         name, entry = self._items[place]
         return f'{self.index.path(name)}: {self._fault(entry)}'
 
-    def _pixel(self, entry) -> list[float] | None:
+    def _pixel(self, entry):
         """Return the sides of the pixels of an image, if they are known."""
         return None
 
-    def _fault(self, entry) -> str | None:
+    def _fault(self, entry):
         """Return why the sides of the pixels are not known, if so."""
         return 'its format does not state the size of pixels'
 
-    def _located(self, entry) -> SliceGeometry:
+    def _located(self, entry):
         """Return the geometry of an image whose pixels are known."""
         raise NotImplementedError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ('SliceGeometry', 'Volume', 'stacked')
+__all__ = ('SliceGeometry', 'Volume', 'in_line', 'stacked')
 
 # Distances of slices are equal if they differ by less, as fractions: the
 # second one for files whose positions are rounded to a tenth of a millimetre.
@@ -154,7 +154,24 @@ class Volume:
         return matrix
 
 
-def stacked(slices: Sequence[tuple[str, np.ndarray, SliceGeometry]]) -> Volume:
+def in_line(geometries: Sequence[SliceGeometry]) -> list[int]:
+    """Return the order of slices along the normal of DICOM.
+
+    It points away from the viewer, as axis 1 of an image points upwards.
+    Slices that are in order already, in one direction or the other, or that
+    do not state where they lie, stay as they are.
+    """
+    order = list(range(len(geometries)))
+    if any(None in (g.position, g.directions) for g in geometries):
+        return order
+    normal = np.cross(*np.array(geometries[0].directions))
+    heights = np.array([g.position for g in geometries]) @ normal
+    if (np.diff(heights) >= 0).all() or (np.diff(heights) <= 0).all():
+        return order
+    return np.argsort(-heights, kind='stable').tolist()
+
+
+def stacked(slices):
     """Return slices as one volume.
 
     Parameters

@@ -186,12 +186,16 @@ def grid_change(old, pixel, shape, spacing):
     Raises
     ------
     ValueError
-        If the new image has no two pixels along an axis, or far too many.
+        If one of both images has no two pixels of the other along an axis,
+        or the new one has far too many.
     """
     if spacing is not None:
         step = tuple(map(_step, old, pixel, spacing))
         if shape is None:
-            shape = _covering(old, pixel, spacing, step)
+            shape = tuple(
+                max(1, round(n / s)) for n, s in zip(old, step, strict=True)
+            )
+        _check_size(old, pixel, shape, spacing)
     elif shape is None:
         return None
     elif pixel is None or math.isclose(*pixel, rel_tol=1e-4):
@@ -220,18 +224,25 @@ def _step(n, pixel, side):
     return 1.0 if abs(step - 1) * n < SAME else step
 
 
-def _covering(old, pixel, spacing, step):
-    """Return the shape of the grid of some spacing that covers an image."""
-    shape = tuple(max(1, round(n / s)) for n, s in zip(old, step, strict=True))
-    few = any(m < 2 <= n for n, m in zip(old, shape, strict=True))
-    if few or max(shape) > LONGEST:
-        sides = [n * p for n, p in zip(old, pixel, strict=True)]
-        raise ValueError(
-            f'`spacing` {spacing[0]:g} x {spacing[1]:g} mm makes '
-            f'{shape[0]} x {shape[1]} pixels of an image of {sides[0]:g} x '
-            f'{sides[1]:g} mm: it is the side of a pixel in millimetres'
+def _check_size(old, pixel, shape, spacing):
+    """Raise a ValueError if a spacing seems to be in another unit."""
+    sides, field = (
+        [n * p for n, p in zip(*grid, strict=True)]
+        for grid in ((old, pixel), (shape, spacing))
+    )
+    if max(shape) > LONGEST or any(
+        n > 1 and (side < 2 * c or whole < 2 * p)
+        for n, p, c, side, whole in zip(
+            old, pixel, spacing, sides, field, strict=True
         )
-    return shape
+    ):
+        raise ValueError(
+            f'`spacing` {spacing[0]:g} x {spacing[1]:g} mm makes a grid of '
+            f'{shape[0]} x {shape[1]} pixels, {field[0]:g} x {field[1]:g} '
+            f'mm, and the image has {old[0]} x {old[1]} pixels, '
+            f'{sides[0]:g} x {sides[1]:g} mm: `spacing` is the side of a '
+            'pixel in millimetres'
+        )
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from odl_equivariant.data import Augmentation, Augmented, Phantoms
+from odl_equivariant.data import Augmentation, Augmented, Phantoms, Slices
 from odl_equivariant.data.slices.augmentation import rotated
 
 
@@ -192,3 +192,15 @@ def test_bad_scaling(scaling, message):
     """Factors that cannot be are refused."""
     with pytest.raises(ValueError, match=message):
         Augmentation(scaling=scaling)
+
+
+def test_groups_and_volumes_stay():
+    """Changed images belong to the patients and volumes that they had."""
+
+    class Ones(Slices):
+        def _image(self, place, epoch):
+            return np.ones((4, 4))
+
+    slices = Augmented(Ones(['a', 'b'], ['p', 'p'], volumes=['v', 'w']))
+    assert slices.groups == ['p', 'p'] and slices.volumes == ['v', 'w']
+    assert slices.subset([1]).volumes == ['w']

@@ -225,5 +225,6 @@ def test_shape_and_spacing_cut_and_fill(shape):
 @pytest.mark.parametrize('spacing', [(0.0007, 0.0007), (700.0, 1.0)])
 def test_spacing_in_another_unit_is_named(spacing):
     """Metres or micrometres instead of millimetres are an error."""
-    with pytest.raises(ValueError, match='in millimetres'):
-        grid_change((512, 512), (0.7, 0.7), None, spacing)
+    for shape in (None, (512, 512)):
+        with pytest.raises(ValueError, match='in millimetres'):
+            grid_change((512, 512), (0.7, 0.7), shape, spacing)

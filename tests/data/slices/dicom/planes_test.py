@@ -139,6 +139,16 @@ def test_volume_of_a_series(tmp_path, write_dicom):
     assert volume.names == ('0.dcm', '1.dcm', '2.dcm')
 
 
+def test_volume_of_shuffled_slices(tmp_path, write_dicom):
+    """Slices in random order, as `split` gives them, are the same volume."""
+    _write_series(tmp_path, write_dicom, [0, 5, 10, 15])
+    slices = DicomSlices(tmp_path, spacing=0.75)
+    shuffled = slices.subset([2, 0, 3, 1]).volume()
+    volume = slices.volume()
+    assert np.array_equal(shuffled.values, volume.values)
+    assert np.array_equal(shuffled.affine, volume.affine)
+
+
 @pytest.mark.parametrize(
     ('heights', 'options', 'said'),
     [
