@@ -40,7 +40,11 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 
 # The same for the wings of a sub-package; what lies beside them is above them.
 WINGS = {
-    'data': (('slices',), ('phantoms', 'acquisitions'), ('pairs', 'results', 'scans')),
+    'data': (
+        ('slices',),
+        ('phantoms', 'acquisitions'),
+        ('pairs', 'results', 'scans'),
+    ),
     'nn': (
         ('steerable',),
         ('layers',),
