@@ -46,6 +46,7 @@ WINGS = {
         ('phantoms', 'acquisitions'),
         ('kspace',),
         ('pairs', 'scans'),
+        ('pairs', 'results', 'scans'),
     ),
     'nn': (
         ('steerable',),
