@@ -98,7 +98,7 @@ sphinx_gallery_conf = {
     'examples_dirs': '../examples',
     'gallery_dirs': 'gallery',
     # what takes half an hour, or needs files of the user, is shown only
-    'filename_pattern': r'/(?!compare_|score_|train)\w+\.py$',
+    'filename_pattern': r'/(?!compare_|measured_|score_|train)\w+\.py$',
     'reset_argv': 'gallery.arguments',
     'image_scrapers': ('matplotlib', 'gallery.figures'),
     'within_subsection_order': 'gallery.order',

@@ -14,6 +14,8 @@ image to compare with. From the file alone, we
 
 - compress the coils to as many as keep 99 % of the energy, and estimate their
   sensitivities from the middle of k-space, by ESPIRiT;
+- give the phase of the zero-filled image to the coil maps, so that the image is
+  nearly real, and not negative;
 - divide k-space by one number, so that the image has the range of the images
   in training;
 - reconstruct the image: zero-filled, by total variation, by a denoiser in
@@ -47,14 +49,18 @@ from odl_equivariant.solvers import half_quadratic_splitting
 
 TV_ITERATIONS = 100
 TV_WEIGHTS = (0.0003, 0.001, 0.003, 0.01)
-LEVELS = (0.01, 0.02, 0.04)
+LEVELS = (0.01, 0.02)
 SCALES = (0.5, 1.0, 2.0)
 HELD_OUT = 0.1
 SEED = 0
 
 
 class PartByPart(torch.nn.Module):
-    """A denoiser of real images, applied to real and imaginary parts."""
+    """A denoiser of images from 0 to 1, for real and imaginary parts.
+
+    Real parts are from 0 to 1, as the phase of the image is in the coil maps.
+    Imaginary parts are around 0, and are moved to the middle of the range.
+    """
 
     def __init__(self, denoiser):
         super().__init__()
@@ -62,8 +68,10 @@ class PartByPart(torch.nn.Module):
 
     def forward(self, x, sigma=None):
         """Return the denoised parts of complex images."""
-        parts = self.denoiser(x.flatten(0, 1)[:, None], sigma=sigma)
-        return parts.reshape(x.shape)
+        middle = torch.tensor([0, 0.5]).to(x).reshape(1, 2, 1, 1)
+        parts = (x + middle).flatten(0, 1)[:, None]
+        parts = self.denoiser(parts, sigma=sigma)
+        return parts.reshape(x.shape) - middle
 
 
 def split_mask(scan):
@@ -114,6 +122,7 @@ def splitting(acquisition, data, level, denoiser):
         acquisition.data_fit(data),
         sigma_start=0.1,
         sigma_end=level,
+        niter=6,
         weight=level**2,
     )
     return u
@@ -144,6 +153,9 @@ def main():
     if scan.n_coils > 1:
         scan = scan.compressed(energy=0.99)
     scan = scan.with_coil_maps().normalised()
+    # the maps take over the smooth phase of the image
+    phase = np.exp(1j * np.angle(scan.zero_filled()))
+    scan = scan.with_coil_maps(scan.coil_maps * phase)
     root_sum_of_squares = root_sum_of_squares / scan.scale
     print(f'{scan.n_coils} virtual coils, k-space divided by {scan.scale:.4g}')
 

@@ -16,14 +16,18 @@ import pytest
 import torch
 from odl.core.util.testutils import simple_fixture
 
-from odl_equivariant.data import CartesianMRI
+from odl_equivariant.data import CartesianMRI, simulated_coil_maps
 from odl_equivariant.elements import n_channels, tensor_dtype
 from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
     _layers,
 )
-from odl_equivariant.operators import SubsampledFourierTransform
+from odl_equivariant.operators import (
+    OperatorLayer,
+    SubsampledFourierTransform,
+)
+from odl_equivariant.operators.batching.per_sample import per_sample_operator
 
 initial = simple_fixture('initial', ['zero', 'adjoint'])
 precision = simple_fixture('precision', ['float32', 'float64'])
@@ -186,3 +190,61 @@ def test_checkpointing_with_operators_of_samples():
         loss = network(y, others).square().sum()
         gradients.append(torch.autograd.grad(loss, list(network.parameters())))
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize('mask_of_each', [False, True])
+def test_coil_maps_of_each_sample(
+    mask_of_each, initial, precision, monkeypatch
+):
+    """A batch with maps for each sample is its samples, with gradients."""
+    acquisition = CartesianMRI(SHAPE, 2, n_coils=3, dtype=precision)
+    operators = [
+        acquisition.forward_operator(
+            acquisition.draw_mask(seed) if mask_of_each else None,
+            simulated_coil_maps(SHAPE, 3, seed),
+        )
+        for seed in (1, 2, 3)
+    ]
+    network = network_for(acquisition.operator, initial)
+    y = data_for(operators[0], 3).requires_grad_()
+    inputs = [y, *network.parameters()]
+
+    def results():
+        result = network(y, operators)
+        gradients = torch.autograd.grad(
+            result.square().sum(), inputs, materialize_grads=True
+        )
+        return [result, *gradients]
+
+    at_once = results()
+    loop(monkeypatch)
+    tolerance = 1e-4 if precision == 'float32' else 1e-10
+    for ours, theirs in zip(at_once, results(), strict=True):
+        torch.testing.assert_close(
+            ours, theirs, rtol=tolerance, atol=tolerance
+        )
+
+
+def test_adjoint_of_a_batch_with_coil_maps_of_each_sample():
+    """The maps of a batch and their transpose are adjoint, with autograd."""
+    acquisition = CartesianMRI(SHAPE, 2, n_coils=3, dtype='float64')
+    operator = per_sample_operator(
+        [
+            acquisition.forward_operator(
+                acquisition.draw_mask(seed),
+                simulated_coil_maps(SHAPE, 3, seed),
+            )
+            for seed in (1, 2)
+        ]
+    )
+    layer = OperatorLayer(operator)
+    torch.manual_seed(0)
+    u = torch.randn(2, 2, *SHAPE, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(2, 6, *SHAPE, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((layer(u) * y).sum(), u)
+    # the weights of both spaces are the same
+    torch.testing.assert_close(gradient, layer.adjoint(y))
+    torch.testing.assert_close(
+        (layer(u) * y).sum(), (u * layer.adjoint(y)).sum()
+    )
+    assert torch.autograd.gradcheck(layer, u[:, :, :, :])

@@ -26,6 +26,7 @@ from odl_equivariant.data import (
     SparseViewCT,
     mr_phantom,
 )
+from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import (
     DualProximal,
     EquivariantProximal,
@@ -420,6 +421,26 @@ def test_each_sample_has_its_mask():
         outside = (~batch['mask'][i]).expand(16, 16)
         assert not layer(u)[:, :, outside].any()
         assert not batch['data'][i][:, outside].any()
+
+
+def test_each_sample_has_its_coil_maps():
+    """A batch and its baselines are those of its samples."""
+    acquisition = mri(n_coils=2)
+    task, batch = task_for(acquisition), batch_of(acquisition)
+    assert batch['coil_maps'].shape == (3, 2, 16, 16)
+    together, baseline = task(batch), task.baseline(batch)
+    for i in range(3):
+        alone = {
+            key: batch[key][i : i + 1] for key in ('data', 'mask', 'coil_maps')
+        }
+        torch.testing.assert_close(
+            together[i : i + 1], task(alone), rtol=1e-4, atol=1e-5
+        )
+        maps, space = batch['coil_maps'][i], acquisition.operator.range
+        own = acquisition.zero_filled(
+            as_element(batch['data'][i], space), maps
+        )
+        torch.testing.assert_close(baseline[i : i + 1], as_tensor(own))
 
 
 def test_masks_of_a_batch_are_applied_at_once(monkeypatch):

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from odl_equivariant.data import CartesianMRI, mr_phantom
+from odl_equivariant.diagnostics import assert_adjoint
 from odl_equivariant.elements import as_element
 from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
 from odl_equivariant.operators import CartesianMask
@@ -454,3 +455,136 @@ def test_repr_makes_an_equal_acquisition():
     assert 'array of shape (2, 24, 33)' in repr(
         CartesianMRI(SHAPE, coil_maps=_maps(2))
     )
+
+
+# --- Coil maps of each image --- #
+
+
+@pytest.mark.parametrize('backend', ['numpy', 'pytorch'])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_forward_operator_of_coil_maps(backend, dtype):
+    """Its data are m F (c u), with the mask and the maps given."""
+    acquisition = CartesianMRI(SHAPE, n_coils=3, dtype=dtype, backend=backend)
+    mask, maps = acquisition.draw_mask(3), _maps(3)
+    operator = acquisition.forward_operator(mask, maps)
+    assert operator.domain == acquisition.space
+    assert operator.range == acquisition.operator.range
+    image = acquisition.ground_truth(_image())
+    expected = mask.array * _fourier(maps * _array(image))
+    atol = 2e-5 if dtype == 'float32' else 1e-12
+    assert np.allclose(_array(operator(image)), expected, atol=atol)
+    assert_adjoint(operator)
+    only = acquisition.forward_operator(coil_maps=maps)
+    expected = acquisition.mask * _fourier(maps * _array(image))
+    assert np.allclose(_array(only(image)), expected, atol=atol)
+
+
+def test_pair_with_coil_maps_of_its_own():
+    """Data are those of the maps of the pair, which differ by image."""
+    acquisition = CartesianMRI(SHAPE, n_coils=3, sigma=0, random_masks=True)
+    pair, other = (acquisition.pair(_image(), rng) for rng in (0, 1))
+    maps = pair['coil_maps']
+    assert maps.shape == (3, *SHAPE) and maps.dtype == torch.complex64
+    assert not torch.equal(maps, other['coil_maps'])
+    operator = acquisition.forward_operator(pair['mask'], maps)
+    truth = as_element(pair['truth'], acquisition.space)
+    data = as_element(pair['data'], operator.range)
+    assert float((operator(truth) - data).norm()) < 1e-5
+    # the squares of the maps add up to 1
+    full = acquisition.forward_operator(np.ones(SHAPE), maps)
+    image = acquisition.zero_filled(full(truth), coil_maps=maps)
+    assert np.allclose(_array(image), _array(truth), atol=1e-5)
+
+
+def test_measured_pair_with_coil_maps_of_its_own():
+    """The pair has the maps given, and the data of all coils."""
+    maps = _maps(3)
+    kspace = _fourier(maps * _image())
+    acquisition = CartesianMRI(SHAPE, n_coils=3)
+    pair = acquisition.from_kspace(kspace, maps)
+    assert np.allclose(pair['coil_maps'].numpy(), maps, atol=1e-6)
+    truth = as_element(pair['truth'], acquisition.space)
+    assert np.allclose(_array(truth), _image(), atol=1e-5)
+    fit = acquisition.data_fit(
+        as_element(pair['data'], acquisition.operator.range), coil_maps=maps
+    )
+    assert fit(truth) < 1e-10
+    with pytest.raises(ValueError, match='pass `coil_maps`'):
+        acquisition.from_kspace(kspace)
+
+
+def test_coil_maps_of_each_image_are_never_guessed():
+    """Without the maps of the image, nothing is computed."""
+    acquisition = CartesianMRI(SHAPE, n_coils=3)
+    data = acquisition.operator.range.zero()
+    for call in (
+        lambda: acquisition.simulate(_image()),
+        lambda: acquisition.zero_filled(data),
+        lambda: acquisition.data_fit(data),
+    ):
+        with pytest.raises(ValueError, match='pass `coil_maps`'):
+            call()
+
+
+def test_settings_with_coils_of_each_image():
+    """A copy is equal; acquisitions without them have their old settings."""
+    acquisition = CartesianMRI(SHAPE, n_coils=3, partial_fourier=0.75)
+    copy = pickle.loads(pickle.dumps(acquisition))
+    assert copy.fingerprint() == acquisition.fingerprint()
+    assert copy.own_coil_maps and len(copy.coil_maps) == 3
+    assert 'n_coils' not in CartesianMRI(SHAPE).settings()
+    assert acquisition.with_shape((16, 16)).coil_maps.shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    'call, match',
+    [
+        (
+            lambda: CartesianMRI(SHAPE, n_coils=2, coil_maps=_maps(2)),
+            'one of the two',
+        ),
+        (
+            lambda: CartesianMRI(SHAPE).forward_operator(coil_maps=_maps(2)),
+            'make it with `n_coils`',
+        ),
+        (
+            lambda: CartesianMRI(SHAPE, n_coils=2).forward_operator(
+                coil_maps=_maps(3)
+            ),
+            'have 3 coils, and the acquisition has 2',
+        ),
+        (
+            lambda: CartesianMRI(SHAPE, n_coils=2).forward_operator(
+                coil_maps=np.zeros((2, *SHAPE))
+            ),
+            'zero everywhere',
+        ),
+        (
+            lambda: CartesianMRI(SHAPE, n_coils=2).forward_operator(
+                coil_maps=_maps(2).transpose(0, 2, 1)
+            ),
+            r'\(n_coils, 24, 33\)',
+        ),
+    ],
+)
+def test_coil_maps_that_do_not_fit(call, match):
+    """Maps of another number, shape or of nothing are an error."""
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+@pytest.mark.parametrize('pattern', ['variable_density', 'poisson_disc'])
+def test_masks_of_other_patterns(pattern):
+    """The acquisition takes the patterns, and meets the acceleration."""
+    acquisition = CartesianMRI((32, 32), 4, pattern=pattern, random_masks=True)
+    assert np.broadcast_to(acquisition.mask, (32, 32)).mean() == 0.25
+    pair = acquisition.pair(_image((32, 32)), 0)
+    assert acquisition.forward_operator(pair['mask']).range
+    copy = pickle.loads(pickle.dumps(acquisition))
+    assert np.array_equal(copy.mask, acquisition.mask)
+
+
+def test_poisson_disc_and_parts_of_k_space():
+    """Poisson-disc masks refer to all of k-space, and say so."""
+    with pytest.raises(ValueError, match='Poisson-disc'):
+        CartesianMRI(SHAPE, pattern='poisson_disc', partial_fourier=0.75)

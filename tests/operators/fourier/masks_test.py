@@ -224,3 +224,56 @@ def test_measured_lines_that_are_none(measured, error, match):
     """What is no part of the lines, or lacks the centre, is refused."""
     with pytest.raises(error, match=match):
         CartesianMask((40,), 2, 0.1, measured=measured)
+
+
+# --- Variable density and partial Fourier --- #
+
+
+def test_variable_density_falls_with_the_frequency():
+    """The mean number of lines is larger near the zero frequency."""
+    lines = np.zeros(60)
+    for seed in range(200):
+        mask = CartesianMask(
+            (60,), 4, 0.1, pattern='variable_density', seed=seed
+        )
+        assert mask.acceleration == 4
+        lines += mask.array
+    near, far = lines[15:45].sum(), lines[:15].sum() + lines[45:].sum()
+    # a sixth of the lines are always in the middle
+    assert near - 200 * 6 > 3 * far > 0
+
+
+@pytest.mark.parametrize('pattern', ['random', 'variable_density'])
+def test_partial_fourier_leaves_out_negative_frequencies(pattern):
+    """The lines are in the fraction, and as many as without it."""
+    mask = CartesianMask((2, 64), 2, 0.1, pattern, partial_fourier=0.625)
+    assert mask.acceleration == 2
+    assert mask.lines.min() >= 24 and mask.array[:, 29:35].all()
+    full = CartesianMask((64,), 1.6, 0.1, partial_fourier=0.625)
+    assert np.array_equal(full.lines, np.arange(24, 64))
+    again = pickle.loads(pickle.dumps(mask))
+    assert again == mask and 'partial_fourier=0.625' in repr(again)
+
+
+def test_partial_fourier_of_the_measured_lines():
+    """The fraction refers to the lines that a scanner measured."""
+    mask = CartesianMask(
+        (64,), 2, 0.1, measured=(12, 52), partial_fourier=0.75
+    )
+    assert mask.lines.min() >= 22 and mask.lines.max() < 52
+    assert mask.acceleration == 2
+
+
+@pytest.mark.parametrize(
+    'options, match',
+    [
+        ({'partial_fourier': 0.4}, 'partial_fourier'),
+        ({'partial_fourier': 1.1}, 'partial_fourier'),
+        ({'partial_fourier': 0.6, 'acceleration': 1.2}, 'leaves 24 of 40'),
+        ({'partial_fourier': 0.5, 'center_fraction': 0.2}, 'not all measured'),
+    ],
+)
+def test_partial_fourier_that_is_too_small(options, match):
+    """A fraction without the middle, or with too few lines, is refused."""
+    with pytest.raises(ValueError, match=match):
+        CartesianMask((40,), **{'acceleration': 2, **options})
