@@ -61,7 +61,9 @@ def coil_maps(space):
 def main():
     """Reconstruct the slice by gridding and by least squares."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument('--output', type=pathlib.Path, default='spiral_mri.png')
+    parser.add_argument(
+        '--output', type=pathlib.Path, default='spiral_mri.png'
+    )
     output = parser.parse_args().output
 
     # --- Measure --- #

@@ -85,6 +85,7 @@ NEEDS = {
         '`training`'
     ),
     r'EquivariantProximal\(|escnn import': 'escnn',
+    r'NonUniformFourierTransform\(': '`nufft`',
 }
 
 

@@ -122,7 +122,8 @@ def check_range(coordinates, space):
             'the side of a cell: the grid has no higher frequencies. Got up '
             f'to {found[axis]:g} in {describe_space(space)}: {remedy}'
         )
-    if ratios[axis] < _LEAST_COVERAGE:
+    # one cell has no frequency but zero
+    if ratios[axis] < _LEAST_COVERAGE and max(grid_shape(space)) > 1:
         detail = (
             f'{1 / ratios[axis]:.3g}' if ratios[axis] else 'infinitely many'
         )

@@ -112,10 +112,9 @@ class NonUniformNormalOperator(odl.Operator):
             )
         weights = torch.from_numpy(self._weights.astype(complex))
         kernel = doubled.maps[1](weights[None, None])[0, 0]
-        for axis in range(kernel.ndim):
-            # no two cells are so far apart, and the rest is Hermitian
-            kernel.select(axis, 0).zero_()
         axes = tuple(range(kernel.ndim))
+        # The kernel is Hermitian but at the first distances, which no two
+        # cells have.
         values = torch.fft.fftn(torch.fft.ifftshift(kernel, dim=axes))
         scale = math.sqrt(math.prod(shape)) / part.size
         return values.real * scale

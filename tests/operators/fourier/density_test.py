@@ -89,6 +89,18 @@ def test_weights_are_the_ramp():
     )
 
 
+def test_weights_of_unequal_angles():
+    """A spoke stands for the angles up to the middle of its neighbours."""
+    space = space_of()
+    angles = np.deg2rad([90, 0, 210])
+    radii = np.arange(-8, 9)[:, None]
+    directions = np.stack([np.cos(angles), np.sin(angles)], 1)
+    points = radii * directions[:, None] * np.pi
+    weights = radial_weights(NonUniformFourierTransform(space, points))
+    sums = weights.sum(1) / weights.sum() * 180
+    np.testing.assert_allclose(sums, [75, 60, 45])
+
+
 def weights_of(kind, space):
     if kind == 'spiral':
         points = spiral_trajectory(space, 6, n_turns=3)

@@ -12,6 +12,8 @@
 import copy
 import multiprocessing
 import pickle
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,6 +41,7 @@ from odl_equivariant.operators import (
     UnitaryFourierTransform,
     operator_norm,
 )
+from odl_equivariant.operators.fourier.plans import Plans
 
 pytest.importorskip('finufft')
 
@@ -316,15 +319,40 @@ def test_threads_share_an_operator(rng):
         np.testing.assert_array_equal(result, value)
 
 
-def test_plans_are_reused_and_few(monkeypatch, rng):
+class _Exclusive:
+    """A plan that one thread at a time may use."""
+
+    def __init__(self, plan):
+        self.plan, self.lock = plan, threading.Lock()
+
+    def execute(self, array, out):
+        assert self.lock.acquire(blocking=False)
+        time.sleep(0.01)
+        self.plan.execute(array, out=out)
+        self.lock.release()
+
+
+def test_threads_do_not_share_plans(rng):
+    """No plan is used by two threads at the same time."""
+    points = rng.uniform(-np.pi, np.pi, (9, 2))
+    plans = Plans(points, (6, 5), 1e-12)
+    make = plans._make
+    plans._make = lambda *key: _Exclusive(make(*key))
+    x = rng.standard_normal((2, 6, 5)) + 0j
+    expected = plans.apply(x)
+    with ThreadPoolExecutor(6) as pool:
+        for result in pool.map(plans.apply, [x] * 24):
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_plans_are_reused_and_few(monkeypatch):
     """A second call makes no plan, and only a few plans are kept."""
     transform = transform_of((6, 5))
     layer = OperatorLayer(transform)
-    plans = transform.maps[0].__closure__
     plans = next(
         cell.cell_contents
-        for cell in plans
-        if type(cell.cell_contents).__name__ == 'Plans'
+        for cell in transform.maps[0].__closure__
+        if isinstance(cell.cell_contents, Plans)
     )
     made = []
     make = plans._make
