@@ -45,7 +45,7 @@ WINGS = {
         ('slices',),
         ('phantoms', 'acquisitions'),
         ('kspace',),
-        ('pairs',),
+        ('pairs', 'scans'),
     ),
     'nn': (
         ('steerable',),

@@ -30,6 +30,8 @@ from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
 from odl_equivariant.data.phantoms.random_slices import Phantoms
 from odl_equivariant.data.phantoms.strips import mr_strip
+from odl_equivariant.data.scans.reading import read_scan
+from odl_equivariant.data.scans.scan import TomographyScan
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
@@ -67,6 +69,7 @@ __all__ = (
     'SimulatedPairs',
     'Slices',
     'SparseViewCT',
+    'TomographyScan',
     'coil_compression_matrix',
     'convert_attenuation',
     'convert_length',
@@ -77,6 +80,7 @@ __all__ = (
     'mr_strip',
     'prewhitening_matrix',
     'read_kspace',
+    'read_scan',
     'sample_ct_slice',
     'sample_mr_slice',
     'simulated_coil_maps',

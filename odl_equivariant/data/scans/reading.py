@@ -10,14 +10,30 @@
 
 from __future__ import annotations
 
+import inspect
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 from odl_equivariant._types import PathLike
+from odl_equivariant.data.scans.arrays import read_array_scan
+from odl_equivariant.data.scans.data_exchange import read_data_exchange
+from odl_equivariant.data.scans.matlab import read_matlab_scan
+from odl_equivariant.data.scans.nikon import read_nikon
 from odl_equivariant.data.scans.scan import TomographyScan
 
 __all__ = ('read_scan',)
+
+_READERS: dict[str, Callable[..., TomographyScan]] = {
+    '.mat': read_matlab_scan,
+    '.h5': read_data_exchange,
+    '.hdf5': read_data_exchange,
+    '.hdf': read_data_exchange,
+    '.xtekct': read_nikon,
+    '.npy': read_array_scan,
+    '.tif': read_array_scan,
+    '.tiff': read_array_scan,
+}
 
 
 def read_scan(
@@ -62,7 +78,29 @@ def read_scan(
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(f'there is no file or folder {path}')
-    reader = _reader(path)
+    ending = path.suffix.lower()
+    if path.is_dir():
+        reader = read_array_scan
+    elif ending in _READERS:
+        reader = _READERS[ending]
+    else:
+        raise ValueError(
+            f'{path}: scans are read from folders of TIFF files and from '
+            f'files {", ".join(_READERS)}, got the ending {ending!r}'
+        )
+    known = set(inspect.signature(reader).parameters) - {'path'}
     if geometry is not None:
         options['geometry'] = geometry
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TypeError(
+            f'{path}: {", ".join(unknown)} cannot be given for files '
+            f'{ending}'
+            + (
+                ', which say their geometry themselves'
+                if 'geometry' in unknown
+                else ''
+            )
+            + f'; the options are {", ".join(sorted(known)) or "none"}'
+        )
     return reader(path, **options)

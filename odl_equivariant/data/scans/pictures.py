@@ -1,0 +1,147 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Reads pictures of readings: TIFF files, alone or one for each view."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import numpy as np
+
+from odl_equivariant._packages import import_package
+
+__all__ = ('read_picture', 'read_pictures', 'tiff_files')
+
+_ENDINGS = ('.tif', '.tiff')
+_KINDS = ('I;16', 'I;16L', 'I;16B', 'I', 'F', 'L')
+
+
+def tiff_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the TIFF files of a folder, in the order of their numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _ENDINGS and not path.name.startswith('.')
+    ]
+    if not files:
+        raise ValueError(f'{folder} has no files {" or ".join(_ENDINGS)}')
+    return sorted(files, key=_numbers)
+
+
+def _numbers(path):
+    parts = re.split(r'(\d+)', path.name)
+    return [int(p) if i % 2 else p for i, p in enumerate(parts)]
+
+
+def read_picture(path: pathlib.Path) -> np.ndarray:
+    """Return the readings in a TIFF file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File of one page or more, each with one channel of integers or
+        floats.
+
+    Returns
+    -------
+    readings : numpy.ndarray
+        Array of shape ``(rows, columns)``, or ``(pages, rows, columns)``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, ends early, has colours, or pages of several shapes.
+    """
+    image = import_package('PIL.Image', 'a TIFF file')
+    pages = []
+    try:
+        with image.open(path) as file:
+            for number in range(getattr(file, 'n_frames', 1)):
+                file.seek(number)
+                if file.mode not in _KINDS:
+                    raise ValueError(
+                        f'{path}: pixels are of the kind {file.mode!r}; '
+                        'readings have one channel of integers or floats'
+                    )
+                pages.append(np.array(file))
+    except FileNotFoundError:
+        raise FileNotFoundError(f'there is no file {path}') from None
+    except (EOFError, OSError, SyntaxError, TypeError) as error:
+        raise ValueError(
+            f'{path} cannot be read as TIFF; is it complete? {error}'
+        ) from error
+    shapes = {page.shape for page in pages}
+    if len(shapes) != 1:
+        raise ValueError(
+            f'{path}: all pages must have one shape, got '
+            f'{", ".join(map(str, sorted(shapes)))}'
+        )
+    return pages[0] if len(pages) == 1 else np.stack(pages)
+
+
+def read_pictures(
+    paths: list[pathlib.Path], row: int | None = None
+) -> np.ndarray:
+    """Return the readings in TIFF files, one for each view.
+
+    Parameters
+    ----------
+    paths : list of pathlib.Path
+        Files in the order of the views.
+    row : int, optional
+        Read this row only, counted from 0. Default: all.
+
+    Returns
+    -------
+    readings : numpy.ndarray
+        Array of shape ``(views, rows, columns)``.
+
+    Raises
+    ------
+    ValueError
+        If files have several shapes.
+    """
+    readings = None
+    for number, path in enumerate(paths):
+        picture = read_picture(path)
+        if picture.ndim != 2:
+            raise ValueError(
+                f'{path} has {len(picture)} pages, expected one view'
+            )
+        if row is not None:
+            if not 0 <= row < len(picture):
+                raise ValueError(
+                    f'{path} has {len(picture)} rows, got `row={row}`'
+                )
+            picture = picture[row : row + 1]
+        if readings is None:
+            readings = np.empty((len(paths), *picture.shape), picture.dtype)
+        if picture.shape != readings.shape[1:]:
+            raise ValueError(
+                f'{path} has the shape {picture.shape}, but {paths[0]} has '
+                f'{readings.shape[1:]}'
+            )
+        if picture.dtype != readings.dtype:
+            raise ValueError(
+                f'{path} has the dtype {picture.dtype}, but {paths[0]} has '
+                f'{readings.dtype}'
+            )
+        readings[number] = picture
+    if readings is None:
+        raise ValueError('there are no files of views')
+    return readings
