@@ -29,15 +29,13 @@ from odl_equivariant.training.measured.inputs import (
 )
 from odl_equivariant.training.measured.methods import (
     Method,
+    is_unexplained,
     residual_and_noise,
 )
 from odl_equivariant.training.measured.outputs import ending_of, write_image
 
 __all__ = ('reconstruct',)
 
-# Images that leave more of the data unexplained, in parts of the data and
-# relative to noise, are worth a warning.
-_MOST_UNEXPLAINED, _MOST_NOISES = 0.03, 2.0
 # What a file may fail with, without ending those that come after it.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
 _log = logging.getLogger(__name__)
@@ -229,7 +227,7 @@ def _reconstruct_file(path, target, method, options, weights):
         worst, noise = max((worst, noise), (residual, level))
     if is_magnetic:
         images = [measured.scan.cropped(measured.scale * u) for u in images]
-    elif worst > max(_MOST_UNEXPLAINED, _MOST_NOISES * noise):
+    elif is_unexplained(worst, noise):
         _log.warning(
             '%s: the image leaves %.1f %% of the data unexplained, and noise '
             'is about %.1f %%. Geometry, axis or units may be others than %s '

@@ -21,7 +21,7 @@ from odl_equivariant.solvers import (
     half_quadratic_splitting,
 )
 
-__all__ = ('Method', 'residual_and_noise')
+__all__ = ('Method', 'is_unexplained', 'residual_and_noise')
 
 # Noise levels of a denoiser, relative to the value that is 1 for it.
 _FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
@@ -32,6 +32,9 @@ _SHARE = 0.999
 # Medians of the magnitude of second differences of white noise.
 _MEDIAN_OF_NOISE = 0.6745 * 6**0.5
 _LEAST_ELEMENTS = 3
+# Images that leave more of the data unexplained, in parts of the data and
+# relative to noise, are worth a warning.
+_MOST_UNEXPLAINED, _MOST_NOISES = 0.03, 2.0
 
 
 class Method:
@@ -250,3 +253,8 @@ def residual_and_noise(operator, image, y):
     if y.shape[-1] >= _LEAST_ELEMENTS:
         noise = float((y.diff(n=2, dim=-1).square().mean() / 6).sqrt())
     return float((projected - y).square().mean().sqrt()) / size, noise / size
+
+
+def is_unexplained(residual, noise):
+    """Return whether a residual is more than noise, and than a grid loses."""
+    return residual > max(_MOST_UNEXPLAINED, _MOST_NOISES * noise)
