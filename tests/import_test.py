@@ -45,7 +45,7 @@ WINGS = {
         ('slices',),
         ('phantoms', 'acquisitions'),
         ('kspace',),
-        ('pairs', 'scans'),
+        ('pairs', 'scans', 'results'),
     ),
     'nn': (
         ('steerable',),

@@ -30,6 +30,8 @@ from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
 from odl_equivariant.data.phantoms.random_slices import Phantoms
 from odl_equivariant.data.phantoms.strips import mr_strip
+from odl_equivariant.data.results.origin import provenance
+from odl_equivariant.data.results.writing import write_result
 from odl_equivariant.data.scans.reading import read_scan
 from odl_equivariant.data.scans.scan import TomographyScan
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
@@ -79,10 +81,12 @@ __all__ = (
     'mr_phantom',
     'mr_strip',
     'prewhitening_matrix',
+    'provenance',
     'read_kspace',
     'read_scan',
     'sample_ct_slice',
     'sample_mr_slice',
     'simulated_coil_maps',
     'split',
+    'write_result',
 )
