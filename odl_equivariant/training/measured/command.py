@@ -7,17 +7,13 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Reconstruction of measured data by a model, without a configuration."""
 
-import hashlib
-import importlib.metadata
-import json
 import logging
 import shlex
 import sys
 
-import numpy as np
 from tqdm import tqdm
 
-import odl_equivariant
+from odl_equivariant.data import provenance
 from odl_equivariant.data.units import metres
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.training.measured.arguments import cell_in, parsed
@@ -32,7 +28,10 @@ from odl_equivariant.training.measured.methods import (
     is_unexplained,
     residual_and_noise,
 )
-from odl_equivariant.training.measured.outputs import ending_of, write_image
+from odl_equivariant.training.measured.outputs import (
+    ending_of,
+    write_images,
+)
 
 __all__ = ('reconstruct',)
 
@@ -74,12 +73,11 @@ def reconstruct(arguments):
     files, several = _files(options.inputs, endings, options)
     targets = _targets(files, several, options)
     failed = {}
-    weights = _digest(weights_path(options.model))
     for path, target in tqdm(
         targets.items(), desc='reconstruction', disable=len(files) == 1
     ):
         try:
-            _reconstruct_file(path, target, method, options, weights)
+            _reconstruct_file(path, target, method, options)
         except _ERRORS as error:
             if len(files) == 1:
                 raise
@@ -186,32 +184,15 @@ def _targets(files, several, options):
                 f'the results of several files, of which {path} is one, would '
                 f'be {target}: reconstruct them one by one'
             )
-        beside = target.parent / f'{target.name.split(".")[0]}.json'
-        if target.resolve() == path.resolve() or (
-            target.parent.resolve() == path.parent.resolve()
-            and beside.exists()
-            and _is_header(beside)
-        ):
+        if target.resolve() == path.resolve():
             raise ValueError(
-                f'the results of {path} would overwrite the data or their '
-                f'header {beside.name}: take another folder for the output'
+                f'the results of {path} would overwrite the data: take '
+                'another folder for the output'
             )
     return targets
 
 
-def _is_header(path):
-    try:
-        return 'weights' not in json.loads(path.read_text('utf-8'))
-    except (OSError, TypeError, ValueError):
-        return True
-
-
-def _digest(path):
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()[:16]
-
-
-def _reconstruct_file(path, target, method, options, weights):
+def _reconstruct_file(path, target, method, options):
     is_magnetic = method.modality == 'magnetic resonance'
     if is_magnetic:
         measured = measured_kspace(path)
@@ -241,30 +222,24 @@ def _reconstruct_file(path, target, method, options, weights):
             else '; --axis auto finds the axis',
         )
     unit = method.result_unit(acquisition)
-    sides = _sides(measured, options.cell)
-    provenance = {
-        'command': shlex.join(['odl-equivariant', *options.line]),
-        'model': str(options.model),
-        'weights': weights,
-        'data': path.name,
-        'data_digest': None if path.is_dir() else _digest(path),
-        'geometry_from': measured.source,
-        'acquisition': repr(acquisition),
-        'image_unit': unit,
-        'cell_sides_in_metres': sides and list(sides),
-        'relative_residual': round(worst, 6),
-        'axis_in_elements': measured.axis,
-        'value_of_one': measured.scale if is_magnetic else scale,
-        'versions': _versions(),
-    }
-    n = np.asarray(images[0].shape)
-    write_image(
+    made = provenance(
+        weights_path(options.model),
+        None if path.is_dir() else path,
+        model=str(options.model),
+        geometry_from=measured.source,
+        acquisition=repr(acquisition),
+        relative_residual=round(worst, 6),
+        axis_in_elements=measured.axis,
+        value_of_one=measured.scale if is_magnetic else scale,
+    )
+    made['command'] = shlex.join(['odl-equivariant', *options.line])
+    write_images(
         target,
         images,
         measured.single,
-        sides and (*sides, sides[0]),
-        tuple((1 - n) / 2),
-        provenance,
+        _sides(measured, options.cell),
+        unit,
+        made,
         options.pictures,
     )
     _log.info('%s: in %s, unit %s', path, target, unit)
@@ -281,9 +256,3 @@ def _sides(measured, cell):
     return tuple(
         float(side) * metres(unit) for side in acquisition.space.cell_sides
     )
-
-
-def _versions():
-    names = ('odl', 'torch', 'numpy')
-    versions = {name: importlib.metadata.version(name) for name in names}
-    return {'odl_equivariant': odl_equivariant.__version__, **versions}
