@@ -324,7 +324,7 @@ class MeasuredCT(TransmissionTomography):
         return find_truncation(array, detector_reach(self.geometry), closed)
 
     def padded(
-        self, data: ElementLike, share: float = 0.5
+        self, data: ElementLike, share: float = 0.25
     ) -> tuple[MeasuredCT, Element]:
         """Return data that fall smoothly to zero on a longer detector.
 
@@ -338,7 +338,8 @@ class MeasuredCT(TransmissionTomography):
         data : element of ``operator.range`` or array-like
             Line integrals.
         share : float, optional
-            How many elements to add at each end, relative to their number.
+            How many elements to add at each end, relative to their number:
+            about as many as the object goes on there.
 
         Returns
         -------
