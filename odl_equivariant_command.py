@@ -191,9 +191,16 @@ COMMANDS = {
     ),
     'reconstruct': Command(
         'Reconstruct measured data, file by file, or the test images.',
-        'Goes on where it was stopped, and never mixes results of different '
-        'weights or data in one folder.',
+        'Without a configuration: FILE --model NAME --output IMAGE, with a '
+        'shipped model or a file of weights. It takes scans (.mat, .h5, '
+        '.xtekct, TIFF, .npy with a header) or k-space, and maybe --geometry '
+        'FILE.yaml, --axis auto, --cell-size 0.2mm, --shape 512x512, --unit '
+        '1/mm or HU, --strength, --format nii.gz, --pictures true. With a '
+        'configuration, it goes on where it was stopped, and never mixes '
+        'results of different weights or data in one folder.',
         (
+            'reconstruct my_scan.mat --model sparse_view_ct_c4 '
+            '--output image.nii.gz',
             'reconstruct --config examples/configs/ct_small.yaml '
             '--input measured --output images',
         ),

@@ -28,6 +28,7 @@ version = release = odl_equivariant.__version__
 
 extensions = [
     'mathml',
+    'model_table',
     'reference',
     'myst_parser',
     'numpydoc',

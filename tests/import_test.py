@@ -47,6 +47,7 @@ WINGS = {
         ('kspace',),
         ('pairs', 'scans'),
         ('pairs', 'results', 'scans'),
+        ('pairs', 'scans', 'results'),
     ),
     'nn': (
         ('steerable',),

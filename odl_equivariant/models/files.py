@@ -174,9 +174,7 @@ def load(
     initial: Initial | None = None,
     unit: AttenuationUnit | float | None = None,
     cell: float | None = None,
-) -> (
-    Block | LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork
-):
+) -> Block | LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork:
     """Load a network from the package or from a file.
 
     Parameters

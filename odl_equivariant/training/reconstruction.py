@@ -14,11 +14,13 @@ import os
 import pathlib
 
 import numpy as np
+import odl
 import torch
 
 from odl_equivariant._files import write_atomically
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.elements import (
+    as_element,
     grid_shape,
     is_complex,
     n_parts,
@@ -27,6 +29,10 @@ from odl_equivariant.elements import (
 )
 from odl_equivariant.training._headers import check_header, header_path
 from odl_equivariant.training.image_files import ImageFile
+from odl_equivariant.training.measured.methods import (
+    is_unexplained,
+    residual_and_noise,
+)
 
 __all__ = (
     'Measurements',
@@ -92,6 +98,7 @@ class Measurements:
         n = n_parts(space)
         self.shape = (*((n,) if n > 1 else ()), *grid_shape(space))
         self.files = {path: self._n_images(path) for path in paths}
+        self._silent = set()
 
     def _n_images(self, path):
         try:
@@ -142,6 +149,7 @@ class Measurements:
             for header in sorted({*found.values()} - {None})
         }
         silent = [path for path in found if not says_so.get(found[path])]
+        self._silent = set(silent)
         if silent:
             _log.info(
                 'nothing beside %s says how the data were measured: the '
@@ -151,6 +159,10 @@ class Measurements:
             )
         for path in self.files:
             _operator(acquisition, self.mask(path), path)
+
+    def is_silent(self, path):
+        """Return whether nothing says how a file was measured."""
+        return path in self._silent
 
     def source(self, path):
         """Return a checksum of the data in a file and of their mask."""
@@ -227,6 +239,10 @@ class SimulatedMeasurements:
         """Check the mask of the first pair: the pairs are alike."""
         for path in list(self.files)[:1]:
             _operator(acquisition, self.mask(path), path)
+
+    def is_silent(self, path):
+        """Return ``False``: the acquisition has made the pairs."""
+        return False
 
     def source(self, path):
         """Return a checksum of the data of a pair and of their mask."""
@@ -332,12 +348,33 @@ def reconstruct_files(
                 y = measurements.batch(path, first, last).to(device)
                 with torch.inference_mode():
                     images = module(y, operator)
+                if first == 0 and measurements.is_silent(path):
+                    _compare(operator, images[:1], y[:1], path)
                 volume.append(images.cpu(), pictures)
                 bar.update(last - first)
                 n_made += last - first
             manifest.record(target, source)
             volume.finish()
     return n_made
+
+
+def _compare(operator, image, y, path):
+    """Warn if an image does not explain data whose geometry is unsaid."""
+    if not isinstance(operator, odl.applications.tomo.RayTransform):
+        return
+    image = as_element(image.cpu()[0], operator.domain)
+    y = as_element(y.cpu()[0], operator.range)
+    residual, noise = residual_and_noise(operator, image, y)
+    if is_unexplained(residual, noise):
+        _log.warning(
+            '%s: the image leaves %.1f %% of the data unexplained, and noise '
+            'is about %.1f %%; nothing beside the data says how they were '
+            'measured, and their geometry or unit may be another than that of '
+            'the configuration',
+            path,
+            100 * residual,
+            100 * noise,
+        )
 
 
 def _clean(folder, paths):

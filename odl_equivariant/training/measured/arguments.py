@@ -89,7 +89,7 @@ def parsed(arguments):
 
 
 # Endings of results, with their dots.
-FORMATS = ('npy', 'nii', 'nii.gz')
+FORMATS = ('npy', 'nii', 'nii.gz', 'dcm')
 
 
 def _positive(text):

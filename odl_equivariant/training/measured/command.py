@@ -7,35 +7,34 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Reconstruction of measured data by a model, without a configuration."""
 
-import hashlib
-import importlib.metadata
-import json
 import logging
 import shlex
 import sys
 
-import numpy as np
 from tqdm import tqdm
 
-import odl_equivariant
+from odl_equivariant.data import provenance
 from odl_equivariant.data.units import metres
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.training.measured.arguments import cell_in, parsed
+from odl_equivariant.training.measured.inputs import (
+    KSPACE,
+    SCANS,
+    measured_kspace,
+    measured_tomography,
+)
 from odl_equivariant.training.measured.methods import (
     Method,
-    relative_residual,
+    is_unexplained,
+    residual_and_noise,
 )
-from odl_equivariant.training.measured.outputs import ending_of, write_image
-from odl_equivariant.training.measured.sinograms import (
-    measured_array,
-    with_axis,
+from odl_equivariant.training.measured.outputs import (
+    ending_of,
+    write_images,
 )
 
 __all__ = ('reconstruct',)
 
-# Results that leave more of the data unexplained are worth a warning.
-_LARGEST_RESIDUAL = 0.15
-_ENDINGS = ('.npy',)
 # What a file may fail with, without ending those that come after it.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
 _log = logging.getLogger(__name__)
@@ -66,21 +65,19 @@ def reconstruct(arguments):
     method = Method(
         options.model, options.unit, options.cell, options.strength
     )
+    options.line = arguments
+    endings = SCANS
     if method.modality == 'magnetic resonance':
-        raise ValueError(
-            f'{options.model} reconstructs magnetic resonance, for which a '
-            'configuration is needed: `odl-equivariant reconstruct --config '
-            'FILE.yaml --input ... --output ...`'
-        )
-    files, several = _files(options.inputs)
+        endings = KSPACE
+        _refuse_options(options)
+    files, several = _files(options.inputs, endings, options)
     targets = _targets(files, several, options)
     failed = {}
-    weights = _digest(weights_path(options.model))
     for path, target in tqdm(
         targets.items(), desc='reconstruction', disable=len(files) == 1
     ):
         try:
-            _reconstruct_file(path, target, method, options, weights)
+            _reconstruct_file(path, target, method, options)
         except _ERRORS as error:
             if len(files) == 1:
                 raise
@@ -96,31 +93,63 @@ def reconstruct(arguments):
     return 1 if failed else 0
 
 
-def _files(inputs):
+def _refuse_options(options):
+    """Raise an error for an option of tomography."""
+    names = {
+        '--unit': options.unit,
+        '--cell-size': options.cell,
+        '--shape': options.shape,
+        '--geometry': options.geometry,
+        '--axis': options.axis,
+    }
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise ValueError(
+            f'{", ".join(given)}: {options.model} reconstructs magnetic '
+            'resonance, where the file says all of this'
+        )
+
+
+def _is_one_scan(folder, options):
+    """Return whether a folder holds the pictures of one scan."""
+    names = [path.suffix.lower() for path in folder.iterdir()]
+    has_geometry = options.geometry is not None or any(
+        (folder / f'geometry{ending}').is_file()
+        or folder.with_name(folder.name + ending).is_file()
+        for ending in ('.yaml', '.yml', '.json')
+    )
+    return has_geometry and bool({'.tif', '.tiff'} & set(names))
+
+
+def _files(inputs, endings, options):
     """Return all files of data, and whether there may be several."""
     files, several = [], len(inputs) > 1
     for path in inputs:
-        if path.is_dir():
+        if path.is_dir() and endings is SCANS and _is_one_scan(path, options):
+            files.append(path)
+        elif path.is_dir():
             several = True
             found = sorted(
                 file
                 for file in path.iterdir()
-                if file.suffix.lower() in _ENDINGS
+                if file.suffix.lower() in endings
                 and file.name[0] != '.'
                 and not file.match('*.mask.npy')
             )
             if not found:
                 raise FileNotFoundError(
                     f'there are no data in {path}: expected files that end '
-                    f'in {", ".join(_ENDINGS)}'
+                    f'in {", ".join(endings)}'
                 )
-            files += found
+            # projections belong to the file that names them
+            scanners = [f for f in found if f.suffix.lower() == '.xtekct']
+            files += scanners or found
         elif not path.exists():
             raise FileNotFoundError(f'there is no file or folder {path}')
-        elif path.suffix.lower() not in _ENDINGS:
+        elif path.suffix.lower() not in endings:
             raise ValueError(
-                f'{path} is of no known format, which are '
-                f'{", ".join(_ENDINGS)}'
+                f'{path} is of no format that {options.model} takes, which '
+                f'are {", ".join(endings)}'
             )
         else:
             files.append(path)
@@ -155,107 +184,75 @@ def _targets(files, several, options):
                 f'the results of several files, of which {path} is one, would '
                 f'be {target}: reconstruct them one by one'
             )
-        beside = target.parent / f'{target.name.split(".")[0]}.json'
-        if target.resolve() == path.resolve() or (
-            target.parent.resolve() == path.parent.resolve()
-            and beside.exists()
-            and _is_header(beside)
-        ):
+        if target.resolve() == path.resolve():
             raise ValueError(
-                f'the results of {path} would overwrite the data or their '
-                f'header {beside.name}: take another folder for the output'
+                f'the results of {path} would overwrite the data: take '
+                'another folder for the output'
             )
     return targets
 
 
-def _is_header(path):
-    try:
-        return 'weights' not in json.loads(path.read_text('utf-8'))
-    except (OSError, TypeError, ValueError):
-        return True
-
-
-def _digest(path):
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()[:16]
-
-
-def _reconstruct_file(path, target, method, options, weights):
-    acquisition, arrays, single, source = measured_array(path, options)
-    axis = None
-    if options.axis is not None:
-        acquisition, axis = with_axis(acquisition, arrays, options.axis, path)
-        _log.info(
-            '%s: the axis is projected %.2f elements from the middle of the '
-            'detector',
-            path,
-            axis,
-        )
-    images, worst = [], 0.0
-    space = acquisition.operator.range
-    for array in arrays:
-        y = space.element(np.ascontiguousarray(array, space.dtype_identifier))
+def _reconstruct_file(path, target, method, options):
+    is_magnetic = method.modality == 'magnetic resonance'
+    if is_magnetic:
+        measured = measured_kspace(path)
+    else:
+        measured = measured_tomography(path, options)
+    acquisition = measured.acquisition
+    images, worst, noise, scale = [], 0.0, 0.0, None
+    for y in measured.data:
         scale = method.scale(acquisition, y)
         image, element = method(acquisition, y)
         images.append(image)
-        worst = max(
-            worst, relative_residual(acquisition.operator, element, y)
-        )
-    if worst > _LARGEST_RESIDUAL:
+        residual, level = residual_and_noise(acquisition.operator, element, y)
+        worst, noise = max((worst, noise), (residual, level))
+    if is_magnetic:
+        images = [measured.scan.cropped(measured.scale * u) for u in images]
+    elif is_unexplained(worst, noise):
         _log.warning(
-            '%s: the image leaves %.0f %% of the data unexplained, '
-            '||A u - y|| / ||y||. Geometry, units or axis may be others than '
-            '%s says%s',
+            '%s: the image leaves %.1f %% of the data unexplained, and noise '
+            'is about %.1f %%. Geometry, axis or units may be others than %s '
+            'says%s',
             path,
             100 * worst,
-            source,
-            '' if axis is not None else '; --axis auto searches the axis',
+            100 * noise,
+            measured.source,
+            ''
+            if measured.axis is not None
+            else '; --axis auto finds the axis',
         )
     unit = method.result_unit(acquisition)
-    sides = _sides(acquisition, options.cell)
-    provenance = {
-        'command': shlex.join(['odl-equivariant', *sys.argv[1:]]),
-        'model': str(options.model),
-        'weights': weights,
-        'data': path.name,
-        'data_digest': _digest(path),
-        'geometry_from': source,
-        'acquisition': repr(acquisition),
-        'image_unit': unit,
-        'cell_sides_in_metres': sides and list(sides),
-        'relative_residual': round(worst, 6),
-        'axis_in_elements': axis,
-        'value_of_one': scale,
-        'versions': _versions(),
-    }
-    low = np.asarray(acquisition.space.min_pt, float)
-    cells = np.asarray(acquisition.space.cell_sides, float)
-    row = sides and (*sides, sides[0])
-    write_image(
+    made = provenance(
+        weights_path(options.model),
+        None if path.is_dir() else path,
+        model=str(options.model),
+        geometry_from=measured.source,
+        acquisition=repr(acquisition),
+        relative_residual=round(worst, 6),
+        axis_in_elements=measured.axis,
+        value_of_one=measured.scale if is_magnetic else scale,
+    )
+    made['command'] = shlex.join(['odl-equivariant', *options.line])
+    write_images(
         target,
         images,
-        single,
-        row,
-        tuple(low / cells + 0.5),
-        provenance,
+        measured.single,
+        _sides(measured, options.cell),
+        unit,
+        made,
         options.pictures,
     )
-    _log.info('%s: in %s, %s', path, target, unit)
+    _log.info('%s: in %s, unit %s', path, target, unit)
 
 
-def _sides(acquisition, cell):
-    """Return the sides of a cell in metres, or None."""
+def _sides(measured, cell):
+    """Return the sides of a cell in metres, or ``None`` if nothing says."""
+    acquisition, scan = measured.acquisition, measured.scan
+    if scan is not None and scan.field_of_view is None:
+        return None
     unit = getattr(acquisition, 'length_unit', 'm')
     if unit == 'cell':
-        if cell is None:
-            return None
-        return 2 * (cell_in(cell, 'm'),)
+        return None if cell is None else 2 * (cell_in(cell, 'm'),)
     return tuple(
         float(side) * metres(unit) for side in acquisition.space.cell_sides
     )
-
-
-def _versions():
-    names = ('odl', 'torch', 'numpy')
-    versions = {name: importlib.metadata.version(name) for name in names}
-    return {'odl_equivariant': odl_equivariant.__version__, **versions}

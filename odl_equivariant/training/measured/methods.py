@@ -7,16 +7,13 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """What reconstructs: a network, a denoiser or an energy, in a unit."""
 
-import logging
-
 import numpy as np
 import odl
-import torch
 
 from odl_equivariant import models
 from odl_equivariant.data import MeasuredCT
 from odl_equivariant.data.units import metres
-from odl_equivariant.elements import as_tensor
+from odl_equivariant.elements import as_tensor, merge_complex
 from odl_equivariant.functionals import LearnedRegularizer
 from odl_equivariant.models.architectures import ENERGIES, UNROLLED
 from odl_equivariant.solvers import (
@@ -24,7 +21,7 @@ from odl_equivariant.solvers import (
     half_quadratic_splitting,
 )
 
-__all__ = ('Method', 'relative_residual')
+__all__ = ('Method', 'is_unexplained', 'residual_and_noise')
 
 # Noise levels of a denoiser, relative to the value that is 1 for it.
 _FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
@@ -34,7 +31,10 @@ _LEVEL, _N_ITERATIONS, _TOLERANCE = 0.05, 100, 1e-4
 _SHARE = 0.999
 # Medians of the magnitude of second differences of white noise.
 _MEDIAN_OF_NOISE = 0.6745 * 6**0.5
-_log = logging.getLogger(__name__)
+_LEAST_ELEMENTS = 3
+# Images that leave more of the data unexplained, in parts of the data and
+# relative to noise, are worth a warning.
+_MOST_UNEXPLAINED, _MOST_NOISES = 0.03, 2.0
 
 
 class Method:
@@ -82,10 +82,14 @@ class Method:
         """
         if isinstance(self.unit, float):
             return self.unit
+        if self.modality == 'magnetic resonance':
+            return None
         card = self.description.card
         known = card is not None and card.has_attenuation
-        if self.unit != 'auto' and known and not self._lacks_length(
-            acquisition
+        if (
+            self.unit != 'auto'
+            and known
+            and not self._lacks_length(acquisition)
         ):
             return None
         image = as_tensor(acquisition.fbp(y)).cpu().numpy()
@@ -125,7 +129,10 @@ class Method:
             element = self._network(acquisition, scale)(y)
         else:
             element = self._with_prior(acquisition, y, scale)
-        image = as_tensor(element)[0, 0].cpu().numpy()
+        tensor = as_tensor(element)
+        if self.modality == 'magnetic resonance':
+            return merge_complex(tensor)[0, 0].cpu().numpy(), element
+        image = tensor[0, 0].cpu().numpy()
         return self._in_unit(acquisition, image), element
 
     def _cell_length(self):
@@ -188,6 +195,8 @@ class Method:
 
     def result_unit(self, acquisition):
         """Return the unit of the results."""
+        if self.modality == 'magnetic resonance':
+            return 'that of the file'
         own = getattr(acquisition, 'image_unit', 'relative')
         if self.unit in (None, 'auto') or isinstance(self.unit, float):
             return own
@@ -218,7 +227,7 @@ def _is_told_noise(energy):
 
 def _noise(array):
     """Return the standard deviation of white noise of readings."""
-    if array.shape[-1] < 3:
+    if array.shape[-1] < _LEAST_ELEMENTS:
         return float(array.std()) or 1.0
     differences = np.abs(np.diff(array.astype(float), 2, axis=-1))
     noise = float(np.median(differences)) / _MEDIAN_OF_NOISE
@@ -226,16 +235,26 @@ def _noise(array):
     return max(noise, 1e-4 * float(np.abs(array).max()))
 
 
-def relative_residual(operator, image, y):
-    r"""Return how far an image is from explaining its data.
+def residual_and_noise(operator, image, y):
+    r"""Return how far an image is from explaining its data, and noise.
 
     Returns
     -------
-    residual : float
-        :math:`\|A u - y\| / \|y\|`, 0 for data that are zero.
+    residual, noise : float
+        :math:`\|A u - y\| / \|y\|`, and the same for noise like that of the
+        data, estimated from their differences along the detector; 0 for data
+        that are zero.
     """
-    y, projected = as_tensor(y).double(), as_tensor(operator(image)).double()
-    norm = float(torch.linalg.vector_norm(y))
-    if norm == 0:
-        return 0.0
-    return float(torch.linalg.vector_norm(projected - y)) / norm
+    projected, y = as_tensor(operator(image)).double(), as_tensor(y).double()
+    size = float(y.square().mean().sqrt())
+    if size == 0:
+        return 0.0, 0.0
+    noise = 0.0
+    if y.shape[-1] >= _LEAST_ELEMENTS:
+        noise = float((y.diff(n=2, dim=-1).square().mean() / 6).sqrt())
+    return float((projected - y).square().mean().sqrt()) / size, noise / size
+
+
+def is_unexplained(residual, noise):
+    """Return whether a residual is more than noise, and than a grid loses."""
+    return residual > max(_MOST_UNEXPLAINED, _MOST_NOISES * noise)

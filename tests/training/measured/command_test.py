@@ -1,0 +1,336 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of `odl-equivariant reconstruct FILE --model NAME`."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from odl_equivariant import models
+from odl_equivariant.data import (
+    MeasuredCT,
+    SparseViewCT,
+    ellipse_phantom,
+    mr_phantom,
+    read_kspace,
+)
+from odl_equivariant.training.cli import main
+
+MODEL = 'sparse_view_ct_c4'
+WIDTH = 3.0  # of an element, in millimetres
+
+
+def geometry(n_views=30, n_detectors=60, offset=4.3, **changes):
+    """Return a geometry with a shifted axis, in millimetres."""
+    return {
+        'kind': 'parallel',
+        'n_detectors': n_detectors,
+        'detector_width': WIDTH,
+        'detector_offset': offset * WIDTH,
+        'angles': {'first': 0.0, 'step': 180 / n_views, 'n': n_views},
+        'angle_unit': 'degrees',
+        'unit': 'mm',
+        **changes,
+    }
+
+
+def scanned(description, n=40, seed=5, cell=WIDTH):
+    """Return data and truth of a phantom in a geometry."""
+    acquisition = MeasuredCT(
+        description,
+        {'shape': (n, n), 'cell': cell},
+        length_unit='mm',
+        n_photons=1e4,
+    )
+    image = 0.08135858 * ellipse_phantom((2 * n, 2 * n), rng=seed)
+    data = acquisition.simulate(image, rng=seed)
+    return data.asarray(), acquisition.ground_truth(image).asarray()
+
+
+def written(folder, name='scan', header=True, **changes):
+    """Write a scan, and maybe its header; return its truth."""
+    description = geometry(**changes)
+    data, truth = scanned(description)
+    np.save(folder / f'{name}.npy', data)
+    if header:
+        content = {'geometry': description, 'length_unit': 'mm'}
+        (folder / f'{name}.json').write_text(
+            json.dumps({'acquisition': content})
+        )
+    return data, truth
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Compute with one thread, the quickest for small images."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd, caplog):
+    """Return a function that reconstructs in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level('INFO')
+
+    def call(*arguments, model=MODEL):
+        caplog.clear()
+        given = ['reconstruct', *map(str, arguments), '--model', model]
+        try:
+            status = main(given)
+        except SystemExit as end:
+            status = end.code
+        return status, capfd.readouterr().err + caplog.text
+
+    return call
+
+
+GRID = ('--shape', '40', '--cell-size', '3mm')
+
+
+def relative(image, truth):
+    """Return the relative error."""
+    return float(np.linalg.norm(image - truth) / np.linalg.norm(truth))
+
+
+@pytest.mark.parametrize(
+    'n_views, n_detectors, n',
+    [(30, 60, 40), pytest.param(120, 300, 200, marks=pytest.mark.slow)],
+)
+def test_error_is_that_of_python(run, tmp_path, n_views, n_detectors, n):
+    """With a shifted axis, the command has the image and error of Python."""
+    cell = 40 * WIDTH / n
+    description = geometry(
+        n_views,
+        n_detectors,
+        detector_width=cell,
+        detector_offset=7.3 * cell,
+    )
+    data, truth = scanned(description, n, cell=cell)
+    np.save('scan.npy', data)
+    (tmp_path / 'scan.json').write_text(json.dumps(description))
+    options = ('--shape', n, '--cell-size', f'{cell / 10}cm')
+    status, text = run('scan.npy', *options, '--output', 'image.npy')
+    assert status == 0, text
+    image = np.load('image.npy')
+    acquisition = MeasuredCT(
+        description, {'shape': (n, n), 'cell': cell}, length_unit='mm'
+    )
+    network = models.load(MODEL, acquisition)
+    expected = network.as_operator()(data).asarray()
+    assert relative(image, expected) < 1e-5
+    assert abs(relative(image, truth) - relative(expected, truth)) < 1e-5
+    assert relative(image, truth) < 0.15
+    assert 'unexplained' not in text
+
+
+def test_results_say_how_they_were_made(run, tmp_path):
+    """NIfTI has cells in millimetres; JSON has weights, command and unit."""
+    nibabel = pytest.importorskip('nibabel')
+    _, truth = written(tmp_path)
+    options = (*GRID, '--unit', '1/m', '--pictures', 'true')
+    status, text = run('scan.npy', *options, '--output', 'out/image.nii.gz')
+    assert status == 0, text
+    image = nibabel.load('out/image.nii.gz')
+    np.testing.assert_allclose(image.header.get_zooms()[:2], (3, 3))
+    np.testing.assert_allclose(image.affine[:2, 3], (-58.5, -58.5))
+    assert relative(np.asarray(image.dataobj)[..., 0] / 1e3, truth) < 0.15
+    assert (tmp_path / 'out' / 'image.png').is_file()
+    says = json.loads((tmp_path / 'out' / 'image.provenance.json').read_text())
+    assert says['unit'] == '1/m' and says['model'] == MODEL
+    assert says['spacing'] == pytest.approx([3, 3])
+    assert 'odl-equivariant reconstruct scan.npy' in says['command']
+    assert says['weights'] and says['source'] and 'odl' in says['versions']
+    assert says['geometry_from'] == 'scan.json'
+
+
+def test_arrays_without_a_header_are_refused(run, tmp_path):
+    """An array alone is not reconstructed, whatever its shape."""
+    written(tmp_path, header=False)
+    status, text = run('scan.npy', '--output', 'image.npy')
+    assert status == 1
+    assert 'scan.npy' in text and '--geometry FILE.yaml' in text
+    assert not (tmp_path / 'image.npy').exists()
+
+
+def test_wrong_geometry_is_noticed(run, tmp_path):
+    """Data of another geometry with the same shape are not silent."""
+    data, _ = written(tmp_path)
+    description = geometry(offset=-4.0)
+    (tmp_path / 'scan.json').write_text(json.dumps(description))
+    status, text = run('scan.npy', *GRID, '--output', 'image.npy')
+    assert status == 0
+    assert '% of the data unexplained' in text and 'scan.json' in text
+
+
+def test_geometry_of_another_shape(run, tmp_path):
+    """Other numbers of views are an error that names file and both shapes."""
+    written(tmp_path)
+    (tmp_path / 'scan.json').write_text(json.dumps(geometry(n_views=20)))
+    status, text = run('scan.npy', *GRID, '--output', 'image.npy')
+    assert status == 1
+    assert 'scan.' in text and '(20, 60)' in text and '(30, 60)' in text
+
+
+def test_geometry_of_a_file(run, tmp_path):
+    """`--geometry` describes data, and may not contradict their header."""
+    yaml = pytest.importorskip('yaml')
+    _, truth = written(tmp_path, header=False)
+    (tmp_path / 'scanner.yaml').write_text(yaml.safe_dump(geometry()))
+    options = (*GRID, '--geometry', 'scanner.yaml', '--output', 'image.npy')
+    status, text = run('scan.npy', *options)
+    assert status == 0, text
+    assert relative(np.load('image.npy'), truth) < 0.15
+    (tmp_path / 'scan.json').write_text(json.dumps(geometry(offset=1.0)))
+    status, text = run('scan.npy', *options)
+    assert status == 1
+    assert 'scan.json and scanner.yaml say different things' in text
+
+
+def test_counts_that_are_no_line_integrals(run, tmp_path):
+    """Readings of a detector need to be called counts."""
+    data, _ = written(tmp_path)
+    np.save('scan.npy', 1e4 * np.exp(-data))
+    status, text = run('scan.npy', *GRID, '--output', 'image.npy')
+    assert status == 1 and 'kind: counts' in text
+
+
+def test_a_folder_goes_on(run, tmp_path):
+    """If one file fails, the others are made, and a list is printed."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a', 'b', 'c'):
+        written(folder, name)
+    (folder / 'b.npy').write_bytes(b'\x93NUMPY short')
+    status, text = run('in', *GRID, '--output', 'out')
+    assert status == 1
+    assert '1 of 3 files failed' in text and 'b.npy: ' in text
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'a.npy',
+        'a.provenance.json',
+        'c.npy',
+        'c.provenance.json',
+    ]
+
+
+def test_headers_of_simulated_scans(run, tmp_path):
+    """Arguments of `SparseViewCT` in a header describe several images."""
+    ct = SparseViewCT((24, 24), n_views=20)
+    images = [ellipse_phantom((48, 48), rng=i) for i in range(2)]
+    data = np.stack([ct.simulate(u, rng=0).asarray() for u in images])
+    np.save('scans.npy', data)
+    settings = {'shape': [24, 24], 'n_views': 20, 'side': 0.36}
+    header = tmp_path / 'acquisition.json'
+    header.write_text(json.dumps({'acquisition': settings}))
+    status, text = run('scans.npy', '--output', 'images.npy')
+    assert status == 0, text
+    network = models.load(MODEL, ct.operator).as_operator()
+    expected = [network(y).asarray() for y in data]
+    assert relative(np.load('images.npy'), np.stack(expected)) < 1e-5
+    for wrong, message in (
+        ({'n_views': 20}, 'side must be there'),
+        ({**settings, 'n_views': 10}, r'describes 10 views'),
+        (ct.fingerprint(), 'has the fingerprint'),
+    ):
+        header.write_text(json.dumps({'acquisition': wrong}))
+        status, text = run('scans.npy', '--output', 'images.npy')
+        assert status == 1 and message in text
+
+
+def test_lengths_in_cells(run, tmp_path):
+    """Where no length is known, the largest value is 1 for the network."""
+    data, truth = scanned(geometry())
+    np.save('scan.npy', data)
+    description = geometry(unit='cell', detector_width=1.0)
+    description['detector_offset'] = 4.3
+    (tmp_path / 'scan.json').write_text(json.dumps(description))
+    status, text = run('scan.npy', '--shape', '40', '--output', 'image.npy')
+    assert status == 0, text
+    assert relative(np.load('image.npy') / WIDTH, truth) < 0.25
+    says = json.loads((tmp_path / 'image.provenance.json').read_text())
+    assert says['unit'] == '1/cell' and says['value_of_one'] > 0
+    options = ('--cell-size', '3mm', '--unit', '1/mm', '--output', 'i.npy')
+    status, text = run('scan.npy', '--shape', '40', *options)
+    assert status == 0, text
+    assert relative(np.load('i.npy'), truth) < 0.15
+
+
+@pytest.mark.parametrize('model', ['denoiser_c4', 'ridge'])
+def test_priors(run, tmp_path, model):
+    """A denoiser is plugged in, an energy regularises."""
+    from odl_equivariant.nn import RidgeEnergy
+
+    _, truth = written(tmp_path)
+    if model == 'ridge':
+        model = 'ridge.safetensors'
+        torch.manual_seed(0)
+        models.save(RidgeEnergy('C4', 5, 4), model, (0, 1))
+    status, text = run('scan.npy', *GRID, '--output', 'image.npy', model=model)
+    assert status == 0, text
+    assert relative(np.load('image.npy'), truth) < 0.2
+
+
+def test_kspace(run, tmp_path):
+    """k-space of several coils is reconstructed, in the unit of the file."""
+    from odl_equivariant.data import simulated_coil_maps
+
+    maps = simulated_coil_maps((64, 64), 4, rng=0)
+    coils = 3e-4 * maps * mr_phantom((64, 64), 3)
+    axes = (1, 2)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(coils, axes), norm='ortho'), axes
+    )
+    kspace[:, :, np.r_[1:20:2, 45:64:2]] = 0
+    np.save('scan.npy', kspace)
+    model = 'cartesian_mri_c4'
+    status, text = run('scan.npy', '--output', 'image.npy', model=model)
+    assert status == 0, text
+    scan = read_kspace('scan.npy').with_coil_maps().normalised()
+    acquisition = scan.acquisition()
+    network = models.load(model, acquisition.operator).as_operator()
+    expected = network(scan.data(acquisition)).asarray()
+    image = np.load('image.npy')
+    assert relative(image, scan.scale * expected) < 1e-5
+    status, text = run(
+        'scan.npy', '--axis', 'auto', '--output', 'image.npy', model=model
+    )
+    assert status == 1 and '--axis: cartesian_mri_c4 reconstructs' in text
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (('--unit', 'inch'), 'expected one of auto, 1/m'),
+        (('--shape', '3x3x3'), 'images have two axes'),
+        (('--cell-size', 'wide'), 'such as 0.2mm'),
+        (('--axis', 'left'), 'expected `auto`'),
+        (('--strength', '-1'), 'expected a positive number'),
+        (('--nonsense', '1'), 'unrecognized arguments'),
+        (('--format', 'nii'), 'another format'),
+        (('--output', 'image.jpg'), 'results end in .nii.gz'),
+        (('--output', 'scan.npy'), 'would overwrite the data'),
+        (('other.npy',), 'no file or folder other.npy'),
+        (('scan.txt',), 'of no format that'),
+        (('--model', 'nonsense'), "unknown model 'nonsense'"),
+    ],
+)
+def test_wrong_options(run, tmp_path, options, message):
+    """The error says what was expected, and nothing is written."""
+    np.save('scan.npy', np.zeros((3, 4)))
+    (tmp_path / 'scan.txt').write_text('')
+    inputs = () if options[0][0] != '-' else ('scan.npy',)
+    name = MODEL
+    if options[0] == '--model':
+        options, name = (), options[1]
+    status, text = run(*inputs, '--output', 'image.npy', *options, model=name)
+    assert status in (1, 2) and message in text
+    assert not (tmp_path / 'image.npy').exists()
