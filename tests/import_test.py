@@ -45,9 +45,7 @@ WINGS = {
         ('slices',),
         ('phantoms', 'acquisitions'),
         ('kspace',),
-        ('pairs', 'scans'),
         ('pairs', 'results', 'scans'),
-        ('pairs', 'scans', 'results'),
     ),
     'nn': (
         ('steerable',),
