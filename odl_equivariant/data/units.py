@@ -118,7 +118,7 @@ def convert_length(
     return value * (metres(unit, cell) / metres(to, cell))
 
 
-def attenuation_unit(length_unit: LengthUnit) -> str:
+def attenuation_unit(length_unit: LengthUnit) -> Any:
     """Return the unit of linear attenuation that belongs to one of length.
 
     Examples

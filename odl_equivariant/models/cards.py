@@ -200,9 +200,8 @@ convert_attenuation`; or the value that 1 in the training corresponds to.
         if self.image_unit == '1/cell' and unit != '1/cell':
             cell = cell or (self.cell and self.cell[0])
         values = np.array([0.0, 1.0])
-        values = convert_attenuation(
-            values, self.image_unit, '1/m', cell=cell, **own
-        )
+        trained: Any = self.image_unit
+        values = convert_attenuation(values, trained, '1/m', cell=cell, **own)
         values = convert_attenuation(values, '1/m', unit, cell=cell, **other)
         zero, one = (float(value) for value in values)
         return float(f'{one - zero:.15g}'), zero
@@ -335,8 +334,8 @@ def model_card(
             values[name] = _rounded(min(lows)), _rounded(max(highs))
     if not shapes:
         shapes = list(dict.fromkeys(a.shape for a in acquisitions))
-    shapes = tuple(tuple(int(n) for n in shape) for shape in shapes)
-    return ModelCard(**values, shapes=shapes, trained_on=trained_on)
+    sizes = tuple(tuple(int(n) for n in shape) for shape in shapes)
+    return ModelCard(**values, shapes=sizes, trained_on=trained_on)
 
 
 def _ends(value):

@@ -216,7 +216,7 @@ class ConvertedNetwork(nn.Module):
         """
         module = self
         if precision is not None or compile or tile is not None:
-            quick = for_inference(self.network, precision, compile, tile)
+            quick: Any = for_inference(self.network, precision, compile, tile)
             quick.value_range = self.network.value_range
             module = ConvertedNetwork(
                 quick, self.scale, self.factor, self.zero
@@ -235,7 +235,7 @@ def operator_and_unit(
     if not isinstance(acquisition, Acquisition):
         return acquisition, None
     if isinstance(acquisition, MeasuredCT):
-        unit = {'unit': acquisition.image_unit}
+        unit: dict[str, Any] = {'unit': acquisition.image_unit}
         sides = np.asarray(acquisition.space.cell_sides, dtype=float)
         length = acquisition.length_unit
         if length != 'cell':

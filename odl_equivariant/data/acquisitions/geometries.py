@@ -365,7 +365,11 @@ def describe_geometry(
     angles = np.asarray(geometry.angles, dtype=float).ravel()
     if (np.diff(angles) <= 0).any():
         return None
-    values = {'kind': kind, 'angles': angles.tolist(), 'unit': unit}
+    values: dict[str, Any] = {
+        'kind': kind,
+        'angles': angles.tolist(),
+        'unit': unit,
+    }
     values['angle_unit'] = 'radians'
     scale = 1.0
     if kind in ('fan', 'cone'):
@@ -449,7 +453,7 @@ def detector_reach(geometry: tomo.Geometry) -> tuple[float, float]:
     if isinstance(geometry, tomo.ConeBeamGeometry):
         radius = float(geometry.src_radius)
         length = radius + float(geometry.det_radius)
-        return tuple(
+        low, high = (
             radius * math.sin(math.atan2(end, length)) for end in (low, high)
         )
     return low, high

@@ -510,7 +510,8 @@ class CartesianMRI(Acquisition):
         truth = self.ground_truth(image)
         maps = None
         if self.own_coil_maps:
-            maps = simulated_coil_maps(self.shape, len(self.coil_maps), rng)
+            n_coils, n, m = self._coils.maps.shape
+            maps = simulated_coil_maps((n, m), n_coils, rng)
         if has_own_simulation(self, CartesianMRI):
             own = {} if maps is None else {'coil_maps': maps}
             data = self.simulate(image, rng, mask, **own)

@@ -192,7 +192,7 @@ class MeasuredCT(TransmissionTomography):
         self._set_operators(space, geometry, impl)
 
     @property
-    def image_unit(self) -> str:
+    def image_unit(self) -> AttenuationUnit:
         """Unit of the images: one over the unit of length."""
         return attenuation_unit(self.length_unit)
 

@@ -92,6 +92,8 @@ class TransmissionTomography(Acquisition):
     a warning if an image seems to be in another unit.
     """
 
+    n_photons: Any
+
     baseline_name = 'FBP'
     _mu = 1.0
     # how messages call what an image contains, and its data

@@ -170,8 +170,8 @@ def estimate_coil_maps(
     kernel = whole_number('kernel', kernel, 2)
     threshold = real_number('threshold', threshold, 0, 1)
     crop = real_number('crop', crop, 0, 1)
-    block = calibration_block(sampled, calibration)
-    lengths = (0, 0) if block is None else [s.stop - s.start for s in block]
+    block = calibration_block(sampled, calibration) or (slice(0, 0),) * 2
+    lengths = [s.stop - s.start for s in block]
     # as many windows as their numbers, or the matrix says nothing
     if min(lengths) < kernel + 2:
         raise ValueError(

@@ -104,9 +104,9 @@ class KspaceScan:
     """
 
     kspace: np.ndarray
-    mask: np.ndarray | None = None
-    noise: np.ndarray | None = None
-    coil_maps: np.ndarray | None = None
+    mask: Any = None
+    noise: Any = None
+    coil_maps: Any = None
     scale: float = 1.0
     sigma: float | None = None
     field_of_view: tuple[float, float] | None = None
@@ -171,9 +171,10 @@ class KspaceScan:
         return len(self.kspace)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, int]:
         """Shape of k-space, without the coils."""
-        return self.kspace.shape[1:]
+        _, n, m = self.kspace.shape
+        return n, m
 
     @property
     def acceleration(self) -> float:
@@ -337,7 +338,10 @@ class KspaceScan:
                 'maps: estimate them by `scan.with_coil_maps()`, or pass '
                 'those of a calibration scan to it'
             )
-        own = {'mask': self.mask, 'coil_maps': self.coil_maps}
+        own: dict[str, Any] = {
+            'mask': self.mask,
+            'coil_maps': self.coil_maps,
+        }
         if self.sigma is not None:
             own['sigma'] = self.sigma
         if self.field_of_view is not None:
@@ -378,10 +382,9 @@ class KspaceScan:
                 'the mask of the acquisition has samples that '
                 f'{self._name("kspace")} has not: take `scan.acquisition()`'
             )
-        several = acquisition.coil_maps is not None
-        shape = acquisition.coil_maps.shape if several else acquisition.shape
-        kspace = self.kspace
-        if not several and self.n_coils == 1:
+        maps, kspace = acquisition.coil_maps, self.kspace
+        shape = acquisition.shape if maps is None else maps.shape
+        if maps is None and self.n_coils == 1:
             kspace = kspace[0]
         if kspace.shape != shape:
             raise ValueError(

@@ -86,7 +86,9 @@ def read_array_scan(
     if not isinstance(geometry, Mapping):
         place, folder = str(geometry), pathlib.Path(geometry).parent
         geometry = _read_description(pathlib.Path(geometry))
-    values = {key: v for key, v in geometry.items() if v is not None}
+    values: dict[str, Any] = {
+        key: v for key, v in geometry.items() if v is not None
+    }
     if isinstance(values.get('acquisition'), Mapping):
         values = dict(values['acquisition'])
     # a description of the geometry alone
@@ -105,7 +107,7 @@ def read_array_scan(
             )
             + ', '.join(_KEYS)
         )
-    unit = values.get('length_unit', description.get('unit', 'm'))
+    unit: Any = values.get('length_unit', description.get('unit', 'm'))
     readings = _readings(path, str(description.get('kind')))
     try:
         return TomographyScan(

@@ -165,7 +165,7 @@ def read_data_exchange(
         kind='counts' if is_counts else 'line integrals',
         dark=values.get('data_dark'),
         white=values.get('data_white'),
-        length_unit=length_unit,
+        length_unit=one_of('length_unit', length_unit, LENGTH_UNITS),
         source=str(path),
         attributes=attributes,
     )

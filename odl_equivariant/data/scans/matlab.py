@@ -97,7 +97,7 @@ def read_matlab_scan(path: pathlib.Path) -> TomographyScan:
                 f'is {stated}, but `{name}.sinogram` has {n_detectors} '
                 'columns',
             )
-    unit = parameters.text('distanceUnit', 'mm')
+    unit: Any = parameters.text('distanceUnit', 'mm')
     if unit not in _UNITS:
         raise parameters.error(
             'distanceUnit', f'must be one of {", ".join(_UNITS)}, got {unit!r}'
@@ -201,7 +201,7 @@ def _is_own(group, name, h5py):
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
-def _of_node(node, h5py) -> Any:
+def _of_node(node: Any, h5py: Any) -> Any:
     if isinstance(node, h5py.Group):
         return {
             name: _of_node(node[name], h5py)
