@@ -14,8 +14,8 @@ image to compare with. From the file alone, we
 
 - compress the coils to as many as keep 99 % of the energy, and estimate their
   sensitivities from the middle of k-space, by ESPIRiT;
-- give the phase of the zero-filled image to the coil maps, so that the image is
-  nearly real, and not negative;
+- give the phase of the zero-filled image to the coil maps, so that the image
+  is nearly real, and not negative;
 - divide k-space by one number, so that the image has the range of the images
   in training;
 - reconstruct the image: zero-filled, by total variation, by a denoiser in
@@ -76,11 +76,10 @@ class PartByPart(torch.nn.Module):
 
 def split_mask(scan):
     """Return the samples to reconstruct from, and those to predict."""
-    mask = np.broadcast_to(scan.mask, scan.shape)
-    if scan.mask.shape[1] == 1 or scan.mask.shape[0] == 1:
-        parts = scan.mask
-    else:
-        parts = mask
+    # whole lines are left out where lines were measured
+    parts = scan.mask
+    if parts.size == 1:
+        parts = np.broadcast_to(parts, scan.shape)
     rng = np.random.default_rng(SEED)
     held = parts & (rng.random(parts.shape) < HELD_OUT)
     # the middle is never left out

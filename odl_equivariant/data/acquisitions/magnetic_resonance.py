@@ -48,7 +48,12 @@ from odl_equivariant.data.acquisitions.base import (
     short_mask,
 )
 from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
-from odl_equivariant.data.acquisitions.kspace import Coils, samples
+from odl_equivariant.data.acquisitions.kspace import (
+    Coils,
+    check_measured,
+    measured_lines,
+    samples,
+)
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
@@ -608,29 +613,12 @@ class CartesianMRI(Acquisition):
         Its shape depends only on the settings and the shape of ``measured``,
         so that the masks of a set of images can be stacked.
         """
-        if (
-            measured.dtype != bool
-            or measured.ndim != 2
-            or any(
-                m not in (1, n)
-                for m, n in zip(measured.shape, self.shape, strict=True)
-            )
-        ):
-            raise ValueError(
-                f'`measured` must be booleans of shape {self.shape}, or of '
-                f'length 1 along some axes, got {measured.dtype} of shape '
-                f'{measured.shape}'
-            )
+        check_measured(measured, self.shape)
         if self._mask_is_given:
             mask = self.mask & measured
         else:
             across = 1 - self.axis % 2
-            lines = np.flatnonzero(
-                np.broadcast_to(measured, self.shape).any(axis=across)
-            )
-            if not len(lines):
-                raise ValueError('`measured` is false everywhere')
-            ends = int(lines[0]), int(lines[-1]) + 1
+            ends = measured_lines(measured, self.shape, across)
             if self.random_masks:
                 drawn = self.draw_mask(rng, ends)
             else:
