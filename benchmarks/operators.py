@@ -22,6 +22,7 @@ longer the alternatives take:
   the same lines written with `torch.fft`, deepinv's `MRI`, and ODL's own
   transform in its torch module;
 - one iteration of `odl.solvers.landweber`, 'astra_matrix' beside 'astra_cpu';
+- a projection and its adjoint in the fan beam of a scanner, the same two;
 - the Fourier operator on numpy beside `numpy.fft`;
 - what a layer itself costs;
 - the memory that each way takes at its highest (on Linux).
@@ -45,6 +46,7 @@ import torch
 from _timing import published, side_by_side, table
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
 
+from odl_equivariant.data import MeasuredCT
 from odl_equivariant.operators import (
     CartesianMask,
     OperatorLayer,
@@ -53,6 +55,16 @@ from odl_equivariant.operators import (
 )
 
 N_VIEWS = 50
+# a fan beam with a flat detector, lengths in millimetres
+FAN = {
+    'kind': 'fan',
+    'source_radius': 410.66,
+    'detector_radius': 143.08,
+    'n_detectors': 560,
+    'detector_width': 0.2,
+    'angles': {'first': 0, 'step': 2, 'n': 181},
+    'angle_unit': 'degrees',
+}
 
 
 def detectors(size):
@@ -291,6 +303,35 @@ def solver_rows(sizes):
     return rows
 
 
+def measured_rows():
+    """Return the row of a pair of projections in the fan of a scanner."""
+    calls = {}
+    for impl in ('astra_matrix', 'astra_cpu'):
+        scanner = MeasuredCT(FAN, {'shape': (512, 512), 'cell': 0.15}, 'mm')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            operator = RayTransform(scanner.space, scanner.geometry, impl=impl)
+            operator.get_impl()
+        x = scanner.space.one()
+        adjoint, out = operator.adjoint, operator.range.zero()
+        back = scanner.space.zero()
+
+        def pair(operator=operator, adjoint=adjoint, x=x, y=out, z=back):
+            operator(x, out=y)
+            adjoint(y, out=z)
+
+        calls[impl] = pair
+    results = side_by_side(calls, budget=20)
+    return [
+        [
+            '181 x 560',
+            512,
+            f'{1e3 * results["astra_matrix"][0]:.1f} ms',
+            f'{results["astra_cpu"][1]:.2f}',
+        ]
+    ]
+
+
 def numpy_rows(sizes):
     """Return the rows of a table of Fourier transforms of one image."""
     rows = []
@@ -427,6 +468,10 @@ def main():
         ),
         'One iteration of `odl.solvers.landweber`': table(
             ['pixels', 'astra_matrix', 'astra_cpu'], solver_rows(sizes)
+        ),
+        'A projection and its adjoint in a fan beam, `MeasuredCT`': table(
+            ['views x detectors', 'pixels', 'astra_matrix', 'astra_cpu'],
+            measured_rows(),
         ),
         'Subsampled Fourier transform, forward and backward': table(
             ['pixels', 'batch', 'ours', *fourier],

@@ -58,6 +58,11 @@ class Acquisition(abc.ABC):
         Preferred shape of the images for `pair`.
     baseline_name : str
         Name of `baseline` in figures and tables.
+    added_settings : dict
+        Arguments that earlier versions did not have, with the values that
+        mean what was before. With these values they count neither in
+        `fingerprint` nor in the texts by which runs and stored pairs are
+        recognised.
 
     Notes
     -----
@@ -68,9 +73,7 @@ class Acquisition(abc.ABC):
     space: odl.DiscretizedSpace
     operator: Operator
     baseline_name: str | None = None
-    # Settings of later versions, with the value that means what was before.
-    # So fingerprints of stored data and weights stay.
-    _added: ClassVar[dict[str, Any]] = {}
+    added_settings: ClassVar[dict[str, Any]] = {}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -187,6 +190,15 @@ class Acquisition(abc.ABC):
     def _settings(self):
         """Return the arguments that make this acquisition, in order."""
 
+    def _decisive(self):
+        """Return the settings without those that mean what was before."""
+        return {
+            name: value
+            for name, value in self._settings().items()
+            if name not in self.added_settings
+            or not _is_equal(value, self.added_settings[name])
+        }
+
     def settings(self) -> dict[str, Any]:
         """Return the arguments that make this acquisition, by their names.
 
@@ -206,9 +218,7 @@ class Acquisition(abc.ABC):
             Equal for equal settings, including arrays.
         """
         digest = hashlib.blake2b(digest_size=8)
-        for name, value in self._settings().items():
-            if name in self._added and _is_equal(value, self._added[name]):
-                continue
+        for value in self._decisive().values():
             if isinstance(value, np.ndarray):
                 digest.update(np.ascontiguousarray(value).tobytes())
             digest.update(_short(value).encode())
@@ -216,7 +226,7 @@ class Acquisition(abc.ABC):
 
     def __repr__(self):
         """Return ``repr(self)``."""
-        settings = (f'{k}={_short(v)}' for k, v in self._settings().items())
+        settings = (f'{k}={_short(v)}' for k, v in self._decisive().items())
         return f'{type(self).__name__}({", ".join(settings)})'
 
     def __reduce__(self):

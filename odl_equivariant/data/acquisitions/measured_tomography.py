@@ -20,16 +20,24 @@ import torch
 from odl.applications import tomo
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
-from odl_equivariant._checks import array_shape, one_of, positive_number
+from odl_equivariant._checks import (
+    array_shape,
+    one_of,
+    positive_number,
+    real_number,
+)
 from odl_equivariant._types import (
     Backend,
     Element,
+    ElementLike,
+    FilterType,
     Image,
     ImageShape,
+    Operator,
     Precision,
     Samples,
 )
-from odl_equivariant.data._checks import as_real_array
+from odl_equivariant.data._checks import as_array, as_real_array
 from odl_equivariant.data.acquisitions.base import check_names
 from odl_equivariant.data.acquisitions.counts import counts_to_line_integrals
 from odl_equivariant.data.acquisitions.geometries import (
@@ -40,9 +48,18 @@ from odl_equivariant.data.acquisitions.geometries import (
     warn_of_degrees,
 )
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
+from odl_equivariant.data.acquisitions.rotation_axis import (
+    RotatedRays,
+    offset_by_opposite_rays,
+)
 from odl_equivariant.data.acquisitions.transmission import (
     TransmissionTomography,
     check_plain,
+)
+from odl_equivariant.data.acquisitions.truncation import (
+    Truncation,
+    extrapolated,
+    find_truncation,
 )
 from odl_equivariant.data.units import (
     LENGTH_UNITS,
@@ -152,7 +169,6 @@ class MeasuredCT(TransmissionTomography):
         backend: Backend | None = None,
     ) -> None:
         self.length_unit = one_of('length_unit', length_unit, LENGTH_UNITS)
-        one_of('impl', impl, RAY_TRAFO_IMPLS)
         if isinstance(geometry, tomo.Geometry):
             warn_of_degrees(geometry.angles)
             self._geometry = describe_geometry(geometry, length_unit)
@@ -225,6 +241,224 @@ class MeasuredCT(TransmissionTomography):
         )
         return element_from_array(array, self.operator.range)
 
+    def fbp(
+        self,
+        data: ElementLike,
+        filter_type: FilterType = 'Hann',
+        frequency_scaling: float = 1.0,
+    ) -> Element:
+        """Return the filtered back-projection of the data.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals, as `line_integrals` returns them.
+        filter_type, frequency_scaling : optional
+            Window and relative cutoff, see `filtered_backprojection`. The
+            default keeps all that the detector resolves, and its noise.
+
+        Returns
+        -------
+        image : element of ``space``
+            Attenuation in ``image_unit``, possibly negative.
+
+        Raises
+        ------
+        ValueError
+            If the data have another shape or are not finite, or the geometry
+            is in 3D.
+
+        Warns
+        -----
+        UserWarning
+            Once, if the object goes on past the ends of the detector.
+        LimitedAngleWarning
+            If some lines are not measured.
+        """
+        if self.space.ndim == 3:
+            raise ValueError(
+                'filtered back-projection is for geometries in 2D; in 3D take '
+                '`odl.applications.tomo.fbp_op(acquisition.operator)`, or '
+                'iterate with `data_fit`'
+            )
+        data = self._data_element(data)
+        found = self.truncation(data)
+        if found:
+            self._scale_check.warn(
+                'truncated',
+                f'in {100 * found.views:.0f} % of the views the object goes '
+                'on past an end of the detector, where readings are up to '
+                f'{100 * found.level:.0f} % of the largest one: filtered '
+                'back-projection is too large towards the ends; '
+                '`acquisition, data = acquisition.padded(data)` continues '
+                'the data first.',
+            )
+        return super().fbp(data, filter_type, frequency_scaling)
+
+    @property
+    def fbp_operator(self) -> Operator:
+        """Filtered back-projection from the data to ``space``."""
+        return self._fbp_operator('Hann', 1.0)
+
+    def truncation(self, data: ElementLike) -> Truncation:
+        """Return how much of the object the detector does not see.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals.
+
+        Returns
+        -------
+        truncation : Truncation
+            ``views``, the share of the views in which the object goes on past
+            an end of the detector; ``level``, the largest mean reading at an
+            end, relative to the largest reading. It is false where nothing is
+            truncated. A detector that is shifted to one side may cut the
+            object on the other side if the scan is a full turn.
+        """
+        array = as_array(self._data_element(data)).astype(float)
+        closed = np.ptp(self.geometry.angles) > 1.9 * math.pi
+        if array.ndim == 3:
+            array = array.swapaxes(1, 2).reshape(-1, array.shape[1])
+        return find_truncation(array, detector_reach(self.geometry), closed)
+
+    def padded(
+        self, data: ElementLike, share: float = 0.25
+    ) -> tuple[MeasuredCT, Element]:
+        """Return data that fall smoothly to zero on a longer detector.
+
+        Where a detector cuts the object, the artefacts of filtered
+        back-projection become weaker inside, and data fits have an image
+        that explains the data. What lies outside stays unknown: choose a
+        space that holds the whole object.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals.
+        share : float, optional
+            How many elements to add at each end, relative to their number:
+            about as many as the object goes on there.
+
+        Returns
+        -------
+        acquisition : MeasuredCT
+            The same acquisition with the longer detector.
+        data : element of ``acquisition.operator.range``
+            The data, continued from the mean of the outermost readings by
+            half a period of a cosine.
+        """
+        extra = math.ceil(
+            positive_number('share', share) * self.geometry.partition.shape[1]
+        )
+        array = as_array(self._data_element(data))
+        settings = self._described('detectors can be made longer')
+        geometry = settings['geometry']
+        n = geometry['n_detectors']
+        settings['geometry'] = {**geometry, 'n_detectors': n + 2 * extra}
+        for name in ('dark', 'white', 'n_photons'):
+            # those of the elements that were added are unknown
+            if np.ndim(settings[name]) > 0:
+                settings[name] = None
+        longer = type(self)(**settings)
+        return longer, element_from_array(
+            extrapolated(array, extra, extra), longer.operator.range
+        )
+
+    def find_axis(
+        self,
+        data: ElementLike,
+        reach: float | None = None,
+    ) -> float:
+        """Return the offset of the detector that fits the data.
+
+        The axis of rotation is projected to the middle of a detector only
+        if somebody has adjusted it. Otherwise, images are blurred or have
+        double edges. The data of lines that are seen from both sides are
+        compared, such as those of two views half a turn apart.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals; in 3D, the middle row is taken.
+        reach : float, optional
+            How far to search to both sides of the present offset, in
+            ``length_unit``. Default: a quarter of the detector.
+
+        Returns
+        -------
+        offset : float
+            ``detector_offset`` in ``length_unit``, to a fraction of an
+            element; see `with_detector_offset`.
+
+        Raises
+        ------
+        ValueError
+            If the geometry cannot be described by plain values, the detector
+            is curved, or too few lines are seen from both sides.
+        """
+        geometry = self._described('an axis can be found')['geometry']
+        array = as_array(self._data_element(data)).astype(float)
+        if array.ndim == 3:
+            array = array[:, :, array.shape[2] // 2]
+        width = geometry['detector_width']
+        radii = None
+        if 'source_radius' in geometry:
+            radii = tuple(
+                geometry[name] / width
+                for name in ('source_radius', 'detector_radius')
+            )
+        rays = RotatedRays(self.geometry.angles, array.shape[1], radii)
+        start = geometry['detector_offset'] / width
+        if reach is None:
+            reach = array.shape[1] / 4
+        else:
+            reach = positive_number('reach', reach) / width
+        found = offset_by_opposite_rays(array, rays, start, reach)
+        if found is None:
+            raise ValueError(
+                'too few lines are seen from both sides, which needs views '
+                'half a turn apart, to find the axis; compare images for '
+                'several offsets, see `with_detector_offset`'
+            )
+        return float(found) * width
+
+    def with_detector_offset(self, offset: float) -> MeasuredCT:
+        """Return the same acquisition with the detector at another offset.
+
+        Parameters
+        ----------
+        offset : float
+            How far the middle of the detector is from the projection of the
+            axis, in ``length_unit``, such as the result of `find_axis`.
+
+        Returns
+        -------
+        acquisition : MeasuredCT
+            Acquisition with the same other settings.
+        """
+        settings = self._described('a detector can be shifted')
+        settings['geometry'] = {
+            **settings['geometry'],
+            'detector_offset': real_number('offset', offset),
+        }
+        return type(self)(**settings)
+
+    def _described(self, what):
+        """Return the settings, if the geometry is described by them."""
+        if not isinstance(self._geometry, dict):
+            raise ValueError(
+                f'{what} only in geometries that plain values describe, see '
+                f'`ct_geometry`; got {self.geometry!r:.200}'
+            )
+        if 'curvature_radius' in self._geometry and what.startswith('an axis'):
+            raise ValueError(
+                'the axis is searched for with flat detectors only; shift '
+                'the detector by `with_detector_offset`'
+            )
+        return self.settings()
+
     def attenuation_in(
         self, image: Image, unit: AttenuationUnit, **options: float
     ) -> np.ndarray | torch.Tensor:
@@ -268,6 +502,12 @@ class MeasuredCT(TransmissionTomography):
         ):
             return options
         return {**options, 'cell': float(sides[0]) * metres(self.length_unit)}
+
+    def _how_to_convert(self):
+        return (
+            f'convert it to {self.image_unit} by `convert_attenuation` and '
+            'clip it at 0'
+        )
 
     def with_shape(self, shape: ImageShape) -> MeasuredCT:
         """Return the same acquisition for images on another grid.
@@ -379,6 +619,7 @@ def _check_back_end(geometry, space, impl):
             'row by row with a geometry in 2D: parallel beams have one for '
             'each row, a cone beam for the row opposite the source only'
         )
+    one_of('impl', impl, RAY_TRAFO_IMPLS)
     if geometry.ndim == 2:
         check_plain(geometry, space, impl)
     if str(space.dtype_identifier) == 'float64' and not impl.startswith(

@@ -142,7 +142,7 @@ class SparseViewCT(TransmissionTomography):
     True
     """
 
-    _added = {
+    added_settings = {
         'geometry': 'parallel',
         'angles': None,
         'detector_width': None,

@@ -12,6 +12,7 @@ import json
 import os
 import re
 
+import odl_equivariant.data
 from odl_equivariant.data.acquisitions.base import HOW_TO_COMPUTE
 from odl_equivariant.training.configuration.yaml_files import parse_yaml
 
@@ -181,6 +182,7 @@ def decisive(configuration):
             if key not in _FREE.get(part, ())
             and (key not in later or value[key] != later[key])
         }
+    settings['data'] = _with_earlier_settings(settings['data'])
     trainer = settings['trainer']
     settings['trainer'] = {key: trainer.get(key) for key in _TRAINER}
     settings['seed_everything'] = configuration.get('seed_everything')
@@ -188,6 +190,25 @@ def decisive(configuration):
         return _short(json.loads(json.dumps(settings, default=str)))
     except TypeError as error:
         raise ValueError(f'one of its keys is not a name: {error}') from error
+
+
+def _with_earlier_settings(section):
+    """Return the section of data without later settings of acquisitions."""
+    acquisition = section.get('acquisition')
+    if not isinstance(acquisition, dict):
+        return section
+    name = str(acquisition.get('class_path')).rpartition('.')[2]
+    kind = getattr(odl_equivariant.data, name, None)
+    later = getattr(kind, 'added_settings', {})
+    arguments = acquisition.get('init_args')
+    if not later or not isinstance(arguments, dict):
+        return section
+    kept = {
+        key: value
+        for key, value in arguments.items()
+        if key not in later or value != later[key]
+    }
+    return {**section, 'acquisition': {**acquisition, 'init_args': kept}}
 
 
 def _short(value):
