@@ -231,7 +231,7 @@ def main():
     if is_disc:
         x, y = acquisition.space.meshgrid
         upper = acquisition.space.element(
-            np.hypot(x - disc[0], y - disc[1]) < disc[2]
+            1.0 * (np.hypot(x - disc[0], y - disc[1]) < disc[2])
         )
         scale = 1.0
     for weight in arguments.tv:
