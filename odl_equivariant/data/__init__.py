@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Images, phantoms and simulated acquisitions."""
+"""Images, phantoms, and acquisitions, simulated or of a scanner."""
 
 from odl_equivariant.data.acquisitions.base import Acquisition
 from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps

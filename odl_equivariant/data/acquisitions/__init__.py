@@ -6,4 +6,4 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Simulated measurements: sparse-view CT, Cartesian MRI, noise."""
+"""Simulated and measured data: tomography, Cartesian MRI, noise."""
