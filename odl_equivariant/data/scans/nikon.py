@@ -94,9 +94,7 @@ def read_nikon(
         raise ValueError(
             f'{path}: the detector has {n_rows} rows, got `row={row}`'
         )
-    readings = read_pictures(
-        files, None if row is None else n_rows - 1 - row
-    )
+    readings = read_pictures(files, None if row is None else n_rows - 1 - row)
     expected = (n_views, n_rows if row is None else 1, n_columns)
     if readings.shape != expected:
         raise ValueError(
@@ -106,9 +104,7 @@ def read_nikon(
         )
     white = general.number('WhiteLevel', positive=True)
     _check_saturation(path, readings, white)
-    angles, readings = sorted_views(
-        path, _angles(general, n_views), readings
-    )
+    angles, readings = sorted_views(path, _angles(general, n_views), readings)
     description = {
         'kind': 'cone',
         'unit': 'mm',
@@ -156,9 +152,7 @@ def _general(path):
             f'{path}: the section [{_SECTION}] is missing; there are '
             f'{", ".join(parser.sections()) or "none"}'
         )
-    values = {
-        name: value for name, value in parser[_SECTION].items() if value
-    }
+    values = {name: value for name, value in parser[_SECTION].items() if value}
     return Fields(path, values, f'{_SECTION}.')
 
 
@@ -234,5 +228,7 @@ def _offset(general, magnification, sizes):
                 'the middle are wrong by that',
                 UserWarning,
             )
-    middle = general.number('ObjectOffsetX', (top + bottom) / 2 / magnification)
+    middle = general.number(
+        'ObjectOffsetX', (top + bottom) / 2 / magnification
+    )
     return middle * magnification
