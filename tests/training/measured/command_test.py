@@ -196,6 +196,20 @@ def test_geometry_of_a_file(run, tmp_path):
     assert 'scan.json and scanner.yaml say different things' in text
 
 
+def test_axis(run, tmp_path):
+    """`--axis auto` finds the axis, and a number sets it."""
+    _, truth = written(tmp_path, n_views=40)
+    description = geometry(n_views=40, offset=0.0)
+    (tmp_path / 'scan.json').write_text(json.dumps(description))
+    for axis in ('auto', '-4.3'):
+        options = (f'--axis={axis}', '--output', 'image.npy')
+        status, text = run('scan.npy', *GRID, *options)
+        assert status == 0, text
+        assert relative(np.load('image.npy'), truth) < 0.15
+        says = json.loads((tmp_path / 'image.provenance.json').read_text())
+        assert says['axis_in_elements'] == pytest.approx(-4.3, abs=0.3)
+
+
 def test_counts_that_are_no_line_integrals(run, tmp_path):
     """Readings of a detector need to be called counts."""
     data, _ = written(tmp_path)
