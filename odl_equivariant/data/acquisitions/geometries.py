@@ -24,8 +24,12 @@ from odl_equivariant._checks import (
     real_number,
     whole_number,
 )
-from odl_equivariant._warnings import warn_user
 from odl_equivariant.actions._rays import detector_offset
+from odl_equivariant.data.acquisitions.angles import (
+    checked_angles,
+    partition_of_angles,
+    seem_degrees,
+)
 from odl_equivariant.data.units import (
     LENGTH_UNITS,
     LengthUnit,
@@ -35,14 +39,10 @@ from odl_equivariant.operators.ray.fan_rays import FanRays
 from odl_equivariant.operators.ray.geometry import full_cells
 
 __all__ = (
-    'checked_angles',
     'ct_geometry',
     'describe_geometry',
     'detector_reach',
     'normalised_description',
-    'partition_of_angles',
-    'seem_degrees',
-    'warn_of_degrees',
 )
 
 _COMMON = {
@@ -72,8 +72,6 @@ _LENGTHS = (
     'row_height',
     'row_offset',
 )
-# Radians are parts of a turn, and degrees are round numbers.
-_ROUND = 1e-6
 _SAME = 1e-9
 
 
@@ -280,55 +278,6 @@ def _angles(angles):
     return checked_angles(array)
 
 
-def checked_angles(array):
-    """Return angles as floats, or raise an error unless they increase."""
-    array = np.atleast_1d(np.asarray(array, dtype=float))
-    if array.ndim != 1 or not array.size:
-        raise ValueError(
-            f'angles must be a list of numbers, got the shape {array.shape}'
-        )
-    if not np.isfinite(array).all():
-        raise ValueError('angles must be finite numbers')
-    steps = np.diff(array)
-    if (steps <= 0).any():
-        place = int(np.flatnonzero(steps <= 0)[0])
-        raise ValueError(
-            f'angles must increase, got {array[place + 1]:g} after '
-            f'{array[place]:g}, view {place + 1}; sort the views, `order = '
-            'numpy.argsort(angles)`, and their data alike, `data[order]`, and '
-            'leave out views that repeat'
-        )
-    return array
-
-
-def partition_of_angles(angles: Any) -> odl.core.discr.RectPartition:
-    """Return the partition with one cell around each of increasing angles.
-
-    Parameters
-    ----------
-    angles : array-like
-        Increasing angles in radians.
-
-    Returns
-    -------
-    partition : odl.core.discr.RectPartition
-        Uniform if the angles are equally far apart.
-    """
-    angles = checked_angles(angles)
-    n = len(angles)
-    if n == 1:
-        # the view counts for a half turn
-        half = math.pi / 2
-        return odl.uniform_partition(angles[0] - half, angles[0] + half, 1)
-    step = (angles[-1] - angles[0]) / (n - 1)
-    equal = angles[0] + step * np.arange(n)
-    if np.abs(angles - equal).max() <= _SAME * step * n:
-        return odl.uniform_partition(
-            angles[0] - step / 2, angles[-1] + step / 2, n
-        )
-    return odl.nonuniform_partition(angles)
-
-
 def _detector(n, width, offset):
     half = n * width / 2
     return odl.uniform_partition(offset - half, offset + half, n)
@@ -457,32 +406,3 @@ def detector_reach(geometry: tomo.Geometry) -> tuple[float, float]:
             radius * math.sin(math.atan2(end, length)) for end in (low, high)
         )
     return low, high
-
-
-def seem_degrees(angles):
-    """Return whether angles of more than a turn are round numbers."""
-    if np.abs(angles).max() <= 2 * math.pi * (1 + _ROUND):
-        return False
-    spans = np.ptp(angles), angles[-1], *(np.diff(angles)[:1])
-    return any(
-        value and abs(value - round(value, 2)) < _ROUND for value in spans
-    )
-
-
-def warn_of_degrees(angles: Any) -> None:
-    """Give a warning if angles in radians could be degrees.
-
-    Parameters
-    ----------
-    angles : array-like
-        Angles that count as radians.
-    """
-    angles = np.asarray(angles, dtype=float).ravel()
-    if seem_degrees(angles):
-        warn_user(
-            f'the angles reach {np.abs(angles).max():g} radians, '
-            f'{np.ptp(angles) / (2 * math.pi):.3g} full turns, in round '
-            'numbers: are these degrees? Angles are in radians, see '
-            '`numpy.deg2rad`',
-            UserWarning,
-        )

@@ -11,14 +11,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import odl
 import torch
 from odl.applications import tomo
-from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 from odl_equivariant._checks import (
     array_shape,
@@ -38,14 +35,17 @@ from odl_equivariant._types import (
     Samples,
 )
 from odl_equivariant.data._checks import as_array, as_real_array
-from odl_equivariant.data.acquisitions.base import check_names
+from odl_equivariant.data.acquisitions.angles import warn_of_degrees
 from odl_equivariant.data.acquisitions.counts import counts_to_line_integrals
 from odl_equivariant.data.acquisitions.geometries import (
     ct_geometry,
     describe_geometry,
     detector_reach,
     normalised_description,
-    warn_of_degrees,
+)
+from odl_equivariant.data.acquisitions.image_space import (
+    check_back_end,
+    space_of,
 )
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
 from odl_equivariant.data.acquisitions.rotation_axis import (
@@ -54,7 +54,6 @@ from odl_equivariant.data.acquisitions.rotation_axis import (
 )
 from odl_equivariant.data.acquisitions.transmission import (
     TransmissionTomography,
-    check_plain,
 )
 from odl_equivariant.data.acquisitions.truncation import (
     Truncation,
@@ -134,8 +133,7 @@ class MeasuredCT(TransmissionTomography):
     Warns
     -----
     UserWarning
-        If angles look like degrees, or the image reaches beyond what the
-        views see.
+        If angles look like degrees.
 
     Examples
     --------
@@ -176,8 +174,8 @@ class MeasuredCT(TransmissionTomography):
         else:
             self._geometry = normalised_description(geometry, length_unit)
             geometry = ct_geometry(self._geometry)
-        space = _space(space, geometry, dtype, backend)
-        _check_back_end(geometry, space, impl)
+        space = space_of(space, geometry, dtype, backend)
+        check_back_end(geometry, space, impl)
         if length_unit == 'cell' and not np.allclose(
             space.cell_sides, 1, rtol=_SAME
         ):
@@ -552,83 +550,6 @@ class MeasuredCT(TransmissionTomography):
             'dtype': str(space.dtype_identifier),
             'backend': space.impl,
         }
-
-
-def _space(space, geometry, dtype, backend):
-    """Return the space of the images."""
-    if isinstance(space, odl.DiscretizedSpace):
-        if not space.is_real:
-            raise ValueError(
-                'attenuation is real, got the space of dtype '
-                f'{space.dtype_identifier!r}'
-            )
-        dtype = dtype or str(space.dtype_identifier)
-        backend = backend or space.impl
-        check_names(dtype, backend)
-        if dtype == str(space.dtype_identifier) and backend == space.impl:
-            return space
-        return odl.uniform_discr(
-            space.min_pt, space.max_pt, space.shape, dtype=dtype, impl=backend
-        )
-    dtype, backend = dtype or 'float32', backend or 'numpy'
-    check_names(dtype, backend)
-    ndim = geometry.ndim
-    if isinstance(space, Mapping):
-        unknown = sorted(set(space) - {'shape', 'cell', 'centre'})
-        if unknown or 'shape' not in space:
-            raise ValueError(
-                'a space has the keys shape, cell and centre, got '
-                f'{", ".join(map(str, space))}'
-            )
-        shape, cell = space['shape'], space.get('cell')
-        centre = space.get('centre') or [0.0] * ndim
-    else:
-        shape, cell, centre = space, None, [0.0] * ndim
-    shape = array_shape('space.shape', shape, ndim)
-    if cell is None:
-        cell = 2 * _seen_radius(geometry) / max(shape)
-    cells = np.broadcast_to(np.asarray(cell), (ndim,))
-    cells = np.array([positive_number('space.cell', c) for c in cells])
-    centre = np.asarray(centre, dtype=float).reshape(ndim)
-    half = cells * shape / 2
-    return odl.uniform_discr(
-        centre - half, centre + half, shape, dtype=dtype, impl=backend
-    )
-
-
-def _seen_radius(geometry):
-    """Return the radius of the circle about the axis that views see."""
-    edges = detector_reach(geometry)
-    full_turn = np.ptp(geometry.angles) > 1.9 * math.pi
-    near, far = sorted(abs(edge) for edge in edges)
-    both = edges[0] < 0 < edges[1]
-    return near if both and near > 0 and not full_turn else far
-
-
-def _check_back_end(geometry, space, impl):
-    """Raise an error if a back-end cannot compute, or would do so wrongly."""
-    if geometry.ndim != space.ndim:
-        raise ValueError(
-            f'the geometry is in {geometry.ndim}D, and the space has '
-            f'{space.ndim} axes'
-        )
-    if geometry.ndim == 3 and impl != 'astra_cuda':
-        raise ValueError(
-            f'the back-end {impl!r} computes in 2D, on the CPU; in 3D there '
-            "is only impl='astra_cuda', on a GPU. On the CPU, reconstruct "
-            'row by row with a geometry in 2D: parallel beams have one for '
-            'each row, a cone beam for the row opposite the source only'
-        )
-    one_of('impl', impl, RAY_TRAFO_IMPLS)
-    if geometry.ndim == 2:
-        check_plain(geometry, space, impl)
-    if str(space.dtype_identifier) == 'float64' and not impl.startswith(
-        'astra_matrix'
-    ):
-        raise ValueError(
-            f'the back-end {impl!r} is limited to float32; pass '
-            "dtype='float32' or impl='astra_matrix'"
-        )
 
 
 def _photons(n_photons, geometry):

@@ -27,12 +27,12 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import Backend, ImageShape, Precision
-from odl_equivariant.data.acquisitions.base import check_names
-from odl_equivariant.data.acquisitions.geometries import (
+from odl_equivariant.data.acquisitions.angles import (
     checked_angles,
     partition_of_angles,
     seem_degrees,
 )
+from odl_equivariant.data.acquisitions.base import check_names
 from odl_equivariant.data.acquisitions.ranges import (
     ScaleCheck,
     attenuation_of_hounsfield,

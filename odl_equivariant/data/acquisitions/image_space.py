@@ -1,0 +1,102 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Spaces of images, and whether a back-end fits them and the views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import odl
+from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
+
+from odl_equivariant._checks import array_shape, one_of, positive_number
+from odl_equivariant.data.acquisitions.base import check_names
+from odl_equivariant.data.acquisitions.geometries import detector_reach
+from odl_equivariant.data.acquisitions.transmission import check_plain
+
+__all__ = ('check_back_end', 'space_of')
+
+
+def space_of(space, geometry, dtype, backend):
+    """Return the space of the images."""
+    if isinstance(space, odl.DiscretizedSpace):
+        if not space.is_real:
+            raise ValueError(
+                'attenuation is real, got the space of dtype '
+                f'{space.dtype_identifier!r}'
+            )
+        dtype = dtype or str(space.dtype_identifier)
+        backend = backend or space.impl
+        check_names(dtype, backend)
+        if dtype == str(space.dtype_identifier) and backend == space.impl:
+            return space
+        return odl.uniform_discr(
+            space.min_pt, space.max_pt, space.shape, dtype=dtype, impl=backend
+        )
+    dtype, backend = dtype or 'float32', backend or 'numpy'
+    check_names(dtype, backend)
+    ndim = geometry.ndim
+    if isinstance(space, Mapping):
+        unknown = sorted(set(space) - {'shape', 'cell', 'centre'})
+        if unknown or 'shape' not in space:
+            raise ValueError(
+                'a space has the keys shape, cell and centre, got '
+                f'{", ".join(map(str, space))}'
+            )
+        shape, cell = space['shape'], space.get('cell')
+        centre = space.get('centre') or [0.0] * ndim
+    else:
+        shape, cell, centre = space, None, [0.0] * ndim
+    shape = array_shape('space.shape', shape, ndim)
+    if cell is None:
+        cell = 2 * _seen_radius(geometry) / max(shape)
+    cells = np.broadcast_to(np.asarray(cell), (ndim,))
+    cells = np.array([positive_number('space.cell', c) for c in cells])
+    centre = np.asarray(centre, dtype=float).reshape(ndim)
+    half = cells * shape / 2
+    return odl.uniform_discr(
+        centre - half, centre + half, shape, dtype=dtype, impl=backend
+    )
+
+
+def _seen_radius(geometry):
+    """Return the radius of the circle about the axis that views see."""
+    edges = detector_reach(geometry)
+    full_turn = np.ptp(geometry.angles) > 1.9 * math.pi
+    near, far = sorted(abs(edge) for edge in edges)
+    both = edges[0] < 0 < edges[1]
+    return near if both and near > 0 and not full_turn else far
+
+
+def check_back_end(geometry, space, impl):
+    """Raise an error if a back-end cannot compute, or would do so wrongly."""
+    if geometry.ndim != space.ndim:
+        raise ValueError(
+            f'the geometry is in {geometry.ndim}D, and the space has '
+            f'{space.ndim} axes'
+        )
+    if geometry.ndim == 3 and impl != 'astra_cuda':
+        raise ValueError(
+            f'the back-end {impl!r} computes in 2D, on the CPU; in 3D there '
+            "is only impl='astra_cuda', on a GPU. On the CPU, reconstruct "
+            'row by row with a geometry in 2D: parallel beams have one for '
+            'each row, a cone beam for the row opposite the source only'
+        )
+    one_of('impl', impl, RAY_TRAFO_IMPLS)
+    if geometry.ndim == 2:
+        check_plain(geometry, space, impl)
+    if str(space.dtype_identifier) == 'float64' and not impl.startswith(
+        'astra_matrix'
+    ):
+        raise ValueError(
+            f'the back-end {impl!r} is limited to float32; pass '
+            "dtype='float32' or impl='astra_matrix'"
+        )
