@@ -58,8 +58,8 @@ TENSORS = {
     'multiscale_denoiser_ordinary': 'c3a884d043f7ae52ba22f1f887233c4b',
     'ridge_convex_c4': '1b4d1b79f8a1add3a9b939bb5a5399e7',
     'ridge_convex_ordinary': 'd2804e1feda89ed7e1ab209cea820a43',
-    'ridge_weakly_convex_c4': '',
-    'ridge_weakly_convex_ordinary': '',
+    'ridge_weakly_convex_c4': '39c6548fae9596a49d6b45c3fb4ecd75',
+    'ridge_weakly_convex_ordinary': 'c92092b9f34c4311bf31b5dd93dcebb5',
     'sparse_view_ct_c4': 'c91936321243f182e12c6f9e29249ab4',
     'sparse_view_ct_ordinary': 'db0a6267e0a544fc05233e0d83e30936',
 }
