@@ -19,7 +19,7 @@ import torch
 
 from odl_equivariant import _checks
 from odl_equivariant._packages import import_package
-from odl_equivariant._types import Operator, Samples, Space
+from odl_equivariant._types import Operator, Samples, Space, TensorMap
 from odl_equivariant.elements import grid_shape, tensor_dtype
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import (
@@ -164,7 +164,7 @@ class NonUniformFourierTransform(odl.Operator):
         return self._tol
 
     @functools.cached_property
-    def maps(self):
+    def maps(self) -> tuple[TensorMap, TensorMap]:
         """The transform and its transpose as maps of batches."""
         points = (self._coordinates * cell_sides(self.domain)).reshape(
             -1, self._coordinates.shape[-1]

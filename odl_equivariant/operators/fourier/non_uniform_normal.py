@@ -17,7 +17,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_equivariant._types import Operator, Samples
+from odl_equivariant._types import Operator, Samples, TensorMap
 from odl_equivariant.elements import first_part, grid_shape
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.registry import register_batched
@@ -120,7 +120,7 @@ class NonUniformNormalOperator(odl.Operator):
         return values.real * scale
 
     @functools.cached_property
-    def maps(self):
+    def maps(self) -> tuple[TensorMap, TensorMap]:
         """The operator and its transpose as maps of batches."""
         domain, _ = layouts(self)
         multiplier = Constant(self._multiplier.to(domain.real_dtype))
