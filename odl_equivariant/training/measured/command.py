@@ -75,8 +75,8 @@ def reconstruct(arguments):
     if method.modality == 'magnetic resonance':
         endings = KSPACE
         _refuse_options(options)
-    files, several = _files(options.inputs, endings, options)
-    targets = _targets(files, several, options)
+    files = _files(options.inputs, endings, options)
+    targets = _targets(files, options)
     check_writable(options.output, {t.parent for t in targets.values()})
     failed = {}
     for path, target in tqdm(
@@ -143,13 +143,12 @@ def _hint(paths):
 
 
 def _files(inputs, endings, options):
-    """Return all files of data, and whether there may be several."""
-    files, several = [], len(inputs) > 1
+    """Return all files of data."""
+    files = []
     for path in inputs:
         if path.is_dir() and endings is SCANS and _is_one_scan(path, options):
             files.append(path)
         elif path.is_dir():
-            several = True
             found = sorted(
                 file
                 for file in path.iterdir()
@@ -174,10 +173,10 @@ def _files(inputs, endings, options):
             )
         else:
             files.append(path)
-    return files, several
+    return files
 
 
-def _targets(files, several, options):
+def _targets(files, options):
     """Return the file of results of each file of data."""
     ending = ending_of(options.output)
     if ending is not None and options.format not in (None, ending[1:]):
@@ -186,7 +185,7 @@ def _targets(files, several, options):
             f'{options.format}: leave one of them out'
         )
     if ending is not None:
-        if several:
+        if len(files) > 1:
             raise ValueError(
                 f'--output {options.output} is one file, and there are '
                 f'{len(files)} files of data: name a folder'

@@ -425,3 +425,16 @@ def test_warnings_name_the_file(run, tmp_path):
     assert status == 0, text
     assert 'warning: scan.npy: the views cover 60 degrees' in text
     assert 'Warning:' not in text
+
+
+def test_folder_of_one_scan(run, tmp_path):
+    """A folder with one file of data has one image, of any name."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    written(folder)
+    status, text = run('in', *GRID, '--output', 'image.npy')
+    assert status == 0, text
+    assert np.load(tmp_path / 'image.npy').shape == (40, 40)
+    written(folder, 'other')
+    status, text = run('in', *GRID, '--output', 'image.npy')
+    assert status == 1 and 'there are 2 files of data' in text
