@@ -17,7 +17,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_equivariant._files import write_atomically
+from odl_equivariant._files import reason_of_numpy, write_atomically
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.elements import (
     as_element,
@@ -104,7 +104,9 @@ class Measurements:
         try:
             array = np.load(path, mmap_mode='r', allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f'{path} cannot be read: {error}') from error
+            raise ValueError(
+                f'{path} cannot be read: {reason_of_numpy(path, error)}'
+            ) from error
         kinds = 'fc' if is_complex(self.space) else 'f'
         if array.dtype.kind not in kinds:
             raise ValueError(

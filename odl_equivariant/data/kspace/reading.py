@@ -15,6 +15,7 @@ import pathlib
 import numpy as np
 
 from odl_equivariant._checks import whole_number
+from odl_equivariant._files import reason_of_numpy
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant.data.kspace.checks import check_center, checked_kspace
@@ -141,7 +142,8 @@ def _from_numpy(path, coil_axis, centred):
         kspace = np.load(path, allow_pickle=False)
     except (EOFError, OSError, ValueError) as error:
         raise ValueError(
-            f'{path} is no array of numbers, or it ends early: {error}'
+            f'{path} is no array of numbers, or it ends early: '
+            f'{reason_of_numpy(path, error)}'
         ) from error
     if kspace.ndim == 2:
         kspace, coil_axis = kspace[None], 0

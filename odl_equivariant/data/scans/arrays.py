@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from odl_equivariant._files import path_inside
+from odl_equivariant._files import path_inside, reason_of_numpy
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant.data.scans.pictures import (
@@ -151,7 +151,8 @@ def _array(path):
         raise FileNotFoundError(f'there is no file {path}') from None
     except (EOFError, OSError, ValueError) as error:
         raise ValueError(
-            f'{path} cannot be read as .npy; is it complete? {error}'
+            f'{path} cannot be read as .npy; is it complete? '
+            f'{reason_of_numpy(path, error)}'
         ) from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f'{path} holds several arrays, one is expected')

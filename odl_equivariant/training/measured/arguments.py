@@ -8,6 +8,7 @@
 """The arguments of ``odl-equivariant reconstruct FILE --model NAME``."""
 
 import argparse
+import math
 import pathlib
 import re
 
@@ -149,12 +150,15 @@ def _axis(text):
     if text == 'auto':
         return text
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         raise argparse.ArgumentTypeError(
             'expected `auto`, or where the axis of rotation is projected, in '
             f'detector elements from the middle, got {text!r}'
-        ) from None
+        )
+    return value
 
 
 def cell_in(cell, unit):

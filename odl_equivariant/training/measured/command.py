@@ -7,9 +7,11 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Reconstruction of measured data by a model, without a configuration."""
 
+import contextlib
 import logging
 import shlex
 import sys
+import warnings
 
 from tqdm import tqdm
 
@@ -29,6 +31,7 @@ from odl_equivariant.training.measured.methods import (
     residual_and_noise,
 )
 from odl_equivariant.training.measured.outputs import (
+    check_writable,
     ending_of,
     write_images,
 )
@@ -37,6 +40,8 @@ __all__ = ('reconstruct',)
 
 # What a file may fail with, without ending those that come after it.
 _ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
+# Endings of images that are no measured data.
+_IMAGES = ('.dcm', '.dicom', '.ima', '.nii', '.nii.gz')
 _log = logging.getLogger(__name__)
 
 
@@ -70,21 +75,26 @@ def reconstruct(arguments):
     if method.modality == 'magnetic resonance':
         endings = KSPACE
         _refuse_options(options)
-    files, several = _files(options.inputs, endings, options)
-    targets = _targets(files, several, options)
+    files = _files(options.inputs, endings, options)
+    targets = _targets(files, options)
+    check_writable(options.output, {t.parent for t in targets.values()})
     failed = {}
     for path, target in tqdm(
         targets.items(), desc='reconstruction', disable=len(files) == 1
     ):
         try:
-            _reconstruct_file(path, target, method, options)
+            with _warnings_of(path):
+                _reconstruct_file(path, target, method, options)
         except _ERRORS as error:
             if len(files) == 1:
+                if str(path) not in str(error):
+                    error.add_note(f'(file {path})')
                 raise
-            failed[path] = ' '.join(str(error).split())
-            _log.warning('%s failed: %s', path, failed[path])
+            text = ' '.join(str(error).split())
+            failed[path] = text if str(path) in text else f'{path}: {text}'
+            _log.warning('failed: %s', failed[path])
     if failed:
-        lines = ''.join(f'\n  {path}: {e}' for path, e in failed.items())
+        lines = ''.join(f'\n  {text}' for text in failed.values())
         print(
             f'odl-equivariant: error: {len(failed)} of {len(files)} files '
             f'failed, the others are in {options.output}:{lines}',
@@ -121,14 +131,24 @@ def _is_one_scan(folder, options):
     return has_geometry and bool({'.tif', '.tiff'} & set(names))
 
 
+def _hint(paths):
+    """Return what to do with images, which are no measured data."""
+    if not any(path.name.lower().endswith(_IMAGES) for path in paths):
+        return ''
+    return (
+        '. DICOM and NIfTI hold images, which are reconstructed already: '
+        'examples/configs/own_dicom.yaml shows how to train and evaluate on '
+        'them'
+    )
+
+
 def _files(inputs, endings, options):
-    """Return all files of data, and whether there may be several."""
-    files, several = [], len(inputs) > 1
+    """Return all files of data."""
+    files = []
     for path in inputs:
         if path.is_dir() and endings is SCANS and _is_one_scan(path, options):
             files.append(path)
         elif path.is_dir():
-            several = True
             found = sorted(
                 file
                 for file in path.iterdir()
@@ -139,7 +159,7 @@ def _files(inputs, endings, options):
             if not found:
                 raise FileNotFoundError(
                     f'there are no data in {path}: expected files that end '
-                    f'in {", ".join(endings)}'
+                    f'in {", ".join(endings)}{_hint(path.iterdir())}'
                 )
             # projections belong to the file that names them
             scanners = [f for f in found if f.suffix.lower() == '.xtekct']
@@ -149,14 +169,14 @@ def _files(inputs, endings, options):
         elif path.suffix.lower() not in endings:
             raise ValueError(
                 f'{path} is of no format that {options.model} takes, which '
-                f'are {", ".join(endings)}'
+                f'are {", ".join(endings)}{_hint([path])}'
             )
         else:
             files.append(path)
-    return files, several
+    return files
 
 
-def _targets(files, several, options):
+def _targets(files, options):
     """Return the file of results of each file of data."""
     ending = ending_of(options.output)
     if ending is not None and options.format not in (None, ending[1:]):
@@ -165,7 +185,7 @@ def _targets(files, several, options):
             f'{options.format}: leave one of them out'
         )
     if ending is not None:
-        if several:
+        if len(files) > 1:
             raise ValueError(
                 f'--output {options.output} is one file, and there are '
                 f'{len(files)} files of data: name a folder'
@@ -190,6 +210,22 @@ def _targets(files, several, options):
                 'another folder for the output'
             )
     return targets
+
+
+@contextlib.contextmanager
+def _warnings_of(path):
+    """Print warnings with their file, not with a line of this package."""
+    before = warnings.formatwarning
+
+    def text(message, *_, **__):
+        named = '' if str(path) in str(message) else f'{path}: '
+        return f'warning: {named}{message}\n'
+
+    warnings.formatwarning = text
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _reconstruct_file(path, target, method, options):

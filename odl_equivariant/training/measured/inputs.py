@@ -34,6 +34,8 @@ KSPACE = ('.npy', '.h5', '.hdf5', '.mrd')
 _LARGEST_EXPONENT = 30.0
 # A grid with more cells along a side is not chosen by itself.
 _LARGEST_SIDE = 512
+# A side of a cell that makes others is taken for a mistake of its unit.
+_FEWEST_CELLS, _MOST_CELLS = 8, 8192
 EXAMPLE = (
     '{"acquisition": {"geometry": {"kind": "fan", "source_radius": 410.66, '
     '"detector_radius": 143.08, "n_detectors": 560, "detector_width": 0.2, '
@@ -123,6 +125,7 @@ def measured_tomography(path, options):
         If nothing says how the data were measured, what does contradicts
         itself or the data, or the data cannot be read.
     """
+    _refuse_complex(path)
     header = _header(path)
     if header is not None and not _is_geometry(header[1]):
         if options.geometry is not None:
@@ -145,6 +148,22 @@ def measured_tomography(path, options):
             f'as {EXAMPLE}, or pass --geometry FILE.yaml'
         ) from error
     return _of_scan(scan, str(place or path), path, options)
+
+
+def _refuse_complex(path):
+    """Raise an error for k-space, and leave damaged files to readers."""
+    if path.suffix.lower() != '.npy':
+        return
+    try:
+        array = np.load(path, mmap_mode='r', allow_pickle=False)
+    except (EOFError, OSError, ValueError):
+        return
+    if np.iscomplexobj(array):
+        raise ValueError(
+            f'{path} holds complex numbers of shape {array.shape}, and data '
+            'of tomography are real. For k-space, take a model of magnetic '
+            'resonance, such as --model cartesian_mri_c4'
+        )
 
 
 def _header(path):
@@ -217,7 +236,8 @@ def _of_scan(scan, source, path, options):
         )
     scans = [scan.row(i) for i in rows]
     middle = scans[len(scans) // 2]
-    acquisition = middle.acquisition(_grid(middle, options))
+    _check_axis(options.axis, middle.readings.shape[-1], path)
+    acquisition = middle.acquisition(_grid(middle, options, path))
     axis = None
     if options.axis is not None:
         width = acquisition.geometry.det_partition
@@ -246,7 +266,18 @@ def _of_scan(scan, source, path, options):
     )
 
 
-def _grid(scan, options):
+def _check_axis(axis, n_detectors, path):
+    """Raise an error if the axis is not projected onto the detector."""
+    if isinstance(axis, float) and not abs(axis) < n_detectors / 2:
+        raise ValueError(
+            f'--axis {axis:g}: the detector of {path} has {n_detectors} '
+            'elements, and the axis of rotation is counted from the middle: '
+            f'expected a number between {-n_detectors / 2:g} and '
+            f'{n_detectors / 2:g}'
+        )
+
+
+def _grid(scan, options, path):
     """Return the space of the images of a scan, for `MeasuredCT`."""
     cell, unit = None, scan.length_unit
     if unit == 'cell':
@@ -257,7 +288,15 @@ def _grid(scan, options):
     shape = options.shape
     if shape is None and cell is not None:
         seen = scan.acquisition((2, 2), length_unit='m').space
-        n = math.ceil(float(seen.cell_sides[0]) * 2 / cell - 1e-6)
+        side = 2 * float(seen.cell_sides[0])
+        n = math.ceil(side / cell - 1e-6)
+        if options.cell is not None and not _FEWEST_CELLS <= n <= _MOST_CELLS:
+            raise ValueError(
+                f'--cell-size {cell:g} {unit}: the detector of {path} sees '
+                f'{side:.4g} {unit}, which are {n} cells along a side, and '
+                f'{_FEWEST_CELLS} to {_MOST_CELLS} are expected. Check the '
+                'unit of the length, or choose a part by --shape'
+            )
         shape = (n, n)
     elif shape is None:
         shape = 2 * (min(n, _LARGEST_SIDE),)

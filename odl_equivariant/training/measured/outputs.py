@@ -8,13 +8,14 @@
 """Files of results, one for the images of each file of data."""
 
 import logging
+import tempfile
 
 import numpy as np
 
 from odl_equivariant.data import write_result
 from odl_equivariant.training.image_files import write_picture
 
-__all__ = ('ENDINGS', 'ending_of', 'write_images')
+__all__ = ('ENDINGS', 'check_writable', 'ending_of', 'write_images')
 
 # Endings of results, with the longest first.
 ENDINGS = ('.nii.gz', '.nii', '.npy', '.dcm')
@@ -45,6 +46,33 @@ def ending_of(path):
             'without an ending is a folder'
         )
     return None
+
+
+def check_writable(output, folders):
+    """Make the folders of results, before anything is computed.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        What the user named.
+    folders : iterable of pathlib.Path
+        Folders of results.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be made, or nothing can be written there.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(
+                f'--output {output}: results cannot be written to {folder}: '
+                f'{error.strerror or error}'
+            ) from error
 
 
 def write_images(path, images, single, sides, unit, made, pictures):
@@ -85,7 +113,6 @@ def write_images(path, images, single, sides, unit, made, pictures):
         # rows of a detector are taken for as far apart as cells
         spacing = (spacing[0], *spacing)
         spacing = spacing if ending == '.npy' else (*spacing[1:], spacing[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_result(path, array, spacing, 'm', unit, made)
     if not pictures:
         return

@@ -8,6 +8,8 @@
 """Laws of `odl-equivariant reconstruct FILE --model NAME`."""
 
 import json
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -227,7 +229,7 @@ def test_a_folder_goes_on(run, tmp_path):
     (folder / 'b.npy').write_bytes(b'\x93NUMPY short')
     status, text = run('in', *GRID, '--output', 'out')
     assert status == 1
-    assert '1 of 3 files failed' in text and 'b.npy: ' in text
+    assert '1 of 3 files failed' in text and '\n  in/b.npy ' in text
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'a.npy',
         'a.provenance.json',
@@ -327,6 +329,7 @@ def test_kspace(run, tmp_path):
         (('--shape', '3x3x3'), 'images have two axes'),
         (('--cell-size', 'wide'), 'such as 0.2mm'),
         (('--axis', 'left'), 'expected `auto`'),
+        (('--axis', 'nan'), 'expected `auto`'),
         (('--strength', '-1'), 'expected a positive number'),
         (('--nonsense', '1'), 'unrecognized arguments'),
         (('--format', 'nii'), 'another format'),
@@ -334,13 +337,20 @@ def test_kspace(run, tmp_path):
         (('--output', 'scan.npy'), 'would overwrite the data'),
         (('other.npy',), 'no file or folder other.npy'),
         (('scan.txt',), 'of no format that'),
+        (('image.dcm',), 'images, which are reconstructed already'),
+        (('dicom',), 'images, which are reconstructed already'),
+        (('--output', 'scan.npy/image.npy'), '--output scan.npy/image.npy: '),
+        (('kspace.npy',), 'kspace.npy holds complex numbers of shape (3, 4)'),
         (('--model', 'nonsense'), "unknown model 'nonsense'"),
     ],
 )
 def test_wrong_options(run, tmp_path, options, message):
     """The error says what was expected, and nothing is written."""
     np.save('scan.npy', np.zeros((3, 4)))
-    (tmp_path / 'scan.txt').write_text('')
+    np.save('kspace.npy', np.zeros((3, 4), complex))
+    (tmp_path / 'dicom').mkdir()
+    for name in ('scan.txt', 'image.dcm', 'dicom/image.dcm'):
+        (tmp_path / name).write_text('')
     inputs = () if options[0][0] != '-' else ('scan.npy',)
     name = MODEL
     if options[0] == '--model':
@@ -348,3 +358,83 @@ def test_wrong_options(run, tmp_path, options, message):
     status, text = run(*inputs, '--output', 'image.npy', *options, model=name)
     assert status in (1, 2) and message in text
     assert not (tmp_path / 'image.npy').exists()
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (('--axis', '30'), '--axis 30: the detector of scan.npy has 60'),
+        (('--axis=-500',), '--axis -500: the detector of scan.npy has 60'),
+        (('--cell-size', '1e-5mm'), '--cell-size 1e-05 mm: the detector of'),
+        (('--cell-size', '0.1m'), '2 cells along a side'),
+    ],
+)
+def test_lengths_off_the_detector(run, tmp_path, options, message):
+    """An axis or a cell that the detector cannot have is refused at once."""
+    written(tmp_path)
+    status, text = run('scan.npy', *options, '--output', 'image.npy')
+    assert status == 1 and message in text
+    assert 'scan.npy' in text and not (tmp_path / 'image.npy').exists()
+
+
+def test_output_is_checked_before_work(run, tmp_path, monkeypatch):
+    """Where nothing can be written, nothing is read."""
+    written(tmp_path)
+    name = 'odl_equivariant.training.measured.command._reconstruct_file'
+    monkeypatch.setattr(name, lambda *_: pytest.fail('has been read'))
+    (tmp_path / 'file').write_text('')
+    status, text = run('scan.npy', '--output', 'file/images')
+    assert status == 1 and '--output file/images: results cannot be' in text
+
+
+def test_file_of_another_format(run, tmp_path):
+    """No message advises to run objects that a file may hold."""
+    written(tmp_path)
+    for content, reason in (
+        (b'DICM' * 100, 'does not begin as a file of NumPy'),
+        (b'', 'it is empty'),
+    ):
+        (tmp_path / 'scan.npy').write_bytes(content)
+        status, text = run('scan.npy', '--output', 'image.npy')
+        assert status == 1 and 'scan.npy' in text and reason in text
+        assert 'pickle' not in text
+
+
+def test_error_names_its_file_once(run, tmp_path):
+    """Each line of the list of failures begins with its file."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a', 'b'):
+        written(folder, name)
+        (folder / f'{name}.npy').write_bytes(b'')
+    status, text = run('in', '--output', 'out')
+    lines = [line for line in text.splitlines() if line.startswith('  in/')]
+    assert status == 1 and len(lines) == 2
+    assert all(line.count('.npy ') == 1 for line in lines), lines
+
+
+def test_warnings_name_the_file(run, tmp_path):
+    """A warning has the file of data, and no line of this package."""
+    written(tmp_path, n_views=12, angles={'first': 0, 'step': 5, 'n': 12})
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        warnings.showwarning = lambda message, category, *rest: print(
+            warnings.formatwarning(message, category, *rest), file=sys.stderr
+        )
+        status, text = run('scan.npy', *GRID, '--output', 'image.npy')
+    assert status == 0, text
+    assert 'warning: scan.npy: the views cover 60 degrees' in text
+    assert 'Warning:' not in text
+
+
+def test_folder_of_one_scan(run, tmp_path):
+    """A folder with one file of data has one image, of any name."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    written(folder)
+    status, text = run('in', *GRID, '--output', 'image.npy')
+    assert status == 0, text
+    assert np.load(tmp_path / 'image.npy').shape == (40, 40)
+    written(folder, 'other')
+    status, text = run('in', *GRID, '--output', 'image.npy')
+    assert status == 1 and 'there are 2 files of data' in text
