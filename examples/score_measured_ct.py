@@ -7,7 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 
 r"""From the file of a scanner to images
-===================================
+====================================
 
 A scan of the Helsinki Tomography Challenge, or one of Data Exchange, is read
 with its geometry and reconstructed by filtered back-projection, by total
@@ -36,7 +36,8 @@ views has the blur of the method, and so favours itself.
 
 Weights have a unit, which depends on lengths, views and cells. For the discs,
 they are those of images between 0 and 1 and lengths in millimetres. For other
-scans, they are multiples of those by Bayes' rule, see `units_of_weights`.
+scans, they are multiples of those by Bayes' rule, see
+``units_of_weights``.
 """
 
 import argparse

@@ -76,10 +76,12 @@ class ModelCard:
         Attenuation in 1 / metre that 1 stands for, with ``'relative'``.
     geometry : str, optional
         Beams and views, or how k-space was sampled, in words.
-    views, detectors : tuple of 2 floats, optional
-        Numbers of views and of elements of the detector.
+    views : tuple of 2 floats, optional
+        Numbers of views.
     angular_range : tuple of 2 floats, optional
         Angle that all views cover, in degrees.
+    detectors : tuple of 2 floats, optional
+        Numbers of elements of the detector.
     shapes : tuple of tuples of int
         Shapes of the images.
     cell : tuple of 2 floats, optional

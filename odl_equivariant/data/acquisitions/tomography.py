@@ -103,7 +103,7 @@ class SparseViewCT(TransmissionTomography):
     fine_space : odl.DiscretizedSpace
         The same field of view on a grid twice as fine.
     geometry : odl.applications.tomo.Geometry
-        Views and detector, a `Parallel2dGeometry` or a `FanBeamGeometry`.
+        Views and detector, of parallel beams or of a fan beam.
     operator : odl.applications.tomo.RayTransform
         Ray transform from ``space`` to the data.
 

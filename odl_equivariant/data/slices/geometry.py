@@ -35,7 +35,7 @@ class SliceGeometry:
     Coordinates are those of DICOM: the first one increases to the patient's
     left, the second one to the back, the third one to the head.
 
-    Attributes
+    Parameters
     ----------
     shape : tuple of 2 ints
         Number of pixels along both axes of the image.
@@ -119,7 +119,7 @@ class SliceGeometry:
 class Volume:
     """Parallel slices of equal distance, as one array.
 
-    Attributes
+    Parameters
     ----------
     values : numpy.ndarray
         Of shape ``(n, m, slices)``: ``values[..., k]`` is a slice.
