@@ -46,9 +46,9 @@ def test_benchmark_of_operators(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     report = (tmp_path / 'report.md').read_text('utf-8')
-    assert report.count('\n## ') == 7
+    assert report.count('\n## ') == 9
     rows = [line for line in report.splitlines() if line.startswith('| 16 |')]
-    assert len(rows) == 6
+    assert len(rows) == 7
     for row in rows:
         cells = [cell.strip() for cell in row.strip('| ').split(' | ')]
         assert cells.count('-') <= 1, row

@@ -57,9 +57,9 @@ def read_scan(
         Geometry by plain values, see `ct_geometry`, or a YAML or JSON file
         with them. Or these under the key ``geometry``, beside ``kind``,
         ``length_unit``, ``dark``, ``white``, ``n_photons`` and ``attributes``
-        of `TomographyScan`. Only for formats that have none of their own. Default: the file beside
-        ``path`` with the same name and the ending ``.yaml``, ``.yml`` or
-        ``.json``; for a folder also the one in it.
+        of `TomographyScan`. Only for formats that have none of their own.
+        Default: the file beside ``path`` with the same name and the ending
+        ``.yaml``, ``.yml`` or ``.json``; for a folder also the one in it.
     **options
         Further arguments of the reader of this format.
 
