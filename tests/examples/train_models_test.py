@@ -30,7 +30,10 @@ SMALL = [
     '--trainer.checkpoint_every=1',
     '--trainer.val_check_interval=3',
     '--trainer.precision=32-true',
-    '--model.proximal.init_args.channels=4',
+]
+RIDGE = [
+    '--model.proximal.init_args.energy.init_args.n_filters=8',
+    '--model.proximal.init_args.energy.init_args.kernel_size=5',
 ]
 OF_KIND = {
     'sparse_view_ct': [
@@ -60,10 +63,12 @@ OF_KIND = {
         '--data.batch_size=2',
     ],
     'ridge_convex': [
+        *RIDGE,
         '--data.acquisition.init_args.shape=[16,16]',
         '--data.batch_size=2',
     ],
     'ridge_weakly_convex': [
+        *RIDGE,
         '--data.acquisition.init_args.shape=[16,16]',
         '--data.batch_size=2',
     ],
@@ -111,7 +116,9 @@ def command(name, output, n_steps):
     """Return the arguments that train a small model of a name."""
     kind = kind_of(name)
     steps = [f'--output={output}', f'--steps={n_steps}']
-    return [name, *steps, *SMALL, *OF_KIND[kind]]
+    width = '--model.proximal.init_args.channels=4'
+    narrow = [] if kind.startswith('ridge') else [width]
+    return [name, *steps, *SMALL, *narrow, *OF_KIND[kind]]
 
 
 NAMES = (

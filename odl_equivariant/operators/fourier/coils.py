@@ -60,8 +60,8 @@ def checked_coil_maps(coil_maps, shape, name, space=None):
             f'numbers, got dtype {maps.dtype}'
         )
     shape = tuple(shape)
-    what = 'images' if space is None else repr(space)
     if maps.ndim != len(shape) + 1 or maps.shape[1:] != shape:
+        what = 'images' if space is None else repr(space)
         raise ValueError(
             '`coil_maps` must have the shape (n_coils, '
             f'{str(shape)[1:]} for {what}, got {maps.shape}'
