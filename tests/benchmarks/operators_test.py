@@ -48,7 +48,7 @@ def test_benchmark_of_operators(tmp_path):
     report = (tmp_path / 'report.md').read_text('utf-8')
     assert report.count('\n## ') == 9
     rows = [line for line in report.splitlines() if line.startswith('| 16 |')]
-    assert len(rows) == 7
+    assert len(rows) == 6
     for row in rows:
         cells = [cell.strip() for cell in row.strip('| ').split(' | ')]
         assert cells.count('-') <= 1, row
