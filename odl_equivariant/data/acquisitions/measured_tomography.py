@@ -146,9 +146,10 @@ class MeasuredCT(TransmissionTomography):
     ...     {'shape': (32, 32), 'cell': 2.0}, length_unit='mm')
     >>> acquisition.operator.range.shape, acquisition.image_unit
     ((60, 56), '1/mm')
-    >>> counts = np.full((60, 56), 500.0)
+    >>> counts = np.full((60, 56), 1000.0)
+    >>> counts[:, 23:33] = 500.0
     >>> data = acquisition.line_integrals(counts, white=1000.0)
-    >>> float(data[0, 0])  # doctest: +ELLIPSIS
+    >>> float(data[0, 28])  # doctest: +ELLIPSIS
     0.693...
     >>> acquisition.fbp(data) in acquisition.space
     True
