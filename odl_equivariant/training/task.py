@@ -36,9 +36,9 @@ from odl_equivariant.training.losses import (
     loss_of,
     penalty_of,
 )
-from odl_equivariant.training.metrics import has_range, scores
 from odl_equivariant.training.runs.checkpoints import end_of_run
-from odl_equivariant.training.tables import listed
+from odl_equivariant.training.scores.metrics import has_range, scores
+from odl_equivariant.training.scores.tables import listed
 
 __all__ = ('LOSSES', 'ReconstructionTask')
 
