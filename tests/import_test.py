@@ -55,7 +55,7 @@ WINGS = {
     ),
     'operators': (('batching',), ('fourier', 'ray')),
     'training': (
-        ('scores',),
+        ('losses', 'scores'),
         ('configuration', 'reconstruction'),
         ('measured', 'runs'),
     ),

@@ -18,6 +18,7 @@ from odl_equivariant.training.losses.problem import Problem
 
 __all__ = ('LOSSES', 'Supervised', 'check_loss', 'loss_of')
 
+
 def _squared(result, batch, floor):
     return 0.5 * (result - batch['truth']).square().flatten(1).mean(1)
 
