@@ -44,8 +44,8 @@ WINGS = {
     'data': (
         ('slices',),
         ('phantoms', 'acquisitions'),
-        ('kspace',),
-        ('pairs', 'results', 'scans'),
+        ('kspace', 'scans'),
+        ('pairs', 'results'),
     ),
     'nn': (
         ('steerable',),

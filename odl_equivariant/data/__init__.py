@@ -28,6 +28,7 @@ from odl_equivariant.data.pairs.measured import MeasuredPairs
 from odl_equivariant.data.pairs.shapes import PairsOfShapes
 from odl_equivariant.data.pairs.simulated import SimulatedPairs
 from odl_equivariant.data.pairs.store import PairStore
+from odl_equivariant.data.pairs.without_truth import MeasuredData, ScanFiles
 from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
 from odl_equivariant.data.phantoms.random_slices import Phantoms
@@ -64,6 +65,7 @@ __all__ = (
     'KspaceScan',
     'LIDCSlices',
     'MeasuredCT',
+    'MeasuredData',
     'MeasuredPairs',
     'Mixture',
     'NiftiSlices',
@@ -71,6 +73,7 @@ __all__ = (
     'PairStore',
     'PairsOfShapes',
     'Phantoms',
+    'ScanFiles',
     'SimulatedPairs',
     'SliceGeometry',
     'Slices',

@@ -22,8 +22,10 @@ from odl_equivariant._checks import whole_number
 from odl_equivariant.data import (
     Acquisition,
     Augmentation,
+    MeasuredData,
     MeasuredPairs,
     PairsOfShapes,
+    ScanFiles,
     SimulatedPairs,
     Slices,
     split,
@@ -48,8 +50,9 @@ class ReconstructionData(LightningDataModule):
         Acquisition that simulates the data, such as `SparseViewCT` or
         `CartesianMRI`. The network inverts its operator.
     train, validation, test : callable, optional
-        Called without arguments, it returns `Slices`, or prepared pairs such
-        as a `PairStore`. In a configuration: the class and its arguments.
+        Called without arguments, it returns `Slices`, prepared pairs such as
+        a `PairStore`, or `ScanFiles`, which have no ground truth.
+        In a configuration: the class and its arguments.
         It is called when the part is first used.
     images : callable, optional
         The same for one set of images, to be split into these three parts.
@@ -245,6 +248,16 @@ class ReconstructionData(LightningDataModule):
             return slices
         if limited:
             slices = slices.subset(range(self.n_train))
+        if isinstance(slices, ScanFiles):
+            if self._augmentations[part] is not None or several:
+                raise ValueError(
+                    'measured data cannot be augmented or brought to other '
+                    'grids: leave out `data.augmentation`, '
+                    '`data.evaluation_augmentation` and `data.shapes`'
+                )
+            # of all parts the same seed: the validation predicts what the
+            # training holds out
+            return MeasuredData(slices, self.acquisition, self.seed)
         settings = {
             'seed': len(_PARTS) * self.seed + _PARTS.index(part),
             'fresh_noise': self.fresh_noise and part == 'train',
@@ -267,7 +280,8 @@ class ReconstructionData(LightningDataModule):
         ):
             expected = (n_channels(space), *grid_shape(space))
             for pair in pairs:
-                if 'shape' in pair:  # an acquisition of its own
+                # an acquisition of its own, or no truth
+                if 'shape' in pair or key not in pair:
                     continue
                 given = tuple(pair[key].shape)
                 if given != expected:

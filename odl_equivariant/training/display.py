@@ -65,9 +65,10 @@ class Progress(ProgressBar):
             self._loss = loss
         self._loss = _DECAY * self._loss + (1 - _DECAY) * loss
         shown = {'loss': f'{self._loss:.3e}'}
-        psnr = trainer.callback_metrics.get('validation/psnr')
-        if psnr is not None:
-            shown['PSNR'] = f'{float(psnr):.2f}'
+        for name, word in (('psnr', 'PSNR'), ('held_out', 'held out')):
+            value = trainer.callback_metrics.get(f'validation/{name}')
+            if value is not None:
+                shown[word] = f'{float(value):.2f}'
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(trainer.global_step - self._bar.n)
 
@@ -109,7 +110,7 @@ class ImagePanels(Callback):
     """Log validation images to TensorBoard.
 
     From left to right: baseline, reconstruction, ground truth, and the error
-    of the reconstruction, magnified.
+    of the reconstruction, magnified. Data without ground truth are left out.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ class ImagePanels(Callback):
             for logger in trainer.loggers
             if isinstance(logger, TensorBoardLogger)
         ]
-        if batch_idx >= self.n_images or not loggers:
+        if batch_idx >= self.n_images or not loggers or 'truth' not in batch:
             return
         truth = magnitude(batch['truth'])
         result, baseline = (

@@ -387,6 +387,17 @@ class ReconstructionTask(EvaluatedTask):
         )
         return losses.mean()
 
+    def on_fit_start(self) -> None:
+        """Raise a ValueError for data without the truth that a loss needs."""
+        pairs = self.trainer.datamodule.pairs('train')
+        if self._loss.needs_truth and not getattr(pairs, 'has_truth', True):
+            raise ValueError(
+                f'`model.loss` {self.loss!r} needs ground truth, and measured '
+                'data have none: set it to a loss of '
+                '`odl_equivariant.training.losses`, such as '
+                '`EquivariantSplitting`'
+            )
+
     def on_before_optimizer_step(
         self, optimizer: torch.optim.Optimizer
     ) -> None:

@@ -7,10 +7,13 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Directional derivatives of reconstructions, for estimates of the risk."""
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
 import torch
+
+from odl_equivariant._warnings import quiet
 
 __all__ = ('derivative',)
 
@@ -18,6 +21,14 @@ Method = Literal['auto', 'jvp', 'difference']
 METHODS = ('auto', 'jvp', 'difference')
 _STEP = 1e-2
 _NOT_AVAILABLE = (NotImplementedError, RuntimeError, TypeError)
+
+
+@functools.cache
+def _load_forward_mode():
+    """Load torch's forward mode, whose modules use what torch deprecates."""
+    with quiet('.*torch.jit', category=DeprecationWarning):
+        one = torch.ones(())
+        torch.func.jvp(torch.sin, (one,), (one,))
 
 
 def derivative(
@@ -48,6 +59,7 @@ def derivative(
     """
     if method != 'difference':
         try:
+            _load_forward_mode()
             return torch.func.jvp(function, (point,), (direction,))
         except _NOT_AVAILABLE:
             if method == 'jvp':

@@ -71,9 +71,9 @@ class EquivariantImaging(Loss):
 
     If :math:`A T = S A` for all :math:`T`, then :math:`A^* A` commutes with
     them and the null space stays where it is. This is measured, see
-    `odl_equivariant.training.losses.commutation_error`, and refused. A
-    network that is equivariant by design has then even the second term zero
-    from the beginning.
+    `odl_equivariant.training.losses.commutation_error`, and refused. For a
+    network that is equivariant by design, the second term is then
+    :math:`\|u - \Phi(A u; A)\|^2` for each :math:`T`.
     """
 
     def __init__(self, actions: Actions, strength: float = 1.0) -> None:

@@ -173,8 +173,9 @@ class PoissonNoise(Noise):
 
     Notes
     -----
-    The data are :math:`y = \gamma\, k` with
-    :math:`k \sim \mathrm{Poisson}(A x / \gamma)`. Readings that are linear in the image have it, as in emission tomography.
+    The data are :math:`y = \gamma k` with counts
+    :math:`k \sim \mathrm{Poisson}(A x / \gamma)`. Readings that are linear
+    in the image have it, as in emission tomography.
     Logarithms of counts have not: take `GaussianNoise` for them.
     """
 

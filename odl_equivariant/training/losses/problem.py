@@ -9,18 +9,24 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import odl
 import torch
 
-from odl_equivariant._warnings import quiet
+from odl_equivariant.actions import Action
+from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.per_sample import per_sample_operator
+from odl_equivariant.operators.batching.registry import is_registered
 from odl_equivariant.operators.layer import OperatorLayer
+from odl_equivariant.operators.operator_norm import operator_norm
 
-__all__ = ('Problem', 'applied', 'mean_square')
+__all__ = ('Problem', 'applied', 'data_gain', 'mean_square')
+
+_GAINS: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 
 
 class Problem:
@@ -68,13 +74,18 @@ class Problem:
     Notes
     -----
     The means of squares that losses are made of are weighted like the inner
-    products of the spaces, and divided by the sum of the weights:
+    products of the spaces, and divided by the sum of the weights. Those of
+    data are also divided by :math:`g = \|A\|^2\, |X| / |Y|`, with the
+    sums :math:`|X|` and :math:`|Y|` of the weights of both spaces:
 
     .. math::
-        \frac{\sum_i w_i r_i^2}{\sum_i w_i}.
+        \frac{\sum_i w_i r_i^2}{g \sum_i w_i}.
 
-    So they do not depend on the grid. A complex number counts as two real
-    ones, each of which has the noise level :math:`\sigma`. Data that were
+    So they do not depend on the grid nor on the unit of lengths, and errors
+    in data count in the unit of errors in images: with all data, the mean
+    for :math:`r = A e` is at most that for :math:`e`. A complex number
+    counts as two real ones, each of which has the noise level
+    :math:`\sigma`. Data that were
     not measured have the weight 0.
     """
 
@@ -210,7 +221,8 @@ class Problem:
             Tensor of shape ``(N,)``.
         """
         where = self.measured if where is None else where
-        return _mean(residual, self.operator.range, where)
+        gain = data_gain(self.acquisition)
+        return _mean(residual, self.operator.range, where) / gain
 
     def mean_images(self, values: torch.Tensor) -> torch.Tensor:
         """Return the mean of the values of images, of shape ``(N,)``."""
@@ -233,6 +245,32 @@ class Problem:
         return int(torch.randint(n, (), generator=self.generator))
 
 
+def data_gain(acquisition: Any) -> float:
+    r"""Return :math:`\|A\|^2\, |X| / |Y|` of an acquisition, see `Problem`.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Acquisition with a linear operator :math:`A`.
+
+    Returns
+    -------
+    gain : float
+        Mean square of data of images whose mean square is 1, at most.
+    """
+    gain = _GAINS.get(acquisition)
+    if gain is None:
+        operator = acquisition.operator
+        gain = operator_norm(operator) ** 2 * _total(operator.domain)
+        gain = _GAINS[acquisition] = gain / _total(operator.range)
+    return gain
+
+
+def _total(space):
+    shape = (n_channels(space), *grid_shape(space))
+    return float(inner_product_weights(space).expand(shape).sum())
+
+
 def applied(operators: Any, images: torch.Tensor) -> torch.Tensor:
     """Apply an operator, or one for each sample, to a batch.
 
@@ -248,19 +286,23 @@ def applied(operators: Any, images: torch.Tensor) -> torch.Tensor:
     result : torch.Tensor
         Tensor of shape ``(N, C', *range.shape)``.
     """
-    # operators that interpolate are applied one sample after the other
-    with quiet('.*is applied to one sample'):
-        if isinstance(operators, odl.Operator):
-            return _layer(operators, images)(images)
-        at_once = per_sample_operator(list(operators))
-        if at_once is not None:
-            return _layer(at_once, images)(images)
-        return torch.cat(
-            [
-                _layer(operator, images)(image[None])
-                for operator, image in zip(operators, images, strict=True)
-            ]
-        )
+    if isinstance(operators, odl.Operator):
+        layer = _layer(operators, images)
+        if not isinstance(operators, Action) or (
+            is_registered(operators) and operators.is_exact
+        ):
+            return layer(images)
+        # actions that interpolate know one sample
+        return torch.cat([layer(image[None]) for image in images])
+    at_once = per_sample_operator(list(operators))
+    if at_once is not None:
+        return _layer(at_once, images)(images)
+    return torch.cat(
+        [
+            _layer(operator, images)(image[None])
+            for operator, image in zip(operators, images, strict=True)
+        ]
+    )
 
 
 def _layer(operator, images):

@@ -370,7 +370,10 @@ class RunFolder(Callback):
             self.save_checkpoint(trainer)
 
     def _keep_best(self, trainer, task):
-        psnr = float(trainer.callback_metrics.get('validation/psnr', math.nan))
+        found = trainer.callback_metrics
+        # without ground truth, held-out measurements tell which are best
+        psnr = found.get('validation/psnr', found.get('validation/held_out'))
+        psnr = math.nan if psnr is None else float(psnr)
         best = -math.inf if self.best_psnr is None else self.best_psnr
         if math.isfinite(psnr) and psnr > best:
             self.best_psnr = psnr
