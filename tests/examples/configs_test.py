@@ -7,15 +7,25 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """The configurations among the examples."""
 
+import json
 import pathlib
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
-from odl_equivariant.data import Phantoms
+from odl_equivariant import models
+from odl_equivariant.data import (
+    CartesianMRI,
+    MeasuredCT,
+    Phantoms,
+    mr_phantom,
+    simulated_coil_maps,
+)
+from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
 from odl_equivariant.training import ReconstructionData, ReconstructionTask
 from odl_equivariant.training.cli import main
 
@@ -48,7 +58,9 @@ def test_there_are_configurations():
         'mri_paper',
         'mri_small',
         'own_dicom',
+        'own_kspace',
         'own_nifti',
+        'own_sinograms',
     ]
 
 
@@ -159,6 +171,80 @@ def test_own_files(kind, capsys, tmp_path, write_dicom):
     table = capsys.readouterr().out
     assert re.search(r'^(patient-|sub-0)\d +learned +2 ', table, re.M)
     assert re.search(r'^2 patients +learned +4 ', table, re.M)
+
+
+def write_scan(kind, folder):
+    """Write one scan, and a small network to begin with; return options."""
+    block = partial(EquivariantProximal, channels=8, memory=2, skip=True)
+    if kind == 'sinograms':
+        geometry = {
+            'kind': 'parallel',
+            'n_detectors': 34,
+            'detector_width': 1.0,
+            'angle_unit': 'degrees',
+            'angles': {'first': 0, 'step': 12, 'n': 15},
+        }
+        space = {'shape': [24, 24], 'cell': 1.0}
+        acquisition = MeasuredCT(geometry, space, 'mm')
+        image = 0.02 * Phantoms(1, (48, 48))[0]
+        data = acquisition.simulate(image, rng=0).asarray()
+        network = LearnedProximalGradient(
+            acquisition.operator, partial(block, 1), 2, 'fbp'
+        )
+        own = {'geometry': json.dumps(geometry), 'space': json.dumps(space)}
+    else:
+        images = simulated_coil_maps((32, 32), 4, rng=0)
+        images = images * mr_phantom((32, 32), rng=0)
+        data = np.fft.fftshift(
+            np.fft.fft2(np.fft.ifftshift(images, (1, 2))), (1, 2)
+        )
+        lines = (np.arange(32) % 2 == 0) | (abs(np.arange(32) - 16) < 7)
+        data = data * lines
+        acquisition = CartesianMRI((32, 32), n_coils=4)
+        network = LearnedProximalGradient(
+            acquisition.operator, partial(block, 2), 2, 'adjoint'
+        )
+        own = {'shape': '[32,32]', 'n_coils': 4}
+    folder.mkdir()
+    np.save(folder / 'scan.npy', data)
+    models.save(network, folder.parent / 'small.safetensors')
+    return [f'--data.acquisition.init_args.{k}={v}' for k, v in own.items()]
+
+
+@pytest.mark.parametrize('kind', ['sinograms', 'kspace'])
+def test_own_scan_without_truth(kind, capsys, tmp_path):
+    """One scan fine-tunes a network; held-out data choose the best one."""
+    options = write_scan(kind, tmp_path / 'own')
+    (path,) = [p for p in CONFIGURATIONS if p.stem == f'own_{kind}']
+    options += ['--config', str(path)]
+    for part in ('train', 'validation'):
+        options += [f'--data.{part}.init_args.folder={tmp_path / "own"}']
+    options += [f'--trainer.default_root_dir={tmp_path / "run"}']
+    options += [f'--model.pretrained={tmp_path / "small.safetensors"}']
+    options += ['--trainer.max_steps=2', '--trainer.val_check_interval=1']
+    options += ['--trainer.accelerator=cpu', '--trainer.logger=false']
+    assert main(['train', *options]) == 0, capsys.readouterr().err
+    assert (tmp_path / 'run/best.safetensors').is_file()
+    assert 'held out=' in capsys.readouterr().err
+    before, after = (
+        models.describe(tmp_path / name)
+        for name in ('small.safetensors', 'run/best.safetensors')
+    )
+    assert before.n_weights == after.n_weights
+
+
+def test_supervised_loss_of_measured_data(capsys, tmp_path):
+    """It is refused before the first step, with what to set."""
+    options = write_scan('sinograms', tmp_path / 'own')
+    (path,) = [p for p in CONFIGURATIONS if p.stem == 'own_sinograms']
+    options += ['--config', str(path), '--model.loss=squared']
+    options += ['--data.train.init_args.folder', str(tmp_path / 'own')]
+    options += ['--data.validation.init_args.folder', str(tmp_path / 'own')]
+    options += [f'--trainer.default_root_dir={tmp_path / "run"}']
+    options += [f'--model.pretrained={tmp_path / "small.safetensors"}']
+    options += ['--trainer.accelerator=cpu', '--trainer.logger=false']
+    assert main(['train', *options]) == 1
+    assert 'needs ground truth' in capsys.readouterr().err
 
 
 def test_own_dicom_has_the_side_of_its_images():
