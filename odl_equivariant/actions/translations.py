@@ -67,7 +67,7 @@ class Translation(GeometricAction):
     def __init__(
         self,
         space: Space,
-        shift: ArrayLike,
+        shift: ArrayLike | list[float],
         method: Interpolation | None = None,
         *,
         fill: complex | None = None,

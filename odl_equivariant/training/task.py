@@ -389,8 +389,10 @@ class ReconstructionTask(EvaluatedTask):
 
     def on_fit_start(self) -> None:
         """Raise a ValueError for data without the truth that a loss needs."""
-        pairs = self.trainer.datamodule.pairs('train')
-        if self._loss.needs_truth and not getattr(pairs, 'has_truth', True):
+        data = getattr(self.trainer, 'datamodule', None)
+        if data is None or not self._loss.needs_truth:
+            return
+        if not getattr(data.pairs('train'), 'has_truth', True):
             raise ValueError(
                 f'`model.loss` {self.loss!r} needs ground truth, and measured '
                 'data have none: set it to a loss of '
