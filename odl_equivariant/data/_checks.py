@@ -21,6 +21,7 @@ __all__ = (
     'check_extent',
     'grid',
     'image_array',
+    'image_on',
     'position',
     'shape_and_space',
 )
@@ -62,7 +63,18 @@ def as_real_array(image):
 
 
 def as_array(image):
-    """Return an element, a tensor or an array-like as an array."""
+    """Return an image as a real or complex array, on the processor.
+
+    Parameters
+    ----------
+    image : element of a space, torch.Tensor or array-like
+        Image; an element of a complex space becomes a complex array.
+
+    Raises
+    ------
+    ValueError
+        If it does not consist of numbers.
+    """
     if hasattr(image, 'space'):
         tensor = as_tensor(image)
         if not image.space.is_real:
@@ -94,6 +106,17 @@ def check_extent(space, own, name):
             f'{field} m; pass `side={extent.max():.6g}` to {name}, or the '
             'image as an array if its extent is to be ignored'
         )
+
+
+def image_on(space, image, name):
+    """Return an image as a finite array, see `image_array`.
+
+    If it is an element of another space, that must have the extent of
+    ``space``; the message speaks of the acquisition ``name``.
+    """
+    if getattr(image, 'space', None) is not None:
+        check_extent(image.space, space, name)
+    return image_array(image, tuple(space.shape))
 
 
 def image_array(image, shape):
