@@ -284,8 +284,8 @@ def _reconstruct_file(path, target, method, options):
 def _sides(measured, cell):
     """Return the sides of a cell in metres, or ``None`` if nothing says."""
     acquisition, scan = measured.acquisition, measured.scan
-    if scan is not None and scan.field_of_view is None:
-        return None
+    if scan is not None:
+        return scan.pixel
     unit = getattr(acquisition, 'length_unit', 'm')
     if unit == 'cell':
         return None if cell is None else 2 * (cell_in(cell, 'm'),)
