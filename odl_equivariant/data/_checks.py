@@ -81,7 +81,10 @@ def as_array(image):
             tensor = merge_complex(tensor)
         return tensor[0, 0].cpu().numpy()
     if isinstance(image, torch.Tensor):
-        image = image.detach().cpu().resolve_conj().resolve_neg().numpy()
+        image = image.detach().cpu().resolve_conj().resolve_neg()
+        # which NumPy does not have
+        image = image.float() if image.dtype == torch.bfloat16 else image
+        image = image.numpy()
     array = np.asarray(image)
     if array.dtype.kind not in 'fiuc':
         raise ValueError(

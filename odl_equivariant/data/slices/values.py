@@ -11,6 +11,7 @@
 import numpy as np
 
 from odl_equivariant._checks import one_of, real_number
+from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.units import convert_attenuation
 
 __all__ = ('AIR_HU', 'LOWEST_HU', 'Values')
@@ -102,7 +103,11 @@ class Values:
         factor : float
             1 for a volume of zeros.
         """
-        magnitudes = (np.abs(image) for image in images)
+        # in floating point: the magnitude of -32768 is no int16
+        magnitudes = (
+            np.abs(np.asarray(image, float_dtype(np.asarray(image).dtype)))
+            for image in images
+        )
         if self.scale == 'max':
             size = max(map(np.max, magnitudes))
         else:

@@ -219,3 +219,12 @@ def test_beside_a_ct_image_is_air(tmp_path, write_dicom, unit, beside):
     assert image.shape == (12, 10)
     assert np.allclose(image[[0, -1]], beside)
     assert (image[2:10, 1:9] > beside).all()
+
+
+def test_least_whole_number_has_a_magnitude(nibabel, tmp_path):
+    """The magnitude of -32768, which is no int16, becomes 1."""
+    volume = np.zeros((3, 4, 5), 'int16')
+    volume[1, 2] = -32768
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / 'a.nii')
+    slices = NiftiSlices(tmp_path, scale='max', progress=False)
+    assert slices[0].min() == -1
