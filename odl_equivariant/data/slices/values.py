@@ -69,7 +69,7 @@ class Values:
         Raises
         ------
         ValueError
-            If its values are complex.
+            If its values are complex, or all below those of air.
         """
         if self.unit is None:
             return image
@@ -80,6 +80,12 @@ class Values:
             )
         # 20 - 19.98 would lose five digits in single precision
         image = np.asarray(image, np.float64)
+        if image.max() < LOWEST_HU:
+            raise ValueError(
+                f'its largest value is {image.max():g}, and Hounsfield units, '
+                f'which `unit={self.unit!r}` needs, are at least {AIR_HU:g} '
+                'within the field of view of a scanner'
+            )
         image = np.where(image < LOWEST_HU, AIR_HU, image)
         if self.unit == 'HU':
             return image

@@ -102,6 +102,13 @@ def test_other_values_are_no_hounsfield_units(tmp_path, nibabel, values):
         ({'Modality': 'MR'}, 'Modality is MR'),
         ({}, 'no RescaleIntercept'),
         ({'RescaleIntercept': 0, 'RescaleType': 'US'}, 'RescaleType is US'),
+        (
+            {
+                'RescaleIntercept': 0,
+                'PhotometricInterpretation': 'MONOCHROME1',
+            },
+            'MONOCHROME1',
+        ),
     ],
 )
 @pytest.mark.parametrize('unit', ['HU', '1/m', 'relative'])
@@ -228,3 +235,12 @@ def test_least_whole_number_has_a_magnitude(nibabel, tmp_path):
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / 'a.nii')
     slices = NiftiSlices(tmp_path, scale='max', progress=False)
     assert slices[0].min() == -1
+
+
+def test_values_below_air_are_no_hounsfield_units(nibabel, tmp_path):
+    """An image of which nothing is left is an error that names the file."""
+    volume = np.full((3, 4, 5), -3000.0)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / 'a.nii')
+    slices = NiftiSlices(tmp_path, unit='relative', progress=False)
+    with pytest.raises(ValueError, match=r'a\.nii.*-3000'):
+        slices[0]

@@ -273,4 +273,9 @@ def why_not_hounsfield(dataset, frame):
         return 'it has no RescaleIntercept'
     if text(source, 'RescaleType') not in ('', 'HU'):
         return f'its RescaleType is {text(source, "RescaleType")}'
+    if text(dataset, 'PhotometricInterpretation') == 'MONOCHROME1':
+        return (
+            'its PhotometricInterpretation is MONOCHROME1, so that its values '
+            'are mirrored'
+        )
     return None
