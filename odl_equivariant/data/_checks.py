@@ -28,7 +28,24 @@ __all__ = (
 
 
 def position(index, length, what):
-    """Check that an index is in range. Return it as an int."""
+    """Check that an index is in range. Return it as an int.
+
+    Parameters
+    ----------
+    index : int
+        Index; negative ones do not count from the end.
+    length : int
+        Number of items.
+    what : str
+        What is counted, in the plural, for messages.
+
+    Raises
+    ------
+    IndexError
+        If it is out of range. An iteration over the items ends by this.
+    TypeError
+        If it is not a whole number.
+    """
     number = whole_number(f'an index of {what}', index)
     if not 0 <= number < length:
         raise IndexError(
@@ -95,7 +112,23 @@ def as_array(image):
 
 
 def check_extent(space, own, name):
-    """Check that the image's space covers the field of view."""
+    """Check that the space of an image covers the field of view.
+
+    Parameters
+    ----------
+    space : odl.DiscretizedSpace
+        Space of the image.
+    own : odl.DiscretizedSpace
+        Space of the acquisition.
+    name : str
+        Class of the acquisition, for messages.
+
+    Raises
+    ------
+    ValueError
+        If the extents differ by more than a thousandth: the image would be
+        taken for a larger or smaller one.
+    """
     if not isinstance(space, odl.DiscretizedSpace) or space.ndim != 2:
         raise ValueError(
             '`image` must be an element of a 2D '

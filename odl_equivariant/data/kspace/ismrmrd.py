@@ -118,7 +118,20 @@ def ismrmrd_scan(group, path, slice, counters):
 
 
 def chosen_coils(channels, path):
-    """Return the number of coils, which all lines must have."""
+    """Return the number of coils, which all lines must have.
+
+    Parameters
+    ----------
+    channels : numpy.ndarray
+        ``active_channels`` of each line.
+    path : path-like
+        File, for the message.
+
+    Raises
+    ------
+    ValueError
+        If lines have different numbers of coils.
+    """
     found = sorted(set(channels.tolist()))
     if len(found) > 1:
         raise ValueError(

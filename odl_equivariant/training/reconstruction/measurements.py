@@ -250,7 +250,22 @@ class SimulatedMeasurements:
 
 
 def masked_operator(acquisition, mask, path):
-    """Return the forward operator of the data in a file."""
+    """Return the forward operator of the data in a file.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Acquisition of the data.
+    mask : numpy.ndarray or None
+        Mask beside the file, if there is one.
+    path : pathlib.Path
+        File of the data, for messages.
+
+    Raises
+    ------
+    ValueError
+        If the mask does not fit, or is missing where each image has its own.
+    """
     if mask is None:
         if getattr(acquisition, 'random_masks', False):
             raise ValueError(
@@ -267,7 +282,7 @@ def masked_operator(acquisition, mask, path):
 
 
 def checksum(content):
-    """Return a short checksum of bytes."""
+    """Return a short checksum of bytes, 16 hexadecimal digits of BLAKE2b."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 

@@ -137,7 +137,13 @@ def _check_remarks(remarks, array):
 
 
 def check_rescaling(dataset):
-    """Raise `NoImage` if rescaling makes all stored values equal."""
+    """Check the slope and the intercept of all frames of a file.
+
+    Raises
+    ------
+    NoImage
+        If one is not finite, or all values that can be stored become equal.
+    """
     for frame in range(number_of_frames(dataset)):
         _slope_and_intercept(dataset, frame)
 
