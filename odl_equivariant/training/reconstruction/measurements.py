@@ -126,7 +126,15 @@ class Measurements:
     def mask(self, path):
         """Return the mask of the data in a file, or ``None``."""
         path = self._mask_path(path)
-        return np.load(path, allow_pickle=False) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(
+                f'the mask {path} cannot be read: '
+                f'{reason_of_numpy(path, error)}'
+            ) from error
 
     def check(self, acquisition):
         """Compare the files beside the data with an acquisition.
@@ -184,14 +192,17 @@ class Measurements:
                 f'the data in {path} have values that are infinite or not a '
                 'number'
             )
-        tensor = torch.from_numpy(array)
+        dtype = tensor_dtype(self.space)
+        # in the order of bytes of this machine, whatever that of the file is
+        kind = 'complex' if is_complex(self.space) else 'float'
+        size = 64 if dtype == torch.float64 else 32
+        size *= 1 + is_complex(self.space)
+        tensor = torch.from_numpy(array.astype(f'{kind}{size}'))
         if len(self.shape) == len(grid_shape(self.space)):
             tensor = tensor[:, None]
-        dtype = tensor_dtype(self.space)
         if not is_complex(self.space):
-            return tensor.to(dtype)
-        kind = torch.complex64 if dtype == torch.float32 else torch.complex128
-        return split_complex(tensor.to(kind)).to(dtype).contiguous()
+            return tensor
+        return split_complex(tensor).contiguous()
 
 
 class SimulatedMeasurements:
