@@ -108,13 +108,29 @@ def total_variation(A, data, start):
     return u
 
 
+def output_of(description, default):
+    """Return the path of the figure, from the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--output', type=pathlib.Path, default=default)
+    return parser.parse_args().output
+
+
+def compared(images, truth, output):
+    """Print and draw images beside the truth, and return their PSNR."""
+    values = {name: psnr(image, truth) for name, image in images.items()}
+    row = {'ground truth': truth}
+    for name, image in images.items():
+        print(f'{name:20}{values[name]:6.2f} dB')
+        row[f'{name}\n{values[name]:.2f} dB'] = image
+    figure = plotting.compare([row], (0, 0.7))
+    plotting.save_figure(figure, output, dpi=90)
+    print(f'Figure: {output}')
+    return values
+
+
 def main():
     """Reconstruct the slice in three ways."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        '--output', type=pathlib.Path, default='radial_mri.png'
-    )
-    output = parser.parse_args().output
+    output = output_of(main.__doc__, 'radial_mri.png')
 
     # --- Measure --- #
 
@@ -148,15 +164,7 @@ def main():
         'TV (pdhg)': variation,
         'plug-and-play': plugged,
     }
-    row = {'ground truth': truth}
-    for name, image in images.items():
-        value = psnr(image, truth)
-        print(f'{name:16}{value:6.2f} dB')
-        row[f'{name}\n{value:.2f} dB'] = image
-    figure = plotting.compare([row], (0, 0.7))
-    plotting.save_figure(figure, output, dpi=90)
-    print(f'Figure: {output}')
-    return {name: psnr(image, truth) for name, image in images.items()}
+    return compared(images, truth, output)
 
 
 if __name__ == '__main__':

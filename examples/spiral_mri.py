@@ -21,14 +21,10 @@ and Menon compensate the density of the samples, so that few iterations are
 enough. :math:`A^* w A` is a convolution, and needs two FFTs.
 """
 
-import argparse
-import pathlib
-
 import numpy as np
 import odl
-from radial_mri import complex_slice, psnr
+from radial_mri import compared, complex_slice, output_of
 
-from odl_equivariant import plotting
 from odl_equivariant.operators import (
     NonUniformFourierTransform,
     NonUniformNormalOperator,
@@ -60,11 +56,7 @@ def coil_maps(space):
 
 def main():
     """Reconstruct the slice by gridding and by least squares."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        '--output', type=pathlib.Path, default='spiral_mri.png'
-    )
-    output = parser.parse_args().output
+    output = output_of(main.__doc__, 'spiral_mri.png')
 
     # --- Measure --- #
 
@@ -93,15 +85,7 @@ def main():
     # --- Compare --- #
 
     images = {'gridding': right_side, 'least squares (CG)': u}
-    row = {'ground truth': truth}
-    for name, image in images.items():
-        value = psnr(image, truth)
-        print(f'{name:20}{value:6.2f} dB')
-        row[f'{name}\n{value:.2f} dB'] = image
-    figure = plotting.compare([row], (0, 0.7))
-    plotting.save_figure(figure, output, dpi=90)
-    print(f'Figure: {output}')
-    return {name: psnr(image, truth) for name, image in images.items()}
+    return compared(images, truth, output)
 
 
 if __name__ == '__main__':

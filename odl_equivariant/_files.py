@@ -125,7 +125,15 @@ def split_seal(text):
 
 
 def write_sealed(path, content):
-    """Write what `sealed` returns to a file, atomically."""
+    """Write a dict as JSON with its checksum to a file, atomically.
+
+    Parameters
+    ----------
+    path : path-like
+        File. An earlier one is replaced as a whole or not at all.
+    content : dict
+        See `sealed`; `unsealed` reads it.
+    """
     write_atomically(path, sealed(content).encode())
 
 

@@ -89,7 +89,10 @@ else:
 
 
 class GroupRepresentation(Protocol):
-    """What a `Representation` of escnn has."""
+    """What a `Representation` of escnn has: a matrix for each element.
+
+    So functions that take one need not import escnn for its type.
+    """
 
     @property
     def group(self) -> Any:

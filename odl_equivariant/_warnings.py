@@ -23,7 +23,11 @@ _FILTERS = Lock()
 
 
 class ConvergenceWarning(RuntimeWarning):
-    """An inner solver has not reached its tolerance."""
+    """An inner solver has not reached its tolerance.
+
+    What it computes, such as a proximal, is less accurate than it was asked
+    to be. The message says how many iterations it made, and what is left.
+    """
 
 
 def warn_user(message, category):

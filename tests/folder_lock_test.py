@@ -136,7 +136,8 @@ def test_container_on_the_same_machine():
     if owner['boot'] is None:
         pytest.skip('this system does not tell its starts apart')
     with lock():
-        pass
+        owner = json.loads(lock().path.read_text('utf-8'))
+        assert owner['pid'] == os.getpid()
 
 
 @pytest.mark.parametrize('content', ['', '[]', '{', '\x00\xff', '{"pid": 3}'])

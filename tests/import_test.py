@@ -187,9 +187,10 @@ def test_import_subpackage(name):
 
 @pytest.mark.parametrize('name', odl_equivariant.__all__)
 def test_import_public_names(name):
-    """All names in ``__all__`` of a sub-package exist."""
+    """All names in ``__all__`` of a sub-package exist, each once."""
     module = getattr(odl_equivariant, name)
     assert isinstance(module.__all__, tuple)
+    assert len(set(module.__all__)) == len(module.__all__)
     for public in module.__all__:
         assert hasattr(module, public), public
 

@@ -65,7 +65,11 @@ def maps_grid_to_itself(space, matrix):
 
 
 def has_whole_cells(space):
-    """Return whether no cell is cut by the boundary."""
+    """Return whether no cell of a space is cut by its boundary.
+
+    With nodes on the boundary, the outer cells are half cells: shifts by
+    cells then do not map the grid to itself.
+    """
     return np.allclose(space.partition.boundary_cell_fractions, 1.0)
 
 

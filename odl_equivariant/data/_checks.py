@@ -21,13 +21,31 @@ __all__ = (
     'check_extent',
     'grid',
     'image_array',
+    'image_on',
     'position',
     'shape_and_space',
 )
 
 
 def position(index, length, what):
-    """Check that an index is in range. Return it as an int."""
+    """Check that an index is in range. Return it as an int.
+
+    Parameters
+    ----------
+    index : int
+        Index; negative ones do not count from the end.
+    length : int
+        Number of items.
+    what : str
+        What is counted, in the plural, for messages.
+
+    Raises
+    ------
+    IndexError
+        If it is out of range. An iteration over the items ends by this.
+    TypeError
+        If it is not a whole number.
+    """
     number = whole_number(f'an index of {what}', index)
     if not 0 <= number < length:
         raise IndexError(
@@ -62,14 +80,28 @@ def as_real_array(image):
 
 
 def as_array(image):
-    """Return an element, a tensor or an array-like as an array."""
+    """Return an image as a real or complex array, on the processor.
+
+    Parameters
+    ----------
+    image : element of a space, torch.Tensor or array-like
+        Image; an element of a complex space becomes a complex array.
+
+    Raises
+    ------
+    ValueError
+        If it does not consist of numbers.
+    """
     if hasattr(image, 'space'):
         tensor = as_tensor(image)
         if not image.space.is_real:
             tensor = merge_complex(tensor)
         return tensor[0, 0].cpu().numpy()
     if isinstance(image, torch.Tensor):
-        image = image.detach().cpu().resolve_conj().resolve_neg().numpy()
+        image = image.detach().cpu().resolve_conj().resolve_neg()
+        # which NumPy does not have
+        image = image.float() if image.dtype == torch.bfloat16 else image
+        image = image.numpy()
     array = np.asarray(image)
     if array.dtype.kind not in 'fiuc':
         raise ValueError(
@@ -80,7 +112,23 @@ def as_array(image):
 
 
 def check_extent(space, own, name):
-    """Check that the image's space covers the field of view."""
+    """Check that the space of an image covers the field of view.
+
+    Parameters
+    ----------
+    space : odl.DiscretizedSpace
+        Space of the image.
+    own : odl.DiscretizedSpace
+        Space of the acquisition.
+    name : str
+        Class of the acquisition, for messages.
+
+    Raises
+    ------
+    ValueError
+        If the extents differ by more than a thousandth: the image would be
+        taken for a larger or smaller one.
+    """
     if not isinstance(space, odl.DiscretizedSpace) or space.ndim != 2:
         raise ValueError(
             '`image` must be an element of a 2D '
@@ -94,6 +142,17 @@ def check_extent(space, own, name):
             f'{field} m; pass `side={extent.max():.6g}` to {name}, or the '
             'image as an array if its extent is to be ignored'
         )
+
+
+def image_on(space, image, name):
+    """Return an image as a finite array, see `image_array`.
+
+    If it is an element of another space, that must have the extent of
+    ``space``; the message speaks of the acquisition ``name``.
+    """
+    if getattr(image, 'space', None) is not None:
+        check_extent(image.space, space, name)
+    return image_array(image, tuple(space.shape))
 
 
 def image_array(image, shape):

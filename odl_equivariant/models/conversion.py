@@ -249,7 +249,20 @@ def operator_and_unit(
 
 
 def check_square_cells(operator: Operator, name: str) -> None:
-    """Raise a ValueError if the cells of images are not squares."""
+    """Check that the cells of images are squares, as kernels take them.
+
+    Parameters
+    ----------
+    operator : odl.Operator
+        Forward operator, from images to data.
+    name : str
+        Name of the model, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the sides of a cell differ by more than a part in ten thousand.
+    """
     sides = getattr(operator.domain, 'cell_sides', None)
     if sides is None:
         return

@@ -334,7 +334,24 @@ def checked_path(path):
 
 
 def write_network(path, network, header, counts=False):
-    """Write the weights of a network, its bases and a header."""
+    """Write the weights of a network, its bases and a header to a file.
+
+    Parameters
+    ----------
+    path : path-like
+        File ``.safetensors``, written atomically.
+    network : torch.nn.Module
+        Network.
+    header : dict
+        What JSON can hold; its checksum covers the tensors too.
+    counts : bool, optional
+        See `check_values`.
+
+    Raises
+    ------
+    ValueError
+        If weights are not finite.
+    """
     tensors = {
         name: tensor.detach()
         .cpu()
@@ -352,7 +369,20 @@ def write_network(path, network, header, counts=False):
 
 @contextlib.contextmanager
 def only_these(named_bases, of_blocks=True):
-    """Context in which new layers take the bases of a file."""
+    """Context in which new layers take the bases of a file.
+
+    Parameters
+    ----------
+    named_bases : dict of torch.Tensor or None
+        Bases by their names; with ``None``, layers compute their own.
+    of_blocks : bool, optional
+        See `checked_bases`.
+
+    Raises
+    ------
+    ValueError
+        If a basis is none, or, at the end, if no layer has used it.
+    """
     if named_bases is None:
         yield
         return

@@ -35,11 +35,11 @@ from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import Progress
-from odl_equivariant.training.reconstruction.files import (
+from odl_equivariant.training.reconstruction.files import reconstruct_files
+from odl_equivariant.training.reconstruction.measurements import (
     Measurements,
     SimulatedMeasurements,
     checksum,
-    reconstruct_files,
 )
 from odl_equivariant.training.runs.checkpoints import (
     CheckpointFiles,

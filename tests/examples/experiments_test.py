@@ -361,10 +361,11 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path):
         stderr=subprocess.DEVNULL,
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
     )
-    int(process.stdout.readline())
+    assert int(process.stdout.readline()) > 0
     process.kill()
     # ends with the last process that could write to it
     process.communicate(timeout=20)
+    assert process.returncode < 0
 
 
 @pytest.mark.parametrize(

@@ -354,6 +354,7 @@ def test_onnx(tmp_path):
     pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
     models.export_onnx(step(), tmp_path / 'network.onnx')
+    assert (tmp_path / 'network.onnx').stat().st_size > 0
 
 
 # --- Errors --- #

@@ -341,17 +341,18 @@ def test_groups_that_are_right_pass():
         [Intensity(space, 1.0), Intensity(space, -1.0)],
         2 * group_actions(space, 'C2'),
     ):
-        GroupAverage(op, actions)
+        assert GroupAverage(op, actions).domain == space
     fields = [
         group_actions(space**2, 'D4', representation=name)
         for name in (None, 'standard')
     ]
     for range_actions in fields:
-        GroupAverage(
+        average = GroupAverage(
             forward_gradient(space),
             group_actions(space, 'D4'),
             range_actions,
         )
+        assert average.range == space**2
 
 
 @pytest.mark.parametrize('order', [(0, 2, 1, 3), (3, 2, 1, 0), (0, 0, 0, 1)])
@@ -385,7 +386,7 @@ def test_exact_groups_are_checked_without_evaluations(monkeypatch):
     actions = group_actions(space, 'D4')
     monkeypatch.setattr(Rotation, '_call', None)
     monkeypatch.setattr(type(actions[-1]), '_call', None)
-    GroupAverage(slope(space), actions)
+    assert GroupAverage(slope(space), actions).domain == space
 
 
 def test_large_groups_are_checked_by_samples():

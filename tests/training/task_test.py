@@ -731,8 +731,10 @@ def test_data_may_be_computed_in_another_way():
         {'backend': 'pytorch'},
         {'n_photons': None},
     ):
-        task.check_acquisition(SparseViewCT((16, 16), n_views=6, **settings))
-    task_for(mri()).check_acquisition(mri(seed=1, sigma=0.0))
+        other = SparseViewCT((16, 16), n_views=6, **settings)
+        assert task.check_acquisition(other) is None
+    other = mri(seed=1, sigma=0.0)
+    assert task_for(mri()).check_acquisition(other) is None
 
 
 # --- The learned primal-dual method --- #

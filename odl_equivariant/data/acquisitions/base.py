@@ -247,7 +247,20 @@ def _short(value):
 
 
 def as_pair(data, truth, mask=None):
-    """Return elements, and maybe a mask, as a dict of tensors."""
+    """Return elements, and maybe a mask, as `Acquisition.pair` returns them.
+
+    Parameters
+    ----------
+    data, truth : element of a space
+        They are copied.
+    mask : array-like of bool, optional
+        Mask, which is shortened by `short_mask`.
+
+    Returns
+    -------
+    pair : dict of torch.Tensor
+        ``'data'``, ``'truth'`` and, if there is a mask, ``'mask'``.
+    """
     pair = {
         'data': as_tensor(data, copy=True)[0],
         'truth': as_tensor(truth, copy=True)[0],
@@ -279,6 +292,14 @@ def short_mask(mask):
 
 
 def check_names(dtype, backend):
-    """Check the names of a precision and of an array back-end."""
+    """Raise a ValueError for an unknown precision or array back-end.
+
+    Parameters
+    ----------
+    dtype : {'float32', 'float64'}
+        Precision.
+    backend : {'numpy', 'pytorch'}
+        Arrays of the spaces.
+    """
     one_of('dtype', dtype, ('float32', 'float64'))
     one_of('backend', backend, ('numpy', 'pytorch'))

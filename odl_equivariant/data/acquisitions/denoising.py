@@ -28,8 +28,7 @@ from odl_equivariant._types import (
 )
 from odl_equivariant.data._checks import (
     as_array,
-    check_extent,
-    image_array,
+    image_on,
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
@@ -205,10 +204,7 @@ class Denoising(Acquisition):
         image : element of ``space``
             What a denoised image is compared with.
         """
-        space = getattr(image, 'space', None)
-        if space is not None:
-            check_extent(space, self.space, type(self).__name__)
-        array = image_array(image, self.shape)
+        array = image_on(self.space, image, type(self).__name__)
         if self.space.is_real and np.iscomplexobj(array):
             raise ValueError(
                 "the image is complex: pass dtype='complex64' to "

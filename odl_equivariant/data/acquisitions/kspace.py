@@ -57,6 +57,21 @@ class Coils:
         """Complex array of the sensitivities, or ``None``."""
         return None if self._encoding is None else self._encoding.coil_maps
 
+    def with_maps(self, maps):
+        """Return as many coils with other sensitivities."""
+        if self.maps is None:
+            raise ValueError(
+                'the acquisition has one coil of uniform sensitivity, got '
+                '`coil_maps`: make it with `n_coils`, the number of coils'
+            )
+        coils = Coils(self.space, maps)
+        if len(coils.maps) != len(self.maps):
+            raise ValueError(
+                f'`coil_maps` have {len(coils.maps)} coils, and the '
+                f'acquisition has {len(self.maps)}'
+            )
+        return coils
+
     def sampled(self, mask):
         """Return the Fourier transform of the coils' images on a mask."""
         return SubsampledFourierTransform(self.transform.domain, mask)
@@ -167,7 +182,14 @@ def samples(data):
 
 
 def check_measured(measured, shape):
-    """Check booleans that say where k-space was measured."""
+    """Check booleans that say where k-space was measured.
+
+    Raises
+    ------
+    ValueError
+        If they are no booleans, or their shape is neither ``shape`` nor 1
+        along an axis.
+    """
     if (
         measured.dtype != bool
         or measured.ndim != 2

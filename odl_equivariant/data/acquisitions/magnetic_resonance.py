@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import odl
@@ -37,8 +37,7 @@ from odl_equivariant._types import (
 )
 from odl_equivariant.data._checks import (
     as_array,
-    check_extent,
-    image_array,
+    image_on,
 )
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
@@ -55,14 +54,13 @@ from odl_equivariant.data.acquisitions.kspace import (
     samples,
 )
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
+from odl_equivariant.data.acquisitions.sampling import Pattern, Sampling
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.operators.fourier.masks import CartesianMask
 from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 
 __all__ = ('CartesianMRI',)
-
-Pattern = Literal['random', 'equispaced', 'variable_density', 'poisson_disc']
 
 
 class CartesianMRI(Acquisition):
@@ -229,7 +227,15 @@ class CartesianMRI(Acquisition):
         self._scale_check = ScaleCheck()
         self._coils = Coils(self.space, coil_maps)
         # Drawn even if a mask is given, as this checks the settings.
-        drawn = self._mask(seed)
+        self._sampling = Sampling(
+            shape,
+            acceleration,
+            center_fraction,
+            pattern,
+            axis,
+            partial_fourier,
+        )
+        drawn = self._sampling(seed)
         self._mask_is_given = mask is not None
         sampled = self._coils.sampled(mask if self._mask_is_given else drawn)
         self.mask = short_mask(sampled.mask)
@@ -260,7 +266,7 @@ class CartesianMRI(Acquisition):
             Mask of the shape of k-space.
         """
         seed = int(np.random.default_rng(rng).integers(2**31))
-        return self._mask(seed, measured)
+        return self._sampling(seed, measured)
 
     def forward_operator(
         self,
@@ -301,30 +307,15 @@ class CartesianMRI(Acquisition):
             return self.operator
         coils = self._coils
         if coil_maps is not None:
-            coils = self._with_maps(coil_maps)
+            coils = coils.with_maps(coil_maps)
         return coils.encoded(
             coils.sampled(self.mask if mask is None else mask)
         )
 
-    def _with_maps(self, coil_maps):
-        """Return as many coils as the acquisition has, with other maps."""
-        if self.coil_maps is None:
-            raise ValueError(
-                'the acquisition has one coil of uniform sensitivity, got '
-                '`coil_maps`: make it with `n_coils`, the number of coils'
-            )
-        coils = Coils(self.space, coil_maps)
-        if len(coils.maps) != len(self.coil_maps):
-            raise ValueError(
-                f'`coil_maps` have {len(coils.maps)} coils, and the '
-                f'acquisition has {len(self.coil_maps)}'
-            )
-        return coils
-
     def _coils_of(self, coil_maps):
         """Return the coils of an image, which must have maps of its own."""
         if coil_maps is not None:
-            return self._with_maps(coil_maps)
+            return self._coils.with_maps(coil_maps)
         if self.own_coil_maps:
             raise ValueError(
                 'each image of this acquisition has coil maps of its own: '
@@ -403,10 +394,7 @@ class CartesianMRI(Acquisition):
         image : element of ``space``
             Image with which reconstructions are compared.
         """
-        space = getattr(image, 'space', None)
-        if space is not None:
-            check_extent(space, self.space, type(self).__name__)
-        array = image_array(image, self.shape)
+        array = image_on(self.space, image, type(self).__name__)
         return element_from_array(array, self.space)
 
     def data_fit(
@@ -617,40 +605,18 @@ class CartesianMRI(Acquisition):
         if self._mask_is_given:
             mask = self.mask & measured
         else:
-            across = 1 - self.axis % 2
+            across = self._sampling.across
             ends = measured_lines(measured, self.shape, across)
             if self.random_masks:
                 drawn = self.draw_mask(rng, ends)
             else:
-                drawn = self._mask(self.seed, ends)
+                drawn = self._sampling(self.seed, ends)
             mask = drawn.array.take([0], across) & measured
         if not mask.any():
             raise ValueError(
                 'the mask of the acquisition contains no measured sample'
             )
         return mask
-
-    def _mask(self, seed, measured=None):
-        if self.pattern == 'poisson_disc':
-            if measured is not None or self.partial_fourier != 1:
-                raise ValueError(
-                    'Poisson-disc masks choose samples of all of k-space: '
-                    "for a part of the lines, take `pattern='random'`, or "
-                    'give a `mask`'
-                )
-            return PoissonDiscMask(
-                self.shape, self.acceleration, self.center_fraction, seed=seed
-            )
-        return CartesianMask(
-            self.shape,
-            self.acceleration,
-            self.center_fraction,
-            self.pattern,
-            self.axis,
-            seed,
-            measured,
-            self.partial_fourier,
-        )
 
     def _settings(self):
         added = {}

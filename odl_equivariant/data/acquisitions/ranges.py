@@ -41,7 +41,11 @@ _NAME = contextvars.ContextVar('name of the image', default=None)
 
 @contextlib.contextmanager
 def named(name):
-    """Context in which warnings call the image by this name."""
+    """Context in which warnings call the image by this name.
+
+    Within it, an image that is only noise is no error but a warning: nearly
+    empty slices of a data set do not end a training.
+    """
     token = _NAME.set(name)
     try:
         yield
@@ -50,7 +54,11 @@ def named(name):
 
 
 class ScaleCheck:
-    """Warnings of one acquisition, which gives each kind once."""
+    """Warnings of one acquisition, of which each kind is given once.
+
+    An acquisition has one, and hands it to `check_attenuation` or
+    `check_noise` for each image.
+    """
 
     def __init__(self):
         self._given = set()
@@ -121,7 +129,13 @@ def _what():
 
 
 def attenuation_of_hounsfield(mu_max):
-    """Describe the conversion of Hounsfield units to fractions."""
+    """Describe in words how Hounsfield units become fractions of ``mu_max``.
+
+    Parameters
+    ----------
+    mu_max : float
+        Attenuation of an image value of 1, in 1 / metre.
+    """
     slope = (WATER_ATTENUATION - AIR_ATTENUATION) / 1000
     return (
         f'Hounsfield units h become max({WATER_ATTENUATION:g} + {slope:g} h, '

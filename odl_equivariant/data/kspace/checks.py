@@ -12,7 +12,10 @@ import numpy as np
 
 from odl_equivariant.data._checks import as_array
 
-__all__ = ('check_center', 'checked_kspace', 'checked_sampling')
+__all__ = ('check_center', 'checked_kspace', 'checked_sampling', 'energy')
+
+# Coils are in the last axis if both others are so many times longer.
+_LONGER = 4
 
 
 def checked_kspace(kspace, name='kspace'):
@@ -52,7 +55,22 @@ def checked_kspace(kspace, name='kspace'):
         )
     if not array.any():
         raise ValueError(f'{name} is zero everywhere: nothing was measured')
+    if min(array.shape[:2]) >= _LONGER * array.shape[2]:
+        raise ValueError(
+            f'{name} has the shape {array.shape}, whose last axis seems to '
+            'count the coils, and the first one must: pass '
+            '`np.moveaxis(kspace, -1, 0)`'
+        )
     return array
+
+
+def energy(kspace):
+    """Return the sum of the squares of all coils, in double precision.
+
+    The squares of numbers of scanners, such as 1e-25, are zero in single
+    precision.
+    """
+    return np.square(np.abs(kspace), dtype=np.float64).sum(axis=0)
 
 
 def checked_sampling(kspace, sampled=None):
@@ -85,23 +103,32 @@ def check_center(kspace, name):
     Raises
     ------
     ValueError
-        If most of the energy lies around the corners, where `numpy.fft.fft2`
-        has the zero frequency.
+        If most of the energy lies at the beginning and the end of an axis,
+        or of both, where `numpy.fft.fft2` has the zero frequency.
     """
-    energy = (np.abs(kspace) ** 2).sum(axis=0, dtype=float)
-    middle, corners = (
-        _around_middle(each) for each in (energy, np.fft.fftshift(energy))
-    )
-    if corners > 2 * middle:
+    power = energy(kspace)
+    parts = {
+        axes: _around_middle(np.fft.fftshift(power, axes))
+        for axes in ((), (0,), (1,), (0, 1))
+    }
+    axes = max(parts, key=parts.get)
+    if parts[axes] > 2 * parts[()]:
+        middle = tuple(n // 2 for n in power.shape)
+        at = tuple(0 if i in axes else c for i, c in enumerate(middle))
+        advice = (
+            f'pass `np.fft.fftshift(kspace, {tuple(a + 1 for a in axes)})`'
+        )
+        if len(axes) == 2:
+            advice += ', or `centred=False` to `read_kspace`'
         raise ValueError(
-            f'{name} has {corners / energy.sum():.0%} of its energy around '
-            'its corners, and the zero frequency must be at index `n // 2`: '
-            'pass `centred=False` to shift it there'
+            f'{name} has {parts[axes] / power.sum():.0%} of its energy around '
+            f'the index {at}, and the zero frequency must be at {middle}, '
+            f'`n // 2`: {advice}'
         )
 
 
-def _around_middle(energy):
+def _around_middle(power):
     quarter = tuple(
-        slice(n // 2 - n // 8, n // 2 + n // 8 + 1) for n in energy.shape
+        slice(n // 2 - n // 8, n // 2 + n // 8 + 1) for n in power.shape
     )
-    return energy[quarter].sum()
+    return power[quarter].sum()

@@ -94,8 +94,8 @@ def ismrmrd_scan(group, path, slice, counters):
     kspace = np.zeros((n_coils, nx, ny), np.complex64)
     count = np.zeros((nx, ny), int)
     for i in np.flatnonzero(lines):
-        samples = _samples(group, i, heads[i], path)
-        first = nx // 2 - int(heads['center_sample'][i])
+        samples, left = _samples(group, i, heads[i], path)
+        first = left + nx // 2 - int(heads['center_sample'][i])
         stop = first + samples.shape[1]
         if first < 0 or stop > nx:
             raise ValueError(
@@ -118,7 +118,20 @@ def ismrmrd_scan(group, path, slice, counters):
 
 
 def chosen_coils(channels, path):
-    """Return the number of coils, which all lines must have."""
+    """Return the number of coils, which all lines must have.
+
+    Parameters
+    ----------
+    channels : numpy.ndarray
+        ``active_channels`` of each line.
+    path : path-like
+        File, for the message.
+
+    Raises
+    ------
+    ValueError
+        If lines have different numbers of coils.
+    """
     found = sorted(set(channels.tolist()))
     if len(found) > 1:
         raise ValueError(
@@ -129,7 +142,11 @@ def chosen_coils(channels, path):
 
 
 def _samples(group, i, head, path):
-    """Return the samples of a readout, of shape (n_coils, n_samples)."""
+    """Return the samples of a readout, and the number of the first one.
+
+    They have the shape (n_coils, n_samples). The scanner says how many to
+    leave out at both ends.
+    """
     numbers = np.asarray(group['data'][i]['data'], np.float32)
     shape = int(head['active_channels']), int(head['number_of_samples'])
     if numbers.size != 2 * shape[0] * shape[1]:
@@ -138,19 +155,14 @@ def _samples(group, i, head, path):
             f'{shape[0]} coils with {shape[1]} complex samples were expected'
         )
     samples = numbers.view(np.complex64).reshape(shape)
-    # what the scanner says to leave out
     left, right = int(head['discard_pre']), int(head['discard_post'])
-    if left or right:
-        samples = samples.copy()
-        samples[:, :left] = 0
-        samples[:, shape[1] - right :] = 0
-    return samples
+    return samples[:, left : max(left, shape[1] - right)], left
 
 
 def _noise(group, heads, is_noise, lines, header, n_coils, path):
     """Return the samples of noise at the bandwidth of the lines, or None."""
     parts = [
-        _samples(group, i, heads[i], path)
+        _samples(group, i, heads[i], path)[0]
         for i in np.flatnonzero(is_noise)
         if heads['active_channels'][i] == n_coils
     ]

@@ -18,7 +18,7 @@ from odl_equivariant._checks import whole_number
 from odl_equivariant._files import reason_of_numpy
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
-from odl_equivariant.data.kspace.checks import check_center, checked_kspace
+from odl_equivariant.data.kspace.checks import checked_kspace
 from odl_equivariant.data.kspace.fastmri import fastmri_scan
 from odl_equivariant.data.kspace.ismrmrd import ismrmrd_group, ismrmrd_scan
 from odl_equivariant.data.kspace.scan import KspaceScan
@@ -162,9 +162,7 @@ def _from_numpy(path, coil_axis, centred):
             )
     coil_axis = whole_number('coil_axis', coil_axis, -3, 2)
     kspace = checked_kspace(np.moveaxis(kspace, coil_axis, 0), str(path))
-    if centred:
-        check_center(kspace, str(path))
-    else:
+    if not centred:
         kspace = np.fft.fftshift(kspace, axes=(1, 2))
     kspace = np.ascontiguousarray(kspace.astype(np.complex64))
     return KspaceScan(kspace, source=str(path))

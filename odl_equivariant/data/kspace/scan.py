@@ -27,8 +27,10 @@ from odl_equivariant.data.kspace.channels import (
     prewhitening_matrix,
 )
 from odl_equivariant.data.kspace.checks import (
+    check_center,
     checked_kspace,
     checked_sampling,
+    energy,
 )
 from odl_equivariant.data.slices.grids import crop_center
 from odl_equivariant.data.slices.kspace import to_image
@@ -40,6 +42,8 @@ __all__ = ('KspaceScan',)
 # Shares of the energy of the coils' images, where coil maps are zero.
 _MUCH_UNSEEN = 0.5
 _ALL_UNSEEN = 0.99
+# Sides of pixels that differ by more are said not to be square.
+_NOT_SQUARE = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,8 +86,9 @@ class KspaceScan:
     Raises
     ------
     ValueError
-        If shapes do not fit, k-space is zero or not finite, the mask samples
-        nothing, or coil maps vanish where the object is.
+        If shapes do not fit, k-space is zero or not finite, its zero
+        frequency is not in the middle, its last axis seems to count coils,
+        the mask samples nothing, or coil maps vanish where the object is.
     TypeError
         If k-space does not contain complex numbers.
 
@@ -118,6 +123,7 @@ class KspaceScan:
         kspace = np.asarray(self.kspace)
         kspace = kspace[None] if kspace.ndim == 2 else kspace
         kspace = checked_kspace(kspace, self._name('kspace'))
+        check_center(kspace, self._name('kspace'))
         sampled = checked_sampling(kspace, self.mask)
         if (kspace[:, ~sampled] != 0).any():
             raise ValueError(
@@ -151,8 +157,8 @@ class KspaceScan:
 
     def _check_seen(self):
         """Check that coil maps do not vanish where the object is."""
-        energy = np.square(np.abs(to_image(self.kspace))).sum(0)
-        unseen = float(energy[~self.coil_maps.any(0)].sum() / energy.sum())
+        power = energy(to_image(self.kspace))
+        unseen = float(power[~self.coil_maps.any(0)].sum() / power.sum())
         if unseen < _MUCH_UNSEEN:
             return
         message = (
@@ -175,6 +181,14 @@ class KspaceScan:
         """Shape of k-space, without the coils."""
         _, n, m = self.kspace.shape
         return n, m
+
+    @property
+    def pixel(self) -> tuple[float, float] | None:
+        """Sides of a pixel in metres, if the field of view is known."""
+        if self.field_of_view is None:
+            return None
+        (a, b), (n, m) = self.field_of_view, self.shape
+        return a / n, b / m
 
     @property
     def acceleration(self) -> float:
@@ -293,8 +307,8 @@ class KspaceScan:
         noise, sigma = self.noise, self.sigma
         return dataclasses.replace(
             self,
-            kspace=self.kspace / np.float32(largest),
-            noise=None if noise is None else noise / np.float32(largest),
+            kspace=self.kspace / largest,
+            noise=None if noise is None else noise / largest,
             sigma=None if sigma is None else sigma / largest,
             scale=self.scale * largest,
         )
@@ -309,8 +323,9 @@ class KspaceScan:
             combination, else the root of the sum of the coils' squares.
         """
         if self.coil_maps is None and self.n_coils > 1:
-            return np.sqrt(np.square(np.abs(to_image(self.kspace))).sum(0))
-        acquisition = self.acquisition()
+            image = np.sqrt(energy(to_image(self.kspace)))
+            return image.astype(self.kspace.real.dtype)
+        acquisition = self._acquisition()
         return acquisition.zero_filled(self.data(acquisition)).asarray()
 
     def acquisition(self, **settings: Any) -> CartesianMRI:
@@ -331,7 +346,28 @@ class KspaceScan:
         ------
         ValueError
             If there are several coils, and no coil maps.
+
+        Warns
+        -----
+        UserWarning
+            If the pixels of the scan are not square: those of the
+            acquisition are, and networks and total variation take them so.
         """
+        if self.pixel is not None:
+            a, b = self.pixel
+            if max(a, b) > (1 + _NOT_SQUARE) * min(a, b):
+                warn_user(
+                    f'the pixels of {self.source or "the scan"} are '
+                    f'{1000 * a:.4g} x {1000 * b:.4g} mm, and those of '
+                    '`CartesianMRI` are square: networks and total variation '
+                    'see the object distorted. Zeros around k-space make the '
+                    'longer side of a pixel shorter',
+                    UserWarning,
+                )
+        return self._acquisition(**settings)
+
+    def _acquisition(self, **settings):
+        """Return the acquisition, whatever the pixels."""
         if self.coil_maps is None and self.n_coils > 1:
             raise ValueError(
                 f'{self._name("kspace")} has {self.n_coils} coils and no coil '
@@ -345,7 +381,7 @@ class KspaceScan:
         if self.sigma is not None:
             own['sigma'] = self.sigma
         if self.field_of_view is not None:
-            own['side'] = max(self.field_of_view)
+            own['side'] = self.field_of_view[int(np.argmax(self.shape))]
         if self.kspace.dtype == np.complex128:
             own['dtype'] = 'float64'
         # what CartesianMask checks before the mask replaces it

@@ -39,7 +39,22 @@ _SECONDS_BETWEEN_MARKS = 5.0
 
 
 class PairWriter:
-    """The files of a store that is being written."""
+    """The files of a store of pairs that is being written.
+
+    Use it in a ``with`` statement. After an error or an interruption, the
+    pairs that were written are kept, and writing resumes behind them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the store.
+    n : int
+        Number of pairs.
+    first : dict of torch.Tensor
+        The first pair, whose shapes and dtypes all others have.
+    origin : optional
+        What the pairs were made from, for the header of the store.
+    """
 
     def __init__(self, folder, n, first, origin=None):
         self._folder = folder

@@ -54,7 +54,19 @@ class Textures:
 
 
 def inside_ellipse(rng, center, axes, angle, reach=0.9):
-    """Return a random point inside an ellipse."""
+    """Return a random point inside an ellipse, uniformly distributed.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    center, axes : tuple of 2 floats
+        Centre and semi-axes, in the coordinates of a `Canvas`.
+    angle : float
+        Angle of the first axis with the x axis, in radians.
+    reach : float, optional
+        Factor of the semi-axes; below 1, points keep off the edge.
+    """
     radius = reach * np.sqrt(rng.uniform())
     bearing = rng.uniform(0, 2 * np.pi)
     u = axes[0] * radius * np.cos(bearing)
@@ -64,14 +76,22 @@ def inside_ellipse(rng, center, axes, angle, reach=0.9):
 
 
 def on_ellipse(center, axes, angle, bearing):
-    """Return the point of an ellipse at a bearing."""
+    """Return the point of an ellipse at a bearing.
+
+    Parameters
+    ----------
+    center, axes, angle
+        The ellipse, see `inside_ellipse`.
+    bearing : float
+        Parameter of the point in radians, 0 at the end of the first axis.
+    """
     u, v = axes[0] * np.cos(bearing), axes[1] * np.sin(bearing)
     cos, sin = np.cos(angle), np.sin(angle)
     return (center[0] + cos * u - sin * v, center[1] + sin * u + cos * v)
 
 
 def scaled(axes, factor):
-    """Return the semi-axes of a shape, scaled."""
+    """Return the semi-axes of a shape, both multiplied by one factor."""
     return (axes[0] * factor, axes[1] * factor)
 
 
@@ -83,7 +103,17 @@ def softness(rng, probability=0.5, largest=0.5):
 
 
 def paint_support(canvas, rng, body_bottom):
-    """Draw a table, a headrest or nothing below the body."""
+    """Draw a table, a headrest or nothing below the body, at random.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Where to draw; it is changed.
+    rng : numpy.random.Generator
+        Source of randomness.
+    body_bottom : float
+        Lowest y coordinate of the body.
+    """
     draw = rng.uniform()
     if draw < 0.45:
         return
@@ -183,7 +213,21 @@ def paint_details(canvas, rng, center, axes, angle, where, contrast, count):
 def paint_bone(
     canvas, rng, center, axes, textures, angle=0.0, power=2.0, where=None
 ):
-    """Draw a bone with a dense rim and a marrow of struts."""
+    """Draw a bone with a dense rim and a marrow of struts.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Where to draw; it is changed.
+    rng : numpy.random.Generator
+        Source of the densities.
+    center, axes, angle, power
+        Outline of the bone, a superellipse.
+    textures : Textures
+        Texture of the marrow.
+    where : numpy.ndarray of bool, optional
+        Pixels that may be drawn. Default: all.
+    """
     dense = rng.uniform(0.38, 0.65)
     canvas.fill(
         center,
@@ -247,7 +291,13 @@ def paint_air(canvas, rng, center, axes, angle=0.0, power=2.0, where=None):
 def paint_air_cells(
     canvas, rng, center, axes, textures, angle=0.0, where=None
 ):
-    """Draw bone with many air cells, as behind the ear."""
+    """Draw bone with many air cells, as behind the ear.
+
+    Parameters
+    ----------
+    canvas, rng, center, axes, textures, angle, where
+        As for `paint_bone`.
+    """
     region = canvas.mask(center, axes, angle)
     if where is not None:
         region &= where

@@ -17,7 +17,10 @@ import numpy as np
 
 from odl_equivariant._packages import import_package
 
-__all__ = ('dicom_content',)
+__all__ = ('LONGEST', 'dicom_content')
+
+# Rows and columns are counted by whole numbers of 16 bits.
+LONGEST = (1 << 16) - 1
 
 _SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7'
 _LEVELS = (1 << 16) - 1

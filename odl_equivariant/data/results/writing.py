@@ -25,8 +25,9 @@ from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant._files import write_files
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import Image, PathLike
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import as_array
-from odl_equivariant.data.results.dicom import dicom_content
+from odl_equivariant.data.results.dicom import LONGEST, dicom_content
 from odl_equivariant.data.results.origin import provenance as of_process
 from odl_equivariant.data.units import LengthUnit, convert_length
 
@@ -36,13 +37,17 @@ ENDINGS = ('.nii.gz', '.nii', '.npy', '.dcm')
 _UNITS = ('m', 'cm', 'mm', 'um')
 # Codes of NIfTI: coordinates of a scanner.
 _SCANNER = 1
+# Cells shorter than this, in millimetres, may be in another unit.
+_SHORT = 1e-2
+# Precisions that NIfTI has not, and those that hold them.
+_FOR_NIFTI = {'e': 'f4', 'g': 'f8', 'G': 'c16'}
 
 
 def write_result(
     path: PathLike,
     image: Image,
     spacing: float | tuple[float, ...] | None = None,
-    length_unit: LengthUnit = 'mm',
+    length_unit: LengthUnit | None = None,
     unit: str = '',
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +60,8 @@ def write_result(
 
         - ``.npy``: the values as they are;
         - ``.nii``, ``.nii.gz``: NIfTI, in the precision of the image, with
-          its spacing and position;
+          its spacing and position; whole numbers and numbers of extended
+          precision in double, those of half precision in single precision;
         - ``.dcm``: a secondary capture of DICOM, for real images in 2D, with
           its spacing. Values have 16 bits, with a slope and an intercept.
     image : element of a DiscretizedSpace, array-like or torch.Tensor
@@ -64,7 +70,8 @@ def write_result(
         Sides of a cell. Default: those of the space of an element. NIfTI and
         DICOM need them.
     length_unit : {'m', 'cm', 'mm', 'um'}, optional
-        Unit of the spacing, or of the lengths of the space.
+        Unit of the spacing, or of the lengths of the space. The spaces of
+        `SparseViewCT` and `CartesianMRI` are in ``'m'``. Default: ``'mm'``.
     unit : str, optional
         Unit of the values, such as ``'1/mm'`` or ``'HU'``.
     provenance : dict, optional
@@ -83,9 +90,16 @@ def write_result(
     ------
     ValueError
         If the ending is unknown, the image has values that are not finite
-        or another number of axes, or nothing says how long a cell is.
+        or another number of axes, nothing says how long a cell is, or cells
+        differ in size.
     FileNotFoundError
         If there is no such folder.
+
+    Warns
+    -----
+    UserWarning
+        If no unit is given, and the cells of a space would be shorter than a
+        hundredth of a millimetre.
 
     Notes
     -----
@@ -111,7 +125,7 @@ def write_result(
             f'{path}: results end in {", ".join(ENDINGS)}, got '
             f'{path.suffix or "no ending"!r}'
         )
-    one_of('length_unit', length_unit, (*_UNITS, 'cell'))
+    one_of('length_unit', length_unit, (*_UNITS, 'cell'), optional=True)
     array = as_array(image)
     if array.ndim not in (2, 3) or array.dtype.kind not in 'fiuc':
         raise ValueError(
@@ -143,6 +157,11 @@ def write_result(
                 f'{array.ndim} axes and the dtype {array.dtype}; write each '
                 'slice to a file, or the magnitude'
             )
+        if max(array.shape) > LONGEST:
+            raise ValueError(
+                f'{path}: an image in DICOM has at most {LONGEST} rows and '
+                f'columns, got the shape {array.shape}'
+            )
         content, error = dicom_content(
             array,
             sides,
@@ -168,9 +187,14 @@ def _grid(image, array, spacing, length_unit):
     """Return sides of a cell, and the middle of the first, in mm."""
     space = getattr(image, 'space', None)
     if spacing is None and isinstance(space, odl.DiscretizedSpace):
-        low, high = (np.asarray(p) for p in (space.min_pt, space.max_pt))
-        sides = (high - low) / array.shape
-        origin = low + sides / 2
+        if not space.partition.is_uniform:
+            raise ValueError(
+                f'the cells of {space!r:.200} are of several sizes, and files '
+                'of images have one: resample it, or pass `spacing`'
+            )
+        # not the extent by the shape, which is wrong with nodes on the border
+        sides = np.asarray(space.cell_sides, dtype=float)
+        origin = np.asarray(space.grid.min_pt, dtype=float)
     elif spacing is not None:
         lengths = np.ravel(np.asarray(spacing)).tolist()
         if len(lengths) not in (1, array.ndim):
@@ -185,6 +209,16 @@ def _grid(image, array, spacing, length_unit):
         return None, None
     if length_unit == 'cell':
         return None, None
+    if length_unit is None:
+        length_unit = 'mm'
+        if spacing is None and sides.min() < _SHORT:
+            warn_user(
+                f'the cells of the space are {sides.min():.3g} mm long if its '
+                "lengths are in millimetres: pass `length_unit='m'` for the "
+                'spaces of `SparseViewCT` and `CartesianMRI`, which are in '
+                "metres, or `length_unit='mm'` if this is right",
+                UserWarning,
+            )
     factor = convert_length(1.0, length_unit, 'mm')
     return (factor * sides).tolist(), (factor * origin).tolist()
 
@@ -204,6 +238,8 @@ def _nifti(array, sides, origin, made):
         affine[axis, axis], affine[axis, 3] = side, place
     if array.dtype.kind in 'iu':
         volume = volume.astype(float)
+    elif volume.dtype.char in _FOR_NIFTI:
+        volume = volume.astype(_FOR_NIFTI[volume.dtype.char])
     if volume.dtype.byteorder == '>':
         volume = volume.astype(volume.dtype.newbyteorder('='))
     image = nibabel.Nifti1Image(volume, affine)

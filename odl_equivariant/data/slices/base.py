@@ -327,7 +327,8 @@ def checked_spacing(spacing):
     if isinstance(spacing, str) or np.shape(spacing) not in ((), (2,)):
         raise ValueError(
             '`spacing` must be the side of a pixel in millimetres, or its '
-            f'two sides, got {spacing!r}'
+            f'two sides, got {spacing!r}; slices are not resampled across: '
+            'their distance stays as it is'
         )
     both = (spacing, spacing) if np.shape(spacing) == () else spacing
     return tuple(positive_number('spacing', side) for side in both)

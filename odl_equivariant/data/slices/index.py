@@ -30,7 +30,11 @@ _SHOWN = 5
 
 
 class NoImage(Exception):
-    """A file cannot be used as an image; the message says why."""
+    """A file cannot be used as an image.
+
+    The message says why, in words that follow "it": `FolderIndex` keeps it as
+    the reason in ``skipped``, and goes on with the next file.
+    """
 
 
 class FolderIndex:

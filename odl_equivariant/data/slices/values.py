@@ -11,6 +11,7 @@
 import numpy as np
 
 from odl_equivariant._checks import one_of, real_number
+from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.units import convert_attenuation
 
 __all__ = ('AIR_HU', 'LOWEST_HU', 'Values')
@@ -68,7 +69,7 @@ class Values:
         Raises
         ------
         ValueError
-            If its values are complex.
+            If its values are complex, or all below those of air.
         """
         if self.unit is None:
             return image
@@ -79,6 +80,12 @@ class Values:
             )
         # 20 - 19.98 would lose five digits in single precision
         image = np.asarray(image, np.float64)
+        if image.max() < LOWEST_HU:
+            raise ValueError(
+                f'its largest value is {image.max():g}, and Hounsfield units, '
+                f'which `unit={self.unit!r}` needs, are at least {AIR_HU:g} '
+                'within the field of view of a scanner'
+            )
         image = np.where(image < LOWEST_HU, AIR_HU, image)
         if self.unit == 'HU':
             return image
@@ -102,7 +109,11 @@ class Values:
         factor : float
             1 for a volume of zeros.
         """
-        magnitudes = (np.abs(image) for image in images)
+        # in floating point: the magnitude of -32768 is no int16
+        magnitudes = (
+            np.abs(np.asarray(image, float_dtype(np.asarray(image).dtype)))
+            for image in images
+        )
         if self.scale == 'max':
             size = max(map(np.max, magnitudes))
         else:

@@ -38,8 +38,8 @@ from odl_equivariant.training.reconstruction.residuals import (
 
 __all__ = ('reconstruct',)
 
-# What a file may fail with, without ending those that come after it.
-_ERRORS = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
+# What errors of a file are, whose message says all.
+_EXPECTED = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
 # Endings of images that are no measured data.
 _IMAGES = ('.dcm', '.dicom', '.ima', '.nii', '.nii.gz')
 _log = logging.getLogger(__name__)
@@ -85,12 +85,15 @@ def reconstruct(arguments):
         try:
             with _warnings_of(path):
                 _reconstruct_file(path, target, method, options)
-        except _ERRORS as error:
+        # a library may raise anything for a damaged file, and the others go on
+        except Exception as error:
             if len(files) == 1:
                 if str(path) not in str(error):
                     error.add_note(f'(file {path})')
                 raise
             text = ' '.join(str(error).split())
+            if not isinstance(error, _EXPECTED):
+                text = f'{type(error).__name__}: {text}'
             failed[path] = text if str(path) in text else f'{path}: {text}'
             _log.warning('failed: %s', failed[path])
     if failed:
@@ -284,8 +287,8 @@ def _reconstruct_file(path, target, method, options):
 def _sides(measured, cell):
     """Return the sides of a cell in metres, or ``None`` if nothing says."""
     acquisition, scan = measured.acquisition, measured.scan
-    if scan is not None and scan.field_of_view is None:
-        return None
+    if scan is not None:
+        return scan.pixel
     unit = getattr(acquisition, 'length_unit', 'm')
     if unit == 'cell':
         return None if cell is None else 2 * (cell_in(cell, 'm'),)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from odl.applications import tomo
 
+from odl_equivariant._files import reason_of_numpy
 from odl_equivariant.data import (
     SparseViewCT,
     read_kspace,
@@ -322,7 +323,13 @@ def _check_exponents(array, mu, path, source):
 
 def _simulated(path, header, values, options):
     """Return data whose header has the arguments of `SparseViewCT`."""
-    array = np.load(path, allow_pickle=False)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (EOFError, OSError, ValueError) as error:
+        raise ValueError(
+            f'{path} is no array of numbers, or it ends early: '
+            f'{reason_of_numpy(path, error)}'
+        ) from error
     missing = [
         names[0]
         for names in (('n_views', 'angles'), ('side',))

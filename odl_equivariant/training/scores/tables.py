@@ -15,6 +15,7 @@ from lightning.pytorch import Callback
 
 from odl_equivariant._files import write_atomically
 from odl_equivariant.data import Slices
+from odl_equivariant.training.scores.metrics import magnitude
 
 __all__ = ('Scores', 'listed', 'save_scores', 'score_table')
 
@@ -22,6 +23,10 @@ _SCORES = ('psnr', 'ssim')
 _COLUMNS = ('index', 'image', 'method', 'psnr', 'ssim', 'blank')
 # Groups of images that are known for some sets of images only.
 _GROUPS = ('patient', 'volume')
+_POOLED = (
+    'PSNR of a volume: the error of all slices against its largest value; of '
+    'a patient: the mean over volumes. SSIM: the mean over slices.'
+)
 _N_NAMED = 10
 _MOST_GROUPS = 20
 
@@ -32,8 +37,9 @@ class Scores(Callback):
     Attributes
     ----------
     rows : list of dict
-        One row for each image and method. ``'patient'`` and ``'volume'``
-        are there if the test images have groups, as `Slices` have.
+        One row for each image and method. ``'patient'``, ``'volume'`` and
+        ``'peak'``, the largest magnitude of the ground truth, are there if
+        the test images have groups, as `Slices` have.
     """
 
     def __init__(self):
@@ -52,6 +58,7 @@ class Scores(Callback):
         self, trainer, task, outputs, batch, batch_idx, dataloader_idx=0
     ):
         """Add the scores of a batch."""
+        peaks = magnitude(batch['truth']).flatten(1).amax(1).tolist()
         for i, name in enumerate(batch['name']):
             for method, values in outputs.items():
                 if method == 'blank':
@@ -63,6 +70,7 @@ class Scores(Callback):
                 if self._slices is not None:
                     row['patient'] = self._slices.groups[row['index']]
                     row['volume'] = self._slices.volumes[row['index']]
+                    row['peak'] = peaks[i]
                 self.rows.append(row)
 
 
@@ -74,12 +82,13 @@ def save_scores(rows, path):
     rows : list of dict
         See `score_table`. The column ``blank`` is 1 for an image without
         scores, whose ground truth is constant, and 0 otherwise. The columns
-        ``patient`` and ``volume`` follow if they are known.
+        ``patient``, ``volume`` and ``peak`` follow if they are known.
     path : path-like
         File to write.
     """
     text = io.StringIO(newline='')
-    groups = [key for key in _GROUPS if any(key in row for row in rows)]
+    more = (*_GROUPS, 'peak')
+    groups = [key for key in more if any(key in row for row in rows)]
     writer = csv.DictWriter(text, [*_COLUMNS, *groups])
     writer.writeheader()
     writer.writerows(
@@ -89,7 +98,7 @@ def save_scores(rows, path):
 
 
 def score_table(rows):
-    """Return a table of the mean scores.
+    r"""Return a table of the mean scores.
 
     Parameters
     ----------
@@ -97,8 +106,9 @@ def score_table(rows):
         ``'method'``, ``'psnr'`` in decibel and ``'ssim'`` of each image. The
         means leave out images that are ``'blank'``; their number and their
         names, ``'image'``, are below the table. If they have a
-        ``'patient'`` and a ``'volume'``, the means of each of them follow,
-        unless there is only one, or each image is alone in its own.
+        ``'patient'`` and a ``'volume'``, the scores of each of them follow,
+        unless there is only one, or each image is alone in its own. For them,
+        ``'peak'`` is the largest magnitude of the ground truth of each image.
 
     Returns
     -------
@@ -106,8 +116,24 @@ def score_table(rows):
         One line for each method, in their order: mean and standard deviation
         over the images. One more line if some images are blank. Then the
         same table by patient and by volume, the first twenty of them, with
-        mean and standard deviation over all of their means: images of one
-        patient are alike, so that their deviation says little about others.
+        mean and standard deviation over all of them: images of one patient
+        are alike, so that their deviation says little about others.
+
+    Notes
+    -----
+    The peak signal-to-noise ratio of a volume is that of all of its slices
+    together,
+
+    .. math::
+        10 \log_{10} \frac{\max_i p_i^2}{\frac1n \sum_i e_i},
+        \qquad e_i = p_i^2\, 10^{-\mathrm{PSNR}_i / 10},
+
+    with the peak :math:`p_i` and the mean square :math:`e_i` of the error of
+    slice i: a nearly empty slice counts as little as it shows. That of a
+    patient is the mean over its volumes. The structural similarity is the
+    mean over slices, as it is computed in each slice alone. The numbers
+    behind both are the standard deviations of the slices' own scores. Blank
+    slices are left out. Without ``'peak'``, the means of slices stand there.
 
     Examples
     --------
@@ -136,7 +162,7 @@ def score_table(rows):
             f'left out, since the ground truth is constant: {len(blank)}, '
             f'{listed(blank.values())}'
         )
-    known = set()
+    known, pooled = set(), False
     for key in _GROUPS:
         parts = {}
         for row in rows:
@@ -146,7 +172,10 @@ def score_table(rows):
         n_images = len(set().union(*parts.values()))
         if division not in known and 1 < len(parts) < n_images:
             lines += ['', *_grouped(rows, key)]
+            pooled = all('peak' in row for row in rows)
         known.add(division)
+    if pooled:
+        lines += ['', _POOLED]
     return '\n'.join(lines)
 
 
@@ -171,42 +200,46 @@ def _grouped(rows, key):
         f'{"SSIM":>17}'
     ]
 
-    def line(name, method, n, psnr, ssim):
+    def line(name, method, n, scores, spread):
+        (psnr, ssim), (first, second) = scores, map(_deviation, spread)
         return (
             f'{name:<{width}}  {method:<12}{n:>4}'
-            f'  {_mean(psnr):5.2f} +- {_deviation(psnr):4.2f}'
-            f'  {_mean(ssim):6.4f} +- {_deviation(ssim):6.4f}'
+            f'  {psnr:5.2f} +- {first:4.2f}  {ssim:6.4f} +- {second:6.4f}'
         )
 
     for name, title in shown.items():
         for method, groups in scored.items():
             own = groups.get(name, [])
-            lines.append(
-                line(
-                    title,
-                    method,
-                    len(own),
-                    *([row[score] for row in own] for score in _SCORES),
-                )
-            )
+            spread = [[row[score] for row in own] for score in _SCORES]
+            lines.append(line(title, method, len(own), _of_group(own), spread))
     if len(names) > len(shown):
         lines.append(f'and {len(names) - len(shown)} more {key}s')
     for method, groups in scored.items():
-        lines.append(
-            line(
-                f'{len(groups)} {key}s',
-                method,
-                sum(map(len, groups.values())),
-                *(
-                    [
-                        _mean([row[score] for row in own])
-                        for own in groups.values()
-                    ]
-                    for score in _SCORES
-                ),
-            )
-        )
+        parts = list(zip(*map(_of_group, groups.values()), strict=True))
+        n = sum(map(len, groups.values()))
+        title = f'{len(groups)} {key}s'
+        lines.append(line(title, method, n, map(_mean, parts), parts))
     return lines
+
+
+def _of_group(rows):
+    """Return PSNR and SSIM of the images of a group, see `score_table`."""
+    volumes = {}
+    for row in rows:
+        volumes.setdefault(row.get('volume'), []).append(row)
+    psnr = [_psnr_of_volume(own) for own in volumes.values()]
+    if not all('peak' in row for row in rows):
+        psnr = [row['psnr'] for row in rows]
+    return _mean(psnr), _mean([row['ssim'] for row in rows])
+
+
+def _psnr_of_volume(rows):
+    """Return the PSNR of all slices together, given that of each."""
+    peaks = np.array([row.get('peak', np.nan) for row in rows], float)
+    errors = peaks**2 * 10 ** (-np.array([row['psnr'] for row in rows]) / 10)
+    # infinite without an error
+    with np.errstate(divide='ignore'):
+        return float(10 * np.log10(peaks.max() ** 2 / errors.mean()))
 
 
 def listed(names):

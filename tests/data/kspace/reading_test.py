@@ -91,6 +91,13 @@ def line(step, samples, center=NX // 2, flags=0, time=5.0, **counters):
     return head, np.ascontiguousarray(samples).view('float32').ravel()
 
 
+def discarding(readout, left, right):
+    """Return a readout of which some samples are to be left out."""
+    head, data = readout
+    head['discard_pre'], head['discard_post'] = left, right
+    return head, data
+
+
 def write_ismrmrd(path, lines, center=NY // 2, trajectory='cartesian', nz=1):
     """Write readouts as the standard has them."""
     row = np.dtype(
@@ -352,3 +359,23 @@ def test_scan_of_a_file_is_that_of_its_numbers(tmp_path):
     for name in ('a.npy', 'b.h5', 'c.h5'):
         image = read_kspace(tmp_path / name).zero_filled()
         np.testing.assert_allclose(image, expected, atol=1e-5)
+
+
+def test_discarded_samples_were_not_measured(tmp_path):
+    """They are no part of the mask, of an average, or of the noise."""
+    kspace = numbers((2, NX, NY))
+    first = all_lines(kspace)
+    second = [discarding(item, 3, 2) for item in all_lines(kspace, average=1)]
+    noise = discarding(
+        line(0, numbers((2, 40), 3), flags=NOISE, time=5.0), 4, 5
+    )
+    path = write_ismrmrd(tmp_path / 'two.h5', [noise, *first, *second])
+    scan = read_kspace(path)
+    np.testing.assert_allclose(scan.kspace, kspace, rtol=1e-6)
+    assert scan.noise.shape == (2, 31)
+    path = write_ismrmrd(tmp_path / 'one.h5', second)
+    scan = read_kspace(path)
+    mask = np.zeros((NX, NY), bool)
+    mask[3:-2] = True
+    assert np.array_equal(np.broadcast_to(scan.mask, (NX, NY)), mask)
+    np.testing.assert_allclose(scan.kspace, mask * kspace, rtol=1e-6)

@@ -42,7 +42,7 @@ def test_acquisition_measures_like_the_scan(dtype):
     """The acquisition has the mask, the maps and the data of the scan."""
     image, maps, kspace = parts(dtype=dtype)
     kspace, mask = few(kspace)
-    scan = KspaceScan(kspace, coil_maps=maps, field_of_view=(0.2, 0.24))
+    scan = KspaceScan(kspace, coil_maps=maps, field_of_view=(0.24, 0.2))
     acquisition = scan.acquisition()
     assert np.array_equal(acquisition.mask, mask)
     assert acquisition.side == 0.24
@@ -187,3 +187,54 @@ def test_what_a_scan_lacks_is_named():
     other = CartesianMRI(SHAPE, n_coils=3, mask=scan.mask)
     with pytest.raises(ValueError, match=r'\(3, 48, 40\)'):
         scan.data(other)
+
+
+def test_pixels_that_are_not_square_are_said():
+    """A warning has both sides; cells have that along the longer axis."""
+    _, maps, kspace = parts()
+    scan = KspaceScan(kspace, coil_maps=maps, field_of_view=(0.096, 0.16))
+    assert scan.pixel == pytest.approx((0.002, 0.004))
+    with pytest.warns(UserWarning, match='2 x 4 mm'):
+        acquisition = scan.acquisition()
+    assert np.allclose(acquisition.space.cell_sides, 0.002)
+
+
+@pytest.mark.parametrize('axes', [(1,), (2,), (1, 2)])
+def test_shifted_kspace_is_refused(axes):
+    """Along one axis or both, the message says how to shift it back."""
+    _, _, kspace = parts()
+    shifted = np.fft.ifftshift(kspace, axes)
+    with pytest.raises(ValueError, match='zero frequency must be at') as error:
+        KspaceScan(shifted)
+    assert f'np.fft.fftshift(kspace, {axes})' in str(error.value)
+    assert np.array_equal(np.fft.fftshift(shifted, axes), kspace)
+
+
+def test_coils_in_the_last_axis_are_refused():
+    """The first axis counts coils, not the last one."""
+    _, _, kspace = parts()
+    with pytest.raises(ValueError, match=r'moveaxis\(kspace, -1, 0\)'):
+        KspaceScan(np.moveaxis(kspace, 0, -1))
+
+
+@pytest.mark.parametrize('size', [1e-25, 1e25])
+@pytest.mark.parametrize('with_maps', [False, True])
+def test_any_size_of_numbers(size, with_maps):
+    """Numbers whose squares are 0 or infinite give the same image."""
+    _, maps, kspace = parts()
+    maps = maps if with_maps else None
+    usual = KspaceScan(kspace, coil_maps=maps).normalised()
+    scan = KspaceScan(
+        (size * kspace.astype(complex)).astype('complex64'), coil_maps=maps
+    ).normalised()
+    np.testing.assert_allclose(
+        scan.zero_filled(), usual.zero_filled(), atol=1e-5
+    )
+    assert scan.scale == pytest.approx(size * usual.scale, rel=1e-5)
+
+
+def test_scale_in_double_precision():
+    """``scale`` times k-space is what was measured, to rounding."""
+    _, maps, kspace = parts(dtype='complex128')
+    scan = KspaceScan(kspace, coil_maps=maps).normalised()
+    np.testing.assert_allclose(scan.scale * scan.kspace, kspace, rtol=1e-14)

@@ -16,8 +16,15 @@ import numpy as np
 import odl
 import pydicom
 import pytest
+import torch
 
-from odl_equivariant.data import provenance, write_result
+from odl_equivariant.data import (
+    DicomSlices,
+    NiftiSlices,
+    SparseViewCT,
+    provenance,
+    write_result,
+)
 from odl_equivariant.data.results.writing import ENDINGS
 
 RNG = np.random.default_rng(0)
@@ -166,3 +173,92 @@ def test_write_without_folder(tmp_path):
         write_result(tmp_path / f'{name}.nii.gz', IMAGE, 1)
     a, b = ((tmp_path / f'{n}.nii.gz').read_bytes() for n in 'ab')
     assert a == b
+
+
+@pytest.mark.parametrize('ending', ['.nii', '.dcm'])
+def test_nodes_on_the_border(tmp_path, ending):
+    """The place of a cell is that of its node, also on the border."""
+    space = odl.uniform_discr([0, 1], [4, 4], (5, 4), nodes_on_bdry=True)
+    written = write_result(tmp_path / f'image{ending}', space.one())
+    assert np.allclose(written['spacing'], (1, 1))
+    assert np.allclose(written['origin'], (0, 1))
+
+
+def test_cells_of_several_sizes(tmp_path):
+    """A grid that is not uniform is an error, not a wrong file."""
+    partition = odl.nonuniform_partition([0, 1, 3], [0, 2, 3])
+    space = odl.DiscretizedSpace(partition, odl.rn(partition.shape))
+    with pytest.raises(ValueError, match='several sizes'):
+        write_result(tmp_path / 'image.nii', space.one())
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'kept'), [('f2', 'f4'), ('g', 'f8'), ('G', 'c16')]
+)
+def test_precisions_that_nifti_has_not(tmp_path, dtype, kept):
+    """Half and extended precision are written in the closest one."""
+    image = (RNG.normal(size=(4, 5)) + 0j).astype('c16')
+    image = image.astype(dtype) if kept == 'c16' else image.real.astype(dtype)
+    write_result(tmp_path / 'image.nii', image, spacing=1)
+    back = np.asarray(nibabel.load(tmp_path / 'image.nii').dataobj)
+    assert back.dtype == kept and np.array_equal(back[..., 0], image)
+
+
+def test_bfloat16(tmp_path):
+    """A tensor of bfloat16 keeps its values."""
+    image = torch.arange(20).reshape(5, 4).bfloat16()
+    write_result(tmp_path / 'image.npy', image)
+    back = np.load(tmp_path / 'image.npy', allow_pickle=False)
+    assert np.array_equal(back, np.arange(20).reshape(5, 4))
+
+
+def test_lengths_in_metres_are_said(tmp_path):
+    """Cells of a micrometre are no millimetres by default."""
+    image = SparseViewCT((64, 64), n_views=4).space.one()
+    with pytest.warns(UserWarning, match="length_unit='m'"):
+        write_result(tmp_path / 'image.nii', image)
+    written = write_result(tmp_path / 'image.nii', image, length_unit='m')
+    assert written['spacing'][0] > 1
+    write_result(tmp_path / 'image.nii', image, length_unit='mm')
+
+
+def test_image_too_large_for_dicom(tmp_path):
+    """More rows than 65535 are an error that names the file."""
+    with pytest.raises(ValueError, match=r'long\.dcm.*65535'):
+        write_result(tmp_path / 'long.dcm', np.ones((70000, 2)), spacing=1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings('ignore:.* not square:UserWarning')
+@pytest.mark.parametrize('seed', range(3))
+def test_marker_is_where_readers_find_it(tmp_path, seed):
+    """A bright cell lies at one place for nibabel, pydicom and readers."""
+    rng = np.random.default_rng(seed)
+    i, j = rng.integers(6), rng.integers(5)
+    image = np.zeros((6, 5), 'f4')
+    image[i, j] = 1
+    element = SPACE.element(image)
+    x, y = (float(SPACE.grid.coord_vectors[k][n]) for k, n in ((0, i), (1, j)))
+    for ending in ('.nii.gz', '.dcm'):
+        (tmp_path / ending[1:]).mkdir()
+        write_result(tmp_path / ending[1:] / f'image{ending}', element)
+    back = nibabel.load(tmp_path / 'nii.gz' / 'image.nii.gz')
+    index = np.argwhere(np.asarray(back.dataobj) == 1)[0]
+    assert np.allclose((back.affine @ [*index, 1])[:2], (x, y))
+    back = pydicom.dcmread(tmp_path / 'dcm' / 'image.dcm')
+    row, column = np.argwhere(back.pixel_array == back.pixel_array.max())[0]
+    right, down = np.reshape(back.ImageOrientationPatient, (2, 3)).astype(
+        float
+    )
+    step = np.array(back.PixelSpacing, float)
+    place = np.array(back.ImagePositionPatient, float)
+    place += column * step[1] * right + row * step[0] * down
+    # from left and back to right and front
+    assert np.allclose(-place[:2], (x, y))
+    for slices in (
+        DicomSlices(tmp_path / 'dcm', progress=False),
+        NiftiSlices(tmp_path / 'nii.gz', progress=False),
+    ):
+        found = np.argwhere(slices[0] == slices[0].max())[0]
+        place = slices.geometry(0).point(*found)
+        assert np.allclose(np.negative(place[:2]), (x, y), atol=1e-6)

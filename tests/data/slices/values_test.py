@@ -102,6 +102,13 @@ def test_other_values_are_no_hounsfield_units(tmp_path, nibabel, values):
         ({'Modality': 'MR'}, 'Modality is MR'),
         ({}, 'no RescaleIntercept'),
         ({'RescaleIntercept': 0, 'RescaleType': 'US'}, 'RescaleType is US'),
+        (
+            {
+                'RescaleIntercept': 0,
+                'PhotometricInterpretation': 'MONOCHROME1',
+            },
+            'MONOCHROME1',
+        ),
     ],
 )
 @pytest.mark.parametrize('unit', ['HU', '1/m', 'relative'])
@@ -219,3 +226,21 @@ def test_beside_a_ct_image_is_air(tmp_path, write_dicom, unit, beside):
     assert image.shape == (12, 10)
     assert np.allclose(image[[0, -1]], beside)
     assert (image[2:10, 1:9] > beside).all()
+
+
+def test_least_whole_number_has_a_magnitude(nibabel, tmp_path):
+    """The magnitude of -32768, which is no int16, becomes 1."""
+    volume = np.zeros((3, 4, 5), 'int16')
+    volume[1, 2] = -32768
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / 'a.nii')
+    slices = NiftiSlices(tmp_path, scale='max', progress=False)
+    assert slices[0].min() == -1
+
+
+def test_values_below_air_are_no_hounsfield_units(nibabel, tmp_path):
+    """An image of which nothing is left is an error that names the file."""
+    volume = np.full((3, 4, 5), -3000.0)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / 'a.nii')
+    slices = NiftiSlices(tmp_path, unit='relative', progress=False)
+    with pytest.raises(ValueError, match=r'a\.nii.*-3000'):
+        slices[0]

@@ -8,6 +8,8 @@
 
 """Laws of proximals with the bases of kernels that there are."""
 
+import os
+
 import odl
 import pytest
 import torch
@@ -174,6 +176,7 @@ def test_onnx(complete):
     pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
     models.export_onnx(step(complete), 'network.onnx')
+    assert os.path.getsize('network.onnx') > 0
 
 
 @pytest.mark.parametrize('group', ['C8', 'D3', 'SO2', 'SO(2)', 'O2'])

@@ -256,7 +256,8 @@ def test_right_derivatives_pass(kind, dtype):
     for make in _POINTS.values():
         operator = Pointwise(space, function, slope)
         point = make(np.random.default_rng(0)).astype(dtype)
-        first_gradient(operator, space.element(point))
+        gradient = first_gradient(operator, space.element(point))
+        assert gradient.shape[2:] == space.shape
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])

@@ -96,7 +96,7 @@ def test_one_sample_is_no_loop(nothing_said, n):
     """A batch of one sample gives no warning."""
     layer = OperatorLayer(Double(odl.rn(3)))
     with warnings.catch_warnings(action='error'):
-        layer(batch(layer, n))
+        assert len(layer(batch(layer, n))) == n
 
 
 def test_no_loop_for_what_is_registered(nothing_said):
@@ -110,6 +110,7 @@ def test_no_loop_for_what_is_registered(nothing_said):
     with warnings.catch_warnings(action='error'):
         x = batch(layer).requires_grad_()
         layer(x).sum().backward()
+    assert x.grad.shape == x.shape
 
 
 @pytest.mark.parametrize('name', ['RayTransform', 'RayBackProjection'])

@@ -16,6 +16,7 @@ from odl_equivariant.training.configuration.yaml_files import (
     ConfigurationError,
     check_yaml,
     lines_of,
+    parse_yaml,
     read_yaml,
 )
 
@@ -132,4 +133,5 @@ def test_merges_are_bounded():
 
 def test_long_lists_are_no_repetition():
     """Long lists without anchors are allowed, as for coil maps."""
-    check_yaml(f'a: {[[0.5] * 200] * 100}')
+    maps = [[0.5] * 200] * 100
+    assert parse_yaml(f'a: {maps}') == {'a': maps}

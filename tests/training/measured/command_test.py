@@ -24,6 +24,7 @@ from odl_equivariant.data import (
     read_kspace,
 )
 from odl_equivariant.training.cli import main
+from odl_equivariant.training.measured import inputs
 
 MODEL = 'sparse_view_ct_c4'
 WIDTH = 3.0  # of an element, in millimetres
@@ -220,13 +221,19 @@ def test_counts_that_are_no_line_integrals(run, tmp_path):
     assert status == 1 and 'kind: counts' in text
 
 
-def test_a_folder_goes_on(run, tmp_path):
+@pytest.mark.parametrize('simulated', [False, True])
+@pytest.mark.parametrize('damage', [b'\x93NUMPY short', b''])
+def test_a_folder_goes_on(run, tmp_path, damage, simulated):
     """If one file fails, the others are made, and a list is printed."""
     folder = tmp_path / 'in'
     folder.mkdir()
     for name in ('a', 'b', 'c'):
         written(folder, name)
-    (folder / 'b.npy').write_bytes(b'\x93NUMPY short')
+    (folder / 'b.npy').write_bytes(damage)
+    if simulated:
+        (folder / 'b.json').write_text(
+            '{"acquisition": {"n_views": 30, "side": 0.36}}'
+        )
     status, text = run('in', *GRID, '--output', 'out')
     assert status == 1
     assert '1 of 3 files failed' in text and '\n  in/b.npy ' in text
@@ -236,6 +243,25 @@ def test_a_folder_goes_on(run, tmp_path):
         'c.npy',
         'c.provenance.json',
     ]
+
+
+def test_a_folder_goes_on_whatever_is_raised(run, tmp_path, monkeypatch):
+    """An error of any kind ends its file alone, and is named."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a', 'b'):
+        written(folder, name)
+    own = inputs.read_scan
+
+    def read(path, **options):
+        if path.name == 'a.npy':
+            raise KeyError('exchange')
+        return own(path, **options)
+
+    monkeypatch.setattr(inputs, 'read_scan', read)
+    status, text = run('in', *GRID, '--output', 'out')
+    assert status == 1 and "in/a.npy: KeyError: 'exchange'" in text
+    assert (tmp_path / 'out' / 'b.npy').is_file()
 
 
 def test_headers_of_simulated_scans(run, tmp_path):

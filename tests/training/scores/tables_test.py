@@ -11,7 +11,10 @@
 import csv
 
 import numpy as np
+import pytest
+import torch
 
+from odl_equivariant.training import scores
 from odl_equivariant.training.scores.tables import save_scores, score_table
 
 
@@ -104,3 +107,50 @@ def test_file_of_scores_names_groups(tmp_path):
     save_scores(rows, tmp_path / 'scores.csv')
     header = (tmp_path / 'scores.csv').read_text('utf-8').splitlines()[0]
     assert header == 'index,image,method,psnr,ssim,blank'
+
+
+def test_score_of_a_volume_is_that_of_all_slices():
+    """PSNR by the pooled error and the largest value of the volume."""
+    rng = np.random.default_rng(0)
+    truth = (
+        rng.random((5, 1, 12, 12))
+        * np.array([1, 4, 2, 0.1, 3.0])[:, None, None, None]
+    )
+    image = truth + 0.1 * rng.standard_normal(truth.shape)
+    found = scores(torch.tensor(image), torch.tensor(truth))
+    rows = [
+        {
+            'index': i,
+            'image': str(i),
+            'method': 'FBP',
+            'psnr': float(found['psnr'][i]),
+            'ssim': float(found['ssim'][i]),
+            'patient': 'p' if i < 4 else 'q',
+            'volume': 'abb'[i // 2],
+            'peak': float(truth[i].max()),
+        }
+        for i in range(5)
+    ]
+
+    def psnr(part):
+        error = ((image - truth)[part] ** 2).mean()
+        return 10 * np.log10(truth[part].max() ** 2 / error)
+
+    lines = [line.split() for line in score_table(rows).splitlines()]
+    by = {line[0]: float(line[3]) for line in lines if line[1:2] == ['FBP']}
+    a, b = psnr(slice(0, 2)), psnr(slice(2, 5))
+    assert by['a'] == pytest.approx(a, abs=0.006)
+    assert by['b'] == pytest.approx(b, abs=0.006)
+    first = psnr(slice(2, 4))
+    assert by['p'] == pytest.approx((a + first) / 2, abs=0.006)
+    assert 'PSNR of a volume' in score_table(rows).splitlines()[-1]
+    means = [line for line in lines if line[:2] == ['2', 'volumes']]
+    assert float(means[0][4]) == pytest.approx((a + b) / 2, abs=0.006)
+
+
+def test_perfect_volume_has_no_error():
+    """The PSNR of a volume without any error is infinite."""
+    rows = [
+        {**row, 'psnr': np.inf, 'peak': 1.0} for row in _rows('aab', ('FBP',))
+    ]
+    assert 'inf' in score_table(rows).splitlines()[4]

@@ -105,14 +105,22 @@ def _assume_syntax(dataset, pydicom):
 
 
 def text(dataset, keyword):
-    """Return an attribute as a string, empty if there is none."""
+    """Return an attribute as a string without spaces around it.
+
+    It is empty if there is none. Warnings of pydicom about its value are
+    silenced: files of scanners often break the rules for texts.
+    """
     with quiet():
         value = dataset.get(keyword)
         return '' if value is None else str(value).strip()
 
 
 def image_types(dataset):
-    """Return the values of ImageType in capitals, a list of str."""
+    """Return the values of ImageType in capitals, a list of str.
+
+    It is empty if the file has none. The first two are ``'ORIGINAL'`` or
+    ``'DERIVED'``, and ``'PRIMARY'`` or ``'SECONDARY'``.
+    """
     with quiet():
         values = dataset.get('ImageType') or ()
     if isinstance(values, str):
@@ -121,7 +129,7 @@ def image_types(dataset):
 
 
 def number_of_frames(dataset):
-    """Return how many images the file has."""
+    """Return how many images (frames) the file has, 1 if it does not say."""
     with quiet():
         return int(dataset.get('NumberOfFrames') or 1)
 

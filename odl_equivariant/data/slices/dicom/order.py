@@ -13,8 +13,7 @@ import math
 
 import numpy as np
 
-from odl_equivariant._warnings import quiet
-from odl_equivariant.data.slices.dicom.planes import found
+from odl_equivariant.data.slices.dicom.planes import corner_and_sides
 
 __all__ = ('in_order', 'place', 'volumes_of')
 
@@ -40,23 +39,11 @@ def place(dataset, frame):
         In millimetres. The normal is the vector product of the directions
         of rows and columns. ``None`` if the file does not state them.
     """
-    with quiet():
-        corner = found(
-            dataset, frame, 'PlanePositionSequence', 'ImagePositionPatient'
-        )
-        sides = found(
-            dataset,
-            frame,
-            'PlaneOrientationSequence',
-            'ImageOrientationPatient',
-        )
-        try:
-            corner = np.array([float(x) for x in corner]).reshape(3)
-            sides = np.array([float(x) for x in sides]).reshape(2, 3)
-        except (TypeError, ValueError):
-            return None
-    normal = np.cross(*sides)
-    values = [float(corner @ normal), *map(float, normal)]
+    corner, sides = corner_and_sides(dataset, frame)
+    if corner is None or sides is None:
+        return None
+    normal = np.cross(*np.reshape(sides, (2, 3)))
+    values = [float(np.dot(corner, normal)), *map(float, normal)]
     if not all(map(math.isfinite, values)):
         return None
     return [round(value, DIGITS) for value in values]

@@ -137,7 +137,13 @@ def _check_remarks(remarks, array):
 
 
 def check_rescaling(dataset):
-    """Raise `NoImage` if rescaling makes all stored values equal."""
+    """Check the slope and the intercept of all frames of a file.
+
+    Raises
+    ------
+    NoImage
+        If one is not finite, or all values that can be stored become equal.
+    """
     for frame in range(number_of_frames(dataset)):
         _slope_and_intercept(dataset, frame)
 
@@ -273,4 +279,9 @@ def why_not_hounsfield(dataset, frame):
         return 'it has no RescaleIntercept'
     if text(source, 'RescaleType') not in ('', 'HU'):
         return f'its RescaleType is {text(source, "RescaleType")}'
+    if text(dataset, 'PhotometricInterpretation') == 'MONOCHROME1':
+        return (
+            'its PhotometricInterpretation is MONOCHROME1, so that its values '
+            'are mirrored'
+        )
     return None

@@ -16,13 +16,13 @@ from odl_equivariant._warnings import quiet
 from odl_equivariant.data.slices.dicom.files import nested
 from odl_equivariant.data.slices.geometry import SliceGeometry
 
-__all__ = ('found', 'located', 'plane')
+__all__ = ('corner_and_sides', 'located', 'plane')
 
 # Unit vectors have this length, and a right angle, up to so much.
 EXACT = 1e-2
 
 
-def found(dataset, frame, sequence, keyword):
+def _found(dataset, frame, sequence, keyword):
     """Return an attribute of an image, which enhanced files nest."""
     if keyword in dataset:
         return dataset.get(keyword)
@@ -50,23 +50,31 @@ def plane(dataset, frame):
     """
     with quiet():
         pixel, fault = _pixel(dataset, frame)
-        corner = _numbers(
-            dataset,
-            frame,
-            'PlanePositionSequence',
-            'ImagePositionPatient',
-            3,
-        )
-        sides = _numbers(
-            dataset,
-            frame,
-            'PlaneOrientationSequence',
-            'ImageOrientationPatient',
-            6,
-        )
+    corner, sides = corner_and_sides(dataset, frame)
     if sides is not None and not _is_frame(sides):
         sides = None
     return {'pixel': pixel, 'fault': fault, 'corner': corner, 'sides': sides}
+
+
+def corner_and_sides(dataset, frame):
+    """Return where an image of a file lies, as the file states it.
+
+    Returns
+    -------
+    corner : list of 3 floats or None
+        Centre of the upper left pixel, in millimetres. ``None`` if it is
+        missing, or not finite.
+    sides : list of 6 floats or None
+        Directions of rows and of columns, not checked any further.
+    """
+    with quiet():
+        return [
+            _numbers(dataset, frame, f'{kind}Sequence', keyword, n)
+            for kind, keyword, n in (
+                ('PlanePosition', 'ImagePositionPatient', 3),
+                ('PlaneOrientation', 'ImageOrientationPatient', 6),
+            )
+        ]
 
 
 def located(plane, size):
@@ -100,7 +108,7 @@ def _pixel(dataset, frame):
     """Return distances of columns and rows, or why they are not known."""
     place = 'PixelMeasuresSequence', 'PixelSpacing'
     try:
-        value = found(dataset, frame, *place)
+        value = _found(dataset, frame, *place)
     except (TypeError, ValueError) as error:
         return None, f'its PixelSpacing cannot be read: {error}'
     if value is None or value == '':
@@ -124,7 +132,7 @@ def _pixel(dataset, frame):
 def _numbers(dataset, frame, sequence, keyword, n):
     """Return an attribute as finite numbers, or None."""
     try:
-        values = [float(x) for x in found(dataset, frame, sequence, keyword)]
+        values = [float(x) for x in _found(dataset, frame, sequence, keyword)]
     except (TypeError, ValueError, OverflowError):
         return None
     return (

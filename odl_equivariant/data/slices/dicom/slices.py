@@ -104,7 +104,7 @@ class DicomSlices(FolderSlices):
         ``['ORIGINAL', 'PRIMARY', 'AXIAL']``. The case of letters is ignored.
     spacing : float or tuple of 2 floats, optional
         Size of the pixels, in millimetres, to which images are resampled, see
-        `Slices`.
+        `Slices`. Only within slices: their distance stays as it is.
     unit : {'HU', '1/m', 'relative'}, optional
         Only for computed tomography: Hounsfield units, linear attenuation in
         1 / metre, or as a fraction of 81.35858 / metre, which is the unit of

@@ -23,7 +23,27 @@ SKEW = 1e-2
 
 
 def describe(path):
-    """Return the index entry of a file, in a list."""
+    """Return the index entry of a file, in a list.
+
+    Parameters
+    ----------
+    path : path-like
+        File of NIfTI.
+
+    Returns
+    -------
+    entries : list of one dict
+        ``shape``; ``axes`` and ``signs``, for each axis of the body (to the
+        right, to the front, to the head) the axis of the file and its
+        direction; ``affine``, three rows, and ``sides`` of a voxel in
+        millimetres; ``fault``, why these are not known, or ``None``.
+
+    Raises
+    ------
+    NoImage
+        If it is no volume of numbers, its values or its map are not finite,
+        the map is singular, or the file ends early.
+    """
     import nibabel
 
     image = nibabel.load(path)
