@@ -41,9 +41,9 @@ SETTINGS = {
     'level': 0.9,
     'n_calibration': 100,
     'n_test': 100,
-    'n_samples': 24,
-    'n_members': 5,
-    'n_steps': 400,
+    'n_samples': 16,
+    'n_members': 4,
+    'n_steps': 200,
     'channels': 16,
     'rate': 3e-3,
     # of the errors of many divisions into calibration and test
@@ -64,8 +64,8 @@ QUICK = {
 # networks, and the transforms of their bootstraps
 BOOTSTRAPS = (
     ('c4', 'outside of the group'),
-    ('c4', 'quarter turns'),
     ('c4', 'none'),
+    ('c4', 'quarter turns'),
     ('ordinary', 'outside of the group'),
     ('ordinary', 'none'),
 )
@@ -212,7 +212,7 @@ def run(settings, n_views, folder):
     number = settings['n_calibration'] + settings['n_test']
     found, rows = None, {}
     names = [('bootstrap', *choice) for choice in BOOTSTRAPS]
-    for name in [*names, ('ensemble',)]:
+    for name in [('ensemble',), *names]:
         stem = '_'.join((*name, str(n_views))).replace(' ', '_')
         path = folder / f'{stem}.json'
         stored = {'settings': settings, 'n_views': n_views}
