@@ -54,7 +54,11 @@ WINGS = {
         ('dual', 'energies'),
     ),
     'operators': (('batching',), ('fourier', 'ray')),
-    'training': (('configuration',), ('measured', 'runs')),
+    'training': (
+        ('losses', 'scores'),
+        ('configuration', 'reconstruction'),
+        ('measured', 'runs'),
+    ),
 }
 # A wing that another one asks for bases, and that knows its groups.
 PART_OF = {'escnn': 'steerable'}
@@ -66,9 +70,7 @@ BELOW_WINGS = (
     'nn._defaults',
     'nn._precision',
     'nn.convolution_norm',
-    'training._headers',
     'training.display',
-    'training.image_files',
 )
 
 # What only some users need, and what takes long to load.

@@ -79,7 +79,9 @@ def test_all_missing_packages_are_named(monkeypatch):
 
 
 def use_pictures(path):
-    from odl_equivariant.training.image_files import write_picture
+    from odl_equivariant.training.reconstruction.image_files import (
+        write_picture,
+    )
 
     write_picture(odl_equivariant.data.ellipse_phantom((8, 8)), path)
 

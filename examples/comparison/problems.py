@@ -23,7 +23,7 @@ from odl_equivariant.data import (
 from odl_equivariant.elements import as_tensor, element_from_array
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators import UnitaryFourierTransform
-from odl_equivariant.training.metrics import scores
+from odl_equivariant.training.scores.metrics import scores
 
 __all__ = ('Problem', 'problem_of', 'sample', 'turned')
 

@@ -19,7 +19,7 @@ from examples.experiments.runs import test_sets
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training import scores
-from odl_equivariant.training.metrics import magnitude
+from odl_equivariant.training.scores.metrics import magnitude
 
 __all__ = ('make_pictures',)
 

@@ -11,10 +11,12 @@
 from odl_equivariant.data.acquisitions.base import Acquisition
 from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
 from odl_equivariant.data.acquisitions.denoising import Denoising
-from odl_equivariant.data.acquisitions.geometries import ct_geometry
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
-from odl_equivariant.data.acquisitions.measured_tomography import MeasuredCT
-from odl_equivariant.data.acquisitions.tomography import SparseViewCT
+from odl_equivariant.data.acquisitions.tomography.geometries import ct_geometry
+from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
+from odl_equivariant.data.acquisitions.tomography.sparse_view import (
+    SparseViewCT,
+)
 from odl_equivariant.data.kspace.calibration import estimate_coil_maps
 from odl_equivariant.data.kspace.channels import (
     coil_compression_matrix,

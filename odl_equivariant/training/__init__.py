@@ -10,9 +10,9 @@
 from odl_equivariant.training import _lightning  # noqa: F401
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import ImagePanels
-from odl_equivariant.training.metrics import scores
 from odl_equivariant.training.runs.checkpoints import CheckpointFiles
 from odl_equivariant.training.runs.run_folder import RunFolder
+from odl_equivariant.training.scores.metrics import scores
 from odl_equivariant.training.task import ReconstructionTask
 from odl_equivariant.training.trainer import Trainer
 

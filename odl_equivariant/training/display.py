@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from odl_equivariant.training.metrics import magnitude
+from odl_equivariant.training.scores.metrics import magnitude
 
 __all__ = ('ImagePanels', 'Progress')
 

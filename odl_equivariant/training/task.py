@@ -7,7 +7,6 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """The learning task: network, loss, optimiser and scores."""
 
-import logging
 import math
 import os
 import pathlib
@@ -15,38 +14,32 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from torchmetrics import MeanMetric
 
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
-from odl_equivariant.elements import as_element, as_tensor, first_part
+from odl_equivariant.elements import first_part
 from odl_equivariant.models.architectures import check_classes
 from odl_equivariant.models.cards import model_card
-from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 from odl_equivariant.training.configuration.networks import (
     check_method,
-    checked_denoiser,
     first_difference,
+    made_network,
 )
-from odl_equivariant.training.losses import (
-    LOSSES,
-    check_loss,
+from odl_equivariant.training.evaluation import EvaluatedTask, own_parts
+from odl_equivariant.training.losses import Loss, Problem, Supervised
+from odl_equivariant.training.losses.penalties import (
     check_penalty,
-    loss_of,
     penalty_of,
 )
-from odl_equivariant.training.metrics import has_range, scores
+from odl_equivariant.training.losses.supervised import LOSSES, check_loss
 from odl_equivariant.training.runs.checkpoints import end_of_run
-from odl_equivariant.training.tables import listed
 
 __all__ = ('LOSSES', 'ReconstructionTask')
 
 _SCHEDULES = ('constant', 'cosine')
-_log = logging.getLogger(__name__)
 
 
-class ReconstructionTask(LightningModule):
+class ReconstructionTask(EvaluatedTask):
     r"""Train an unrolled method, or a denoiser, on pairs.
 
     Parameters
@@ -56,8 +49,9 @@ class ReconstructionTask(LightningModule):
         back-projection, zero-filled or noisy) is scored along with the
         network. With `odl_equivariant.data.Denoising`, the network is one
         block, a denoiser that is told the noise level.
-    proximal : callable
-        Called without arguments, it returns one block of the network. In a
+    proximal : callable, optional
+        Called without arguments, it returns one block of the network. It may
+        be left out with ``pretrained``, whose architecture is then taken. In a
         configuration: a class such as
         `odl_equivariant.nn.EquivariantProximal`, and its arguments. Those of
         a denoiser are ``gradient=False``, ``memory=0`` and
@@ -68,9 +62,11 @@ class ReconstructionTask(LightningModule):
         Whether all iterations share one block.
     initial : {'zero', 'adjoint', 'fbp'}, optional
         Initial value of the iteration. A denoiser takes none of these three.
-    loss : {'squared', 'relative', 'absolute', 'noise'}, optional
-        Loss of a sample: half of the mean squared error, the squared error
-        relative to the squared truth, or the mean absolute error. For a
+    loss : {'squared', 'relative', 'absolute', 'noise'} or Loss, optional
+        Loss of a sample, also one without ground truth, see
+        `odl_equivariant.training.losses`. Or a distance from the truth: half
+        of the mean squared error, the squared error relative to the
+        squared truth, or the mean absolute error. For a
         denoiser also ``'noise'``, the mean squared error divided by the noise
         level :math:`\sigma` of the sample.
     loss_floor : float, optional
@@ -94,9 +90,10 @@ class ReconstructionTask(LightningModule):
         Whether convolutions use this memory format. It is faster on most
         processors.
     pretrained : path-like, optional
-        Weights to start from: a file of `odl_equivariant.models.save` of the
-        same architecture, or a checkpoint, ending in ``.ckpt``, of another
-        run. From a checkpoint, Adam's moments are taken, too.
+        Weights to start from: the name of a shipped model, a file of
+        `odl_equivariant.models.save` of the same architecture, or a
+        checkpoint, ending in ``.ckpt``, of another run. From a checkpoint,
+        Adam's moments are taken, too, and ``proximal`` must be given.
     method : {'proximal_gradient', 'primal_dual'}, optional
         Unrolled method: `odl_equivariant.nn.LearnedProximalGradient`, or
         `odl_equivariant.nn.LearnedPrimalDual`, of which ``proximal`` returns
@@ -125,11 +122,11 @@ class ReconstructionTask(LightningModule):
     def __init__(
         self,
         acquisition: object,
-        proximal: Callable[[], torch.nn.Module],
+        proximal: Callable[[], torch.nn.Module] | None = None,
         n_iterations: int = 8,
         shared: bool = False,
         initial: str = 'zero',
-        loss: str = 'squared',
+        loss: str | Loss = 'squared',
         loss_floor: float = 0.0,
         learning_rate: float = 1e-4,
         schedule: str = 'constant',
@@ -144,7 +141,18 @@ class ReconstructionTask(LightningModule):
         hessian_penalty: float = 0.0,
     ) -> None:
         super().__init__()
-        check_loss(loss, loss_floor, acquisition)
+        if isinstance(loss, str):
+            check_loss(loss, loss_floor, acquisition)
+        elif not isinstance(loss, Loss):
+            raise TypeError(
+                '`loss` must be a name or a `Loss` of '
+                f'`odl_equivariant.training.losses`, got {loss!r:.80}'
+            )
+        elif loss_floor:
+            raise ValueError(
+                '`loss_floor` is for the name of a loss: give `floor` to '
+                '`Supervised`'
+            )
         check_method(method, dual, acquisition)
         one_of('schedule', schedule, _SCHEDULES)
         positive_number('learning_rate', learning_rate)
@@ -163,46 +171,30 @@ class ReconstructionTask(LightningModule):
         self._moments = None
         self._of_shapes = {}
         self._names = ''
-        self._blank, self._named = [], set()
-        # Several processes may have uneven shares of the images, for which
-        # Lightning's own means are wrong. A NaN is shown, since images
-        # without scores were left out before.
-        self._means = torch.nn.ModuleDict(
-            {
-                f'{part}/{name}': MeanMetric(nan_strategy='disable')
-                for part in ('validation', 'test')
-                for name in ('psnr', 'ssim', 'loss')
-            }
+        self.network = made_network(
+            acquisition,
+            proximal,
+            dual,
+            n_iterations,
+            shared,
+            initial,
+            checkpointing,
+            pretrained,
         )
-        if isinstance(acquisition, Denoising):
-            self.network = checked_denoiser(proximal(), acquisition.space)
-        elif dual is not None:
-            self.network = LearnedPrimalDual(
-                acquisition.forward_operator(),
-                proximal() if shared else proximal,
-                dual() if shared else dual,
-                n_iterations,
-                initial,
-                checkpointing,
-            )
-        else:
-            self.network = LearnedProximalGradient(
-                acquisition.forward_operator(),
-                proximal() if shared else proximal,
-                n_iterations,
-                initial,
-                checkpointing,
-            )
         check_penalty(hessian_penalty, self.network)
         self.hessian_penalty = hessian_penalty
         # an error now, not when the weights are saved
         check_classes(self.network)
         self.network.card = model_card(acquisition)
-        if pretrained is not None:
+        if pretrained is not None and proximal is not None:
             if pathlib.Path(pretrained).suffix == '.ckpt':
                 self._load_checkpoint(pretrained)
             else:
                 self.load_weights(pretrained)
+        self._loss = loss
+        if isinstance(loss, str):
+            self._loss = Supervised(loss, loss_floor)
+        self._loss.check(acquisition, self.network)
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
 
@@ -304,16 +296,52 @@ class ReconstructionTask(LightningModule):
         images : torch.Tensor
             Reconstructions of shape ``(N, C, n, m)``.
         """
+        return self.problem(batch).reconstruct()
+
+    def problem(
+        self,
+        batch: dict[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> Problem:
+        """Return the inverse problem of a batch, as losses take it.
+
+        Parameters
+        ----------
+        batch : dict
+            Batch of pairs, see `forward`.
+        generator : torch.Generator, optional
+            Source of the random numbers of losses, on the CPU. Default: that
+            of torch.
+
+        Returns
+        -------
+        problem : Problem
+            Network, operators and data.
+        """
         if isinstance(self.acquisition, Denoising):
-            return self.network(batch['data'], sigma=batch['sigma'])
-        acquisition, network = self._of_shape(batch.get('shape'))
+            acquisition, network, own = self.acquisition, self.network, []
+        else:
+            acquisition, network = self._of_shape(batch.get('shape'))
+            own = own_parts(batch)
         operators = None
-        own = own_parts(batch)
         if own:
             operators = [
                 acquisition.forward_operator(**parts) for parts in own
             ]
-        return network(batch['data'], operators)
+        return Problem(
+            network,
+            batch['data'],
+            acquisition,
+            operators,
+            batch['mask'].bool()[:, None] if 'mask' in batch else None,
+            batch.get('truth'),
+            batch.get('sigma'),
+            own,
+            generator,
+            batch.get('scale'),
+            batch.get('noise_level'),
+            batch.get('held_out'),
+        )
 
     def _of_shape(self, shapes):
         """Return the acquisition of a batch, and the network with it."""
@@ -327,10 +355,6 @@ class ReconstructionTask(LightningModule):
             self._of_shapes[shape] = (acquisition, network)
         return self._of_shapes[shape]
 
-    def _losses(self, result, batch):
-        """Return the loss of each sample."""
-        return loss_of(self.loss, result, batch, self.loss_floor)
-
     def training_step(
         self, batch: dict[str, Any], batch_idx: int
     ) -> torch.Tensor:
@@ -342,8 +366,7 @@ class ReconstructionTask(LightningModule):
             If the loss of a sample is not finite. The message names it.
         """
         self._names = ', '.join(map(str, batch['name']))
-        truth = batch['truth']
-        losses = self._losses(self(batch), batch)
+        losses = self._loss(self.problem(batch))
         if self.hessian_penalty:
             losses = losses + penalty_of(
                 self.hessian_penalty, self.network, batch
@@ -357,7 +380,10 @@ class ReconstructionTask(LightningModule):
                 'Check these data, or take a smaller learning rate'
             )
         self.log(
-            'train/loss', losses.mean(), batch_size=len(truth), sync_dist=True
+            'train/loss',
+            losses.mean(),
+            batch_size=len(losses),
+            sync_dist=True,
         )
         return losses.mean()
 
@@ -376,94 +402,6 @@ class ReconstructionTask(LightningModule):
                     'written before. Check these data, or take a smaller '
                     'learning rate'
                 )
-
-    def _evaluate(self, batch, batch_idx, part):
-        result, truth = self(batch), batch['truth']
-        own = scores(result, truth)
-        counts = has_range(truth)
-        numbers = range(batch_idx * len(truth), (batch_idx + 1) * len(truth))
-        names = batch.get('name', batch.get('index', numbers))
-        self._blank += [
-            str(names[i]) for i in (~counts).nonzero().flatten().tolist()
-        ]
-        values = {f'{part}/{name}': own[name][counts] for name in own}
-        loss = self._losses(result, batch)
-        # relative to an image of zeros, there is none
-        values[f'{part}/loss'] = loss[counts | loss.isfinite()]
-        for name, value in values.items():
-            mean = self._means[name]
-            mean.update(value)
-            self.log(name, mean, on_step=False, on_epoch=True)
-        return result, own
-
-    def _name_blank(self, part):
-        """Say once which images have no scores."""
-        new = [name for name in self._blank if (part, name) not in self._named]
-        self._named.update((part, name) for name in new)
-        self._blank = []
-        if new:
-            _log.warning(
-                'the ground truth of %d %s images is constant: they have no '
-                'scores, and the means leave them out: %s',
-                len(new),
-                part,
-                listed(new),
-            )
-
-    def validation_step(
-        self, batch: dict[str, Any], batch_idx: int
-    ) -> torch.Tensor:
-        """Score the network; return its reconstructions."""
-        result, _ = self._evaluate(batch, batch_idx, 'validation')
-        return result
-
-    def on_validation_epoch_end(self) -> None:
-        """Log which images have no scores."""
-        self._name_blank('validation')
-
-    def test_step(
-        self, batch: dict[str, Any], batch_idx: int
-    ) -> dict[str, Any]:
-        """Return the scores of network and baseline, sample by sample."""
-        _, own = self._evaluate(batch, batch_idx, 'test')
-        baseline = scores(self.baseline(batch), batch['truth'])
-        return {
-            'learned': own,
-            self.acquisition.baseline_name: baseline,
-            'blank': ~has_range(batch['truth']),
-        }
-
-    def on_test_epoch_end(self) -> None:
-        """Log which images have no scores."""
-        self._name_blank('test')
-
-    def baseline(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Return reconstructions by the baseline of the acquisition.
-
-        Parameters
-        ----------
-        batch : dict
-            Batch of pairs.
-
-        Returns
-        -------
-        images : torch.Tensor
-            Filtered back-projections, zero-filled or noisy images.
-        """
-        space = self.acquisition.forward_operator().range
-        maps = [
-            {'coil_maps': own['coil_maps']} if 'coil_maps' in own else {}
-            for own in own_parts(batch)
-        ]
-        images = [
-            as_tensor(self.acquisition.baseline(as_element(y, space), **own))
-            for y, own in zip(
-                batch['data'].cpu(),
-                maps or len(batch['data']) * [{}],
-                strict=True,
-            )
-        ]
-        return torch.cat(images).to(batch['data'].device)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return Adam and the schedule of its learning rate."""
@@ -488,26 +426,6 @@ class ReconstructionTask(LightningModule):
         if self.schedule == 'cosine':
             rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
         return rate
-
-
-def own_parts(batch):
-    """Return what the operator of each sample is made of, if it has its own.
-
-    Parameters
-    ----------
-    batch : dict of torch.Tensor
-        Batch of pairs.
-
-    Returns
-    -------
-    parts : list of dict
-        Arguments of ``forward_operator`` for each sample, or an empty list.
-    """
-    keys = [key for key in ('mask', 'coil_maps') if key in batch]
-    return [
-        dict(zip(keys, (part.cpu().numpy() for part in parts), strict=True))
-        for parts in zip(*(batch[key] for key in keys), strict=True)
-    ]
 
 
 def _partition(space):

@@ -35,7 +35,7 @@ from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
 from odl_equivariant.training._signals import interrupts_raised
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import Progress
-from odl_equivariant.training.reconstruction import (
+from odl_equivariant.training.reconstruction.files import (
     Measurements,
     SimulatedMeasurements,
     checksum,
@@ -59,7 +59,7 @@ from odl_equivariant.training.runs.run_folder import (
 )
 from odl_equivariant.training.runs.weights import chosen_weights, say_weights
 from odl_equivariant.training.runs.wholeness import check_whole
-from odl_equivariant.training.tables import (
+from odl_equivariant.training.scores.tables import (
     Scores,
     save_scores,
     score_table,

@@ -214,7 +214,7 @@ def test_interrupted_reconstruction_goes_on(
     run, tmp_path, monkeypatch, finished
 ):
     """Finished images are not made again, and no file is torn."""
-    from odl_equivariant.training.image_files import ImageFile
+    from odl_equivariant.training.reconstruction.image_files import ImageFile
 
     data = np.random.default_rng(0).random((4, 8, 34), 'float32')
     np.save(tmp_path / 'y.npy', data)

@@ -44,7 +44,7 @@ from odl_equivariant.training import (
     RunFolder,
     Trainer,
 )
-from odl_equivariant.training.image_files import ImageFile
+from odl_equivariant.training.reconstruction.image_files import ImageFile
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
 
 loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])

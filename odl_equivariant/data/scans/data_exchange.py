@@ -17,7 +17,7 @@ import numpy as np
 
 from odl_equivariant._checks import one_of
 from odl_equivariant._packages import import_package
-from odl_equivariant.data.acquisitions.angles import seem_degrees
+from odl_equivariant.data.acquisitions.tomography.angles import seem_degrees
 from odl_equivariant.data.scans.fields import Fields, sorted_views
 from odl_equivariant.data.scans.scan import TomographyScan
 from odl_equivariant.data.slices.hdf5 import own_dataset

@@ -22,11 +22,11 @@ from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant._types import Element
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import position
-from odl_equivariant.data.acquisitions.geometries import (
+from odl_equivariant.data.acquisitions.tomography.geometries import (
     ct_geometry,
     describe_geometry,
 )
-from odl_equivariant.data.acquisitions.measured_tomography import MeasuredCT
+from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
 from odl_equivariant.data.units import (
     LENGTH_UNITS,
     LengthUnit,

@@ -136,8 +136,9 @@ def activated(
     """Apply the non-linearity that follows a convolution, maybe in place."""
     if isinstance(nonlinearities, tuple):
         return nonlinearities[place](x)
-    # the gradient needs only the result
-    in_place = nonlinearities > 0
+    # the gradient needs only the result, a forward-mode derivative also what
+    # went in
+    in_place = nonlinearities > 0 and (is_exported() or not is_transformed())
     return functional.leaky_relu(x, nonlinearities, inplace=in_place)
 
 

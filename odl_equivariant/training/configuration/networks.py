@@ -8,10 +8,18 @@
 
 """Checks of the networks that a configuration asks for."""
 
+import pathlib
+
 from odl_equivariant._checks import one_of
 from odl_equivariant.data import Denoising
+from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
 
-__all__ = ('check_method', 'checked_denoiser', 'first_difference')
+__all__ = (
+    'check_method',
+    'checked_denoiser',
+    'first_difference',
+    'made_network',
+)
 
 _METHODS = ('proximal_gradient', 'primal_dual')
 
@@ -54,6 +62,70 @@ def checked_denoiser(block, space):
             )
     block.check_space(space)
     return block
+
+
+def made_network(
+    acquisition,
+    proximal,
+    dual,
+    n_iterations,
+    shared,
+    initial,
+    checkpointing,
+    pretrained,
+):
+    """Return the network of a task, see `ReconstructionTask`.
+
+    Raises
+    ------
+    ValueError
+        If there are neither blocks nor a file that names them.
+    """
+    if proximal is None:
+        return _loaded_network(acquisition, dual, checkpointing, pretrained)
+    if isinstance(acquisition, Denoising):
+        return checked_denoiser(proximal(), acquisition.space)
+    operator = acquisition.forward_operator()
+    primal = proximal() if shared else proximal
+    if dual is not None:
+        return LearnedPrimalDual(
+            operator,
+            primal,
+            dual() if shared else dual,
+            n_iterations,
+            initial,
+            checkpointing,
+        )
+    return LearnedProximalGradient(
+        operator, primal, n_iterations, initial, checkpointing
+    )
+
+
+def _loaded_network(acquisition, dual, checkpointing, pretrained):
+    """Return a network of the architecture that a file has."""
+    from odl_equivariant import models
+
+    if pretrained is None or dual is not None:
+        raise ValueError(
+            'the network has no blocks: set `model.proximal`, for example to '
+            '`odl_equivariant.nn.EquivariantProximal`'
+            + (
+                ', or `model.pretrained` to a file or a shipped model'
+                if dual is None
+                else ', beside `model.dual`'
+            )
+        )
+    if pathlib.Path(pretrained).suffix == '.ckpt':
+        raise ValueError(
+            f'the checkpoint {pretrained} needs `model.proximal`, as in the '
+            'configuration of its run: set it, or give `best.safetensors` or '
+            '`final.safetensors` of that run'
+        )
+    if isinstance(acquisition, Denoising):
+        return checked_denoiser(models.load(pretrained), acquisition.space)
+    network = models.load(pretrained, acquisition.forward_operator())
+    network.checkpointing = checkpointing
+    return network.train()
 
 
 def first_difference(theirs, ours, place='it'):

@@ -179,7 +179,8 @@ def _explain(name):
     module = name.rpartition('.')[0] or name
     return (
         f'`{name}` may not be named. A configuration names blocks, '
-        'acquisitions, sets of images, callbacks and local loggers of '
-        'odl_equivariant and Lightning. Code that you trust is allowed on '
+        'acquisitions, sets of images, losses, actions, callbacks and local '
+        'loggers of odl_equivariant and Lightning. Code that you trust is '
+        'allowed on '
         f'the command line: `--import {module}`'
     )

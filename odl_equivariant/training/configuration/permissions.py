@@ -31,13 +31,15 @@ def nameable():
     -------
     paths : list of str
         Dotted names of blocks of networks, acquisitions, sets of images and
-        pairs, augmentations and phantoms of this package, and of callbacks
-        and local loggers of Lightning. Each has its public name, and that of
-        the module that defines it.
+        pairs, augmentations, phantoms, losses and actions of this package, and
+        of callbacks and local loggers of Lightning. Each has its public name,
+        and that of the module that defines it.
     """
     from lightning.pytorch import callbacks, loggers
     from torch.utils.data import Dataset
 
+    from odl_equivariant import actions
+    from odl_equivariant.training import losses
     from odl_equivariant.training.display import ImagePanels
 
     kinds = (data.Acquisition, data.Augmentation, data.Slices, Dataset)
@@ -45,6 +47,8 @@ def nameable():
     for module, choose in (
         (nn, _is_block),
         (data, lambda item: _is_a(item, kinds)),
+        (actions, lambda item: _is_a(item, actions.Action)),
+        (losses, lambda item: _is_a(item, (losses.Loss, losses.Noise))),
         (callbacks, lambda item: _is_a(item, callbacks.Callback)),
     ):
         for name in module.__all__:

@@ -25,15 +25,15 @@ from odl_equivariant.training.measured.inputs import (
     measured_kspace,
     measured_tomography,
 )
-from odl_equivariant.training.measured.methods import (
-    Method,
-    is_unexplained,
-    residual_and_noise,
-)
+from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.outputs import (
     check_writable,
     ending_of,
     write_images,
+)
+from odl_equivariant.training.reconstruction.residuals import (
+    is_unexplained,
+    residual_and_noise,
 )
 
 __all__ = ('reconstruct',)

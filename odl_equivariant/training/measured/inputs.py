@@ -22,8 +22,8 @@ from odl_equivariant.data import (
     read_scan,
 )
 from odl_equivariant.elements import element_from_array
-from odl_equivariant.training._headers import HEADER, header_path
 from odl_equivariant.training.measured.arguments import cell_in
+from odl_equivariant.training.reconstruction.headers import HEADER, header_path
 
 __all__ = ('Measured', 'SCANS', 'measured_kspace', 'measured_tomography')
 

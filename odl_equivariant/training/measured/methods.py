@@ -21,7 +21,7 @@ from odl_equivariant.solvers import (
     half_quadratic_splitting,
 )
 
-__all__ = ('Method', 'is_unexplained', 'residual_and_noise')
+__all__ = ('Method',)
 
 # Noise levels of a denoiser, relative to the value that is 1 for it.
 _FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
@@ -32,9 +32,6 @@ _SHARE = 0.999
 # Medians of the magnitude of second differences of white noise.
 _MEDIAN_OF_NOISE = 0.6745 * 6**0.5
 _LEAST_ELEMENTS = 3
-# Images that leave more of the data unexplained, in parts of the data and
-# relative to noise, are worth a warning.
-_MOST_UNEXPLAINED, _MOST_NOISES = 0.03, 2.0
 
 
 class Method:
@@ -233,28 +230,3 @@ def _noise(array):
     noise = float(np.median(differences)) / _MEDIAN_OF_NOISE
     # of data without noise, some of its smallest parts
     return max(noise, 1e-4 * float(np.abs(array).max()))
-
-
-def residual_and_noise(operator, image, y):
-    r"""Return how far an image is from explaining its data, and noise.
-
-    Returns
-    -------
-    residual, noise : float
-        :math:`\|A u - y\| / \|y\|`, and the same for noise like that of the
-        data, estimated from their differences along the detector; 0 for data
-        that are zero.
-    """
-    projected, y = as_tensor(operator(image)).double(), as_tensor(y).double()
-    size = float(y.square().mean().sqrt())
-    if size == 0:
-        return 0.0, 0.0
-    noise = 0.0
-    if y.shape[-1] >= _LEAST_ELEMENTS:
-        noise = float((y.diff(n=2, dim=-1).square().mean() / 6).sqrt())
-    return float((projected - y).square().mean().sqrt()) / size, noise / size
-
-
-def is_unexplained(residual, noise):
-    """Return whether a residual is more than noise, and than a grid loses."""
-    return residual > max(_MOST_UNEXPLAINED, _MOST_NOISES * noise)

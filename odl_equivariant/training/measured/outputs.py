@@ -13,7 +13,7 @@ import tempfile
 import numpy as np
 
 from odl_equivariant.data import write_result
-from odl_equivariant.training.image_files import write_picture
+from odl_equivariant.training.reconstruction.image_files import write_picture
 
 __all__ = ('ENDINGS', 'check_writable', 'ending_of', 'write_images')
 

@@ -19,8 +19,12 @@ from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 from odl_equivariant._checks import array_shape, one_of, positive_number
 from odl_equivariant.data.acquisitions.base import check_names
-from odl_equivariant.data.acquisitions.geometries import detector_reach
-from odl_equivariant.data.acquisitions.transmission import check_plain
+from odl_equivariant.data.acquisitions.tomography.geometries import (
+    detector_reach,
+)
+from odl_equivariant.data.acquisitions.tomography.transmission import (
+    check_plain,
+)
 
 __all__ = ('check_back_end', 'space_of')
 

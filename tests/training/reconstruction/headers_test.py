@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 
 from odl_equivariant.data import CartesianMRI, SparseViewCT
-from odl_equivariant.training._headers import check_header, header_path
-from odl_equivariant.training.reconstruction import Measurements
+from odl_equivariant.training.reconstruction.files import Measurements
+from odl_equivariant.training.reconstruction.headers import (
+    check_header,
+    header_path,
+)
 
 CT = SparseViewCT((24, 24), n_views=8)
 

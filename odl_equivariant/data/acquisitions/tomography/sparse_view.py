@@ -27,18 +27,18 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import Backend, ImageShape, Precision
-from odl_equivariant.data.acquisitions.angles import (
-    checked_angles,
-    partition_of_angles,
-    seem_degrees,
-)
 from odl_equivariant.data.acquisitions.base import check_names
 from odl_equivariant.data.acquisitions.ranges import (
     ScaleCheck,
     attenuation_of_hounsfield,
     check_attenuation,
 )
-from odl_equivariant.data.acquisitions.transmission import (
+from odl_equivariant.data.acquisitions.tomography.angles import (
+    checked_angles,
+    partition_of_angles,
+    seem_degrees,
+)
+from odl_equivariant.data.acquisitions.tomography.transmission import (
     TransmissionTomography,
     check_plain,
 )

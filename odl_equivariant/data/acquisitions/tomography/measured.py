@@ -35,27 +35,29 @@ from odl_equivariant._types import (
     Samples,
 )
 from odl_equivariant.data._checks import as_array, as_real_array
-from odl_equivariant.data.acquisitions.angles import warn_of_degrees
-from odl_equivariant.data.acquisitions.counts import counts_to_line_integrals
-from odl_equivariant.data.acquisitions.geometries import (
+from odl_equivariant.data.acquisitions.ranges import ScaleCheck
+from odl_equivariant.data.acquisitions.tomography.angles import warn_of_degrees
+from odl_equivariant.data.acquisitions.tomography.counts import (
+    counts_to_line_integrals,
+)
+from odl_equivariant.data.acquisitions.tomography.geometries import (
     ct_geometry,
     describe_geometry,
     detector_reach,
     normalised_description,
 )
-from odl_equivariant.data.acquisitions.image_space import (
+from odl_equivariant.data.acquisitions.tomography.image_space import (
     check_back_end,
     space_of,
 )
-from odl_equivariant.data.acquisitions.ranges import ScaleCheck
-from odl_equivariant.data.acquisitions.rotation_axis import (
+from odl_equivariant.data.acquisitions.tomography.rotation_axis import (
     RotatedRays,
     offset_by_opposite_rays,
 )
-from odl_equivariant.data.acquisitions.transmission import (
+from odl_equivariant.data.acquisitions.tomography.transmission import (
     TransmissionTomography,
 )
-from odl_equivariant.data.acquisitions.truncation import (
+from odl_equivariant.data.acquisitions.tomography.truncation import (
     Truncation,
     extrapolated,
     find_truncation,

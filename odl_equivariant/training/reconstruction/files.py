@@ -27,9 +27,12 @@ from odl_equivariant.elements import (
     split_complex,
     tensor_dtype,
 )
-from odl_equivariant.training._headers import check_header, header_path
-from odl_equivariant.training.image_files import ImageFile
-from odl_equivariant.training.measured.methods import (
+from odl_equivariant.training.reconstruction.headers import (
+    check_header,
+    header_path,
+)
+from odl_equivariant.training.reconstruction.image_files import ImageFile
+from odl_equivariant.training.reconstruction.residuals import (
     is_unexplained,
     residual_and_noise,
 )

@@ -5,17 +5,18 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Losses of the training, sample by sample."""
+"""Losses that compare with a ground truth, sample by sample."""
+
+from typing import Any
+
+import torch
 
 from odl_equivariant._checks import one_of, real_number
 from odl_equivariant.data import Denoising
-from odl_equivariant.nn import GradientStepDenoiser, hessian_norm
+from odl_equivariant.training.losses.base import Loss
+from odl_equivariant.training.losses.problem import Problem
 
-__all__ = ('LOSSES', 'check_loss', 'check_penalty', 'loss_of', 'penalty_of')
-
-# Norms of Hessians below it are not penalised.
-_LARGEST_NORM = 0.9
-_N_ITERATIONS = 8
+__all__ = ('LOSSES', 'Supervised', 'check_loss', 'loss_of')
 
 
 def _squared(result, batch, floor):
@@ -93,43 +94,44 @@ def loss_of(name, result, batch, floor=0.0):
     return LOSSES[name](result, batch, floor)
 
 
-def check_penalty(weight, network):
-    """Raise a ValueError if a penalty does not fit a network.
+class Supervised(Loss):
+    r"""Distance from the ground truth.
 
     Parameters
     ----------
-    weight : float
-        Weight of the penalty, as for `penalty_of`.
-    network : torch.nn.Module
-        Network to be trained.
+    kind : {'squared', 'relative', 'absolute', 'noise'}, optional
+        Which distance, see `ReconstructionTask`.
+    floor : float, optional
+        Added to the mean square of the truth in ``'relative'``.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or does not fit the acquisition.
+
+    Notes
+    -----
+    The minimiser of the mean squared error over all estimators is the
+    conditional mean :math:`E[x \mid y]`.
     """
-    real_number('hessian_penalty', weight, 0)
-    if weight and not isinstance(network, GradientStepDenoiser):
-        raise ValueError(
-            '`hessian_penalty` is for a `GradientStepDenoiser`, which has an '
-            f'energy with a Hessian, got {type(network).__name__}'
-        )
 
+    needs_truth = True
 
-def penalty_of(weight, network, batch):
-    """Return penalties on the norm of the Hessian at noisy images.
+    def __init__(self, kind: str = 'squared', floor: float = 0.0) -> None:
+        self.kind = one_of('kind', kind, LOSSES)
+        self.floor = real_number('floor', floor, 0)
 
-    Parameters
-    ----------
-    weight : float
-        Weight of the penalty.
-    network : GradientStepDenoiser
-        Denoiser, whose Hessian times the relaxation should have a norm below
-        one, see `odl_equivariant.nn.ProximalDenoiser`.
-    batch : dict
-        Batch of pairs: ``'data'`` and ``'sigma'``.
+    def check(self, acquisition: Any, network: torch.nn.Module) -> None:
+        """Check that the kind fits the acquisition, see `Loss.check`."""
+        check_loss(self.kind, self.floor, acquisition)
 
-    Returns
-    -------
-    penalties : torch.Tensor
-        Tensor of shape ``(N,)``. Norms below 0.9 count as 0.9.
-    """
-    norms = hessian_norm(
-        network.energy, batch['data'], batch['sigma'], _N_ITERATIONS
-    )
-    return weight * (network.relaxation * norms).clamp_min(_LARGEST_NORM)
+    def __call__(self, problem: Problem) -> torch.Tensor:
+        """Return the losses of the samples, see `Loss`."""
+        if problem.truth is None:
+            raise ValueError(
+                'the loss `Supervised` compares with a ground truth, and the '
+                'data have none: take a loss without truth, such as '
+                '`odl_equivariant.training.losses.EquivariantSplitting`'
+            )
+        batch = {'truth': problem.truth, 'sigma': problem.sigma}
+        return loss_of(self.kind, problem.reconstruct(), batch, self.floor)

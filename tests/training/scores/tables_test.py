@@ -12,7 +12,7 @@ import csv
 
 import numpy as np
 
-from odl_equivariant.training.tables import save_scores, score_table
+from odl_equivariant.training.scores.tables import save_scores, score_table
 
 
 def _rows(patients, methods=('learned', 'FBP'), volumes=None):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from odl_equivariant.training import scores
-from odl_equivariant.training.metrics import has_range, magnitude
+from odl_equivariant.training.scores.metrics import has_range, magnitude
 
 
 def test_psnr_by_its_formula(rng):

@@ -25,7 +25,7 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant.actions._rays import detector_offset
-from odl_equivariant.data.acquisitions.angles import (
+from odl_equivariant.data.acquisitions.tomography.angles import (
     checked_angles,
     partition_of_angles,
     seem_degrees,

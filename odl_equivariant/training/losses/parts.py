@@ -1,0 +1,410 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Random parts of measurements: views, lines or samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+import odl
+import torch
+
+from odl_equivariant._checks import one_of, real_number, whole_number
+from odl_equivariant.elements import as_element
+from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
+from odl_equivariant.training.losses.problem import Problem
+
+__all__ = (
+    'Part',
+    'Parts',
+    'check_splittable',
+    'check_unrolled',
+    'of_views',
+    'predicted_measurements',
+    'usable_views',
+)
+
+Units = Literal['auto', 'views', 'lines', 'samples']
+_UNITS = ('auto', 'views', 'lines', 'samples')
+_DENSITIES = ('uniform', 'centre')
+_N_KEPT = 16
+_WIDTH = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part of the measurements.
+
+    Parameters
+    ----------
+    chosen : torch.Tensor
+        Booleans that broadcast to the data, true in the part.
+    key : bytes or None
+        What is the same for the same part, if it comes again.
+    """
+
+    chosen: torch.Tensor
+    key: bytes | None = None
+
+
+class Parts:
+    """How a random part of the measurements is chosen, and reconstructed.
+
+    Parameters
+    ----------
+    fraction : float
+        Fraction of the units that are chosen.
+    over : {'auto', 'views', 'lines', 'samples'}
+        What is chosen as a whole: a view of tomography, a line of k-space or
+        a single sample. Default: views of tomography; lines of k-space if its
+        mask consists of lines, and else samples.
+    density : {'uniform', 'centre'}
+        Whether all units are chosen with the same probability, or those
+        near the zero frequency, or the middle of the data, more often.
+    keep : float
+        Fraction of k-space around the zero frequency that is always chosen.
+    """
+
+    def __init__(
+        self,
+        fraction: float,
+        over: Units = 'auto',
+        density: Literal['uniform', 'centre'] = 'uniform',
+        keep: float = 0.04,
+    ) -> None:
+        self.fraction = real_number('fraction', fraction, 0, 1)
+        if not 0 < self.fraction < 1:
+            raise ValueError(
+                '`fraction` of the measurements that the network is given '
+                f'must be between 0 and 1, got {fraction}'
+            )
+        self.over = one_of('over', over, _UNITS)
+        self.density = one_of('density', density, _DENSITIES)
+        self.keep = real_number('keep', keep, 0, 1)
+        self._networks = {}
+
+    def units(self, acquisition: Any, measured: torch.Tensor | None = None):
+        """Return what is chosen as a whole.
+
+        Parameters
+        ----------
+        acquisition : Acquisition
+            Acquisition of the data.
+        measured : torch.Tensor, optional
+            Mask of k-space of one sample. Default: that of the acquisition.
+
+        Returns
+        -------
+        units : {'views', 'lines', 'samples'}
+            Which units.
+        """
+        if hasattr(acquisition, 'geometry'):
+            kind = 'views'
+        elif not hasattr(acquisition, 'mask'):
+            kind = 'samples'
+        else:
+            if measured is None:
+                measured = _full_mask(acquisition)
+            kind = 'samples' if _line_axis(measured) is None else 'lines'
+        if self.over == 'auto':
+            return kind
+        if (self.over == 'views') != (kind == 'views'):
+            raise ValueError(
+                f'`over: {self.over}` does not fit '
+                f'{type(acquisition).__name__}, whose measurements consist '
+                f'of {kind}: take `over: auto`'
+            )
+        if self.over == 'lines' and kind == 'samples':
+            raise ValueError(
+                'the mask of the data does not consist of lines: take '
+                '`over: samples`'
+            )
+        return self.over
+
+    def check(self, acquisition: Any) -> None:
+        """Raise a ValueError if there are too few measurements to split."""
+        check_splittable(acquisition)
+        if self.units(acquisition) == 'views':
+            self._number(acquisition.operator.range.shape[0], 'views')
+            return
+        measured = torch.ones(acquisition.space.shape, dtype=torch.bool)
+        if hasattr(acquisition, 'mask'):
+            measured = _full_mask(acquisition)
+        self._choice(measured, acquisition, None)
+
+    def draw(self, problem: Problem) -> Part:
+        """Return a random part of the measurements of a batch."""
+        acquisition = problem.acquisition
+        if self.units(acquisition) == 'views':
+            return self.part(problem, problem.integer(_N_KEPT))
+        measured = problem.measured
+        if measured.ndim == 0:
+            measured = measured.expand(1, 1, *problem.data.shape[2:])
+        n = len(problem) if hasattr(acquisition, 'mask') else 1
+        measured = measured.expand(n, *measured.shape[1:]).cpu()
+        chosen = [
+            self._choice(one[0], acquisition, problem.generator)
+            for one in measured
+        ]
+        return Part(torch.stack(chosen)[:, None].to(problem.data.device))
+
+    def part(self, problem: Problem, number: int) -> Part:
+        """Return the part of views with a number, the same each time.
+
+        It has no view that is held out.
+        """
+        usable = usable_views(problem)
+        rng = torch.Generator().manual_seed(whole_number('number', number, 0))
+        order = torch.randperm(len(usable), generator=rng)
+        order = order[usable[order]]
+        chosen = torch.zeros_like(usable)
+        chosen[order[: self._number(len(order), 'views')]] = True
+        return of_views(problem, chosen)
+
+    def _number(self, n, units):
+        number = round(self.fraction * n)
+        if not 0 < number < n:
+            raise ValueError(
+                f'{n} {units} cannot be split with `fraction: '
+                f'{self.fraction:g}`, since {min(max(number, 0), n)} would be '
+                f'given and {n - min(max(number, 0), n)} held out: at least '
+                'one is needed in each part, so take data with at least 2 '
+                f'{units}, or another fraction'
+            )
+        return number
+
+    def _choice(self, measured, acquisition, generator):
+        """Return the chosen part of a mask, of its broadcast shape."""
+        shape = tuple(acquisition.space.shape)
+        measured = measured.expand(shape)
+        units = self.units(acquisition, measured)
+        if units == 'lines':
+            measured = measured.narrow(1 - _line_axis(measured), 0, 1)
+        radius = _radius(measured.shape, shape)
+        centre = measured & (radius < self.keep)
+        if not hasattr(acquisition, 'mask'):
+            centre = torch.zeros_like(measured)
+        others = (measured & ~centre).flatten().nonzero().flatten()
+        if not len(others):
+            raise ValueError(
+                f'the measurements consist of {int(measured.sum())} {units}, '
+                f'all within the part `keep: {self.keep:g}` of k-space that '
+                'is always given to the network: nothing is left to hold '
+                'out. Take a smaller `keep`, or more measurements'
+            )
+        number = self._number(len(others), units)
+        uniform = torch.rand(
+            len(others), generator=generator, dtype=torch.float64
+        )
+        if self.density == 'centre':
+            # Efraimidis and Spirakis: keys of a weighted sample
+            at = radius.expand(measured.shape).flatten()[others]
+            weights = torch.exp(-0.5 * (at / _WIDTH) ** 2) + 0.05
+            uniform = uniform ** (1 / weights)
+        taken = others[uniform.argsort(descending=True)[:number]]
+        chosen = centre.flatten().clone()
+        chosen[taken] = True
+        return chosen.reshape(measured.shape)
+
+    def reconstruct(
+        self,
+        problem: Problem,
+        part: Part,
+        data: torch.Tensor | None = None,
+        action: odl.Operator | None = None,
+    ) -> torch.Tensor:
+        r"""Return what the network makes of a part of the measurements.
+
+        Parameters
+        ----------
+        problem : Problem
+            Network, operator and data.
+        part : Part
+            The part :math:`M`.
+        data : torch.Tensor, optional
+            Other data of the same shape.
+        action : odl.Operator, optional
+            Action :math:`T` on images. Default: none.
+
+        Returns
+        -------
+        images : torch.Tensor
+            :math:`\Phi(M y; M A T)`.
+        """
+        data = problem.data if data is None else data
+        chosen = part.chosen
+        given = chosen * data
+        if hasattr(problem.acquisition, 'mask'):
+            operators = _masked(problem, chosen, action)
+            return problem.reconstruct(given, operators)
+        network = self._network(problem, part, action)
+        return network(given)
+
+    def _network(self, problem, part, action):
+        """Return the network for a part, made once if the part comes again."""
+        key = None
+        if part.key is not None:
+            key = (id(problem.network), part.key, id(action))
+        if key is None or key not in self._networks:
+            network = _of_part(problem, part, action)
+            if key is None:
+                return network
+            # the originals as well, so that their ids are not given again
+            self._networks[key] = (network, problem.network, action)
+        network = self._networks[key][0]
+        network.train(problem.network.training)
+        return network
+
+
+def usable_views(problem: Problem) -> torch.Tensor:
+    """Return which views are not held out, as booleans on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the samples of the batch hold out different views.
+    """
+    n = problem.data.shape[2]
+    measured = problem.measured.cpu()
+    if measured.ndim == 0:
+        return torch.ones(n, dtype=torch.bool)
+    measured = measured.expand(*measured.shape[:2], n, *measured.shape[3:])
+    views = measured.transpose(1, 2).flatten(2).all(2)
+    if not bool((views == views[:1]).all()):
+        raise ValueError(
+            'the samples of a batch hold out different views: take '
+            '`data.batch_size` 1'
+        )
+    return views[0]
+
+
+def of_views(problem: Problem, views: torch.Tensor) -> Part:
+    """Return the part of some views, which may come again."""
+    shape = [1, 1, -1, *(problem.data.ndim - 3) * [1]]
+    chosen = views.reshape(shape).to(problem.data.device)
+    return Part(chosen, views.numpy().tobytes())
+
+
+def _masked(problem, masks, action=None):
+    """Return the operator of each sample, with a mask."""
+    masks = masks.expand(len(problem), *masks.shape[1:])[:, 0].cpu()
+    operators = []
+    for mask, own in zip(
+        masks, problem.own or len(problem) * [{}], strict=True
+    ):
+        own = {**own, 'mask': mask.numpy()}
+        operator = problem.acquisition.forward_operator(**own)
+        if action is not None:
+            operator = odl.OperatorComp(operator, action)
+        operators.append(operator)
+    return operators
+
+
+def _of_part(problem, part, action):
+    """Return the network of the operator ``M A T``."""
+    own = problem.operator
+    mask = part.chosen.to(problem.data).expand(1, *problem.data.shape[1:])
+    multiply = odl.MultiplyOperator(
+        as_element(mask.cpu(), own.range), own.range, own.range
+    )
+    operator = odl.OperatorComp(multiply, own)
+    initial = None
+    kind = problem.network.architecture['arguments']['initial']
+    if kind == 'fbp':
+        # an estimate without bias of the sum over all views
+        share = float(part.chosen.to(torch.float64).mean())
+        start = problem.network._layers.apply_initial.operator
+        initial = (1 / share) * odl.OperatorComp(start, multiply)
+    if action is not None:
+        operator = odl.OperatorComp(operator, action)
+        if initial is not None:
+            initial = odl.OperatorComp(action.inverse, initial)
+    return problem.network.with_operator(operator, initial)
+
+
+def _full_mask(acquisition):
+    mask = np.broadcast_to(acquisition.mask, acquisition.space.shape)
+    return torch.as_tensor(mask.copy())
+
+
+def _line_axis(mask):
+    """Return the axis along which lines are counted, if there are lines."""
+    if mask.ndim != 2:
+        return None
+    # of a full mask, those that are read out along the first axis
+    for axis in (1, 0):
+        if bool((mask == mask.narrow(1 - axis, 0, 1)).all()):
+            return axis
+    return None
+
+
+def _radius(shape, full):
+    """Return the distance from the middle, 1 at the ends of an axis."""
+    radius = torch.zeros((), dtype=torch.float64)
+    for axis, (m, n) in enumerate(zip(shape, full, strict=True)):
+        if m == 1:
+            continue
+        place = [-1 if i == axis else 1 for i in range(len(shape))]
+        at = (torch.arange(n, dtype=torch.float64) - n // 2) / (n / 2)
+        radius = radius + at.square().reshape(place)
+    return radius.sqrt()
+
+
+def check_splittable(acquisition: Any) -> None:
+    """Raise a ValueError for data that a network cannot get in parts."""
+    if type(acquisition).__name__ == 'Denoising':
+        raise ValueError(
+            'a denoiser is given whole images: splitting is for networks that '
+            'are told the operator. Take `RecorruptedData` or `SURE`'
+        )
+
+
+def check_unrolled(network: torch.nn.Module) -> None:
+    """Raise a ValueError for a network that takes no other operator."""
+    if not isinstance(network, LearnedProximalGradient | LearnedPrimalDual):
+        raise ValueError(
+            'splitting needs a network that is told the operator, such as '
+            f'`LearnedProximalGradient`, got {type(network).__name__}'
+        )
+
+
+def predicted_measurements(
+    problem: Problem,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Return how well measurements are predicted that were held out.
+
+    Parameters
+    ----------
+    problem : Problem
+        Data of a batch, of which some are held out.
+
+    Returns
+    -------
+    images : torch.Tensor
+        Reconstructions from the others.
+    scores : torch.Tensor
+        Signal-to-noise ratio of the held-out data in decibel,
+        :math:`20 \log_{10} \|N y\| / \|N (A u - y)\|`, of shape ``(N,)``.
+        Their noise counts as an error.
+    """
+    where = problem.held_out
+    if where is None:
+        raise ValueError(
+            'data without ground truth are validated by measurements that '
+            'are held out: set `hold_out` of `data.validation` above 0'
+        )
+    images = Parts(0.5).reconstruct(problem, Part(problem.measured))
+    operators = None
+    if hasattr(problem.acquisition, 'mask'):
+        operators = _masked(problem, where)
+    gap = problem.project(images, operators) - problem.data
+    error = problem.mean_data(gap.square(), where)
+    size = problem.mean_data(problem.data.square(), where)
+    return images, 10 * torch.log10(size / error)

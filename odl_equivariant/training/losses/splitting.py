@@ -1,0 +1,320 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Splitting of measurements, also where the network is equivariant."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import odl
+import torch
+
+from odl_equivariant._checks import one_of
+from odl_equivariant._warnings import warn_user
+from odl_equivariant.actions import Rotation
+from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
+from odl_equivariant.training.losses.base import Loss
+from odl_equivariant.training.losses.divergence import derivative
+from odl_equivariant.training.losses.groups import (
+    Actions,
+    induced,
+    is_symmetric,
+    made_actions,
+    working_groups,
+)
+from odl_equivariant.training.losses.noise import Noise
+from odl_equivariant.training.losses.parts import (
+    Parts,
+    Units,
+    check_unrolled,
+)
+from odl_equivariant.training.losses.problem import (
+    Problem,
+    applied,
+    mean_square,
+)
+
+__all__ = ('EquivariantSplitting', 'MeasurementSplitting')
+
+_TARGETS = ('others', 'all')
+_LARGEST_ERROR = 0.02
+
+
+class MeasurementSplitting(Loss):
+    r"""Prediction of measurements from a random part of them.
+
+    Parameters
+    ----------
+    fraction : float, optional
+        Fraction of the measurements that the network is given.
+    over : {'auto', 'views', 'lines', 'samples'}, optional
+        What is split: views of tomography, lines of k-space, or samples.
+    target : {'others', 'all'}, optional
+        Which measurements are predicted: those that the network was not
+        given, or all.
+    density : {'uniform', 'centre'}, optional
+        Whether the network is given measurements near the zero frequency
+        more often.
+    keep : float, optional
+        Part of k-space around the zero frequency that the network is always
+        given.
+    noise : Noise, optional
+        For ``target: all`` and noisy data: the noise, which is corrected
+        for, see `SURE`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer measurements than the split needs, or the network
+        is not told its operator.
+
+    Notes
+    -----
+    With a random part :math:`M` of the measurements,
+
+    .. math::
+        \ell(y) = \|N (A\, \Phi(M y; M A) - y)\|_Y^2,
+
+    with :math:`N = 1 - M`, or :math:`N = 1`. The noise of the others is
+    independent of the input. So for each :math:`M` its expectation is that of
+    :math:`\|N A (\Phi - x)\|^2`, and a constant: the minimiser is the
+    conditional mean of the held-out exact measurements. With all as
+    target, data with noise would reward copying it: ``noise`` subtracts that
+    reward by the divergence over :math:`M`.
+
+    The minimiser is the conditional mean :math:`E[x \mid M y, M A]` of the
+    image if :math:`E[A^* N A \mid M A]` is invertible: operators that
+    vary between samples, such as random masks, may together see all of the
+    image. One operator with a null space does not, for which
+    `EquivariantSplitting` is. Sources: Yaman et al., *Self-supervised
+    learning of physics-guided reconstruction neural networks without fully
+    sampled reference data* (SSDU), Magnetic Resonance in Medicine 84
+    (2020); Daras et al., *Ambient diffusion*, NeurIPS 2023.
+    """
+
+    def __init__(
+        self,
+        fraction: float = 0.6,
+        over: Units = 'auto',
+        target: Literal['others', 'all'] = 'others',
+        density: Literal['uniform', 'centre'] = 'uniform',
+        keep: float = 0.04,
+        noise: Noise | None = None,
+    ) -> None:
+        self.target = one_of('target', target, _TARGETS)
+        if noise is not None and target == 'others':
+            raise ValueError(
+                '`noise` is for `target: all`: the noise of the others is '
+                'independent of the input, and needs no correction'
+            )
+        self.noise = noise
+        self.parts = Parts(fraction, over, density, keep)
+        self.fraction, self.over = self.parts.fraction, self.parts.over
+        self.density, self.keep = self.parts.density, self.parts.keep
+
+    def check(self, acquisition: Any, network: torch.nn.Module) -> None:
+        """Check that there is enough to split, see `Loss.check`."""
+        self.parts.check(acquisition)
+        check_unrolled(network)
+        if self.noise is not None:
+            self.noise.check(acquisition)
+        elif self.target == 'all' and _is_noisy(acquisition):
+            warn_user(
+                '`target: all` with noisy data rewards a network that copies '
+                'the noise: give `noise`, or take `target: others`',
+                UserWarning,
+            )
+
+    def _move(self, problem):
+        """Return data, and an action on images, of a random element."""
+        return problem.data, None
+
+    def __call__(self, problem: Problem) -> torch.Tensor:
+        """Return the losses of the samples, see `Loss`."""
+        part = self.parts.draw(problem)
+        y, action = self._move(problem)
+
+        def predicted(data):
+            images = self.parts.reconstruct(problem, part, data, action)
+            if action is not None:
+                images = applied(action, images)
+            return problem.project(images)
+
+        if self.noise is None:
+            where = problem.measured
+            if self.target == 'others':
+                where = where & ~part.chosen
+            gap = (predicted(y) - y).square()
+            return problem.mean_data(gap, where)
+        variance = self.noise.variance(problem)
+        signs = part.chosen * problem.signs()
+        value, along = derivative(predicted, y, signs)
+        loss = problem.mean_data((value - y).square() - variance)
+        return loss + 2 * problem.mean_data(variance * signs * along)
+
+
+class EquivariantSplitting(MeasurementSplitting):
+    r"""Splitting that sees null spaces, by the symmetry of images.
+
+    Parameters
+    ----------
+    fraction, over, target, density, keep, noise : optional
+        See `MeasurementSplitting`.
+    actions : str or list, optional
+        Group of an ordinary network: its name, such as ``'C8'``, or a list of
+        `odl_equivariant.actions`. In a configuration each is a class with
+        the arguments after the space. Default: none, for networks that are
+        equivariant by design.
+
+    Raises
+    ------
+    ValueError
+        Also if there are no ``actions``, and the network is measured not to
+        be equivariant.
+
+    Warns
+    -----
+    UserWarning
+        If the operator is equivariant under all of the group.
+
+    Notes
+    -----
+    If the images :math:`x` and :math:`T x` are equally likely, the data
+    :math:`y = A x = (A T) (T^{-1} x)` are data of the operator :math:`A T`,
+    too. Splitting these for a random :math:`T`,
+
+    .. math::
+        \ell(y) = E_T \|N (A\, T\, \Phi(M y; M A T) - y)\|^2,
+
+    has the minimiser :math:`E[x \mid M y, M A]` if :math:`E_T[T^* A^* N A T
+    \mid M A]` is invertible, even if each :math:`A` has the same null space
+    (Sechaud, Scanvic, Barthélemy, Abry and Tachella, *Equivariant splitting:
+    self-supervised learning from incomplete data*, 2025). For a network with
+
+    .. math::
+        \Phi(y; A T) = T^{-1} \Phi(y; A),
+
+    as of this package with equivariant blocks and each isometric
+    :math:`T` of their group, :math:`T \Phi(M y; M A T) = \Phi(M y; M A)`:
+    the expectation over the group is what it is without :math:`T`, and
+    costs one evaluation. For an ordinary network a random element of
+    ``actions`` is drawn in each step; where it induces an action :math:`S`
+    on the data, :math:`A T = S A`, the data :math:`S^{-1} y` are taken
+    instead. All networks of convolutions are equivariant under shifts by
+    design, up to the boundary.
+
+    If :math:`A` is equivariant under the whole group, its null space stays
+    where it is, and nothing is learned about it: parallel beams with an even
+    number of views and quarter turns, for example.
+    """
+
+    def __init__(
+        self,
+        fraction: float = 0.6,
+        over: Units = 'auto',
+        target: Literal['others', 'all'] = 'others',
+        density: Literal['uniform', 'centre'] = 'uniform',
+        keep: float = 0.04,
+        noise: Noise | None = None,
+        actions: Actions | None = None,
+    ) -> None:
+        super().__init__(fraction, over, target, density, keep, noise)
+        self.actions = actions
+        self._made = []
+
+    def check(self, acquisition: Any, network: torch.nn.Module) -> None:
+        """Check network and group, see `Loss.check`."""
+        super().check(acquisition, network)
+        space, operator = acquisition.space, acquisition.operator
+        if self.actions is None:
+            group = [_element_by_design(acquisition, network)]
+            self._made = []
+        else:
+            group = made_actions(self.actions, space)
+            self._made = [(T, induced(operator, T)) for T in group]
+        if all(is_symmetric(operator, T) for T in group):
+            works = working_groups(operator)
+            warn_user(
+                f'the operator of {type(acquisition).__name__} is '
+                'equivariant under the group of the loss, so that splitting '
+                'learns nothing about its null space. '
+                + (
+                    f'These groups would show it: {"; ".join(works)}; or '
+                    'take another number of views'
+                    if works
+                    else 'No rotation or shift would: it has none, or it '
+                    'looks at each direction alike'
+                ),
+                UserWarning,
+            )
+
+    def _move(self, problem):
+        if not self._made:
+            return problem.data, None
+        action, moved = self._made[problem.integer(len(self._made))]
+        if moved is None:
+            return problem.data, action
+        return applied(moved.inverse, problem.data), None
+
+
+def _is_noisy(acquisition):
+    if hasattr(acquisition, 'n_photons'):
+        return acquisition.n_photons is not None
+    return bool(getattr(acquisition, 'sigma', 0))
+
+
+def _element_by_design(acquisition, network):
+    """Return an element of the group of a network, which is measured."""
+    space = acquisition.space
+    advice = (
+        'give `actions`, such as `C8`, from which one is drawn in each step; '
+        'take blocks such as `EquivariantProximal`; or, to split without a '
+        'group, `MeasurementSplitting`'
+    )
+    groups = {getattr(block, 'group', None) for block in network.blocks}
+    if None in groups or groups == {'C1'}:
+        raise ValueError(
+            'without `actions` the network must be equivariant by design, '
+            f'and {type(network.blocks[0]).__name__} has no group: {advice}'
+        )
+    angle = math.pi / 2
+    try:
+        action = Rotation(space, angle)
+    except ValueError:
+        action = Rotation(space, math.pi)
+    error = _equivariance_error(acquisition.operator, network, action)
+    if error > _LARGEST_ERROR:
+        raise ValueError(
+            'without `actions` the network must be equivariant by design: '
+            f'for the {action}, its outputs at A T and at A differ by '
+            f'{error:.2g} of their size: {advice}'
+        )
+    return action
+
+
+def _equivariance_error(operator, network, action):
+    """Return how far a network is from equivariance with the operator."""
+    weight = next(network.parameters())
+    space = operator.range
+    y = torch.randn(
+        (1, n_channels(space), *grid_shape(space)),
+        generator=torch.Generator().manual_seed(0),
+        dtype=tensor_dtype(space),
+    ).to(weight.device)
+    with torch.no_grad():
+        # data of an image, not noise alone
+        x = applied(operator.adjoint, y)
+        y = applied(operator, x / x.abs().max())
+        plain = network(y)
+        moved = network.with_operator(odl.OperatorComp(operator, action))(y)
+        gap = applied(action, moved) - plain
+    size = float(mean_square(plain, operator.domain).sum())
+    if not size:
+        return 0.0
+    return math.sqrt(float(mean_square(gap, operator.domain).sum()) / size)
