@@ -26,12 +26,12 @@ turns, and so does the scan, with an even number of views. So quarter turns
 show as little as none at all, to the last digit if there is no noise. Finer
 turns, shifts and reflections show more, and are the default.
 
-The first number of each row is the error that it estimates, in the norm of the
-space. What is missing is what no resampling can show: the data come from a
-finer grid than the one that reconstructs. So the regions are calibrated on
-phantoms, on which nothing was trained. Then they hold nine of ten truths that
-are like these. A slice of a real head is not, and nothing is guaranteed for
-it.
+Errors are printed in the norm of the space. All estimates are below the error:
+the data come from a finer grid than the one that reconstructs, and no
+resampling shows that. So regions and intervals are calibrated on phantoms, on
+which nothing was trained. Then they hold, in the mean, at least four of five
+truths that are like these. A slice of a real head is not, and nothing is
+guaranteed for it.
 """
 
 from odl_equivariant import models, plotting
@@ -42,8 +42,8 @@ from odl_equivariant.uncertainty import bootstrap, calibrate
 from odl_equivariant.uncertainty.result import distance
 
 N_SAMPLES = 16
-# the fewest for a level of 90 %
 N_CALIBRATION = 9
+LEVEL = 0.8
 
 # --- Reconstruct a real slice from 50 views --- #
 
@@ -85,11 +85,11 @@ pairs = [
     (as_element(one['data'], A.range), as_element(one['truth'], A.domain))
     for one in made
 ]
-calibration = calibrate(method, pairs, level=0.9)
+calibration = calibrate(method, pairs, level=LEVEL)
 result = results['outside of C4']
-print(f'radius of 90 %: {result.radius(0.9):.3g}')
+print(f'radius of {LEVEL:.0%}: {result.radius(LEVEL):.3g}')
 print(f'calibrated: {calibration.radius(result):.3g}')
-print(f'pixels within their intervals: {result.covered(truth, 0.9):.0%}')
+print(f'pixels within their intervals: {result.covered(truth, LEVEL):.0%}')
 print(f'calibrated: {calibration.covered(result, truth):.0%}')
 
 # --- Look at it --- #

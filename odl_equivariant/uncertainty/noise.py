@@ -87,26 +87,25 @@ class GaussianNoise:
 
 
 class PoissonNoise:
-    r"""Counts, divided by the number of counts for a value of 1.
+    r"""Counts of photons times a gain.
 
     Parameters
     ----------
     gain : float
-        Number :math:`\gamma` of counts for a value of 1.
+        Reading :math:`\gamma` of one photon.
 
     Notes
     -----
-    The data are :math:`N / \gamma` with :math:`N \sim
-    \mathrm{Poisson}(\gamma y)`, of the variance :math:`y / \gamma`, as in
-    emission tomography. The logarithms of counts have the noise of their
+    The data are :math:`\gamma N` with :math:`N \sim \mathrm{Poisson}(y /
+    \gamma)`, of the variance :math:`\gamma y`, as in emission tomography. The logarithms of counts have the noise of their
     acquisition, see `SparseViewCT`. Values below 0, which operators may
     return for transformed images, are taken for 0.
 
     Examples
     --------
     >>> import odl
-    >>> PoissonNoise(10)(odl.rn(2).one(), rng=0).asarray().tolist()
-    [1.1, 0.2]
+    >>> PoissonNoise(0.5)(odl.rn(2).one(), rng=0).asarray().tolist()
+    [1.0, 0.0]
     """
 
     def __init__(self, gain: float) -> None:
@@ -122,9 +121,9 @@ class PoissonNoise:
         """
         if is_complex(data.space):
             raise TypeError('counts are real, got complex data')
-        mean = self.gain * as_tensor(data)[0].cpu().double().clamp(min=0)
+        mean = as_tensor(data)[0].cpu().double().clamp(min=0) / self.gain
         counts = np.random.default_rng(rng).poisson(mean.numpy())
-        return _element(counts / self.gain, data.space)
+        return _element(self.gain * counts, data.space)
 
     def __repr__(self):
         """Return ``repr(self)``."""

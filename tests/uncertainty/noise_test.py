@@ -48,9 +48,9 @@ def test_gaussian_noise_of_each_reading():
 
 
 def test_poisson_noise_has_its_variance(backend):
-    """The variance of y is y over the gain, its mean is y."""
+    """The variance of y is y times the gain, its mean is y."""
     noisy = as_tensor(
-        PoissonNoise(20)(3 * plane(backend=backend).one(), rng=0)
+        PoissonNoise(1 / 20)(3 * plane(backend=backend).one(), rng=0)
     )
     assert np.isclose(noisy.mean(), 3, rtol=1e-2)
     assert np.isclose(noisy.var(), 3 / 20, rtol=6 / SIZE)
@@ -58,7 +58,7 @@ def test_poisson_noise_has_its_variance(backend):
 
 def test_poisson_noise_of_negative_values():
     """Values below 0 count nothing."""
-    noisy = PoissonNoise(20)(-plane().one(), rng=0)
+    noisy = PoissonNoise(1 / 20)(-plane().one(), rng=0)
     assert np.all(noisy.asarray() == 0)
 
 

@@ -35,15 +35,16 @@ from odl_equivariant.uncertainty import bootstrap, calibrate, ensemble
 from odl_equivariant.uncertainty.result import distance
 
 SETTINGS = {
-    'size': 64,
-    'side': 0.18,
-    'n_detectors': 182,
+    # with the pixels that the shipped networks were trained for
+    'size': 48,
+    'side': 0.135,
+    'n_detectors': 136,
     'level': 0.9,
-    'n_calibration': 100,
+    'n_calibration': 60,
     'n_test': 100,
-    'n_samples': 16,
+    'n_samples': 8,
     'n_members': 4,
-    'n_steps': 200,
+    'n_steps': 150,
     'channels': 16,
     'rate': 3e-3,
     # of the errors of many divisions into calibration and test
@@ -212,7 +213,7 @@ def run(settings, n_views, folder):
     number = settings['n_calibration'] + settings['n_test']
     found, rows = None, {}
     names = [('bootstrap', *choice) for choice in BOOTSTRAPS]
-    for name in [('ensemble',), *names]:
+    for name in [*names[:2], ('ensemble',), *names[2:]]:
         stem = '_'.join((*name, str(n_views))).replace(' ', '_')
         path = folder / f'{stem}.json'
         stored = {'settings': settings, 'n_views': n_views}
