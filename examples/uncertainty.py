@@ -34,6 +34,9 @@ truths that are like these. A slice of a real head is not, and nothing is
 guaranteed for it.
 """
 
+import argparse
+import pathlib
+
 from odl_equivariant import models, plotting
 from odl_equivariant.actions import group_actions
 from odl_equivariant.data import Phantoms, SparseViewCT, sample_ct_slice
@@ -41,58 +44,75 @@ from odl_equivariant.elements import as_element
 from odl_equivariant.uncertainty import bootstrap, calibrate
 from odl_equivariant.uncertainty.result import distance
 
+SIZE = 128
 N_SAMPLES = 16
 N_CALIBRATION = 9
 LEVEL = 0.8
 
-# --- Reconstruct a real slice from 50 views --- #
 
-acquisition = SparseViewCT((128, 128), n_views=50)
-A = acquisition.operator
-image = sample_ct_slice('relative').asarray()
-image = image.reshape(256, 2, 256, 2).mean(axis=(1, 3))
-truth = acquisition.ground_truth(image)
-data = acquisition.simulate(image, rng=0)
-network = models.load('sparse_view_ct_c4', acquisition).eval()
+def main(arguments=None):
+    """Run the example, and return what is known of each kind of error."""
+    parser = argparse.ArgumentParser(description='Resample a reconstruction.')
+    parser.add_argument(
+        '--output', type=pathlib.Path, default='uncertainty.png'
+    )
+    options = parser.parse_args(arguments)
 
-# --- Resample it --- #
+    # --- Reconstruct a real slice from 50 views --- #
 
-transforms = {
-    'no transforms': [],
-    'quarter turns': group_actions(acquisition.space, 'C4'),
-    'outside of C4': None,
-}
-results = {}
-for name, actions in transforms.items():
-    method = bootstrap(network, A, acquisition, actions, N_SAMPLES)
-    results[name] = method(data)
-    print(f'{name}: {results[name]}')
-error = distance(truth, results['outside of C4'].estimate)
-print(f'error: {error:.3g}')
+    acquisition = SparseViewCT((SIZE, SIZE), n_views=50)
+    A = acquisition.operator
+    image = sample_ct_slice('relative').asarray()
+    factor = len(image) // (2 * SIZE)
+    image = image.reshape(2 * SIZE, factor, 2 * SIZE, factor).mean((1, 3))
+    truth = acquisition.ground_truth(image)
+    data = acquisition.simulate(image, rng=0)
+    network = models.load('sparse_view_ct_c4', acquisition).eval()
 
-# --- Without noise, quarter turns show nothing at all --- #
+    # --- Resample it --- #
 
-for name, actions in transforms.items():
-    silent = bootstrap(network, A, None, actions, 4)(data)
-    deviation = float(silent.standard_deviation.norm())
-    print(f'{name}, without noise: deviation of {deviation:.1e}')
+    transforms = {
+        'no transforms': [],
+        'quarter turns': group_actions(acquisition.space, 'C4'),
+        'outside of C4': None,
+    }
+    results = {}
+    for name, actions in transforms.items():
+        method = bootstrap(network, A, acquisition, actions, N_SAMPLES)
+        results[name] = method(data)
+        print(f'{name}: {results[name]}')
+    error = distance(truth, results['outside of C4'].estimate)
+    print(f'error: {error:.3g}')
 
-# --- Calibrate on phantoms --- #
+    # --- Without noise, quarter turns show nothing at all --- #
 
-slices = Phantoms(N_CALIBRATION, acquisition.image_shape, 5)
-made = [acquisition.pair(slices[j], j) for j in range(N_CALIBRATION)]
-pairs = [
-    (as_element(one['data'], A.range), as_element(one['truth'], A.domain))
-    for one in made
-]
-calibration = calibrate(method, pairs, level=LEVEL)
-result = results['outside of C4']
-print(f'radius of {LEVEL:.0%}: {result.radius(LEVEL):.3g}')
-print(f'calibrated: {calibration.radius(result):.3g}')
-print(f'pixels within their intervals: {result.covered(truth, LEVEL):.0%}')
-print(f'calibrated: {calibration.covered(result, truth):.0%}')
+    for name, actions in transforms.items():
+        silent = bootstrap(network, A, None, actions, 4)(data)
+        deviation = float(silent.standard_deviation.norm())
+        print(f'{name}, without noise: deviation of {deviation:.1e}')
 
-# --- Look at it --- #
+    # --- Calibrate on phantoms --- #
 
-figure = plotting.compare_errors(results, truth, window=(0, 0.5))
-plotting.save_figure(figure, 'uncertainty.png')
+    slices = Phantoms(N_CALIBRATION, acquisition.image_shape, 5)
+    made = [acquisition.pair(slices[j], j) for j in range(N_CALIBRATION)]
+    pairs = [
+        (as_element(one['data'], A.range), as_element(one['truth'], A.domain))
+        for one in made
+    ]
+    calibration = calibrate(method, pairs, level=LEVEL)
+    result = results['outside of C4']
+    print(f'radius of {LEVEL:.0%}: {result.radius(LEVEL):.3g}')
+    print(f'calibrated: {calibration.radius(result):.3g}')
+    print(f'pixels within their intervals: {result.covered(truth, LEVEL):.0%}')
+    print(f'calibrated: {calibration.covered(result, truth):.0%}')
+
+    # --- Look at it --- #
+
+    figure = plotting.compare_errors(results, truth, window=(0, 0.5))
+    plotting.save_figure(figure, options.output, dpi=90)
+    print(f'Figure: {options.output}')
+    return results
+
+
+if __name__ == '__main__':
+    main()

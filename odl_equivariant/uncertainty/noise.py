@@ -97,9 +97,10 @@ class PoissonNoise:
     Notes
     -----
     The data are :math:`\gamma N` with :math:`N \sim \mathrm{Poisson}(y /
-    \gamma)`, of the variance :math:`\gamma y`, as in emission tomography. The logarithms of counts have the noise of their
-    acquisition, see `SparseViewCT`. Values below 0, which operators may
-    return for transformed images, are taken for 0.
+    \gamma)`, of the variance :math:`\gamma y`, as in emission tomography. The
+    logarithms of counts have the noise of their acquisition, see
+    `SparseViewCT`. Values below 0, which operators may return for transformed
+    images, are taken for 0.
 
     Examples
     --------
