@@ -32,6 +32,7 @@ __all__ = (
     'solvers',
     'testing',
     'training',
+    'uncertainty',
 )
 
 register()

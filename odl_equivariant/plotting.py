@@ -24,7 +24,7 @@ from odl_equivariant._types import PathLike
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ('compare', 'save_figure')
+__all__ = ('compare', 'compare_errors', 'save_figure')
 
 
 def _array(image):
@@ -112,6 +112,87 @@ def compare(
             axes[per_row * i, j].set_title(title, fontsize=9)
         if row_labels is not None:
             axes[per_row * i, 0].set_ylabel(row_labels[i])
+    return figure
+
+
+def compare_errors(
+    rows: Mapping[str, Any],
+    truth: Any = None,
+    window: tuple[float, float] | None = None,
+) -> Figure:
+    """Show estimates beside what is said about their errors, and the errors.
+
+    Parameters
+    ----------
+    rows : mapping of str to `Uncertainty`
+        Results of `odl_equivariant.uncertainty`, by what stands to the left
+        of each row.
+    truth : element or array, optional
+        The truth, if it is known.
+    window : (float, float), optional
+        Values of the images shown as black and as white. Default: the range
+        of the first estimate.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        For each row the estimate, the mean of the samples, their standard
+        deviation, the root of the estimated squared error and, with the
+        truth, the magnitude of the error. All errors share one scale, up to
+        the 99.5th percentile of all but the standard deviations.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If there is no row, or an image is not two-dimensional.
+    """
+    Figure = _figure_class()
+    if not rows:
+        raise ValueError('expected at least one result, got none')
+    images, errors = [], []
+    for result in rows.values():
+        estimate = result.estimate
+        images.append(
+            {'estimate': _array(estimate), 'mean': _array(result.mean)}
+        )
+        found = {
+            'standard deviation': _array(result.standard_deviation),
+            'estimated error': np.sqrt(_array(result.squared_error)),
+        }
+        if truth is not None:
+            known = truth.asarray() if hasattr(truth, 'asarray') else truth
+            found['error'] = np.abs(_array(estimate.asarray() - known))
+        errors.append(found)
+    if window is None:
+        first = images[0]['estimate']
+        window = (float(first.min()), float(first.max()))
+    shown = [list(found.values())[1:] for found in errors]
+    most = float(np.percentile(np.concatenate(shown, axis=None), 99.5))
+    n_columns = 2 + len(errors[0])
+    figure = Figure(
+        figsize=(2.3 * n_columns + 0.6, 2.4 * len(rows)), layout='constrained'
+    )
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
+    for i, label in enumerate(rows):
+        panels = [(t, a, 'gray', window) for t, a in images[i].items()]
+        panels += [(t, a, 'magma', (0, most)) for t, a in errors[i].items()]
+        for ax, (title, array, colours, limits) in zip(
+            axes[i], panels, strict=True
+        ):
+            drawn = ax.imshow(
+                array.T,
+                cmap=colours,
+                origin='lower',
+                vmin=limits[0],
+                vmax=limits[1],
+            )
+            ax.set(xticks=[], yticks=[])
+            if i == 0:
+                ax.set_title(title, fontsize=9)
+        axes[i, 0].set_ylabel(label, fontsize=9)
+    figure.colorbar(drawn, ax=axes[:, 2:], shrink=0.8)
     return figure
 
 

@@ -32,7 +32,7 @@ FLOORS = (
     ('actions',),
     ('operators',),
     ('functionals', 'nn', 'diagnostics'),
-    ('solvers', 'testing'),
+    ('solvers', 'testing', 'uncertainty'),
     ('data',),
     ('models',),
     ('training', 'plotting'),

@@ -109,6 +109,31 @@ class Acquisition(abc.ABC):
     def simulate(self, image: Image, rng: Random = None) -> Element:
         """Return noisy data of an image, as an element of the range."""
 
+    def add_noise(self, data: ElementLike, rng: Random = None) -> Element:
+        """Return data without noise with the noise of a measurement.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Data as ``operator`` computes them. They are not changed.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+
+        Returns
+        -------
+        data : element of ``operator.range``
+            Noisy data.
+
+        Raises
+        ------
+        NotImplementedError
+            If the acquisition does not say what its noise is.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} simulates, and does not say what its '
+            'noise is: define `add_noise(data, rng)`'
+        )
+
     @abc.abstractmethod
     def ground_truth(self, image: Image) -> Element:
         """Return the ground truth to which reconstructions are compared."""

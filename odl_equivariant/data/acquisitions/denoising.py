@@ -181,10 +181,34 @@ class Denoising(Acquisition):
             ``space`` is real, or has values that are infinite or not a
             number.
         """
+        return self.add_noise(self.ground_truth(image), rng, sigma)
+
+    def add_noise(
+        self,
+        data: ElementLike,
+        rng: Random = None,
+        sigma: float | None = None,
+    ) -> Element:
+        """Return an image with noise, see `simulate`.
+
+        Parameters
+        ----------
+        data : element of ``space`` or array-like
+            Image of the shape of ``space``. It is not changed.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise, and of its level.
+        sigma : float, optional
+            Noise level. Default: a random one, see `draw_sigma`.
+
+        Returns
+        -------
+        data : element of ``space``
+            The noisy image.
+        """
         rng = np.random.default_rng(rng)
         if sigma is None:
             sigma = self.draw_sigma(rng)
-        array = as_array(self.ground_truth(image))
+        array = as_array(self.ground_truth(data))
         noise = rng.standard_normal(array.shape)
         if not self.space.is_real:
             noise = noise + 1j * rng.standard_normal(array.shape)

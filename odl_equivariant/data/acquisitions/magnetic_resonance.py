@@ -374,12 +374,53 @@ class CartesianMRI(Acquisition):
         check_noise(self._scale_check, as_array(image), self.sigma)
         sampled = coils.sampled(self.mask if mask is None else mask)
         array = samples(coils.encoded(sampled)(image))
+        return self._noisy(array, rng, sampled, coils)
+
+    def _noisy(self, array, rng, sampled, coils):
+        """Return an array of k-space with noise where it is sampled."""
         if self.sigma:
             rng = np.random.default_rng(rng)
             noise = rng.standard_normal((2, *array.shape))
             noise = self.sigma * (noise[0] + 1j * noise[1])
             array = array + sampled.mask * noise
         return coils.data(array)
+
+    def add_noise(
+        self,
+        data: ElementLike,
+        rng: Random = None,
+        mask: Samples | None = None,
+    ) -> Element:
+        """Return k-space with noise where it is sampled.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            k-space without noise, with zeros where it is not sampled.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+        mask : array-like or CartesianMask, optional
+            Samples that were measured. Default: the mask of the acquisition.
+
+        Returns
+        -------
+        data : element of ``operator.range``
+            Noisy data.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit, or are not zero outside of the mask.
+        """
+        coils = self._coils
+        array = samples(coils.checked_data(data))
+        sampled = coils.sampled(self.mask if mask is None else mask)
+        if (array * ~np.asarray(sampled.mask, bool)).any():
+            raise ValueError(
+                '`data` has samples that the mask leaves out; pass the '
+                '`mask` with which they were measured'
+            )
+        return self._noisy(array, rng, sampled, coils)
 
     def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.

@@ -203,14 +203,43 @@ class TransmissionTomography(Acquisition):
         lengths = as_tensor(projection)[0, 0].cpu().numpy()
         exponents = self._mu * lengths.astype(np.float64)
         self._check_exponents(image, exponents)
+        return self._noisy(lengths, rng)
+
+    def _noisy(self, lengths, rng):
+        """Return an array of line integrals with the noise of photons."""
         if self.n_photons is not None:
             rng = np.random.default_rng(rng)
+            exponents = self._mu * lengths.astype(np.float64)
             counts = rng.poisson(self.n_photons * np.exp(-exponents))
             transmission = np.maximum(
                 counts / self.n_photons, SMALLEST_TRANSMISSION
             )
             lengths = -np.log(transmission) / self._mu
         return element_from_array(lengths, self.operator.range)
+
+    def add_noise(self, data: ElementLike, rng: Random = None) -> Element:
+        r"""Return line integrals with the noise of photons.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals without noise, of any sign.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+
+        Returns
+        -------
+        data : element of ``operator.range``
+            Noisy data, by the formula of `simulate`. Without a number of
+            photons they are a copy.
+
+        Raises
+        ------
+        ValueError
+            If the data have another shape or are not finite.
+        """
+        lengths = as_tensor(self._data_element(data))[0, 0].cpu().numpy()
+        return self._noisy(lengths, rng)
 
     def ground_truth(self, image: Image) -> Element:
         """Return an image on the reconstruction grid, by 2 x 2 means.

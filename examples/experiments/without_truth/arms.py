@@ -1,0 +1,116 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Networks, the losses they learn by, and their scores."""
+
+import dataclasses
+import functools
+
+import torch
+
+from examples.experiments.images import acquisition_of
+from odl_equivariant.actions import group_actions
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+)
+from odl_equivariant.training import losses
+from odl_equivariant.training.losses.problem import applied
+
+__all__ = ('Arm', 'loss_of', 'network_of', 'problem_settings', 'reconstruct')
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A loss and a network."""
+
+    loss: str
+    network: str
+
+
+def problem_settings(settings, scale, name, noise):
+    """Return the settings of a problem, as `examples.experiments` has them."""
+    problem, scaled = settings['problems'][name], settings['scales'][scale]
+    return {
+        **{k: v for k, v in scaled.items() if k != 'shape'},
+        'acquisition': {
+            **problem['acquisition'],
+            **problem['noise'][noise],
+            'shape': scaled['shape'],
+        },
+        'initial': problem['initial'],
+        'images': problem['images'],
+        'slices': problem['slices'],
+        'group': settings['group'],
+        'imaging_group': settings['imaging_group'],
+    }
+
+
+def network_of(arm, settings):
+    """Return the network of an arm, with new weights."""
+    acquisition = acquisition_of(settings)
+    arguments = {
+        'in_channels': 2 if acquisition.space.is_complex else 1,
+        'channels': settings['network']['channels'],
+        'skip': True,
+    }
+    block = functools.partial(OrdinaryProximal, **arguments)
+    if arm.network == 'by design':
+        block = functools.partial(
+            EquivariantProximal, group=settings['group'], **arguments
+        )
+    return LearnedProximalGradient(
+        acquisition.operator,
+        block,
+        settings['network']['n_iterations'],
+        settings['initial'],
+    )
+
+
+def loss_of(arm, settings, noise):
+    """Return the loss of an arm.
+
+    Averaging splits for all elements of the group in each step. The other
+    losses have one form for all networks.
+    """
+    if arm.loss == 'supervised':
+        return losses.Supervised()
+    if arm.loss == 'measurement consistency':
+        return losses.MeasurementConsistency()
+    if arm.loss == 'equivariant imaging':
+        kind = losses.EquivariantImaging
+        if noise == 'with':
+            kind = losses.RobustEquivariantImaging
+        return kind(settings['imaging_group'])
+    if arm.loss == 'splitting':
+        return losses.MeasurementSplitting()
+    if arm.network == 'by design':
+        return losses.EquivariantSplitting()
+    if arm.network == 'ordinary':
+        return losses.EquivariantSplitting(actions=settings['group'])
+    space = acquisition_of(settings).space
+    turns = group_actions(space, settings['group'])[1:]
+    terms = [losses.EquivariantSplitting(actions=[turn]) for turn in turns]
+    terms.append(losses.MeasurementSplitting())
+    return losses.SumOfLosses(terms, len(terms) * [1 / len(terms)])
+
+
+@torch.no_grad()
+def reconstruct(arm, network, data, settings):
+    r"""Return the image of data, for averaging the mean over the group.
+
+    The mean is that of :math:`T \Phi(y; A T)`, which is equivariant together
+    with the operator.
+    """
+    if arm.network != 'averaging':
+        return network(data)
+    operator = network.forward_operator
+    turns = group_actions(operator.domain, settings['group'])
+    images = [applied(turn, network(data, operator @ turn)) for turn in turns]
+    return torch.stack(images).mean(0)
