@@ -28,7 +28,13 @@ with :math:`u \geq 0` in tomography, for all of them. The one or two parameters
 of each method are chosen for each image, on the truth, by the same number of
 evaluations. With these, the image is reconstructed again, turned by 90
 degrees with its noise. For an equivariant method nothing changes but rounding
-and what its iterations have not finished.
+and what its iterations have not finished. A note says where a best value is at
+an end of the range that was tried, or iterations did not converge.
+
+The scores of several runs, of other images or methods, make one page::
+
+    python examples/compare_regularisers.py \
+        --scores a.json b.json --page scores.md
 
 Images are arrays of two axes, the first to the right and the second upwards,
 in the unit of `SparseViewCT`, or with a largest magnitude of about 1. The
@@ -50,6 +56,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from comparison.methods import NAMES, methods
 from comparison.problems import problem_of, sample, turned
+from comparison.report import doubts, merged, page, table
 from comparison.search import Parameter, search  # noqa: F401
 
 from odl_equivariant import plotting
@@ -79,11 +86,13 @@ def arguments_of(argv=None):
     add('--sigma', type=float, default=0.03, help='noise of MRI')
     add('--seed', type=int, default=0, help='of the noise')
     add('--evaluations', type=int, default=9, help='for each method')
-    add('--variation-iterations', type=int, default=250)
-    add('--energy-iterations', type=int, default=100)
+    add('--variation-iterations', type=int, default=600)
+    add('--energy-iterations', type=int, default=200)
     add('--plug-and-play-iterations', type=int, default=8)
     add('--json', type=pathlib.Path, help='where to write the scores')
     add('--output', type=pathlib.Path, default='compare_regularisers.png')
+    add('--scores', nargs='+', type=pathlib.Path, help='show these only')
+    add('--page', type=pathlib.Path, help='where to write tables as Markdown')
     arguments = parser.parse_args(argv)
     if arguments.evaluations < 1:
         parser.error('--evaluations must be at least 1')
@@ -109,8 +118,8 @@ def images_of(arguments):
     return images
 
 
-def compared(problem, found, n_evaluations, update):
-    """Return scores and reconstructions of an image by each method.
+def compared(problem, found, n_evaluations, update, scores, store):
+    """Return reconstructions of an image by each method.
 
     Parameters
     ----------
@@ -123,15 +132,17 @@ def compared(problem, found, n_evaluations, update):
     update : callable
         Called with the name of a method before, and after, each of its
         reconstructions.
+    scores : dict
+        Where to put what is written as JSON.
+    store : callable
+        Called without arguments after each method.
 
     Returns
     -------
-    scores : dict
-        What is written as JSON.
     images : dict
         The best reconstructions, upright and turned.
     """
-    scores, images = {}, {}
+    images = {}
     other = turned(problem)
     for name, method in found.items():
         best = {}
@@ -139,18 +150,20 @@ def compared(problem, found, n_evaluations, update):
         def evaluate(setting, name=name, method=method, best=best):
             update(name, 0)
             start = time.perf_counter()
-            image = method.run(problem, setting)
+            image, converged = method.run(problem, setting)
             seconds = time.perf_counter() - start
             found = problem.scores(image)
             update(name, 1)
             if not best or found['psnr'] > best['psnr']:
-                best.update(found, seconds=seconds, image=image)
+                best.update(
+                    found, seconds=seconds, converged=converged, image=image
+                )
             return found['psnr']
 
         parameters = method.parameters(problem)
         setting, report = search(evaluate, parameters, n_evaluations)
         update(name, 0)
-        image, again = best.pop('image'), method.run(other, setting)
+        image, again = best.pop('image'), method.run(other, setting).image
         update(name, 1)
         found_again = other.scores(again)
         difference = again.asarray() - np.rot90(image.asarray())
@@ -165,35 +178,8 @@ def compared(problem, found, n_evaluations, update):
             **report,
         }
         images[name] = image, again
-    return scores, images
-
-
-def table(results):
-    """Return the means over the images as text."""
-    rows = [
-        f'{"":30}{"upright":^23}{"turned by 90 degrees":^34}',
-        f'{"mean of " + str(len(results)) + " images":30}{"PSNR":>7}'
-        f'{"SSIM":>7}{"seconds":>9}{"PSNR":>11}{"SSIM":>7}'
-        f'{"equivariance error":>20}',
-    ]
-    for name in next(iter(results.values())):
-        mean = {
-            key: np.mean([scores[name][key] for scores in results.values()])
-            for key in (
-                'psnr',
-                'ssim',
-                'seconds',
-                'turned_psnr',
-                'turned_ssim',
-                'equivariance_error',
-            )
-        }
-        rows.append(
-            f'{NAMES[name]:30}{mean["psnr"]:7.2f}{mean["ssim"]:7.3f}'
-            f'{mean["seconds"]:9.2f}{mean["turned_psnr"]:11.2f}'
-            f'{mean["turned_ssim"]:7.3f}{mean["equivariance_error"]:20.1e}'
-        )
-    return '\n'.join(rows)
+        store()
+    return images
 
 
 def figure(problem, scores, images):
@@ -217,9 +203,22 @@ def figure(problem, scores, images):
     return plotting.compare(rows, window, row_labels=('upright', 'turned'))
 
 
+def show(results, target=None):
+    """Print the scores, and write them to a page."""
+    print(table(results))
+    for doubt in doubts(results):
+        print(f'Note: {doubt}.')
+    if target:
+        write_atomically(target, page(results).encode())
+
+
 def main(argv=None):
     """Compare all methods on all images."""
     arguments = arguments_of(argv)
+    if arguments.scores:
+        results = merged(arguments.scores)
+        show(results, arguments.page)
+        return results
     torch.manual_seed(arguments.seed)
     iterations = {
         'variations': arguments.variation_iterations,
@@ -246,18 +245,26 @@ def main(argv=None):
         progress.total = max(progress.total, progress.n + n)
         progress.update(n)
 
+    def store():
+        if arguments.json:
+            text = json.dumps(results, indent=2) + '\n'
+            write_atomically(arguments.json, text.encode())
+
     for i, (name, image) in enumerate(images.items()):
         problem = problem_of(
             arguments.modality, image, arguments, arguments.seed + i
         )
-        results[name], last = compared(
-            problem, found, arguments.evaluations, update
+        results[name] = {}
+        last = compared(
+            problem,
+            found,
+            arguments.evaluations,
+            update,
+            results[name],
+            store,
         )
-        if arguments.json:
-            text = json.dumps(results, indent=2) + '\n'
-            write_atomically(arguments.json, text.encode())
     progress.close()
-    print(table(results))
+    show(results, arguments.page)
     shown = figure(problem, results[name], last)
     plotting.save_figure(shown, arguments.output, dpi=110)
     print(f'Figure: {arguments.output}')

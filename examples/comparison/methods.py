@@ -9,27 +9,32 @@
 """The methods that are compared; each maps data and a setting to an image."""
 
 import dataclasses
+import math
 import pathlib
+import warnings
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import odl
 import torch
 from torch import nn
 
 from comparison.search import Parameter
+from comparison.variations import minimise_variation
 from odl_equivariant import models
 from odl_equivariant.functionals import (
+    ConvergenceWarning,
     InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
     LearnedRegularizer,
 )
-from odl_equivariant.operators import operator_norm
+from odl_equivariant.nn import GradientStepEnergy
 from odl_equivariant.solvers import (
     accelerated_proximal_gradient,
     half_quadratic_splitting,
 )
 
-__all__ = ('NAMES', 'Method', 'methods')
+__all__ = ('NAMES', 'Method', 'Reconstruction', 'methods')
 
 NAMES = {
     'baseline': 'FBP or zero-filled',
@@ -48,8 +53,17 @@ NAMES = {
 # The weight that is about the best for total variation on head CT, in pixels
 # times the weight by Bayes' rule.
 _VARIATION = 17.0
+# Relative residual at which the minimisation of an energy ends.
+_RESIDUAL = 8e-3
 # The noise level at which plugging in begins.
 _FIRST_LEVEL = 0.1
+
+
+class Reconstruction(NamedTuple):
+    """An image, and whether the iterations ended before their number."""
+
+    image: Any
+    converged: bool = True
 
 
 @dataclasses.dataclass
@@ -59,7 +73,7 @@ class Method:
     Parameters
     ----------
     run : callable
-        Maps a `Problem` and a setting to an element.
+        Maps a `Problem` and a setting to a `Reconstruction`.
     parameters_of : callable, optional
         Maps a `Problem` to a list of `Parameter`. Default: there are none.
     """
@@ -122,8 +136,23 @@ def _method(name, modality, iterations, weights):
         kind = name.rpartition('_')[2]
         module = models.load(_source(f'multiscale_denoiser_{kind}', weights))
         return _plug_and_play(module, iterations['plug_and_play'])
-    energy = models.load(_source(name, weights))
+    energy = _energy_of(name, weights)
     return _energy(getattr(energy, 'energy', energy), iterations['energies'])
+
+
+def _energy_of(name, weights):
+    """Return the energy with its weights.
+
+    Any denoiser defines a gradient step. So the one for plugging in takes the
+    place of one that was trained for it.
+    """
+    try:
+        return models.load(_source(name, weights))
+    except FileNotFoundError:
+        if name != 'gradient_step_c4':
+            raise
+    denoiser = models.load(_source('multiscale_denoiser_c4', weights))
+    return GradientStepEnergy(denoiser)
 
 
 def _source(model, weights):
@@ -149,9 +178,9 @@ def _baseline(modality):
     def run(problem, setting):
         acquisition = problem.acquisition
         if not setting:
-            return acquisition.baseline(problem.data)
+            return Reconstruction(acquisition.baseline(problem.data))
         image = acquisition.fbp(problem.data, 'Hann', setting['cutoff'])
-        return problem.constrained(image)
+        return Reconstruction(problem.constrained(image))
 
     if modality == 'mri':
         return Method(run)
@@ -175,23 +204,23 @@ def _variation(run, has_lengths, n_iterations):
 
 
 def _total_variation(problem, n_iterations, weight):
-    """Minimise the data fit with total variation, by PDHG."""
+    """Minimise the data fit with total variation."""
     variation = InvariantTotalVariation(problem.space)
     x = problem.start()
-    _primal_dual(
+    converged = minimise_variation(
         x,
-        problem.data_fit(),
-        _constraint(problem),
+        problem,
         problem.acquisition.operator,
+        _constraint(problem),
         weight * variation.norm_functional,
         variation.operator,
         n_iterations,
     )
-    return x
+    return Reconstruction(x, converged)
 
 
 def _generalised_variation(problem, n_iterations, weight, pixels):
-    """Minimise the data fit with total generalised variation, by PDHG."""
+    """Minimise the data fit with total generalised variation."""
     pixel = float(min(problem.space.cell_sides))
     variation = InvariantTotalGeneralizedVariation(
         problem.space, (1.0, pixels * pixel)
@@ -199,31 +228,19 @@ def _generalised_variation(problem, n_iterations, weight, pixels):
     lifted = variation.lifted_space
     x = lifted.zero()
     x[0].assign(problem.start())
-    _primal_dual(
+    converged = minimise_variation(
         x,
-        problem.data_fit(),
+        problem,
+        problem.acquisition.operator * odl.ComponentProjection(lifted, 0),
         odl.functionals.SeparableSum(
             _constraint(problem), odl.functionals.ZeroFunctional(lifted[1])
         ),
-        problem.acquisition.operator * odl.ComponentProjection(lifted, 0),
         weight * variation.norm_functional,
         variation.operator,
         n_iterations,
+        balance=2.0,
     )
-    return x[0]
-
-
-def _primal_dual(x, fit, constraint, forward, norm, derivatives, n_iterations):
-    """Minimise the sum of a data fit, a constraint and a norm."""
-    size = operator_norm(fit.operator)
-    # With equal norms, no part converges too slowly.
-    scaling = size / derivatives.norm_bound
-    both = odl.BroadcastOperator(forward, scaling * derivatives)
-    g = odl.functionals.SeparableSum(fit.data_functional, (1 / scaling) * norm)
-    step = 0.99 / (2**0.5 * size)
-    odl.solvers.pdhg(
-        x, constraint, g, both, n_iterations, tau=step, sigma=step
-    )
+    return Reconstruction(x[0], converged)
 
 
 def _constraint(problem):
@@ -243,15 +260,22 @@ def _energy(energy, n_iterations):
         if not problem.space.is_real and energy.in_channels == 1:
             options['complex_values'] = 'parts'
         regulariser = LearnedRegularizer(problem.space, energy, **options)
+        objective = problem.data_fit() + setting['weight'] * regulariser
         x = problem.start()
-        accelerated_proximal_gradient(
-            x,
-            _constraint(problem),
-            problem.data_fit() + setting['weight'] * regulariser,
-            maxiter=n_iterations,
-            objective=False,
-        )
-        return x
+        with warnings.catch_warnings():
+            # the table says so
+            warnings.simplefilter('ignore', ConvergenceWarning)
+            result = accelerated_proximal_gradient(
+                x,
+                _constraint(problem),
+                objective,
+                maxiter=n_iterations,
+                tol=_RESIDUAL,
+                # a bound that is known saves the values of a line search
+                line_search=not math.isfinite(objective.grad_lipschitz),
+                objective=False,
+            )
+        return Reconstruction(x, result.converged)
 
     def parameters(problem):
         level = 0.05
@@ -296,7 +320,7 @@ def _plug_and_play(denoiser, n_iterations):
             n_iterations,
             setting['weight'],
         )
-        return x
+        return Reconstruction(x)
 
     def parameters(problem):
         weight = Parameter('weight', 0.5 * problem.noise_weight)
@@ -310,6 +334,6 @@ def _unrolled(source):
         network = models.load(source, problem.acquisition.operator)
         with torch.no_grad():
             image = network.as_operator()(problem.data)
-        return problem.constrained(image)
+        return Reconstruction(problem.constrained(image))
 
     return Method(run)

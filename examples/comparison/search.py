@@ -64,8 +64,8 @@ def search(score, parameters, n_evaluations):
     setting : dict
         The best values by their names.
     report : dict
-        ``'evaluations'``, their number, and ``'inside'``, whether no best
-        value is at the end of the range that was tried.
+        ``'evaluations'``, their number, and ``'at_end'``, the names of the
+        parameters whose best value is at an end of the range that was tried.
     """
     known = {}
 
@@ -114,8 +114,12 @@ def search(score, parameters, n_evaluations):
             steps[i] /= 2
         turn += 1
     setting = {p.name: v for p, v in zip(parameters, best, strict=True)}
-    inside = all(_inside(known, best, i, p) for i, p in enumerate(parameters))
-    return setting, {'evaluations': len(known), 'inside': inside}
+    at_end = [
+        p.name
+        for i, p in enumerate(parameters)
+        if not _inside(known, best, i, p)
+    ]
+    return setting, {'evaluations': len(known), 'at_end': at_end}
 
 
 def _inside(known, best, i, parameter):

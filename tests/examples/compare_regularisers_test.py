@@ -11,6 +11,7 @@
 import importlib.util
 import json
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +19,10 @@ import torch
 
 from odl_equivariant import models
 from odl_equivariant.data import ellipse_phantom, mr_phantom
+from odl_equivariant.functionals import (
+    InvariantTotalGeneralizedVariation,
+    InvariantTotalVariation,
+)
 from odl_equivariant.nn import GradientStepEnergy, MultiscaleDenoiser
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
@@ -44,6 +49,8 @@ def example():
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.variations = sys.modules['comparison.variations']
+    module.method_module = sys.modules['comparison.methods']
     return module
 
 
@@ -138,6 +145,136 @@ def test_magnetic_resonance(example, weights, tmp_path):
         assert found['equivariance_error'] < 1e-3, name
 
 
+@pytest.fixture(scope='module')
+def problems(example):
+    """Return a small problem of each modality."""
+    phantom = np.clip(ellipse_phantom((48, 48), rng=0), 0, 1)
+    images = {'ct': phantom, 'mri': np.abs(mr_phantom((48, 48), rng=0))}
+    return {
+        modality: example.problem_of(
+            modality, image, example.arguments_of(['--views', '20']), 0
+        )
+        for modality, image in images.items()
+    }
+
+
+def reconstruct(example, problem, name, n_iterations, factor=1.0):
+    """Return an image at the first weight, times a factor."""
+    iterations = {'variations': n_iterations, 'energies': n_iterations}
+    iterations['plug_and_play'] = 8
+    found, _ = example.methods([name], problem.modality, iterations)
+    setting = {p.name: p.start for p in found[name].parameters(problem)}
+    setting['weight'] *= factor
+    return found[name].run(problem, setting), setting
+
+
+def objective(problem, name, setting):
+    """Return the objective of a variation."""
+    if name == 'tv':
+        variation = InvariantTotalVariation(problem.space)
+    else:
+        pixel = float(min(problem.space.cell_sides))
+        variation = InvariantTotalGeneralizedVariation(
+            problem.space, (1.0, setting['pixels'] * pixel), tol=1e-4
+        )
+    fit = problem.data_fit()
+    return lambda x: fit(x) + setting['weight'] * variation(x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['tv', 'tgv'])
+@pytest.mark.parametrize('modality', ['ct', 'mri'])
+def test_variations_converge(example, problems, modality, name, monkeypatch):
+    """By default the objective is within a thousandth of a long run's."""
+    problem = problems[modality]
+    n_default = example.arguments_of([]).variation_iterations
+    found, setting = reconstruct(example, problem, name, n_default)
+    assert found.converged
+    monkeypatch.setattr(example.variations, '_DECREASE', -1.0)
+    long, _ = reconstruct(example, problem, name, 2000)
+    assert not long.converged
+    value = objective(problem, name, setting)
+    assert value(found.image) <= 1.001 * value(long.image)
+
+
+@pytest.mark.parametrize('modality', ['ct', 'mri'])
+def test_energies_stop_by_their_residual(example, problems, modality):
+    """An energy ends at its residual, and says if it did not reach it."""
+    name = 'ridge_convex_c4'
+    found, setting = reconstruct(example, problems[modality], name, 300)
+    assert found.converged
+    again, _ = reconstruct(example, problems[modality], name, 1000)
+    assert (found.image - again.image).norm() == 0
+    short, _ = reconstruct(example, problems[modality], name, 2)
+    assert not short.converged
+
+
+def entry(psnr, **others):
+    """Return the scores of a method."""
+    return {
+        'psnr': psnr,
+        'ssim': 0.9,
+        'seconds': 1.0,
+        'converged': True,
+        'turned_psnr': psnr,
+        'turned_ssim': 0.9,
+        'equivariance_error': 1e-7,
+        'setting': {'weight': 2.0},
+        'evaluations': 3,
+        'at_end': [],
+        **others,
+    }
+
+
+def test_runs_make_one_page(example, tmp_path, capsys):
+    """Scores of several runs become one page, with notes on doubtful ones."""
+    first = {'a': {'tv': entry(30.0)}, 'b': {'tv': entry(31.0)}}
+    second = {'a': {'tgv': entry(32.0, converged=False)}}
+    second['b'] = {'tgv': entry(34.0, at_end=['weight'])}
+    second['b']['baseline'] = entry(20.0)
+    paths = [tmp_path / name for name in ('1.json', '2.json')]
+    for path, results in zip(paths, (first, second), strict=True):
+        path.write_text(json.dumps(results), encoding='utf-8')
+    target = tmp_path / 'page.md'
+    example.main(['--scores', *map(str, paths), '--page', str(target)])
+    text = target.read_text(encoding='utf-8')
+    assert '| total variation | 30.00 | 31.00 | 30.50 | 30.50 |' in text
+    # no mean over other images than those of the other methods
+    assert '| FBP or zero-filled |  | 20.00 |  |  |  |  |' in text
+    assert 'b, total generalised variation: the best weight, 2, is' in text
+    assert 'a, total generalised variation: the iterations have not' in text
+    assert text.count('\n- ') == capsys.readouterr().out.count('Note: ') == 2
+    paths[0].write_text('{"a": {"unknown": {"psnr": 1}}}', encoding='utf-8')
+    with pytest.raises(ValueError, match=r'1\.json must hold'):
+        example.main(['--scores', str(paths[0])])
+
+
+def test_scores_are_written_after_each_method(
+    example, problems, tmp_path, monkeypatch
+):
+    """If a method fails, the scores of those before it are in the file."""
+    phantom = problems['ct'].truth.asarray()
+    np.save(tmp_path / 'phantom.npy', phantom)
+
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(example.method_module, 'minimise_variation', fail)
+    target = tmp_path / 'scores.json'
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            example,
+            tmp_path,
+            '--images',
+            tmp_path / 'phantom.npy',
+            '--methods',
+            'baseline',
+            'tv',
+        )
+    results = json.loads(target.read_text(encoding='utf-8'))
+    assert set(results['phantom']) == {'baseline'}
+
+
 def test_search_finds_the_best_inside(example):
     """The best of two parameters is found, from a start far from it."""
     parameters = [
@@ -152,7 +289,7 @@ def test_search_finds_the_best_inside(example):
     setting, report = example.search(score, parameters, 30)
     assert np.log(setting['a']) == pytest.approx(2, abs=0.2)
     assert np.log(setting['b']) == pytest.approx(-1, abs=0.2)
-    assert report['inside']
+    assert report['at_end'] == []
     assert report['evaluations'] <= 60
 
 
@@ -163,18 +300,18 @@ def test_search_extends_the_range(example):
         [example.Parameter('a', 1.0)],
         5,
     )
-    assert report == {'evaluations': 8, 'inside': True}
+    assert report == {'evaluations': 8, 'at_end': []}
     assert setting == {'a': 64.0}
     _, report = example.search(
         lambda setting: setting['a'], [example.Parameter('a', 1.0)], 4
     )
-    assert not report['inside']
+    assert report['at_end'] == ['a']
     _, report = example.search(
         lambda setting: setting['a'],
         [example.Parameter('a', 0.5, most=1.0)],
         4,
     )
-    assert report['inside']
+    assert report['at_end'] == []
 
 
 def test_search_without_parameters(example):
