@@ -133,7 +133,11 @@ def _mirror(size):
 
 def _matrix_of(element):
     """Return the matrix of an element of an escnn group."""
-    value = element.to('MAT')
+    # that of a product of the inversion and a group of rotations is a pair
+    names = ('MAT', '[int | MAT]')
+    known = element.group.PARAMETRIZATIONS
+    name = next((n for n in names if n in known), 'MAT')
+    value = element.to(name)
     if isinstance(value, tuple):
         flipped, turn = value
         return turn @ _mirror(len(turn)) if flipped else np.asarray(turn)

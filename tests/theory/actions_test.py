@@ -102,6 +102,32 @@ def in_space(*where):
     return [Rotation(space, np.pi / 2, axis=1), Reflection(space, 2)]
 
 
+def of_the_cube(*where):
+    """Return two elements of the full group of the cube."""
+    return group_actions(cube(*where), 'Oh')[7:36:28]
+
+
+def vector_fields_in_space(*where):
+    """Return two turns of vector fields in space."""
+    space = cube(*where) ** 3
+    return group_actions(space, 'Oh', representation='standard')[10:47:36]
+
+
+def about_an_axis(*where):
+    """Return two elements of the group of a slab."""
+    dtype, impl = where[0]
+    shape = (where[1], 3, where[1])
+    slab = odl.uniform_discr(
+        [-1, 0, -1], [1, 3, 1], shape, dtype=dtype, impl=impl
+    )
+    return group_actions(slab, 'D4h', axis=1)[1:14:12]
+
+
+def of_the_icosahedron(*where):
+    """Return two rotations of the icosahedron."""
+    return group_actions(cube(*where), 'I', 'linear')[1:14:12]
+
+
 quarter_turns = turns(angles=(np.pi / 2, np.pi))
 EXACT = {
     'quarter turns': quarter_turns,
@@ -113,12 +139,16 @@ EXACT = {
     'quarter turns of vector fields': vector_fields,
     'quarter turns of regular fields': regular_fields,
     'turns and reflections in space': in_space,
+    'group of the cube': of_the_cube,
+    'group of the cube on vector fields': vector_fields_in_space,
+    'group of a slab': about_an_axis,
     'scalings of the values': lambda *where: [
         Intensity(square(*where), factor) for factor in (-1.0, 2.0)
     ],
 }
 INEXACT = {
     'rotations by three shears': turns('fourier'),
+    'rotations of the icosahedron': of_the_icosahedron,
     'rotations by linear interpolation': turns('linear'),
     'rotations by cubic interpolation': turns('cubic'),
     'shifts of trigonometric functions': shifts(

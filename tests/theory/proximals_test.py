@@ -73,6 +73,19 @@ def translations(space):
     return [Translation(space, np.array(shift) * side) for shift in shifts]
 
 
+def cube(size, dtype, impl):
+    """Return a space on a cubic grid."""
+    return odl.uniform_discr([0] * 3, [1] * 3, (size,) * 3, dtype, impl=impl)
+
+
+def generators_of_the_cube(space, **options):
+    """Return two quarter turns and the inversion, which generate Oh."""
+    turns = [
+        Rotation(space, np.pi / 2, axis=axis, **options) for axis in (0, 1)
+    ]
+    return [*turns, group_actions(space, 'Oh', **options)[24]]
+
+
 # What commutes with generators of a group does so with all of its elements.
 GROUPS = {
     'rotations of the square': lambda *where: [
@@ -86,6 +99,12 @@ GROUPS = {
         Rotation(rectangle(*where), np.pi),
         Reflection(rectangle(*where), 0),
     ],
+    'rotations and reflections of the cube': lambda *where: (
+        generators_of_the_cube(cube(5, *where))
+    ),
+    'rotations and reflections of vector fields in space': lambda *where: (
+        generators_of_the_cube(cube(4, *where) ** 3, representation='standard')
+    ),
     'periodic translations': lambda *where: translations(square(8, *where)),
     'rotations of vector fields': lambda *where: [
         Rotation(square(6, *where) ** 2, np.pi / 2, representation='standard')
