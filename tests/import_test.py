@@ -53,7 +53,7 @@ WINGS = {
         ('blocks',),
         ('dual', 'energies'),
     ),
-    'operators': (('batching',), ('fourier', 'ray')),
+    'operators': (('batching',), ('degradations', 'fourier', 'ray')),
     'training': (
         ('losses', 'scores'),
         ('configuration', 'reconstruction'),

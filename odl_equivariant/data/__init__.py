@@ -10,6 +10,19 @@
 
 from odl_equivariant.data.acquisitions.base import Acquisition
 from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
+from odl_equivariant.data.acquisitions.degradations.compressed_sensing import (
+    CompressedSensing,
+)
+from odl_equivariant.data.acquisitions.degradations.deblurring import (
+    Deblurring,
+    gaussian_kernel,
+)
+from odl_equivariant.data.acquisitions.degradations.inpainting import (
+    Inpainting,
+)
+from odl_equivariant.data.acquisitions.degradations.super_resolution import (
+    SuperResolution,
+)
 from odl_equivariant.data.acquisitions.denoising import Denoising
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.acquisitions.tomography.geometries import ct_geometry
@@ -57,11 +70,14 @@ __all__ = (
     'Augmentation',
     'Augmented',
     'CartesianMRI',
+    'CompressedSensing',
+    'Deblurring',
     'Denoising',
     'DicomSlices',
     'FastMRIKspace',
     'FastMRISlices',
     'ImageSlices',
+    'Inpainting',
     'KspaceScan',
     'LIDCSlices',
     'MeasuredCT',
@@ -78,6 +94,7 @@ __all__ = (
     'SliceGeometry',
     'Slices',
     'SparseViewCT',
+    'SuperResolution',
     'TomographyScan',
     'Volume',
     'coil_compression_matrix',
@@ -86,6 +103,7 @@ __all__ = (
     'ct_geometry',
     'ellipse_phantom',
     'estimate_coil_maps',
+    'gaussian_kernel',
     'mr_phantom',
     'mr_strip',
     'prewhitening_matrix',

@@ -13,6 +13,13 @@ from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
     register_batched,
 )
+from odl_equivariant.operators.degradations.convolution import Convolution
+from odl_equivariant.operators.degradations.downsampling import Downsampling
+from odl_equivariant.operators.degradations.hadamard import HadamardTransform
+from odl_equivariant.operators.degradations.masking import Masking
+from odl_equivariant.operators.degradations.measurements import (
+    RandomMeasurements,
+)
 from odl_equivariant.operators.fourier.coils import SensitivityEncoding
 from odl_equivariant.operators.fourier.coordinates import (
     angular_frequencies,
@@ -52,14 +59,19 @@ from odl_equivariant.operators.ray.matrices import (
 __all__ = (
     'AdjointOperator',
     'CartesianMask',
+    'Convolution',
+    'Downsampling',
     'GroupAverage',
+    'HadamardTransform',
     'LimitedAngleWarning',
+    'Masking',
     'NetworkOperator',
     'NonUniformFourierTransform',
     'NonUniformNormalOperator',
     'OperatorLayer',
     'PerformanceWarning',
     'PoissonDiscMask',
+    'RandomMeasurements',
     'RayMatrixMemoryWarning',
     'SensitivityEncoding',
     'SubsampledFourierTransform',

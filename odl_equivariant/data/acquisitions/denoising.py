@@ -17,7 +17,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_equivariant._checks import array_shape, one_of, positive_number
+from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant._types import (
     Backend,
     Element,
@@ -26,20 +26,21 @@ from odl_equivariant._types import (
     ImageShape,
     Random,
 )
-from odl_equivariant.data._checks import (
-    as_array,
-    image_on,
-)
+from odl_equivariant.data._checks import as_array
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
     as_pair,
+)
+from odl_equivariant.data.acquisitions.degradations.base import (
+    Dtype,
+    centred_space,
+    image_element,
 )
 from odl_equivariant.elements import element_from_array, tensor_dtype
 
 __all__ = ('Denoising',)
 
 _LEVELS = ('logarithmic', 'uniform')
-_DTYPES = ('float32', 'float64', 'complex64', 'complex128')
 
 
 class Denoising(Acquisition):
@@ -114,22 +115,14 @@ class Denoising(Acquisition):
         shape: ImageShape = (64, 64),
         sigma: float | tuple[float, float] = (0.003, 0.1),
         side: float = 1.0,
-        dtype: Literal[
-            'float32', 'float64', 'complex64', 'complex128'
-        ] = 'float32',
+        dtype: Dtype = 'float32',
         backend: Backend = 'numpy',
         levels: Literal['logarithmic', 'uniform'] = 'logarithmic',
     ) -> None:
         self.levels = one_of('levels', levels, _LEVELS)
-        shape = array_shape('shape', shape, 2)
-        one_of('dtype', dtype, _DTYPES)
-        one_of('backend', backend, ('numpy', 'pytorch'))
+        self.space = centred_space(shape, side, dtype, backend)
         self.sigma = _checked_levels(sigma)
         self.side = positive_number('side', side)
-        half = [self.side / max(shape) * n / 2 for n in shape]
-        self.space = odl.uniform_discr(
-            [-h for h in half], half, shape, dtype=dtype, impl=backend
-        )
         self.operator = odl.IdentityOperator(self.space)
 
     def draw_sigma(self, rng: Random = None) -> float:
@@ -228,13 +221,7 @@ class Denoising(Acquisition):
         image : element of ``space``
             What a denoised image is compared with.
         """
-        array = image_on(self.space, image, type(self).__name__)
-        if self.space.is_real and np.iscomplexobj(array):
-            raise ValueError(
-                "the image is complex: pass dtype='complex64' to "
-                f'{type(self).__name__}, or its magnitude'
-            )
-        return element_from_array(array, self.space)
+        return image_element(self.space, image, type(self).__name__)
 
     def baseline(self, data: ElementLike) -> Element:
         """Return the noisy image itself, as an element of ``space``."""

@@ -1,0 +1,168 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Deblurring: images that were convolved with a kernel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from odl_equivariant._checks import positive_number
+from odl_equivariant._types import (
+    Backend,
+    Element,
+    ElementLike,
+    ImageShape,
+)
+from odl_equivariant.data.acquisitions.degradations.base import (
+    Degradation,
+    Dtype,
+    centred_space,
+)
+from odl_equivariant.operators.degradations.convolution import (
+    Boundary,
+    Convolution,
+)
+
+__all__ = ('Deblurring', 'gaussian_kernel')
+
+_REACH = 3.0  # standard deviations, where a Gaussian is cut
+
+
+def gaussian_kernel(
+    width: float, across: float | None = None, angle: float = 0.0
+) -> np.ndarray:
+    r"""Return the weights of a Gaussian blur, whose sum is 1.
+
+    Parameters
+    ----------
+    width : float
+        Standard deviation in cells, along axis 0 if the angle is 0.
+    across : float, optional
+        Standard deviation across it. Default: ``width``, the same in all
+        directions.
+    angle : float, optional
+        Angle of ``width`` to axis 0, counter-clockwise, in radians.
+
+    Returns
+    -------
+    kernel : numpy.ndarray
+        Array with odd sides, cut at three standard deviations.
+
+    Raises
+    ------
+    ValueError
+        If a width is not positive.
+
+    Examples
+    --------
+    >>> kernel = gaussian_kernel(1.0)
+    >>> kernel.shape, bool(np.isclose(kernel.sum(), 1))
+    ((7, 7), True)
+    """
+    width = positive_number('width', width)
+    across = width if across is None else positive_number('across', across)
+    reach = math.ceil(_REACH * max(width, across))
+    x, y = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    along = (np.cos(angle) * x + np.sin(angle) * y) / width
+    beside = (np.cos(angle) * y - np.sin(angle) * x) / across
+    kernel = np.exp(-(along**2 + beside**2) / 2)
+    return kernel / kernel.sum()
+
+
+class Deblurring(Degradation):
+    r"""Images that are blurred, with noise.
+
+    Parameters
+    ----------
+    shape : tuple of 2 ints, optional
+        Shape of the images.
+    kernel : float or array-like, optional
+        Weights of the blur, with two axes, see
+        `odl_equivariant.operators.Convolution`; or the standard deviation of
+        a Gaussian, in cells.
+    boundary : {'periodic', 'zeros', 'replicate', 'reflect'}, optional
+        How images go on past their boundary.
+    sigma : float, optional
+        Standard deviation of the noise, in the unit of the images; 0 for
+        none.
+    side : float, optional
+        Length of the longer side of the images.
+    dtype : {'float32', 'float64', 'complex64', 'complex128'}, optional
+        Precision of the images, and whether they are complex.
+    backend : {'numpy', 'pytorch'}, optional
+        Array back-end of the ODL space.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is larger than the image, zero, or not finite, or a
+        number is out of range.
+    TypeError
+        If a number is none.
+
+    Notes
+    -----
+    The data are :math:`y = k * u + \sigma \varepsilon`. A Gaussian has no null
+    space, but what it leaves of fine details is below the noise. With the
+    kernel ``[[1.0]]`` the problem is denoising, and has a trivial kernel.
+
+    Examples
+    --------
+    >>> deblurring = Deblurring((32, 32), kernel=1.5, sigma=0.01)
+    >>> deblurring.kernel.shape
+    (11, 11)
+    >>> deblurring.simulate(np.ones((32, 32)), rng=0) in deblurring.space
+    True
+    """
+
+    baseline_name = 'blurred'
+
+    def __init__(
+        self,
+        shape: ImageShape = (64, 64),
+        kernel: float | ArrayLike = 1.5,
+        boundary: Boundary = 'reflect',
+        sigma: float = 0.01,
+        side: float = 1.0,
+        dtype: Dtype = 'float32',
+        backend: Backend = 'numpy',
+    ) -> None:
+        space = centred_space(shape, side, dtype, backend)
+        if np.ndim(kernel) == 0:
+            kernel = gaussian_kernel(positive_number('kernel', kernel))
+        super().__init__(Convolution(space, kernel, boundary), sigma, side)
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """Weights of the blur, read-only."""
+        return self.operator.kernel  # type: ignore[attr-defined]
+
+    def baseline(self, data: ElementLike) -> Element:
+        """Return the blurred image itself, as an element of ``space``.
+
+        Parameters
+        ----------
+        data : element of ``space`` or array-like
+            Data as `simulate` returns them.
+
+        Returns
+        -------
+        image : element of ``space``
+            The data.
+        """
+        return self.ground_truth(data)
+
+    def _own_settings(self):
+        return {
+            'kernel': self.kernel,
+            'boundary': self.operator.boundary,
+        }
