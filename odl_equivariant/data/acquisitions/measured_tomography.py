@@ -30,7 +30,6 @@ from odl_equivariant._types import (
     FilterType,
     Image,
     ImageShape,
-    Operator,
     Precision,
     Samples,
 )
@@ -53,6 +52,7 @@ from odl_equivariant.data.acquisitions.rotation_axis import (
     offset_by_opposite_rays,
 )
 from odl_equivariant.data.acquisitions.transmission import (
+    FBP_CUTOFF,
     TransmissionTomography,
 )
 from odl_equivariant.data.acquisitions.truncation import (
@@ -244,7 +244,7 @@ class MeasuredCT(TransmissionTomography):
         self,
         data: ElementLike,
         filter_type: FilterType = 'Hann',
-        frequency_scaling: float = 1.0,
+        frequency_scaling: float = FBP_CUTOFF,
     ) -> Element:
         """Return the filtered back-projection of the data.
 
@@ -254,7 +254,9 @@ class MeasuredCT(TransmissionTomography):
             Line integrals, as `line_integrals` returns them.
         filter_type, frequency_scaling : optional
             Window and relative cutoff, see `filtered_backprojection`. The
-            default keeps all that the detector resolves, and its noise.
+            default is that of `SparseViewCT`, for few views or photons. With
+            1, the image has all that the detector resolves, and its noise;
+            take it for a scan with many photons.
 
         Returns
         -------
@@ -293,11 +295,6 @@ class MeasuredCT(TransmissionTomography):
                 'the data first.',
             )
         return super().fbp(data, filter_type, frequency_scaling)
-
-    @property
-    def fbp_operator(self) -> Operator:
-        """Filtered back-projection from the data to ``space``."""
-        return self._fbp_operator('Hann', 1.0)
 
     def truncation(self, data: ElementLike) -> Truncation:
         """Return how much of the object the detector does not see.

@@ -49,6 +49,7 @@ from odl_equivariant.operators.ray.filtered_backprojection import (
 from odl_equivariant.operators.ray.geometry import full_cells, has_square_cells
 
 __all__ = (
+    'FBP_CUTOFF',
     'TransmissionTomography',
     'check_plain',
     'is_plain',
@@ -57,8 +58,10 @@ __all__ = (
 
 # The transmission where no photon is counted, as in the reference.
 SMALLEST_TRANSMISSION = 1e-8
-# The best PSNR with the Hann window on a head CT at the default settings. On
-# phantoms at this dose a cutoff of 0.35 is better, by about 0.8 dB.
+# For simulated and measured data alike. The best PSNR with the Hann window on a
+# head CT at the default settings of `SparseViewCT`. The best one grows like the
+# fourth root of the number of all photons: noise grows like its cube, and an
+# edge loses its inverse. From 10^5 photons on, 1 is better by 3 to 6 dB.
 FBP_CUTOFF = 0.45
 # Standard deviations of air, from which on a reading is behind the object.
 _BEHIND = 3.0
@@ -272,7 +275,10 @@ class TransmissionTomography(Acquisition):
         data : element of ``operator.range`` or array-like
             Line integrals, as `simulate` returns them.
         filter_type, frequency_scaling : optional
-            Window and relative cutoff, see `filtered_backprojection`.
+            Window and relative cutoff, see `filtered_backprojection`. The
+            default is for about :math:`10^4` photons. The best cutoff grows
+            like the fourth root of the number of all photons, up to 1: with
+            :math:`10^5` or more, pass 1.
 
         Returns
         -------
