@@ -176,7 +176,7 @@ def plug_and_play(acquisition, data, start, weight, scale):
     return u
 
 
-def ridge(acquisition, data, start, weight, scale, upper, niter=100):
+def ridge(acquisition, data, start, weight, scale, upper, niter=60):
     """Minimise the least-squares fit with a learned energy and bounds."""
     level = LEVEL * scale
     energy = LearnedRegularizer(
@@ -188,7 +188,7 @@ def ridge(acquisition, data, start, weight, scale, upper, niter=100):
         odl.functionals.IndicatorBox(acquisition.space, 0, upper),
         acquisition.data_fit(data) + weight / level**2 * energy,
         maxiter=niter,
-        restart='function',
+        objective=False,
     )
     return u
 

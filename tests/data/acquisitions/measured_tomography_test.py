@@ -166,9 +166,9 @@ def test_axis_is_found(name):
 
 
 def test_axis_without_opposite_lines():
-    """Where no line is seen from both sides, the error says so."""
+    """On a short range without opposite lines, the error says so."""
     description = described('parallel') | {
-        'angles': {'first': 0, 'step': 1, 'n': 90}
+        'angles': {'first': 0, 'step': 1, 'n': 20}
     }
     measured = MeasuredCT(description, (N, N), 'mm')
     with pytest.raises(ValueError, match='half a turn apart'):
@@ -365,7 +365,5 @@ def test_simulated_and_measured_scans_have_the_same_images(kind, n_photons):
     images = [ct.fbp(data).asarray() for ct in (simulated, measured)]
     size = np.abs(images[0]).max()
     assert np.abs(images[0] - images[1]).max() < 1e-6 * size
-    images = [
-        ct.fbp_operator(data).asarray() for ct in (simulated, measured)
-    ]
+    images = [ct.fbp_operator(data).asarray() for ct in (simulated, measured)]
     assert np.abs(images[0] - images[1]).max() < 1e-6 * size
