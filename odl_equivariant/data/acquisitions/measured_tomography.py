@@ -35,7 +35,6 @@ from odl_equivariant._types import (
 )
 from odl_equivariant.data._checks import as_array, as_real_array
 from odl_equivariant.data.acquisitions.angles import warn_of_degrees
-from odl_equivariant.data.acquisitions.consistency import shift_by_moments
 from odl_equivariant.data.acquisitions.counts import counts_to_line_integrals
 from odl_equivariant.data.acquisitions.geometries import (
     ct_geometry,
@@ -48,17 +47,20 @@ from odl_equivariant.data.acquisitions.image_space import (
     space_of,
 )
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
-from odl_equivariant.data.acquisitions.rotation_axis import (
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    shift_by_moments,
+)
+from odl_equivariant.data.acquisitions.sinograms.rotation_axis import (
     RotatedRays,
     offset_by_opposite_rays,
+)
+from odl_equivariant.data.acquisitions.sinograms.truncation import (
+    extrapolated,
+    find_truncation,
 )
 from odl_equivariant.data.acquisitions.transmission import (
     FBP_CUTOFF,
     TransmissionTomography,
-)
-from odl_equivariant.data.acquisitions.truncation import (
-    extrapolated,
-    find_truncation,
 )
 from odl_equivariant.data.units import (
     LENGTH_UNITS,
@@ -346,6 +348,8 @@ class MeasuredCT(TransmissionTomography):
             if np.ndim(settings[name]) > 0:
                 settings[name] = None
         longer = type(self)(**settings)
+        # data that were continued are those of no object
+        longer._is_unchecked = False
         return longer, element_from_array(
             extrapolated(array, extra, extra), longer.operator.range
         )

@@ -42,15 +42,15 @@ from odl_equivariant.data.acquisitions.base import (
     as_pair,
     has_own_simulation,
 )
-from odl_equivariant.data.acquisitions.consistency import (
-    Inconsistency,
-    find_inconsistency,
-)
 from odl_equivariant.data.acquisitions.geometries import (
     describe_geometry,
     detector_reach,
 )
-from odl_equivariant.data.acquisitions.truncation import (
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    Inconsistency,
+    find_inconsistency,
+)
+from odl_equivariant.data.acquisitions.sinograms.truncation import (
     Truncation,
     find_truncation,
 )

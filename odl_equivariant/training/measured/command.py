@@ -249,8 +249,10 @@ def _reconstruct_file(path, target, method, options):
         images = [measured.scan.cropped(measured.scale * u) for u in images]
     elif doubt:
         _log.warning(
-            '%s: geometry or axis are others than %s says: %s%s',
+            '%s: the image leaves %.1f %% of the data unexplained, as '
+            'geometry or axis are others than %s says: %s%s',
             path,
+            100 * worst,
             measured.source,
             doubt,
             ''

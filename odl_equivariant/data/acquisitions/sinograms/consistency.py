@@ -37,7 +37,7 @@ import math
 
 import numpy as np
 
-from odl_equivariant.data.acquisitions.rotation_axis import minimum
+from odl_equivariant.data.acquisitions.sinograms.rotation_axis import minimum
 
 __all__ = (
     'Inconsistency',
@@ -174,7 +174,7 @@ class Inconsistency:
             'order': '. Views in the reversed order explain it: check the '
             'sense of rotation, or reverse the elements, `data[:, ::-1]`',
             'readings': ': the sums of the views differ. Does the source '
-            'drift, or is a part of the object not seen in some views?',
+            'drift, or is a part of the object not seen in some views',
         }
         return found + hints.get(
             self.cause or '',

@@ -18,11 +18,11 @@ import pytest
 from odl_equivariant.actions._rays import Rays
 from odl_equivariant.data import MeasuredCT, SparseViewCT, ct_geometry
 from odl_equivariant.data.acquisitions.angles import seem_degrees
-from odl_equivariant.data.acquisitions.consistency import (
+from odl_equivariant.data.acquisitions.geometries import normalised_description
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
     Lines,
     find_inconsistency,
 )
-from odl_equivariant.data.acquisitions.geometries import normalised_description
 
 GEOMETRIES = {
     'parallel': {'kind': 'parallel'},
