@@ -51,8 +51,18 @@ from scipy import ndimage, optimize
 
 from odl_equivariant import models
 from odl_equivariant.data import provenance, read_scan, write_result
+from odl_equivariant.functionals import LearnedRegularizer
 from odl_equivariant.operators import operator_norm
-from odl_equivariant.solvers import half_quadratic_splitting
+from odl_equivariant.solvers import (
+    accelerated_proximal_gradient,
+    half_quadratic_splitting,
+)
+
+DENOISER = 'multiscale_denoiser_c4'
+ENERGY = 'ridge_weakly_convex_c4'
+NETWORK = 'sparse_view_ct_c4'
+# Noise level of the energy, in parts of the largest value of the images.
+LEVEL = 0.05
 
 # Side of the field of view of the challenge's pictures, in millimetres, and
 # of the smallest disc that counts as one.
@@ -155,7 +165,7 @@ def plug_and_play(acquisition, data, start, weight, scale):
     u = start.copy()
     half_quadratic_splitting(
         u,
-        models.load('multiscale_denoiser_c4'),
+        models.load(DENOISER),
         acquisition.data_fit(data, tol=1e-3, warm_start=True),
         0.1 * scale,
         0.01 * scale,
@@ -164,6 +174,29 @@ def plug_and_play(acquisition, data, start, weight, scale):
         scale=scale,
     )
     return u
+
+
+def ridge(acquisition, data, start, weight, scale, upper, niter=60):
+    """Minimise the least-squares fit with a learned energy and bounds."""
+    level = LEVEL * scale
+    energy = LearnedRegularizer(
+        acquisition.space, models.load(ENERGY), level, scale
+    )
+    u = start.copy()
+    accelerated_proximal_gradient(
+        u,
+        odl.functionals.IndicatorBox(acquisition.space, 0, upper),
+        acquisition.data_fit(data) + weight / level**2 * energy,
+        maxiter=niter,
+        objective=False,
+    )
+    return u
+
+
+def unrolled(acquisition, data, scale):
+    """Apply a network, which was trained on 50 views over a half turn."""
+    network = models.load(NETWORK, acquisition, unit=scale)
+    return network.as_operator(str(acquisition.space.dtype_identifier))(data)
 
 
 def otsu(values):

@@ -10,6 +10,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from odl_equivariant._checks import whole_number
@@ -55,7 +56,10 @@ class MeasuredPairs(Dataset):
 
     Notes
     -----
-    Keys and pairs are those of `SimulatedPairs`.
+    Keys and pairs are those of `SimulatedPairs`. If they are normalised, there
+    is one more key, ``'scale'``: a tensor with the number by which data and
+    truth were divided. An image times this number is in the unit of the
+    scanner again.
     """
 
     def __init__(
@@ -128,4 +132,7 @@ class MeasuredPairs(Dataset):
             scale = as_tensor(image).square().sum(1).max().sqrt().cpu()
             if scale > 0:
                 pair |= {key: pair[key] / scale for key in ('data', 'truth')}
+            else:
+                scale = torch.ones_like(scale)
+            pair['scale'] = scale
         return {**pair, 'name': name, 'index': index}

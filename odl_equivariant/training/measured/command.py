@@ -239,7 +239,10 @@ def _reconstruct_file(path, target, method, options):
         measured = measured_tomography(path, options)
     acquisition = measured.acquisition
     images, worst, noise, scale = [], 0.0, 0.0, None
+    doubt = None
     for y in measured.data:
+        if not is_magnetic and not doubt:
+            doubt = acquisition.inconsistency(y)
         scale = method.scale(acquisition, y)
         image, element = method(acquisition, y)
         images.append(image)
@@ -247,18 +250,30 @@ def _reconstruct_file(path, target, method, options):
         worst, noise = max((worst, noise), (residual, level))
     if is_magnetic:
         images = [measured.scan.cropped(measured.scale * u) for u in images]
-    elif is_unexplained(worst, noise):
+    elif doubt:
         _log.warning(
-            '%s: the image leaves %.1f %% of the data unexplained, and noise '
-            'is about %.1f %%. Geometry, axis or units may be others than %s '
-            'says%s',
+            '%s: the image leaves %.1f %% of the data unexplained, as '
+            'geometry or axis are others than %s says: %s%s',
             path,
             100 * worst,
-            100 * noise,
             measured.source,
+            doubt,
             ''
             if measured.axis is not None
             else '; --axis auto finds the axis',
+        )
+    elif is_unexplained(worst, noise):
+        _log.warning(
+            '%s: the image leaves %.1f %% of the data unexplained, and noise '
+            'is about %.1f %%. %s: the model may not fit views, noise or unit '
+            'of these data',
+            path,
+            100 * worst,
+            100 * noise,
+            'The data are consistent with the geometry'
+            if doubt is not None and doubt.errors
+            else f'Geometry, axis or units may be others than '
+            f'{measured.source} says, or',
         )
     unit = method.result_unit(acquisition)
     made = provenance(

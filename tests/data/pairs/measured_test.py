@@ -92,6 +92,10 @@ def test_scale_is_kept_where_it_is_asked_for(slices):
     factor = scaled['truth'].norm() / raw['truth'].norm()
     assert factor > 1e3
     torch.testing.assert_close(factor * raw['data'], scaled['data'])
+    # the divisor is handed on
+    assert 'scale' not in raw
+    for key in ('data', 'truth'):
+        torch.testing.assert_close(scaled['scale'] * scaled[key], raw[key])
 
 
 def test_what_does_not_fit(slices, tmp_path):

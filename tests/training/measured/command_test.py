@@ -173,6 +173,7 @@ def test_wrong_geometry_is_noticed(run, tmp_path):
     status, text = run('scan.npy', *GRID, '--output', 'image.npy')
     assert status == 0
     assert '% of the data unexplained' in text and 'scan.json' in text
+    assert 'moments of order' in text and '--axis auto' in text
 
 
 def test_geometry_of_another_shape(run, tmp_path):

@@ -28,6 +28,15 @@ __all__ = (
 # Radians are parts of a turn, and degrees are round numbers.
 _ROUND = 1e-6
 _SAME = 1e-9
+# The golden angles of a half and of a full turn in degrees, and what is left.
+_GOLDEN_SECTION = (math.sqrt(5) - 1) / 2
+_GOLDEN = tuple(
+    turn * part
+    for turn in (180.0, 360.0)
+    for part in (_GOLDEN_SECTION, 1 - _GOLDEN_SECTION)
+)
+_NEAR_GOLDEN = 0.01
+_UNEQUAL = 1.2
 
 
 def checked_angles(array):
@@ -80,12 +89,26 @@ def partition_of_angles(angles: Any) -> odl.core.discr.RectPartition:
 
 
 def seem_degrees(angles):
-    """Return whether angles of more than a turn are round numbers."""
+    """Return whether angles of more than a turn look like degrees.
+
+    They do if they are round numbers or golden angles.
+    """
     if np.abs(angles).max() <= 2 * math.pi * (1 + _ROUND):
         return False
-    spans = np.ptp(angles), angles[-1], *(np.diff(angles)[:1])
-    return any(
-        value and abs(value - round(value, 2)) < _ROUND for value in spans
+    steps = np.diff(angles)
+    spans = np.ptp(angles), angles[-1], *steps[:1]
+    if any(value and abs(value - round(value, 2)) < _ROUND for value in spans):
+        return True
+    if not steps.size:
+        return False
+    # golden angles, one after the other
+    step = float(np.median(steps))
+    if any(abs(step - golden) < _NEAR_GOLDEN for golden in _GOLDEN):
+        return np.ptp(steps) < 2 * _NEAR_GOLDEN
+    # ... or sorted into one turn, with steps of two or three widths; views of
+    # many turns in radians have equal steps
+    return bool(
+        np.ptp(angles) <= 360 and steps.max() > _UNEQUAL * max(steps.min(), 0)
     )
 
 

@@ -30,12 +30,22 @@ from odl_equivariant._types import (
     FilterType,
     Image,
     ImageShape,
-    Operator,
     Precision,
     Samples,
 )
 from odl_equivariant.data._checks import as_array, as_real_array
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    shift_by_moments,
+)
+from odl_equivariant.data.acquisitions.sinograms.rotation_axis import (
+    RotatedRays,
+    offset_by_opposite_rays,
+)
+from odl_equivariant.data.acquisitions.sinograms.truncation import (
+    extrapolated,
+    find_truncation,
+)
 from odl_equivariant.data.acquisitions.tomography.angles import warn_of_degrees
 from odl_equivariant.data.acquisitions.tomography.counts import (
     counts_to_line_integrals,
@@ -50,17 +60,12 @@ from odl_equivariant.data.acquisitions.tomography.image_space import (
     check_back_end,
     space_of,
 )
-from odl_equivariant.data.acquisitions.tomography.rotation_axis import (
-    RotatedRays,
-    offset_by_opposite_rays,
-)
 from odl_equivariant.data.acquisitions.tomography.transmission import (
     TransmissionTomography,
 )
-from odl_equivariant.data.acquisitions.tomography.truncation import (
-    Truncation,
-    extrapolated,
-    find_truncation,
+from odl_equivariant.data.acquisitions.transmission import (
+    FBP_CUTOFF,
+    TransmissionTomography,
 )
 from odl_equivariant.data.units import (
     LENGTH_UNITS,
@@ -76,6 +81,8 @@ __all__ = ('MeasuredCT',)
 
 # Cells are 1 long in their own unit, up to rounding.
 _SAME = 1e-6
+# An axis that is less certain, in detector elements, is none.
+_MOST_UNCERTAIN = 2.0
 
 
 class MeasuredCT(TransmissionTomography):
@@ -190,6 +197,7 @@ class MeasuredCT(TransmissionTomography):
         self.n_photons = _photons(n_photons, geometry)
         self.dark, self.white = dark, white
         self._scale_check = ScaleCheck()
+        self._is_unchecked = True
         self._set_operators(space, geometry, impl)
 
     @property
@@ -246,7 +254,7 @@ class MeasuredCT(TransmissionTomography):
         self,
         data: ElementLike,
         filter_type: FilterType = 'Hann',
-        frequency_scaling: float = 1.0,
+        frequency_scaling: float = FBP_CUTOFF,
     ) -> Element:
         """Return the filtered back-projection of the data.
 
@@ -256,7 +264,9 @@ class MeasuredCT(TransmissionTomography):
             Line integrals, as `line_integrals` returns them.
         filter_type, frequency_scaling : optional
             Window and relative cutoff, see `filtered_backprojection`. The
-            default keeps all that the detector resolves, and its noise.
+            default is that of `SparseViewCT`, for few views or photons. With
+            1, the image has all that the detector resolves, and its noise;
+            take it for a scan with many photons.
 
         Returns
         -------
@@ -272,7 +282,9 @@ class MeasuredCT(TransmissionTomography):
         Warns
         -----
         UserWarning
-            Once, if the object goes on past the ends of the detector.
+            Once, if the object goes on past the ends of the detector, or if
+            no object can have the first data in this geometry, see
+            `inconsistency`.
         LimitedAngleWarning
             If some lines are not measured.
         """
@@ -294,35 +306,13 @@ class MeasuredCT(TransmissionTomography):
                 '`acquisition, data = acquisition.padded(data)` continues '
                 'the data first.',
             )
+        elif self._is_unchecked:
+            # the geometry is the same for all data
+            inconsistency = self.inconsistency(data)
+            self._is_unchecked = not inconsistency.errors
+            if inconsistency:
+                self._scale_check.warn('inconsistent', f'{inconsistency}.')
         return super().fbp(data, filter_type, frequency_scaling)
-
-    @property
-    def fbp_operator(self) -> Operator:
-        """Filtered back-projection from the data to ``space``."""
-        return self._fbp_operator('Hann', 1.0)
-
-    def truncation(self, data: ElementLike) -> Truncation:
-        """Return how much of the object the detector does not see.
-
-        Parameters
-        ----------
-        data : element of ``operator.range`` or array-like
-            Line integrals.
-
-        Returns
-        -------
-        truncation : Truncation
-            ``views``, the share of the views in which the object goes on past
-            an end of the detector; ``level``, the largest mean reading at an
-            end, relative to the largest reading. It is false where nothing is
-            truncated. A detector that is shifted to one side may cut the
-            object on the other side if the scan is a full turn.
-        """
-        array = as_array(self._data_element(data)).astype(float)
-        closed = np.ptp(self.geometry.angles) > 1.9 * math.pi
-        if array.ndim == 3:
-            array = array.swapaxes(1, 2).reshape(-1, array.shape[1])
-        return find_truncation(array, detector_reach(self.geometry), closed)
 
     def padded(
         self, data: ElementLike, share: float = 0.25
@@ -363,6 +353,8 @@ class MeasuredCT(TransmissionTomography):
             if np.ndim(settings[name]) > 0:
                 settings[name] = None
         longer = type(self)(**settings)
+        # data that were continued are those of no object
+        longer._is_unchecked = False
         return longer, element_from_array(
             extrapolated(array, extra, extra), longer.operator.range
         )
@@ -377,7 +369,9 @@ class MeasuredCT(TransmissionTomography):
         The axis of rotation is projected to the middle of a detector only
         if somebody has adjusted it. Otherwise, images are blurred or have
         double edges. The data of lines that are seen from both sides are
-        compared, such as those of two views half a turn apart.
+        compared, such as those of two views half a turn apart. Where there
+        are none, the moments of the views decide, see `inconsistency`: the
+        middle of mass of the views goes along a sinusoid around the axis.
 
         Parameters
         ----------
@@ -396,8 +390,12 @@ class MeasuredCT(TransmissionTomography):
         Raises
         ------
         ValueError
-            If the geometry cannot be described by plain values, the detector
-            is curved, or too few lines are seen from both sides.
+            If the geometry cannot be described by plain values, or the
+            detector is curved. If too few lines are seen from both sides, and
+            the detector cuts the object or the moments leave the offset
+            uncertain by more than two elements: they find it to about half
+            an element from 90 degrees and to two from 60 degrees, if the
+            source is steady to 0.1 %.
         """
         geometry = self._described('an axis can be found')['geometry']
         array = as_array(self._data_element(data)).astype(float)
@@ -417,13 +415,25 @@ class MeasuredCT(TransmissionTomography):
         else:
             reach = positive_number('reach', reach) / width
         found = offset_by_opposite_rays(array, rays, start, reach)
-        if found is None:
-            raise ValueError(
-                'too few lines are seen from both sides, which needs views '
-                'half a turn apart, to find the axis; compare images for '
-                'several offsets, see `with_detector_offset`'
-            )
-        return float(found) * width
+        if found is not None:
+            return float(found) * width
+        reason = 'the detector cuts the object'
+        if not find_truncation(array, detector_reach(self.geometry), False):
+            reason = 'there are too few views'
+            by_moments = shift_by_moments(geometry, array, reach * width)
+            if by_moments is not None:
+                shift, uncertainty = by_moments
+                if uncertainty <= _MOST_UNCERTAIN * width:
+                    return geometry['detector_offset'] + shift
+                reason = (
+                    f'moments leave it uncertain by {uncertainty / width:.2g} '
+                    'detector elements'
+                )
+        raise ValueError(
+            'too few lines are seen from both sides, which needs views half a '
+            f'turn apart, to find the axis, and {reason}; compare images for '
+            'several offsets, see `with_detector_offset`'
+        )
 
     def with_detector_offset(self, offset: float) -> MeasuredCT:
         """Return the same acquisition with the detector at another offset.

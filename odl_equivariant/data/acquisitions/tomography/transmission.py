@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -31,11 +32,27 @@ from odl_equivariant._types import (
 )
 from odl_equivariant._warnings import quiet
 from odl_equivariant.actions._rays import detector_offset
-from odl_equivariant.data._checks import as_real_array, check_extent
+from odl_equivariant.data._checks import (
+    as_array,
+    as_real_array,
+    check_extent,
+)
 from odl_equivariant.data.acquisitions.base import (
     Acquisition,
     as_pair,
     has_own_simulation,
+)
+from odl_equivariant.data.acquisitions.geometries import (
+    describe_geometry,
+    detector_reach,
+)
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    Inconsistency,
+    find_inconsistency,
+)
+from odl_equivariant.data.acquisitions.sinograms.truncation import (
+    Truncation,
+    find_truncation,
 )
 from odl_equivariant.elements import as_tensor, element_from_array
 from odl_equivariant.functionals.data_fits.base import checked_data
@@ -49,6 +66,7 @@ from odl_equivariant.operators.ray.filtered_backprojection import (
 from odl_equivariant.operators.ray.geometry import full_cells, has_square_cells
 
 __all__ = (
+    'FBP_CUTOFF',
     'TransmissionTomography',
     'check_plain',
     'is_plain',
@@ -57,8 +75,10 @@ __all__ = (
 
 # The transmission where no photon is counted, as in the reference.
 SMALLEST_TRANSMISSION = 1e-8
-# The best PSNR with the Hann window on a head CT at the default settings. On
-# phantoms at this dose a cutoff of 0.35 is better, by about 0.8 dB.
+# For simulated and measured data alike. The best PSNR with the Hann window on
+# a head CT at the default settings of `SparseViewCT`. The best one grows like
+# the fourth root of the number of all photons: noise grows like its cube, and
+# an edge loses its inverse. From 10^5 photons on, 1 is better by 3 to 6 dB.
 FBP_CUTOFF = 0.45
 # Standard deviations of air, from which on a reading is behind the object.
 _BEHIND = 3.0
@@ -301,7 +321,10 @@ class TransmissionTomography(Acquisition):
         data : element of ``operator.range`` or array-like
             Line integrals, as `simulate` returns them.
         filter_type, frequency_scaling : optional
-            Window and relative cutoff, see `filtered_backprojection`.
+            Window and relative cutoff, see `filtered_backprojection`. The
+            default is for about :math:`10^4` photons. The best cutoff grows
+            like the fourth root of the number of all photons, up to 1: with
+            :math:`10^5` or more, pass 1.
 
         Returns
         -------
@@ -329,6 +352,65 @@ class TransmissionTomography(Acquisition):
                 '`data` has values that are infinite or not a number'
             )
         return data
+
+    def truncation(self, data: ElementLike) -> Truncation:
+        """Return how much of the object the detector does not see.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals.
+
+        Returns
+        -------
+        truncation : Truncation
+            ``views``, the share of the views in which the object goes on past
+            an end of the detector; ``level``, the largest mean reading at an
+            end, relative to the largest reading. It is false where nothing is
+            truncated. A detector that is shifted to one side may cut the
+            object on the other side if the scan is a full turn.
+        """
+        array = as_array(self._data_element(data)).astype(float)
+        closed = np.ptp(self.geometry.angles) > 1.9 * math.pi
+        if array.ndim == 3:
+            array = array.swapaxes(1, 2).reshape(-1, array.shape[1])
+        return find_truncation(array, detector_reach(self.geometry), closed)
+
+    def inconsistency(self, data: ElementLike) -> Inconsistency:
+        """Return how far data are from those of any object.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Line integrals.
+
+        Returns
+        -------
+        inconsistency : Inconsistency
+            It is true, and says why, if no object has such data in this
+            geometry: angles in a wrong unit or range, a shifted axis of
+            rotation, views of a fan in reversed order, or a source that
+            drifts. The errors are 0.3 % of the sum of a view at least, and
+            are noise with a probability below 1e-7.
+
+        Notes
+        -----
+        The moments of order 0 to 4 of the views are compared with those that
+        an object can have, on any range of angles, see Natterer, *The
+        Mathematics of Computerized Tomography*, Wiley 1986, theorem II.4.2.
+        Some wrong geometries have images all the same: parallel beams in
+        reversed order have the mirrored object, and a disc around the axis
+        has the same data for all angles. On a short range, errors are small:
+        on 90 degrees, a range that is 20 % too small may stay unnoticed.
+        Nothing is said for data in 3D, of geometries that plain values do not
+        describe, of fewer than eight views, or that are truncated.
+        """
+        data = self._data_element(data)
+        # the unit does not matter
+        values = describe_geometry(self.geometry, 'm')
+        if values is None or self.space.ndim == 3 or self.truncation(data):
+            return Inconsistency()
+        return find_inconsistency(values, as_array(data).astype(float))
 
     def baseline(self, data: ElementLike) -> Element:
         """Return the filtered back-projection of the data, see `fbp`."""

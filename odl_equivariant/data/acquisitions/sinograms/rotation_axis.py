@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-__all__ = ('RotatedRays', 'offset_by_opposite_rays')
+__all__ = ('RotatedRays', 'minimum', 'offset_by_opposite_rays')
 
 # At most so many views are compared in a first search.
 _COARSE_VIEWS = 60
@@ -128,11 +128,11 @@ def offset_by_opposite_rays(data, rays, start, reach):
     if not np.isfinite(costs).any():
         return None
     best = offsets[int(np.argmin(costs))]
-    return _minimum(lambda o: mismatch(o, useful), best - 1, best + 1, 1e-3)
+    return minimum(lambda o: mismatch(o, useful), best - 1, best + 1, 1e-3)
 
 
-def _minimum(function, low, high, tolerance):
-    """Return where a function is least, by the golden section."""
+def minimum(function, low, high, tolerance):
+    """Return where a function of one number is least, by golden sections."""
     places = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
     values = [function(place) for place in places]
     while high - low > tolerance:
