@@ -125,13 +125,12 @@ class Variation(odl.functionals.Functional):
             raise ValueError(
                 'the proximal of a total variation needs finite values'
             )
-        noisy = doubled(tensor)
         # the functional is homogeneous: prox_{sigma J}(c f) is that of
         # sigma / c at f, times c
-        scale = power_of_size(noisy)
+        scale = power_of_size(tensor)
         is_warm = self.warm_start and scale == 1
         u, state, bound, n_iter = self._denoise(
-            noisy / scale, sigma / scale, self._state if is_warm else None
+            tensor / scale, sigma / scale, self._state if is_warm else None
         )
         if is_warm:
             self._state = state

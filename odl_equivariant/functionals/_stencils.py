@@ -146,15 +146,39 @@ class Stencils:
                 target.narrow(axis, sign, size).copy_(edges)
         return out
 
+    def add_differences_(self, y, x, factor):
+        """Add a multiple of the differences of ``x`` to ``y``, in place."""
+        for i, side in enumerate(self.sides):
+            axis = i - self.ndim
+            edges = self._edges(x, axis) * (factor / len(self.signs) / side)
+            edges = edges[(slice(None), *(None,) * (self.ndim - 1))]
+            for sign in (0, 1):
+                target = self.of_sign(y, i, sign, i)
+                if self.periodic:
+                    target.add_(torch.roll(edges, sign, axis))
+                else:
+                    target.narrow(axis, sign, self.shape[i] - 1).add_(edges)
+        return y
+
+    def _over_stencils(self, parts):
+        """Return the sum over the stencils of one sign, see `of_sign`."""
+        parts = parts.flatten(1, self.ndim - 1) if self.ndim > 1 else parts
+        if self.ndim == 1:
+            return parts
+        # faster than the sum over an axis of length two
+        total = parts[:, 0] + parts[:, 1]
+        for i in range(2, parts.shape[1]):
+            total.add_(parts[:, i])
+        return total
+
     def transpose(self, y):
         """Return the transpose of `differences`, without weights."""
         result = y.new_zeros((len(y), *y.shape[3:]))
-        stencil_axes = tuple(range(1, self.ndim))
         for i, side in enumerate(self.sides):
             axis = i - self.ndim
             forward, backward = (
-                part.sum(stencil_axes) if stencil_axes else part
-                for part in (self.of_sign(y, i, sign, i) for sign in (0, 1))
+                self._over_stencils(self.of_sign(y, i, sign, i))
+                for sign in (0, 1)
             )
             scale = 1 / len(self.signs) / side
             if self.periodic:

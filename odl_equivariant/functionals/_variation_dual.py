@@ -10,24 +10,30 @@
 
 import torch
 
-__all__ = ('denoise',)
+from odl_equivariant.functionals._tensors import doubled
+
+__all__ = ('denoise', 'gap_parts', 'over_batch', 'squared_norm')
 
 
-def _squared_norm(stencils, x):
+def squared_norm(stencils, x):
     parts = stencils.parts.to(x.device)
     return stencils.integral((parts * (x * x.conj()).real).sum(1))
 
 
-def _over_batch(values, like):
+def over_batch(values, like):
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def _gap(stencils, gamma, u, average, dual, scratch):
-    """Return the duality gap as a sum of terms that are not negative."""
-    differences = stencils.differences(average, out=scratch)
+def gap_parts(stencils, gamma, u, other, dual, scratch):
+    """Return the duality gap of an image as two terms, neither negative.
+
+    The second one is that of the distance to ``u``, which belongs to the dual
+    variable.
+    """
+    differences = stencils.differences(other, out=scratch)
     product = stencils.products(differences, dual)
     excess = stencils.integral(stencils.moduli(differences) - product)
-    return gamma * excess + _squared_norm(stencils, average - u) / 2
+    return gamma * excess, squared_norm(stencils, other - u) / 2
 
 
 def _dots(x, y):
@@ -50,7 +56,7 @@ def denoise(stencils, noisy, gamma, tol, maxiter, dual=None):
     stencils : Stencils
         Differences of which :math:`J` is the sum of the norms.
     noisy : torch.Tensor
-        :math:`f`, of shape ``(N, P, *shape)``, float64 or complex128.
+        :math:`f`, of shape ``(N, P, *shape)``.
     gamma : float
         Positive weight.
     tol : float
@@ -85,9 +91,10 @@ def denoise(stencils, noisy, gamma, tol, maxiter, dual=None):
     :math:`\|u - u^*\|^2 + \|v - u^*\|^2 \le 2 G`, and what is
     returned has :math:`\|\tfrac12 (u + v) - u^*\|^2 \le G`.
     """
+    noisy = doubled(noisy)
     # a single pixel has no differences, and every step is right
     step = 1 / (gamma * (stencils.squared_norm_bound() or 1.0))
-    scale = _squared_norm(stencils, noisy).clamp_min(
+    scale = squared_norm(stencils, noisy).clamp_min(
         torch.finfo(noisy.real.dtype).tiny
     )
     if dual is None:
@@ -102,16 +109,16 @@ def denoise(stencils, noisy, gamma, tol, maxiter, dual=None):
     while True:
         if n_iter % 10 == 0 or n_iter == maxiter:
             u = noisy - gamma * stencils.adjoint(dual)
-            gaps = _gap(stencils, gamma, u, average, dual, scratch)
-            last = _gap(stencils, gamma, u, u, dual, scratch)
-            best = torch.where(_over_batch(last < gaps, u), u, average)
+            gaps = sum(gap_parts(stencils, gamma, u, average, dual, scratch))
+            last, _ = gap_parts(stencils, gamma, u, u, dual, scratch)
+            best = torch.where(over_batch(last < gaps, u), u, average)
             gaps = torch.minimum(gaps, last).clamp_min(0)
             bound = float((gaps / scale).max().sqrt())
             if bound <= tol or n_iter == maxiter:
                 return (u + best) / 2, dual, bound, n_iter
         image = stencils.adjoint(ahead).mul_(-gamma).add_(noisy)
         total = total + momentum
-        change = (image - average).mul_(_over_batch(momentum / total, image))
+        change = (image - average).mul_(over_batch(momentum / total, image))
         average.add_(change)
         moved = stencils.differences(image, out=scratch)
         moved.mul_(step).add_(ahead)
@@ -122,7 +129,7 @@ def denoise(stencils, noisy, gamma, tol, maxiter, dual=None):
         total = torch.where(restart, 0.0, total)
         momentum = torch.where(restart, 1.0, momentum)
         following = (1 + (1 + 4 * momentum**2).sqrt()) / 2
-        weight = _over_batch((momentum - 1) / following, moved)
+        weight = over_batch((momentum - 1) / following, moved)
         torch.mul(motion, weight, out=ahead).add_(moved)
         dual, scratch, momentum = moved, motion, following
         n_iter += 1

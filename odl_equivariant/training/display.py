@@ -8,6 +8,7 @@
 """Progress bar and images of a training run."""
 
 import sys
+import time
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from odl_equivariant.training.scores.metrics import magnitude
 __all__ = ('ImagePanels', 'Progress')
 
 _DECAY = 0.98
+# seconds between two looks at the loss
+_EVERY = 0.5
 
 
 class Progress(ProgressBar):
@@ -32,6 +35,7 @@ class Progress(ProgressBar):
         super().__init__()
         self._bar = None
         self._loss = None
+        self._next = 0.0
         self._enabled = True
 
     def disable(self):
@@ -58,18 +62,22 @@ class Progress(ProgressBar):
 
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
         """Show a running mean of the loss."""
-        loss = float(outputs['loss'] if isinstance(outputs, dict) else outputs)
-        # Lightning divides it
-        loss *= trainer.accumulate_grad_batches
+        loss = outputs['loss'] if isinstance(outputs, dict) else outputs
+        # Lightning divides it; as a number only where it is shown, since a
+        # number waits for a GPU
+        loss = torch.as_tensor(loss).detach() * trainer.accumulate_grad_batches
         if self._loss is None:
             self._loss = loss
         self._loss = _DECAY * self._loss + (1 - _DECAY) * loss
-        shown = {'loss': f'{self._loss:.3e}'}
-        for name, word in (('psnr', 'PSNR'), ('held_out', 'held out')):
-            value = trainer.callback_metrics.get(f'validation/{name}')
-            if value is not None:
-                shown[word] = f'{float(value):.2f}'
-        self._bar.set_postfix(shown, refresh=False)
+        now = time.monotonic()
+        if now >= self._next or trainer.global_step >= trainer.max_steps:
+            self._next = now + _EVERY
+            shown = {'loss': f'{float(self._loss):.3e}'}
+            for name, word in (('psnr', 'PSNR'), ('held_out', 'held out')):
+                value = trainer.callback_metrics.get(f'validation/{name}')
+                if value is not None:
+                    shown[word] = f'{float(value):.2f}'
+            self._bar.set_postfix(shown, refresh=False)
         self._bar.update(trainer.global_step - self._bar.n)
 
     def _close(self):

@@ -406,6 +406,9 @@ class ReconstructionTask(EvaluatedTask):
         """Raise an error if a gradient is not finite."""
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
             return  # the scaler skips such steps
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        if not gradients or _have_finite_norms(gradients):
+            return
         for name, parameter in self.named_parameters():
             gradient = parameter.grad
             if gradient is not None and not gradient.isfinite().all():
@@ -439,6 +442,17 @@ class ReconstructionTask(EvaluatedTask):
         if self.schedule == 'cosine':
             rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
         return rate
+
+
+def _have_finite_norms(tensors):
+    """Return whether all norms are finite, after a single wait for a GPU.
+
+    A norm can overflow where the tensor is finite.
+    """
+    norms = torch._foreach_norm(tensors)
+    device = norms[0].device
+    norms = torch.stack([norm.to(device, torch.double) for norm in norms])
+    return bool(norms.isfinite().all())
 
 
 def _partition(space):

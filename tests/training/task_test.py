@@ -127,6 +127,29 @@ def test_gradient_that_is_not_finite_stops_the_step():
         task.on_before_optimizer_step(None)
 
 
+def test_large_gradients_are_finite():
+    """A gradient whose squares overflow does not stop the step."""
+    task = _attach(task_for(ct()))
+    task._names = 'phantom-7'
+    for parameter in task.parameters():
+        parameter.grad = torch.full_like(parameter, 1e30)
+    task.on_before_optimizer_step(None)
+
+
+def test_gradients_are_checked_at_once(monkeypatch):
+    """A GPU is waited for once per step, not once for each parameter."""
+    task = _attach(task_for(ct()))
+    for parameter in task.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    calls = []
+    isfinite = torch.Tensor.isfinite
+    monkeypatch.setattr(
+        torch.Tensor, 'isfinite', lambda x: calls.append(x) or isfinite(x)
+    )
+    task.on_before_optimizer_step(None)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize('schedule', ['constant', 'cosine'])
 def test_schedule(schedule):
     """The rate rises, stays or falls like a cosine, and ends near zero."""

@@ -61,9 +61,6 @@ from odl_equivariant.data.acquisitions.tomography.image_space import (
     space_of,
 )
 from odl_equivariant.data.acquisitions.tomography.transmission import (
-    TransmissionTomography,
-)
-from odl_equivariant.data.acquisitions.transmission import (
     FBP_CUTOFF,
     TransmissionTomography,
 )

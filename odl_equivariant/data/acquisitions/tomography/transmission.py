@@ -42,10 +42,6 @@ from odl_equivariant.data.acquisitions.base import (
     as_pair,
     has_own_simulation,
 )
-from odl_equivariant.data.acquisitions.geometries import (
-    describe_geometry,
-    detector_reach,
-)
 from odl_equivariant.data.acquisitions.sinograms.consistency import (
     Inconsistency,
     find_inconsistency,
@@ -53,6 +49,10 @@ from odl_equivariant.data.acquisitions.sinograms.consistency import (
 from odl_equivariant.data.acquisitions.sinograms.truncation import (
     Truncation,
     find_truncation,
+)
+from odl_equivariant.data.acquisitions.tomography.geometries import (
+    describe_geometry,
+    detector_reach,
 )
 from odl_equivariant.elements import as_tensor, element_from_array
 from odl_equivariant.functionals.data_fits.base import checked_data

@@ -14,14 +14,16 @@ import warnings
 
 import numpy as np
 import pytest
-from odl_equivariant.data.acquisitions.angles import seem_degrees
-from odl_equivariant.data.acquisitions.geometries import normalised_description
 
 from odl_equivariant.actions._rays import Rays
 from odl_equivariant.data import MeasuredCT, SparseViewCT, ct_geometry
 from odl_equivariant.data.acquisitions.sinograms.consistency import (
     Lines,
     find_inconsistency,
+)
+from odl_equivariant.data.acquisitions.tomography.angles import seem_degrees
+from odl_equivariant.data.acquisitions.tomography.geometries import (
+    normalised_description,
 )
 
 GEOMETRIES = {
