@@ -122,7 +122,7 @@ class EvaluatedTask(LightningModule):
         baseline = scores(self.baseline(batch), batch['truth'])
         return {
             'learned': own,
-            self.acquisition.baseline_name: baseline,
+            str(self.acquisition.baseline_name): baseline,
             'blank': ~has_range(batch['truth']),
         }
 

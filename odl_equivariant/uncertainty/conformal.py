@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 
 import numpy as np
 import torch
@@ -214,7 +214,7 @@ def calibrate(
     """
     share = checked_level(level)
     boolean('progress', progress)
-    if not hasattr(pairs, '__len__'):
+    if not isinstance(pairs, Sized):
         pairs = list(pairs)
     n = len(pairs)
     needed = math.ceil(share / (1 - share))

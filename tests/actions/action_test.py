@@ -47,10 +47,10 @@ def test_other_dimensions_are_refused(make, ndim):
         make(space)
 
 
-def test_plane_groups_are_refused_in_space():
-    """The groups CN and DN turn the plane only."""
+def test_groups_about_an_axis_need_one():
+    """In space, CN and DN turn about an axis that has to be given."""
     space = odl.uniform_discr([0] * 3, [1] * 3, [4] * 3)
-    with pytest.raises(ValueError, match='2 variables, got 3'):
+    with pytest.raises(ValueError, match='give `axis`'):
         group_actions(space, 'C4')
 
 

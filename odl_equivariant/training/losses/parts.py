@@ -90,7 +90,9 @@ class Parts:
         self.keep = real_number('keep', keep, 0, 1)
         self._networks = {}
 
-    def units(self, acquisition: Any, measured: torch.Tensor | None = None):
+    def units(
+        self, acquisition: Any, measured: torch.Tensor | None = None
+    ) -> str:
         """Return what is chosen as a whole.
 
         Parameters

@@ -144,7 +144,7 @@ class Deblurring(Degradation):
     @property
     def kernel(self) -> np.ndarray:
         """Weights of the blur, read-only."""
-        return self.operator.kernel  # type: ignore[attr-defined]
+        return self.operator.kernel
 
     def baseline(self, data: ElementLike) -> Element:
         """Return the blurred image itself, as an element of ``space``.

@@ -137,13 +137,15 @@ class Inpainting(Degradation):
                 f'missing={missing!r} leaves no cell of images of the shape '
                 f'{tuple(space.shape)}: take less'
             )
-        drawn = self.draw_mask(seed) if mask is None else self._given
+        drawn = self._given
+        if drawn is None:
+            drawn = self.draw_mask(seed)
         super().__init__(Masking(space, drawn), sigma, side)
 
     @property
     def mask(self) -> np.ndarray:
         """Booleans of the shape of the images, true where they are seen."""
-        return self.operator.mask  # type: ignore[attr-defined]
+        return self.operator.mask
 
     def draw_mask(self, rng: Random = None) -> np.ndarray:
         """Draw a mask.

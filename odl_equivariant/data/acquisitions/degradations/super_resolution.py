@@ -81,7 +81,7 @@ class SuperResolution(Degradation):
     @property
     def factors(self) -> tuple[int, ...]:
         """Cells of a block along each axis."""
-        return self.operator.factors  # type: ignore[attr-defined]
+        return self.operator.factors
 
     def _own_settings(self):
         return {'factor': self.factors}
