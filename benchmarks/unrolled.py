@@ -16,6 +16,11 @@ highest use of a process of its own (on Linux):
     python benchmarks/unrolled.py
     python benchmarks/unrolled.py --output docs/benchmarks_unrolled.md
 
+In float32, at another size, and as on a processor without AVX-512:
+
+    export ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+    python benchmarks/unrolled.py --float32 --shape 256 96 8 --batch 4
+
 - a training step: forward, backward and Adam;
 - a reconstruction, by the network as it is exported for inference;
 - a training step of magnetic resonance imaging as of
@@ -47,6 +52,7 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
     _layers,
     for_inference,
+    inference,
 )
 
 N_VIEWS = 50
@@ -54,12 +60,15 @@ MEMORY = 5
 # pixels, channels, iterations and batch of the step with masks
 MASKED_SHAPE = (128, 48, 6)
 MASKS = 8
+# `--batch` and `--float32` change these
+BATCH = 1
+ONLY_FLOAT32 = False
 BASELINE = 'plain CNN on OperatorModule'
 
 
 def has_bfloat16():
-    """Return whether the processor computes in bfloat16 by itself."""
-    return torch.cpu._is_avx512_bf16_supported()
+    """Return whether to compute in bfloat16, which the processor must do."""
+    return not ONLY_FLOAT32 and inference.has_bfloat16(torch.device('cpu'))
 
 
 def ray_transform(size, impl):
@@ -165,9 +174,9 @@ def inputs(network):
     size = getattr(network, 'size', None)
     if size is None:
         size = network.forward_operator.domain.shape[0]
-    truth = torch.rand(1, 1, size, size)
+    truth = torch.rand(BATCH, 1, size, size)
     shape = ray_transform(size, 'astra_cpu').range.shape
-    return torch.rand(1, 1, *shape), truth
+    return torch.rand(BATCH, 1, *shape), truth
 
 
 def reconstruction(network):
@@ -298,7 +307,8 @@ def peak_memory(kind, name, arguments):
     if not pathlib.Path('/proc/self/clear_refs').exists():
         return None
     command = [sys.executable, __file__, '--memory', kind, name]
-    command += ['--shape', *map(str, arguments)]
+    command += ['--shape', *map(str, arguments), '--batch', str(BATCH)]
+    command += ['--float32'] if ONLY_FLOAT32 else []
     result = subprocess.run(
         command, capture_output=True, text=True, check=True
     )
@@ -371,11 +381,16 @@ def psnr_by_precision():
 
 def main():
     """Measure and print all tables."""
+    global BATCH, ONLY_FLOAT32
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--shape', type=int, nargs=3, default=[512, 96, 8],
         metavar=('PIXELS', 'CHANNELS', 'ITERATIONS'),
     )  # fmt: skip
+    parser.add_argument('--batch', type=int, default=1, help='images at once')
+    parser.add_argument(
+        '--float32', action='store_true', help='compute in float32 only'
+    )
     parser.add_argument('--budget', type=float, default=240, help='seconds')
     parser.add_argument(
         '--no-memory', action='store_true', help='measure times only'
@@ -393,6 +408,7 @@ def main():
     parser.add_argument('--output', help='file to write the tables to')
     parser.add_argument('--memory', nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    BATCH, ONLY_FLOAT32 = arguments.batch, arguments.float32
     torch.manual_seed(0)
     if arguments.memory:
         print_memory(*arguments.memory, *arguments.shape)
@@ -431,11 +447,12 @@ def main():
         '# Benchmark of the unrolled networks\n\n'
         f'Made by `python benchmarks/unrolled.py` on '
         f'{datetime.date.today():%Y-%m-%d}, {torch.get_num_threads()} threads '
-        f'of a {platform.machine()} processor '
+        f'of a {platform.machine()} processor used as '
+        f'{torch.backends.cpu.get_cpu_capability()}, '
         f'{"with" if has_bfloat16() else "without"} arithmetic in bfloat16, '
         f'torch {torch.__version__}: {size} x {size} pixels, {N_VIEWS} views, '
-        f'{channels} channels, {n_iterations} iterations, batch 1. Times are '
-        'medians over alternating rounds.'
+        f'{channels} channels, {n_iterations} iterations, batch {BATCH}. '
+        'Times are medians over alternating rounds.'
     )
     published(heading, sections, arguments.output)
 

@@ -230,6 +230,7 @@ class LearnedProximal(odl.functionals.Functional):
         NetworkOperator(module, space)
         super().__init__(space, linear=False)
         self.module = module
+        self._last_proximal = None, None
         self._check_values = ValueCheck(module, self.scale, 'LearnedProximal')
 
     def _call(self, x):
@@ -254,6 +255,16 @@ class LearnedProximal(odl.functionals.Functional):
 
     def _proximal(self, sigma):
         sigma = positive_number('the parameter of a learned proximal', sigma)
+        # Solvers ask for the same one in each iteration. The operator checks
+        # at each call what may have changed in the module.
+        key = sigma, self.module, self.scale, self.parameter
+        known, operator = self._last_proximal
+        if known != key:
+            operator = self._new_proximal(sigma)
+            self._last_proximal = key, operator
+        return operator
+
+    def _new_proximal(self, sigma):
         module, level = self.module, None
         if _takes_sigma(module):
             is_variance = self.parameter == 'variance'

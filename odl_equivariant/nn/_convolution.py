@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from odl_equivariant.nn._gradients import convolution
+
 __all__ = ('PaddedConvolution', 'check_image_size', 'convolve', 'normal')
 
 
@@ -39,7 +41,7 @@ def convolve(
     if padding_mode == 'zeros':
         return functional.conv2d(x, kernel, bias, padding=margin)
     x = functional.pad(x, 4 * (margin,), mode=padding_mode)
-    return functional.conv2d(x, kernel, bias)
+    return convolution(x, kernel, bias)
 
 
 def normal(shape, std):

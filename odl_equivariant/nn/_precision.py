@@ -12,7 +12,7 @@ import os
 
 import torch
 
-__all__ = ('check_arithmetic', 'has_bfloat16')
+__all__ = ('check_arithmetic', 'has_bfloat16', 'is_older_processor')
 
 VARIABLE = 'ODL_EQUIVARIANT_ALLOW_EMULATION'
 
@@ -49,8 +49,13 @@ def _has_float16(device):
     )
 
 
+def is_older_processor() -> bool:
+    """Return whether the processor has no AVX-512, or is used without it."""
+    return torch.backends.cpu.get_cpu_capability() in _OLDER
+
+
 def _is_newer():
-    return torch.backends.cpu.get_cpu_capability() not in _OLDER
+    return not is_older_processor()
 
 
 def check_arithmetic(dtype: torch.dtype, device: torch.device) -> None:

@@ -8,6 +8,7 @@
 
 """Learned proximal gradient descent as a torch module."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from odl_equivariant.elements import first_part, tensor_dtype
 from odl_equivariant.nn._element_proximal import ElementProximal
 from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
 from odl_equivariant.nn._unrolled import UnrolledMethod
+from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.contract import (
     apply_block,
     architecture_of,
@@ -29,6 +31,7 @@ from odl_equivariant.nn.blocks.contract import (
     memory_of,
     precomputed_of,
 )
+from odl_equivariant.nn.blocks.derivative import recomputing
 from odl_equivariant.nn.inference import blocks_of
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
@@ -243,15 +246,22 @@ class LearnedProximalGradient(UnrolledMethod):
             )
 
         u, memory = layers.initial(y), None
-        for k in range(self.n_iterations):
-            if self.checkpointing and torch.is_grad_enabled():
-                u, memory = checkpoint(
-                    iterate, k, u, memory, use_reentrant=False
-                )
-            else:
-                u, memory = iterate(k, u, memory)
-            # within a region of autocast, blocks may lower the precision
-            u = u.to(y.dtype)
+        recompute = self.checkpointing and torch.is_grad_enabled()
+        # blocks that can do it themselves compute less again
+        by_blocks = recompute and all(
+            isinstance(block, Proximal) and block.recomputes(u)
+            for block in self.blocks
+        )
+        with recomputing() if by_blocks else contextlib.nullcontext():
+            for k in range(self.n_iterations):
+                if recompute and not by_blocks:
+                    u, memory = checkpoint(
+                        iterate, k, u, memory, use_reentrant=False
+                    )
+                else:
+                    u, memory = iterate(k, u, memory)
+                # within a region of autocast, blocks may lower the precision
+                u = u.to(y.dtype)
         return u
 
     def with_operator(

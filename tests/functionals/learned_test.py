@@ -443,6 +443,20 @@ def test_units_of_homogeneous_modules(rng):
     assert results[0] == results[1]
 
 
+def test_one_operator_for_one_parameter():
+    """A solver with a fixed step gets one operator in all iterations."""
+    space = odl.rn((4, 4), dtype='float32')
+    functional = LearnedProximal(space, Shrink())
+    first, one = functional.proximal(1.0), space.one()
+    assert functional.proximal(1.0) is first
+    assert float(functional.proximal(3.0)(one)[0, 0]) == 0.25
+    assert float(functional.proximal(1.0)(one)[0, 0]) == 0.5
+    functional.parameter = 'variance'
+    assert float(functional.proximal(9.0)(one)[0, 0]) == 0.25
+    functional.module = Tanh()
+    assert functional.proximal(9.0).module is functional.module
+
+
 def test_proximals_can_be_pickled(rng):
     """The unpickled proximal is the same, with unit and parameter."""
     space = image_space()

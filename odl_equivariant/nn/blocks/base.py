@@ -23,7 +23,7 @@ from odl_equivariant._checks import (
 from odl_equivariant._types import Space
 from odl_equivariant.elements import first_part, grid_shape, n_channels
 from odl_equivariant.nn._precision import check_arithmetic
-from odl_equivariant.nn.blocks import pieces
+from odl_equivariant.nn.blocks import derivative, pieces
 from odl_equivariant.nn.blocks.calibration import calibrate
 from odl_equivariant.nn.blocks.inputs import check_input, checked_sigma
 from odl_equivariant.nn.blocks.network import (
@@ -31,6 +31,7 @@ from odl_equivariant.nn.blocks.network import (
     Nonlinearities,
     WholeImage,
     is_exported,
+    is_transformed,
     residual_network,
 )
 from odl_equivariant.nn.blocks.values import (
@@ -41,6 +42,10 @@ from odl_equivariant.nn.blocks.values import (
 from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
 
 __all__ = ('Proximal',)
+
+# Numbers for which a piece is faster than the whole image: its channels are
+# last, in which order convolutions are faster, once there is much to convolve.
+_LEAST_PIECE = 2**17
 
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
@@ -380,7 +385,36 @@ class Proximal(nn.Module):
         if x.device.type != 'cpu' or is_exported():
             return None
         side = pieces.side_for_cache(self.channels, dtype)
-        return side if x.shape[0] * x.shape[2:].numel() > side**2 else None
+        cells = x.shape[0] * x.shape[2:].numel()
+        if cells > side**2:
+            return side
+        if is_transformed():
+            # transforms of torch know no order of the axes
+            return None
+        if torch.is_grad_enabled():
+            return None
+        return side if self.channels * cells > _LEAST_PIECE else None
+
+    def recomputes(self, x: torch.Tensor) -> bool:
+        """Return whether the block can keep its inputs only, for gradients.
+
+        Then it does so inside `derivative.recomputing`, with the same bits.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images of the batch.
+        """
+        if not (
+            getattr(self.forward, '__func__', None) is Proximal.forward
+            and type(self)._network is Proximal._network
+            and x.device.type == 'cpu'
+            and derivative.fits(self.nonlinearities())
+        ):
+            return False
+        dtype = self._compute_dtype(x.device.type)
+        side = pieces.side_for_cache(self.channels, dtype)
+        return x.shape[0] * x.shape[2:].numel() > side**2
 
     def _compute_dtype(self, device):
         """Return the dtype of the convolutions on a kind of device."""
@@ -403,7 +437,12 @@ class Proximal(nn.Module):
             )
             for weight, bias in kernels
         ]
+        nonlinearities = self.nonlinearities()
         with torch.autocast(x.device.type, enabled=False):
+            if run is None and derivative.is_for(x, kernels, nonlinearities):
+                return derivative.evaluate(
+                    x, kernels, self.padding_mode, nonlinearities, side
+                )
             return pieces.evaluate(
-                x, kernels, self.padding_mode, self.nonlinearities(), side, run
+                x, kernels, self.padding_mode, nonlinearities, side, run
             )

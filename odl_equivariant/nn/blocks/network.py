@@ -117,7 +117,10 @@ def residual_network(
         y = k_{B+1} * x_B.
     """
     tensors = (x, *(tensor for kernel in kernels for tensor in kernel))
-    in_place = not any(tensor.requires_grad for tensor in tensors)
+    in_place = not (
+        any(tensor.requires_grad for tensor in tensors)
+        or getattr(extent, 'keeps_results', False)
+    )
     x = extent.convolve(extent.pad(x, kernels[0]), kernels[0])
     # padded before it is activated, as these commute: so what the gradients
     # of activation and convolution need is the same array

@@ -13,6 +13,7 @@ the cache for the next one. Also, the memory does not grow with the image.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import check_image_size
+from odl_equivariant.nn._gradients import convolution
 from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
@@ -27,7 +29,15 @@ from odl_equivariant.nn.blocks.network import (
 )
 from odl_equivariant.operators.batching.autograd import LinearMap
 
-__all__ = ('evaluate', 'layers', 'side_for_cache', 'side_for_memory')
+__all__ = (
+    'Piece',
+    'Pieces',
+    'evaluate',
+    'layers',
+    'reach_of',
+    'side_for_cache',
+    'side_for_memory',
+)
 
 # Bytes for the channels of a piece, per thread: about a thread's share of
 # the caches.
@@ -113,22 +123,11 @@ def evaluate(
     halo all around. The result equals that for the whole image, up to
     rounding.
     """
-    check_image_size(x, max(weight.shape[-1] for weight, _ in kernels))
     run = layers if run is None else run
-    shape, dtype = x.shape[2:], kernels[0][0].dtype
-    halo = sum(map(_reach, kernels))
-    periodic = padding_mode == 'circular'
-    side = max(shape) if side is None else side
-    n_samples = max(1, side**2 // shape.numel())
-    if x.shape[0] <= n_samples or min(x.shape) == 0:
-        samples = [x]
-    else:
-        samples = x.split(n_samples)
-    rows, columns = (_spans(n, side, halo, periodic) for n in shape)
+    grid = Pieces(x, kernels, padding_mode, side)
 
     def piece(images, row, column):
-        part = _take(_take(images, 2, row, periodic), 3, column, periodic)
-        part = part.to(dtype, memory_format=torch.channels_last)
+        part = grid.taken(images, row, column)
         sides = (*column.at_boundary, *row.at_boundary)
         part = run(part, kernels, sides, padding_mode, nonlinearities)
         return part[:, :, row.keep, column.keep].to(x.dtype)
@@ -137,12 +136,12 @@ def evaluate(
         [
             _joined(
                 [
-                    _joined([piece(images, row, c) for c in columns], 3)
-                    for row in rows
+                    _joined([piece(images, row, c) for c in grid.columns], 3)
+                    for row in grid.rows
                 ],
                 2,
             )
-            for images in samples
+            for images in grid.samples
         ],
         0,
     )
@@ -150,6 +149,54 @@ def evaluate(
 
 def _joined(parts, dim):
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+
+
+class Pieces:
+    """How a batch of images is cut into pieces.
+
+    Parameters
+    ----------
+    x, kernels, padding_mode, side
+        As for `evaluate`.
+    """
+
+    def __init__(self, x, kernels, padding_mode, side):
+        check_image_size(x, max(weight.shape[-1] for weight, _ in kernels))
+        shape, self.dtype = x.shape[2:], kernels[0][0].dtype
+        halo = sum(map(reach_of, kernels))
+        self.periodic = padding_mode == 'circular'
+        side = max(shape) if side is None else side
+        n_samples = max(1, side**2 // max(1, shape.numel()))
+        if x.shape[0] <= n_samples or min(x.shape) == 0:
+            self.samples = [x]
+        else:
+            self.samples = x.split(n_samples)
+        self.rows, self.columns = (
+            _spans(n, side, halo, self.periodic) for n in shape
+        )
+
+    def places(self):
+        """Return the pairs of rows and columns of the pieces."""
+        return itertools.product(self.rows, self.columns)
+
+    def taken(self, images, row, column):
+        """Return a piece with its halo, in the order for convolutions."""
+        part = _take(images, 2, row, self.periodic)
+        part = _take(part, 3, column, self.periodic)
+        return part.to(self.dtype, memory_format=torch.channels_last)
+
+    def add(self, images, part, row, column):
+        """Add a piece with its halo to images, the transpose of `taken`."""
+        if not self.periodic:
+            images = _take(_take(images, 2, row, False), 3, column, False)
+            images += part
+            return
+        # a halo may reach around the image more than once
+        n, m = images.shape[2:]
+        for i, line in zip(row.cells(n), part.unbind(2), strict=True):
+            images[:, :, i].index_add_(
+                2, torch.tensor(column.cells(m)), line.to(images.dtype)
+            )
 
 
 class _Span:
@@ -166,6 +213,7 @@ class _Span:
     """
 
     def __init__(self, start, stop, n, halo, periodic):
+        self.inside = slice(start, stop)
         self.first, self.last = start - halo, stop + halo
         if not periodic:
             self.first, self.last = max(self.first, 0), min(self.last, n)
@@ -176,6 +224,12 @@ class _Span:
         # where the result begins; at a boundary nothing is lost
         begins = self.first + (0 if self.at_boundary[0] else halo)
         self.keep = slice(start - begins, stop - begins)
+        ends = self.last - (0 if self.at_boundary[1] else halo)
+        self.size = ends - begins
+
+    def cells(self, n):
+        """Return the cells of a periodic axis, one after the other."""
+        return [i % n for i in range(self.first, self.last)]
 
 
 def _spans(n, side, halo, periodic):
@@ -191,8 +245,8 @@ def _spans(n, side, halo, periodic):
 def _take(x, dim, span, periodic):
     if not periodic:
         return x.narrow(dim, span.first, span.last - span.first)
-    index = torch.arange(span.first, span.last, device=x.device)
-    return x.index_select(dim, index % x.shape[dim])
+    cells = torch.tensor(span.cells(x.shape[dim]), device=x.device)
+    return x.index_select(dim, cells)
 
 
 def layers(
@@ -221,20 +275,24 @@ def layers(
         Piece of the result.
     """
     return residual_network(
-        x, kernels, nonlinearities, _Piece(sides, padding_mode)
+        x, kernels, nonlinearities, Piece(sides, padding_mode)
     )
 
 
-class _Piece:
+class Piece:
     """A piece of an image, padded only where it touches the boundary."""
 
     def __init__(self, sides, padding_mode):
         self.sides, self.padding_mode = sides, padding_mode
 
+    def widths(self, kernel):
+        """Return how many cells are padded at each of the sides."""
+        reach = reach_of(kernel)
+        return [reach if side else 0 for side in self.sides]
+
     def pad(self, x, kernel):
         """Return the piece, continued past the boundary of the image."""
-        reach = _reach(kernel)
-        widths = [reach if side else 0 for side in self.sides]
+        widths = self.widths(kernel)
         if not any(widths):
             return x
         if self.padding_mode in _PAD_BACKWARD and x.requires_grad:
@@ -243,17 +301,37 @@ class _Piece:
         mode = 'constant' if zeros else self.padding_mode
         return functional.pad(x, widths, mode)
 
+    def unpad(self, gradient, kernel):
+        """Return the transpose of `pad`, which may overwrite what it gets."""
+        widths = self.widths(kernel)
+        for dim, before, after in ((3, *widths[:2]), (2, *widths[2:])):
+            gradient = _folded(gradient, dim, before, after, self.padding_mode)
+        return gradient
+
     def convolve(self, x, kernel):
         """Return the convolution, without the cells that are lost."""
-        return functional.conv2d(x, *kernel)
+        return convolution(x, *kernel)
 
     def inner(self, x, kernel):
         """Return the part of a piece that is left after a convolution."""
-        reach, (n, m) = _reach(kernel), x.shape[2:]
+        reach, (n, m) = reach_of(kernel), x.shape[2:]
         return x[:, :, reach : n - reach, reach : m - reach]
 
 
-def _reach(kernel):
+def _folded(x, dim, before, after, mode):
+    """Add the margins of an axis to the cells they were copied from."""
+    n = x.shape[dim] - before - after
+    inside = x.narrow(dim, before, n)
+    for i in range(before if mode in _PAD_BACKWARD else 0):
+        place = 0 if mode == 'replicate' else before - i
+        inside.select(dim, place).add_(x.select(dim, i))
+    for i in range(after if mode in _PAD_BACKWARD else 0):
+        place = n - 1 if mode == 'replicate' else n - 2 - i
+        inside.select(dim, place).add_(x.select(dim, before + n + i))
+    return inside
+
+
+def reach_of(kernel):
     """Return how many cells a kernel extends to each side."""
     return kernel[0].shape[-1] // 2
 
