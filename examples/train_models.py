@@ -10,9 +10,11 @@ r"""Training of the models that are shipped
 =======================================
 
 The package ships two reconstruction networks for sparse-view CT, two for
-magnetic resonance imaging from a quarter of the lines, and two denoisers that
-are told the noise level. Of each two, one is equivariant and one is ordinary.
-They have the same width, and see the same phantoms in the same order.
+magnetic resonance imaging from a quarter of the lines, four denoisers that
+are told the noise level, and four energies. Of each two, one is equivariant
+and one is ordinary. They have the same width, and see the same images in the
+same order. The energy ``gradient_step_c4`` is not shipped, and trained here,
+too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
 hands them to ``odl-equivariant train`` and saves the weights as they are
@@ -206,6 +208,9 @@ MODELS = {
         ),
     )
 }
+MODELS['gradient_step_c4'] = Model(
+    'gradient_step_c4', [], (0, 1), trained_on=REAL_IMAGES
+)
 
 
 # --- Training --- #
