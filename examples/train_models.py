@@ -315,9 +315,9 @@ def parsed(arguments):
         usage='%(prog)s [NAME ...] [--output FOLDER] [--steps N] [OPTION ...]',
         description='Train the shipped models, and save their weights. The '
         'same command resumes an interrupted training.',
-        epilog=f'NAME is one of {", ".join(sorted(MODELS))}; all by default. '
-        'Every other OPTION is one of `odl-equivariant train`, for all '
-        'stages, such as --data.workers 2.',
+        epilog='Every other OPTION is one of `odl-equivariant train`, for all '
+        'stages, such as --data.workers 2. NAME is one of '
+        f'{", ".join(sorted(MODELS))}; all by default.',
         allow_abbrev=False,
     )
     parser.add_argument(
