@@ -10,9 +10,11 @@ r"""Training of the models that are shipped
 =======================================
 
 The package ships two reconstruction networks for sparse-view CT, two for
-magnetic resonance imaging from a quarter of the lines, and two denoisers that
-are told the noise level. Of each two, one is equivariant and one is ordinary.
-They have the same width, and see the same phantoms in the same order.
+magnetic resonance imaging from a quarter of the lines, four denoisers that
+are told the noise level, and four energies. Of each two, one is equivariant
+and one is ordinary. They have the same width, and see the same images in the
+same order. The energy ``gradient_step_c4`` is not shipped, and trained here,
+too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
 hands them to ``odl-equivariant train`` and saves the weights as they are
@@ -206,6 +208,9 @@ MODELS = {
         ),
     )
 }
+MODELS['gradient_step_c4'] = Model(
+    'gradient_step_c4', [], (0, 1), trained_on=REAL_IMAGES
+)
 
 
 # --- Training --- #
@@ -310,9 +315,9 @@ def parsed(arguments):
         usage='%(prog)s [NAME ...] [--output FOLDER] [--steps N] [OPTION ...]',
         description='Train the shipped models, and save their weights. The '
         'same command resumes an interrupted training.',
-        epilog=f'NAME is one of {", ".join(sorted(MODELS))}; all by default. '
-        'Every other OPTION is one of `odl-equivariant train`, for all '
-        'stages, such as --data.workers 2.',
+        epilog='Every other OPTION is one of `odl-equivariant train`, for all '
+        'stages, such as --data.workers 2. NAME is one of '
+        f'{", ".join(sorted(MODELS))}; all by default.',
         allow_abbrev=False,
     )
     parser.add_argument(

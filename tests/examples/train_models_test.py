@@ -135,6 +135,8 @@ NAMES = (
     'sparse_view_ct_c4',
     'sparse_view_ct_ordinary',
 )
+# Models that are trained by the script, and not shipped.
+UNSHIPPED = ('gradient_step_c4',)
 # Each of their stages has a schedule of its own.
 RESTARTED = tuple(
     name for name in NAMES if name.startswith(('multiscale', 'ridge'))
@@ -144,7 +146,7 @@ RESTARTED = tuple(
 def test_each_shipped_model_has_its_files(script):
     """The script knows the shipped models, and all files are there."""
     assert list(models.available()) == list(NAMES)
-    assert set(NAMES) <= set(script.MODELS)
+    assert set(script.MODELS) == {*NAMES, *UNSHIPPED}
     files = {
         file
         for model in script.MODELS.values()
@@ -189,6 +191,23 @@ def test_interrupted_training_ends_with_the_same_weights(
     network = models.load(whole / f'{name}.safetensors', operator)
     low = -1.0 if name.startswith('cartesian_mri') else 0.0
     assert network.value_range == (low, 1.0)
+
+
+def test_model_that_is_not_shipped_is_trained(script, tmp_path):
+    """Its configuration runs for two steps, and its energy is saved."""
+    arguments = [
+        *(f'--output={tmp_path}', '--steps=2', *SMALL),
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.batch_size=2',
+    ]
+    assert script.main(['gradient_step_c4', *arguments]) == 0
+    energy = models.load(tmp_path / 'gradient_step_c4.safetensors')
+    u = torch.rand(1, 1, 20, 24)
+    with torch.no_grad():
+        value, turned = energy(u, 0.1), energy(u.rot90(1, (2, 3)), 0.1)
+    torch.testing.assert_close(turned, value, rtol=1e-4, atol=0)
+    description = models.describe(tmp_path / 'gradient_step_c4.safetensors')
+    assert 'photographs' in str(description)
 
 
 @pytest.mark.parametrize('name', NAMES)

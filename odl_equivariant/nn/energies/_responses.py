@@ -19,6 +19,7 @@ __all__ = (
     'derivative',
     'quick_derivative',
     'quick_values_and_derivative',
+    'residual',
     'values',
 )
 
@@ -52,6 +53,17 @@ def quick_values_and_derivative(tables, responses, pairs):
             tables, responses, True
         )
     return tables.quick_value_and_derivative(responses)
+
+
+def residual(tables, responses, pairs):
+    """Return the derivative of `values` at the proximals of the profiles."""
+    if not pairs:
+        return tables.residual(responses)
+    both = _split(responses)
+    norms = _norms(both)
+    tiny = torch.finfo(norms.dtype).tiny
+    share = tables.residual(norms) / norms.clamp(min=tiny)
+    return (share[:, None] * both).flatten(1, 2)
 
 
 def curvature(tables, responses, pairs):

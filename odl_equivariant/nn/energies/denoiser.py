@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from odl_equivariant._checks import positive_number, whole_number
+from odl_equivariant._checks import boolean, positive_number, whole_number
 from odl_equivariant._types import Space
 from odl_equivariant._warnings import ConvergenceWarning, warn_user
 from odl_equivariant.nn.blocks.inputs import checked_sigma
@@ -59,6 +59,9 @@ class EnergyDenoiser(nn.Module):
         Return this many steps of gradient descent from x, of the length
         :math:`1 / (1 + \lambda L)`, in place of the minimiser. Autograd
         follows them. Default: the minimiser.
+    training_shrinkage : bool, optional
+        In training mode, return `RidgeEnergy.shrinkage` in place of the
+        minimiser, a first approximation in the time of one gradient.
 
     Attributes
     ----------
@@ -71,7 +74,8 @@ class EnergyDenoiser(nn.Module):
     Raises
     ------
     TypeError
-        If ``energy`` is none, or a number is none.
+        If ``energy`` is none, or a number is none, or an energy without
+        ``shrinkage`` is trained with it.
     ValueError
         If a number is out of its range. When it is applied: if
         :math:`\lambda` is above 1 / (modulus of weak convexity), so that the
@@ -129,6 +133,7 @@ class EnergyDenoiser(nn.Module):
         training_tolerance: float = 2e-2,
         training_maxiter: int = 50,
         steps: int | None = None,
+        training_shrinkage: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(energy, Energy):
@@ -146,6 +151,20 @@ class EnergyDenoiser(nn.Module):
             'training_maxiter', training_maxiter, 1
         )
         self.steps = None if steps is None else whole_number('steps', steps, 1)
+        self.training_shrinkage = boolean(
+            'training_shrinkage', training_shrinkage
+        )
+        if self.training_shrinkage and not hasattr(energy, 'shrinkage'):
+            raise TypeError(
+                '`training_shrinkage` needs an energy with a method '
+                f'`shrinkage`, such as `RidgeEnergy`; {type(energy).__name__} '
+                'has none'
+            )
+        if self.training_shrinkage and self.weight != 1:
+            raise ValueError(
+                '`training_shrinkage` approximates the minimiser for weight=1,'
+                f' got weight={weight}'
+            )
         self.energy = energy
 
     @property
@@ -179,16 +198,15 @@ class EnergyDenoiser(nn.Module):
 
     @property
     def architecture(self) -> dict[str, Any] | None:
-        """Name and arguments, the energy among them; None if it has none."""
+        """Name and arguments, the energy among them; None if it has none.
+
+        How it is trained is no part of it, so that a later stage of a
+        training may differ from an earlier one.
+        """
         inner = self.energy.architecture
         if inner is None:
             return None
-        arguments = {
-            'tolerance': self.tolerance,
-            'maxiter': self.maxiter,
-            'training_tolerance': self.training_tolerance,
-            'training_maxiter': self.training_maxiter,
-        }
+        arguments = {'tolerance': self.tolerance, 'maxiter': self.maxiter}
         if self.weight != 1:
             arguments['weight'] = self.weight
         if self.steps is not None:
@@ -241,6 +259,8 @@ class EnergyDenoiser(nn.Module):
                 '`sigma` was given to a denoiser of an energy without a noise '
                 'level, and would be lost'
             )
+        if self.training and self.training_shrinkage:
+            return self.energy.shrinkage(x, sigma)
         lipschitz, is_convex = self._bounds(x, sigma)
         if self.steps is not None:
             return self._descended(x, sigma, lipschitz)

@@ -20,6 +20,8 @@ __all__ = ('Profiles', 'Splines')
 _GREATEST = 0.2
 # Where the quotient of response and spline is that at zero.
 _TINY = 1e-6
+# Least slope of y + psi'(y) in its inverse.
+_LEAST_RISE = 1e-2
 # The splines learn at the rate that suits filters.
 _GAIN = 10.0
 
@@ -128,6 +130,34 @@ class _Tables(NamedTuple):
         safe = torch.where(tiny, 1.0, size)
         return torch.where(tiny, first, value * self.units / safe)
 
+    def residual(self, responses):
+        """Return psi' at the proximals of psi at the responses.
+
+        The proximal y of t solves y + psi'(y) = t, so this is t - y.
+        """
+        n_knots = self.rises.shape[-1]
+        values = self.values / self.step
+        slopes = self.rises / self.step
+        # where the knots lie among the t, in units of their distance
+        knots = values + torch.arange(n_knots, device=values.device)
+        t = responses.abs() * self.scales
+        interval = torch.searchsorted(
+            knots.detach().expand(len(t), -1, -1).contiguous(),
+            t.detach().flatten(2).contiguous(),
+            right=True,
+        )
+        interval = (interval - 1).clamp(0, n_knots - 1)
+
+        def at(table):
+            table = table.expand(len(t), -1, -1)
+            return table.gather(2, interval).view(t.shape)
+
+        slope = at(slopes)
+        # with the slope -1, the proximal jumps
+        rise = slope / (1 + slope).clamp(min=_LEAST_RISE)
+        value = at(values) + rise * (t - at(knots))
+        return value * self.step * self.units * responses.sign()
+
     def quick_derivative(self, responses):
         """Return psi' without a graph, and overwrite the responses."""
         fraction, index = self._quick_places(responses)
@@ -190,6 +220,8 @@ class Profiles(nn.Module):
         Number of knots in the noise level, from 0 to 0.2.
     usual : float
         Usual norm of a filter.
+    largest : float, optional
+        Bound of the slopes. Default: none.
 
     Notes
     -----
@@ -207,9 +239,18 @@ class Profiles(nn.Module):
     """
 
     def __init__(
-        self, n_filters, convex, shared, n_knots, reach, n_levels, usual
+        self,
+        n_filters,
+        convex,
+        shared,
+        n_knots,
+        reach,
+        n_levels,
+        usual,
+        largest=None,
     ):
         super().__init__()
+        self.largest = largest
         self.least = 0.0 if convex else -1.0
         self.step, self.usual = reach / n_knots, usual
         n_profiles = 1 if shared else n_filters
@@ -237,6 +278,8 @@ class Profiles(nn.Module):
         """Return the `Splines` of noise levels of shape ``(N,)``."""
         scales = self._at(self.scales, sigma) / (self.usual * sigma[:, None])
         heights = self._at(self.heights, sigma)[:, :, None]
+        if self.largest is not None:
+            heights = heights / (1 + heights / self.largest)
         share = torch.sigmoid(_GAIN * self.slopes)
         slopes = self.least + (heights - self.least) * share
         if self.least < 0:

@@ -79,6 +79,11 @@ class RidgeEnergy(Energy):
     shared_profile : bool, optional
         Whether all orbits have the same profile, up to its scale and that of
         the responses.
+    largest_slope : float, optional
+        Bound of the second derivatives of the profiles, and so of L below.
+        In a training, profiles become steep at zero, like the absolute value,
+        and iterations that minimise the energy grow in number like the root
+        of L. Default: no bound.
 
     Attributes
     ----------
@@ -181,6 +186,7 @@ class RidgeEnergy(Energy):
         convex: bool = False,
         in_channels: int = 1,
         shared_profile: bool = False,
+        largest_slope: float | None = None,
     ) -> None:
         super().__init__()
         self.group = None if group is None else checked_group(group)
@@ -189,6 +195,9 @@ class RidgeEnergy(Energy):
         self.convex = boolean('convex', convex)
         self.in_channels = whole_number('in_channels', in_channels, 1)
         self.shared_profile = boolean('shared_profile', shared_profile)
+        if largest_slope is not None:
+            largest_slope = positive_number('largest_slope', largest_slope)
+        self.largest_slope = largest_slope
         if self.kernel_size % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, so that turned filters have the '
@@ -206,6 +215,7 @@ class RidgeEnergy(Energy):
             _REACH,
             _N_LEVELS,
             1 / math.sqrt(self.n_filters),
+            self.largest_slope,
         )
         self._cached: tuple[torch.Tensor, ...] | None = None
 
@@ -223,7 +233,10 @@ class RidgeEnergy(Energy):
             'in_channels',
             'shared_profile',
         )
-        return {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in names}
+        if self.largest_slope is not None:
+            arguments['largest_slope'] = self.largest_slope
+        return arguments
 
     def extra_repr(self) -> str:
         """Return the arguments, for ``repr``."""
@@ -399,6 +412,36 @@ class RidgeEnergy(Energy):
                 ),
             )
         return _boundary.extended_transpose(total, matrices).view(x.shape)
+
+    def shrinkage(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        r"""Return images whose responses are shrunk once.
+
+        .. math::
+            x - K^T (1 - \mathrm{prox}_\psi) K x
+
+        It approximates the proximal of J, and is the proximal if the filters
+        K are orthogonal. It takes the time of one gradient, so that filters
+        and profiles can be trained with it before they are trained with
+        minimisers. It commutes with the group.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        images : torch.Tensor
+            Tensor of the shape of ``x``.
+        """
+        images, tables, matrices = self._prepared(x, sigma)
+        kernels = self.filters()
+        responses = _sweeps.correlate(images, kernels)
+        rest = _responses.residual(tables, responses, self._family.pairs)
+        total = _sweeps.transposed(rest, kernels)
+        return x - _boundary.extended_transpose(total, matrices).view(x.shape)
 
     def value_and_gradient(
         self, x: torch.Tensor, sigma: float | torch.Tensor | None = None

@@ -165,6 +165,31 @@ def test_training_lowers_the_loss():
     assert losses[-1] < 0.9 * losses[0]
 
 
+def test_shrinkage_is_for_training_only():
+    """In training mode it replaces the minimiser, and only there."""
+    denoiser, x = make(True, training_shrinkage=True), images()
+    with torch.no_grad():
+        minimiser = make(True)(x, sigma=SIGMA)
+        assert torch.equal(denoiser(x, sigma=SIGMA), minimiser)
+        shrunk = denoiser.train()(x, sigma=SIGMA)
+    assert torch.equal(shrunk, denoiser.energy.shrinkage(x, SIGMA))
+    assert not torch.allclose(shrunk, minimiser)
+
+
+def test_training_is_no_part_of_the_architecture():
+    """A later stage of a training may minimise what an earlier one shrank."""
+    first = make(training_shrinkage=True, training_tolerance=0.1)
+    assert first.architecture == make(training_maxiter=7).architecture
+
+
+def test_shrinkage_needs_filters():
+    """An energy without it, or a weight, is refused by name."""
+    with pytest.raises(TypeError, match='Quadratic has none'):
+        EnergyDenoiser(Quadratic(), training_shrinkage=True)
+    with pytest.raises(ValueError, match='weight=0.5'):
+        make(weight=0.5, training_shrinkage=True)
+
+
 def test_solver_that_stops_short_warns():
     """The warning has the residual; in training there is none."""
     denoiser, x = make(maxiter=2), images()

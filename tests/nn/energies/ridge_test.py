@@ -224,6 +224,100 @@ def test_each_image_has_its_noise_level():
     assert torch.allclose(together, torch.cat(alone))
 
 
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('group, name', [('C4', 'turn'), ('O2', 'flip')])
+def test_shrinkage_is_equivariant(group, name, dtype):
+    """One shrinkage of the responses commutes with the group."""
+    energy, u = make(group, dtype), images(dtype=dtype)
+    with torch.no_grad():
+        result = MAPS[name](energy.shrinkage(u, levels(u)))
+        moved = energy.shrinkage(MAPS[name](u), levels(u))
+    assert (moved - result).abs().max() <= LIMIT[dtype] * u.abs().max()
+
+
+@pytest.mark.parametrize('group', [None, 'O2'])
+def test_shrinkage_of_a_convex_energy_is_firmly_non_expansive(group):
+    """<D u - D v, u - v> >= |D u - D v|^2, as for a proximal."""
+    energy, u, v = make(group, convex=True), images(), images(seed=1)
+    with torch.no_grad():
+        change = energy.shrinkage(u, 0.1) - energy.shrinkage(v, 0.1)
+    square = change.square().sum()
+    assert (change * (u - v)).sum() >= square * (1 - 1e-9)
+
+
+@pytest.mark.parametrize('convex', [False, True])
+def test_shrinkage_is_the_proximal_at_each_response(convex):
+    """The residual r = psi'(y) of t solves y + psi'(y) = t."""
+    energy = make(None, convex=convex)
+    tables = energy.profiles(torch.tensor([0.1, 0.03]).double()).prepared()
+    t = torch.linspace(-1, 1, 800).double().view(1, 1, 20, 40)
+    t = t * torch.tensor([1.0, 3.0]).double().view(2, 1, 1, 1)
+    t = t.expand(2, len(energy.profiles.scales), 20, 40)
+    with torch.no_grad():
+        r = tables.residual(t)
+        slopes = energy.profiles(torch.tensor([0.1]).double()).slopes
+        assert float(slopes.min()) > -0.99, 'the proximals have no jumps'
+        assert (tables.derivative(t - r) - r).abs().max() <= 1e-12
+
+
+def test_shrinkage_of_small_responses_is_linear():
+    """Where profiles are quadratic, responses are divided by 1 + s."""
+    energy = make(None, n_filters=1, kernel_size=3)
+    x = images((12, 12), n=1)
+    with torch.no_grad():
+        tables = energy.profiles(torch.tensor([0.1]).double()).prepared()
+        small = 1e-6 * x
+        # there, profiles are quadratic: psi = 1/2 s t^2
+        s = tables.slope(torch.zeros(1, 1, 1, 1).double()).item()
+        result = small - energy.shrinkage(small, 0.1)
+        expected = energy.gradient(small, 0.1) / (1 + s)
+    assert torch.allclose(result, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize('group', [None, 'O2'])
+def test_shrinkage_is_differentiated(group):
+    """Its derivatives by the image and by the weights are those of sums."""
+    energy, u = make(group, kernel_size=3, n_filters=2), images((5, 5), n=1)
+
+    def function(u, *weights):
+        names = dict(energy.named_parameters())
+        new = dict(zip(names, weights, strict=True))
+        return torch.func.functional_call(
+            _Shrinkage(energy),
+            {f'energy.{name}': w for name, w in new.items()},
+            (u,),
+        )
+
+    weights = [w.detach().requires_grad_() for w in energy.parameters()]
+    u.requires_grad_()
+    assert torch.autograd.gradcheck(
+        function, (u, *weights), eps=1e-7, atol=1e-4, fast_mode=True
+    )
+
+
+class _Shrinkage(torch.nn.Module):
+    def __init__(self, energy):
+        super().__init__()
+        self.energy = energy
+
+    def forward(self, u):
+        return self.energy.shrinkage(u, 0.1)
+
+
+@pytest.mark.parametrize('convex', [False, True])
+def test_largest_slope_bounds_the_hessian(convex):
+    """However steep the profiles want to be, L stays below the bound."""
+    energy = make(convex=convex, largest_slope=20.0)
+    free = make(convex=convex)
+    with torch.no_grad():
+        for one in (energy, free):
+            one.profiles.heights.fill_(1.0)
+            one.profiles.slopes[:, 0] = 1.0
+    assert energy.gradient_lipschitz(0.1) <= 20 < free.gradient_lipschitz(0.1)
+    rebuilt = RidgeEnergy(**energy.architecture['arguments'])
+    assert rebuilt.largest_slope == 20
+
+
 def test_channels_are_summed():
     """The energy of two channels is the sum of those of each."""
     u = images(channels=2)
