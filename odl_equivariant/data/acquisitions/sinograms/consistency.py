@@ -37,6 +37,15 @@ import math
 
 import numpy as np
 
+from odl_equivariant.data.acquisitions.sinograms.moments import (
+    FEWEST,
+    chebyshev,
+    intervals,
+    mass_radius,
+    means_of_moments,
+    smooth_functions,
+    whitened_residual,
+)
 from odl_equivariant.data.acquisitions.sinograms.rotation_axis import minimum
 
 __all__ = (
@@ -47,20 +56,14 @@ __all__ = (
     'shift_by_moments',
 )
 
-# Orders of the moments.
-N_ORDERS = 5
 # Error probability of the test of one order, and the part of the mass from
 # which an error counts: scattered and polychromatic rays, sources that drift
 # and shadows of neighbouring elements give up to 0.26 % in measured scans.
 _PROBABILITY, _LEAST_ERROR = 1e-7, 3e-3
 # What such errors usually are.
 _USUAL_ERROR = 1.5e-3
-# Elements and intervals of angles that are enough for moments.
-_MOST_ELEMENTS, _MOST_INTERVALS, _FEWEST = 128, 40, 8
-# Half the width of an interval, in steps of the views.
-_HALF_WIDTH = 1.5
-# So much of the mass is outside of the circle on which moments are scaled.
-_OUTSIDE = 1e-3
+# Elements that are enough for moments.
+_MOST_ELEMENTS = 128
 # Sums over a shadow of so many elements have this error, times their number
 # to the power of -3/2, as its edge is like a root.
 _SAMPLING = 0.3
@@ -205,30 +208,30 @@ def misfits(lines, data):
     mass = np.abs(data).sum(axis=0)
     if not mass.any():
         return []
-    radius = _radius(s, mass)
+    radius = mass_radius(s, mass)
     weights = np.abs(np.gradient(s))
-    polynomials = _chebyshev(s / radius)
+    polynomials = chebyshev(s / radius)
     if turns is None:
         angles, half = lines.angles, 0.0
         moments = (weights * polynomials) @ data.T
         square = np.square(weights * polynomials).sum(axis=1)
         roots = [math.sqrt(q) * np.eye(len(angles)) for q in square]
     else:
-        found = _intervals(lines.angles, turns)
+        found = intervals(lines.angles, turns)
         if found is None:
             return []
         angles, half = found
-        moments, covariances = _means(
+        moments, covariances = means_of_moments(
             lines.angles, turns, data, weights * polynomials, angles, half
         )
         roots = [np.linalg.cholesky(c) for c in covariances]
-    if len(angles) < _FEWEST:
+    if len(angles) < FEWEST:
         return []
     size = math.sqrt(np.mean(moments[0] ** 2))
     result = []
     for order, (moment, root) in enumerate(zip(moments, roots, strict=True)):
-        allowed, smooth = _functions(order, angles, half)
-        part = _residual(moment, root, allowed, smooth)
+        allowed, smooth = smooth_functions(order, angles, half)
+        part = whitened_residual(moment, root, allowed, smooth)
         if part is None or size == 0:
             return []
         residual, basis, freedom = part
@@ -408,106 +411,3 @@ def _binned(lines, data):
         binned[:, -1] += rest.sum(axis=1) / factor
     turns = None if lines.turns is None else means(lines.turns)
     return binned, means(lines.distances), turns
-
-
-def _radius(s, mass):
-    """Return the radius of a circle that all lines with an object meet."""
-    order = np.argsort(-np.abs(s))
-    outside = np.cumsum(mass[order]) / mass.sum()
-    return abs(s[order[np.searchsorted(outside, _OUTSIDE)]]) or 1.0
-
-
-def _chebyshev(x):
-    """Return the polynomials of the second kind, order by order."""
-    found = [np.ones_like(x), 2 * x]
-    while len(found) < N_ORDERS:
-        found.append(2 * x * found[-1] - found[-2])
-    return np.stack(found)
-
-
-def _intervals(angles, turns):
-    """Return the middles of intervals, and half of their width."""
-    step = float(np.median(np.diff(angles))) if len(angles) > 1 else math.inf
-    low = angles[0] - step / 2 + turns.max()
-    high = angles[-1] + step / 2 + turns.min()
-    if not high - low > step:
-        return None
-    n = (high - low) / (_HALF_WIDTH * step) - 1
-    n = min(int(n), _MOST_INTERVALS)
-    if n < _FEWEST:
-        return None
-    half = (high - low) / (n + 1)
-    return low + half * np.arange(1, n + 1), half
-
-
-def _means(angles, turns, data, weights, middles, half):
-    """Return means of the moments, and their covariances for unit noise."""
-    widths = np.gradient(angles)
-    moments = np.zeros((N_ORDERS, len(middles)))
-    covariances = np.zeros((N_ORDERS, len(middles), len(middles)))
-    before = None
-    for i, middle in enumerate(middles):
-        first, last = np.searchsorted(
-            angles, [middle - half - turns.max(), middle + half - turns.min()]
-        )
-        places = (angles[first:last, None] + turns - middle) / half
-        bump = _bump(places) / half * widths[first:last, None]
-        moments[:, i] = weights @ (bump * data[first:last]).sum(axis=0)
-        square = (bump**2).sum(axis=0)
-        covariances[:, i, i] = weights**2 @ square
-        if before is not None:
-            start, former = before
-            common = former[first - start :]
-            product = (common * bump[: len(common)]).sum(axis=0)
-            value = weights**2 @ product
-            covariances[:, i, i - 1] = covariances[:, i - 1, i] = value
-        before = first, bump
-    return moments, covariances
-
-
-def _bump(x):
-    return np.where(np.abs(x) < 1, 0.5 + 0.5 * np.cos(math.pi * x), 0.0)
-
-
-def _functions(order, angles, half):
-    """Return trigonometric polynomials, and other smooth functions."""
-    low, length = angles[0], angles[-1] - angles[0]
-    n_smooth = math.ceil(length / math.pi * (order + 2)) + 3
-    n_smooth = min(n_smooth, len(angles) // 3)
-    frequencies = np.arange(order % 2, order + 1, 2)
-    allowed = np.concatenate(
-        [
-            np.cos(np.outer(angles, frequencies)),
-            np.sin(np.outer(angles, frequencies[frequencies > 0])),
-        ],
-        axis=1,
-    )
-    allowed *= _damping(
-        half * np.concatenate([frequencies, frequencies[frequencies > 0]])
-    )
-    own = math.pi / length * np.arange(n_smooth)
-    return allowed, np.cos(np.outer(angles - low, own)) * _damping(half * own)
-
-
-def _damping(x):
-    """Return the means of waves over an interval, relative to its middle."""
-    # the Fourier transform of `_bump`, whose zeros at pi are no zeros
-    near = np.abs(np.abs(x) - math.pi) < 1e-3
-    x = np.where(near, 0.0, x)
-    values = np.sinc(x / math.pi) / (1 - (x / math.pi) ** 2)
-    return np.where(near, 0.5, values)
-
-
-def _residual(moment, root, allowed, smooth):
-    """Return the whitened residual, its smooth part's basis and freedom."""
-    columns = np.linalg.solve(root, np.column_stack([moment, allowed, smooth]))
-    y, allowed, smooth = np.split(columns, [1, 1 + allowed.shape[1]], axis=1)
-    known = np.linalg.qr(allowed)[0]
-    size = np.linalg.norm(smooth, 2)
-    y, smooth = (v - known @ (known.T @ v) for v in (y, smooth))
-    basis, values, _ = np.linalg.svd(smooth, full_matrices=False)
-    basis = basis[:, values > 1e-3 * size]
-    freedom = len(y) - known.shape[1] - basis.shape[1]
-    if freedom < _FEWEST // 2 or not basis.shape[1]:
-        return None
-    return y[:, 0], basis, freedom
