@@ -51,7 +51,8 @@ nitpick_ignore_regex = [
     ('py:obj', 'DiscretizedSpace|ProductSpace|TensorSpace'),
     # bases of public classes that are private, by name or by their folder
     ('py:class', r'odl_equivariant\..*\b_.*'),
-    ('py:class', r'odl_equivariant\.\w+\.\w+\.\w+\.\w+'),
+    ('py:class', r'odl_equivariant(\.\w+){4,5}'),
+    ('py:class', r'odl_equivariant\.training\.evaluation\.EvaluatedTask'),
 ]
 
 myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'deflist']
@@ -85,12 +86,13 @@ numpydoc_validation_checks = {
 numpydoc_validation_exclude = {
     r'\.[A-Z]\w+\.\w+$',
     # fixtures, a class with a `__new__` of its own, a protocol, a base class,
-    # and what only solvers make
+    # and what only solvers and functions make
     r'\.testing\.',
     r'\.GroupAverage$',
     r'\.nn\.Block$',
     r'\.nn\.Energy$',
     r'\.SolverResult$',
+    r'\.uncertainty\.(Bootstrap|Calibration|Ensemble|Uncertainty)$',
 }
 # labels like C+2021
 numpydoc_citation_re = r'[\w.+-]+'

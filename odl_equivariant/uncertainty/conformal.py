@@ -170,7 +170,7 @@ def calibrate(
     error over that which the method estimates,
 
     .. math::
-        s_j = \|x_j^* - \hat x_j\| \big/ \sqrt{\mathrm{MSE}_j},
+        s_j = \|x_j^* - \hat x_j\| / \sqrt{\mathrm{MSE}_j},
 
     and the factor :math:`q` is the k-th smallest of :math:`n` scores, with
     :math:`k = \lceil (n + 1) \alpha \rceil`. If the next example is

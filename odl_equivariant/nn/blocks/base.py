@@ -398,7 +398,7 @@ class Proximal(nn.Module):
     def recomputes(self, x: torch.Tensor) -> bool:
         """Return whether the block can keep its inputs only, for gradients.
 
-        Then it does so inside `derivative.recomputing`, with the same bits.
+        Then it does so inside ``derivative.recomputing``, with the same bits.
 
         Parameters
         ----------

@@ -104,7 +104,7 @@ class GaussianNoise(Noise):
         Standard deviation of each real number, in the unit in which measured
         data were read; a complex one has two. With
         ``'estimate'``, it is estimated from each sample, see
-        `estimated_level`. Default: that of the acquisition.
+        ``estimated_level``. Default: that of the acquisition.
 
     Raises
     ------
