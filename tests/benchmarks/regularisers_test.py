@@ -34,7 +34,7 @@ def test_benchmark_of_regularisers(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     report = (tmp_path / 'report.md').read_text('utf-8')
-    assert report.count('\n## ') == 3
+    assert report.count('\n## ') == 4
     assert report.count(' ms |') >= 5
     assert 'deepinv' in report
     assert os.listdir(tmp_path) == ['report.md']

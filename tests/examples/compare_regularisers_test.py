@@ -191,7 +191,7 @@ def test_variations_converge(example, problems, modality, name, monkeypatch):
     found, setting = reconstruct(example, problem, name, n_default)
     assert found.converged
     monkeypatch.setattr(example.variations, '_DECREASE', -1.0)
-    long, _ = reconstruct(example, problem, name, 2000)
+    long, _ = reconstruct(example, problem, name, 1000)
     assert not long.converged
     value = objective(problem, name, setting)
     assert value(found.image) <= 1.001 * value(long.image)
