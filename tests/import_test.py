@@ -68,6 +68,7 @@ BELOW_WINGS = (
     'data.units',
     'nn._convolution',
     'nn._defaults',
+    'nn._gradients',
     'nn._precision',
     'nn.convolution_norm',
     'training.display',

@@ -186,8 +186,9 @@ class InvariantTotalVariation(Variation):
     dual problem (Beck and Teboulle, *Fast gradient-based algorithms for
     constrained total variation image denoising and deblurring problems*,
     IEEE Trans. Image Process. 18 (2009), 2419-2434). Images in single
-    precision are iterated so if the tolerance allows it. The duality gap is
-    always confirmed in double precision.
+    precision are iterated so if the tolerance allows it, and rounding may then
+    change the proximal by some 1e-5. The duality gap is always confirmed in
+    double precision.
 
     For `odl.solvers.pdhg` and its like, which need no inner iterations,
     :math:`J` is `norm_functional` after ``operator``.

@@ -150,7 +150,9 @@ class MeasuredData(Dataset):
 
     has_truth = False
 
-    def __init__(self, files: ScanFiles, acquisition: Any, seed: int = 0):
+    def __init__(
+        self, files: ScanFiles, acquisition: Any, seed: int = 0
+    ) -> None:
         self.slices = files
         self.acquisition = acquisition
         self.seed = whole_number('seed', seed, 0)
