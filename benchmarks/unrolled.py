@@ -42,9 +42,9 @@ from unittest import mock
 import numpy as np
 import odl
 import torch
+from _plain_network import MEMORY, PlainNetwork
 from _timing import published, side_by_side, table
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
-from torch import nn
 
 from odl_equivariant.nn import (
     EquivariantProximal,
@@ -56,7 +56,6 @@ from odl_equivariant.nn import (
 )
 
 N_VIEWS = 50
-MEMORY = 5
 # pixels, channels, iterations and batch of the step with masks
 MASKED_SHAPE = (128, 48, 6)
 MASKS = 8
@@ -88,50 +87,11 @@ def ray_transform(size, impl):
     return operator
 
 
-class PlainNetwork(nn.Module):
-    """What one would write with torch and ODL's own module."""
-
-    def __init__(self, size, channels, n_iterations):
-        super().__init__()
-        from odl.contrib.torch import OperatorModule
-
-        operator = ray_transform(size, 'astra_cpu')
-        self.forward_layer = OperatorModule(operator)
-        self.adjoint_layer = OperatorModule(operator.adjoint)
-        self.squared_norm = float(operator.norm(estimate=True)) ** 2
-        self.size = size
-        self.steps = nn.Parameter(torch.ones(n_iterations))
-
-        def conv(n_in, n_out):
-            return nn.Conv2d(
-                n_in, n_out, 3, padding=1, padding_mode='replicate'
-            )
-
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    conv(2 + MEMORY, channels),
-                    conv(channels, channels),
-                    conv(channels, 1 + MEMORY),
-                ]
-            )
-            for _ in range(n_iterations)
-        )
-
-    def forward(self, y):
-        """Reconstruct a batch of data."""
-        u = y.new_zeros(len(y), 1, self.size, self.size)
-        s = y.new_zeros(len(y), MEMORY, self.size, self.size)
-        for step, (lift, hidden, project) in zip(
-            self.steps, self.blocks, strict=True
-        ):
-            residual = self.forward_layer(u) - y
-            gradient = self.adjoint_layer(residual) / self.squared_norm
-            x = torch.cat([u, step * gradient, s], 1)
-            x = nn.functional.leaky_relu(lift(x), 0.01)
-            x = x + nn.functional.leaky_relu(hidden(x), 0.01)
-            u, s = project(x).split([1, MEMORY], 1)
-        return u
+def plain_network(size, channels, n_iterations):
+    """Return what one would write with torch and ODL's own module."""
+    return PlainNetwork(
+        ray_transform(size, 'astra_cpu'), channels, n_iterations
+    )
 
 
 def our_network(block, size, channels, n_iterations, **kwargs):
@@ -171,9 +131,10 @@ def training_step(network, precision='float32'):
 
 def inputs(network):
     """Return data and ground truth for a network."""
-    size = getattr(network, 'size', None)
-    if size is None:
-        size = network.forward_operator.domain.shape[0]
+    shape = getattr(network, 'shape', None)
+    if shape is None:
+        shape = network.forward_operator.domain.shape
+    size = shape[0]
     truth = torch.rand(BATCH, 1, size, size)
     shape = ray_transform(size, 'astra_cpu').range.shape
     return torch.rand(BATCH, 1, *shape), truth
@@ -200,7 +161,7 @@ def ways_to_train(size, channels, n_iterations):
         return training_step(network, precision)
 
     return {
-        BASELINE: lambda: training_step(PlainNetwork(*arguments)),
+        BASELINE: lambda: training_step(plain_network(*arguments)),
         f'C4, {lowered}': lambda: ours(EquivariantProximal, lowered),
         f'ordinary, {lowered}': lambda: ours(OrdinaryProximal, lowered),
         'C4, float32, checkpointing': lambda: ours(
@@ -221,7 +182,7 @@ def ways_to_reconstruct(size, channels, n_iterations):
         return reconstruction(for_inference(network, precision))
 
     ways = {
-        BASELINE: lambda: reconstruction(PlainNetwork(*arguments)),
+        BASELINE: lambda: reconstruction(plain_network(*arguments)),
         'C4, float32': lambda: ours(EquivariantProximal, 'float32'),
         'ordinary, float32': lambda: ours(OrdinaryProximal, 'float32'),
     }

@@ -547,7 +547,13 @@ def test_unknown_key(run, configuration, capsys):
         (['--data.n_train', '6'], '`data.n_train` is 6.*only 5 training'),
         (['--trainer.max_steps', '0'], 'max_steps` must be a positive'),
         (['--trainer.val_check_interval', '0'], 'val_check_interval` must'),
-        (['--trainer.accelerator', 'gpu'], 'gpu|cuda|CUDA|GPU'),
+        pytest.param(
+            ['--trainer.accelerator', 'gpu'],
+            'gpu|cuda|CUDA|GPU',
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason='there is a GPU'
+            ),
+        ),
         (['--trainer.checkpoint_every', '0'], 'checkpoint_every` must be a'),
         (['--data.validation', 'null'], 'no data for `validation`'),
         (

@@ -270,14 +270,16 @@ def _product(matrix, x, shape):
     if x.numel() == 0:
         return x.new_zeros(*batch, *shape)
     images = x.reshape(-1, matrix.shape[1])
-    if x.is_complex():
-        # The two parts lie side by side, like the columns of a matrix.
-        parts = torch.view_as_real(images.resolve_conj())
-        columns = parts.movedim(0, 1).reshape(matrix.shape[1], -1)
-        result = (matrix @ columns).unflatten(1, (-1, 2))
-        result = torch.view_as_complex(result).T
-    elif len(images) == 1:
-        result = matrix @ images[0]
-    else:
-        result = (matrix @ images.T.contiguous()).T
+    # a ray transform that is called as an operator may be within autocast
+    with torch.autocast(x.device.type, enabled=False):
+        if x.is_complex():
+            # The two parts lie side by side, like the columns of a matrix.
+            parts = torch.view_as_real(images.resolve_conj())
+            columns = parts.movedim(0, 1).reshape(matrix.shape[1], -1)
+            result = (matrix @ columns).unflatten(1, (-1, 2))
+            result = torch.view_as_complex(result).T
+        elif len(images) == 1:
+            result = matrix @ images[0]
+        else:
+            result = (matrix @ images.T.contiguous()).T
     return result.reshape(*batch, *shape)

@@ -1,0 +1,75 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Rays, Fourier transforms and whole networks on a GPU, in six minutes.
+
+    python benchmarks/gpu.py
+    python benchmarks/gpu.py --output gpu.json --budget 330
+    python benchmarks/gpu.py --device cpu --quick
+
+The results are written as JSON after each section, and printed as tables.
+Times are medians of alternating rounds, measured with events of the GPU. The
+first row of each case is the reference of the ratios: how many times longer
+the others take. Memory is the highest that torch has allocated. ASTRA's own
+memory is not in it.
+
+A way that fails is a row with its message, and the rest goes on. The exit
+code is then 1. What no time is left for is a row too. The same lines run on a
+processor, where ASTRA's projector is that for processors.
+
+- rays: forward and backward, parallel beams and fan beams. 'ASTRA' is
+  `OperatorLayer` on the back-end that works on the tensors, 'matrix' the one
+  on 'astra_matrix', 'ODL module' is `odl.contrib.torch.OperatorModule`, which
+  copies each image from the GPU and back. deepinv is left out where it is not
+  installed;
+- fourier: subsampled transforms, and eight coils, beside the same lines
+  written with `torch.fft`;
+- training and reconstruction: networks of 8 iterations and 96 channels at
+  512 x 512 pixels, in float32 with and without TF32, and in bfloat16, beside
+  a plain CNN on ODL's module; compiled, and captured as a CUDA graph.
+"""
+
+import argparse
+import sys
+
+import torch
+from _device import Bench
+from _gpu_networks import reconstruction, training
+from _gpu_operators import fourier, rays
+
+# Each takes at most this share of the time that is left.
+SECTIONS = (
+    ('Rays, forward and backward', rays, 0.35),
+    ('Fourier transforms, forward and backward', fourier, 0.2),
+    ('Training', training, 0.6),
+    ('Reconstruction', reconstruction, 1.0),
+)
+
+
+def main(arguments=None):
+    """Measure all sections, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--device', default='cuda')
+    parser.add_argument(
+        '--quick', action='store_true', help='tiny sizes, to try the script'
+    )
+    parser.add_argument('--budget', type=float, default=330, help='seconds')
+    parser.add_argument('--output', default='gpu.json', help='file of JSON')
+    chosen = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    bench = Bench(chosen.device, chosen.quick, chosen.budget, chosen.output)
+    for name, function, share in SECTIONS:
+        bench.run(name, function, share)
+    print(f'# Benchmark on a GPU\n\n{bench.machine()}\n\n{bench.tables()}')
+    failed = [row for row in bench.rows if 'error' in row]
+    for row in failed:
+        print(f'{row["case"]}, {row["way"]}: {row["error"]}', file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
