@@ -238,8 +238,8 @@ def test_learned_proximals_in_a_solver(device):
 def test_network_operators_and_diagnostics(device):
     """A network on the device is an equivariant operator of ODL."""
     _, space = spaces(device)
-    network = (
-        nn.EquivariantProximal(channels=8, gradient=False, memory=0).to(device)
+    network = nn.EquivariantProximal(channels=8, gradient=False, memory=0).to(
+        device
     )
     operator = NetworkOperator(network, space)
     for action in group_actions(space, 'C4'):
