@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings(
 BLOCKS = (nn.EquivariantProximal, nn.OrdinaryProximal)
 
 
-@pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.cuda)])
+@pytest.fixture(params=['cpu', pytest.param('cuda:0', marks=pytest.mark.cuda)])
 def device(request):
     """Return each device that there is."""
     return torch.device(request.param)
