@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Timer
 
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
@@ -75,7 +76,9 @@ class ReconstructionTask(EvaluatedTask):
     learning_rate : float, optional
         Highest learning rate of Adam.
     schedule : {'constant', 'cosine'}, optional
-        Course of the learning rate over the run.
+        Course of the learning rate over the run. With ``trainer.max_time``,
+        the cosine has fallen to zero after that time, or at the last step if
+        that comes first.
     warm_up : int, optional
         Number of steps in which the learning rate rises linearly.
     steps_before : int, optional
@@ -440,8 +443,19 @@ class ReconstructionTask(EvaluatedTask):
         n_steps = self.schedule_steps or self.steps_before + n_steps
         rate = min(1, (step + 1) / (self.warm_up + 1))
         if self.schedule == 'cosine':
-            rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
+            share = max(step / n_steps, self._share_of_time())
+            rate *= 0.5 * (1 + math.cos(math.pi * min(1, share)))
         return rate
+
+    def _share_of_time(self):
+        """Return the share of `trainer.max_time` that has passed."""
+        for callback in getattr(self.trainer, 'callbacks', ()):
+            if isinstance(callback, Timer):
+                passed = callback.time_elapsed()
+                left = callback.time_remaining()
+                if left is not None and passed > 0:
+                    return passed / (passed + left)
+        return 0.0
 
 
 def _have_finite_norms(tensors):
