@@ -13,8 +13,8 @@ The package ships two reconstruction networks for sparse-view CT, two for
 magnetic resonance imaging from a quarter of the lines, four denoisers that
 are told the noise level, and four energies. Of each two, one is equivariant
 and one is ordinary. They have the same width, and see the same images in the
-same order. The energy ``gradient_step_c4`` is not shipped, and trained here,
-too.
+same order. The energies ``gradient_step_c4`` and ``gradient_step_ordinary``
+are not shipped, and trained here, too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
 hands them to ``odl-equivariant train`` and saves the weights as they are
@@ -36,7 +36,11 @@ The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its
 own. It starts from the last checkpoint of the stage before, and the learning
 rate falls over all stages. If the training is interrupted, the same command
-resumes it.
+resumes it. With ``--seconds N``, a denoiser or an energy is trained for that
+time, and the learning rate has fallen when it is over::
+
+    python examples/train_models.py ridge_convex_c4 --seconds 300 \
+        --trainer.accelerator gpu
 
 Each file has a model card, which says in which unit and from which data a
 network was trained. To write the cards of files that are there already::

@@ -431,31 +431,34 @@ class ReconstructionTask(EvaluatedTask):
             self._moments = None
         n_steps = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self._relative_rate(step, n_steps)
+            optimizer,
+            lambda step: self._relative_rate(
+                step, n_steps, _share_of_time(self.trainer)
+            ),
         )
         return {
             'optimizer': optimizer,
             'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'},
         }
 
-    def _relative_rate(self, step, n_steps):
+    def _relative_rate(self, step, n_steps, least_share=0.0):
         step += self.steps_before
         n_steps = self.schedule_steps or self.steps_before + n_steps
         rate = min(1, (step + 1) / (self.warm_up + 1))
         if self.schedule == 'cosine':
-            share = max(step / n_steps, self._share_of_time())
+            share = max(step / n_steps, least_share)
             rate *= 0.5 * (1 + math.cos(math.pi * min(1, share)))
         return rate
 
-    def _share_of_time(self):
-        """Return the share of `trainer.max_time` that has passed."""
-        for callback in getattr(self.trainer, 'callbacks', ()):
-            if isinstance(callback, Timer):
-                passed = callback.time_elapsed()
-                left = callback.time_remaining()
-                if left is not None and passed > 0:
-                    return passed / (passed + left)
-        return 0.0
+
+def _share_of_time(trainer):
+    """Return the share of `trainer.max_time` that has passed."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Timer):
+            passed, left = callback.time_elapsed(), callback.time_remaining()
+            if left is not None and passed > 0:
+                return passed / (passed + left)
+    return 0.0
 
 
 def _have_finite_norms(tensors):
