@@ -34,22 +34,30 @@ from tqdm import tqdm
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
 from odl_equivariant.data import ImageSlices
-from odl_equivariant.nn import Energy, EnergyDenoiser
+from odl_equivariant.nn import (
+    Energy,
+    EnergyDenoiser,
+    GradientStepDenoiser,
+    GradientStepEnergy,
+)
 
 
-def by_model(name):
+def by_model(name, device='cpu'):
     """Return a model as a function of an image and the noise level.
 
-    An energy is minimised, together with the distance to the image.
+    An energy is minimised, together with the distance to the image. Of a
+    gradient step, one step down is taken, as it was trained.
     """
-    model = models.load(name).eval()
-    if isinstance(model, Energy):
+    model = models.load(name).eval().to(device)
+    if isinstance(model, GradientStepEnergy):
+        model = GradientStepDenoiser(model)
+    elif isinstance(model, Energy):
         model = EnergyDenoiser(model)
 
     def denoise(noisy, sigma):
-        tensor = torch.from_numpy(noisy)[None, None]
+        tensor = torch.from_numpy(noisy)[None, None].to(device)
         with torch.no_grad():
-            return model(tensor, sigma=sigma)[0, 0].numpy()
+            return model(tensor, sigma=sigma)[0, 0].cpu().numpy()
 
     return denoise
 
@@ -128,9 +136,14 @@ def main(arguments=None):
         '--sigma', type=float, default=25 / 255, help='noise level [25/255]'
     )
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--device', default='cpu', help='device of the models, such as cuda'
+    )
     parser.add_argument('--json', help='file for all scores')
     options = parser.parse_args(arguments)
-    denoisers = {name: by_model(name) for name in options.models}
+    denoisers = {
+        name: by_model(name, options.device) for name in options.models
+    }
     if options.bm3d:
         denoisers['bm3d'] = by_bm3d
     if not denoisers:

@@ -13,8 +13,8 @@ The package ships two reconstruction networks for sparse-view CT, two for
 magnetic resonance imaging from a quarter of the lines, four denoisers that
 are told the noise level, and four energies. Of each two, one is equivariant
 and one is ordinary. They have the same width, and see the same images in the
-same order. The energy ``gradient_step_c4`` is not shipped, and trained here,
-too.
+same order. The energies ``gradient_step_c4`` and ``gradient_step_ordinary``
+are not shipped, and trained here, too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
 hands them to ``odl-equivariant train`` and saves the weights as they are
@@ -36,7 +36,11 @@ The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its
 own. It starts from the last checkpoint of the stage before, and the learning
 rate falls over all stages. If the training is interrupted, the same command
-resumes it.
+resumes it. With ``--seconds N``, a denoiser or an energy is trained for that
+time, and the learning rate has fallen when it is over::
+
+    python examples/train_models.py ridge_convex_c4 --seconds 300 \
+        --trainer.accelerator gpu
 
 Each file has a model card, which says in which unit and from which data a
 network was trained. To write the cards of files that are there already::
@@ -66,6 +70,7 @@ REAL_IMAGES = 'photographs, slices of magnetic resonance imaging, phantoms'
 OWN = {
     '--trainer.default_root_dir': '--output',
     '--trainer.max_steps': '--steps',
+    '--trainer.max_time': '--seconds',
     '--model.pretrained': '--output, which holds the stages before',
     '--model.steps_before': '--steps',
     '--model.schedule_steps': '--steps',
@@ -92,6 +97,8 @@ class Model:
     own_schedules : bool, optional
         Whether each stage has a schedule of its own. Otherwise the learning
         rate falls over all stages.
+    first_share : float, optional
+        Share of the time, where it is limited, of the first of two stages.
     """
 
     def __init__(
@@ -102,7 +109,9 @@ class Model:
         acquisition=None,
         trained_on=PHANTOMS,
         own_schedules=False,
+        first_share=0.5,
     ):
+        self.first_share = first_share
         self.own_schedules = own_schedules
         self.trained_on = trained_on
         self.name = name
@@ -132,6 +141,26 @@ class Model:
         share = n_steps / sum(lengths)
         first = [max(1, round(share * length)) for length in lengths[:-1]]
         return [*first, max(1, n_steps - sum(first))]
+
+    def times(self, seconds=None):
+        """Return the time limit of each stage in seconds, or None.
+
+        Parameters
+        ----------
+        seconds : int, optional
+            Time of all stages. Default: no limit.
+        """
+        if seconds is None:
+            return [None] * len(self.stages)
+        if len(self.stages) == 1:
+            return [seconds]
+        if not self.own_schedules or len(self.stages) != 2:
+            raise ValueError(
+                f'the learning rate of {self.name} falls over several stages: '
+                'give --steps in place of --seconds'
+            )
+        first = max(1, round(self.first_share * seconds))
+        return [first, max(1, seconds - first)]
 
     def card(self):
         """Return the model card, from the YAML files of all stages."""
@@ -198,6 +227,7 @@ MODELS = {
             (0, 1),
             trained_on=REAL_IMAGES,
             own_schedules=True,
+            first_share=0.25,
         ),
         Model(
             f'ridge_weakly_convex_{kind}',
@@ -205,12 +235,11 @@ MODELS = {
             (0, 1),
             trained_on=REAL_IMAGES,
             own_schedules=True,
+            first_share=0.25,
         ),
+        Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
     )
 }
-MODELS['gradient_step_c4'] = Model(
-    'gradient_step_c4', [], (0, 1), trained_on=REAL_IMAGES
-)
 
 
 # --- Training --- #
@@ -227,7 +256,7 @@ def check_output(output):
         )
 
 
-def train(model, output, n_steps=None, options=()):
+def train(model, output, n_steps=None, options=(), seconds=None):
     """Train a model, or resume its training, and save it.
 
     Parameters
@@ -241,13 +270,16 @@ def train(model, output, n_steps=None, options=()):
         Number of steps of all stages. Default: as in their files.
     options : sequence of str, optional
         Further options of ``odl-equivariant train``, for each stage.
+    seconds : int, optional
+        Time of all stages, if they do not end earlier. Where a rate falls to
+        zero, it does so in this time.
 
     Returns
     -------
     status : int
         0, or what the command returned where it stopped.
     """
-    lengths = model.lengths(n_steps)
+    lengths, times = model.lengths(n_steps), model.times(seconds)
     before, start = 0, []
     for i, (files, length) in enumerate(
         zip(model.stages, lengths, strict=True)
@@ -264,6 +296,8 @@ def train(model, output, n_steps=None, options=()):
         arguments += options
         arguments += [f'--trainer.default_root_dir={folder}']
         arguments += [f'--trainer.max_steps={length}']
+        if times[i] is not None:
+            arguments += [f'--trainer.max_time={_clock(times[i])}']
         if len(lengths) > 1 and not model.own_schedules:
             arguments += [f'--model.steps_before={before}']
             arguments += [f'--model.schedule_steps={sum(lengths)}']
@@ -282,6 +316,13 @@ def train(model, output, n_steps=None, options=()):
     model.save(folder / 'final.safetensors', path)
     print(f'{model.name}: the weights are in {path}', flush=True)
     return 0
+
+
+def _clock(seconds):
+    """Return a time as days, hours, minutes and seconds."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours // 24:02}:{hours % 24:02}:{minutes:02}:{seconds:02}'
 
 
 # --- Model cards --- #
@@ -312,7 +353,8 @@ def write_cards(folder):
 def parsed(arguments):
     """Return the models, the options of this script, and all others."""
     parser = argparse.ArgumentParser(
-        usage='%(prog)s [NAME ...] [--output FOLDER] [--steps N] [OPTION ...]',
+        usage='%(prog)s [NAME ...] [--output FOLDER] [--steps N] '
+        '[--seconds N] [OPTION ...]',
         description='Train the shipped models, and save their weights. The '
         'same command resumes an interrupted training.',
         epilog='Every other OPTION is one of `odl-equivariant train`, for all '
@@ -334,6 +376,14 @@ def parsed(arguments):
         help='number of steps of all stages of a model [as shipped]',
     )
     parser.add_argument(
+        '--seconds',
+        type=int,
+        metavar='N',
+        help='time of the steps of all stages of a model, after which the '
+        'learning rate has fallen to zero, if there are no fewer steps [no '
+        'limit]',
+    )
+    parser.add_argument(
         '--cards',
         type=pathlib.Path,
         metavar='FOLDER',
@@ -353,6 +403,8 @@ def parsed(arguments):
             )
     if options.steps is not None and options.steps < 1:
         parser.error(f'--steps must be positive, got {options.steps}')
+    if options.seconds is not None and options.seconds < 2:
+        parser.error(f'--seconds must be at least 2, got {options.seconds}')
     for other in others:
         if other in MODELS:
             parser.error(f'names come first: put {other} before all options')
@@ -384,7 +436,9 @@ def main(arguments=None):
             return 0
         check_output(options.output)
         for model in chosen:
-            status = train(model, options.output, options.steps, others)
+            status = train(
+                model, options.output, options.steps, others, options.seconds
+            )
             if status:
                 break
         else:

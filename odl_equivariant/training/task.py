@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Timer
 
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant.data import Acquisition, Denoising
@@ -75,7 +76,9 @@ class ReconstructionTask(EvaluatedTask):
     learning_rate : float, optional
         Highest learning rate of Adam.
     schedule : {'constant', 'cosine'}, optional
-        Course of the learning rate over the run.
+        Course of the learning rate over the run. With ``trainer.max_time``,
+        the cosine has fallen to zero after that time, or at the last step if
+        that comes first.
     warm_up : int, optional
         Number of steps in which the learning rate rises linearly.
     steps_before : int, optional
@@ -428,20 +431,34 @@ class ReconstructionTask(EvaluatedTask):
             self._moments = None
         n_steps = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self._relative_rate(step, n_steps)
+            optimizer,
+            lambda step: self._relative_rate(
+                step, n_steps, _share_of_time(self.trainer)
+            ),
         )
         return {
             'optimizer': optimizer,
             'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'},
         }
 
-    def _relative_rate(self, step, n_steps):
+    def _relative_rate(self, step, n_steps, least_share=0.0):
         step += self.steps_before
         n_steps = self.schedule_steps or self.steps_before + n_steps
         rate = min(1, (step + 1) / (self.warm_up + 1))
         if self.schedule == 'cosine':
-            rate *= 0.5 * (1 + math.cos(math.pi * min(1, step / n_steps)))
+            share = max(step / n_steps, least_share)
+            rate *= 0.5 * (1 + math.cos(math.pi * min(1, share)))
         return rate
+
+
+def _share_of_time(trainer):
+    """Return the share of `trainer.max_time` that has passed."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Timer):
+            passed, left = callback.time_elapsed(), callback.time_remaining()
+            if left is not None and passed > 0:
+                return passed / (passed + left)
+    return 0.0
 
 
 def _have_finite_norms(tensors):

@@ -136,7 +136,7 @@ NAMES = (
     'sparse_view_ct_ordinary',
 )
 # Models that are trained by the script, and not shipped.
-UNSHIPPED = ('gradient_step_c4',)
+UNSHIPPED = ('gradient_step_c4', 'gradient_step_ordinary')
 # Each of their stages has a schedule of its own.
 RESTARTED = tuple(
     name for name in NAMES if name.startswith(('multiscale', 'ridge'))

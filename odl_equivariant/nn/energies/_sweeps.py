@@ -86,6 +86,10 @@ def transposed(y, kernels):
 
 def _products(x, y, kernels):
     """Return the derivative of <correlate(x, kernels), y> by the kernels."""
+    if x.device.type != 'cpu':
+        patches = functional.unfold(x, kernels.shape[2:])
+        products = y.flatten(2) @ patches.transpose(1, 2)
+        return products.sum(0).view(kernels.shape)
     total = 0
     for image, response in zip(x, y, strict=True):
         patches = functional.unfold(image[None], kernels.shape[2:])[0]
@@ -95,7 +99,12 @@ def _products(x, y, kernels):
 
 def _transposed(y, kernels):
     if y.device.type != 'cpu':
-        return functional.conv_transpose2d(y, kernels)
+        # products of matrices, since a convolution to one channel leaves most
+        # of an accelerator idle
+        patches = kernels.flatten(1).T @ y.flatten(2)
+        side = kernels.shape[2]
+        shape = [n + side - 1 for n in y.shape[2:]]
+        return functional.fold(patches, shape, side)
     # A convolution to one channel uses a fraction of a processor's
     # arithmetic. So each row of the filters makes a channel of its own.
     n_rows, n_columns = kernels.shape[2:]

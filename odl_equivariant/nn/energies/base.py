@@ -193,6 +193,59 @@ class Energy(nn.Module):
 
         return hessian
 
+    def gradient_function(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the gradient as a function, to be applied several times.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Images on whose grid, and as many as which, it is applied to.
+        sigma
+            As for `forward`.
+
+        Returns
+        -------
+        gradient : callable
+            Function of images of the shape of ``x``, which need not be equal
+            to them. Its results have no graph.
+        """
+
+        def gradient(u):
+            with torch.no_grad():
+                return self.gradient(u, sigma)
+
+        return gradient
+
+    def bounds(
+        self, sigma: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return Lipschitz constants and moduli of several noise levels.
+
+        Parameters
+        ----------
+        sigma : torch.Tensor, optional
+            Noise levels of shape ``(N,)``. Default: none, for energies that
+            need none.
+
+        Returns
+        -------
+        lipschitz, moduli : torch.Tensor
+            `gradient_lipschitz` and `weak_convexity` for each, of shape
+            ``(N,)``, or ``(1,)`` without noise levels, in double precision.
+        """
+        levels = [None] if sigma is None else sigma.tolist()
+        device = None if sigma is None else sigma.device
+        return tuple(
+            torch.tensor(
+                [float(bound(level)) for level in levels],
+                dtype=torch.float64,
+                device=device,
+            )
+            for bound in (self.gradient_lipschitz, self.weak_convexity)
+        )
+
     def gradient_lipschitz(self, sigma: float | None = None) -> float:
         """Return a Lipschitz constant of the gradient.
 

@@ -268,28 +268,31 @@ class EnergyDenoiser(nn.Module):
 
     def _bounds(self, x, sigma):
         """Return Lipschitz constants, and whether all energies are convex."""
-        levels = [None] if sigma is None else sigma.tolist()
-        moduli = [self.energy.weak_convexity(level) for level in levels]
-        bounds = [self.energy.gradient_lipschitz(level) for level in levels]
-        if not math.isfinite(max(moduli + bounds)):
+        bounds, moduli = self.energy.bounds(sigma)
+        largest, modulus = torch.stack([bounds.max(), moduli.max()]).tolist()
+        if not math.isfinite(max(modulus, largest)):
             raise ValueError(
                 'to minimise an energy near an image, its weak convexity and '
                 'the Lipschitz constant of its gradient must be known; '
                 f'{type(self.energy).__name__} does not tell'
             )
-        if self.weight * max(moduli) > 1:
+        if self.weight * modulus > 1:
             raise ValueError(
                 f'with weight={self.weight:g}, the minimiser need not be '
-                f'unique: the energy is {max(moduli):g}-weakly convex, so the '
-                f'largest weight is {1 / max(moduli):g}'
+                f'unique: the energy is {modulus:g}-weakly convex, so the '
+                f'largest weight is {1 / modulus:g}'
             )
-        lipschitz = x.new_tensor(bounds) * self.weight
-        return lipschitz.view(-1, *[1] * (x.ndim - 1)), max(moduli) == 0
+        lipschitz = bounds.to(x.device, x.dtype) * self.weight
+        return lipschitz.view(-1, *[1] * (x.ndim - 1)), modulus == 0
 
     def _descent(self, u, sigma):
         """Return the gradient of the weighted energy."""
-        gradient = self.energy.gradient(u, sigma)
-        return gradient if self.weight == 1 else self.weight * gradient
+        return self._weighted(self.energy.gradient)(u, sigma)
+
+    def _weighted(self, gradient):
+        if self.weight == 1:
+            return gradient
+        return lambda *arguments: self.weight * gradient(*arguments)
 
     def _descended(self, x, sigma, lipschitz):
         u = x
@@ -311,7 +314,7 @@ class EnergyDenoiser(nn.Module):
                 unit = sigma * math.sqrt(x[0].numel())
             u, residual, self.n_iterations = _equilibrium.minimiser(
                 start,
-                lambda u: self._descent(u, sigma),
+                self._weighted(self.energy.gradient_function(start, sigma)),
                 lipschitz.expand(len(x), *lipschitz.shape[1:]),
                 tolerance * unit,
                 maxiter,
@@ -319,9 +322,11 @@ class EnergyDenoiser(nn.Module):
             )
             unit = unit.clamp(min=torch.finfo(x.dtype).tiny)
             self.residual = residual / unit
-        reached = float(self.residual.max()) if len(x) else 0.0
+        reached = 0.0
+        if not self.training and len(x):
+            reached = float(self.residual.max())
         # also for values that are not a number
-        if not self.training and not reached <= tolerance:
+        if not reached <= tolerance:
             warn_user(
                 f'the minimisation stopped after {maxiter} iterations at the '
                 f'relative residual {reached:.2g}, above the tolerance '

@@ -56,14 +56,15 @@ def norm_bound(lags):
     ----------
     lags : torch.Tensor
         Sum of the `autocorrelations` of the filters, each possibly with a
-        factor that is not negative.
+        factor that is not negative. Or several such sums, one behind the
+        other along a first axis.
 
     Returns
     -------
     bound : torch.Tensor
-        Number that is at least :math:`\max_\omega \sum_i |\hat
-        w_i(\omega)|^2`, over all frequencies, and so for images of every
-        shape.
+        Number, or one for each sum, that is at least :math:`\max_\omega
+        \sum_i |\hat w_i(\omega)|^2`, over all frequencies, and so for images
+        of every shape.
 
     Notes
     -----
@@ -75,7 +76,7 @@ def norm_bound(lags):
     side = lags.shape[-1] // 2
     n = _OVERSAMPLING * side
     values = torch.fft.rfft2(lags, s=(n, n)).abs()
-    return values.max() / math.cos(math.pi * (side - 1) / n) ** 2
+    return values.amax((-2, -1)) / math.cos(math.pi * (side - 1) / n) ** 2
 
 
 def family(group, side, n_filters):

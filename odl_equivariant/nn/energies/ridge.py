@@ -326,6 +326,11 @@ class RidgeEnergy(Energy):
 
         Each channel is an image of its own from here on.
         """
+        tables, matrices = self._tables(x, sigma)
+        return _boundary.extend(_alone(x), matrices), tables, matrices
+
+    def _tables(self, x, sigma):
+        """Return the last two of them."""
         check_input('x', x, self.in_channels, self.kernels.dtype)
         self._check_shape(x.shape[2:])
         if has_values(x) and not bool(x.isfinite().all()):
@@ -344,8 +349,7 @@ class RidgeEnergy(Energy):
         # as many responses as cells
         reach = self.kernel_size // 4
         margin = self.kernel_size // 2 - reach
-        matrices = _boundary.extension(x.shape[2:], reach, margin, x)
-        return _boundary.extend(_alone(x), matrices), tables, matrices
+        return tables, _boundary.extension(x.shape[2:], reach, margin, x)
 
     def forward(
         self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
@@ -397,21 +401,46 @@ class RidgeEnergy(Energy):
             Tensor of the shape of ``x``. If gradients are enabled, it can be
             differentiated again, with respect to ``x`` and to the weights.
         """
+        if not self._needs_graph(x, sigma):
+            return self.gradient_function(x, sigma)(x)
         images, tables, matrices = self._prepared(x, sigma)
         kernels, pairs = self.filters(), self._family.pairs
-        if self._needs_graph(x, sigma):
-            responses = _sweeps.correlate(images, kernels)
-            responses = _responses.derivative(tables, responses, pairs)
-            total = _sweeps.transposed(responses, kernels)
-        else:
-            total = _sweeps.sweep(
-                images,
-                kernels,
-                lambda _, i, responses: _responses.quick_derivative(
-                    tables.of(i), responses, pairs
-                ),
-            )
+        responses = _sweeps.correlate(images, kernels)
+        responses = _responses.derivative(tables, responses, pairs)
+        total = _sweeps.transposed(responses, kernels)
         return _boundary.extended_transpose(total, matrices).view(x.shape)
+
+    @torch.no_grad()
+    def gradient_function(
+        self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the gradient as a function, to be applied several times.
+
+        Parameters
+        ----------
+        x, sigma
+            As for `forward`.
+
+        Returns
+        -------
+        gradient : callable
+            Function of images of the shape of ``x``, which need not be equal
+            to them, and are not checked. Its results have no graph. It makes
+            filters and tables of the profiles once.
+        """
+        tables, matrices = self._tables(x, sigma)
+        kernels, pairs = self.filters(), self._family.pairs
+
+        def derivative(_, i, responses):
+            return _responses.quick_derivative(tables.of(i), responses, pairs)
+
+        @torch.no_grad()
+        def gradient(u):
+            images = _boundary.extend(_alone(u), matrices)
+            total = _sweeps.sweep(images, kernels, derivative)
+            return _boundary.extended_transpose(total, matrices).view(u.shape)
+
+        return gradient
 
     def shrinkage(
         self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
@@ -561,7 +590,7 @@ class RidgeEnergy(Energy):
         bound : float
             At most the greatest absolute second derivative of a profile.
         """
-        return max(self._bound(sigma, 1), self._bound(sigma, -1))
+        return self._bound(sigma, 0)
 
     def weak_convexity(self, sigma: float | None = None) -> float:
         """Return the modulus of weak convexity.
@@ -576,24 +605,46 @@ class RidgeEnergy(Energy):
         modulus : float
             At most 1. It is 0 if the energy is convex.
         """
-        return self._bound(sigma, -1)
+        return self._bound(sigma, 1)
 
-    @torch.no_grad()
-    def _bound(self, sigma, sign):
-        """Return a bound of the Hessian, or of minus the Hessian."""
+    def _bound(self, sigma, which):
         if sigma is None:
             raise TypeError(
                 'the bounds of this energy depend on the noise level: pass '
                 '`sigma`'
             )
         level = self.kernels.new_tensor([positive_number('sigma', sigma)])
-        slopes = (sign * self.profiles(level).slopes[0]).clamp(min=0)
-        most = slopes.amax(1).double()
+        return float(self.bounds(level)[which])
+
+    @torch.no_grad()
+    def bounds(
+        self, sigma: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return Lipschitz constants and moduli of several noise levels.
+
+        Parameters
+        ----------
+        sigma : torch.Tensor
+            Noise levels of shape ``(N,)``.
+
+        Returns
+        -------
+        lipschitz, moduli : torch.Tensor
+            `gradient_lipschitz` and `weak_convexity` for each, of shape
+            ``(N,)``, in double precision.
+        """
+        slopes = self.profiles(sigma).slopes
+        moduli = self._greatest(-slopes)
+        return torch.maximum(self._greatest(slopes), moduli), moduli
+
+    def _greatest(self, slopes):
+        """Return a bound of K^T diag(slopes) K for each noise level."""
+        most = slopes.clamp(min=0).amax(2).double()
         lags = self._current()[2]
-        weights = most.repeat(len(lags) // len(most))[:, None, None]
-        square = filters.norm_bound((weights * lags).sum(0))
+        weights = most.repeat(1, len(lags) // most.shape[1])
+        square = filters.norm_bound((weights[:, :, None, None] * lags).sum(1))
         # the filters have at most the norm 1, whatever rounding says
-        return min(float(square), float(most.max()))
+        return torch.minimum(square, most.amax(1))
 
 
 def _alone(x):
