@@ -1,0 +1,399 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Equivariant and ordinary networks, by the size of the null space.
+
+    python -m examples.experiments.null_space.comparison --scale small
+
+trains unrolled networks that are equivariant by design, and ordinary ones, to
+remove noise and blur, to fill in what is missing, and to reconstruct from
+compressed measurements, all from upright images. They are scored on upright
+and turned images, at other scales and other intensities. Problems without a
+null space show what equivariance gains in noise, and those with almost no
+noise what it gains in the null space. `--seconds` bounds the time: the number
+of steps is then what the time allows, the same for all networks. Results are
+written after each network; the same command goes on with a run that was
+stopped.
+What is compared is in `comparison.yaml`.
+"""
+
+import argparse
+import functools
+import hashlib
+import itertools
+import json
+import multiprocessing
+import pathlib
+import time
+import zlib
+
+import numpy as np
+import torch
+import yaml
+
+from examples.experiments.kernel_bases import rate_at
+from examples.experiments.null_space.images import sources
+from examples.experiments.null_space.verdicts import table, verdicts
+from odl_equivariant import data
+from odl_equivariant._files import write_atomically
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+)
+from odl_equivariant.operators import OperatorLayer
+
+__all__ = ('Study', 'main')
+
+SETTINGS = pathlib.Path(__file__).with_suffix('.yaml')
+NETWORKS = ('equivariant', 'ordinary')
+SEARCH_SEED = 1000
+# of the steps, for each network of the search
+SEARCH_PART = 3
+# of the time, what is left to finish and to write
+SPARE = 0.1
+
+
+class Study:
+    """All networks of one kind of images in one folder.
+
+    Parameters
+    ----------
+    settings : dict
+        Those of `comparison.yaml`, of one scale.
+    kind : str
+        Kind of images.
+    folder : path-like
+        Where results are written.
+    photographs : dict of numpy.ndarray, optional
+        See `sources`.
+    device : str, optional
+        Device of the networks.
+    """
+
+    def __init__(self, settings, kind, folder, photographs=None, device='cpu'):
+        self.settings, self.kind, self.device = settings, kind, device
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        numbers = {
+            part: settings[f'n_{part}']
+            for part in ('train', 'validation', 'test')
+        }
+        self.sources = sources(kind, numbers, settings['side'], photographs)
+        self.images = {
+            part: self.sources[part].batch().to(device)
+            for part in ('train', 'validation')
+        }
+        left_out = ('rates', 'n_steps', 'seeds', 'images', 'problems')
+        shared = {k: v for k, v in settings.items() if k not in left_out}
+        text = json.dumps(shared, sort_keys=True).encode()
+        self._digest = hashlib.blake2b(text, digest_size=6).hexdigest()
+
+    @functools.cached_property
+    def conditions(self):
+        """Test images of all conditions, as lists of tensors."""
+        source = self.sources['test']
+        found = {'upright': [source.batch()]}
+        for name, change in self.settings['conditions'].items():
+            scale = change.get('scale', 1)
+            factor = change.get('intensity', 1)
+            found[name] = [
+                factor * source.batch(angle, scale)
+                for angle in change.get('angles', [0])
+            ]
+        return {
+            name: [one.to(self.device) for one in batches]
+            for name, batches in found.items()
+        }
+
+    @functools.cache  # noqa: B019
+    def acquisition(self, problem):
+        """Return the acquisition of a problem."""
+        arguments = dict(self.settings['problems'][problem])
+        side = self.settings['side']
+        kind = getattr(data, arguments.pop('class'))
+        return kind(shape=(side, side), **arguments)
+
+    @functools.cache  # noqa: B019
+    def _layer(self, problem):
+        operator = self.acquisition(problem).operator
+        return OperatorLayer(operator).to(self.device)
+
+    def measured(self, problem, images, generator, factor=1.0):
+        """Return noisy data of a batch."""
+        acquisition = self.acquisition(problem)
+        exact = self._layer(problem)(images)
+        noise = torch.randn(exact.shape, generator=generator).to(exact)
+        mask = getattr(acquisition, 'mask', None)
+        if mask is not None:
+            noise = noise * torch.as_tensor(mask.copy()).to(noise)
+        return exact + factor * acquisition.sigma * noise
+
+    def network(self, problem, kind):
+        """Return a network with new weights."""
+        arguments = {
+            'channels': self.settings['network']['channels'],
+            'skip': True,
+        }
+        block = functools.partial(OrdinaryProximal, **arguments)
+        if kind == 'equivariant':
+            block = functools.partial(
+                EquivariantProximal, group=self.settings['group'], **arguments
+            )
+        network = LearnedProximalGradient(
+            self.acquisition(problem).operator,
+            block,
+            self.settings['network']['n_iterations'],
+            'adjoint',
+        )
+        return network.to(self.device)
+
+    def trained(self, problem, kind, rate, seed, steps):
+        """Return the scores of a network, and train it where need be."""
+        words = [self.kind, problem, kind]
+        name = '-'.join(words).replace(' ', '_').replace('%', 'percent')
+        name += f'-{rate:.1e}-{seed}-{steps}-{self._digest}'
+        path = self.folder / f'{name}.json'
+        if path.exists():
+            return json.loads(path.read_text(encoding='utf-8'))
+        network, seconds = self._train(problem, kind, rate, seed, steps)
+        found = {'seconds': seconds, 'steps': steps}
+        if seed == SEARCH_SEED:
+            found['validation'] = self._score(
+                network, problem, 'validation', [self.images['validation']]
+            )
+        else:
+            for condition, batches in self.conditions.items():
+                change = self.settings['conditions'].get(condition, {})
+                found[condition] = self._score(
+                    network,
+                    problem,
+                    condition,
+                    batches,
+                    change.get('intensity', 1),
+                )
+            if seed == self.settings['seeds'][0]:
+                self._draw(network, problem, kind)
+        write_atomically(path, json.dumps(found).encode())
+        return found
+
+    def _train(self, problem, kind, rate, seed, steps):
+        """Return a network, and the time of a step."""
+        torch.manual_seed(seed)
+        network = self.network(problem, kind)
+        optimizer = torch.optim.Adam(network.parameters(), rate)
+        images, batch = self.images['train'], self.settings['batch']
+        begin = time.perf_counter()
+        for step in range(steps):
+            generator = torch.Generator().manual_seed(10**6 * seed + step)
+            chosen = torch.randint(len(images), (batch,), generator=generator)
+            truth = images[chosen.to(images.device)]
+            y = self.measured(problem, truth, generator)
+            optimizer.zero_grad()
+            (network(y) - truth).square().mean().backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            for group in optimizer.param_groups:
+                warm_up = self.settings['warm_up']
+                group['lr'] = rate * rate_at(step, steps, warm_up)
+            optimizer.step()
+        # a GPU is behind the processor
+        float(network.relative_steps.sum())
+        return network.eval(), (time.perf_counter() - begin) / steps
+
+    @torch.no_grad()
+    def _score(self, network, problem, name, batches, factor=1.0):
+        """Return the mean PSNR in dB; the peak is that of the images."""
+        found = []
+        for i, truth in enumerate(batches):
+            seed = zlib.crc32(f'{problem} {name} {i}'.encode())
+            generator = torch.Generator().manual_seed(seed)
+            y = self.measured(problem, truth, generator, factor)
+            result = network(y)
+            error = (result - truth).square().mean((1, 2, 3))
+            found.append(10 * torch.log10(factor**2 / error))
+        return float(torch.cat(found).mean())
+
+    @torch.no_grad()
+    def _draw(self, network, problem, kind):
+        """Write what the network makes of an image, upright and turned."""
+        arrays = []
+        for name, which in (('upright', 0), ('quarter turns', 0)):
+            truth = self.conditions[name][which][:1]
+            generator = torch.Generator().manual_seed(0)
+            y = self.measured(problem, truth, generator)
+            shown = self._layer(problem).adjoint(y)
+            arrays.append(torch.cat([truth, shown, network(y)])[:, 0])
+        name = f'{self.kind}-{problem}-{kind}'
+        name = name.replace(' ', '_').replace('%', 'percent')
+        array = torch.stack(arrays).cpu().numpy().astype(np.float16)
+        np.save(self.folder / f'{name}.npy', array)
+
+    def problems(self):
+        """Return the problems of these images."""
+        chosen = self.settings['images'][self.kind]
+        return list(self.settings['problems']) if chosen == 'all' else chosen
+
+
+_STUDIES = {}
+
+
+def _start(arguments):
+    """Prepare a process for `_run`."""
+    torch.set_num_threads(1)
+    _STUDIES['arguments'] = arguments
+
+
+def _study(kind):
+    if kind not in _STUDIES:
+        settings, folder, photographs, device = _STUDIES['arguments']
+        _STUDIES[kind] = Study(settings, kind, folder, photographs, device)
+    return _STUDIES[kind]
+
+
+def _run(task):
+    """Train a network, unless there is no time for it."""
+    kind, problem, network, rate, seed, steps, latest = task
+    if latest is not None and time.time() > latest:
+        return task, None
+    return task, _study(kind).trained(problem, network, rate, seed, steps)
+
+
+def _timed(task):
+    """Return the time of a step of a network, after the first steps."""
+    kind, problem, network, steps = task
+    study = _study(kind)
+    study._train(problem, network, 1e-3, SEARCH_SEED, 3)
+    return study._train(problem, network, 1e-3, SEARCH_SEED, steps)[1]
+
+
+def _steps(pool, settings, n_runs, jobs, end):
+    """Return how many steps of each network there is time for."""
+    if end is None:
+        return settings['n_steps']
+    kind, problem = (
+        settings['search']['images'],
+        settings['search']['problems'],
+    )
+    tasks = [(kind, problem[0], NETWORKS[0], 12)] * jobs
+    seconds = max(pool.map(_timed, tasks, 1))
+    n_search = len(settings['rates']) * len(NETWORKS) * len(problem)
+    left = (end - time.time()) * jobs * (1 - SPARE)
+    steps = left / seconds / (n_runs + n_search / SEARCH_PART)
+    steps = min(settings['n_steps'], max(1, int(steps)))
+    print(f'{seconds:.4f} s a step, {n_runs} networks: {steps} steps each')
+    return steps
+
+
+def _rates(pool, settings, steps):
+    """Return the best rate of each network."""
+    search, rates = settings['search'], settings['rates']
+    steps = max(1, steps // SEARCH_PART)
+    tasks = [
+        (search['images'], problem, network, rate, SEARCH_SEED, steps, None)
+        for problem, network, rate in itertools.product(
+            search['problems'], NETWORKS, rates
+        )
+    ]
+    found = {(network, rate): 0.0 for network in NETWORKS for rate in rates}
+    for task, result in pool.imap_unordered(_run, tasks):
+        found[task[2], task[3]] += result['validation']
+    return {
+        network: max(rates, key=lambda rate: found[network, rate])
+        for network in NETWORKS
+    }
+
+
+def _tasks(settings, rates, steps, latest):
+    """Return all networks: whole seeds first, so that few are useful."""
+    return [
+        (kind, problem, network, rates[network], seed, steps, latest)
+        for seed in settings['seeds']
+        for kind, chosen in settings['images'].items()
+        for problem in (settings['problems'] if chosen == 'all' else chosen)
+        for network in NETWORKS
+    ]
+
+
+def main(arguments=None):
+    """Run what the arguments ask for, and return the rows."""
+    with open(SETTINGS, encoding='utf-8') as file:
+        settings = yaml.safe_load(file)
+    parser = argparse.ArgumentParser(
+        prog='python -m examples.experiments.null_space.comparison',
+        description='Compare networks by the size of the null space.',
+    )
+    parser.add_argument('--scale', choices=settings['scales'], default='small')
+    parser.add_argument(
+        '--problems', nargs='+', choices=settings['problems'], metavar='NAME'
+    )
+    parser.add_argument('--images', nargs='+', choices=settings['images'])
+    parser.add_argument(
+        '--photographs',
+        nargs=2,
+        type=pathlib.Path,
+        metavar=('TRAIN', 'TEST'),
+        help='arrays (N, n, n) of type uint8; without them, no photographs',
+    )
+    parser.add_argument('--seconds', type=float, help='time that there is')
+    parser.add_argument('--jobs', type=int, default=1, help='processes')
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+    )
+    parser.add_argument(
+        '--output', type=pathlib.Path, default='results/null_space'
+    )
+    options = parser.parse_args(arguments)
+    end = None if options.seconds is None else time.time() + options.seconds
+    settings |= settings.pop('scales')[options.scale]
+    for key in ('problems', 'images'):
+        if getattr(options, key):
+            settings[key] = {
+                k: settings[key][k] for k in getattr(options, key)
+            }
+    photographs = None
+    if options.photographs is None:
+        settings['images'].pop('photographs', None)
+    else:
+        photographs = {
+            part: np.load(path)
+            for part, path in zip(
+                ('train', 'test'), options.photographs, strict=True
+            )
+        }
+    for kind, chosen in settings['images'].items():
+        if chosen != 'all':
+            settings['images'][kind] = [
+                name for name in chosen if name in settings['problems']
+            ]
+    every = (settings, options.output, photographs, options.device)
+    context = multiprocessing.get_context('spawn')
+    with context.Pool(options.jobs, _start, (every,)) as pool:
+        n_runs = len(_tasks(settings, dict.fromkeys(NETWORKS), 0, None))
+        steps = _steps(pool, settings, n_runs, options.jobs, end)
+        rates = _rates(pool, settings, steps)
+        latest = None
+        if end is not None:
+            latest = end - SPARE * options.seconds
+        rows = []
+        tasks = _tasks(settings, rates, steps, latest)
+        for task, found in pool.imap(_run, tasks):
+            if found is None:
+                continue
+            names = ('images', 'problem', 'network', 'rate', 'seed')
+            rows.append({**dict(zip(names, task, strict=False)), **found})
+            result = {'scale': options.scale, 'rates': rates, 'rows': rows}
+            path = options.output / 'comparison.json'
+            write_atomically(path, json.dumps(result, indent=1).encode())
+    print(table(rows))
+    for sentence, figures, verdict in verdicts(rows):
+        print(f'- {sentence}: {figures}. {verdict}.')
+    return rows
+
+
+if __name__ == '__main__':
+    main()
