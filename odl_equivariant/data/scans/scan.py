@@ -22,6 +22,10 @@ from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant._types import Element
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import position
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    IMPOSSIBLE,
+    find_wrong_kind,
+)
 from odl_equivariant.data.acquisitions.tomography.geometries import (
     ct_geometry,
     describe_geometry,
@@ -401,7 +405,8 @@ class TomographyScan:
         ------
         ValueError
             If the acquisition has another shape, or there is no white field
-            for counts.
+            for counts. If ``kind`` is ``'line integrals'``, and readings are
+            negated, counts or transposed.
         """
         space = acquisition.operator.range
         readings = self._as_data(self.readings)
@@ -415,6 +420,13 @@ class TomographyScan:
             return acquisition.line_integrals(
                 readings, self._as_data(self.dark), self._as_data(self.white)
             )
+        array = np.asarray(readings, dtype=float)
+        if array.ndim == 3:
+            array = array[:, :, array.shape[2] // 2]
+        found = find_wrong_kind(array)
+        if found.cause in IMPOSSIBLE:
+            where = f'{self.source}: ' if self.source else ''
+            raise ValueError(f'{where}{found}')
         return element_from_array(readings, space)
 
     def _as_data(self, field):

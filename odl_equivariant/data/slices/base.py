@@ -320,18 +320,18 @@ class Slices:
         )
 
 
-def checked_spacing(spacing):
+def checked_spacing(spacing, name='spacing'):
     """Return the sides of pixels as two numbers of millimetres, or None."""
     if spacing is None:
         return None
     if isinstance(spacing, str) or np.shape(spacing) not in ((), (2,)):
         raise ValueError(
-            '`spacing` must be the side of a pixel in millimetres, or its '
+            f'`{name}` must be the side of a pixel in millimetres, or its '
             f'two sides, got {spacing!r}; slices are not resampled across: '
             'their distance stays as it is'
         )
     both = (spacing, spacing) if np.shape(spacing) == () else spacing
-    return tuple(positive_number('spacing', side) for side in both)
+    return tuple(positive_number(name, side) for side in both)
 
 
 def index_and_epoch(key, length, what):

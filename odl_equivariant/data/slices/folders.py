@@ -20,7 +20,12 @@ from odl_equivariant.data.slices.base import Slices
 from odl_equivariant.data.slices.index import FolderIndex
 from odl_equivariant.data.slices.values import Values
 
-__all__ = ('FolderSlices',)
+__all__ = ('NO_PIXEL_SIZE', 'FolderSlices')
+
+NO_PIXEL_SIZE = (
+    'its format does not state the size of pixels; pass `pixel_size`, in '
+    'millimetres'
+)
 
 
 class FolderSlices(Slices):

@@ -10,14 +10,18 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Literal
 
 import numpy as np
 
 from odl_equivariant._packages import import_package
-from odl_equivariant._types import ImageShape, PathLike
+from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data._checks import grid
-from odl_equivariant.data.slices.folders import FolderSlices
+from odl_equivariant.data.slices.base import checked_spacing
+from odl_equivariant.data.slices.folders import NO_PIXEL_SIZE, FolderSlices
+from odl_equivariant.data.slices.geometry import SliceGeometry
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
+from odl_equivariant.data.slices.values import Values
 
 __all__ = ('ImageSlices',)
 
@@ -44,6 +48,16 @@ class ImageSlices(FolderSlices):
         Shape to which all images are resampled, see `Slices`.
     cache, progress : optional
         See `DicomSlices`.
+    spacing : float or tuple of 2 floats, optional
+        Size of the pixels, in millimetres, to which images are resampled, see
+        `Slices`. Needs ``pixel_size``.
+    scale : {'max', 'percentile'} or float, optional
+        Factor of the values, or the magnitude of each picture that becomes
+        1, see `DicomSlices`.
+    pixel_size : float or tuple of 2 floats, optional
+        Size of the pixels of all pictures, in millimetres, along both axes.
+        What files say about their resolution is that of a print, and is not
+        used.
 
     Attributes
     ----------
@@ -60,7 +74,8 @@ class ImageSlices(FolderSlices):
     FileNotFoundError
         If there is no such folder, or, on access, if a file has vanished.
     ValueError
-        If there is no picture, or, on access, if a file is damaged.
+        If there is no picture, if ``spacing`` is given and ``pixel_size`` is
+        not, or, on access, if a file is damaged.
     ImportError
         If pillow is not installed.
 
@@ -89,7 +104,12 @@ class ImageSlices(FolderSlices):
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
+        spacing: Spacing | None = None,
+        scale: Literal['max', 'percentile'] | float | None = None,
+        pixel_size: Spacing | None = None,
     ) -> None:
+        values = Values(None, scale)
+        self.pixel_size = checked_spacing(pixel_size, 'pixel_size')
         import_package('PIL.Image', 'reading pictures')
         shape = grid(shape)
         index = FolderIndex(
@@ -101,7 +121,18 @@ class ImageSlices(FolderSlices):
             progress=progress,
         )
         names = [name for name, _ in index.entries]
-        super().__init__(index, index.entries, names, names, shape)
+        super().__init__(
+            index, index.entries, names, names, shape, spacing, names, values
+        )
+
+    def _pixel(self, entry):
+        return self.pixel_size
+
+    def _fault(self, entry):
+        return None if self.pixel_size else NO_PIXEL_SIZE
+
+    def _located(self, entry):
+        return SliceGeometry(tuple(entry['shape']), self.pixel_size)
 
     def _read(self, path, name, entry):
         return _grey_values(path)

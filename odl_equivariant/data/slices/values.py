@@ -14,7 +14,7 @@ from odl_equivariant._checks import one_of, real_number
 from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.units import convert_attenuation
 
-__all__ = ('AIR_HU', 'LOWEST_HU', 'Values')
+__all__ = ('AIR_HU', 'LOWEST_HU', 'Values', 'check_air')
 
 UNITS = ('HU', '1/m', 'relative')
 SCALES = ('max', 'percentile')
@@ -125,3 +125,34 @@ class Values:
                 f'`scale={self.scale!r}` has no meaning'
             )
         return 1 / float(size) if size > 0 else 1.0
+
+
+def check_air(path, middle, unit):
+    """Raise an error unless an image can be in Hounsfield units.
+
+    Parameters
+    ----------
+    path : path-like
+        File, for the message.
+    middle : numpy.ndarray
+        Middle slice of its volume.
+    unit : str
+        Unit that was asked for.
+
+    Raises
+    ------
+    ValueError
+        If values are complex, or none is negative, as that of air is.
+    """
+    if np.iscomplexobj(middle):
+        raise ValueError(
+            f'{path} has complex values, and no Hounsfield units as '
+            f'`unit={unit!r}` needs: leave out `unit`'
+        )
+    if not middle.min() < 0:
+        raise ValueError(
+            f'{path} has values from {middle.min():g} to {middle.max():g} in '
+            f'its middle slice, and `unit={unit!r}` takes Hounsfield units, '
+            'in which air is -1000: convert the file, or take `scale` '
+            'instead of `unit`'
+        )

@@ -20,12 +20,13 @@ from odl_equivariant._checks import one_of, whole_number
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data._checks import grid
-from odl_equivariant.data.slices.folders import FolderSlices
+from odl_equivariant.data.slices.base import checked_spacing
+from odl_equivariant.data.slices.folders import NO_PIXEL_SIZE, FolderSlices
 from odl_equivariant.data.slices.geometry import SliceGeometry
 from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
 from odl_equivariant.data.slices.nifti.files import check_hounsfield, describe
-from odl_equivariant.data.slices.values import Values
+from odl_equivariant.data.slices.values import Values, check_air
 
 __all__ = ('NiftiSlices', 'NumpySlices')
 
@@ -271,6 +272,19 @@ class NumpySlices(FolderSlices):
         Shape to which all images are resampled, see `Slices`.
     cache, progress : optional
         See `DicomSlices`.
+    spacing : float or tuple of 2 floats, optional
+        Size of the pixels, in millimetres, to which images are resampled, see
+        `Slices`. Needs ``pixel_size``.
+    unit : {'HU', '1/m', 'relative'}, optional
+        For arrays of Hounsfield units, see `DicomSlices`. A file whose middle
+        image has no negative value is refused. Default: values stay as they
+        are, in whatever unit, which the format does not state.
+    scale : {'max', 'percentile'} or float, optional
+        For other arrays, see `DicomSlices`. All images of a file have one
+        factor.
+    pixel_size : float or tuple of 2 floats, optional
+        Size of the pixels of all files, in millimetres, along both axes,
+        which the format does not state.
 
     Attributes
     ----------
@@ -288,7 +302,9 @@ class NumpySlices(FolderSlices):
     FileNotFoundError
         If there is no such folder, or, on access, if a file has vanished.
     ValueError
-        If there is no array, or, on access, if a file is damaged.
+        If there is no array, if ``spacing`` is given and ``pixel_size`` is
+        not, if values are no Hounsfield units and ``unit`` is given, or, on
+        access, if a file is damaged.
 
     Examples
     --------
@@ -298,6 +314,14 @@ class NumpySlices(FolderSlices):
     ...     slices = NumpySlices(folder)
     ...     slices.names, slices[2].shape
     (['three.npy#0', 'three.npy#1', 'three.npy#2'], (8, 9))
+
+    Pixels of 2 x 1 mm become squares of 1 mm:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(os.path.join(folder, 'one.npy'), np.ones((8, 9)))
+    ...     slices = NumpySlices(folder, spacing=1, pixel_size=(2, 1))
+    ...     slices[0].shape, slices.geometry(0).extent
+    ((16, 9), (16.0, 9.0))
     """
 
     def __init__(
@@ -306,7 +330,13 @@ class NumpySlices(FolderSlices):
         shape: ImageShape | None = None,
         cache: PathLike | None = None,
         progress: bool = True,
+        spacing: Spacing | None = None,
+        unit: Literal['HU', '1/m', 'relative'] | None = None,
+        scale: Literal['max', 'percentile'] | float | None = None,
+        pixel_size: Spacing | None = None,
     ) -> None:
+        values = Values(unit, scale)
+        self.pixel_size = checked_spacing(pixel_size, 'pixel_size')
         shape = grid(shape)
         index = FolderIndex(
             folder,
@@ -326,7 +356,34 @@ class NumpySlices(FolderSlices):
             name if entry['slice'] is None else f'{name}#{entry["slice"]}'
             for name, entry in items
         ]
-        super().__init__(index, items, names, [n for n, _ in items], shape)
+        files = [name for name, _ in items]
+        super().__init__(
+            index, items, names, files, shape, spacing, files, values
+        )
+        if unit is not None:
+            for name, entry in index.entries:
+                n = entry['n']
+                middle = (name, {'slice': None if n is None else n // 2})
+                check_air(
+                    index.path(name), self._from_item(middle, self._read), unit
+                )
+
+    def _pixel(self, entry):
+        return self.pixel_size
+
+    def _fault(self, entry):
+        return None if self.pixel_size else NO_PIXEL_SIZE
+
+    def _geometry(self, place):
+        if self.pixel_size is None:
+            return None
+        array = self._from_item(
+            self._items[place],
+            lambda path, name, entry: np.load(
+                path, mmap_mode='r', allow_pickle=False
+            ),
+        )
+        return SliceGeometry(array.shape[-2:], self.pixel_size)
 
     def _read(self, path, name, entry):
         array = np.load(path, mmap_mode='r', allow_pickle=False)

@@ -16,6 +16,9 @@ import warnings
 from tqdm import tqdm
 
 from odl_equivariant.data import provenance
+from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    IMPOSSIBLE,
+)
 from odl_equivariant.data.units import metres
 from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.training.measured.arguments import cell_in, parsed
@@ -243,6 +246,8 @@ def _reconstruct_file(path, target, method, options):
     for y in measured.data:
         if not is_magnetic and not doubt:
             doubt = acquisition.inconsistency(y)
+            if doubt.cause in IMPOSSIBLE:
+                raise ValueError(f'{path}: {doubt}')
         scale = method.scale(acquisition, y)
         image, element = method(acquisition, y)
         images.append(image)

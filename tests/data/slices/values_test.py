@@ -13,7 +13,13 @@ import pickle
 import numpy as np
 import pytest
 
-from odl_equivariant.data import DicomSlices, NiftiSlices, sample_ct_slice
+from odl_equivariant.data import (
+    DicomSlices,
+    ImageSlices,
+    NiftiSlices,
+    NumpySlices,
+    sample_ct_slice,
+)
 from odl_equivariant.data.slices.values import Values
 from odl_equivariant.data.units import MU_MAX, convert_attenuation
 
@@ -244,3 +250,68 @@ def test_values_below_air_are_no_hounsfield_units(nibabel, tmp_path):
     slices = NiftiSlices(tmp_path, unit='relative', progress=False)
     with pytest.raises(ValueError, match=r'a\.nii.*-3000'):
         slices[0]
+
+
+@pytest.mark.parametrize('dtype', ['int16', 'float32', 'float64'])
+def test_arrays_have_the_unit_that_is_asked_for(tmp_path, dtype):
+    """Arrays of Hounsfield units become attenuation."""
+    np.save(tmp_path / 'a.npy', np.resize(np.array(HU, dtype), (3, 4, 5)))
+    one, other = (
+        NumpySlices(tmp_path, progress=False, unit=unit)
+        for unit in ('1/m', 'relative')
+    )
+    wanted = convert_attenuation(np.resize(HU, (3, 4, 5))[2], 'HU', '1/m')
+    assert np.allclose(one[2], wanted, rtol=1e-5)
+    assert np.allclose(one[2], MU_MAX * other[2], rtol=1e-5)
+    positive = np.ones((4, 4), dtype)
+    np.save(tmp_path / 'b.npy', positive)
+    with pytest.raises(ValueError, match='b.npy has values from 1 to 1'):
+        NumpySlices(tmp_path, progress=False, unit='HU')
+    with pytest.raises(ValueError, match='give `unit` or `scale`'):
+        NumpySlices(tmp_path, progress=False, unit='HU', scale='max')
+
+
+def test_arrays_and_pictures_are_scaled(tmp_path):
+    """All images of a file have one factor, and a number is the factor."""
+    from PIL import Image
+
+    stack = np.arange(24.0).reshape(2, 3, 4)
+    np.save(tmp_path / 'a.npy', stack)
+    slices = NumpySlices(tmp_path, progress=False, scale='max')
+    assert np.allclose(slices[0], stack[0] / 23)
+    slices = NumpySlices(tmp_path, progress=False, scale=0.5)
+    assert np.allclose(slices.subset([1])[0], stack[1] / 2)
+    Image.fromarray(np.full((3, 4), 51, 'uint8')).save(tmp_path / 'a.png')
+    assert np.allclose(
+        ImageSlices(tmp_path, progress=False, scale='max')[0], 1
+    )
+
+
+@pytest.mark.parametrize('kind', ['array', 'picture'])
+def test_a_disc_has_its_size(tmp_path, kind):
+    """In pixels of 2 x 1 mm, a disc becomes round, with its area."""
+    from PIL import Image
+
+    x, y = 2 * np.arange(32) - 31, np.arange(64) - 31.5
+    disc = (np.hypot(x[:, None], y) < 20).astype('float32')
+    if kind == 'array':
+        np.save(tmp_path / 'a.npy', disc[None])
+        reader = NumpySlices
+    else:
+        values = (255 * disc.T[::-1]).astype('uint8')
+        Image.fromarray(values).save(tmp_path / 'a.png')
+        reader = ImageSlices
+    slices = reader(tmp_path, progress=False, spacing=1, pixel_size=(2, 1))
+    assert slices[0].shape == (64, 64) and slices.geometry(0).is_square
+    assert slices[0].sum() == pytest.approx(np.pi * 20**2, rel=0.02)
+    widths = slices[0].sum(axis=0).max(), slices[0].sum(axis=1).max()
+    assert widths == pytest.approx((40, 40), abs=1.5)
+    again = pickle.loads(pickle.dumps(slices))
+    assert np.array_equal(again[0], slices[0])
+    with pytest.warns(UserWarning, match='not square'):
+        reader(tmp_path, progress=False, pixel_size=(2, 1))
+    with pytest.raises(ValueError, match='pass `pixel_size`'):
+        reader(tmp_path, progress=False, spacing=1)
+    with pytest.raises(ValueError, match='`pixel_size`'):
+        reader(tmp_path, progress=False, pixel_size=0)
+    assert reader(tmp_path, progress=False).geometry(0) is None

@@ -214,6 +214,21 @@ def test_axis(run, tmp_path):
         assert says['axis_in_elements'] == pytest.approx(-4.3, abs=0.3)
 
 
+@pytest.mark.parametrize(
+    'change, words',
+    [(lambda y: -y, 'negative'), (lambda y: np.exp(-y), 'bright')],
+)
+def test_other_data_than_line_integrals_are_refused(
+    run, tmp_path, change, words
+):
+    """Negated data and transmissions make no image, and are named."""
+    data, _ = written(tmp_path)
+    np.save('scan.npy', change(data))
+    status, text = run('scan.npy', *GRID, '--output', 'image.npy')
+    assert status == 1 and words in text
+    assert not (tmp_path / 'image.npy').exists()
+
+
 def test_counts_that_are_no_line_integrals(run, tmp_path):
     """Readings of a detector need to be called counts."""
     data, _ = written(tmp_path)

@@ -37,6 +37,13 @@ import math
 
 import numpy as np
 
+from odl_equivariant.data.acquisitions.sinograms.kinds import (
+    are_counts,
+    are_negated,
+    are_transposed,
+    is_log10,
+    swapping_views,
+)
 from odl_equivariant.data.acquisitions.sinograms.moments import (
     FEWEST,
     chebyshev,
@@ -49,9 +56,11 @@ from odl_equivariant.data.acquisitions.sinograms.moments import (
 from odl_equivariant.data.acquisitions.sinograms.rotation_axis import minimum
 
 __all__ = (
+    'IMPOSSIBLE',
     'Inconsistency',
     'Lines',
     'find_inconsistency',
+    'find_wrong_kind',
     'misfits',
     'shift_by_moments',
 )
@@ -67,6 +76,8 @@ _MOST_ELEMENTS = 128
 # Sums over a shadow of so many elements have this error, times their number
 # to the power of -3/2, as its edge is like a root.
 _SAMPLING = 0.3
+# Causes for which no image is right, whatever the geometry.
+IMPOSSIBLE = ('sign', 'counts', 'transposed')
 # What is tried as an explanation: factors of the angles, and shifts.
 _FACTORS, _DEGREES = (0.5, 2.0), (math.pi / 180, 180 / math.pi)
 _N_TRIED = 25
@@ -143,11 +154,15 @@ class Inconsistency:
         Whether the error is more than noise and than what real scans have.
     cause : str or None
         Which change of the geometry explains the errors: ``'axis'``,
-        ``'angles'`` or ``'order'``; ``'readings'`` if only the sums of the
-        views are wrong; ``None`` if nothing explains them.
+        ``'angles'``, ``'order'`` or ``'detector'``; ``'readings'`` if only
+        the sums of the views are wrong; ``None`` if nothing explains them.
+        Or what data are instead of line integrals, which shows without the
+        geometry: ``'sign'``, ``'counts'``, ``'transposed'``, ``'zigzag'`` or
+        ``'logarithm'``. Then there are no errors.
     value : float or None
         What belongs to the cause: the shift of the detector, in units of
-        length, or the factor of the angles.
+        length, the factor of the angles, or the share of the steps between
+        views that reverse the detector.
     """
 
     errors: tuple[float, ...] = ()
@@ -157,12 +172,14 @@ class Inconsistency:
 
     def __bool__(self) -> bool:
         """Return whether the data cannot belong to the geometry."""
-        return any(self.significant)
+        return any(self.significant) or self.cause is not None
 
     def __str__(self) -> str:
         """Say what is wrong, and what to do."""
         if not self:
             return 'the data can belong to their geometry'
+        if self.cause in _KINDS:
+            return _KINDS[self.cause].format(100 * (self.value or 0))
         worst = max(range(len(self.errors)), key=self.errors.__getitem__)
         found = (
             f'the moments of order {worst} of the views have an error of '
@@ -176,6 +193,8 @@ class Inconsistency:
             'large explain it: check their range and unit',
             'order': '. Views in the reversed order explain it: check the '
             'sense of rotation, or reverse the elements, `data[:, ::-1]`',
+            'detector': '. A reversed detector explains it: reverse the '
+            'elements, `data[:, ::-1]`, or the sign of the detector offset',
             'readings': ': the sums of the views differ. Does the source '
             'drift, or is a part of the object not seen in some views',
         }
@@ -184,6 +203,55 @@ class Inconsistency:
             ': check angles, axis of rotation, order of the views, and '
             'whether the data are line integrals',
         )
+
+
+_KINDS = {
+    'sign': 'the sums of the views are negative, and no attenuation has such '
+    'line integrals: are these logarithms without the minus sign? Pass '
+    '`-data`',
+    'counts': 'both ends of the views are equally bright, the object is '
+    'darker, and logarithms of the data are those of an object: these are '
+    'readings of a detector, and not line integrals. Pass the result of '
+    '`line_integrals(data, dark, white)`, or name them counts',
+    'transposed': 'some views see no object, and others do, but the columns '
+    'of the data have equal sums: the axes are swapped. Pass `data.T`, of '
+    'shape (views, detector elements)',
+    'zigzag': 'in {:.0f} % of the steps from one view to the next, the '
+    'detector is reversed, as in a scan to and fro: reverse these views, such '
+    'as `data[1::2] = data[1::2, ::-1]`',
+    'logarithm': 'the noise grows with the data like that of logarithms to '
+    'the base of ten, as that of photons does not for natural ones: if they '
+    'are, multiply data by log(10) = 2.303, else attenuation is too small by '
+    'that',
+}
+
+
+def find_wrong_kind(data):
+    """Return what data are if they are no line integrals of attenuation.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Data of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    inconsistency : Inconsistency
+        It has no errors. Its cause is ``None`` if the data can be line
+        integrals; see the module `kinds` for what is tested.
+    """
+    if are_negated(data):
+        return Inconsistency(cause='sign')
+    if are_counts(data):
+        return Inconsistency(cause='counts')
+    if are_transposed(data):
+        return Inconsistency(cause='transposed')
+    share = swapping_views(data)
+    if share:
+        return Inconsistency(cause='zigzag', value=share)
+    if is_log10(data):
+        return Inconsistency(cause='logarithm')
+    return Inconsistency()
 
 
 def misfits(lines, data):
@@ -307,6 +375,13 @@ def _explanation(values, lines, data, errors):
     if lines.turns is not None:
         turned = dataclasses.replace(lines, turns=-lines.turns)
         candidates.append((worst(turned), 'order', None))
+    if values['detector_offset']:
+        flipped = dataclasses.replace(
+            lines,
+            distances=lines.distances[::-1],
+            turns=None if lines.turns is None else lines.turns[::-1],
+        )
+        candidates.append((worst(flipped), 'detector', None))
     if 'curvature_radius' not in values:
         reach = values['n_detectors'] * values['detector_width'] / 8
         shift = _best_shift(values, data, reach)

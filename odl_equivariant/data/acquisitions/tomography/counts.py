@@ -25,6 +25,9 @@ _DEVIATIONS = 6.0
 # What a reading without rays counts for: so much of the smallest one that
 # there is, and at least so much of the white field.
 _PART, _LEAST = 0.5, 1e-6
+# Bits of detectors, and how many readings at their largest number are no
+# chance.
+_BITS, _CHANCE = (8, 10, 12, 14, 16), 10
 
 
 def counts_to_line_integrals(
@@ -66,7 +69,9 @@ def counts_to_line_integrals(
         smallest one that is. If readings are clearly above the white field:
         their line integrals are negative, and stay so. If the white field is
         not above the dark field in some elements: their line integrals are
-        interpolated from their neighbours.
+        interpolated from their neighbours. If many readings of the scan or
+        of the white field are the largest number of 8, 10, 12, 14 or 16 bits,
+        as where a detector is saturated.
     """
     if white is None:
         raise ValueError(
@@ -75,6 +80,9 @@ def counts_to_line_integrals(
             'integrals already, take them as they are'
         )
     counts = _finite('counts', counts)
+    _check_saturated('counts', counts)
+    if np.ndim(white):
+        _check_saturated('white', as_real_array(white))
     if counts.shape != shape:
         turned = counts.ndim == 2 and counts.T.shape == shape
         raise ValueError(
@@ -99,6 +107,29 @@ def counts_to_line_integrals(
     if dead.any():
         _fill(exponents, dead)
     return exponents
+
+
+def _check_saturated(name, readings):
+    """Give a word if readings stay at the largest number of a detector."""
+    if not readings.size:
+        return
+    largest = readings.max()
+    if largest not in [2**bits - 1 for bits in _BITS]:
+        return
+    n_largest = np.count_nonzero(readings == largest)
+    # noise that goes up to the largest number by chance becomes rare there
+    n_below = np.count_nonzero(
+        (readings < largest) & (readings >= largest - 1)
+    )
+    if n_largest > _CHANCE and n_largest > n_below:
+        warn_user(
+            f'{n_largest} of {readings.size} readings of `{name}` are '
+            f'{largest:.0f}, the largest number of '
+            f'{int(largest).bit_length()} bits: if the detector is saturated '
+            'there, line integrals are wrong, and the edges of the object too '
+            'thin; take a shorter exposure',
+            UserWarning,
+        )
 
 
 def _logarithms(transmission, dead):

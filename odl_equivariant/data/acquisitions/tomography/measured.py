@@ -293,7 +293,15 @@ class MeasuredCT(TransmissionTomography):
             )
         data = self._data_element(data)
         found = self.truncation(data)
-        if found:
+        doubt = None
+        if found or self._is_unchecked:
+            doubt = self.inconsistency(data)
+            if doubt:
+                self._scale_check.warn(f'doubt {doubt.cause}', f'{doubt}.')
+            if self._is_unchecked:
+                # the geometry is the same for all data
+                self._is_unchecked = not doubt.errors
+        if found and not doubt:
             self._scale_check.warn(
                 'truncated',
                 f'in {100 * found.views:.0f} % of the views the object goes '
@@ -303,12 +311,6 @@ class MeasuredCT(TransmissionTomography):
                 '`acquisition, data = acquisition.padded(data)` continues '
                 'the data first.',
             )
-        elif self._is_unchecked:
-            # the geometry is the same for all data
-            inconsistency = self.inconsistency(data)
-            self._is_unchecked = not inconsistency.errors
-            if inconsistency:
-                self._scale_check.warn('inconsistent', f'{inconsistency}.')
         return super().fbp(data, filter_type, frequency_scaling)
 
     def padded(

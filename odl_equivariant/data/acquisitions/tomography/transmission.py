@@ -45,6 +45,7 @@ from odl_equivariant.data.acquisitions.base import (
 from odl_equivariant.data.acquisitions.sinograms.consistency import (
     Inconsistency,
     find_inconsistency,
+    find_wrong_kind,
 )
 from odl_equivariant.data.acquisitions.sinograms.truncation import (
     Truncation,
@@ -391,7 +392,9 @@ class TransmissionTomography(Acquisition):
             geometry: angles in a wrong unit or range, a shifted axis of
             rotation, views of a fan in reversed order, or a source that
             drifts. The errors are 0.3 % of the sum of a view at least, and
-            are noise with a probability below 1e-7.
+            are noise with a probability below 1e-7. Or if the data are no
+            line integrals: negated, counts, transposed, reversed in some of
+            the views, or with the noise of decimal logarithms.
 
         Notes
         -----
@@ -399,18 +402,32 @@ class TransmissionTomography(Acquisition):
         an object can have, on any range of angles, see Natterer, *The
         Mathematics of Computerized Tomography*, Wiley 1986, theorem II.4.2.
         Some wrong geometries have images all the same: parallel beams in
-        reversed order have the mirrored object, and a disc around the axis
-        has the same data for all angles. On a short range, errors are small:
-        on 90 degrees, a range that is 20 % too small may stay unnoticed.
-        Nothing is said for data in 3D, of geometries that plain values do not
-        describe, of fewer than eight views, or that are truncated.
+        reversed order have the mirrored object, on a reversed detector with
+        the axis in its middle the object turned by 180 degrees, and a disc
+        around the axis has the same data for all angles. On a short range,
+        errors are small: on 90 degrees, a range that is 20 % too small may
+        stay unnoticed. Another base of the logarithm is a factor that only
+        noise shows, and only if there is enough of it to be measured: compare
+        the attenuation of an image with that of its material. The geometry is
+        not tested for data in 3D, of which the middle row counts, of
+        geometries that plain values do not describe, of fewer than eight
+        views, or that are truncated.
         """
         data = self._data_element(data)
+        array = as_array(data).astype(float)
+        if array.ndim == 3:
+            array = array[:, :, array.shape[2] // 2]
+        found = find_wrong_kind(array)
         # the unit does not matter
         values = describe_geometry(self.geometry, 'm')
-        if values is None or self.space.ndim == 3 or self.truncation(data):
-            return Inconsistency()
-        return find_inconsistency(values, as_array(data).astype(float))
+        if (
+            found
+            or values is None
+            or self.space.ndim == 3
+            or self.truncation(data)
+        ):
+            return found
+        return find_inconsistency(values, array)
 
     def baseline(self, data: ElementLike) -> Element:
         """Return the filtered back-projection of the data, see `fbp`."""

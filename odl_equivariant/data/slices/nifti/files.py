@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from odl_equivariant.data.slices.index import NoImage
+from odl_equivariant.data.slices.values import check_air
 
 __all__ = ('check_hounsfield', 'describe')
 
@@ -116,16 +117,4 @@ def check_hounsfield(path, shape, unit):
 
     proxy = nibabel.load(path).dataobj
     where = [slice(None)] * 2 + [n // 2 for n in shape[2:]]
-    middle = np.asarray(proxy[tuple(where)])
-    if np.iscomplexobj(middle):
-        raise ValueError(
-            f'{path} has complex values, and no Hounsfield units as '
-            f'`unit={unit!r}` needs: leave out `unit`'
-        )
-    if not middle.min() < 0:
-        raise ValueError(
-            f'{path} has values from {middle.min():g} to {middle.max():g} in '
-            f'its middle slice, and `unit={unit!r}` takes Hounsfield units, '
-            'in which air is -1000: convert the file, or take `scale` '
-            'instead of `unit`'
-        )
+    check_air(path, np.asarray(proxy[tuple(where)]), unit)

@@ -1,0 +1,279 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+r"""What data are if they are no line integrals, by their values.
+
+An attenuation :math:`u \geq 0` has line integrals :math:`p \geq 0`, whose
+sum over a view is the same for all views,
+
+.. math:: \int p(\theta, s) \,\mathrm{d}s = \int u(x) \,\mathrm{d}x,
+
+and which vanish beside the object. Negated data violate the first of these,
+a transposed sinogram the second, counts the third. A logarithm to another
+base is a factor, which violates none of them. But photons show it: the
+variance of :math:`-\log(N / N_0)` is :math:`1 / N = e^p / N_0`, so that its
+logarithm grows by :math:`p`, and by :math:`2.3\,p` if :math:`p` was divided
+by :math:`\log 10`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from odl_equivariant.data.acquisitions.sinograms.truncation import (
+    find_truncation,
+)
+
+__all__ = (
+    'are_counts',
+    'are_negated',
+    'are_transposed',
+    'growth_of_noise',
+    'is_log10',
+    'swapping_views',
+)
+
+# Share of the views that must agree.
+_NEARLY_ALL = 0.9
+# Fewer views or elements tell nothing.
+_FEWEST = 8
+# Negative readings make up so much of a view, and stand out of the noise.
+_NEGATIVE, _DEVIATIONS = 0.5, 6.0
+# Readings of air are as flat as this, relative to the depth of the shadow,
+# over so many elements at both ends.
+_FLAT, _AIR = 0.03, 0.02
+# Masses of views vary by less in real scans, and by more in a transposed one.
+_STEADY, _UNSTEADY = 0.1, 0.3
+# Readings of a transposed sinogram that see no object, relative to the mean.
+_EMPTY = 0.05
+# Growth of the noise, its largest error, and how much two estimates differ.
+# Noise of electronics adds to photons, and grows at most twice as fast.
+_GROWTH, _ERROR, _DIFFERENCE = (2.05, 2.6), 0.1, 0.2
+_CLASSES, _FEWEST_READINGS = 10, 300
+# Variances of differences of this order, of white noise of variance one.
+_DIFFERENCES = {2: 6.0, 4: 70.0}
+# Views are reversed if they fit their neighbours so much better that way.
+_BETTER = 0.5
+
+
+def noise_of(data):
+    """Return the standard deviation of white noise along the detector.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Data of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    deviation : float
+        From the median of second differences; 0 for fewer than three
+        elements.
+    """
+    if data.shape[1] < 3:
+        return 0.0
+    change = np.median(np.abs(np.diff(data, n=2, axis=1)))
+    return float(change) / 0.6745 / math.sqrt(_DIFFERENCES[2])
+
+
+def are_negated(data):
+    """Return whether data are those of an object, but for their sign.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Line integrals of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    negated : bool
+        Whether nearly all views have a sum that is clearly negative, and the
+        largest magnitudes are negative.
+    """
+    if not len(data) or data.shape[1] < _FEWEST:
+        return False
+    low, high = np.quantile(data, [0.001, 0.999])
+    if low + high >= 0:
+        return False
+    sums, sizes = data.sum(axis=1), np.abs(data).sum(axis=1)
+    noise = noise_of(data) * math.sqrt(data.shape[1])
+    least = np.maximum(_NEGATIVE * sizes, _DEVIATIONS * noise)
+    # air that lies between them is noise, and not a part of the mass
+    clear = (sums < -least) | (
+        (sums < -_DEVIATIONS * noise) & (low < -4 * max(high, 0))
+    )
+    return bool(clear.mean() >= _NEARLY_ALL)
+
+
+def are_counts(data):
+    """Return whether data are readings of a detector, without logarithm.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Data of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    counts : bool
+        Whether both ends of nearly all views are equally bright, the object
+        is darker, and the logarithms vanish at the ends and have about the
+        same sum in all views.
+    """
+    n = max(3, round(_AIR * data.shape[1]))
+    if data.shape[1] < 4 * n or (data <= 0).mean() > 1e-3:
+        return False
+    ends = np.concatenate([data[:, :n], data[:, -n:]], axis=1)
+    air = float(np.median(ends))
+    depth = air - float(np.quantile(data, 0.01))
+    if depth <= 0:
+        return False
+    middles = data[:, n:-n].mean(axis=1)
+    if (middles < ends.mean(axis=1)).mean() < _NEARLY_ALL:
+        return False
+    # a slope along the detector is an object, and not air
+    parts = [
+        end.mean(axis=1)
+        for end in np.split(ends, [n // 2, n, -(n // 2)], axis=1)
+    ]
+    spread = np.ptp(np.array(parts), axis=0)
+    least = 4 * noise_of(ends[:, :n]) / math.sqrt(max(1, n // 2))
+    if np.median(spread) > max(_FLAT * depth, least):
+        return False
+    exponents = -np.log(np.maximum(data, 1e-6 * air) / air)
+    return not find_truncation(exponents, (-1.0, 1.0), False) and (
+        _unsteadiness(exponents) < _STEADY
+    )
+
+
+def are_transposed(data):
+    """Return whether the axes of views and of elements are swapped.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Data of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    transposed : bool
+        Whether a square array has views without an object, and its columns
+        have neither: their sums are equal, and they vanish at both ends.
+    """
+    if data.shape[0] != data.shape[1] or len(data) < _FEWEST:
+        return False
+    masses = data.sum(axis=1)
+    if masses.mean() <= 0 or masses.min() > _EMPTY * masses.mean():
+        return False
+    return (
+        _unsteadiness(data) > _UNSTEADY
+        and _unsteadiness(data.T) < _STEADY
+        and not find_truncation(data.T, (-1.0, 1.0), False)
+    )
+
+
+def _unsteadiness(data):
+    """Return the relative spread of the sums of the views."""
+    masses = data.sum(axis=1)
+    mean = float(masses.mean())
+    return float(masses.std()) / mean if mean > 0 else math.inf
+
+
+def swapping_views(data):
+    """Return how many views are reversed, relative to their neighbours.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Line integrals of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    share : float
+        Share of the steps between neighbouring views at which one is
+        clearly the mirror image of the other rather than alike; 0 if these
+        are single ones.
+    """
+    if min(data.shape) < _FEWEST:
+        return 0.0
+    before, after = data[:-1], data[1:]
+    noise = 2 * data.shape[1] * noise_of(data) ** 2
+    alike = np.square(after - before).sum(axis=1)
+    mirrored = np.square(after[:, ::-1] - before).sum(axis=1)
+    better = mirrored < _BETTER * alike
+    better &= alike - mirrored > _DEVIATIONS * noise / math.sqrt(data.shape[1])
+    return float(better.mean()) if better.sum() > 2 else 0.0
+
+
+def growth_of_noise(data, order=2):
+    r"""Return by how much the logarithm of the variance grows with data.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Line integrals of shape ``(n_views, n_elements)``.
+    order : {2, 4}, optional
+        Order of the differences along the detector, which are taken for
+        noise.
+
+    Returns
+    -------
+    growth, error : float
+        Slope of :math:`\log \mathrm{var}` over the data, which is 1 for
+        photons, and its standard deviation; ``nan`` for too few data.
+    """
+    n = data.shape[1]
+    if n <= 2 * order or len(data) < 2:
+        return math.nan, math.nan
+    changes = np.abs(np.diff(data, n=order, axis=1))
+    kernel = np.ones(order + 1) / (order + 1)
+    level = sum(w * data[:, i : n - order + i] for i, w in enumerate(kernel))
+    low, high = np.quantile(level, [0.02, 0.99])
+    ends = np.linspace(low, high, _CLASSES + 1)
+    places, logarithms, weights = [], [], []
+    for start, stop in zip(ends, ends[1:], strict=False):
+        inside = changes[(level >= start) & (level < stop)]
+        middle = float(np.median(inside)) if inside.size else 0.0
+        if inside.size >= _FEWEST_READINGS and middle > 0:
+            places.append((start + stop) / 2)
+            logarithms.append(2 * math.log(middle))
+            weights.append(inside.size)
+    if len(places) < _CLASSES // 2:
+        return math.nan, math.nan
+    x, y, w = map(np.array, (places, logarithms, weights))
+    x = x - np.average(x, weights=w)
+    size = float((w * x**2).sum())
+    growth = float((w * x * (y - np.average(y, weights=w))).sum()) / size
+    # the variance of the logarithm of a median, and neighbours that overlap
+    return growth, math.sqrt(5.5 * (order + 1) / 3 / size)
+
+
+def is_log10(data):
+    """Return whether the noise is that of logarithms to the base of ten.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Line integrals of shape ``(n_views, n_elements)``.
+
+    Returns
+    -------
+    decimal : bool
+        Whether two estimates of the growth of the noise agree, and both are
+        clearly above 2, as photons and electronics never are together.
+    """
+    found = [growth_of_noise(data, order) for order in _DIFFERENCES]
+    if not all(error < _ERROR for _, error in found):
+        return False
+    (one, _), (two, _) = found
+    low, high = _GROWTH
+    return abs(one - two) < _DIFFERENCE and all(
+        low + error < growth < high for growth, error in found
+    )
