@@ -88,7 +88,11 @@ def arguments_of(argv=None):
     add('--evaluations', type=int, default=9, help='for each method')
     add('--variation-iterations', type=int, default=600)
     add('--energy-iterations', type=int, default=200)
-    add('--plug-and-play-iterations', type=int, default=8)
+    add(
+        '--plug-and-play-iterations',
+        type=int,
+        help='number of noise levels [8 in tomography, 24 in MRI]',
+    )
     add('--json', type=pathlib.Path, help='where to write the scores')
     add('--output', type=pathlib.Path, default='compare_regularisers.png')
     add('--scores', nargs='+', type=pathlib.Path, help='show these only')
@@ -98,6 +102,11 @@ def arguments_of(argv=None):
         parser.error('--evaluations must be at least 1')
     if arguments.modality == 'ct' and arguments.views % 2:
         parser.error('--views must be even, so that quarter turns are exact')
+    if arguments.plug_and_play_iterations is None:
+        # lines that were not measured are filled in slowly
+        arguments.plug_and_play_iterations = {'ct': 8, 'mri': 24}[
+            arguments.modality
+        ]
     return arguments
 
 

@@ -44,6 +44,7 @@ NAMES = {
     'ridge_convex_c4': 'ridge, convex, C4',
     'ridge_weakly_convex_ordinary': 'ridge, weakly convex, ordinary',
     'ridge_weakly_convex_c4': 'ridge, weakly convex, C4',
+    'gradient_step_ordinary': 'gradient step, ordinary',
     'gradient_step_c4': 'gradient step, C4',
     'plug_and_play_ordinary': 'plug-and-play, ordinary',
     'plug_and_play_c4': 'plug-and-play, C4',
@@ -149,9 +150,10 @@ def _energy_of(name, weights):
     try:
         return models.load(_source(name, weights))
     except FileNotFoundError:
-        if name != 'gradient_step_c4':
+        if not name.startswith('gradient_step'):
             raise
-    denoiser = models.load(_source('multiscale_denoiser_c4', weights))
+    kind = name.rpartition('_')[2]
+    denoiser = models.load(_source(f'multiscale_denoiser_{kind}', weights))
     return GradientStepEnergy(denoiser)
 
 

@@ -145,6 +145,25 @@ def test_magnetic_resonance(example, weights, tmp_path):
         assert found['equivariance_error'] < 1e-3, name
 
 
+def test_plugging_in_takes_more_levels_in_mri(example):
+    """Unless a number is given, it is that of the modality."""
+    for arguments, expected in (
+        ([], 8),
+        (['--modality', 'mri'], 24),
+        (['--modality', 'mri', '--plug-and-play-iterations', '5'], 5),
+    ):
+        found = example.arguments_of(arguments)
+        assert found.plug_and_play_iterations == expected
+
+
+def test_gradient_step_has_both_kinds(example):
+    """Without weights of their own, both take a denoiser for plugging in."""
+    names = ('gradient_step_c4', 'gradient_step_ordinary')
+    iterations = {'energies': 3, 'variations': 3, 'plug_and_play': 2}
+    found, missing = example.methods(names, 'ct', iterations)
+    assert set(found) == set(names) and not missing
+
+
 @pytest.fixture(scope='module')
 def problems(example):
     """Return a small problem of each modality."""

@@ -9,8 +9,10 @@
 """Laws of the script that trains the shipped models."""
 
 import importlib.util
+import json
 import pathlib
 import re
+import time
 
 import numpy as np
 import pytest
@@ -208,6 +210,30 @@ def test_model_that_is_not_shipped_is_trained(script, tmp_path):
     torch.testing.assert_close(turned, value, rtol=1e-4, atol=0)
     description = models.describe(tmp_path / 'gradient_step_c4.safetensors')
     assert 'photographs' in str(description)
+
+
+def test_training_ends_in_time(script, tmp_path):
+    """With --seconds, both stages end annealed, long before their steps."""
+    name = 'ridge_convex_c4'
+    arguments = command(name, tmp_path, 100_000)
+    arguments = [a for a in arguments if 'checkpoint_every' not in a]
+    start = time.monotonic()
+    assert script.main([*arguments, '--seconds=3']) == 0
+    assert time.monotonic() - start < 60
+    assert models.load(tmp_path / f'{name}.safetensors').convex
+    for i in (1, 2):
+        file = tmp_path / name / f'stage_{i}' / 'finished.json'
+        state = json.loads(file.read_text('utf-8'))
+        assert 0 < state['step'] < 50_000
+
+
+def test_time_is_shared_among_stages(script):
+    """A schedule over several stages takes steps, not seconds."""
+    assert script.MODELS['ridge_convex_c4'].times(300) == [75, 225]
+    assert script.MODELS['gradient_step_c4'].times(300) == [300]
+    assert script._clock(90_061) == '01:01:01:01'
+    with pytest.raises(ValueError, match='give --steps in place'):
+        script.MODELS['sparse_view_ct_c4'].times(300)
 
 
 @pytest.mark.parametrize('name', NAMES)

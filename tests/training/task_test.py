@@ -8,10 +8,12 @@
 """Laws of the task and of its data."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
 from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant import models
@@ -46,6 +48,7 @@ from odl_equivariant.training import (
 )
 from odl_equivariant.training.reconstruction.image_files import ImageFile
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
+from odl_equivariant.training.task import _share_of_time
 
 loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])
 
@@ -162,6 +165,20 @@ def test_schedule(schedule):
         assert rates[50] == pytest.approx(0.5)
         assert rates[4:] == sorted(rates[4:], reverse=True)
         assert rates[-1] < 1e-3
+
+
+def test_rate_falls_within_the_time():
+    """Where a run ends by its time, the cosine ends there, too."""
+    task = task_for(ct(), schedule='cosine')
+    rates = [task._relative_rate(5, 100, share) for share in (0, 0.5, 1, 2)]
+    assert rates[0] == task._relative_rate(5, 100)
+    assert rates[1] == pytest.approx(0.5)
+    assert rates[2] == rates[3] == 0
+    timer = Timer(duration={'seconds': 10})
+    timer.time_elapsed, timer.time_remaining = lambda: 4.0, lambda: 6.0
+    trainer = SimpleNamespace(callbacks=[object(), timer])
+    assert _share_of_time(trainer) == pytest.approx(0.4)
+    assert _share_of_time(SimpleNamespace(callbacks=[])) == 0
 
 
 def test_floor_of_the_relative_loss():

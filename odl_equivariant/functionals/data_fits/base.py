@@ -281,11 +281,17 @@ def _circulant_inverse(symbol, sigma):
     if symbol is None:
         return lambda x: x
 
+    divisors = 1 + sigma * symbol
+    # those of a real operator are even
+    half = divisors[..., : divisors.shape[-1] // 2 + 1]
+
     def inverse(x):
         axes = tuple(range(2 - x.ndim, 0))
-        y = torch.fft.fftn(_merged(x), dim=axes) / (1 + sigma * symbol)
-        y = torch.fft.ifftn(y, dim=axes)
-        return split_complex(y) if x.shape[1] == 2 else y.real
+        if x.shape[1] != 2:
+            y = torch.fft.rfftn(x, dim=axes) / half
+            return torch.fft.irfftn(y, s=x.shape[2:], dim=axes)
+        y = torch.fft.fftn(merge_complex(x), dim=axes) / divisors
+        return split_complex(torch.fft.ifftn(y, dim=axes))
 
     return inverse
 

@@ -17,6 +17,8 @@ __all__ = ('Problem', 'minimise')
 
 # Bounds of the relative residual of a step that is not the last one.
 _COARSEST, _FINEST_OF_LAST = 0.1, 0.3
+# The same of the only step, in the norm of a result that is hardly another.
+_OF_ONLY = 0.9
 _SHORTEST = 2.0**-30
 # The residual of the equation falls by at least this share of what it would
 # fall by for an affine gradient.
@@ -104,7 +106,9 @@ def minimise(problem, start, least_size, tol, maxiter):
         if bound <= tol or n_iter >= maxiter:
             return u, bound, n_iter
         aim = _FINEST_OF_LAST * tol * size
-        if not problem.affine:
+        if problem.affine:
+            aim = _OF_ONLY * tol * size
+        else:
             aim = max(aim, min(_COARSEST, bound**0.5) * length)
         step, left, used = _conjugate_gradients(
             problem, u, -gradient, aim, maxiter - n_iter

@@ -18,6 +18,7 @@ __all__ = (
     'curvature',
     'derivative',
     'quick_derivative',
+    'quick_values',
     'quick_values_and_derivative',
     'residual',
     'values',
@@ -44,6 +45,13 @@ def quick_derivative(tables, responses, pairs):
     if pairs:
         return derivative(tables, responses, True)
     return tables.quick_derivative(responses)
+
+
+def quick_values(tables, responses, pairs):
+    """Return `values` without a graph."""
+    if pairs:
+        return values(tables, responses, True)
+    return tables.quick_value(responses)
 
 
 def quick_values_and_derivative(tables, responses, pairs):

@@ -87,9 +87,7 @@ def transposed(y, kernels):
 def _products(x, y, kernels):
     """Return the derivative of <correlate(x, kernels), y> by the kernels."""
     if x.device.type != 'cpu':
-        patches = functional.unfold(x, kernels.shape[2:])
-        products = y.flatten(2) @ patches.transpose(1, 2)
-        return products.sum(0).view(kernels.shape)
+        return _batched_products(x, y, kernels)
     total = 0
     for image, response in zip(x, y, strict=True):
         patches = functional.unfold(image[None], kernels.shape[2:])[0]
@@ -97,14 +95,28 @@ def _products(x, y, kernels):
     return total.view(kernels.shape)
 
 
+def _batched_products(x, y, kernels):
+    """Return `_products` for all images at once, as accelerators like it."""
+    patches = functional.unfold(x, kernels.shape[2:])
+    products = y.flatten(2) @ patches.transpose(1, 2)
+    return products.sum(0).view(kernels.shape)
+
+
+def _folded_products(y, kernels):
+    """Return `_transposed` by products of matrices.
+
+    A convolution to one channel leaves most of an accelerator idle.
+    """
+    patches = kernels.flatten(1).T @ y.flatten(2)
+    shape = [
+        n + k - 1 for n, k in zip(y.shape[2:], kernels.shape[2:], strict=True)
+    ]
+    return functional.fold(patches, shape, kernels.shape[2:])
+
+
 def _transposed(y, kernels):
     if y.device.type != 'cpu':
-        # products of matrices, since a convolution to one channel leaves most
-        # of an accelerator idle
-        patches = kernels.flatten(1).T @ y.flatten(2)
-        side = kernels.shape[2]
-        shape = [n + side - 1 for n in y.shape[2:]]
-        return functional.fold(patches, shape, side)
+        return _folded_products(y, kernels)
     # A convolution to one channel uses a fraction of a processor's
     # arithmetic. So each row of the filters makes a channel of its own.
     n_rows, n_columns = kernels.shape[2:]

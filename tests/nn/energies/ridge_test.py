@@ -122,6 +122,27 @@ def test_gradient_is_the_limit_of_differences(group):
 
 
 @pytest.mark.parametrize('group', FAMILIES)
+def test_gradient_function_is_the_gradient(group):
+    """It is that of other images on the same grid, to the same bits."""
+    energy, u, v = make(group), images(), images(seed=1)
+    gradient = energy.gradient_function(u, levels(u))
+    with torch.no_grad():
+        assert torch.equal(gradient(v), energy.gradient(v, levels(u)))
+    assert not gradient(v).requires_grad
+
+
+@pytest.mark.parametrize('convex', [True, False])
+@pytest.mark.parametrize('group', FAMILIES)
+def test_bounds_of_several_levels_are_those_of_each(group, convex):
+    """All noise levels of a batch have their bounds by one call."""
+    energy, sigma = make(group, convex=convex), levels(images())
+    lipschitz, moduli = energy.bounds(sigma)
+    for i, level in enumerate(sigma.tolist()):
+        assert lipschitz[i] == pytest.approx(energy.gradient_lipschitz(level))
+        assert moduli[i] == pytest.approx(energy.weak_convexity(level))
+
+
+@pytest.mark.parametrize('group', FAMILIES)
 def test_hessian_is_the_derivative_of_the_gradient(group):
     """The Hessian's product is that of autograd, however it is computed."""
     energy, v = make(group), images(seed=1)

@@ -24,6 +24,23 @@ def test_transposed_filters_are_the_adjoint(shape):
     assert torch.isclose((responses * y).sum(), (u * back).sum())
 
 
+def test_products_of_matrices_are_the_convolutions():
+    """What accelerators compute is what processors do."""
+    kernels = torch.randn(6, 1, 5, 5).double()
+    u, y = torch.rand(2, 1, 9, 12).double(), torch.randn(2, 6, 5, 8).double()
+    for quick, usual in (
+        (
+            _sweeps._folded_products(y, kernels),
+            _sweeps._transposed(y, kernels),
+        ),
+        (
+            _sweeps._batched_products(u, y, kernels),
+            _sweeps._products(u, y, kernels),
+        ),
+    ):
+        torch.testing.assert_close(quick, usual, rtol=1e-12, atol=1e-12)
+
+
 def test_derivatives_are_those_of_autograd():
     """First and second derivatives of both maps pass gradcheck."""
     kernels = torch.randn(3, 1, 3, 3).double().requires_grad_()
