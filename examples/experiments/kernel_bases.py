@@ -137,7 +137,10 @@ def load_checkpoint(path, network, optimizer):
         with torch.no_grad():
             parameter.copy_(tensors[name])
         optimizer.state[parameter] = {
-            key: tensors[f'adam.{key}.{name}']
+            # the step stays where Adam has it
+            key: tensors[f'adam.{key}.{name}'].to(
+                'cpu' if key == 'step' else parameter.device
+            )
             for key in ('step', 'exp_avg', 'exp_avg_sq')
         }
     return int(tensors['step'])

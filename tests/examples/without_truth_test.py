@@ -20,8 +20,8 @@ from examples.experiments.without_truth.verdicts import verdicts
 @pytest.mark.slow
 def test_trial_of_the_comparison(tmp_path, monkeypatch, capsys):
     """Networks are trained once by each loss, scored and compared."""
-    arguments = ['--scale', 'tiny', '--problems', 'ct_25', '--noise']
-    arguments += ['without', '--output', str(tmp_path), '--losses']
+    arguments = ['--scale', 'tiny', '--tasks', 'ct_25/without']
+    arguments += ['--output', str(tmp_path), '--losses']
     arguments += ['supervised', 'equivariant splitting', 'splitting']
     rows = comparison.main(arguments)
     assert len(rows) == 2 * 7

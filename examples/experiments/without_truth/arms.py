@@ -15,6 +15,7 @@ import torch
 
 from examples.experiments.images import acquisition_of
 from odl_equivariant.actions import group_actions
+from odl_equivariant.elements import as_tensor
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
@@ -23,7 +24,14 @@ from odl_equivariant.nn import (
 from odl_equivariant.training import losses
 from odl_equivariant.training.losses.problem import applied
 
-__all__ = ('Arm', 'loss_of', 'network_of', 'problem_settings', 'reconstruct')
+__all__ = (
+    'Arm',
+    'exact_pair',
+    'loss_of',
+    'network_of',
+    'problem_settings',
+    'reconstruct',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +57,21 @@ def problem_settings(settings, scale, name, noise):
         'slices': problem['slices'],
         'group': settings['group'],
         'imaging_group': settings['imaging_group'],
+        'exact': problem.get('exact', False),
+        'splitting': problem['splitting'],
+        'variants': settings['variants'],
     }
+
+
+def exact_pair(acquisition, image, seed):
+    """Return data and truth of an image, without an error of the model.
+
+    The data are those of the operator that networks and losses are told. Those
+    of `Acquisition.pair` are simulated on a finer grid.
+    """
+    truth = acquisition.ground_truth(image)
+    data = acquisition.add_noise(acquisition.operator(truth), seed)
+    return {'data': as_tensor(data)[0], 'truth': as_tensor(truth)[0]}
 
 
 def network_of(arm, settings):
@@ -88,17 +110,32 @@ def loss_of(arm, settings, noise):
         if noise == 'with':
             kind = losses.RobustEquivariantImaging
         return kind(settings['imaging_group'])
+    options = splitting_of(arm, settings, noise)
     if arm.loss == 'splitting':
-        return losses.MeasurementSplitting()
+        return losses.MeasurementSplitting(**options)
     if arm.network == 'by design':
-        return losses.EquivariantSplitting()
+        return losses.EquivariantSplitting(**options)
     if arm.network == 'ordinary':
-        return losses.EquivariantSplitting(actions=settings['group'])
+        options['actions'] = settings['group']
+        return losses.EquivariantSplitting(**options)
     space = acquisition_of(settings).space
     turns = group_actions(space, settings['group'])[1:]
-    terms = [losses.EquivariantSplitting(actions=[turn]) for turn in turns]
-    terms.append(losses.MeasurementSplitting())
+    terms = [
+        losses.EquivariantSplitting(actions=[turn], **options)
+        for turn in turns
+    ]
+    terms.append(losses.MeasurementSplitting(**options))
     return losses.SumOfLosses(terms, len(terms) * [1 / len(terms)])
+
+
+def splitting_of(arm, settings, noise):
+    """Return the options of a loss that splits."""
+    options = dict(settings['splitting'][noise])
+    # a variant names what it changes
+    _, *changes = arm.loss.split(', ')
+    for change in changes:
+        options |= settings['variants'][change]
+    return options
 
 
 @torch.no_grad()

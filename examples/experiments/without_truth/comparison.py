@@ -20,181 +20,26 @@ What is compared is in `comparison.yaml`.
 """
 
 import argparse
-import hashlib
 import itertools
 import json
 import math
 import pathlib
 import time
 import warnings
-import zlib
 
 import numpy as np
 import torch
 import yaml
 
-from examples.experiments.images import acquisition_of, parts, real_slices
-from examples.experiments.kernel_bases import (
-    load_checkpoint,
-    rate_at,
-    save_checkpoint,
-)
 from examples.experiments.tables import mean_and_spread
-from examples.experiments.without_truth.arms import (
-    Arm,
-    loss_of,
-    network_of,
-    problem_settings,
-    reconstruct,
-)
+from examples.experiments.without_truth.parallel import quiet, train_all
+from examples.experiments.without_truth.study import Study
 from examples.experiments.without_truth.verdicts import verdicts
 from odl_equivariant._files import write_atomically
-from odl_equivariant.training import scores
-from odl_equivariant.training.losses import Problem
 
 __all__ = ('Study', 'main')
 
 SETTINGS = pathlib.Path(__file__).with_suffix('.yaml')
-SEARCH_SEED = 1000
-CHECKPOINT_EVERY = 50
-
-
-class Study:
-    """All networks of a problem, with noise or without, in one folder."""
-
-    def __init__(self, settings, scale, name, noise, folder):
-        self.name, self.noise = name, noise
-        self.settings = problem_settings(settings, scale, name, noise)
-        self.arms = [
-            Arm(loss, network)
-            for loss, networks in settings['arms'].items()
-            for network in networks
-        ]
-        self.folder = pathlib.Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.acquisition = acquisition_of(self.settings)
-        self.images = parts(self.settings, {})
-        self.slices = real_slices(self.settings)
-        left_out = ('rates', 'n_steps', 'search_steps', 'seeds')
-        shared = {k: v for k, v in self.settings.items() if k not in left_out}
-        text = json.dumps(shared, sort_keys=True).encode()
-        self._digest = hashlib.blake2b(text, digest_size=6).hexdigest()
-
-    def run(self):
-        """Train and score what has not been, and yield a row for each."""
-        for arm in self.arms:
-            try:
-                rate = self.best_rate(arm)
-            except ValueError as error:
-                # what a loss cannot learn, it refuses
-                yield self._row(arm, None, {'refused': str(error)})
-                continue
-            for seed in self.settings['seeds']:
-                steps = self.settings['n_steps']
-                found = self.trained(arm, rate, seed, steps)
-                yield self._row(arm, seed, {'rate': rate, **found})
-
-    def _row(self, arm, seed, found):
-        row = {'problem': self.name, 'noise': self.noise, 'seed': seed}
-        return {**row, 'loss': arm.loss, 'network': arm.network, **found}
-
-    def best_rate(self, arm):
-        """Return the best rate on the images to choose with.
-
-        The search goes on while the best one is the first or the last.
-        """
-        rates = sorted(self.settings['rates'])
-        steps = self.settings['search_steps']
-        while True:
-            found = [
-                self.trained(arm, rate, SEARCH_SEED, steps)['validation']
-                for rate in rates
-            ]
-            best = rates[int(np.argmax(found))]
-            if len(rates) == 1 or best not in (rates[0], rates[-1]):
-                return best
-            if not 1e-6 < best < 1:
-                return best
-            ratio = rates[1] / rates[0]
-            more = best / ratio if best == rates[0] else best * ratio
-            rates = sorted([*rates, more])
-
-    def trained(self, arm, rate, seed, steps):
-        """Return the scores of a network, and train it where need be."""
-        words = [self.name, self.noise, arm.loss, arm.network]
-        name = '-'.join(words).replace(' ', '_')
-        name += f'-{rate:.1e}-{seed}-{steps}-{self._digest}'
-        path = self.folder / f'{name}.json'
-        if path.exists():
-            return json.loads(path.read_text(encoding='utf-8'))
-        checkpoint = self.folder / f'{name}.safetensors'
-        network, cost = self._train(arm, rate, seed, steps, checkpoint)
-        sets = ['validation'] + ['test', 'slices'] * (seed != SEARCH_SEED)
-        found = {one: self._score(arm, network, one) for one in sets}
-        found['seconds'] = cost
-        write_atomically(path, json.dumps(found).encode())
-        checkpoint.unlink(missing_ok=True)
-        print(name, found, flush=True)
-        return found
-
-    def _train(self, arm, rate, seed, steps, checkpoint):
-        """Return a network, and the processor time of a step."""
-        torch.manual_seed(seed)
-        network = network_of(arm, self.settings)
-        loss = loss_of(arm, self.settings, self.noise)
-        loss.check(self.acquisition, network)
-        optimizer = torch.optim.Adam(network.parameters(), rate)
-        start, seconds = 0, []
-        if checkpoint.exists():
-            start = load_checkpoint(checkpoint, network, optimizer)
-        for step in range(start, steps):
-            begin = time.process_time()
-            optimizer.zero_grad()
-            loss(self._problem(network, seed, step)).mean().backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            for group in optimizer.param_groups:
-                warm_up = self.settings['warm_up']
-                group['lr'] = rate * rate_at(step, steps, warm_up)
-            optimizer.step()
-            seconds.append(time.process_time() - begin)
-            if (step + 1) % CHECKPOINT_EVERY == 0:
-                save_checkpoint(checkpoint, network, optimizer, step + 1)
-        return network.eval(), float(np.median(seconds)) if seconds else None
-
-    def _problem(self, network, seed, step):
-        """Return the problem of a step, the same for all arms."""
-        images = self.images['train']
-        n = len(images)
-        # each image once in a round
-        order = np.random.default_rng([seed, step // n]).permutation(n)
-        chosen = int(order[step % n])
-        # an image has one measurement, as where nobody measures it again
-        pair = self.acquisition.pair(images[chosen], [seed, chosen])
-        generator = torch.Generator().manual_seed(10**6 * seed + step)
-        return Problem(
-            network,
-            pair['data'][None],
-            self.acquisition,
-            truth=pair['truth'][None],
-            generator=generator,
-        )
-
-    def _score(self, arm, network, name):
-        """Return the mean PSNR in dB, -inf where training diverged."""
-        images = self.slices
-        if name != 'slices':
-            images = {str(i): one for i, one in enumerate(self.images[name])}
-        found = []
-        for key, image in images.items():
-            seed = zlib.crc32(f'{name} {key}'.encode())
-            pair = self.acquisition.pair(np.array(image), seed)
-            result = reconstruct(
-                arm, network, pair['data'][None], self.settings
-            )
-            if not bool(torch.isfinite(result).all()):
-                return -math.inf
-            found.append(float(scores(result, pair['truth'][None])['psnr'][0]))
-        return float(np.mean(found)) if found else None
 
 
 def table(rows):
@@ -233,37 +78,73 @@ def main(arguments=None):
         description='Compare learning with ground truth and without.',
     )
     parser.add_argument('--scale', choices=settings['scales'], default='small')
+    tasks = [
+        f'{name}/{noise}'
+        for name in settings['problems']
+        for noise in ('with', 'without')
+    ]
     parser.add_argument(
-        '--problems',
+        '--tasks',
         nargs='+',
-        choices=settings['problems'],
-        default=list(settings['problems']),
-    )
-    parser.add_argument(
-        '--noise',
-        nargs='+',
-        choices=('with', 'without'),
-        default=['with', 'without'],
+        choices=tasks,
+        default=tasks,
+        metavar='TASK',
+        help=f'problems with noise or without, in order: {", ".join(tasks)}',
     )
     parser.add_argument(
         '--losses',
         nargs='+',
-        choices=settings['arms'],
         default=list(settings['arms']),
+        help='also variants, such as "equivariant splitting, of 80 %%"',
+    )
+    parser.add_argument(
+        '--networks',
+        nargs='+',
+        choices=('by design', 'averaging', 'ordinary'),
+        default=['by design', 'averaging', 'ordinary'],
+    )
+    parser.add_argument('--steps', type=int, help='steps of each network')
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument(
+        '--processes', type=int, default=1, help='networks at the same time'
+    )
+    parser.add_argument(
+        '--seconds', type=float, default=math.inf, help='when to stop'
     )
     parser.add_argument(
         '--output', type=pathlib.Path, default='results/without_truth'
     )
     options = parser.parse_args(arguments)
-    settings['arms'] = {k: settings['arms'][k] for k in options.losses}
+    until = time.time() + options.seconds
+    known = settings['arms']
+    settings['arms'] = {
+        loss: [
+            network
+            for network in known.get(loss, ['by design'])
+            if network in options.networks
+        ]
+        for loss in options.losses
+    }
+    if options.steps:
+        settings['scales'][options.scale]['n_steps'] = options.steps
+    studies = [
+        (
+            settings,
+            options.scale,
+            *task.split('/'),
+            options.output,
+            options.device,
+            until,
+        )
+        for task in options.tasks
+    ]
+    if options.processes > 1:
+        train_all(studies, options.processes)
     rows = []
-    for name, noise in itertools.product(options.problems, options.noise):
-        study = Study(settings, options.scale, name, noise, options.output)
+    for study in studies:
         with warnings.catch_warnings():
-            # known, and told by the table
-            warnings.filterwarnings('ignore', '.*equivariant under the group')
-            warnings.filterwarnings('ignore', '.*is applied to one sample')
-            rows += study.run()
+            quiet()
+            rows += Study(*study).run()
         result = {'scale': options.scale, 'rows': rows}
         path = options.output / 'comparison.json'
         write_atomically(path, json.dumps(result, indent=1).encode())

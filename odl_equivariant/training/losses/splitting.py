@@ -39,10 +39,15 @@ from odl_equivariant.training.losses.problem import (
     applied,
     mean_square,
 )
+from odl_equivariant.training.losses.weighting import (
+    check_weighting,
+    weighted_residual,
+)
 
 __all__ = ('EquivariantSplitting', 'MeasurementSplitting')
 
-_TARGETS = ('others', 'all')
+_TARGETS = ('auto', 'others', 'all')
+_WEIGHTINGS = ('none', 'ramp')
 _LARGEST_ERROR = 0.02
 
 
@@ -55,9 +60,10 @@ class MeasurementSplitting(Loss):
         Fraction of the measurements that the network is given.
     over : {'auto', 'views', 'lines', 'samples'}, optional
         What is split: views of tomography, lines of k-space, or samples.
-    target : {'others', 'all'}, optional
+    target : {'auto', 'others', 'all'}, optional
         Which measurements are predicted: those that the network was not
-        given, or all.
+        given, or all. Default: all if ``noise`` is given or the acquisition
+        simulates data without noise, and else the others.
     density : {'uniform', 'centre'}, optional
         Whether the network is given measurements near the zero frequency
         more often.
@@ -67,6 +73,9 @@ class MeasurementSplitting(Loss):
     noise : Noise, optional
         For ``target: all`` and noisy data: the noise, which is corrected
         for, see `SURE`.
+    weighting : {'none', 'ramp'}, optional
+        Whether errors in views of tomography are filtered, so that they count
+        about as they do in images. See Notes.
 
     Raises
     ------
@@ -102,12 +111,19 @@ class MeasurementSplitting(Loss):
         self,
         fraction: float = 0.6,
         over: Units = 'auto',
-        target: Literal['others', 'all'] = 'others',
+        target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
         keep: float = 0.04,
         noise: Noise | None = None,
+        weighting: Literal['none', 'ramp'] = 'none',
     ) -> None:
         self.target = one_of('target', target, _TARGETS)
+        self.weighting = one_of('weighting', weighting, _WEIGHTINGS)
+        if noise is not None and weighting == 'ramp':
+            raise ValueError(
+                '`noise` corrects for readings that are not filtered: take '
+                '`weighting: none`, or no `noise`'
+            )
         if noise is not None and target == 'others':
             raise ValueError(
                 '`noise` is for `target: all`: the noise of the others is '
@@ -122,6 +138,8 @@ class MeasurementSplitting(Loss):
         """Check that there is enough to split, see `Loss.check`."""
         self.parts.check(acquisition)
         check_unrolled(network)
+        if self.weighting == 'ramp':
+            check_weighting(acquisition)
         if self.noise is not None:
             self.noise.check(acquisition)
         elif self.target == 'all' and _is_noisy(acquisition):
@@ -130,6 +148,14 @@ class MeasurementSplitting(Loss):
                 'the noise: give `noise`, or take `target: others`',
                 UserWarning,
             )
+
+    def _target(self, problem):
+        """Return which measurements are predicted."""
+        if self.target != 'auto':
+            return self.target
+        # nobody knows that measured data have no noise
+        exact = problem.scale is None and not _is_noisy(problem.acquisition)
+        return 'all' if exact else 'others'
 
     def _move(self, problem):
         """Return data, and an action on images, of a random element."""
@@ -148,10 +174,12 @@ class MeasurementSplitting(Loss):
 
         if self.noise is None:
             where = problem.measured
-            if self.target == 'others':
+            if self._target(problem) == 'others':
                 where = where & ~part.chosen
-            gap = (predicted(y) - y).square()
-            return problem.mean_data(gap, where)
+            gap = predicted(y) - y
+            if self.weighting == 'ramp':
+                gap = weighted_residual(gap)
+            return problem.mean_data(gap.square(), where)
         variance = self.noise.variance(problem)
         signs = part.chosen * problem.signs()
         value, along = derivative(predicted, y, signs)
@@ -164,7 +192,7 @@ class EquivariantSplitting(MeasurementSplitting):
 
     Parameters
     ----------
-    fraction, over, target, density, keep, noise : optional
+    fraction, over, target, density, keep, noise, weighting : optional
         See `MeasurementSplitting`.
     actions : str or list, optional
         Group of an ordinary network: its name, such as ``'C8'``, or a list of
@@ -218,13 +246,16 @@ class EquivariantSplitting(MeasurementSplitting):
         self,
         fraction: float = 0.6,
         over: Units = 'auto',
-        target: Literal['others', 'all'] = 'others',
+        target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
         keep: float = 0.04,
         noise: Noise | None = None,
         actions: Actions | None = None,
+        weighting: Literal['none', 'ramp'] = 'none',
     ) -> None:
-        super().__init__(fraction, over, target, density, keep, noise)
+        super().__init__(
+            fraction, over, target, density, keep, noise, weighting
+        )
         self.actions = actions
         self._made = []
 

@@ -1,0 +1,266 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""All networks of a problem: their search, training and scores."""
+
+import hashlib
+import io
+import json
+import math
+import pathlib
+import time
+import zlib
+
+import numpy as np
+import torch
+
+from examples.experiments.images import acquisition_of, parts, real_slices
+from examples.experiments.kernel_bases import (
+    load_checkpoint,
+    rate_at,
+    save_checkpoint,
+)
+from examples.experiments.without_truth.arms import (
+    Arm,
+    exact_pair,
+    loss_of,
+    network_of,
+    problem_settings,
+    reconstruct,
+)
+from odl_equivariant._files import write_atomically
+from odl_equivariant.training import scores
+from odl_equivariant.training.losses import Problem
+
+__all__ = ('SEARCH_SEED', 'OutOfTime', 'Study')
+
+SEARCH_SEED = 1000
+CHECKPOINT_EVERY = 50
+
+
+class OutOfTime(Exception):
+    """The time for the experiment is over."""
+
+
+class Study:
+    """All networks of a problem, with noise or without, in one folder."""
+
+    def __init__(
+        self,
+        settings,
+        scale,
+        name,
+        noise,
+        folder,
+        device='cpu',
+        until=math.inf,
+    ):
+        self.name, self.noise = name, noise
+        self.device, self.until = torch.device(device), until
+        self.settings = problem_settings(settings, scale, name, noise)
+        self.arms = [
+            Arm(loss, network)
+            for loss, networks in settings['arms'].items()
+            for network in networks
+        ]
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.acquisition = acquisition_of(self.settings)
+        self.images = parts(self.settings, {})
+        self.slices = real_slices(self.settings)
+        self._pairs = {}
+        left_out = ('rates', 'n_steps', 'search_steps', 'seeds')
+        shared = {k: v for k, v in self.settings.items() if k not in left_out}
+        text = json.dumps(shared, sort_keys=True).encode()
+        self._digest = hashlib.blake2b(text, digest_size=6).hexdigest()
+
+    def run(self):
+        """Train and score what has not been, and yield a row for each."""
+        for arm in self.arms:
+            for seed in self.settings['seeds']:
+                try:
+                    row = self.row(arm, seed)
+                except OutOfTime:
+                    continue
+                yield row
+                if 'refused' in row:
+                    break
+
+    def row(self, arm, seed):
+        """Return the row of a network, and train it where need be."""
+        try:
+            rate = self.best_rate(arm)
+        except ValueError as error:
+            # what a loss cannot learn, it refuses
+            return self._row(arm, None, {'refused': str(error)})
+        found = self.trained(arm, rate, seed, self.settings['n_steps'])
+        return self._row(arm, seed, {'rate': rate, **found})
+
+    def _row(self, arm, seed, found):
+        row = {'problem': self.name, 'noise': self.noise, 'seed': seed}
+        return {**row, 'loss': arm.loss, 'network': arm.network, **found}
+
+    def best_rate(self, arm):
+        """Return the best rate on the images to choose with.
+
+        The search goes on while the best one is the first or the last.
+        """
+        rates = sorted(self.settings['rates'])
+        steps = self.settings['search_steps']
+        while True:
+            found = [
+                self.trained(arm, rate, SEARCH_SEED, steps)['validation']
+                for rate in rates
+            ]
+            best = rates[int(np.argmax(found))]
+            if len(rates) == 1 or best not in (rates[0], rates[-1]):
+                return best
+            if not 1e-6 < best < 1:
+                return best
+            ratio = rates[1] / rates[0]
+            more = best / ratio if best == rates[0] else best * ratio
+            rates = sorted([*rates, more])
+
+    def trained(self, arm, rate, seed, steps):
+        """Return the scores of a network, and train it where need be."""
+        words = [self.name, self.noise, arm.loss, arm.network]
+        name = '-'.join(words).replace(' ', '_')
+        name += f'-{rate:.1e}-{seed}-{steps}-{self._digest}'
+        path = self.folder / f'{name}.json'
+        if path.exists():
+            return json.loads(path.read_text(encoding='utf-8'))
+        if time.time() > self.until:
+            raise OutOfTime
+        checkpoint = self.folder / f'{name}.safetensors'
+        network, cost = self._train(arm, rate, seed, steps, checkpoint)
+        sets = ['validation'] + ['test', 'slices'] * (seed != SEARCH_SEED)
+        found = {one: self._score(arm, network, one) for one in sets}
+        if seed == self.settings['seeds'][0]:
+            self._write_pictures(arm, network, name)
+        found['seconds'] = cost
+        write_atomically(path, json.dumps(found).encode())
+        checkpoint.unlink(missing_ok=True)
+        print(name, found, flush=True)
+        return found
+
+    def _train(self, arm, rate, seed, steps, checkpoint):
+        """Return a network, and the time of a step in seconds.
+
+        It is that of the processor, or of the device if this is another one.
+        """
+        torch.manual_seed(seed)
+        network = network_of(arm, self.settings).to(self.device)
+        clock = time.process_time
+        if self.device.type != 'cpu':
+            clock = time.perf_counter
+        loss = loss_of(arm, self.settings, self.noise)
+        loss.check(self.acquisition, network)
+        optimizer = torch.optim.Adam(network.parameters(), rate)
+        start, seconds = 0, []
+        if checkpoint.exists():
+            start = load_checkpoint(checkpoint, network, optimizer)
+        for step in range(start, steps):
+            if time.time() > self.until:
+                raise OutOfTime
+            begin = clock()
+            optimizer.zero_grad()
+            loss(self._problem(network, seed, step)).mean().backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            for group in optimizer.param_groups:
+                warm_up = self.settings['warm_up']
+                group['lr'] = rate * rate_at(step, steps, warm_up)
+            optimizer.step()
+            if self.device.type != 'cpu':
+                torch.cuda.synchronize(self.device)
+            seconds.append(clock() - begin)
+            if (step + 1) % CHECKPOINT_EVERY == 0:
+                save_checkpoint(checkpoint, network, optimizer, step + 1)
+        return network.eval(), float(np.median(seconds)) if seconds else None
+
+    def _problem(self, network, seed, step):
+        """Return the problem of a step, the same for all arms."""
+        data, truth = self._training(seed)
+        n, size = len(data), self.settings['batch']
+        per_round = n // size
+        # each image once in a round
+        order = np.random.default_rng([seed, step // per_round]).permutation(n)
+        first = step % per_round * size
+        chosen = torch.from_numpy(order[first : first + size])
+        chosen = chosen.to(self.device)
+        generator = torch.Generator().manual_seed(10**6 * seed + step)
+        return Problem(
+            network,
+            data[chosen],
+            self.acquisition,
+            truth=truth[chosen],
+            generator=generator,
+        )
+
+    def _training(self, seed):
+        """Return data and truths of the training images.
+
+        An image has one measurement, as where nobody measures it again.
+        """
+        if seed not in self._pairs:
+            images = self.images['train']
+            self._pairs = {
+                seed: self._measured(
+                    [(images[i], [seed, i]) for i in range(len(images))]
+                )
+            }
+        return self._pairs[seed]
+
+    def _measured(self, images):
+        """Return data and truths of images, each has its seed."""
+        pairs = [
+            self._pair(self.acquisition, np.array(image), seed)
+            for image, seed in images
+        ]
+        return tuple(
+            torch.stack([pair[key] for pair in pairs]).to(self.device)
+            for key in ('data', 'truth')
+        )
+
+    @property
+    def _pair(self):
+        if self.settings['exact']:
+            return exact_pair
+        return lambda acquisition, *arguments: acquisition.pair(*arguments)
+
+    def _test(self, name):
+        """Return data and truths of the images to score with."""
+        images = self.slices
+        if name != 'slices':
+            images = {str(i): one for i, one in enumerate(self.images[name])}
+        return self._measured(
+            [
+                (image, zlib.crc32(f'{name} {key}'.encode()))
+                for key, image in images.items()
+            ]
+        )
+
+    def _score(self, arm, network, name):
+        """Return the mean PSNR in dB, -inf where training diverged."""
+        data, truth = self._test(name)
+        result = reconstruct(arm, network, data, self.settings)
+        if not bool(torch.isfinite(result).all()):
+            return -math.inf
+        return float(scores(result, truth)['psnr'].mean())
+
+    def _write_pictures(self, arm, network, name):
+        """Write reconstructions of the first test image and the slices."""
+        found = {}
+        for kind in ('test', 'slices'):
+            data, truth = (values[:1] for values in self._test(kind))
+            result = reconstruct(arm, network, data, self.settings)
+            for key, image in (('truth', truth), ('result', result)):
+                values = image[0].cpu().numpy().astype(np.float16)
+                found[f'{kind} {key}'] = values
+        file = io.BytesIO()
+        np.savez_compressed(file, **found)
+        write_atomically(self.folder / f'{name}.npz', file.getvalue())
