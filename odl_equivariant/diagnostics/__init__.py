@@ -51,6 +51,10 @@ from odl_equivariant.diagnostics.stability import (
     firm_nonexpansiveness_error,
     lipschitz_estimate,
 )
+from odl_equivariant.diagnostics.symmetries import (
+    Symmetries,
+    commutation_error,
+)
 
 __all__ = (
     'TOLERANCES',
@@ -65,6 +69,8 @@ __all__ = (
     'firm_nonexpansiveness_error',
     'lipschitz_estimate',
     'reconstruction_equivariance_error',
+    'commutation_error',
+    'Symmetries',
     'equivariance_curve',
     'report',
     'assert_adjoint',

@@ -28,6 +28,7 @@ from odl_equivariant.diagnostics.stability import (
     firm_nonexpansiveness_error,
     lipschitz_estimate,
 )
+from odl_equivariant.diagnostics.symmetries import commutation_error
 
 __all__ = ('report',)
 
@@ -56,7 +57,8 @@ def report(
         Operator to measure.
     actions : sequence of `odl.Operator`, optional
         Group elements acting on the domain, for example from
-        `group_actions`.
+        `group_actions`. For a linear operator between different spaces, and
+        without ``range_actions``, the table has their `commutation_error`.
     range_actions : sequence of `odl.Operator`, optional
         The same elements acting on the range, in the same order. Default:
         ``actions``, if domain and range are equal.
@@ -131,6 +133,10 @@ def report(
         if isinstance(op.range, odl.Field):
             values[f'invariance, {action}'] = invariance_error(
                 op, action, seed=seed
+            )
+        elif other is None and op.is_linear and op.range != op.domain:
+            values[f'normal operator, {action}'] = commutation_error(
+                op, action
             )
         else:
             values[f'equivariance, {action}'] = equivariance_error(

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import hashlib
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from odl_equivariant._types import (
     Operator,
     Random,
 )
+from odl_equivariant.diagnostics.symmetries import Symmetries
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 
@@ -84,6 +86,14 @@ class Acquisition(abc.ABC):
     def image_shape(self) -> tuple[int, ...]:
         """Preferred shape of the images for `pair`."""
         return self.shape
+
+    @functools.cached_property
+    def symmetries(self) -> Symmetries:
+        """Moves of images that ``operator`` is equivariant under.
+
+        They are found when they are asked for, and kept.
+        """
+        return Symmetries(self.operator)
 
     def forward_operator(self, mask: Any = None) -> Operator:
         """Return the forward operator, with a mask if there are masks.

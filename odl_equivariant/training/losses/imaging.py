@@ -17,9 +17,8 @@ from odl_equivariant._checks import one_of, real_number
 from odl_equivariant.training.losses.base import Loss
 from odl_equivariant.training.losses.groups import (
     Actions,
-    is_symmetric,
     made_actions,
-    working_groups,
+    symmetries_of,
 )
 from odl_equivariant.training.losses.noise import GaussianNoise, Noise
 from odl_equivariant.training.losses.problem import (
@@ -71,7 +70,7 @@ class EquivariantImaging(Loss):
 
     If :math:`A T = S A` for all :math:`T`, then :math:`A^* A` commutes with
     them and the null space stays where it is. This is measured, see
-    `odl_equivariant.training.losses.commutation_error`, and refused. For a
+    `odl_equivariant.diagnostics.Symmetries`, and refused. For a
     network that is equivariant by design, the second term is then
     :math:`\|u - \Phi(A u; A)\|^2` for each :math:`T`.
     """
@@ -83,16 +82,16 @@ class EquivariantImaging(Loss):
 
     def check(self, acquisition: Any, network: torch.nn.Module) -> None:
         """Check that the group shows the null space, see `Loss.check`."""
-        operator = acquisition.operator
         if type(acquisition).__name__ == 'Denoising':
             raise ValueError(
                 'equivariant imaging is about the null space of an operator, '
                 'and denoising has none: take `SURE` or `RecorruptedData`'
             )
         self._made = made_actions(self.actions, acquisition.space)
-        if not all(is_symmetric(operator, T) for T in self._made):
+        symmetries = symmetries_of(acquisition)
+        if not all(T in symmetries for T in self._made):
             return
-        works = working_groups(operator)
+        works = symmetries.missing()
         raise ValueError(
             f'the operator of {type(acquisition).__name__} is equivariant '
             f'under all {len(self._made)} elements of `actions`, such as the '

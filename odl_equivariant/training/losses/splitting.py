@@ -24,9 +24,8 @@ from odl_equivariant.training.losses.divergence import derivative
 from odl_equivariant.training.losses.groups import (
     Actions,
     induced,
-    is_symmetric,
     made_actions,
-    working_groups,
+    symmetries_of,
 )
 from odl_equivariant.training.losses.noise import Noise
 from odl_equivariant.training.losses.parts import (
@@ -269,8 +268,9 @@ class EquivariantSplitting(MeasurementSplitting):
         else:
             group = made_actions(self.actions, space)
             self._made = [(T, induced(operator, T)) for T in group]
-        if all(is_symmetric(operator, T) for T in group):
-            works = working_groups(operator)
+        symmetries = symmetries_of(acquisition)
+        if all(T in symmetries for T in group):
+            works = symmetries.missing()
             warn_user(
                 f'the operator of {type(acquisition).__name__} is '
                 'equivariant under the group of the loss, so that splitting '
