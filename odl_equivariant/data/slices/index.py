@@ -22,7 +22,7 @@ __all__ = ('FolderIndex', 'NoImage')
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = 'odl_equivariant index'
-_VERSION = 3
+_VERSION = 4
 _CACHE_VARIABLE = 'ODL_EQUIVARIANT_CACHE'
 _SECONDS_BETWEEN_SAVES = 60.0
 _LONGEST_REASON = 200

@@ -69,7 +69,7 @@ def in_order(items):
     """
     items = sorted(items, key=_key)
     ordered = []
-    for _, series in itertools.groupby(items, key=lambda i: _key(i)[:3]):
+    for _, series in itertools.groupby(items, key=lambda i: _key(i)[:4]):
         series = list(series)
         ordered += _along_normal(series) or series
     return ordered
@@ -87,7 +87,8 @@ def volumes_of(items):
     -------
     volumes : list of str
         The folder, if it holds this series only and the whole of it.
-        Otherwise the SeriesInstanceUID, or the folder if there is none.
+        Otherwise the SeriesInstanceUID, or the folder if there is none. The
+        name of the stack of a file with several volumes follows.
     """
     folders, series = {}, {}
     pairs = [
@@ -97,11 +98,15 @@ def volumes_of(items):
     for folder, key in pairs:
         folders.setdefault(key, set()).add(folder)
         series.setdefault(folder, set()).add(key)
-    return [
+    names = [
         folder
         if not key[1] or len(folders[key]) == len(series[folder]) == 1
         else key[1]
         for folder, key in pairs
+    ]
+    return [
+        '#'.join(filter(None, [name, entry.get('stack')]))
+        for name, (_, entry) in zip(names, items, strict=True)
     ]
 
 
@@ -113,6 +118,7 @@ def _key(item):
         entry['series'],
         # files without the name of a series are sorted by folder
         '' if entry['series'] else name.rpartition('/')[0],
+        entry.get('stack', ''),
         math.inf if number is None else number,
         entry['place'][0] if entry['place'] else -math.inf,
         name,

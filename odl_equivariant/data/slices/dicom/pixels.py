@@ -202,10 +202,13 @@ def _is_lost(slope, source, dataset):
 
 def _rescaling(dataset, frame):
     """Return the dataset with slope and intercept: some files nest them."""
-    if dataset.get('RescaleSlope') is not None:
-        return dataset
     item = nested(dataset, frame, 'PixelValueTransformationSequence')
-    return dataset if item is None else item
+    if item is None or (
+        item.get('RescaleSlope') is None
+        and dataset.get('RescaleSlope') is not None
+    ):
+        return dataset
+    return item
 
 
 def _stored_range(dataset):

@@ -24,10 +24,10 @@ EXACT = 1e-2
 
 def _found(dataset, frame, sequence, keyword):
     """Return an attribute of an image, which enhanced files nest."""
-    if keyword in dataset:
-        return dataset.get(keyword)
     item = nested(dataset, frame, sequence)
-    return None if item is None else item.get(keyword)
+    if item is not None and keyword in item:
+        return item.get(keyword)
+    return dataset.get(keyword)
 
 
 def plane(dataset, frame):
@@ -68,13 +68,32 @@ def corner_and_sides(dataset, frame):
         Directions of rows and of columns, not checked any further.
     """
     with quiet():
-        return [
+        corner, sides = (
             _numbers(dataset, frame, f'{kind}Sequence', keyword, n)
             for kind, keyword, n in (
                 ('PlanePosition', 'ImagePositionPatient', 3),
                 ('PlaneOrientation', 'ImageOrientationPatient', 6),
             )
-        ]
+        )
+        offsets = dataset.get('GridFrameOffsetVector')
+        if offsets is not None and corner is not None and sides is not None:
+            # frames of doses, of which the file places the first one
+            corner = _shifted(corner, sides, offsets, frame)
+        return corner, sides
+
+
+def _shifted(corner, sides, offsets, frame):
+    """Return where a frame lies along the normal, or None."""
+    try:
+        along = float(offsets[frame])
+        first = float(offsets[0])
+    except (IndexError, TypeError, ValueError):
+        return None
+    normal = np.cross(*np.reshape(sides, (2, 3)))
+    if first:
+        # these are heights of frames, and not distances from the first one
+        along -= float(np.dot(corner, normal))
+    return np.add(corner, along * normal).tolist()
 
 
 def located(plane, size):

@@ -38,6 +38,11 @@ from odl_equivariant.data.slices.dicom.pixels import (
     why_not_hounsfield,
 )
 from odl_equivariant.data.slices.dicom.planes import located, plane
+from odl_equivariant.data.slices.dicom.stacks import (
+    check_groups,
+    frame_types,
+    stacks,
+)
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.index import FolderIndex
 from odl_equivariant.data.slices.values import AIR_HU, Values
@@ -66,6 +71,13 @@ class DicomSlices(FolderSlices):
     direction of increasing numbers (InstanceNumber), if they have any. If
     positions are missing or occur twice, as in a series over time, slices are
     sorted by their numbers.
+
+    The frames of a file are slices. Those of enhanced CT and MR have sizes,
+    positions, directions, types and rescaling of their own
+    (PerFrameFunctionalGroupsSequence), and count for more than what the file
+    says in general. If they are several volumes, such as times or echoes,
+    each is one of ``volumes``, if DimensionIndexValues, StackID or
+    TemporalPositionIndex tell them apart.
 
     The size, the position and the directions of pixels are those of
     PixelSpacing, ImagePositionPatient and ImageOrientationPatient, see
@@ -127,7 +139,9 @@ class DicomSlices(FolderSlices):
         Patient of each image.
     volumes : list of str
         The series of each image: the folder, if the series alone is in it,
-        and otherwise the SeriesInstanceUID.
+        and otherwise the SeriesInstanceUID. ``#`` and the dimensions of an
+        enhanced file follow, if it has several volumes, such as
+        ``#TemporalPositionIndex=2``.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -231,6 +245,9 @@ class DicomSlices(FolderSlices):
         check_image(dataset)
         check_rescaling(dataset)
         n = number_of_frames(dataset)
+        check_groups(dataset, n)
+        places = [place(dataset, frame) for frame in range(n)]
+        names = stacks(dataset, places)
         common = {
             'modality': text(dataset, 'Modality'),
             'description': text(dataset, 'SeriesDescription'),
@@ -250,12 +267,14 @@ class DicomSlices(FolderSlices):
                 pixels = read_frame(dataset, frame, background=cls._background)
             entry = {
                 **common,
-                'place': place(dataset, frame),
+                'place': places[frame],
                 'plane': plane(dataset, frame),
                 'other_unit': why_not_hounsfield(dataset, frame),
             }
             if n > 1:
                 entry['frame'] = frame
+                entry['stack'] = names[frame]
+                entry['type'] = frame_types(dataset, frame) or entry['type']
             if cls._measure is not None:
                 entry.update(cls._measure(pixels))
             entries.append(entry)
