@@ -70,6 +70,7 @@ BELOW_WINGS = (
     'nn._defaults',
     'nn._gradients',
     'nn._precision',
+    'nn._slices',
     'nn.convolution_norm',
     'training.display',
 )

@@ -20,15 +20,15 @@ from odl_equivariant._types import Interpolation, Representation, Space
 from odl_equivariant.actions._checks import METHODS
 from odl_equivariant.actions._fourier import fourier_mover
 from odl_equivariant.actions._interpolation import interpolating_mover
-from odl_equivariant.actions._space_groups import (
-    POLYHEDRAL,
-    is_axial,
-    space_group,
-)
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
 from odl_equivariant.actions.grid import grid_mover
 from odl_equivariant.actions.isometries import Reflection, Rotation
+from odl_equivariant.actions.space_groups import (
+    POLYHEDRAL,
+    is_axial,
+    space_group,
+)
 from odl_equivariant.elements import describe_space
 
 __all__ = ('group_actions',)

@@ -16,14 +16,20 @@ from torch.nn import functional
 
 from odl_equivariant.nn._gradients import convolution
 
-__all__ = ('PaddedConvolution', 'check_image_size', 'convolve', 'normal')
+__all__ = (
+    'PaddedConvolution',
+    'channels_last',
+    'check_image_size',
+    'convolve',
+    'normal',
+)
 
 
 def check_image_size(x: torch.Tensor, kernel_size: int) -> None:
     """Raise a ValueError unless a kernel fits on the images of a batch."""
-    if min(x.shape[-2:]) < kernel_size:
+    if min(x.shape[2:]) < kernel_size:
         raise ValueError(
-            f'the image of shape {tuple(x.shape[-2:])} is smaller than the '
+            f'the image of shape {tuple(x.shape[2:])} is smaller than the '
             f'kernel of side {kernel_size}; take a larger image or a '
             'smaller kernel_size'
         )
@@ -38,10 +44,17 @@ def convolve(
     """Convolve images with a kernel, and keep their shape."""
     margin = kernel.shape[-1] // 2
     check_image_size(x, kernel.shape[-1])
-    if padding_mode == 'zeros':
+    dimension = kernel.ndim - 2
+    if padding_mode == 'zeros' and dimension == 2:
         return functional.conv2d(x, kernel, bias, padding=margin)
-    x = functional.pad(x, 4 * (margin,), mode=padding_mode)
+    mode = 'constant' if padding_mode == 'zeros' else padding_mode
+    x = functional.pad(x, 2 * dimension * (margin,), mode=mode)
     return convolution(x, kernel, bias)
+
+
+def channels_last(dimension: int) -> torch.memory_format:
+    """Return the order of images or volumes whose channels are last."""
+    return torch.channels_last_3d if dimension == 3 else torch.channels_last
 
 
 def normal(shape, std):
@@ -67,6 +80,8 @@ class PaddedConvolution(nn.Module):
         the start; 0 starts weights and bias at zero.
     bias : bool, optional
         Whether there is a bias.
+    dimension : {2, 3}, optional
+        Number of axes of an image.
     """
 
     def __init__(
@@ -77,11 +92,12 @@ class PaddedConvolution(nn.Module):
         padding_mode='replicate',
         gain=1.0,
         bias=True,
+        dimension=2,
     ):
         super().__init__()
         self.padding_mode = padding_mode
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        std = gain / math.sqrt(in_channels * kernel_size**2)
+        shape = (out_channels, in_channels, *dimension * (kernel_size,))
+        std = gain / math.sqrt(in_channels * kernel_size**dimension)
         self.weight = nn.Parameter(normal(shape, std))
         bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.register_parameter('bias', bias)
@@ -93,5 +109,5 @@ class PaddedConvolution(nn.Module):
         return self.weight, self.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``(N, in_channels, n, m)`` to ``(N, out_channels, n, m)``."""
+        """Map ``(N, in_channels, ...)`` to ``(N, out_channels, ...)``."""
         return convolve(x, *self.kernel(), self.padding_mode)

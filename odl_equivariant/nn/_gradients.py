@@ -11,6 +11,7 @@
 import torch
 from torch.nn import functional
 
+from odl_equivariant.nn import _slices
 from odl_equivariant.nn._precision import is_older_processor
 
 __all__ = ('convolution', 'convolution_backward')
@@ -25,7 +26,8 @@ _FEW_CELLS = 1600
 # Cells of a block of rows, so that its products stay in the cache.
 _BLOCK = 2048
 
-_ORDINARY = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+# stride, padding and dilation, none of them transposed or in groups
+_ORDINARY = {n: (n * [1], n * [0], n * [1], False, n * [0], 1) for n in (2, 3)}
 
 
 def convolution_backward(
@@ -39,11 +41,12 @@ def convolution_backward(
     Parameters
     ----------
     gradient : torch.Tensor
-        Gradient of the result, of shape ``(N, C', n, m)``.
+        Gradient of the result, of shape ``(N, C', n, m)`` or, of volumes,
+        ``(N, C', n, m, l)``.
     x : torch.Tensor
-        Images that were convolved.
+        Images or volumes that were convolved.
     weight : torch.Tensor
-        Kernel of shape ``(C', C, k, k)``.
+        Kernel of shape ``(C', C, k, k)`` or ``(C', C, k, k, k)``.
     wanted : tuple of bool
         Whether the gradients by ``x``, by the kernel and by the bias are
         wanted.
@@ -53,14 +56,16 @@ def convolution_backward(
     gradients : tuple
         The gradients, None where they are not wanted.
     """
+    if _slices.are_faster(x):
+        return _slices.convolution_backward(gradient, x, weight, wanted)
     backward = torch.ops.aten.convolution_backward
-    bias = [weight.shape[0]]
+    bias, ordinary = [weight.shape[0]], _ORDINARY[x.ndim - 2]
     if not (wanted[1] and _prefers_products(x)):
-        return backward(gradient, x, weight, bias, *_ORDINARY, wanted)
+        return backward(gradient, x, weight, bias, *ordinary, wanted)
     by_x = None
     if wanted[0]:
         by_x = backward(
-            gradient, x, weight, bias, *_ORDINARY, (True, False, False)
+            gradient, x, weight, bias, *ordinary, (True, False, False)
         )[0]
     by_weight = _by_products(gradient, x, weight.shape[-1])
     by_bias = gradient.sum((0, 2, 3)) if wanted[2] else None
@@ -96,7 +101,8 @@ def _by_products(gradient, x, size):
 
 def _prefers_products(x):
     return (
-        x.device.type == 'cpu'
+        x.ndim == 4
+        and x.device.type == 'cpu'
         and x.dtype == torch.float32
         and x.shape[1] >= _MANY
         and len(x) * x.shape[2:].numel() > _FEW_CELLS
@@ -123,7 +129,7 @@ class _Convolution(torch.autograd.Function):
                 x,
                 weight,
                 [len(weight)],
-                *_ORDINARY,
+                *_ORDINARY[2],
                 ctx.needs_input_grad,
             )
         gradient = gradient.contiguous(memory_format=torch.channels_last)
@@ -142,7 +148,10 @@ def convolution(
         and _prefers_products(x)
     ):
         return _Convolution.apply(x, weight, bias)
-    return functional.conv2d(x, weight, bias)
+    if _slices.are_faster(x):
+        return _slices.convolution(x, weight, bias)
+    convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
+    return convolve(x, weight, bias)
 
 
 def is_plain_autograd() -> bool:

@@ -28,6 +28,7 @@ from odl_equivariant.nn.steerable.complex_linear import (
 )
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
+from odl_equivariant.nn.steerable.orbits import OrbitConvolution
 from odl_equivariant.nn.steerable.plain import padded_convolution
 
 __all__ = ('copy_buffers', 'to_convolutional')
@@ -35,6 +36,7 @@ __all__ = ('copy_buffers', 'to_convolutional')
 _STEERABLE = (
     SteerableConvolution,
     MixedConvolution,
+    OrbitConvolution,
     ComplexLinearConvolution,
 )
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._warnings import quiet, warn_user
+from odl_equivariant.nn._convolution import channels_last
 from odl_equivariant.nn._precision import check_arithmetic, has_bfloat16
 from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.blocks.multiscale import (
@@ -32,6 +33,7 @@ from odl_equivariant.operators import PerformanceWarning
 
 __all__ = (
     'blocks_of',
+    'channels_last_of',
     'check_arithmetic',
     'duals_of',
     'for_inference',
@@ -161,6 +163,16 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     return [network]
 
 
+def channels_last_of(network: nn.Module) -> torch.memory_format:
+    """Return the order for `torch.nn.Module.to` in which channels are last.
+
+    It is another one for the kernels of volumes.
+    """
+    return channels_last(
+        max(getattr(block, 'dimension', 2) for block in blocks_of(network))
+    )
+
+
 @functools.singledispatch
 def duals_of(network: nn.Module) -> list[nn.Module]:
     """Return the data-side blocks of a network, none for most of them."""
@@ -255,9 +267,15 @@ class _QuickProximal(OrdinaryProximal):
         sides = []
         # Each kind of piece takes seconds to compile.
         if device.type == 'cpu' and not self._compile:
-            sides.append(pieces.side_for_cache(self.channels, dtype))
+            sides.append(
+                pieces.side_for_cache(self.channels, dtype, self.dimension)
+            )
         if self._tile == 'auto':
-            sides.append(pieces.side_for_memory(self.channels, dtype, device))
+            sides.append(
+                pieces.side_for_memory(
+                    self.channels, dtype, device, self.dimension
+                )
+            )
         return min(sides, default=None)
 
 

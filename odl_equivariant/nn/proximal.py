@@ -10,9 +10,12 @@
 
 from typing import Any
 
-from odl_equivariant._checks import boolean
+from odl_equivariant._checks import boolean, whole_number
 from odl_equivariant.nn.blocks.base import Proximal
-from odl_equivariant.nn.blocks.inputs import check_square_cells
+from odl_equivariant.nn.blocks.inputs import (
+    check_cubic_cells,
+    check_square_cells,
+)
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
     MODULUS,
@@ -22,17 +25,19 @@ from odl_equivariant.nn.steerable.activations import (
 from odl_equivariant.nn.steerable.complex_linear import (
     ComplexLinearConvolution,
 )
-from odl_equivariant.nn.steerable.convolutions import (
-    PaddedConvolution,
-    SteerableConvolution,
-)
-from odl_equivariant.nn.steerable.grid import checked_basis
-from odl_equivariant.nn.steerable.groups import (
-    INFINITE,
-    checked_group,
-    group_order,
-)
+from odl_equivariant.nn.steerable.convolutions import PaddedConvolution
+from odl_equivariant.nn.steerable.groups import INFINITE
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
+from odl_equivariant.nn.steerable.orbits import (
+    checked_kind,
+    steerable_convolution,
+)
+from odl_equivariant.nn.steerable.space import (
+    dimension_of,
+    elements_of,
+    group_in_space,
+    n_elements,
+)
 
 __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 
@@ -57,7 +62,9 @@ class EquivariantProximal(Proximal):
     group : str, optional
         ``'C<N>'``, the rotations by multiples of :math:`2 \pi / N`,
         ``'D<N>'``, the same with reflections, ``'SO2'``, all rotations, or
-        ``'O2'``, the same with reflections.
+        ``'O2'``, the same with reflections. A network for volumes has a group
+        of the space, see the notes: ``'O'`` or ``'Oh'``, or one about an
+        ``axis``.
     memory : int, optional
         Number of memory channels; 0 for none. With ``phase`` they are real
         and imaginary parts in turn.
@@ -107,7 +114,8 @@ class EquivariantProximal(Proximal):
         Number of residual blocks before the restriction. Default: all, so
         that only the last convolution is less symmetric.
     basis : {'escnn', 'grid', 'mixed'}, optional
-        Which kernels there are: escnn's, which are smooth, sampled and
+        Default: ``'escnn'`` in the plane, and ``'grid'`` in space, which is
+        the only one there. Which kernels there are: escnn's, which are smooth, sampled and
         limited in their bands; all that are equivariant on the grid, for the
         groups C1, C2, C4, D1, D2 and D4, whose elements map pixels to pixels;
         or all of these, as escnn's, with which the network starts, and the
@@ -128,6 +136,9 @@ class EquivariantProximal(Proximal):
         ``padding_mode`` but ``'zeros'``. The hidden fields are even in
         number, and their non-linearity is sort pooling, without
         ``negative_slope``.
+    axis : {0, 1, 2}, optional
+        For volumes, the axis of a group about one, as in
+        `odl_equivariant.actions.group_actions`.
 
     Raises
     ------
@@ -201,6 +212,15 @@ class EquivariantProximal(Proximal):
     minimum of pairs of fields. Also, the mean of each image is subtracted
     before and added after, which changes rounding errors only.
 
+    *Volumes.* The groups of the space are those of
+    `odl_equivariant.actions.group_actions` that map cells to cells: ``'O'``,
+    the 24 rotations of the cube, ``'Oh'``, with all 48 symmetries, ``'T'``,
+    ``'Td'`` and ``'Th'``, which have fewer, and for volumes whose third axis
+    differs ``'C<N>'``, ``'D<N>'``, ``'C<N>h'`` and ``'D<N>h'`` with N = 1, 2
+    or 4 about an ``axis``. The law above then holds for all elements of the
+    group up to rounding, for any shape of the volumes. A vector field has
+    three components.
+
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
     Complex networks with functions of the modulus are in [T+2018]_.
@@ -248,6 +268,15 @@ class EquivariantProximal(Proximal):
     >>> torch.allclose(w, torch.cat([-v[:, 1:], v[:, :1]], 1), atol=1e-5)
     True
 
+    A denoiser of volumes, for the 24 rotations of the cube:
+
+    >>> denoiser = EquivariantProximal(1, 24, 'O', 0, gradient=False)
+    >>> u = torch.randn(1, 1, 6, 6, 6)
+    >>> turned = u.transpose(2, 4).flip(4)
+    >>> v, w = denoiser(u), denoiser(turned)
+    >>> torch.allclose(w, v.transpose(2, 4).flip(4), atol=1e-5)
+    True
+
     A denoiser for images in any unit:
 
     >>> denoiser = EquivariantProximal(
@@ -282,24 +311,38 @@ class EquivariantProximal(Proximal):
         n_samples: int | None = None,
         restrict_to: str | None = None,
         restrict_after: int | None = None,
-        basis: str = 'escnn',
+        basis: str | None = None,
         phase: bool = False,
         homogeneous: bool = False,
         shift_equivariant: bool = False,
+        axis: int | None = None,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
         self._set_values(homogeneous, shift_equivariant)
-        self.group = self._arguments['group'] = checked_group(group)
-        self._set('basis', checked_basis(basis, self.group), 'escnn')
+        # in one word, with the axis of a group about one
+        self._acting_group = group_in_space(group, axis)
+        self._set('axis', None if axis is None else int(axis), None)
+        self.dimension = dimension_of(self._acting_group)
+        self.group = self._acting_group
+        if self.axis is not None:
+            self.group = self.group[:-1]
+        self._arguments['group'] = self.group
+        kind = checked_kind(basis, self._acting_group)
+        self._set('basis', kind, 'escnn')
         checked = layout.checked_representation(
-            representation, self.in_channels
+            representation, self.in_channels, self.dimension
         )
         self._set('representation', checked, 'trivial')
         self._set('phase', boolean('phase', phase), False)
+        if self.dimension == 3 and restrict_to is not None:
+            raise ValueError(
+                '`restrict_to` is for groups of the plane, got '
+                f'{restrict_to!r} with the group {self.group} of the space'
+            )
         if self.phase:
             layout.check_phase(
-                self.group, self.in_channels, self.memory, checked
+                self._acting_group, self.in_channels, self.memory, checked
             )
         for (name, default), value in zip(
             (
@@ -308,7 +351,11 @@ class EquivariantProximal(Proximal):
                 ('n_samples', None),
             ),
             layout.checked_nonlinearity(
-                self.group, nonlinearity, max_frequency, n_samples, self.phase
+                self._acting_group,
+                nonlinearity,
+                max_frequency,
+                n_samples,
+                self.phase,
             ),
             strict=True,
         ):
@@ -316,7 +363,7 @@ class EquivariantProximal(Proximal):
         for name, value in zip(
             ('restrict_to', 'restrict_after'),
             layout.checked_restriction(
-                self.group,
+                self._acting_group,
                 restrict_to,
                 restrict_after,
                 self.n_residual_blocks,
@@ -325,7 +372,7 @@ class EquivariantProximal(Proximal):
         ):
             self._set(name, value, None)
         layout.check_channels(
-            self.group,
+            self._acting_group,
             self.channels,
             self.max_frequency,
             self.kernel_size,
@@ -346,12 +393,14 @@ class EquivariantProximal(Proximal):
         self._build()
 
     def _field_size(self):
-        return 1 if self.group in INFINITE else group_order(self.group)
+        if self.group in INFINITE:
+            return 1
+        return n_elements(self._acting_group)
 
     def described_nonlinearity(self) -> dict[str, Any] | None:
         """Return the description of the non-linearity, None for LeakyReLU."""
         if self.phase:
-            return {'name': MODULUS, 'group': self.group}
+            return {'name': MODULUS, 'group': self._acting_group}
         if self.group not in INFINITE:
             return None
         names = ('group', 'max_frequency', 'n_samples')
@@ -362,7 +411,7 @@ class EquivariantProximal(Proximal):
     def _acting(self, block):
         """Return the group of the kernels after a number of blocks."""
         if self.restrict_to is None or block < self.restrict_after:
-            return self.group
+            return self._acting_group
         return self.restrict_to
 
     @property
@@ -373,7 +422,7 @@ class EquivariantProximal(Proximal):
     def _hidden_fields(self, group):
         channels = self.channels // self._n_parts
         return layout.hidden_fields(
-            self.group, group, channels, self.max_frequency
+            self._acting_group, group, channels, self.max_frequency
         )
 
     def _gated(self, fields):
@@ -389,13 +438,15 @@ class EquivariantProximal(Proximal):
             self.in_channels // self._n_parts,
             n_images,
             n_scalars // self._n_parts,
+            self.dimension,
         )
 
     def _lifting(self, n_channels, gain):
         images = self._image_fields(1 + self.gradient, n_channels)
-        fields, order = self._hidden_fields(self.group)
+        group = self._acting_group
+        fields, order = self._hidden_fields(group)
         return self._convolution(
-            images, (self._gated(fields), order), self.group, gain, (0, 1)
+            images, (self._gated(fields), order), group, gain, (0, 1)
         )
 
     def _hidden(self, block, gain):
@@ -437,7 +488,7 @@ class EquivariantProximal(Proximal):
                 bias=not (self.phase or self.homogeneous),
             )
         ((source, n_in),), ((target, n_out),) = sources, targets
-        return SteerableConvolution(
+        return steerable_convolution(
             n_in,
             n_out,
             source,
@@ -451,10 +502,28 @@ class EquivariantProximal(Proximal):
         if self.phase:
             layout.check_complex_space(space)
         if self.representation == 'standard':
-            layout.check_vector_space(space)
+            layout.check_vector_space(space, self.dimension)
 
     def _check_cells(self, space):
-        check_square_cells(space)
+        if self.dimension == 2:
+            check_square_cells(space)
+            return
+        about = '' if self.axis is None else f' about axis {self.axis}'
+        elements = elements_of(self._acting_group)
+        check_cubic_cells(space, self.group + about, elements)
+
+    def _advice_of_dimension(self, found):
+        if found == 3:
+            return (
+                ": for volumes, take a group of the space, such as group='O', "
+                "or group='C4' with axis=2"
+            )
+        if found == 2:
+            return (
+                f': the group {self.group} acts on volumes, take one of the '
+                "plane, such as group='C4' without `axis`"
+            )
+        return ''
 
 
 class OrdinaryProximal(Proximal):
@@ -477,6 +546,8 @@ skip, kernel_size, padding_mode, negative_slope
         a LeakyReLU of each channel.
     homogeneous, shift_equivariant : bool, optional
         As for `EquivariantProximal`.
+    dimension : {2, 3}, optional
+        Number of axes of the images: 3 for volumes.
 
     Raises
     ------
@@ -510,9 +581,12 @@ skip, kernel_size, padding_mode, negative_slope
         nonlinearity: dict[str, Any] | None = None,
         homogeneous: bool = False,
         shift_equivariant: bool = False,
+        dimension: int = 2,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
+        dimension = whole_number('dimension', dimension, 2, 3)
+        self._set('dimension', dimension, 2)
         self._set_values(homogeneous, shift_equivariant)
         self._set('nonlinearity', checked_description(nonlinearity), None)
         self._build()
@@ -541,7 +615,11 @@ skip, kernel_size, padding_mode, negative_slope
             self.padding_mode,
             gain,
             bias=not self.homogeneous,
+            dimension=self.dimension,
         )
+
+    def _advice_of_dimension(self, found):
+        return f'; make it with dimension={found}' if found in (2, 3) else ''
 
 
 _HIDDEN = ('self', '__class__')

@@ -21,6 +21,7 @@ from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import first_part
 from odl_equivariant.models.architectures import check_classes
 from odl_equivariant.models.cards import model_card
+from odl_equivariant.nn.inference import channels_last_of
 from odl_equivariant.training.configuration.networks import (
     check_method,
     first_difference,
@@ -199,7 +200,7 @@ class ReconstructionTask(EvaluatedTask):
             self._loss = Supervised(loss, loss_floor)
         self._loss.check(acquisition, self.network)
         if channels_last:
-            self.network.to(memory_format=torch.channels_last)
+            self.network.to(memory_format=channels_last_of(self.network))
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Load the weights in a file of `odl_equivariant.models.save`.

@@ -22,6 +22,7 @@ from odl_equivariant._checks import (
 )
 from odl_equivariant._types import Space
 from odl_equivariant.elements import first_part, grid_shape, n_channels
+from odl_equivariant.nn._convolution import channels_last
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks import derivative, pieces
 from odl_equivariant.nn.blocks.calibration import calibrate
@@ -60,6 +61,9 @@ class Proximal(nn.Module):
     noise_level: bool
     homogeneous: bool = False
     shift_equivariant: bool = False
+
+    #: Number of axes of an image.
+    dimension: int = 2
 
     # Least and greatest value of the training images, where known.
     value_range: tuple[float, float] | None = None
@@ -153,9 +157,9 @@ class Proximal(nn.Module):
         calibrate(self, n_inputs, 0.1 if self.skip else 1.0)
 
     def _follow_order(self):
-        # Its strides follow `.to(memory_format=torch.channels_last)`, even if
-        # no weight has four axes.
-        order = torch.zeros(1, 2, 2, 2, device='cpu')
+        # Its strides follow `.to(memory_format=torch.channels_last)`, or
+        # `channels_last_3d`, even if no weight has that many axes.
+        order = torch.zeros(1, 2, *self.dimension * (2,), device='cpu')
         self.register_buffer('_order', order, persistent=False)
 
     def described_nonlinearity(self) -> dict[str, Any] | None:
@@ -200,10 +204,11 @@ class Proximal(nn.Module):
             Space of the images.
         """
         shape = grid_shape(space)
-        if len(shape) != 2:
+        if len(shape) != self.dimension:
             raise ValueError(
-                f'{type(self).__name__} works on images with 2 axes, got the '
-                f'space {space!r} with {len(shape)}'
+                f'{type(self).__name__} works on images with {self.dimension} '
+                f'axes, got the space {space!r} with {len(shape)}'
+                f'{self._advice_of_dimension(len(shape))}'
             )
         if min(shape) < self.kernel_size:
             raise ValueError(
@@ -228,6 +233,10 @@ class Proximal(nn.Module):
                 )
             self._check_cells(space)
 
+    def _advice_of_dimension(self, found):
+        """Return what to change for images with another number of axes."""
+        return ''
+
     def _check_values(self, space):
         """Accept any channels: nothing turns them."""
 
@@ -247,12 +256,13 @@ class Proximal(nn.Module):
         Parameters
         ----------
         x : torch.Tensor
-            Images of shape ``(N, in_channels, n, m)``.
+            Images of shape ``(N, in_channels, n, m)``, or volumes of shape
+            ``(N, in_channels, n, m, l)``.
         gradient : torch.Tensor, optional
             Scaled gradients of the data fit, of the shape of ``x``; needed if
             the module has ``gradient=True``.
         memory : torch.Tensor, optional
-            Memory of shape ``(N, memory, n, m)``. Default: zero.
+            Memory, ``memory`` channels on the same grid. Default: zero.
         sigma : float or torch.Tensor, optional
             Noise level, one number or one for each image; needed if the
             module has ``noise_level=True``.
@@ -282,12 +292,14 @@ class Proximal(nn.Module):
             the emulation.
         """
         dtype = self.lift.weight.dtype
-        check_input('x', x, self.in_channels, dtype)
+        n_axes = self.dimension
+        check_input('x', x, self.in_channels, dtype, None, n_axes)
         zero = None
         if self.shift_equivariant:
             # changes rounding errors only, which were those of the shift;
             # its derivative is zero by the same law
-            zero = x.detach().mean((1, 2, 3), keepdim=True)
+            axes = tuple(range(1, x.ndim))
+            zero = x.detach().mean(axes, keepdim=True)
             x = x - zero
         for name, value, taken in (
             ('gradient', gradient, self.gradient),
@@ -300,12 +312,14 @@ class Proximal(nn.Module):
                 )
         inputs = [x]
         if self.gradient:
-            check_input('gradient', gradient, self.in_channels, dtype, x)
+            check_input(
+                'gradient', gradient, self.in_channels, dtype, x, n_axes
+            )
             inputs.append(gradient)
         if self.memory:
             if memory is None:
                 memory = x.new_zeros(x.shape[0], self.memory, *x.shape[2:])
-            check_input('memory', memory, self.memory, dtype, x)
+            check_input('memory', memory, self.memory, dtype, x, n_axes)
             inputs.append(memory)
         if self.noise_level:
             sigma = checked_sigma(sigma, x)
@@ -317,7 +331,8 @@ class Proximal(nn.Module):
         if in_units:
             inputs = inputs / sigma
         if self._order.stride(1) == 1:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            order = channels_last(n_axes)
+            inputs = inputs.contiguous(memory_format=order)
         result = self._network(
             inputs, self.kernels() if kernels is None else kernels
         )
@@ -384,14 +399,15 @@ class Proximal(nn.Module):
         """Return the side of pieces that is fastest, None for no pieces."""
         if x.device.type != 'cpu' or is_exported():
             return None
-        side = pieces.side_for_cache(self.channels, dtype)
+        side = pieces.side_for_cache(self.channels, dtype, self.dimension)
         cells = x.shape[0] * x.shape[2:].numel()
-        if cells > side**2:
+        if cells > side**self.dimension:
             return side
         if is_transformed():
             # transforms of torch know no order of the axes
             return None
-        if torch.is_grad_enabled():
+        # torch would keep several volumes of all channels
+        if torch.is_grad_enabled() and self.dimension == 2:
             return None
         return side if self.channels * cells > _LEAST_PIECE else None
 
@@ -413,8 +429,7 @@ class Proximal(nn.Module):
         ):
             return False
         dtype = self._compute_dtype(x.device.type)
-        side = pieces.side_for_cache(self.channels, dtype)
-        return x.shape[0] * x.shape[2:].numel() > side**2
+        return self._side_of_pieces(x, dtype) is not None
 
     def _compute_dtype(self, device):
         """Return the dtype of the convolutions on a kind of device."""
@@ -432,7 +447,7 @@ class Proximal(nn.Module):
         """Apply the network piece by piece, see `pieces.evaluate`."""
         kernels = [
             (
-                weight.to(dtype, memory_format=torch.channels_last),
+                weight.to(dtype, memory_format=channels_last(self.dimension)),
                 bias.to(dtype),
             )
             for weight, bias in kernels

@@ -35,19 +35,27 @@ def _scale(convolution, factor):
         weight.mul_(factor)
 
 
-def _random_images(channels, size, n_images=16):
+def _random_images(channels, size, n_images=16, dimension=2):
     """Return images of unit mean square with a spectrum like 1 / |f|.
 
     They leave torch's global random state alone, which is for the weights.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(
-        (n_images, channels, size, size), generator=generator, device='cpu'
+        (n_images, channels, *dimension * (size,)),
+        generator=generator,
+        device='cpu',
     )
     f = torch.fft.fftfreq(size, device='cpu')
-    frequency = torch.hypot(f[:, None], f).clamp_min(1 / size)
-    images = torch.fft.ifft2(torch.fft.fft2(noise) / frequency).real
-    return images / images.square().mean((2, 3), keepdim=True).sqrt()
+    frequency = f
+    for _ in range(dimension - 1):
+        frequency = torch.hypot(frequency[..., None], f)
+    frequency = frequency.clamp_min(1 / size)
+    axes = tuple(range(2, 2 + dimension))
+    # for any number of axes, in spite of their name
+    spectrum = torch.fft.fft2(noise, dim=axes) / frequency
+    images = torch.fft.ifft2(spectrum, dim=axes).real
+    return images / images.square().mean(axes, keepdim=True).sqrt()
 
 
 @torch.no_grad()
@@ -70,7 +78,13 @@ def calibrate(proximal: Any, n_inputs: int, output_scale: float) -> None:
     lift, project = proximal.lift, proximal.project
     if lift.weight.is_meta:
         return
-    images = _random_images(n_inputs, max(32, proximal.kernel_size))
+    dimension = lift.kernel()[0].ndim - 2
+    if dimension == 2:
+        images = _random_images(n_inputs, max(32, proximal.kernel_size))
+    else:
+        # volumes with as many cells together
+        side = max(16, proximal.kernel_size)
+        images = _random_images(n_inputs, side, 4, dimension)
     images = images.to(lift.weight)
     nonlinearities = proximal.nonlinearities()
 

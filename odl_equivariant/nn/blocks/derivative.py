@@ -19,6 +19,7 @@ import contextvars
 
 import torch
 
+from odl_equivariant.nn._convolution import channels_last
 from odl_equivariant.nn._gradients import (
     convolution_backward,
     is_plain_autograd,
@@ -125,14 +126,13 @@ class _InPieces(torch.autograd.Function):
         y = x.new_empty(len(x), len(flat[-1]), *x.shape[2:])
         kept = []
         for images, result in _samples(grid, y):
-            for row, column in grid.places():
-                extent = _extent(row, column, padding_mode, keep)
+            for place in grid.places():
+                extent = _extent(place, padding_mode, keep)
                 part = residual_network(
-                    grid.taken(images, row, column), kernels, slope, extent
+                    grid.taken(images, place), kernels, slope, extent
                 )
-                result[:, :, row.inside, column.inside] = part[
-                    :, :, row.keep, column.keep
-                ]
+                part = part[pieces.kept_cells(place)]
+                result[pieces.inside_cells(place)] = part
                 if keep:
                     kept += extent.results[1:-1]
         ctx.settings, ctx.n_flat = settings, len(flat)
@@ -167,8 +167,8 @@ def _samples(grid, y):
     return zip(grid.samples, y.split(sizes), strict=True)
 
 
-def _extent(row, column, padding_mode, keep):
-    sides = (*column.at_boundary, *row.at_boundary)
+def _extent(place, padding_mode, keep):
+    sides = pieces.sides_at_boundary(place)
     return (_Recording if keep else pieces.Piece)(sides, padding_mode)
 
 
@@ -202,15 +202,15 @@ def _gradients(x, flat, settings, gradient, wanted, kept):
     for images, incoming, target in zip(
         grid.samples, gradient.split(sizes), targets, strict=True
     ):
-        for row, column in places:
-            extent = _extent(row, column, padding_mode, False)
-            image = grid.taken(images, row, column)
+        for place in places:
+            extent = _extent(place, padding_mode, False)
+            image = grid.taken(images, place)
+            sizes_of_piece = (span.size for span in place)
             result = image.new_zeros(
-                len(image), incoming.shape[1], row.size, column.size
-            ).contiguous(memory_format=torch.channels_last)
-            result[:, :, row.keep, column.keep] = incoming[
-                :, :, row.inside, column.inside
-            ]
+                len(image), incoming.shape[1], *sizes_of_piece
+            ).contiguous(memory_format=grid.order)
+            part = incoming[pieces.inside_cells(place)]
+            result[pieces.kept_cells(place)] = part
             hidden = None
             if keep:
                 hidden = [next(kept) for _ in kernels[1:-1]]
@@ -218,7 +218,7 @@ def _gradients(x, flat, settings, gradient, wanted, kept):
                 image, kernels, slope, extent, result, hidden, wanted, by_flat
             )
             if by_x is not None:
-                grid.add(target, part, row, column)
+                grid.add(target, part, place)
     return by_x, *by_flat
 
 
@@ -263,7 +263,8 @@ def _of_piece(x, kernels, slope, extent, gradient, hidden, wanted, by_flat):
     earlier = any(wanted[:3])
     if not earlier:
         return None
-    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    order = channels_last(gradient.ndim - 2)
+    gradient = gradient.contiguous(memory_format=order)
     gradient = backward(0, gradient, first, wanted[0])
     return extent.unpad(gradient, kernels[0]) if wanted[0] else None
 

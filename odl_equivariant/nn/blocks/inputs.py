@@ -10,7 +10,9 @@
 
 import math
 import numbers
+from collections.abc import Iterable
 
+import numpy as np
 import torch
 
 from odl_equivariant._types import Space
@@ -18,13 +20,14 @@ from odl_equivariant.nn.blocks.network import is_exported, is_transformed
 
 __all__ = (
     'check_input',
+    'check_cubic_cells',
     'check_square_cells',
     'checked_sigma',
     'has_values',
 )
 
 
-def check_input(name, x, channels, dtype, like=None):
+def check_input(name, x, channels, dtype, like=None, dimension=2):
     """Raise an error unless a tensor is an input of a block.
 
     Parameters
@@ -39,8 +42,11 @@ def check_input(name, x, channels, dtype, like=None):
         Precision of the weights.
     like : torch.Tensor, optional
         Images on whose grid, and as many as which, the tensor must be.
+    dimension : {2, 3}, optional
+        Number of axes of an image.
     """
-    expected = f'(N, {channels}, n, m)'
+    axes = {2: 'n, m', 3: 'n, m, l'}[dimension]
+    expected = f'(N, {channels}, {axes})'
     if x is None:
         raise TypeError(
             f'this proximal needs `{name}`, a tensor of shape {expected}'
@@ -49,7 +55,7 @@ def check_input(name, x, channels, dtype, like=None):
         raise TypeError(
             f'`{name}` must be a `torch.Tensor`, got {type(x).__name__}'
         )
-    if x.ndim != 4 or x.shape[1] != channels:
+    if x.ndim != 2 + dimension or x.shape[1] != channels:
         raise ValueError(
             f'`{name}` must have the shape {expected}, got {tuple(x.shape)}'
         )
@@ -73,7 +79,7 @@ def check_input(name, x, channels, dtype, like=None):
 
 
 def checked_sigma(sigma, x):
-    """Return noise levels of images as a tensor (N or 1, 1, 1, 1)."""
+    """Return noise levels of images as a tensor (N or 1, 1, ..., 1)."""
     if sigma is None:
         raise TypeError(
             'this proximal is conditioned on the noise level: pass '
@@ -95,17 +101,54 @@ def checked_sigma(sigma, x):
                 f'`sigma` must be positive, got {wrong[0].item()} among '
                 f'{sigma.numel()} noise levels'
             )
-    return sigma.reshape(-1, 1, 1, 1)
+    return sigma.reshape(-1, *(x.ndim - 1) * [1])
 
 
 def check_square_cells(space: Space) -> None:
-    """Raise a ValueError unless turned images lie on the same grid."""
+    """Raise a ValueError unless turned images have the same cells."""
     if not space.partition.has_isotropic_cells:
         raise ValueError(
             'an equivariant network needs square cells, as a turned '
             'image lies on another grid otherwise; got the cell sides '
             f'{space.cell_sides} of {space!r}'
         )
+
+
+def check_cubic_cells(
+    space: Space, name: str, elements: Iterable[np.ndarray]
+) -> None:
+    """Raise a ValueError unless turned volumes have the same cells.
+
+    Parameters
+    ----------
+    space : `DiscretizedSpace`
+        Uniform space of volumes.
+    name : str
+        Group of the network, as the user named it.
+    elements : iterable of numpy.ndarray, shape (3, 3)
+        Its elements, signed permutations of the axes.
+    """
+    sides = np.asarray(space.cell_sides, dtype=float)
+    if all(
+        np.allclose(np.abs(element) @ sides, sides, rtol=1e-5, atol=0)
+        for element in elements
+    ):
+        return
+    fitting = 'groups about an axis with N <= 2'
+    for axis in (2, 1, 0):
+        others = np.delete(sides, axis)
+        if np.isclose(*others, rtol=1e-5, atol=0):
+            fitting = (
+                f"group='C4', or 'D4' or 'D4h' with reflections, with "
+                f'axis={axis}'
+            )
+            break
+    raise ValueError(
+        f'the group {name} exchanges axes along which the cells differ, and a '
+        'turned volume lies on another grid: got the cell sides '
+        f'{sides.tolist()} of {space!r}; take {fitting}, or resample the '
+        'volumes to cubic cells'
+    )
 
 
 def has_values(x):

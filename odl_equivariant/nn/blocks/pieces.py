@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from odl_equivariant.nn._convolution import check_image_size
+from odl_equivariant.nn._convolution import channels_last, check_image_size
 from odl_equivariant.nn._gradients import convolution
 from odl_equivariant.nn.blocks.network import (
     Kernel,
@@ -33,15 +33,22 @@ __all__ = (
     'Piece',
     'Pieces',
     'evaluate',
+    'inside_cells',
+    'kept_cells',
     'layers',
     'reach_of',
     'side_for_cache',
     'side_for_memory',
+    'sides_at_boundary',
 )
 
 # Bytes for the channels of a piece, per thread: about a thread's share of
 # the caches.
 _CACHE_PER_THREAD = 4 * 2**20
+
+# Convolutions of volumes take slice by slice, and these stay in the cache. So
+# pieces are larger, and their halos small in comparison.
+_OF_VOLUMES = 8
 
 # Arrays of the size of a piece that are alive at once, with those of oneDNN
 # and cuDNN; measured are 3 to 4.
@@ -49,25 +56,39 @@ _ARRAYS = 6
 
 _SMALLEST_SIDE = 8
 
+# By the number of axes of an image.
 _PAD_BACKWARD = {
-    'replicate': torch.ops.aten.replication_pad2d_backward,
-    'reflect': torch.ops.aten.reflection_pad2d_backward,
+    'replicate': {
+        2: torch.ops.aten.replication_pad2d_backward,
+        3: torch.ops.aten.replication_pad3d_backward,
+    },
+    'reflect': {
+        2: torch.ops.aten.reflection_pad2d_backward,
+        3: torch.ops.aten.reflection_pad3d_backward,
+    },
 }
 
 
-def side_for_cache(channels, dtype):
+def side_for_cache(channels, dtype, dimension=2):
     """Return the side of pieces that stay in the cache of a processor."""
     size = _CACHE_PER_THREAD * torch.get_num_threads()
-    return _side(size, channels, dtype)
+    if dimension == 3:
+        size *= _OF_VOLUMES
+    return _side(size, channels, dtype, dimension)
 
 
-def side_for_memory(channels, dtype, device):
+def side_for_memory(channels, dtype, device, dimension=2):
     """Return the side of pieces that take a quarter of what is free."""
-    return _side(_free_memory(device) / (4 * _ARRAYS), channels, dtype)
+    size = _free_memory(device) / (4 * _ARRAYS)
+    return _side(size, channels, dtype, dimension)
 
 
-def _side(size, channels, dtype):
-    side = math.isqrt(int(size / (channels * dtype.itemsize)))
+def _side(size, channels, dtype, dimension):
+    cells = int(size / (channels * dtype.itemsize))
+    if dimension == 2:
+        side = math.isqrt(cells)
+    else:
+        side = int(cells ** (1 / dimension) + 1e-9)
     return max(side, _SMALLEST_SIDE)
 
 
@@ -97,7 +118,7 @@ def evaluate(
     Parameters
     ----------
     x : torch.Tensor
-        Inputs of shape ``(N, C, n, m)``.
+        Inputs of shape ``(N, C, n, m)`` or, of volumes, ``(N, C, n, m, l)``.
     kernels, nonlinearities
         As for `residual_network`. The pieces are computed in the precision of
         the kernels.
@@ -105,14 +126,14 @@ def evaluate(
         How each layer continues the image beyond its boundary.
     side : int, optional
         Pieces have at most this many cells along each axis, and as many
-        cells as its square. Default: everything in one piece.
+        cells as its square, or as its cube. Default: everything in one piece.
     run : callable, optional
         Function to use instead of `layers`.
 
     Returns
     -------
     y : torch.Tensor
-        Outputs of shape ``(N, C', n, m)``, of the dtype of ``x``.
+        Outputs on the same grid, of the dtype of ``x``.
 
     Notes
     -----
@@ -126,29 +147,39 @@ def evaluate(
     run = layers if run is None else run
     grid = Pieces(x, kernels, padding_mode, side)
 
-    def piece(images, row, column):
-        part = grid.taken(images, row, column)
-        sides = (*column.at_boundary, *row.at_boundary)
+    def piece(images, place):
+        part = grid.taken(images, place)
+        sides = sides_at_boundary(place)
         part = run(part, kernels, sides, padding_mode, nonlinearities)
-        return part[:, :, row.keep, column.keep].to(x.dtype)
+        return part[kept_cells(place)].to(x.dtype)
 
-    return _joined(
-        [
-            _joined(
-                [
-                    _joined([piece(images, row, c) for c in grid.columns], 3)
-                    for row in grid.rows
-                ],
-                2,
-            )
-            for images in grid.samples
-        ],
-        0,
-    )
+    def joined(images, place):
+        axis = len(place)
+        if axis == len(grid.spans):
+            return piece(images, place)
+        parts = [joined(images, (*place, one)) for one in grid.spans[axis]]
+        return _joined(parts, 2 + axis)
+
+    return _joined([joined(images, ()) for images in grid.samples], 0)
 
 
 def _joined(parts, dim):
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+
+
+def kept_cells(place):
+    """Return where in the result of a piece its own cells are."""
+    return (..., *(span.keep for span in place))
+
+
+def inside_cells(place):
+    """Return where in an image the own cells of a piece are."""
+    return (..., *(span.inside for span in place))
+
+
+def sides_at_boundary(place):
+    """Return which sides are on the boundary, the last axis first."""
+    return tuple(side for span in reversed(place) for side in span.at_boundary)
 
 
 class Pieces:
@@ -166,37 +197,48 @@ class Pieces:
         halo = sum(map(reach_of, kernels))
         self.periodic = padding_mode == 'circular'
         side = max(shape) if side is None else side
-        n_samples = max(1, side**2 // max(1, shape.numel()))
+        cells = side ** len(shape)
+        n_samples = max(1, cells // max(1, shape.numel()))
         if x.shape[0] <= n_samples or min(x.shape) == 0:
             self.samples = [x]
         else:
             self.samples = x.split(n_samples)
-        self.rows, self.columns = (
-            _spans(n, side, halo, self.periodic) for n in shape
-        )
+        self.spans = [_spans(n, side, halo, self.periodic) for n in shape]
+        self.order = channels_last(len(shape))
 
     def places(self):
-        """Return the pairs of rows and columns of the pieces."""
-        return itertools.product(self.rows, self.columns)
+        """Return the pieces, each as its spans along the axes."""
+        return itertools.product(*self.spans)
 
-    def taken(self, images, row, column):
+    def taken(self, images, place):
         """Return a piece with its halo, in the order for convolutions."""
-        part = _take(images, 2, row, self.periodic)
-        part = _take(part, 3, column, self.periodic)
-        return part.to(self.dtype, memory_format=torch.channels_last)
+        part = self._part(images, place)
+        return part.to(self.dtype, memory_format=self.order)
 
-    def add(self, images, part, row, column):
+    def _part(self, images, place):
+        for dim, span in enumerate(place, 2):
+            images = _take(images, dim, span, self.periodic)
+        return images
+
+    def add(self, images, part, place):
         """Add a piece with its halo to images, the transpose of `taken`."""
         if not self.periodic:
-            images = _take(_take(images, 2, row, False), 3, column, False)
+            images = self._part(images, place)
             images += part
             return
         # a halo may reach around the image more than once
-        n, m = images.shape[2:]
-        for i, line in zip(row.cells(n), part.unbind(2), strict=True):
-            images[:, :, i].index_add_(
-                2, torch.tensor(column.cells(m)), line.to(images.dtype)
-            )
+        *first, last = (
+            span.cells(n)
+            for span, n in zip(place, images.shape[2:], strict=True)
+        )
+        last, part = torch.tensor(last), part.to(images.dtype)
+        for source, target in zip(
+            itertools.product(*(range(len(cells)) for cells in first)),
+            itertools.product(*first),
+            strict=True,
+        ):
+            line = images[(slice(None), slice(None), *target)]
+            line.index_add_(2, last, part[(slice(None), slice(None), *source)])
 
 
 class _Span:
@@ -261,13 +303,14 @@ def layers(
     Parameters
     ----------
     x : torch.Tensor
-        Piece of shape ``(N, C, n, m)``.
+        Piece of shape ``(N, C, n, m)`` or ``(N, C, n, m, l)``.
     kernels, padding_mode, nonlinearities
         As for `evaluate`.
     sides : tuple of bool
-        Whether the left, right, upper and lower side of the piece lie on the
-        boundary of the image. Only there, layers pad the piece. At the other
-        sides, each layer loses as many cells as its kernel reaches.
+        Whether the sides of the piece lie on the boundary of the image, two
+        for each axis, the last axis first. Only there, layers pad the piece.
+        At the other sides, each layer loses as many cells as its kernel
+        reaches.
 
     Returns
     -------
@@ -304,8 +347,13 @@ class Piece:
     def unpad(self, gradient, kernel):
         """Return the transpose of `pad`, which may overwrite what it gets."""
         widths = self.widths(kernel)
-        for dim, before, after in ((3, *widths[:2]), (2, *widths[2:])):
-            gradient = _folded(gradient, dim, before, after, self.padding_mode)
+        for i in range(len(widths) // 2):
+            gradient = _folded(
+                gradient,
+                gradient.ndim - 1 - i,
+                *widths[2 * i : 2 * i + 2],
+                self.padding_mode,
+            )
         return gradient
 
     def convolve(self, x, kernel):
@@ -314,8 +362,9 @@ class Piece:
 
     def inner(self, x, kernel):
         """Return the part of a piece that is left after a convolution."""
-        reach, (n, m) = reach_of(kernel), x.shape[2:]
-        return x[:, :, reach : n - reach, reach : m - reach]
+        reach = reach_of(kernel)
+        inside = (slice(reach, n - reach) for n in x.shape[2:])
+        return x[(..., *inside)]
 
 
 def _folded(x, dim, before, after, mode):
@@ -341,15 +390,16 @@ def _padded(x, widths, mode):
 
     torch would save the image itself, although it needs only the shape.
     """
-    shape, backward = x.shape[1:], _PAD_BACKWARD[mode]
+    shape, backward = x.shape[1:], _PAD_BACKWARD[mode][x.ndim - 2]
+    order = channels_last(x.ndim - 2)
 
     def transpose(y):
-        last = y.is_contiguous(memory_format=torch.channels_last)
+        last = y.is_contiguous(memory_format=order)
         like = torch.empty(
             (len(y), *shape),
             dtype=y.dtype,
             device=y.device,
-            memory_format=[torch.contiguous_format, torch.channels_last][last],
+            memory_format=order if last else torch.contiguous_format,
         )
         return backward(y, like, widths)
 

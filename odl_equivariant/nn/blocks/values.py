@@ -165,8 +165,9 @@ def _with_sums(kernel, n_inputs, sums):
     with torch.autocast(weight.device.type, enabled=False):
         exact = weight.to(torch.promote_types(weight.dtype, torch.float32))
         shifting, rest = exact[:, :n_inputs], exact[:, n_inputs:]
-        missing = (sums - shifting.sum((1, 2, 3))) / n_inputs
-        missing = missing[:, None, None, None]
+        axes = tuple(range(1, shifting.ndim))
+        missing = (sums - shifting.sum(axes)) / n_inputs
+        missing = missing.reshape(-1, *[1] * len(axes))
         shifting = shifting + missing * _radial(shifting)
         exact = torch.cat([shifting, rest], 1)
     return exact.to(weight.dtype), bias
@@ -176,6 +177,8 @@ def _radial(like):
     """Return the weights q, a Gaussian as wide as smooth kernels are."""
     size = like.shape[-1]
     x = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
-    squares = x[:, None].square() + x.square()
+    squares = x.square()
+    for _ in range(like.ndim - 3):
+        squares = squares[..., None] + x.square()
     weights = torch.exp(-squares / (2 * math.pow(size / 3, 2)))
     return weights / weights.sum()

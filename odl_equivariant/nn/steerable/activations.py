@@ -22,13 +22,13 @@ from torch.nn import functional
 from odl_equivariant.nn.steerable.groups import (
     INFINITE,
     checked_group,
-    group_order,
 )
 from odl_equivariant.nn.steerable.representations import (
     band_limited,
     field_size,
     irreps_of,
 )
+from odl_equivariant.nn.steerable.space import dimension_of, n_elements
 
 __all__ = (
     'MODULUS',
@@ -119,6 +119,8 @@ def checked_description(description):
 def _is_modulus(given):
     if given.get('name') != MODULUS or given.keys() != {'name', 'group'}:
         return False
+    if isinstance(given['group'], str) and dimension_of(given['group']) == 3:
+        return True
     try:
         return checked_group(given['group']) not in INFINITE
     except ValueError:
@@ -182,7 +184,7 @@ def make_activation(description, channels, slope, of_noise=False):
         `n_inputs_of`.
     """
     if description['name'] == MODULUS:
-        size = 2 * group_order(description['group'])
+        size = 2 * n_elements(description['group'])
     else:
         representation = _representation(description)
         size = field_size(description['group'], representation)
@@ -392,7 +394,7 @@ class _Modulus(nn.Module):
     def __init__(self, description, n_fields, slope, threshold):
         super().__init__()
         self.description, self.slope = description, slope
-        self._order = group_order(description['group'])
+        self._order = n_elements(description['group'])
         self.threshold = nn.Parameter(torch.full((n_fields,), threshold))
 
     def extra_repr(self):
@@ -405,7 +407,8 @@ class _Modulus(nn.Module):
         dtype = torch.float32 if x.dtype == torch.float16 else x.dtype
         real, imaginary = x.to(dtype).chunk(2, 1)
         threshold = self.threshold.to(dtype).square() + _LEAST
-        threshold = threshold.repeat_interleave(self._order)[:, None, None]
+        threshold = threshold.repeat_interleave(self._order)
+        threshold = threshold.reshape(-1, *(x.ndim - 2) * [1])
         # as a quotient of sums, small factors are accurate too
         kept = torch.addcmul(self.slope * threshold, real, real)
         kept = torch.addcmul(kept, imaginary, imaginary)

@@ -21,7 +21,6 @@ from odl_equivariant.nn.steerable.activations import (
 from odl_equivariant.nn.steerable.groups import (
     INFINITE,
     checked_group,
-    group_order,
     is_subgroup,
     nearest_channels,
     subgroups_of,
@@ -31,6 +30,7 @@ from odl_equivariant.nn.steerable.representations import (
     elements_in_order,
     field_size,
 )
+from odl_equivariant.nn.steerable.space import dimension_of, n_elements
 
 __all__ = (
     'check_basis_size',
@@ -50,7 +50,7 @@ _LARGEST_SIZE = 64
 _LARGEST_BASIS = 3e7
 
 
-def checked_representation(representation, in_channels):
+def checked_representation(representation, in_channels, dimension=2):
     """Return how the values of images turn, in the name of `actions`.
 
     Raises
@@ -77,11 +77,13 @@ def checked_representation(representation, in_channels):
             "not turn, or 'standard', for vector fields"
             f'{hint}; got {representation!r}'
         )
-    if in_channels % 2:
-        nearest = [n for n in (in_channels - 1, in_channels + 1) if n]
+    if in_channels % dimension:
+        nearest = nearest_channels(in_channels, dimension)
+        kind = 'even' if dimension == 2 else f'a multiple of {dimension}'
         raise ValueError(
-            'the channels of vector fields are even in number, 2 for a real '
-            "field and 4 for a complex one: representation='standard' takes "
+            f'the channels of vector fields are {kind} in number, {dimension} '
+            f'for a real field and {2 * dimension} for a complex one: '
+            "representation='standard' takes "
             f'in_channels={" or ".join(map(str, nearest))}, got {in_channels}'
         )
     return 'standard'
@@ -111,7 +113,7 @@ def check_phase(group, in_channels, memory, representation):
             *(
                 ('a complex image', 2)
                 if representation == 'trivial'
-                else ('a complex vector field in the plane', 4)
+                else ('a complex vector field', 2 * dimension_of(group))
             ),
         ),
         ('memory', memory, 'complex memory', 2),
@@ -135,24 +137,27 @@ def check_complex_space(space):
         )
 
 
-def check_vector_space(space):
+def check_vector_space(space, dimension=2):
     """Raise a ValueError unless the elements of a space are vector fields.
 
     Parameters
     ----------
     space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
-        Space with an even number of channels.
+        Space with a multiple of ``dimension`` as its number of channels.
+    dimension : {2, 3}, optional
+        Number of components of a vector.
     """
-    if isinstance(space, odl.ProductSpace) and len(space) == 2:
+    if isinstance(space, odl.ProductSpace) and len(space) == dimension:
         return
     if not isinstance(space, odl.ProductSpace):
         raise ValueError(
             f'the elements of the space {space!r} are no vector fields: take '
-            "`space ** 2`, or make the proximal with representation='trivial'"
+            f"`space ** {dimension}`, or make the proximal with representation='trivial'"
         )
     raise ValueError(
         'a space of vector fields has one part for each component, and not '
-        f'{len(space)}: several fields lie in `(space ** n) ** 2`, all first '
+        f'{len(space)}: several fields lie in `(space ** n) ** {dimension}`, '
+        'all first '
         f'components before all second ones; got {space!r}'
     )
 
@@ -234,9 +239,10 @@ def check_channels(group, channels, max_frequency, kernel_size, phase=False):
         words = f'of {group} with max_frequency={max_frequency}'
         smaller = 'max_frequency'
     else:
-        size = group_order(group)
+        size = n_elements(group)
         words, smaller = f'for the group {group}', 'group'
-    check_basis_size(size, kernel_size, words, smaller)
+    if dimension_of(group) == 2:
+        check_basis_size(size, kernel_size, words, smaller)
     if phase:
         size *= 2
     if channels % size:
@@ -308,7 +314,9 @@ def checked_restriction(group, restrict_to, restrict_after, n_blocks):
     return restrict_to, restrict_after
 
 
-def image_fields(representation, in_channels, n_images, n_scalars):
+def image_fields(
+    representation, in_channels, n_images, n_scalars, dimension=2
+):
     """Return the fields at the ends of the network, and their channels.
 
     Parameters
@@ -319,6 +327,8 @@ def image_fields(representation, in_channels, n_images, n_scalars):
         Channels of an image, and number of images.
     n_scalars : int
         Channels after them that do not turn.
+    dimension : {2, 3}, optional
+        Number of components of a vector.
 
     Returns
     -------
@@ -329,11 +339,11 @@ def image_fields(representation, in_channels, n_images, n_scalars):
     """
     if representation == 'trivial':
         return [('trivial', n_images * in_channels + n_scalars)], None
-    n_vectors = in_channels // 2
+    n_vectors = in_channels // dimension
     fields = [('standard', n_images * n_vectors)]
     if n_scalars:
         fields.append(('trivial', n_scalars))
-    image = components_first(n_vectors, 2)
+    image = components_first(n_vectors, dimension)
     starts = range(0, n_images * in_channels, in_channels)
     order = [start + place for start in starts for place in image]
     return fields, order + list(range(len(order), len(order) + n_scalars))
@@ -387,7 +397,7 @@ def hidden_fields(group, acting, channels, max_frequency):
     if group in INFINITE:
         name = band_limited(group, max_frequency)
         return [(name, channels // field_size(group, name))], None
-    fields = [('regular', channels // group_order(acting))]
+    fields = [('regular', channels // n_elements(acting))]
     if acting == group:
         return fields, None
     cosets = elements_in_order(group, acting)

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from odl_equivariant.nn._convolution import convolve
-from odl_equivariant.nn.steerable.convolutions import (
-    SteerableConvolution,
-    has_kernels,
+from odl_equivariant.nn.steerable.orbits import (
+    are_connected,
+    checked_kind,
+    steerable_convolution,
 )
-from odl_equivariant.nn.steerable.grid import checked_basis
-from odl_equivariant.nn.steerable.representations import field_size
+from odl_equivariant.nn.steerable.space import size_of_field
 
 __all__ = ('MixedConvolution',)
 
@@ -33,7 +33,8 @@ class MixedConvolution(nn.Module):
         Representations of the input and of the output, each with the number
         of its fields, such as ``[('standard', 1), ('trivial', 5)]``.
     group : str
-        ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``.
+        ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``, or of the space, as
+        `space.group_in_space` names it.
     kernel_size : int, optional
         Odd side of the kernel in cells.
     padding_mode : {'replicate', 'zeros', 'reflect', 'circular'}, optional
@@ -79,13 +80,13 @@ class MixedConvolution(nn.Module):
         self._n_sources = len(sources)
         self._source_order = _checked_order(sources, group, source_order)
         self._target_order = _checked_order(targets, group, target_order)
-        kind = checked_basis(basis, group)
+        kind = checked_kind(basis, group)
         self.blocks = nn.ModuleList()
         for target, n_out in targets:
             connected = [
                 (source, n_in)
                 for source, n_in in sources
-                if has_kernels(group, source, target, kernel_size, kind)
+                if are_connected(group, source, target, kernel_size, kind)
             ]
             if not connected:
                 raise ValueError(
@@ -96,7 +97,7 @@ class MixedConvolution(nn.Module):
                 )
             n_inputs = _n_channels(connected, group)
             self.blocks.extend(
-                SteerableConvolution(
+                steerable_convolution(
                     n_in,
                     n_out,
                     source,
@@ -105,7 +106,9 @@ class MixedConvolution(nn.Module):
                     kernel_size,
                     padding_mode,
                     gain
-                    * math.sqrt(n_in * field_size(group, source) / n_inputs),
+                    * math.sqrt(
+                        n_in * size_of_field(group, source) / n_inputs
+                    ),
                     bias=bias and i == 0,
                     basis=kind,
                     may_be_zero=True,
@@ -135,12 +138,12 @@ class MixedConvolution(nn.Module):
         return kernel, bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""
+        """Map ``(N, in channels, ...)`` to ``(N, out channels, ...)``."""
         return convolve(x, *self.kernel(), self.padding_mode)
 
 
 def _n_channels(fields, group):
-    return sum(n * field_size(group, name) for name, n in fields)
+    return sum(n * size_of_field(group, name) for name, n in fields)
 
 
 def _checked_order(fields, group, order):

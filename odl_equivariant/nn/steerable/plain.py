@@ -16,18 +16,22 @@ from torch import nn
 from odl_equivariant.nn._convolution import PaddedConvolution
 from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
 from odl_equivariant.nn.steerable.mixed import MixedConvolution
+from odl_equivariant.nn.steerable.orbits import OrbitConvolution
 
 __all__ = ('padded_convolution', 'plain_copy')
 
 
+_STEERABLE = (SteerableConvolution, MixedConvolution, OrbitConvolution)
+
+
 def plain_copy(module):
     """Return a copy of a module in which no convolution has a basis."""
-    if isinstance(module, SteerableConvolution | MixedConvolution):
+    if isinstance(module, _STEERABLE):
         return padded_convolution(module)
     copies = {}
     for child in module.modules():
         # parts of a mixed one are looked at as well, in vain
-        if isinstance(child, SteerableConvolution | MixedConvolution):
+        if isinstance(child, _STEERABLE):
             copies[id(child)] = padded_convolution(child)
     return copy.deepcopy(module, copies)
 
@@ -46,6 +50,7 @@ def padded_convolution(layer, has_bias=True):
             kernel.shape[-1],
             layer.padding_mode,
             bias=has_bias,
+            dimension=kernel.ndim - 2,
         )
     values = {'weight': kernel} | ({'bias': bias} if has_bias else {})
     for name, value in values.items():

@@ -32,6 +32,9 @@ SIZES = {
     'wide kernels': ((5, 1, 5, 3), (25, 18), 7),
     'one piece': ((3, 3, 3, 3), (12, 21), None),
     'halos around the image': ((3, 3, 3), (4, 3), 2),
+    'volumes': ((3, 3, 3), (9, 10, 8), 5),
+    'one volume': ((3, 3, 3, 3), (8, 9, 8), None),
+    'halos around the volume': ((3, 3, 3), (4, 3, 5), 2),
 }
 sizes = simple_fixture('sizes', SIZES)
 
@@ -46,7 +49,7 @@ def problem(sides, shape, dtype=torch.float64):
 
     channels = [4, *[6] * (len(sides) - 1), 3]
     kernels = [
-        (random(n_out, n_in, side, side), random(n_out))
+        (random(n_out, n_in, *len(shape) * (side,)), random(n_out))
         for side, (n_in, n_out) in zip(
             sides, itertools.pairwise(channels), strict=True
         )
