@@ -46,7 +46,8 @@ class PlainNetwork(nn.Module):
         for step, (lift, hidden, project) in zip(
             self.steps, self.blocks, strict=True
         ):
-            residual = self.forward_layer(u) - y
+            # ODL has no bfloat16
+            residual = self.forward_layer(u.float()) - y
             gradient = self.adjoint_layer(residual) / self.squared_norm
             x = torch.cat([u, step * gradient, s], 1)
             x = nn.functional.leaky_relu(lift(x), 0.01)

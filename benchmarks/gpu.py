@@ -29,8 +29,9 @@ processor, where ASTRA's projector is that for processors.
 - fourier: subsampled transforms, and eight coils, beside the same lines
   written with `torch.fft`;
 - training and reconstruction: networks of 8 iterations and 96 channels at
-  512 x 512 pixels, in float32 with and without TF32, and in bfloat16, beside
-  a plain CNN on ODL's module; compiled, and captured as a CUDA graph.
+  512 x 512 pixels, in float32 with and without TF32, and in bfloat16, with
+  rays by the matrix, beside a plain CNN on ODL's module; with rays by ASTRA,
+  compiled, and captured as a CUDA graph.
 """
 
 import argparse
@@ -42,12 +43,12 @@ from _gpu_networks import reconstruction, training
 from _gpu_operators import fourier, rays
 
 # Each takes at most this share of the time that is left.
-SECTIONS = (
-    ('Rays, forward and backward', rays, 0.35),
-    ('Fourier transforms, forward and backward', fourier, 0.2),
-    ('Training', training, 0.6),
-    ('Reconstruction', reconstruction, 1.0),
-)
+SECTIONS = {
+    'rays': ('Rays, forward and backward', rays, 0.35),
+    'fourier': ('Fourier transforms, forward and backward', fourier, 0.2),
+    'training': ('Training', training, 0.6),
+    'reconstruction': ('Reconstruction', reconstruction, 1.0),
+}
 
 
 def main(arguments=None):
@@ -59,11 +60,14 @@ def main(arguments=None):
     )
     parser.add_argument('--budget', type=float, default=330, help='seconds')
     parser.add_argument('--output', default='gpu.json', help='file of JSON')
+    parser.add_argument(
+        '--sections', nargs='+', choices=SECTIONS, default=list(SECTIONS)
+    )
     chosen = parser.parse_args(arguments)
     torch.manual_seed(0)
     bench = Bench(chosen.device, chosen.quick, chosen.budget, chosen.output)
-    for name, function, share in SECTIONS:
-        bench.run(name, function, share)
+    for section in chosen.sections:
+        bench.run(*SECTIONS[section])
     print(f'# Benchmark on a GPU\n\n{bench.machine()}\n\n{bench.tables()}')
     failed = [row for row in bench.rows if 'error' in row]
     for row in failed:

@@ -115,7 +115,7 @@ def test_unrolled_networks_on_rays_of_the_gpu(block):
     exact.load_state_dict(network.state_dict())
     phantom = ellipse_phantom(exact.forward_operator.domain)
     y = exact.forward_operator(phantom)
-    y = as_tensor(y)[None, None]
+    y = as_tensor(y)
     with torch.no_grad():
         found, expected = network.cuda()(y.cuda()).cpu(), exact(y)
     error = (found - expected).norm() / expected.norm()
