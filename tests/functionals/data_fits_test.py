@@ -23,6 +23,7 @@ from odl_equivariant.functionals import (
     LeastSquares,
     TransmissionLikelihood,
 )
+from odl_equivariant.functionals.data_fits.base import _circulant_inverse
 from odl_equivariant.operators import operator_norm
 
 kind = simple_fixture('kind', ['least squares', 'weighted', 'likelihood'])
@@ -348,6 +349,33 @@ def test_functional_on_the_data(kind, backend, rng):
     t = proximal(A(u))
     assert optimality(F, 1 / F.grad_lipschitz, A(u), t) <= 1e-7
     assert proximal.n_iter <= (16 if kind == 'likelihood' else 1)
+
+
+def test_proximal_is_not_computed_further_than_asked_for(rng):
+    """Its guaranteed error is below the tolerance by less than one half."""
+    A = SparseViewCT((32, 32), n_views=12, dtype='float64').operator
+    f = fit_of('least squares', A, rng, tol=1e-4)
+    proximal = f.proximal(1e3 / f.grad_lipschitz)
+    proximal(image_of(A.domain, rng))
+    assert 0.5e-4 < proximal.error_bound <= 1e-4
+
+
+def _filtered(v, symbol):
+    spectrum = symbol * torch.fft.fftn(v, dim=(-2, -1))
+    return torch.fft.ifftn(spectrum, dim=(-2, -1)).real
+
+
+@pytest.mark.parametrize('grid', [(8, 8), (7, 9), (8, 5)])
+def test_inverse_of_a_circulant_operator_is_one(grid):
+    """(1 + sigma C) applied to the result is the image, if C is even."""
+    points = torch.rand(1, 1, *grid, dtype=torch.float64)
+    axes = (-2, -1)
+    even = points + points.flip(axes).roll((1, 1), axes)
+    symbol = 10 + torch.fft.fftn(even, dim=axes).real
+    u = torch.rand(2, 1, *grid, dtype=torch.float64)
+    v = _circulant_inverse(symbol, 0.3)(u)
+    back = v + 0.3 * _filtered(v, symbol)
+    torch.testing.assert_close(back, u, rtol=1e-12, atol=1e-12)
 
 
 def test_warm_start_shortens_and_keeps_the_result(kind, rng):
