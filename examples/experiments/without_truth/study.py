@@ -27,6 +27,7 @@ from examples.experiments.kernel_bases import (
 )
 from examples.experiments.without_truth.arms import (
     Arm,
+    Measured,
     exact_pair,
     loss_of,
     network_of,
@@ -184,25 +185,27 @@ class Study:
 
     def _problem(self, network, seed, step):
         """Return the problem of a step, the same for all arms."""
-        data, truth = self._training(seed)
-        n, size = len(data), self.settings['batch']
+        known = self._training(seed)
+        n, size = len(known.data), self.settings['batch']
         per_round = n // size
         # each image once in a round
         order = np.random.default_rng([seed, step // per_round]).permutation(n)
         first = step % per_round * size
-        chosen = torch.from_numpy(order[first : first + size])
-        chosen = chosen.to(self.device)
+        batch = known.of(order[first : first + size])
         generator = torch.Generator().manual_seed(10**6 * seed + step)
         return Problem(
             network,
-            data[chosen],
+            batch.data,
             self.acquisition,
-            truth=truth[chosen],
+            batch.operators,
+            batch.measured,
+            batch.truth,
+            own=batch.own,
             generator=generator,
         )
 
     def _training(self, seed):
-        """Return data and truths of the training images.
+        """Return the measured training images.
 
         An image has one measurement, as where nobody measures it again.
         """
@@ -216,15 +219,12 @@ class Study:
         return self._pairs[seed]
 
     def _measured(self, images):
-        """Return data and truths of images, each has its seed."""
+        """Return measured images, each of which has a seed of its noise."""
         pairs = [
             self._pair(self.acquisition, np.array(image), seed)
             for image, seed in images
         ]
-        return tuple(
-            torch.stack([pair[key] for pair in pairs]).to(self.device)
-            for key in ('data', 'truth')
-        )
+        return Measured.of_pairs(pairs, self.acquisition, self.device)
 
     @property
     def _pair(self):
@@ -233,7 +233,7 @@ class Study:
         return lambda acquisition, *arguments: acquisition.pair(*arguments)
 
     def _test(self, name):
-        """Return data and truths of the images to score with."""
+        """Return the measured images to score with."""
         images = self.slices
         if name != 'slices':
             images = {str(i): one for i, one in enumerate(self.images[name])}
@@ -246,19 +246,19 @@ class Study:
 
     def _score(self, arm, network, name):
         """Return the mean PSNR in dB, -inf where training diverged."""
-        data, truth = self._test(name)
-        result = reconstruct(arm, network, data, self.settings)
+        known = self._test(name)
+        result = reconstruct(arm, network, known, self.settings)
         if not bool(torch.isfinite(result).all()):
             return -math.inf
-        return float(scores(result, truth)['psnr'].mean())
+        return float(scores(result, known.truth)['psnr'].mean())
 
     def _write_pictures(self, arm, network, name):
         """Write reconstructions of the first test image and the slices."""
         found = {}
         for kind in ('test', 'slices'):
-            data, truth = (values[:1] for values in self._test(kind))
-            result = reconstruct(arm, network, data, self.settings)
-            for key, image in (('truth', truth), ('result', result)):
+            known = self._test(kind).of([0])
+            result = reconstruct(arm, network, known, self.settings)
+            for key, image in (('truth', known.truth), ('result', result)):
                 values = image[0].cpu().numpy().astype(np.float16)
                 found[f'{kind} {key}'] = values
         file = io.BytesIO()
