@@ -106,6 +106,7 @@ def problem_settings(settings, scale, name, noise):
         'exact': problem.get('exact', False),
         'splitting': problem['splitting'],
         'variants': settings['variants'],
+        'changes': problem['variants'],
     }
 
 

@@ -69,6 +69,10 @@ class Study:
             for loss, networks in settings['arms'].items()
             for network in networks
         ]
+        self.variants = [
+            Arm(f'equivariant splitting, {change}', 'by design')
+            for change in self.settings['changes'].get(noise, [])
+        ]
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.acquisition = acquisition_of(self.settings)
@@ -82,8 +86,8 @@ class Study:
 
     def run(self):
         """Train and score what has not been, and yield a row for each."""
-        for arm in self.arms:
-            for seed in self.settings['seeds']:
+        for arm in [*self.arms, *self.variants]:
+            for seed in self.seeds(arm):
                 try:
                     row = self.row(arm, seed)
                 except OutOfTime:
@@ -91,6 +95,11 @@ class Study:
                 yield row
                 if 'refused' in row:
                     break
+
+    def seeds(self, arm):
+        """Return the seeds of an arm: of a variant, the first one."""
+        seeds = self.settings['seeds']
+        return seeds[:1] if arm in self.variants else seeds
 
     def row(self, arm, seed):
         """Return the row of a network, and train it where need be."""
@@ -112,12 +121,8 @@ class Study:
         The search goes on while the best one is the first or the last.
         """
         rates = sorted(self.settings['rates'])
-        steps = self.settings['search_steps']
         while True:
-            found = [
-                self.trained(arm, rate, SEARCH_SEED, steps)['validation']
-                for rate in rates
-            ]
+            found = [self.searched(arm, rate)['validation'] for rate in rates]
             best = rates[int(np.argmax(found))]
             if len(rates) == 1 or best not in (rates[0], rates[-1]):
                 return best
@@ -126,6 +131,12 @@ class Study:
             ratio = rates[1] / rates[0]
             more = best / ratio if best == rates[0] else best * ratio
             rates = sorted([*rates, more])
+
+    def searched(self, arm, rate):
+        """Return the scores of a short training."""
+        return self.trained(
+            arm, rate, SEARCH_SEED, self.settings['search_steps']
+        )
 
     def trained(self, arm, rate, seed, steps):
         """Return the scores of a network, and train it where need be."""
@@ -139,8 +150,9 @@ class Study:
             raise OutOfTime
         checkpoint = self.folder / f'{name}.safetensors'
         network, cost = self._train(arm, rate, seed, steps, checkpoint)
+        found = {'steps': steps}
         sets = ['validation'] + ['test', 'slices'] * (seed != SEARCH_SEED)
-        found = {one: self._score(arm, network, one) for one in sets}
+        found |= {one: self._score(arm, network, one) for one in sets}
         if seed == self.settings['seeds'][0]:
             self._write_pictures(arm, network, name)
         found['seconds'] = cost
