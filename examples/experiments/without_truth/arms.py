@@ -26,6 +26,7 @@ from odl_equivariant.training.losses.problem import applied
 
 __all__ = (
     'Arm',
+    'Measured',
     'exact_pair',
     'loss_of',
     'network_of',
@@ -40,6 +41,51 @@ class Arm:
 
     loss: str
     network: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Images and their data, maybe with a mask of its own for each."""
+
+    data: torch.Tensor
+    truth: torch.Tensor
+    measured: torch.Tensor | None = None
+    operators: list | None = None
+
+    @classmethod
+    def of_pairs(cls, pairs, acquisition, device):
+        """Return the pairs of an acquisition, on a device."""
+        stacked = {
+            key: torch.stack([pair[key] for pair in pairs]).to(device)
+            for key in pairs[0]
+        }
+        if 'mask' not in stacked:
+            return cls(stacked['data'], stacked['truth'])
+        operators = [
+            acquisition.forward_operator(mask=pair['mask'].numpy())
+            for pair in pairs
+        ]
+        measured = stacked['mask'].bool()[:, None]
+        return cls(stacked['data'], stacked['truth'], measured, operators)
+
+    def of(self, places):
+        """Return some of the images."""
+        places = [int(i) for i in places]
+        if self.operators is None:
+            return Measured(self.data[places], self.truth[places])
+        return Measured(
+            self.data[places],
+            self.truth[places],
+            self.measured[places],
+            [self.operators[i] for i in places],
+        )
+
+    @property
+    def own(self):
+        """The mask of each image, as `Problem` takes it."""
+        if self.operators is None:
+            return []
+        return [{'mask': one[0].cpu().numpy()} for one in self.measured]
 
 
 def problem_settings(settings, scale, name, noise):
@@ -60,6 +106,7 @@ def problem_settings(settings, scale, name, noise):
         'exact': problem.get('exact', False),
         'splitting': problem['splitting'],
         'variants': settings['variants'],
+        'changes': problem['variants'],
     }
 
 
@@ -139,15 +186,19 @@ def splitting_of(arm, settings, noise):
 
 
 @torch.no_grad()
-def reconstruct(arm, network, data, settings):
-    r"""Return the image of data, for averaging the mean over the group.
+def reconstruct(arm, network, known, settings):
+    r"""Return the images of data, for averaging the mean over the group.
 
     The mean is that of :math:`T \Phi(y; A T)`, which is equivariant together
     with the operator.
     """
     if arm.network != 'averaging':
-        return network(data)
+        return network(known.data, known.operators)
     operator = network.forward_operator
     turns = group_actions(operator.domain, settings['group'])
-    images = [applied(turn, network(data, operator @ turn)) for turn in turns]
+    own = known.operators or len(known.data) * [operator]
+    images = [
+        applied(turn, network(known.data, [one @ turn for one in own]))
+        for turn in turns
+    ]
     return torch.stack(images).mean(0)

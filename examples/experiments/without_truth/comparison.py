@@ -139,7 +139,10 @@ def main(arguments=None):
         for task in options.tasks
     ]
     if options.processes > 1:
-        train_all(studies, options.processes)
+        # seen by all studies
+        settings['scales'][options.scale]['n_steps'] = train_all(
+            studies, options.processes
+        )
     rows = []
     for study in studies:
         with warnings.catch_warnings():

@@ -10,7 +10,9 @@
 
 import concurrent.futures
 import functools
+import math
 import multiprocessing
+import time
 import traceback
 import warnings
 
@@ -19,6 +21,9 @@ import torch
 from examples.experiments.without_truth.study import OutOfTime, Study
 
 __all__ = ('quiet', 'train_all')
+
+# of the time that is left, since not all processes end at the same time
+_USED = 0.8
 
 
 def quiet():
@@ -39,22 +44,56 @@ def train_all(studies, processes):
         Arguments of each `Study`.
     processes : int
         How many networks are trained at the same time.
+
+    Returns
+    -------
+    n_steps : int
+        Number of steps of each network: that of the settings, or what is left
+        of the time allows for.
     """
-    made = [Study(*arguments) for arguments in studies]
+    made = [(arguments, Study(*arguments)) for arguments in studies]
     searches = [
-        (arguments, arm, None)
-        for arguments, study in zip(studies, made, strict=True)
-        for arm in study.arms
+        (arguments, arm, None, None)
+        for key in ('arms', 'variants')
+        for arguments, study in made
+        for arm in getattr(study, key)
     ]
-    seeds = made[0].settings['seeds']
-    trainings = [(a, arm, seed) for seed in seeds for a, arm, _ in searches]
+    first = made[0][1]
     with concurrent.futures.ProcessPoolExecutor(
         processes, multiprocessing.get_context('spawn'), _start
     ) as executor:
-        for units in (searches, trainings):
-            for error in executor.map(_work, units):
-                if error:
-                    print(error, flush=True)
+        costs = _told(executor.map(_work, searches))
+        seeds = dict.fromkeys(
+            seed for _, study in made for seed in study.settings['seeds']
+        )
+        trainings, total = [], 0.0
+        for seed in seeds:
+            for unit, cost in zip(searches, costs, strict=True):
+                arguments, arm, *_ = unit
+                study = made[studies.index(arguments)][1]
+                if cost and seed in study.seeds(arm):
+                    trainings.append((arguments, arm, seed))
+                    total += cost
+        n_steps = first.settings['n_steps']
+        left = first.until - time.time()
+        if total and math.isfinite(left):
+            fitting = int(_USED * left * processes / total)
+            n_steps = max(1, min(n_steps, fitting))
+        units = [(*unit, n_steps) for unit in trainings]
+        print(f'{len(units)} networks, {n_steps} steps each', flush=True)
+        _told(executor.map(_work, units))
+    return n_steps
+
+
+def _told(results):
+    """Print errors, and return the other results."""
+    found = []
+    for result in results:
+        if isinstance(result, str):
+            print(result, flush=True)
+            result = None
+        found.append(result)
+    return found
 
 
 def _start():
@@ -70,16 +109,17 @@ _arguments = {}
 
 
 def _work(unit):
-    """Search or train; return what went wrong, if anything did."""
-    arguments, arm, seed = unit
+    """Search or train; return the seconds of a step, or an error."""
+    arguments, arm, seed, n_steps = unit
     key = tuple(map(str, arguments[1:5]))
     _arguments[key] = arguments
     study = _study(key)
     try:
         if seed is None:
-            study.best_rate(arm)
-        else:
-            study.row(arm, seed)
+            rate = study.best_rate(arm)
+            return study.searched(arm, rate)['seconds']
+        study.settings['n_steps'] = n_steps
+        study.row(arm, seed)
     except (OutOfTime, ValueError):
         # of what is refused, the study makes a row
         return None

@@ -27,6 +27,7 @@ from examples.experiments.kernel_bases import (
 )
 from examples.experiments.without_truth.arms import (
     Arm,
+    Measured,
     exact_pair,
     loss_of,
     network_of,
@@ -68,6 +69,10 @@ class Study:
             for loss, networks in settings['arms'].items()
             for network in networks
         ]
+        self.variants = [
+            Arm(f'equivariant splitting, {change}', 'by design')
+            for change in self.settings['changes'].get(noise, [])
+        ]
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.acquisition = acquisition_of(self.settings)
@@ -81,8 +86,8 @@ class Study:
 
     def run(self):
         """Train and score what has not been, and yield a row for each."""
-        for arm in self.arms:
-            for seed in self.settings['seeds']:
+        for arm in [*self.arms, *self.variants]:
+            for seed in self.seeds(arm):
                 try:
                     row = self.row(arm, seed)
                 except OutOfTime:
@@ -90,6 +95,11 @@ class Study:
                 yield row
                 if 'refused' in row:
                     break
+
+    def seeds(self, arm):
+        """Return the seeds of an arm: of a variant, the first one."""
+        seeds = self.settings['seeds']
+        return seeds[:1] if arm in self.variants else seeds
 
     def row(self, arm, seed):
         """Return the row of a network, and train it where need be."""
@@ -111,12 +121,8 @@ class Study:
         The search goes on while the best one is the first or the last.
         """
         rates = sorted(self.settings['rates'])
-        steps = self.settings['search_steps']
         while True:
-            found = [
-                self.trained(arm, rate, SEARCH_SEED, steps)['validation']
-                for rate in rates
-            ]
+            found = [self.searched(arm, rate)['validation'] for rate in rates]
             best = rates[int(np.argmax(found))]
             if len(rates) == 1 or best not in (rates[0], rates[-1]):
                 return best
@@ -125,6 +131,12 @@ class Study:
             ratio = rates[1] / rates[0]
             more = best / ratio if best == rates[0] else best * ratio
             rates = sorted([*rates, more])
+
+    def searched(self, arm, rate):
+        """Return the scores of a short training."""
+        return self.trained(
+            arm, rate, SEARCH_SEED, self.settings['search_steps']
+        )
 
     def trained(self, arm, rate, seed, steps):
         """Return the scores of a network, and train it where need be."""
@@ -138,8 +150,9 @@ class Study:
             raise OutOfTime
         checkpoint = self.folder / f'{name}.safetensors'
         network, cost = self._train(arm, rate, seed, steps, checkpoint)
+        found = {'steps': steps}
         sets = ['validation'] + ['test', 'slices'] * (seed != SEARCH_SEED)
-        found = {one: self._score(arm, network, one) for one in sets}
+        found |= {one: self._score(arm, network, one) for one in sets}
         if seed == self.settings['seeds'][0]:
             self._write_pictures(arm, network, name)
         found['seconds'] = cost
@@ -184,25 +197,27 @@ class Study:
 
     def _problem(self, network, seed, step):
         """Return the problem of a step, the same for all arms."""
-        data, truth = self._training(seed)
-        n, size = len(data), self.settings['batch']
+        known = self._training(seed)
+        n, size = len(known.data), self.settings['batch']
         per_round = n // size
         # each image once in a round
         order = np.random.default_rng([seed, step // per_round]).permutation(n)
         first = step % per_round * size
-        chosen = torch.from_numpy(order[first : first + size])
-        chosen = chosen.to(self.device)
+        batch = known.of(order[first : first + size])
         generator = torch.Generator().manual_seed(10**6 * seed + step)
         return Problem(
             network,
-            data[chosen],
+            batch.data,
             self.acquisition,
-            truth=truth[chosen],
+            batch.operators,
+            batch.measured,
+            batch.truth,
+            own=batch.own,
             generator=generator,
         )
 
     def _training(self, seed):
-        """Return data and truths of the training images.
+        """Return the measured training images.
 
         An image has one measurement, as where nobody measures it again.
         """
@@ -216,15 +231,12 @@ class Study:
         return self._pairs[seed]
 
     def _measured(self, images):
-        """Return data and truths of images, each has its seed."""
+        """Return measured images, each of which has a seed of its noise."""
         pairs = [
             self._pair(self.acquisition, np.array(image), seed)
             for image, seed in images
         ]
-        return tuple(
-            torch.stack([pair[key] for pair in pairs]).to(self.device)
-            for key in ('data', 'truth')
-        )
+        return Measured.of_pairs(pairs, self.acquisition, self.device)
 
     @property
     def _pair(self):
@@ -233,7 +245,7 @@ class Study:
         return lambda acquisition, *arguments: acquisition.pair(*arguments)
 
     def _test(self, name):
-        """Return data and truths of the images to score with."""
+        """Return the measured images to score with."""
         images = self.slices
         if name != 'slices':
             images = {str(i): one for i, one in enumerate(self.images[name])}
@@ -246,19 +258,19 @@ class Study:
 
     def _score(self, arm, network, name):
         """Return the mean PSNR in dB, -inf where training diverged."""
-        data, truth = self._test(name)
-        result = reconstruct(arm, network, data, self.settings)
+        known = self._test(name)
+        result = reconstruct(arm, network, known, self.settings)
         if not bool(torch.isfinite(result).all()):
             return -math.inf
-        return float(scores(result, truth)['psnr'].mean())
+        return float(scores(result, known.truth)['psnr'].mean())
 
     def _write_pictures(self, arm, network, name):
         """Write reconstructions of the first test image and the slices."""
         found = {}
         for kind in ('test', 'slices'):
-            data, truth = (values[:1] for values in self._test(kind))
-            result = reconstruct(arm, network, data, self.settings)
-            for key, image in (('truth', truth), ('result', result)):
+            known = self._test(kind).of([0])
+            result = reconstruct(arm, network, known, self.settings)
+            for key, image in (('truth', known.truth), ('result', result)):
                 values = image[0].cpu().numpy().astype(np.float16)
                 found[f'{kind} {key}'] = values
         file = io.BytesIO()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import odl
 import torch
+from odl.applications import tomo
 
 from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant.elements import as_element
@@ -320,15 +321,46 @@ def _of_part(problem, part, action):
     initial = None
     kind = problem.network.architecture['arguments']['initial']
     if kind == 'fbp':
-        # an estimate without bias of the sum over all views
-        share = float(part.chosen.to(torch.float64).mean())
+        factors = torch.from_numpy(_factors_of_views(problem, part))
+        factors = factors.to(mask).reshape(-1, *(own.range.ndim - 1) * [1])
+        weigh = odl.MultiplyOperator(
+            as_element((factors * mask).cpu(), own.range), own.range, own.range
+        )
         start = problem.network._layers.apply_initial.operator
-        initial = (1 / share) * odl.OperatorComp(start, multiply)
+        initial = odl.OperatorComp(start, weigh)
     if action is not None:
         operator = odl.OperatorComp(operator, action)
         if initial is not None:
             initial = odl.OperatorComp(action.inverse, initial)
     return problem.network.with_operator(operator, initial)
+
+
+def _factors_of_views(problem, part):
+    """Return how much more each view of a part stands for than among all.
+
+    In the filtered back-projection of some views, each of them stands for
+    half of the gaps beside it. The same factor for all would not be an
+    integral over the angles: random views leave large gaps and small ones.
+    """
+    geometry = problem.acquisition.geometry
+    angles = np.atleast_1d(np.asarray(geometry.angles, dtype=float))
+    is_parallel = isinstance(geometry, tomo.ParallelBeamGeometry)
+    period = np.pi if is_parallel else 2 * np.pi
+    # of several turns, all together
+    turns = np.ceil((angles[-1] - angles[0]) / period - 1e-6)
+    period = period * max(1, turns)
+    chosen = part.chosen[0, 0].reshape(len(angles), -1).all(1).cpu().numpy()
+    factors = np.zeros(len(angles))
+    widths = _widths(angles, period)[chosen]
+    factors[chosen] = _widths(angles[chosen], period) / widths
+    return factors
+
+
+def _widths(angles, period):
+    """Return half of the gaps beside each angle on a circle."""
+    before = np.concatenate([angles[-1:] - period, angles[:-1]])
+    after = np.concatenate([angles[1:], angles[:1] + period])
+    return (after - before) / 2
 
 
 def _full_mask(acquisition):
