@@ -14,6 +14,8 @@ from odl_equivariant.actions.grid import GridAction
 from odl_equivariant.actions.groups import group_actions
 from odl_equivariant.actions.induced import InducedAction, induced_action
 from odl_equivariant.actions.isometries import Reflection, Rotation
+from odl_equivariant.actions.scaling.affine import Affine
+from odl_equivariant.actions.scaling.domains import DomainScaling
 from odl_equivariant.actions.scalings import Dilation, Intensity
 from odl_equivariant.actions.translations import Translation
 
@@ -25,6 +27,8 @@ __all__ = (
     'Reflection',
     'Translation',
     'Dilation',
+    'Affine',
+    'DomainScaling',
     'Intensity',
     'group_actions',
     'InducedAction',

@@ -210,7 +210,12 @@ def _shift_steps(space, shift):
 
 
 def _plane(matrix):
-    """Return the two axes in which a matrix turns, or `None`."""
+    """Return the two axes in which a matrix turns, or `None`.
+
+    On a line there are none.
+    """
+    if len(matrix) == 1:
+        return ()
     if len(matrix) == 2:
         return (0, 1)
     for axis in (2, 1, 0):
@@ -227,6 +232,8 @@ def _turn_steps(space, matrix):
             'a rotation by shears is one about an axis of the grid of '
             f'{describe_space(space)}, got the matrix {matrix.tolist()}'
         )
+    if not plane:
+        return _flips(space, plane, matrix)
     block = matrix[np.ix_(plane, plane)]
     exact = [
         turn for turn in QUARTER_TURNS if _fits(space, plane, np.array(turn))
@@ -253,6 +260,12 @@ def _turn_steps(space, matrix):
             ('permute', _permutation(space, plane, mirror)),
             *rest,
         ]
+    return steps + _flips(space, plane, matrix)
+
+
+def _flips(space, plane, matrix):
+    """Return the reflections of the axes that are not in the plane."""
+    steps = []
     left_over = [i for i in range(space.ndim) if i not in plane]
     for axis in left_over:
         if matrix[axis, axis] < 0:

@@ -115,7 +115,7 @@ class InterpolatingMover(Mover):
         if isinstance(other, GridMover):
             other = self.lift(other)
         if (
-            not isinstance(other, InterpolatingMover)
+            type(other) is not type(self)
             or other.method != self.method
             or other.fill != self.fill
         ):
@@ -151,9 +151,13 @@ class InterpolatingMover(Mover):
     @cached_property
     def _entries(self):
         """Rows, columns and values of the matrix, those that are not 0."""
+        return self._entries_at(np.zeros(len(self.space.shape)))
+
+    def _entries_at(self, offset):
+        """Return the entries for points that are off by parts of a cell."""
         shape = self.space.shape
         kernel, reach = _KERNELS[self.method]
-        source = self._sources()
+        source = self._sources(offset)
         corner = np.floor(source).astype(np.int64)
         rows, columns, values = [], [], []
         points = np.arange(corner[0].size)
@@ -175,14 +179,14 @@ class InterpolatingMover(Mover):
             values.append(value[keep])
         return rows, columns, values
 
-    def _sources(self):
+    def _sources(self, offset):
         """Return where the points come from, in cells from the first one."""
         shape, sides = self.space.shape, np.asarray(self.space.cell_sides)
         vectors = self.space.grid.coord_vectors
         first = np.array([float(np.asarray(v)[0]) for v in vectors])
         centre = np.asarray(self.space.partition.mid_pt, dtype=float)
         grid = np.indices(shape).reshape(len(shape), -1)
-        points = first[:, None] + sides[:, None] * grid
+        points = first[:, None] + sides[:, None] * (grid + offset[:, None])
         moved = points - (centre + self.shift)[:, None]
         source = np.linalg.inv(self.matrix) @ moved + centre[:, None]
         cells = (source - first[:, None]) / sides[:, None]

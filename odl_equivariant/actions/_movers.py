@@ -115,7 +115,9 @@ def describe_matrix(matrix):
     if not np.allclose(turn @ turn.T, np.eye(size)):
         return f'the matrix {np.round(matrix, 6).tolist()}'
     parts = [] if np.isclose(factor, 1) else [f'scaling by {factor:.6g}']
-    if size == 2:
+    if size == 1:
+        parts += ['reflection'] * bool(turn[0, 0] < 0)
+    elif size == 2:
         angle = np.degrees(np.arctan2(turn[1, 0], turn[0, 0])) % 360
         if np.linalg.det(turn) < 0:
             parts.append(f'reflection in the line at {angle / 2:.6g} degrees')

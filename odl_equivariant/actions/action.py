@@ -34,7 +34,7 @@ def component_space(space):
     Parameters
     ----------
     space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-        Uniformly discretized functions of two or three variables, or a
+        Uniformly discretized functions of one to three variables, or a
         (nested) product of equal such spaces.
 
     Returns
@@ -47,7 +47,7 @@ def component_space(space):
     TypeError
         If ``space`` is not made from `odl.uniform_discr` spaces.
     ValueError
-        If it is empty, has different components, is neither 2D nor 3D or
+        If it is empty, has different components, more than 3 axes, is
         not uniform, or if its weights differ from point to point.
     """
     *products, space = descend(space, equal=True)
@@ -62,9 +62,9 @@ def component_space(space):
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '
             f'of equal ones, got {describe_space(space)}'
         )
-    if space.ndim not in (2, 3):
+    if space.ndim not in (1, 2, 3):
         raise ValueError(
-            'expected a space of functions of 2 or 3 variables, got '
+            'expected a space of functions of 1, 2 or 3 variables, got '
             f'{space.ndim} in {describe_space(space)}'
         )
     if not space.is_uniform:

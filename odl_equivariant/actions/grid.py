@@ -246,7 +246,7 @@ class GridAction(GeometricAction):
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D or 3D space, real or complex, or a product of equal
+            Uniform 1D, 2D or 3D space, real or complex, or a product of equal
             ones.
         matrix : array-like of int, shape (d, d)
             Signed permutation matrix, in the order of the axes.

@@ -70,12 +70,14 @@ def group_actions(
     Parameters
     ----------
     space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-        Uniform 2D or 3D space, real or complex, or a product of equal ones.
+        Uniform space of functions of one to three variables, real or
+        complex, or a product of equal ones.
     group : str
         In the plane, the rotations by multiples of ``360 / N`` degrees
         ('CN'), and with them the reflections ('DN', with ``2 N`` elements).
         Exact are 'C1', 'C2', 'D1', 'D2' and, on a square grid, 'C4' and
-        'D4'. The groups of the space are in the notes.
+        'D4'. On a line, 'C1' and 'D1'. The groups of the space are in the
+        notes.
     method : {'linear', 'cubic', 'fourier'}, optional
         How to turn by angles that are not exact on the grid, see
         `Rotation`. With a method any N is allowed.
@@ -143,6 +145,8 @@ def group_actions(
         raise TypeError(
             f"expected the name of a group like 'C4', got {group!r}{hint}"
         )
+    if component.ndim == 1:
+        return _on_a_line(space, group, representation)
     if component.ndim == 3:
         return _in_space(space, group, method, axis, representation)
     if axis is not None:
@@ -151,6 +155,16 @@ def group_actions(
             f'{describe_space(space)}'
         )
     return _in_plane(space, group, method, representation)
+
+
+def _on_a_line(space, group, representation):
+    if group not in ('C1', 'D1'):
+        raise ValueError(
+            "on a line there are 'C1', the identity, and 'D1', with the "
+            f'reflection, got {group!r} for {describe_space(space)}'
+        )
+    mirror = Reflection(space, axis=0, representation=representation)
+    return [mirror @ mirror] + [mirror] * (group == 'D1')
 
 
 def _in_plane(space, group, method, representation):

@@ -43,6 +43,11 @@ def _plane_of(component, axis):
                 f'{describe_space(component)}'
             )
         return (0, 1)
+    if component.ndim == 1:
+        raise ValueError(
+            f'a line has no rotations, got {describe_space(component)}: take '
+            '`Reflection(space, 0)`'
+        )
     if axis is None:
         raise ValueError(
             'expected the axis 0, 1 or 2 of a rotation in space, got None'
@@ -154,7 +159,7 @@ class Rotation(GeometricAction):
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D or 3D space, real or complex, or a product of equal
+            Uniform 1D, 2D or 3D space, real or complex, or a product of equal
             ones.
         angle : float
             Angle in radians. Without a method a multiple of pi, or of
@@ -276,7 +281,7 @@ class Reflection(GeometricAction):
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D or 3D space, real or complex, or a product of equal
+            Uniform 1D, 2D or 3D space, real or complex, or a product of equal
             ones.
         axis : {0, 1, 2}
             Axis whose coordinate changes its sign, 0 for x and 1 for y.

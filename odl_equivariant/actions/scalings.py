@@ -40,7 +40,7 @@ class Dilation(GeometricAction):
 
     images grow for :math:`a > 1`. It is no isometry, as it changes norms by
     :math:`a^{d/2}`. Images are not smoothed before they shrink, so a grid that
-    does not resolve the smaller image causes aliasing.
+    does not resolve the smaller image causes aliasing; `Affine` smooths them.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Dilation(GeometricAction):
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D or 3D space, real or complex, or a product of equal
+            Uniform 1D, 2D or 3D space, real or complex, or a product of equal
             ones.
         factor : float
             Positive number by which lengths are multiplied.

@@ -78,7 +78,7 @@ class Translation(GeometricAction):
         Parameters
         ----------
         space : `odl.DiscretizedSpace` or `odl.ProductSpace`
-            Uniform 2D or 3D space, real or complex, or a product of equal
+            Uniform 1D, 2D or 3D space, real or complex, or a product of equal
             ones. Periodic shifts take whole cells at the boundary
             (``nodes_on_bdry=False``).
         shift : sequence of float, shape (d,)

@@ -39,11 +39,10 @@ def test_a_space_without_a_grid_is_refused(make):
 
 
 @make_action
-@pytest.mark.parametrize('ndim', [1, 4])
-def test_other_dimensions_are_refused(make, ndim):
-    """Functions of one or four variables are refused by name."""
-    space = odl.uniform_discr([0] * ndim, [1] * ndim, [4] * ndim)
-    with pytest.raises(ValueError, match=f'2 or 3 variables, got {ndim}'):
+def test_other_dimensions_are_refused(make):
+    """Functions of four variables are refused by name."""
+    space = odl.uniform_discr([0] * 4, [1] * 4, [4] * 4)
+    with pytest.raises(ValueError, match='1, 2 or 3 variables, got 4'):
         make(space)
 
 
