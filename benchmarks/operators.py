@@ -27,6 +27,7 @@ longer the alternatives take:
   image, beside the same lines written with `torch.fft`;
 - one iteration of `odl.solvers.landweber`, 'astra_matrix' beside 'astra_cpu';
 - a projection and its adjoint in the fan beam of a scanner, the same two;
+- a volume of 64 slices through one matrix, beside 'astra_cpu' slice by slice;
 - the Fourier operator on numpy beside `numpy.fft`;
 - what a layer itself costs;
 - the memory that each way takes at its highest (on Linux).
@@ -59,6 +60,7 @@ from odl_equivariant.operators import (
     CartesianMask,
     NonUniformFourierTransform,
     OperatorLayer,
+    SlicewiseOperator,
     SubsampledFourierTransform,
     UnitaryFourierTransform,
 )
@@ -411,6 +413,48 @@ def measured_rows(size):
     ]
 
 
+def stack_rows(sizes, n_slices=64):
+    """Return the rows of a table of ray transforms of volumes."""
+    rows = []
+    for size in sizes:
+        stack = SlicewiseOperator(
+            ray_transform(size, 'astra_matrix'), n_slices, 1 / size
+        )
+        single = ray_transform(size, 'astra_cpu')
+        volume = odl.phantom.white_noise(stack.domain)
+        data = stack(volume)
+        slices, views = (
+            [space.element(x.data[..., i]) for i in range(n_slices)]
+            for space, x in ((single.domain, volume), (single.range, data))
+        )
+        for name, ours, theirs in (
+            (
+                'forward',
+                functools.partial(stack, volume),
+                lambda slices=slices, single=single: list(map(single, slices)),
+            ),
+            (
+                'adjoint',
+                functools.partial(stack.adjoint, data),
+                lambda views=views, single=single: list(
+                    map(single.adjoint, views)
+                ),
+            ),
+        ):
+            results = side_by_side(
+                {'ours': ours, 'astra_cpu': theirs}, rounds=5
+            )
+            rows.append(
+                [
+                    f'{size} x {size} x {n_slices}',
+                    name,
+                    f'{1e3 * results["ours"][0]:.0f} ms',
+                    f'{results["astra_cpu"][1]:.1f}',
+                ]
+            )
+    return rows
+
+
 def numpy_rows(sizes):
     """Return the rows of a table of Fourier transforms of one image."""
     rows = []
@@ -611,6 +655,10 @@ def main():
         'A projection and its adjoint in a fan beam, `MeasuredCT`': table(
             ['views x detectors', 'pixels', 'astra_matrix', 'astra_cpu'],
             measured_rows(512 if usual else 64),
+        ),
+        f'Ray transform of volumes, {N_VIEWS} views': table(
+            ['cells', '', 'one matrix', 'astra_cpu, slice by slice'],
+            stack_rows([size for size in sizes if size <= 256]),
         ),
         'Subsampled Fourier transform, forward and backward': table(
             ['pixels', 'batch', 'ours', *fourier],

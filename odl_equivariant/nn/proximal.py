@@ -114,12 +114,12 @@ class EquivariantProximal(Proximal):
         Number of residual blocks before the restriction. Default: all, so
         that only the last convolution is less symmetric.
     basis : {'escnn', 'grid', 'mixed'}, optional
-        Default: ``'escnn'`` in the plane, and ``'grid'`` in space, which is
-        the only one there. Which kernels there are: escnn's, which are smooth, sampled and
+        Which kernels there are: escnn's, which are smooth, sampled and
         limited in their bands; all that are equivariant on the grid, for the
         groups C1, C2, C4, D1, D2 and D4, whose elements map pixels to pixels;
         or all of these, as escnn's, with which the network starts, and the
-        others, which start at zero.
+        others, which start at zero. Default: ``'escnn'`` in the plane; in
+        space there is ``'grid'`` alone.
     phase : bool, optional
         Whether the network commutes with phases of complex images too, for a
         finite group. Images, gradients and memory are multiplied by the same

@@ -55,6 +55,7 @@ from odl_equivariant.operators.ray.matrices import (
     RayMatrixMemoryWarning,
     configure_ray_matrices,
 )
+from odl_equivariant.operators.slicewise import SlicewiseOperator
 
 __all__ = (
     'AdjointOperator',
@@ -74,6 +75,7 @@ __all__ = (
     'RandomMeasurements',
     'RayMatrixMemoryWarning',
     'SensitivityEncoding',
+    'SlicewiseOperator',
     'SubsampledFourierTransform',
     'UnitaryFourierTransform',
     'angular_frequencies',

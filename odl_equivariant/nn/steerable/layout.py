@@ -152,7 +152,8 @@ def check_vector_space(space, dimension=2):
     if not isinstance(space, odl.ProductSpace):
         raise ValueError(
             f'the elements of the space {space!r} are no vector fields: take '
-            f"`space ** {dimension}`, or make the proximal with representation='trivial'"
+            f'`space ** {dimension}`, or make the proximal with '
+            "representation='trivial'"
         )
     raise ValueError(
         'a space of vector fields has one part for each component, and not '
