@@ -25,7 +25,7 @@ from _timing import table
 
 from odl_equivariant._files import write_atomically
 
-__all__ = ('Bench', 'with_gradient')
+__all__ = ('Bench', 'report', 'with_gradient')
 
 
 class OutOfTimeError(Exception):
@@ -194,11 +194,14 @@ class Bench:
         self.release()
         self.write()
 
+    def content(self):
+        """Return the results so far."""
+        return {'machine': self.machine(), 'rows': self.rows}
+
     def write(self):
         """Write the results so far, as JSON."""
-        content = {'machine': self.machine(), 'rows': self.rows}
         if self.output:
-            text = json.dumps(content, indent=1) + '\n'
+            text = json.dumps(self.content(), indent=1) + '\n'
             write_atomically(self.output, text.encode())
 
     def machine(self):
@@ -219,15 +222,21 @@ class Bench:
             found['cuda'] = torch.version.cuda
         return found
 
-    def tables(self):
-        """Return all results as tables in Markdown."""
-        parts = []
-        for name in dict.fromkeys(row['section'] for row in self.rows):
-            rows = [row for row in self.rows if row['section'] == name]
-            lines = [[r['case'], r['way'], *_cells(r)] for r in rows]
-            header = ['case', 'way', 'time', 'times as long', 'memory']
-            parts.append(f'## {name}\n\n{table(header, lines)}')
-        return '\n\n'.join(parts)
+
+def report(content):
+    """Return results, as in a file of JSON, as text in Markdown."""
+    rows, machine = content['rows'], content['machine']
+    where = ', '.join(f'{key} {value}' for key, value in machine.items())
+    parts = [f'Measured with: {where}.']
+    for name in dict.fromkeys(row['section'] for row in rows):
+        lines = [
+            [row['case'], row['way'], *_cells(row)]
+            for row in rows
+            if row['section'] == name
+        ]
+        header = ['case', 'way', 'time', 'times as long', 'memory']
+        parts.append(f'## {name}\n\n{table(header, lines)}')
+    return '\n\n'.join(parts)
 
 
 def _cells(row):

@@ -8,6 +8,8 @@
 
 """Rays and Fourier transforms on a GPU, forward and backward."""
 
+import functools
+
 import numpy as np
 import odl
 import torch
@@ -30,6 +32,7 @@ __all__ = ('fourier', 'ray_transform', 'rays')
 N_VIEWS, N_COILS = 50, 8
 
 
+@functools.cache
 def ray_transform(kind, size, impl):
     """Return a ray transform of 50 views."""
     space = odl.uniform_discr(

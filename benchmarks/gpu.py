@@ -9,6 +9,7 @@
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --output gpu.json --budget 330
+    python benchmarks/gpu.py --show gpu.json
     python benchmarks/gpu.py --device cpu --quick
 
 The results are written as JSON after each section, and printed as tables.
@@ -35,10 +36,12 @@ processor, where ASTRA's projector is that for processors.
 """
 
 import argparse
+import json
+import pathlib
 import sys
 
 import torch
-from _device import Bench
+from _device import Bench, report
 from _gpu_networks import reconstruction, training
 from _gpu_operators import fourier, rays
 
@@ -63,12 +66,19 @@ def main(arguments=None):
     parser.add_argument(
         '--sections', nargs='+', choices=SECTIONS, default=list(SECTIONS)
     )
+    parser.add_argument(
+        '--show', nargs='+', type=pathlib.Path, help='files of JSON to print'
+    )
     chosen = parser.parse_args(arguments)
+    for path in chosen.show or ():
+        print(report(json.loads(path.read_text('utf-8'))) + '\n')
+    if chosen.show:
+        return 0
     torch.manual_seed(0)
     bench = Bench(chosen.device, chosen.quick, chosen.budget, chosen.output)
     for section in chosen.sections:
         bench.run(*SECTIONS[section])
-    print(f'# Benchmark on a GPU\n\n{bench.machine()}\n\n{bench.tables()}')
+    print(f'# Benchmark on a GPU\n\n{report(bench.content())}')
     failed = [row for row in bench.rows if 'error' in row]
     for row in failed:
         print(f'{row["case"]}, {row["way"]}: {row["error"]}', file=sys.stderr)
