@@ -81,7 +81,13 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
                 pages.append(np.array(file))
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}') from None
-    except (EOFError, OSError, SyntaxError, TypeError) as error:
+    except (
+        EOFError,
+        OSError,
+        SyntaxError,
+        TypeError,
+        image.DecompressionBombError,
+    ) as error:
         raise ValueError(
             f'{path} cannot be read as TIFF; is it complete? {error}'
         ) from error
