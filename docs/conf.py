@@ -27,6 +27,7 @@ copyright = '2026, the odl_equivariant contributors'
 version = release = odl_equivariant.__version__
 
 extensions = [
+    'code_figure',
     'mathml',
     'model_table',
     'reference',

@@ -44,6 +44,9 @@ each_page = parametrised([README, *PAGES])
 def blocks_of(path, language):
     """Return the blocks of a page in one language."""
     text = path.read_text('utf-8')
+    if language == 'python':
+        # blocks that make the figures of a page run as well
+        language = r'(?:python|\{code-figure\} .+)'
     return re.findall(rf'```{language}\n(.*?)```', text, re.S)
 
 

@@ -35,7 +35,18 @@ __all__ = (
 
 
 def name(op):
-    """Return the class and the spaces of an operator as one line."""
+    """Return the class and the spaces of an operator as one line.
+
+    Parameters
+    ----------
+    op : `odl.Operator`
+        Operator.
+
+    Returns
+    -------
+    text : str
+        For messages.
+    """
     return (
         f'{type(op).__name__}: {describe_space(op.domain)} -> '
         f'{describe_space(op.range)}'
@@ -43,7 +54,18 @@ def name(op):
 
 
 def check_operator(op):
-    """Raise a `TypeError` if ``op`` is not an `odl.Operator`."""
+    """Raise a `TypeError` if ``op`` is not an `odl.Operator`.
+
+    Parameters
+    ----------
+    op : object
+        What should be an operator.
+
+    Raises
+    ------
+    TypeError
+        If it is none; the message says how to wrap a torch module.
+    """
     if not isinstance(op, odl.Operator):
         raise TypeError(
             f'expected an `odl.Operator`, got {type(op).__name__}; wrap a '
@@ -53,7 +75,24 @@ def check_operator(op):
 
 
 def check_action(action, space, what):
-    """Raise an error if ``action`` does not act on ``space``."""
+    """Raise an error if ``action`` does not act on ``space``.
+
+    Parameters
+    ----------
+    action : object
+        What should be an operator from the space to itself.
+    space : odl space
+        Space on which it should act.
+    what : str
+        What the space is, in words, for the message.
+
+    Raises
+    ------
+    TypeError
+        If the action is no operator.
+    ValueError
+        If it acts on another space.
+    """
     if not isinstance(action, odl.Operator):
         raise TypeError(
             'expected an action that is an `odl.Operator`, got '
@@ -67,7 +106,18 @@ def check_action(action, space, what):
 
 
 def dtypes(*spaces):
-    """Return the names of the dtypes in (products of) spaces and fields."""
+    """Return the names of the dtypes in (products of) spaces and fields.
+
+    Parameters
+    ----------
+    *spaces : odl spaces or fields
+        Fields have no dtype.
+
+    Returns
+    -------
+    names : set of str
+        Such as ``{'float32'}``.
+    """
     names = set()
     for space in spaces:
         if isinstance(space, odl.ProductSpace):
@@ -117,7 +167,27 @@ def random_element(space, rng):
 
 
 def point(space, x, rng):
-    """Return ``x`` as an element of ``space``, or noise if it is `None`."""
+    """Return ``x`` as an element of ``space``, or noise if it is `None`.
+
+    Parameters
+    ----------
+    space : odl space or field
+        Space of the result.
+    x : element, array-like or None
+        What becomes an element.
+    rng : `numpy.random.Generator`
+        Source of the noise, see `random_element`.
+
+    Returns
+    -------
+    element : ``space`` element
+        ``x`` itself if it is one.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` is none, or there is no white noise in such a space.
+    """
     if x is None:
         return random_element(space, rng)
     if x in space:
@@ -166,7 +236,20 @@ def _is_torch(space):
 
 
 def inner(space, x, y):
-    """Return the inner product, linear in ``x``, also for numbers."""
+    """Return the inner product, linear in ``x``, also for numbers.
+
+    Parameters
+    ----------
+    space : odl space or field
+        Space with an inner product.
+    x, y : ``space`` elements
+        Both factors.
+
+    Returns
+    -------
+    product : complex
+        Infinite or not a number where it overflows.
+    """
     if isinstance(space, odl.Field):
         return complex(x * np.conj(y))
     space, x, y = _on_numpy(space, x, y)
@@ -175,7 +258,20 @@ def inner(space, x, y):
 
 
 def norm(space, x):
-    """Return the norm as a Python float, also for numbers."""
+    """Return the norm as a Python float, also for numbers.
+
+    Parameters
+    ----------
+    space : odl space or field
+        Space with a norm.
+    x : ``space`` element
+        Element.
+
+    Returns
+    -------
+    norm : float
+        Infinite or not a number where it overflows.
+    """
     if isinstance(space, odl.Field):
         return float(abs(x))
     space, x = _on_numpy(space, x)
@@ -184,13 +280,35 @@ def norm(space, x):
 
 
 def difference(x, y):
-    """Return ``x - y``; what is not finite is seen in the norm."""
+    """Return ``x - y``; what is not finite is seen in the norm.
+
+    Parameters
+    ----------
+    x, y : elements of one space, or numbers
+        What to compare.
+
+    Returns
+    -------
+    difference : element or number
+        Without a warning of NumPy.
+    """
     with np.errstate(over='ignore', invalid='ignore'):
         return x - y
 
 
 def ratio(error, scale):
-    """Return ``|error| / |scale|``, with 0 / 0 = 0 and NaN as infinity."""
+    """Return ``|error| / |scale|``, with 0 / 0 = 0 and NaN as infinity.
+
+    Parameters
+    ----------
+    error, scale : float or complex
+        Error, and what it is relative to.
+
+    Returns
+    -------
+    ratio : float
+        Not negative.
+    """
     error, scale = abs(error), abs(scale)
     if not isfinite(error) or not isfinite(scale):
         return inf

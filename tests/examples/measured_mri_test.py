@@ -58,6 +58,9 @@ def test_samples_are_left_out_once(example):
         )
         kept = np.broadcast_to(kept, scan.shape)
         assert kept[20, 16] and held.any()
+        one, other = example.halves(held)
+        assert not (one & other).any() and np.array_equal(one | other, held)
+        assert abs(int(one.sum()) - int(other.sum())) <= 1
 
 
 @pytest.mark.slow
@@ -67,6 +70,7 @@ def test_example_on_a_file(example, tmp_path, monkeypatch, capsys):
     np.save(tmp_path / 'scan.npy', 1e-3 * kspace_of((40, 32)))
     monkeypatch.setattr(example, 'TV_WEIGHTS', (0.001,))
     monkeypatch.setattr(example, 'LEVELS', (0.02,))
+    monkeypatch.setattr(example, 'RIDGE_WEIGHTS', (0.0002,))
     monkeypatch.setattr(example, 'SCALES', (1.0,))
     figure = tmp_path / 'scan.png'
     monkeypatch.setattr(
@@ -81,10 +85,12 @@ def test_example_on_a_file(example, tmp_path, monkeypatch, capsys):
             'zero-filled',
             'total variation',
             'splitting',
+            'ridge',
             'unrolled',
         ):
             if line.startswith(name):
                 errors[name] = float(line[26:].split()[0])
-    assert len(errors) == 4
+    assert len(errors) == 5
+    assert errors['ridge'] < errors['zero-filled']
     assert errors['total variation'] < errors['zero-filled']
     assert figure.stat().st_size > 5_000

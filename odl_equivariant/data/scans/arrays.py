@@ -149,7 +149,8 @@ def _array(path):
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}') from None
-    except (EOFError, OSError, ValueError) as error:
+    # a damaged header is parsed as Python, which shows at many places
+    except Exception as error:
         raise ValueError(
             f'{path} cannot be read as .npy; is it complete? '
             f'{reason_of_numpy(path, error)}'

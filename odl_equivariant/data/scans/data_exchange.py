@@ -102,7 +102,13 @@ def read_data_exchange(
     try:
         with h5py.File(path, 'r') as file:
             values, attributes = _values(path, file, rows)
-    except (KeyError, OSError, RuntimeError) as error:
+    except (
+        KeyError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        UnicodeError,
+    ) as error:
         raise ValueError(
             f'{path} cannot be read as HDF5; is it complete? {error}'
         ) from error

@@ -122,6 +122,20 @@ def sorted_views(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return increasing angles, and the readings in their order.
 
+    Parameters
+    ----------
+    path : pathlib.Path
+        File, for messages.
+    angles : numpy.ndarray
+        Angles of the views, in any order and unit.
+    readings : numpy.ndarray
+        Readings, of which axis 0 counts views.
+
+    Returns
+    -------
+    angles, readings : numpy.ndarray
+        Both in the order of increasing angles.
+
     Raises
     ------
     ValueError

@@ -17,6 +17,7 @@ import numpy as np
 
 from odl_equivariant._packages import import_package
 from odl_equivariant.data.scans.fields import Fields, sorted_views
+from odl_equivariant.data.scans.matlab_elements import check_elements
 from odl_equivariant.data.scans.scan import TomographyScan
 
 __all__ = ('read_matlab_scan',)
@@ -154,6 +155,7 @@ def _of_version_5(path):
     """Return the variables of a file of version 4 to 7."""
     io = import_package('scipy.io', 'a file of MATLAB')
     try:
+        check_elements(path)
         content = io.loadmat(path, struct_as_record=False, squeeze_me=True)
     # a file that ends early shows at many places
     except Exception as error:
@@ -189,7 +191,8 @@ def _of_hdf(path):
                 for name in file
                 if not name.startswith('#') and _is_own(file, name, h5py)
             }
-    except (OSError, RuntimeError, KeyError) as error:
+    # a damaged file shows at many places
+    except Exception as error:
         raise ValueError(
             f'{path} cannot be read as a file of MATLAB, version 7.3; is it '
             f'complete? {error}'

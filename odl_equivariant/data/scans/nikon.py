@@ -140,9 +140,11 @@ def _general(path):
     )
     parser.optionxform = str
     try:
-        parser.read_string(path.read_text('utf-8-sig'))
+        text = path.read_text('utf-8-sig')
     except UnicodeDecodeError:
-        parser.read_string(path.read_text('latin-1'))
+        text = path.read_text('latin-1')
+    try:
+        parser.read_string(text)
     except configparser.Error as error:
         raise ValueError(
             f'{path} cannot be read as a file of Nikon: {error}'

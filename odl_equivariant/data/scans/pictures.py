@@ -26,6 +26,17 @@ _KINDS = ('I;16', 'I;16L', 'I;16B', 'I', 'F', 'L')
 def tiff_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the TIFF files of a folder, in the order of their numbers.
 
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder; those below it do not count.
+
+    Returns
+    -------
+    files : list of pathlib.Path
+        ``view_2.tif`` comes before ``view_10.tif``. Hidden files are left
+        out.
+
     Raises
     ------
     ValueError
@@ -81,7 +92,13 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
                 pages.append(np.array(file))
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}') from None
-    except (EOFError, OSError, SyntaxError, TypeError) as error:
+    except (
+        EOFError,
+        OSError,
+        SyntaxError,
+        TypeError,
+        image.DecompressionBombError,
+    ) as error:
         raise ValueError(
             f'{path} cannot be read as TIFF; is it complete? {error}'
         ) from error

@@ -486,3 +486,58 @@ def test_scan_wrong_shape():
     """A transposed sinogram is an error that says so."""
     with pytest.raises(ValueError, match=r'\(6, 12\).*transpose'):
         TomographyScan(np.ones((12, 6)), PARALLEL, 'counts')
+
+
+def test_exchange_offset_and_units(tmp_path):
+    """An offset goes along the columns, and a unit needs its lengths."""
+    path = tmp_path / 'scan.h5'
+    write_exchange(path)
+    scan = read_scan(path, pixel_size=2.0, length_unit='um')
+    shifted = read_scan(
+        path, pixel_size=2.0, length_unit='um', detector_offset=3.0
+    )
+    moved = scan.with_detector_offset(3.0)
+    assert repr(shifted.row().geometry) == repr(moved.row().geometry)
+    with pytest.raises(ValueError, match='pass `pixel_size` in this unit'):
+        read_scan(path, length_unit='mm')
+
+
+def test_challenge_without_a_unit_is_in_millimetres(tmp_path):
+    """Lengths of the challenge are millimetres unless the file says more."""
+    write_version_5(tmp_path / 'a.mat', challenge(distanceUnit=None))
+    scan = read_scan(tmp_path / 'a.mat')
+    assert scan.length_unit == 'mm'
+    assert scan.geometry.src_radius == pytest.approx(410.66)
+
+
+def test_challenge_numbers_in_other_files(tmp_path):
+    """Numbers of a file of MATLAB that lie in another file are not read."""
+    path = tmp_path / 'scan.mat'
+    write_version_7_3(path, challenge())
+    with h5py.File(path, 'a') as file:
+        del file['CtDataLimited/sinogram']
+        layout = h5py.VirtualLayout((12, 7), 'f8')
+        layout[:] = h5py.VirtualSource('other.h5', 'x', (12, 7))
+        file.create_virtual_dataset('CtDataLimited/sinogram', layout)
+    with pytest.raises(ValueError, match='sinogram. must consist of numbers'):
+        read_scan(path)
+
+
+def test_nikon_fields_of_the_detector(tmp_path):
+    """The black level is the dark field; a step of zero is no scan."""
+    path, _ = write_nikon(tmp_path, BlackLevel=250)
+    scan = read_scan(path)
+    assert scan.dark == 250 and scan.white == 60000
+    path, _ = write_nikon(tmp_path, AngularStep=0)
+    with pytest.raises(ValueError, match='AngularStep. is zero'):
+        read_scan(path)
+
+
+def test_nikon_saturation_is_said(tmp_path):
+    """Readings at the largest value that the files hold are said."""
+    path, views = write_nikon(tmp_path)
+    view = views[0].copy()
+    view[1, 2:4] = 65535
+    Image.fromarray(view).save(tmp_path / 'part_7.tif')
+    with pytest.warns(UserWarning, match='2 of 180 readings are 65535'):
+        read_scan(path)

@@ -36,14 +36,44 @@ _OUTSIDE = 1e-3
 
 
 def mass_radius(s, mass):
-    """Return the radius of a circle that all lines with an object meet."""
+    """Return the radius of a circle that all lines with an object meet.
+
+    Parameters
+    ----------
+    s : numpy.ndarray
+        Signed distances of the lines from the axis.
+    mass : numpy.ndarray
+        Sums of the data of these lines over all views, not negative.
+
+    Returns
+    -------
+    radius : float
+        All but a thousandth of the mass is inside; 1 for a line through the
+        axis.
+    """
     order = np.argsort(-np.abs(s))
     outside = np.cumsum(mass[order]) / mass.sum()
     return abs(s[order[np.searchsorted(outside, _OUTSIDE)]]) or 1.0
 
 
 def chebyshev(x):
-    """Return the polynomials of the second kind, order by order."""
+    """Return Chebyshev's polynomials of the second kind, order by order.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        Places, from -1 to 1 within the circle.
+
+    Returns
+    -------
+    values : numpy.ndarray
+        Array of shape ``(N_ORDERS, *x.shape)``.
+
+    Examples
+    --------
+    >>> chebyshev(np.array([0.5]))[:3, 0].tolist()
+    [1.0, 1.0, 0.0]
+    """
     found = [np.ones_like(x), 2 * x]
     while len(found) < N_ORDERS:
         found.append(2 * x * found[-1] - found[-2])
@@ -51,7 +81,23 @@ def chebyshev(x):
 
 
 def intervals(angles, turns):
-    """Return the middles of intervals, and half of their width."""
+    """Return intervals of angles that all elements of a detector see.
+
+    Parameters
+    ----------
+    angles : numpy.ndarray
+        Increasing angles of the views, in radians.
+    turns : numpy.ndarray
+        What is added to the angle of the view, for each element.
+
+    Returns
+    -------
+    middles : numpy.ndarray
+        Middles of the intervals, in radians, equally far apart.
+    half : float
+        Half of their width. Both are ``None`` if there are too few, as one
+        result.
+    """
     step = float(np.median(np.diff(angles))) if len(angles) > 1 else math.inf
     low = angles[0] - step / 2 + turns.max()
     high = angles[-1] + step / 2 + turns.min()
@@ -66,7 +112,30 @@ def intervals(angles, turns):
 
 
 def means_of_moments(angles, turns, data, weights, middles, half):
-    """Return means of the moments, and their covariances for unit noise."""
+    """Return means of the moments, and their covariances for unit noise.
+
+    Parameters
+    ----------
+    angles, turns : numpy.ndarray
+        See `intervals`.
+    data : numpy.ndarray
+        Line integrals of shape ``(n_views, n_elements)``.
+    weights : numpy.ndarray
+        Polynomials times the widths of the elements, of shape ``(N_ORDERS,
+        n_elements)``.
+    middles : numpy.ndarray
+        Middles of the intervals.
+    half : float
+        Half of the width of an interval.
+
+    Returns
+    -------
+    moments : numpy.ndarray
+        Means of shape ``(N_ORDERS, n_intervals)``.
+    covariances : numpy.ndarray
+        Covariances of shape ``(N_ORDERS, n_intervals, n_intervals)`` if
+        readings have white noise of variance one. Only neighbours overlap.
+    """
     widths = np.gradient(angles)
     moments = np.zeros((N_ORDERS, len(middles)))
     covariances = np.zeros((N_ORDERS, len(middles), len(middles)))
@@ -95,7 +164,25 @@ def _bump(x):
 
 
 def smooth_functions(order, angles, half):
-    """Return trigonometric polynomials, and other smooth functions."""
+    """Return trigonometric polynomials, and other smooth functions.
+
+    Parameters
+    ----------
+    order : int
+        Order of the moments.
+    angles : numpy.ndarray
+        Angles of the moments, in radians.
+    half : float
+        Half of the width of the intervals over which they are means.
+
+    Returns
+    -------
+    allowed : numpy.ndarray
+        What moments of this order may be, of shape ``(n_angles, order + 1)``.
+    smooth : numpy.ndarray
+        Waves with few periods, of shape ``(n_angles, n_smooth)``, which show
+        systematic errors.
+    """
     low, length = angles[0], angles[-1] - angles[0]
     n_smooth = math.ceil(length / math.pi * (order + 2)) + 3
     n_smooth = min(n_smooth, len(angles) // 3)
@@ -124,7 +211,27 @@ def _damping(x):
 
 
 def whitened_residual(moment, root, allowed, smooth):
-    """Return the whitened residual, its smooth part's basis and freedom."""
+    """Return the residual of a moment, as white noise where it is noise.
+
+    Parameters
+    ----------
+    moment : numpy.ndarray
+        Moment of each angle.
+    root : numpy.ndarray
+        Root of the covariance of its noise, a lower triangular matrix.
+    allowed, smooth : numpy.ndarray
+        See `smooth_functions`.
+
+    Returns
+    -------
+    residual : numpy.ndarray
+        What no allowed function explains, in units of the noise.
+    basis : numpy.ndarray
+        Orthonormal basis of the smooth residuals, one in each column.
+    freedom : int
+        Number of degrees of freedom of the rest. All three are ``None`` if
+        there are too few, as one result.
+    """
     columns = np.linalg.solve(root, np.column_stack([moment, allowed, smooth]))
     y, allowed, smooth = np.split(columns, [1, 1 + allowed.shape[1]], axis=1)
     known = np.linalg.qr(allowed)[0]

@@ -132,7 +132,27 @@ def offset_by_opposite_rays(data, rays, start, reach):
 
 
 def minimum(function, low, high, tolerance):
-    """Return where a function of one number is least, by golden sections."""
+    """Return where a function of one number is least, by golden sections.
+
+    Parameters
+    ----------
+    function : callable
+        Function of a float, with one minimum between the ends.
+    low, high : float
+        Ends of the interval.
+    tolerance : float
+        Length of the interval at which the search ends.
+
+    Returns
+    -------
+    place : float
+        Middle of the last interval.
+
+    Examples
+    --------
+    >>> round(minimum(lambda x: (x - 0.3) ** 2, 0.0, 1.0, 1e-4), 3)
+    0.3
+    """
     places = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
     values = [function(place) for place in places]
     while high - low > tolerance:

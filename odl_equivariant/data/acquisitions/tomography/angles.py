@@ -40,7 +40,23 @@ _UNEQUAL = 1.2
 
 
 def checked_angles(array):
-    """Return angles as floats, or raise an error unless they increase."""
+    """Return angles as floats, or raise an error unless they increase.
+
+    Parameters
+    ----------
+    array : array-like
+        Angles, in any unit.
+
+    Returns
+    -------
+    angles : numpy.ndarray
+        Array of shape ``(n,)`` of dtype float64.
+
+    Raises
+    ------
+    ValueError
+        If they are no list of finite numbers, or do not increase.
+    """
     array = np.atleast_1d(np.asarray(array, dtype=float))
     if array.ndim != 1 or not array.size:
         raise ValueError(
@@ -92,6 +108,16 @@ def seem_degrees(angles):
     """Return whether angles of more than a turn look like degrees.
 
     They do if they are round numbers or golden angles.
+
+    Parameters
+    ----------
+    angles : numpy.ndarray
+        Increasing angles.
+
+    Returns
+    -------
+    degrees : bool
+        False for angles within a turn in radians.
     """
     if np.abs(angles).max() <= 2 * math.pi * (1 + _ROUND):
         return False

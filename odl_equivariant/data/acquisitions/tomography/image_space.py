@@ -22,7 +22,7 @@ from odl_equivariant.data.acquisitions.base import check_names
 from odl_equivariant.data.acquisitions.tomography.geometries import (
     detector_reach,
 )
-from odl_equivariant.data.acquisitions.tomography.transmission import (
+from odl_equivariant.data.acquisitions.tomography.ray_transforms import (
     check_plain,
 )
 
@@ -30,7 +30,32 @@ __all__ = ('check_back_end', 'space_of')
 
 
 def space_of(space, geometry, dtype, backend):
-    """Return the space of the images."""
+    """Return the space of the images.
+
+    Parameters
+    ----------
+    space : odl.DiscretizedSpace, dict or tuple of int
+        Space, or a description of it, see `MeasuredCT`.
+    geometry : odl.applications.tomo.Geometry
+        Views and detector, which say how large the image is if ``space`` does
+        not.
+    dtype, backend : str or None
+        Precision and array back-end. Default: those of ``space``, or
+        ``'float32'`` and ``'numpy'``.
+
+    Returns
+    -------
+    space : odl.DiscretizedSpace
+        Real space of the images.
+
+    Raises
+    ------
+    ValueError
+        If the space is complex, has another number of axes than the geometry,
+        or its description has unknown or wrong values.
+    TypeError
+        If a value has another type.
+    """
     if isinstance(space, odl.DiscretizedSpace):
         if not space.is_real:
             raise ValueError(

@@ -35,25 +35,17 @@ from odl_equivariant._types import (
 )
 from odl_equivariant.data._checks import as_array, as_real_array
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
-from odl_equivariant.data.acquisitions.sinograms.consistency import (
-    shift_by_moments,
-)
-from odl_equivariant.data.acquisitions.sinograms.rotation_axis import (
-    RotatedRays,
-    offset_by_opposite_rays,
-)
 from odl_equivariant.data.acquisitions.sinograms.truncation import (
     extrapolated,
-    find_truncation,
 )
 from odl_equivariant.data.acquisitions.tomography.angles import warn_of_degrees
+from odl_equivariant.data.acquisitions.tomography.axis import offset_of_axis
 from odl_equivariant.data.acquisitions.tomography.counts import (
     counts_to_line_integrals,
 )
 from odl_equivariant.data.acquisitions.tomography.geometries import (
     ct_geometry,
     describe_geometry,
-    detector_reach,
     normalised_description,
 )
 from odl_equivariant.data.acquisitions.tomography.image_space import (
@@ -78,8 +70,6 @@ __all__ = ('MeasuredCT',)
 
 # Cells are 1 long in their own unit, up to rounding.
 _SAME = 1e-6
-# An axis that is less certain, in detector elements, is none.
-_MOST_UNCERTAIN = 2.0
 
 
 class MeasuredCT(TransmissionTomography):
@@ -400,39 +390,9 @@ class MeasuredCT(TransmissionTomography):
         array = as_array(self._data_element(data)).astype(float)
         if array.ndim == 3:
             array = array[:, :, array.shape[2] // 2]
-        width = geometry['detector_width']
-        radii = None
-        if 'source_radius' in geometry:
-            radii = tuple(
-                geometry[name] / width
-                for name in ('source_radius', 'detector_radius')
-            )
-        rays = RotatedRays(self.geometry.angles, array.shape[1], radii)
-        start = geometry['detector_offset'] / width
-        if reach is None:
-            reach = array.shape[1] / 4
-        else:
-            reach = positive_number('reach', reach) / width
-        found = offset_by_opposite_rays(array, rays, start, reach)
-        if found is not None:
-            return float(found) * width
-        reason = 'the detector cuts the object'
-        if not find_truncation(array, detector_reach(self.geometry), False):
-            reason = 'there are too few views'
-            by_moments = shift_by_moments(geometry, array, reach * width)
-            if by_moments is not None:
-                shift, uncertainty = by_moments
-                if uncertainty <= _MOST_UNCERTAIN * width:
-                    return geometry['detector_offset'] + shift
-                reason = (
-                    f'moments leave it uncertain by {uncertainty / width:.2g} '
-                    'detector elements'
-                )
-        raise ValueError(
-            'too few lines are seen from both sides, which needs views half a '
-            f'turn apart, to find the axis, and {reason}; compare images for '
-            'several offsets, see `with_detector_offset`'
-        )
+        if reach is not None:
+            reach = positive_number('reach', reach)
+        return offset_of_axis(self.geometry, geometry, array, reach)
 
     def with_detector_offset(self, offset: float) -> MeasuredCT:
         """Return the same acquisition with the detector at another offset.

@@ -38,9 +38,11 @@ from odl_equivariant.data.acquisitions.tomography.angles import (
     partition_of_angles,
     seem_degrees,
 )
+from odl_equivariant.data.acquisitions.tomography.ray_transforms import (
+    check_plain,
+)
 from odl_equivariant.data.acquisitions.tomography.transmission import (
     TransmissionTomography,
-    check_plain,
 )
 
 __all__ = ('SparseViewCT',)

@@ -16,9 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import odl
 import torch
-from odl.applications import tomo
 
-import odl_equivariant.operators  # noqa: F401  (registers 'astra_matrix')
 from odl_equivariant._checks import boolean, one_of
 from odl_equivariant._types import (
     Element,
@@ -30,8 +28,6 @@ from odl_equivariant._types import (
     Random,
     RayTransform,
 )
-from odl_equivariant._warnings import quiet
-from odl_equivariant.actions._rays import detector_offset
 from odl_equivariant.data._checks import (
     as_array,
     as_real_array,
@@ -55,6 +51,10 @@ from odl_equivariant.data.acquisitions.tomography.geometries import (
     describe_geometry,
     detector_reach,
 )
+from odl_equivariant.data.acquisitions.tomography.ray_transforms import (
+    is_plain,
+    ray_transform,
+)
 from odl_equivariant.elements import as_tensor, element_from_array
 from odl_equivariant.functionals.data_fits.base import checked_data
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
@@ -64,14 +64,11 @@ from odl_equivariant.functionals.data_fits.transmission import (
 from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,
 )
-from odl_equivariant.operators.ray.geometry import full_cells, has_square_cells
+from odl_equivariant.operators.ray.geometry import has_square_cells
 
 __all__ = (
     'FBP_CUTOFF',
     'TransmissionTomography',
-    'check_plain',
-    'is_plain',
-    'ray_transform',
 )
 
 # The transmission where no photon is counted, as in the reference.
@@ -581,47 +578,3 @@ def _missing_volume(space):
     """
     weight = float(space.weighting.const)
     return float(space.cell_volume) if weight == 1.0 else 1.0
-
-
-def is_plain(geometry):
-    """Return whether ODL's own back-ends take a geometry as it is.
-
-    They centre the detector of parallel beams, and take one that is curved
-    for a flat one.
-    """
-    if isinstance(geometry, tomo.FanBeamGeometry):
-        return not hasattr(geometry.detector, 'radius')
-    if not isinstance(geometry, tomo.Parallel2dGeometry):
-        return True
-    low, high = (float(end[0]) for end in full_cells(geometry.det_partition))
-    middle = detector_offset(geometry) + (low + high) / 2
-    tolerance = 1e-6 * (high - low)
-    return abs(middle) < tolerance and not np.any(geometry.translation)
-
-
-def check_plain(geometry, space, impl):
-    """Raise an error where a back-end in 2D would compute something else."""
-    if not impl.startswith('astra_matrix') and not is_plain(geometry):
-        raise ValueError(
-            f'the back-end {impl!r} takes a shifted detector of parallel '
-            'beams for a centred one, and a curved detector for a flat one; '
-            "take impl='astra_matrix'"
-        )
-    if not impl.startswith('astra_matrix') and not has_square_cells(
-        space.partition
-    ):
-        raise ValueError(
-            f'the back-end {impl!r} takes square cells only, got cells of '
-            f'{" x ".join(f"{side:g}" for side in space.cell_sides)}; take '
-            "impl='astra_matrix'"
-        )
-
-
-def ray_transform(space, geometry, impl):
-    """Return a ray transform that has found its back-end."""
-    operator = tomo.RayTransform(space, geometry, impl=impl)
-    if impl == 'astra_cpu':
-        # On large grids, ODL recommends a GPU, which may be missing.
-        with quiet(".*'astra_cpu' backend", category=RuntimeWarning):
-            operator.get_impl(impl)
-    return operator
