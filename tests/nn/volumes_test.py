@@ -300,6 +300,8 @@ def test_checkpointing_keeps_gradients(monkeypatch):
         assert torch.equal(one, other)
 
 
+# of torch about its own code
+@pytest.mark.filterwarnings('ignore:.torch.jit.script. is deprecated')
 def test_transformed():
     """Transforms of torch compute the same, and derivatives."""
     module = denoiser()
