@@ -28,6 +28,8 @@ def are_faster(x: torch.Tensor) -> bool:
         x.ndim == 5
         and len(x) > 0
         and x.device.type == 'cpu'
+        # transforms of torch know no order of the axes
+        and torch._C._functorch.maybe_current_level() is None
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
     )

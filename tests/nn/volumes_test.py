@@ -300,6 +300,27 @@ def test_checkpointing_keeps_gradients(monkeypatch):
         assert torch.equal(one, other)
 
 
+# of torch about its own code
+@pytest.mark.filterwarnings('ignore:.torch.jit.script. is deprecated')
+def test_transformed():
+    """Transforms of torch compute the same, and derivatives."""
+    module = denoiser()
+    x = torch.randn(2, 1, 6, 6, 6, dtype=torch.float64)
+    expected = module(x)
+    mapped = torch.func.vmap(lambda u: module(u[None])[0])
+    torch.testing.assert_close(mapped(x), expected)
+    _, derivative = torch.func.jvp(module, (x,), (x,))
+    step = 1e-6
+    quotient = (module(x + step * x) - module(x - step * x)) / (2 * step)
+    torch.testing.assert_close(derivative, quotient, rtol=1e-4, atol=1e-6)
+
+
+def test_without_volumes():
+    """A batch without volumes has no results."""
+    x = torch.zeros(0, 1, 6, 6, 6, dtype=torch.float64)
+    assert denoiser()(x).shape == x.shape
+
+
 def test_channels_last_is_the_same():
     """The order of channels in memory changes rounding only."""
     module = block(cls=OrdinaryProximal, channels=8)

@@ -48,7 +48,7 @@ _CACHE_PER_THREAD = 4 * 2**20
 
 # Convolutions of volumes take slice by slice, and these stay in the cache. So
 # pieces are larger, and their halos small in comparison.
-_OF_VOLUMES = 8
+_OF_VOLUMES = 2
 
 # Arrays of the size of a piece that are alive at once, with those of oneDNN
 # and cuDNN; measured are 3 to 4.
