@@ -227,7 +227,7 @@ MODELS = {
             (0, 1),
             trained_on=REAL_IMAGES,
             own_schedules=True,
-            first_share=0.25,
+            first_share=0.4,
         ),
         Model(
             f'ridge_weakly_convex_{kind}',
@@ -235,7 +235,7 @@ MODELS = {
             (0, 1),
             trained_on=REAL_IMAGES,
             own_schedules=True,
-            first_share=0.25,
+            first_share=0.4,
         ),
         Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
     )

@@ -325,9 +325,15 @@ def _plug_and_play(denoiser, n_iterations):
         return Reconstruction(x)
 
     def parameters(problem):
-        # about the best ones, with the numbers of iterations by default
-        share = {'ct': 0.5, 'mri': 0.01}[problem.modality]
-        weight = Parameter('weight', share * problem.noise_weight)
+        weight = Parameter('weight', 0.5 * problem.noise_weight)
+        if problem.modality == 'mri':
+            # with the least one, what was measured stays as it is
+            weight = Parameter(
+                'weight',
+                0.05 * problem.noise_weight,
+                factor=4.0,
+                least=0.003 * problem.noise_weight,
+            )
         return [weight, Parameter('sigma', 0.015)]
 
     return Method(run, parameters)

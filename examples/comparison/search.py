@@ -29,17 +29,18 @@ class Parameter:
         First value.
     factor : float, optional
         First factor by which the value is changed.
-    most : float, optional
-        Largest value that has a meaning.
+    most, least : float, optional
+        Largest and smallest value that have a meaning.
     """
 
-    def __init__(self, name, start, factor=2.0, most=math.inf):
-        self.name, self.start, self.most = name, start, most
+    def __init__(self, name, start, factor=2.0, most=math.inf, least=0.0):
+        self.name, self.start = name, start
+        self.most, self.least = most, least
         self.step = math.log(factor)
 
     def moved(self, value, step):
         """Return another value, a step away on the logarithmic scale."""
-        return min(value * math.exp(step), self.most)
+        return max(min(value * math.exp(step), self.most), self.least)
 
 
 def search(score, parameters, n_evaluations):
@@ -99,7 +100,7 @@ def search(score, parameters, n_evaluations):
         for sign in (signs[i], -signs[i]):
             values = list(best)
             values[i] = parameters[i].moved(best[i], sign * steps[i])
-            if values[i] == best[i]:
+            if math.isclose(values[i], best[i], rel_tol=1e-3):
                 continue
             moved, found = evaluate(values)
             if found > highest:
@@ -125,5 +126,9 @@ def search(score, parameters, n_evaluations):
 def _inside(known, best, i, parameter):
     """Return whether smaller and larger values of a parameter are worse."""
     tried = [values[i] for values in known]
-    is_most = best[i] >= parameter.most
-    return min(tried) < best[i] and (is_most or best[i] < max(tried))
+    # values are rounded
+    is_most = best[i] >= parameter.most * (1 - 1e-3)
+    is_least = best[i] <= parameter.least * (1 + 1e-3)
+    return (is_least or min(tried) < best[i]) and (
+        is_most or best[i] < max(tried)
+    )

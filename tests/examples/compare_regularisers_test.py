@@ -331,6 +331,14 @@ def test_search_extends_the_range(example):
         4,
     )
     assert report['at_end'] == []
+    # a range ends where values have no meaning any more
+    setting, report = example.search(
+        lambda setting: -setting['a'],
+        [example.Parameter('a', 0.5, least=0.123456)],
+        4,
+    )
+    assert setting == {'a': 0.1235}
+    assert report['at_end'] == [] and report['evaluations'] < 8
 
 
 def test_search_without_parameters(example):

@@ -229,7 +229,7 @@ def test_training_ends_in_time(script, tmp_path):
 
 def test_time_is_shared_among_stages(script):
     """A schedule over several stages takes steps, not seconds."""
-    assert script.MODELS['ridge_convex_c4'].times(300) == [75, 225]
+    assert script.MODELS['ridge_convex_c4'].times(300) == [120, 180]
     assert script.MODELS['gradient_step_c4'].times(300) == [300]
     assert script._clock(90_061) == '01:01:01:01'
     with pytest.raises(ValueError, match='give --steps in place'):
