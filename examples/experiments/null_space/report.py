@@ -27,8 +27,19 @@ from odl_equivariant._files import write_atomically
 __all__ = ('draw_gains', 'draw_turned', 'main', 'page')
 
 NAME = 'null_space'
-_SHOWN = ('denoising 0.1', 'blur', 'inpainting 50 %', 'inpainting 90 %')
-_SHOWN += ('sensing 25 %',)
+_SHOWN = (
+    'denoising 0.1',
+    'blur',
+    'inpainting 50 %',
+    'inpainting 70 %',
+    'inpainting 90 %',
+    'sensing 25 %',
+)
+_KINDS = {
+    'layers': 'Layers have one direction, like those of the ground.',
+    'phantoms': 'Phantoms are of upright heads and bodies.',
+    'photographs': 'Photographs are of nature.',
+}
 _CONDITIONS = {'upright': 'tab:blue', 'quarter turns': 'tab:red'}
 
 
@@ -82,7 +93,7 @@ def draw_turned(folder, kind):
             axis.imshow(image.T, cmap='gray', vmin=0, vmax=1, origin='lower')
             axis.set_xticks([])
             axis.set_yticks([])
-            if line is axes[0]:
+            if problem == rows[0][0]:
                 axis.set_title(title, fontsize=9)
             if title in titles[2:]:
                 axis.set_xlabel(f'{_psnr(image, truth):.1f} dB', fontsize=8)
@@ -95,7 +106,7 @@ def draw_gains(rows):
     """Return a figure of the gains, problem by problem."""
     kinds = list(dict.fromkeys(row['images'] for row in rows))
     figure, axes = plt.subplots(
-        1, len(kinds), figsize=(4 * len(kinds), 3.2), squeeze=False
+        1, len(kinds), figsize=(5 * len(kinds), 3.5), squeeze=False
     )
     for axis, kind in zip(axes[0], kinds, strict=True):
         for name, colour in _CONDITIONS.items():
@@ -108,7 +119,7 @@ def draw_gains(rows):
             axis.plot(
                 places,
                 [statistics.fmean(values) for values in found.values()],
-                'o-',
+                'o',
                 color=colour,
                 label=name,
             )
@@ -120,9 +131,14 @@ def draw_gains(rows):
         axis.axhline(0, color='black', lw=0.5)
         axis.set_title(kind, fontsize=9)
         axis.set_ylabel('equivariant above ordinary, dB', fontsize=8)
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].margins(y=0.3)
+    axes[0, 0].legend(fontsize=8, ncols=2, loc='upper center')
     figure.tight_layout()
     return figure
+
+
+def _numbers(values):
+    return ' to '.join(map(str, sorted({min(values), max(values)})))
 
 
 def page(result, figures):
@@ -136,8 +152,9 @@ def page(result, figures):
         Captions by the paths of the figures.
     """
     rows = result['rows']
-    steps = sorted({row['steps'] for row in rows})
-    seeds = sorted({row['seed'] for row in rows})
+    steps = {row['steps'] for row in rows}
+    seeds = {len(values) for values in gains(rows, 'upright').values()}
+    kinds = dict.fromkeys(row['images'] for row in rows)
     cost = {
         network: statistics.median(
             row['seconds'] for row in rows if row['network'] == network
@@ -157,18 +174,17 @@ def page(result, figures):
         'the noise? Unrolled networks of 4 iterations are trained with '
         'upright images of 64 x 64 cells: once with blocks that are '
         'equivariant under quarter turns (C4) by design, and once with '
-        'ordinary ones. Problems without a null space are denoising, at three '
-        'levels, and blur. Those with one have almost no noise (0.01). Both '
-        'networks have the same width, images, noise and number of steps '
-        f'({", ".join(map(str, steps))}), and the rate of a search ({rates}). '
-        f'There are {len(seeds)} seeds. A step takes '
-        f'{1e3 * cost["equivariant"]:.0f} ms with equivariant blocks and '
+        'ordinary ones. Problems without a null space are denoising and blur. '
+        'Those with one have almost no noise (0.01). Both networks have the '
+        'same width, images, noise and number of steps, and the rate of a '
+        f'search ({rates}). There are {_numbers(seeds)} seeds of each '
+        f'problem, and {_numbers(steps)} steps: a short training. A step '
+        f'took {1e3 * cost["equivariant"]:.0f} ms with equivariant blocks and '
         f'{1e3 * cost["ordinary"]:.0f} ms with ordinary ones.',
         '',
-        '"Layers" have one direction, like the ground; phantoms of heads and '
-        'bodies, and photographs of nature, have less of one. All images are '
-        'scored turned by 90, 180 and 270 degrees, by 30, 45 and 60 degrees, '
-        'at other scales, and with image and noise multiplied by a factor.',
+        ' '.join(_KINDS[kind] for kind in kinds) + ' All images are scored '
+        'turned by 90, 180 and 270 degrees, by 30, 45 and 60 degrees, at '
+        'other scales, and with image and noise multiplied by a factor.',
         '',
         '## Statements',
         '',

@@ -95,6 +95,11 @@ class AtScales(nn.Module):
             raise TypeError(
                 f'`module` must be a torch module, got {type(module).__name__}'
             )
+        if not isinstance(scales, Sequence):
+            raise TypeError(
+                '`scales` must be a sequence of whole numbers, got '
+                f'{scales!r:.80}'
+            )
         found = tuple(whole_number('scales', scale, 1) for scale in scales)
         if not found or len(set(found)) < len(found):
             raise ValueError(
@@ -130,6 +135,8 @@ class AtScales(nn.Module):
         ------
         ValueError
             If the sides of an image are no multiples of a scale.
+        TypeError
+            If the module returns something else than a tensor.
         """
         results = [
             self._at(scale, (u, *images), sigma) for scale in self.scales
@@ -149,7 +156,14 @@ class AtScales(nn.Module):
                 sigma = sigma.repeat_interleave(scale ** len(shape))
             options['sigma'] = sigma
         parts = [_split(image, scale) for image in images]
-        return _joined(self.module(*parts, **options), scale)
+        result = self.module(*parts, **options)
+        if not isinstance(result, torch.Tensor):
+            raise TypeError(
+                f'{type(self.module).__name__} returns a '
+                f'{type(result).__name__}, and must return one tensor: make '
+                'it with `memory=0`'
+            )
+        return _joined(result, scale)
 
     def extra_repr(self) -> str:
         """Return the scales, for ``repr``."""

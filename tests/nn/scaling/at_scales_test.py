@@ -21,10 +21,14 @@ from odl_equivariant.operators import NetworkOperator
 def denoiser(kind=EquivariantProximal, **options):
     """Return a small denoiser with random weights."""
     torch.manual_seed(0)
-    return kind(
-        **{'channels': 4, 'gradient': False, 'memory': 0},
-        **{'noise_level': True, **options},
-    ).double()
+    arguments = {
+        'channels': 4,
+        'gradient': False,
+        'memory': 0,
+        'noise_level': True,
+        **options,
+    }
+    return kind(**arguments).double()
 
 
 def larger(u, s):
@@ -102,8 +106,12 @@ def test_bad_input():
     """Other modules and scales, and sides that are no multiples."""
     with pytest.raises(TypeError, match='torch module'):
         AtScales('module')
-    with pytest.raises(TypeError, match='scales'):
-        AtScales(denoiser(), (1, 1.5))
+    for scales in ((1, 1.5), 2):
+        with pytest.raises(TypeError, match='scales'):
+            AtScales(denoiser(), scales)
+    u = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    with pytest.raises(TypeError, match='memory=0'):
+        AtScales(denoiser(memory=2))(u, sigma=0.1)
     for scales in ((), (2, 2), (0,)):
         with pytest.raises(ValueError, match='scales'):
             AtScales(denoiser(), scales)
