@@ -188,7 +188,7 @@ class Symmetries:
     Raises
     ------
     TypeError
-        If the operator is none.
+        If the operator is none, or its domain a product space.
     ValueError
         If it is not linear, or the tolerance not positive.
 
@@ -222,6 +222,11 @@ class Symmetries:
             raise ValueError(
                 f'{name(operator)} is not linear: only linear operators have '
                 'symmetries here'
+            )
+        if isinstance(operator.domain, odl.ProductSpace):
+            raise TypeError(
+                'expected an operator on functions on one grid, got the '
+                f'product {describe_space(operator.domain)}'
             )
         self.operator = operator
         self.tolerance = positive_number('tolerance', tolerance)
