@@ -14,7 +14,7 @@ import re
 import numpy as np
 import pytest
 
-from examples.experiments.null_space import comparison, report
+from examples.experiments.null_space import comparison, report, scales
 from examples.experiments.null_space.images import sources
 from examples.experiments.null_space.verdicts import gains, verdicts
 
@@ -83,6 +83,15 @@ def test_report_has_what_was_measured(result, tmp_path):
     assert page.count('.png)') == 4
     kept = json.loads((tmp_path / 'results/null_space.json').read_text())
     assert kept['rows'] == result[1]
+
+
+def test_means_over_scales_are_compared(capsys):
+    """The same denoisers, as they were trained and at two scales."""
+    found = scales.main(['--steps', '2', '--side', '16', '--seeds', '1'])
+    assert '| mean of scales 1 and 2 |' in capsys.readouterr().out
+    plain, mean = found.values()
+    assert np.isfinite(plain).all() and np.isfinite(mean).all()
+    assert plain != mean
 
 
 def test_statements_follow_from_the_rows():

@@ -69,6 +69,21 @@ class AtScales(nn.Module):
     infinite; a mean over some of them is equivariant but for those at the
     ends.
 
+    Denoisers that were trained at one scale score, in dB, as the mean of
+    three seeds (``python -m examples.experiments.null_space.scales``; the
+    noise is white at each scale):
+
+    ====================== ========= ======= ========= =======
+    denoiser               scale 0.5 scale 1 scale 1.4 scale 2
+    ====================== ========= ======= ========= =======
+    as trained             30.52     27.55   26.30     26.41
+    mean of scales 1 and 2 30.09     27.02   26.39     27.11
+    ====================== ========= ======= ========= =======
+
+    The mean costs half a dB at the scale of the training, and at smaller
+    ones. Relative to that scale, it loses nothing at the scale 2, where the
+    module alone loses 1.1 dB.
+
     Stretched kernels are those of the "a trous" method, and of scale-steerable
     networks for whole factors (Sosnovik, Szmaja and Smeulders,
     *Scale-equivariant steerable networks*, ICLR 2020). An evaluation costs as
