@@ -31,6 +31,7 @@ extensions = [
     'mathml',
     'model_table',
     'reference',
+    'symmetry_table',
     'myst_parser',
     'numpydoc',
     'sphinx.ext.autodoc',

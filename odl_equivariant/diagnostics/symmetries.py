@@ -30,7 +30,7 @@ from odl_equivariant.diagnostics._spaces import (
     check_operator,
     name,
 )
-from odl_equivariant.elements import n_channels, tensor_dtype
+from odl_equivariant.elements import describe_space, n_channels, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.layer import OperatorLayer
 
@@ -57,7 +57,17 @@ def smooth_images(space: odl.DiscretizedSpace, n: int = 2) -> torch.Tensor:
     -------
     images : torch.Tensor
         Tensor of shape ``(n, C, *shape)``, the same for each call.
+
+    Raises
+    ------
+    TypeError
+        If the space is a product.
     """
+    if isinstance(space, odl.ProductSpace):
+        raise TypeError(
+            'expected a space of functions on one grid, got the product '
+            f'{describe_space(space)}'
+        )
     generator = torch.Generator().manual_seed(0)
     shape = tuple(space.shape)
     x = torch.randn(
@@ -178,7 +188,7 @@ class Symmetries:
     Raises
     ------
     TypeError
-        If the operator is none.
+        If the operator is none, or its domain a product space.
     ValueError
         If it is not linear, or the tolerance not positive.
 
@@ -212,6 +222,11 @@ class Symmetries:
             raise ValueError(
                 f'{name(operator)} is not linear: only linear operators have '
                 'symmetries here'
+            )
+        if isinstance(operator.domain, odl.ProductSpace):
+            raise TypeError(
+                'expected an operator on functions on one grid, got the '
+                f'product {describe_space(operator.domain)}'
             )
         self.operator = operator
         self.tolerance = positive_number('tolerance', tolerance)
@@ -298,7 +313,14 @@ class Symmetries:
 
         ``'CN'`` or ``'DN'``, and ``'SO(2)'`` or ``'O(2)'`` if all rotations
         that are tried are symmetries. ``'C1'`` has the identity alone.
+        For functions of three variables, ask for single actions.
         """
+        if self.operator.domain.ndim > 2:
+            raise ValueError(
+                'groups are found for functions of one or two variables, got '
+                f'{describe_space(self.operator.domain)}: ask whether an '
+                'action is `in` the symmetries'
+            )
         if set(_ORDERS) <= set(self.orders):
             return 'O(2)' if self._is_mirrored else 'SO(2)'
         order = math.lcm(*self.orders) if self.orders else 1
@@ -313,11 +335,15 @@ class Symmetries:
         """
         return tuple(
             next((n for n in _SHIFTS if self._shifts(axis, n)), None)
-            for axis in range(self.operator.domain.ndim)
+            for axis in range(len(self.operator.domain.shape))
         )
 
     def _shifts(self, axis, n):
         space = self.operator.domain
+        if not isinstance(space, odl.DiscretizedSpace):
+            return False
+        if n >= space.shape[axis]:
+            return False
         shift = [0.0] * space.ndim
         shift[axis] = n * float(space.cell_sides[axis])
         try:
@@ -339,6 +365,8 @@ class Symmetries:
             if rotation is not None and rotation not in self:
                 found.append(f'`C{n}` (rotations by {360 / n:g} degrees)')
         space = self.operator.domain
+        if not isinstance(space, odl.DiscretizedSpace):
+            return found
         try:
             cells = [max(1, n // 8) for n in space.shape]
             shift = [
@@ -355,7 +383,9 @@ class Symmetries:
 
     def __str__(self):
         """Return group and shifts."""
-        text = self.group
+        text = 'volumes'
+        if self.operator.domain.ndim <= 2:
+            text = self.group
         if all(n == 1 for n in self.shifts):
             return f'{text}, all shifts'
         moved = [

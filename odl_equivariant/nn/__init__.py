@@ -33,9 +33,11 @@ from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
 from odl_equivariant.nn.primal_dual import LearnedPrimalDual
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.scaling.at_scales import AtScales
 from odl_equivariant.nn.unrolled import LearnedProximalGradient
 
 __all__ = (
+    'AtScales',
     'AveragedProximal',
     'layers',
     'Block',

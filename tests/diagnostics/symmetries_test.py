@@ -146,6 +146,14 @@ def test_what_is_no_symmetry_is_refused():
         Symmetries('C4')
     with pytest.raises(ValueError, match='not linear'):
         Symmetries(odl.functionals.L2NormSquared(symmetries.operator.domain))
+    volumes = odl.uniform_discr([-1] * 3, [1] * 3, (4, 4, 4))
+    with pytest.raises(ValueError, match='one or two variables'):
+        Symmetries(odl.IdentityOperator(volumes)).group  # noqa: B018
+    product = odl.IdentityOperator(volumes**2)
+    with pytest.raises(TypeError, match='product'):
+        Symmetries(product)
+    with pytest.raises(TypeError, match='product'):
+        commutation_error(product, Rotation(product.domain, np.pi, axis=0))
     with pytest.raises(ValueError, match="group 'CN' or 'DN'"):
         'SO(3)' in symmetries  # noqa: B015
     other = odl.uniform_discr([-1, -1], [1, 1], (8, 8))
@@ -155,6 +163,18 @@ def test_what_is_no_symmetry_is_refused():
         4 in symmetries  # noqa: B015
     with pytest.raises(ValueError, match='positive'):
         Symmetries(symmetries.operator, tolerance=0)
+
+
+def test_symmetries_of_other_dimensions():
+    """Of lines there are mirrors, and volumes have single actions."""
+    line = Symmetries(odl.IdentityOperator(odl.uniform_discr(-1, 1, 8)))
+    assert str(line) == 'D1, all shifts'
+    space = odl.uniform_discr([-1] * 3, [1] * 3, (4, 4, 4))
+    volumes = Symmetries(odl.IdentityOperator(space))
+    assert str(volumes) == 'volumes, all shifts'
+    assert Rotation(space, np.pi / 2, axis=1) in volumes
+    # a whole period is no shift
+    assert Inpainting((8, 8)).symmetries.shifts == (None, None)
 
 
 def test_shifts_along_one_axis():

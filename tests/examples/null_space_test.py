@@ -9,11 +9,12 @@
 """The comparison of networks by the size of the null space."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
-from examples.experiments.null_space import comparison
+from examples.experiments.null_space import comparison, report, scales
 from examples.experiments.null_space.images import sources
 from examples.experiments.null_space.verdicts import gains, verdicts
 
@@ -68,6 +69,29 @@ def test_what_was_trained_is_not_trained_again(result):
     """The same command returns the same rows without a training step."""
     arguments, rows, _ = result
     assert comparison.main(arguments) == rows
+
+
+@pytest.mark.slow
+def test_report_has_what_was_measured(result, tmp_path):
+    """A page with statements and gains, figures, and the rows it is from."""
+    report.main([result[2], tmp_path])
+    page = (tmp_path / 'results_null_space.md').read_text('utf-8')
+    assert '| layers, upright: the equivariant network is above' in page
+    assert '| photographs | inpainting 90 % |' in page
+    for path in re.findall(r'\]\((\S+\.png)\)', page):
+        assert (tmp_path / path).stat().st_size > 1000
+    assert page.count('.png)') == 4
+    kept = json.loads((tmp_path / 'results/null_space.json').read_text())
+    assert kept['rows'] == result[1]
+
+
+def test_means_over_scales_are_compared(capsys):
+    """The same denoisers, as they were trained and at two scales."""
+    found = scales.main(['--steps', '2', '--side', '16', '--seeds', '1'])
+    assert '| mean of scales 1 and 2 |' in capsys.readouterr().out
+    plain, mean = found.values()
+    assert np.isfinite(plain).all() and np.isfinite(mean).all()
+    assert plain != mean
 
 
 def test_statements_follow_from_the_rows():

@@ -202,7 +202,7 @@ class Study:
                 group['lr'] = rate * rate_at(step, steps, warm_up)
             optimizer.step()
         # a GPU is behind the processor
-        float(network.relative_steps.sum())
+        float(network.relative_steps.detach().sum())
         return network.eval(), (time.perf_counter() - begin) / steps
 
     @torch.no_grad()

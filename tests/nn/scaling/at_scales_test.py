@@ -1,0 +1,121 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Modules at several scales of what an image shows."""
+
+import odl
+import pytest
+import torch
+
+from odl_equivariant.actions import Rotation
+from odl_equivariant.diagnostics import equivariance_error
+from odl_equivariant.nn import AtScales, EquivariantProximal, OrdinaryProximal
+from odl_equivariant.operators import NetworkOperator
+
+
+def denoiser(kind=EquivariantProximal, **options):
+    """Return a small denoiser with random weights."""
+    torch.manual_seed(0)
+    arguments = {
+        'channels': 4,
+        'gradient': False,
+        'memory': 0,
+        'noise_level': True,
+        **options,
+    }
+    return kind(**arguments).double()
+
+
+def larger(u, s):
+    """Return an image with s x s cells for each cell."""
+    for axis in range(2, u.ndim):
+        u = u.repeat_interleave(s, axis)
+    return u
+
+
+@pytest.mark.parametrize('s', [2, 3])
+@pytest.mark.parametrize('kind', [EquivariantProximal, OrdinaryProximal])
+@pytest.mark.parametrize('padding', ['replicate', 'circular', 'zeros'])
+@pytest.mark.parametrize('shape', [(8, 8), (9, 7)])
+def test_scaled_images_have_scaled_results(s, kind, padding, shape):
+    """Phi_s(U_s u) = U_s Phi(u), also at the boundary."""
+    module = denoiser(kind, padding_mode=padding)
+    u = torch.rand(2, 1, *shape, dtype=torch.float64)
+    sigma = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    with torch.no_grad():
+        left = AtScales(module, [s])(larger(u, s), sigma=sigma)
+        right = larger(module(u, sigma=sigma), s)
+        without = module(larger(u, s), sigma=sigma)
+    torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+    assert float((without - right).norm() / right.norm()) > 1e-3
+
+
+def test_means_over_scales_move_along():
+    """The mean over 2 and 4 is that over 1 and 2 of the image before."""
+    module = denoiser()
+    u = torch.rand(1, 1, 8, 6, dtype=torch.float64)
+    with torch.no_grad():
+        left = AtScales(module, (2, 4))(larger(u, 2), sigma=0.1)
+        right = larger(AtScales(module, (1, 2))(u, sigma=0.1), 2)
+    torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+
+
+def test_volumes_and_further_images():
+    """Any number of axes, and each image that the module takes is split."""
+
+    class Mixed(torch.nn.Module):
+        def forward(self, u, gradient):
+            return u.roll(1, 2) - 2 * gradient.roll(1, 4)
+
+    u, g = torch.rand(2, 2, 3, 2, 3, 4)
+    left = AtScales(Mixed(), [2])(larger(u, 2), larger(g, 2))
+    torch.testing.assert_close(left, larger(Mixed()(u, g), 2))
+
+
+def test_equivariance_under_turns_is_kept():
+    """Quarter turns of images, with the means over scales."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (8, 8))
+    module = denoiser(group='C4', noise_level=False)
+    network = NetworkOperator(AtScales(module, (1, 2)), space)
+    assert equivariance_error(network, Rotation(space, torch.pi / 2)) < 1e-10
+
+
+def test_weights_are_shared_by_the_scales():
+    """There are those of the module, and the gradient is of all scales."""
+    module = denoiser()
+    network = AtScales(module, (1, 2))
+    assert [id(p) for p in network.parameters()] == [
+        id(p) for p in module.parameters()
+    ]
+    u = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    gradients = []
+    for scales in ((1, 2), (1,), (2,)):
+        module.zero_grad()
+        AtScales(module, scales)(u, sigma=0.1).square().sum().backward()
+        gradients.append(next(module.parameters()).grad.clone())
+    assert float(gradients[0].norm()) > 0
+    assert not torch.allclose(gradients[1], gradients[2])
+
+
+def test_bad_input():
+    """Other modules and scales, and sides that are no multiples."""
+    with pytest.raises(TypeError, match='torch module'):
+        AtScales('module')
+    for scales in ((1, 1.5), 2):
+        with pytest.raises(TypeError, match='scales'):
+            AtScales(denoiser(), scales)
+    u = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    with pytest.raises(TypeError, match='memory=0'):
+        AtScales(denoiser(memory=2))(u, sigma=0.1)
+    for scales in ((), (2, 2), (0,)):
+        with pytest.raises(ValueError, match='scales'):
+            AtScales(denoiser(), scales)
+    with pytest.raises(ValueError, match=r'\(8, 9\).*scale 2'):
+        AtScales(denoiser(), (2,))(
+            torch.rand(1, 1, 8, 9, dtype=torch.float64), sigma=0.1
+        )
