@@ -71,7 +71,8 @@ class Study:
         ]
         self.variants = [
             Arm(f'equivariant splitting, {change}', 'by design')
-            for change in self.settings['changes'].get(noise, [])
+            for change in self.settings['changes'][noise]
+            if Arm('equivariant splitting', 'by design') in self.arms
         ]
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
