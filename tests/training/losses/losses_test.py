@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from odl_equivariant.actions import InducedAction
 from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
 from odl_equivariant.nn import (
@@ -358,11 +359,11 @@ def test_splitting_moves_data_where_an_action_is_induced():
     loss = losses.EquivariantSplitting(actions='C4')
     with pytest.warns(UserWarning, match='learns nothing about its null'):
         loss.check(acquisition, network)
-    moved = [induced for _, induced in loss._made]
+    moved = [moving for _, moving in loss._made]
     assert len(moved) == 3 and None not in moved
     problem = losses.Problem(network, data, acquisition)
-    for action, induced in loss._made:
-        back = applied(induced.inverse, data)
+    for action, moving in loss._made:
+        back = applied(moving, data)
         one = problem.project(network(back)) - back
         operator = odl.OperatorComp(acquisition.operator, action)
         images = network.with_operator(operator)(data)
@@ -370,6 +371,27 @@ def test_splitting_moves_data_where_an_action_is_induced():
         torch.testing.assert_close(
             one.square().mean(), other.square().mean(), rtol=1e-4, atol=0
         )
+
+
+def test_what_moves_data_is_made_once(monkeypatch):
+    """A step makes no inverse, and no layer of one: that took half of it."""
+    acquisition = views(n=8)
+    network = linear_network(acquisition)
+    _, _, data, _ = noisy(acquisition, 1, 0.1)
+    loss = losses.EquivariantSplitting(actions='C4')
+    with pytest.warns(UserWarning, match='learns nothing about its null'):
+        loss.check(acquisition, network)
+
+    def fails(self):
+        raise AssertionError('made again')
+
+    monkeypatch.setattr(InducedAction, 'inverse', property(fails))
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        problem = losses.Problem(
+            network, data, acquisition, generator=generator
+        )
+        assert float(loss(problem).detach()) > 0
 
 
 def test_parts_are_parts_of_what_was_measured():
