@@ -66,13 +66,20 @@ def main(arguments=None):
         '--losses',
         nargs='+',
         default=list(settings['arms']),
-        help='also variants, such as "equivariant splitting, of 80 %%"',
+        help='also variants, such as "equivariant splitting, of 80 %%", and '
+        'of some networks only, such as "supervised: by design"',
     )
     parser.add_argument(
         '--networks',
         nargs='+',
         choices=('by design', 'averaging', 'ordinary'),
         default=['by design', 'averaging', 'ordinary'],
+    )
+    parser.add_argument(
+        '--variants',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='whether variants of splitting are trained for the first seed',
     )
     parser.add_argument('--steps', type=int, help='steps of each network')
     parser.add_argument('--device', default='cpu')
@@ -91,14 +98,17 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     until = time.time() + options.seconds
     known = settings['arms']
-    settings['arms'] = {
-        loss: [
-            network
-            for network in known.get(loss, ['by design'])
-            if network in options.networks
+    settings['arms'] = {}
+    for name in options.losses:
+        loss, _, network = name.partition(': ')
+        settings['arms'][loss] = [
+            one
+            for one in known.get(loss, ['by design'])
+            if one in options.networks and network in ('', one)
         ]
-        for loss in options.losses
-    }
+    if not options.variants:
+        for problem in settings['problems'].values():
+            problem['variants'] = {'with': [], 'without': []}
     if options.steps:
         settings['scales'][options.scale]['n_steps'] = options.steps
     studies = [
