@@ -24,7 +24,8 @@ def test_trial_of_the_comparison(tmp_path, monkeypatch, capsys):
     arguments += ['--output', str(tmp_path), '--losses']
     arguments += ['supervised', 'equivariant splitting', 'splitting']
     rows = comparison.main(arguments)
-    assert len(rows) == 2 * 7
+    # of the variants, the first seed
+    assert len(rows) == 2 * 7 + 4
     assert all(np.isfinite(row['test']) for row in rows)
     assert 'by design is within 0.5 dB' in capsys.readouterr().out
     stored = json.loads((tmp_path / 'comparison.json').read_text())
@@ -34,7 +35,11 @@ def test_trial_of_the_comparison(tmp_path, monkeypatch, capsys):
         raise AssertionError('trained again')
 
     monkeypatch.setattr(comparison.Study, '_train', fails)
-    assert comparison.main(arguments) == rows
+    page = tmp_path / 'page.md'
+    assert comparison.main([*arguments, '--report', str(page)]) == rows
+    text = page.read_text()
+    assert '2 steps of 1 image of 2 phantoms' in text
+    assert (page.parent / 'images' / 'page_ct_25_without.png').is_file()
 
 
 def row(loss, network, seed, test, seconds=1.0):

@@ -20,18 +20,16 @@ What is compared is in `comparison.yaml`.
 """
 
 import argparse
-import itertools
 import json
 import math
 import pathlib
 import time
 import warnings
 
-import numpy as np
 import torch
 import yaml
 
-from examples.experiments.tables import mean_and_spread
+from examples.experiments.without_truth.page import table, write_page
 from examples.experiments.without_truth.parallel import quiet, train_all
 from examples.experiments.without_truth.study import Study
 from examples.experiments.without_truth.verdicts import verdicts
@@ -40,33 +38,6 @@ from odl_equivariant._files import write_atomically
 __all__ = ('Study', 'main')
 
 SETTINGS = pathlib.Path(__file__).with_suffix('.yaml')
-
-
-def table(rows):
-    """Return the scores as a table in Markdown."""
-    lines = [
-        '| problem | noise | loss | network | phantoms, dB | slices, dB | '
-        'seconds a step |',
-        '|---|---|---|---|---|---|---|',
-    ]
-
-    def key(row):
-        return [row[k] for k in ('problem', 'noise', 'loss', 'network')]
-
-    for name, group in itertools.groupby(rows, key):
-        group = list(group)
-        cells = ' | '.join(name)
-        if 'refused' in group[0]:
-            lines.append(f'| {cells} | refused | | |')
-            continue
-        shown = []
-        for kind in ('test', 'slices'):
-            mean, spread = mean_and_spread([row[kind] for row in group])
-            shown.append(f'{mean:.2f} ± {spread:.2f}')
-        seconds = [row['seconds'] for row in group if row['seconds']]
-        cost = f'{np.median(seconds):.3f}' if seconds else ''
-        lines.append(f'| {cells} | {" | ".join(shown)} | {cost} |')
-    return '\n'.join(lines)
 
 
 def main(arguments=None):
@@ -95,13 +66,20 @@ def main(arguments=None):
         '--losses',
         nargs='+',
         default=list(settings['arms']),
-        help='also variants, such as "equivariant splitting, of 80 %%"',
+        help='also variants, such as "equivariant splitting, of 80 %%", and '
+        'of some networks only, such as "supervised: by design"',
     )
     parser.add_argument(
         '--networks',
         nargs='+',
         choices=('by design', 'averaging', 'ordinary'),
         default=['by design', 'averaging', 'ordinary'],
+    )
+    parser.add_argument(
+        '--variants',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='whether variants of splitting are trained for the first seed',
     )
     parser.add_argument('--steps', type=int, help='steps of each network')
     parser.add_argument('--device', default='cpu')
@@ -114,17 +92,23 @@ def main(arguments=None):
     parser.add_argument(
         '--output', type=pathlib.Path, default='results/without_truth'
     )
+    parser.add_argument(
+        '--report', type=pathlib.Path, help='page of Markdown to write'
+    )
     options = parser.parse_args(arguments)
     until = time.time() + options.seconds
     known = settings['arms']
-    settings['arms'] = {
-        loss: [
-            network
-            for network in known.get(loss, ['by design'])
-            if network in options.networks
+    settings['arms'] = {}
+    for name in options.losses:
+        loss, _, network = name.partition(': ')
+        settings['arms'][loss] = [
+            one
+            for one in known.get(loss, ['by design'])
+            if one in options.networks and network in ('', one)
         ]
-        for loss in options.losses
-    }
+    if not options.variants:
+        for problem in settings['problems'].values():
+            problem['variants'] = {'with': [], 'without': []}
     if options.steps:
         settings['scales'][options.scale]['n_steps'] = options.steps
     studies = [
@@ -148,9 +132,12 @@ def main(arguments=None):
         with warnings.catch_warnings():
             quiet()
             rows += Study(*study).run()
-        result = {'scale': options.scale, 'rows': rows}
+        budget = settings['scales'][options.scale]
+        result = {'scale': options.scale, 'budget': budget, 'rows': rows}
         path = options.output / 'comparison.json'
         write_atomically(path, json.dumps(result, indent=1).encode())
+    if options.report:
+        write_page(options.output, options.report)
     print(table(rows))
     for sentence, figures, verdict in verdicts(rows):
         print(f'- {sentence}: {figures}. {verdict}.')

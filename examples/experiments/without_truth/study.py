@@ -71,7 +71,8 @@ class Study:
         ]
         self.variants = [
             Arm(f'equivariant splitting, {change}', 'by design')
-            for change in self.settings['changes'].get(noise, [])
+            for change in self.settings['changes'][noise]
+            if Arm('equivariant splitting', 'by design') in self.arms
         ]
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ class Study:
         self.images = parts(self.settings, {})
         self.slices = real_slices(self.settings)
         self._pairs = {}
-        left_out = ('rates', 'n_steps', 'search_steps', 'seeds')
+        left_out = ('rates', 'n_steps', 'search_steps', 'seeds', 'changes')
         shared = {k: v for k, v in self.settings.items() if k not in left_out}
         text = json.dumps(shared, sort_keys=True).encode()
         self._digest = hashlib.blake2b(text, digest_size=6).hexdigest()

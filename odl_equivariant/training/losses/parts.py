@@ -27,6 +27,7 @@ __all__ = (
     'Parts',
     'check_splittable',
     'check_unrolled',
+    'factors_of_views',
     'of_views',
     'predicted_measurements',
     'usable_views',
@@ -321,7 +322,7 @@ def _of_part(problem, part, action):
     initial = None
     kind = problem.network.architecture['arguments']['initial']
     if kind == 'fbp':
-        factors = torch.from_numpy(_factors_of_views(problem, part))
+        factors = torch.from_numpy(factors_of_views(problem, part))
         factors = factors.to(mask).reshape(-1, *(own.range.ndim - 1) * [1])
         weigh = odl.MultiplyOperator(
             as_element((factors * mask).cpu(), own.range), own.range, own.range
@@ -335,12 +336,24 @@ def _of_part(problem, part, action):
     return problem.network.with_operator(operator, initial)
 
 
-def _factors_of_views(problem, part):
+def factors_of_views(problem: Problem, part: Part) -> np.ndarray:
     """Return how much more each view of a part stands for than among all.
 
     In the filtered back-projection of some views, each of them stands for
     half of the gaps beside it. The same factor for all would not be an
     integral over the angles: random views leave large gaps and small ones.
+
+    Parameters
+    ----------
+    problem : Problem
+        Data of a batch.
+    part : Part
+        Some of their views, the same for all samples.
+
+    Returns
+    -------
+    factors : numpy.ndarray
+        A number for each view, 0 for those that are not in the part.
     """
     geometry = problem.acquisition.geometry
     angles = np.atleast_1d(np.asarray(geometry.angles, dtype=float))

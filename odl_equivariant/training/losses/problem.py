@@ -276,8 +276,8 @@ def applied(operators: Any, images: torch.Tensor) -> torch.Tensor:
 
     Parameters
     ----------
-    operators : odl.Operator or sequence of them
-        Linear operators between the same spaces.
+    operators : odl.Operator, OperatorLayer or sequence of operators
+        Linear operators between the same spaces. A layer is not made again.
     images : torch.Tensor
         Tensor of shape ``(N, C, *domain.shape)``.
 
@@ -286,10 +286,11 @@ def applied(operators: Any, images: torch.Tensor) -> torch.Tensor:
     result : torch.Tensor
         Tensor of shape ``(N, C', *range.shape)``.
     """
-    if isinstance(operators, odl.Operator):
+    if isinstance(operators, odl.Operator | OperatorLayer):
         layer = _layer(operators, images)
-        if not isinstance(operators, Action) or (
-            is_registered(operators) and operators.is_exact
+        operator = layer.operator
+        if not isinstance(operator, Action) or (
+            is_registered(operator) and operator.is_exact
         ):
             return layer(images)
         # actions that interpolate know one sample
@@ -306,7 +307,9 @@ def applied(operators: Any, images: torch.Tensor) -> torch.Tensor:
 
 
 def _layer(operator, images):
-    return OperatorLayer(operator).to(images.device)
+    if not isinstance(operator, OperatorLayer):
+        operator = OperatorLayer(operator)
+    return operator.to(images.device)
 
 
 def mean_square(values: torch.Tensor, space: odl.LinearSpace) -> torch.Tensor:

@@ -19,6 +19,7 @@ from odl_equivariant._checks import one_of
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.actions import Rotation
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
+from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.training.losses.base import Loss
 from odl_equivariant.training.losses.divergence import derivative
 from odl_equivariant.training.losses.groups import (
@@ -267,7 +268,7 @@ class EquivariantSplitting(MeasurementSplitting):
             self._made = []
         else:
             group = made_actions(self.actions, space)
-            self._made = [(T, induced(operator, T)) for T in group]
+            self._made = [(T, _moving(operator, T)) for T in group]
         symmetries = symmetries_of(acquisition)
         if all(T in symmetries for T in group):
             works = symmetries.missing()
@@ -288,10 +289,16 @@ class EquivariantSplitting(MeasurementSplitting):
     def _move(self, problem):
         if not self._made:
             return problem.data, None
-        action, moved = self._made[problem.integer(len(self._made))]
-        if moved is None:
+        action, moving = self._made[problem.integer(len(self._made))]
+        if moving is None:
             return problem.data, action
-        return applied(moved.inverse, problem.data), None
+        return applied(moving, problem.data), None
+
+
+def _moving(operator, action):
+    """Return what moves data to another pose, made once for all steps."""
+    moved = induced(operator, action)
+    return None if moved is None else OperatorLayer(moved.inverse)
 
 
 def _is_noisy(acquisition):

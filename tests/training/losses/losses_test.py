@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from odl_equivariant.actions import InducedAction
 from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
 from odl_equivariant.nn import (
@@ -25,8 +26,13 @@ from odl_equivariant.nn import (
 from odl_equivariant.operators import OperatorLayer
 from odl_equivariant.training import losses
 from odl_equivariant.training.losses.divergence import derivative
-from odl_equivariant.training.losses.parts import Parts
+from odl_equivariant.training.losses.parts import (
+    Parts,
+    factors_of_views,
+    of_views,
+)
 from odl_equivariant.training.losses.problem import applied, data_gain
+from odl_equivariant.training.losses.weighting import weighted_residual
 
 N = 40_000
 ERRORS = 4.5  # standard errors that a mean may be off
@@ -353,11 +359,11 @@ def test_splitting_moves_data_where_an_action_is_induced():
     loss = losses.EquivariantSplitting(actions='C4')
     with pytest.warns(UserWarning, match='learns nothing about its null'):
         loss.check(acquisition, network)
-    moved = [induced for _, induced in loss._made]
+    moved = [moving for _, moving in loss._made]
     assert len(moved) == 3 and None not in moved
     problem = losses.Problem(network, data, acquisition)
-    for action, induced in loss._made:
-        back = applied(induced.inverse, data)
+    for action, moving in loss._made:
+        back = applied(moving, data)
         one = problem.project(network(back)) - back
         operator = odl.OperatorComp(acquisition.operator, action)
         images = network.with_operator(operator)(data)
@@ -365,6 +371,27 @@ def test_splitting_moves_data_where_an_action_is_induced():
         torch.testing.assert_close(
             one.square().mean(), other.square().mean(), rtol=1e-4, atol=0
         )
+
+
+def test_what_moves_data_is_made_once(monkeypatch):
+    """A step makes no inverse, and no layer of one: that took half of it."""
+    acquisition = views(n=8)
+    network = linear_network(acquisition)
+    _, _, data, _ = noisy(acquisition, 1, 0.1)
+    loss = losses.EquivariantSplitting(actions='C4')
+    with pytest.warns(UserWarning, match='learns nothing about its null'):
+        loss.check(acquisition, network)
+
+    def fails(self):
+        raise AssertionError('made again')
+
+    monkeypatch.setattr(InducedAction, 'inverse', property(fails))
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        problem = losses.Problem(
+            network, data, acquisition, generator=generator
+        )
+        assert float(loss(problem).detach()) > 0
 
 
 def test_parts_are_parts_of_what_was_measured():
@@ -387,6 +414,99 @@ def test_parts_are_parts_of_what_was_measured():
     assert (
         counts[12:20].sum() > 1.5 * counts[[*range(4), *range(28, 32)]].sum()
     )
+
+
+@pytest.mark.parametrize('geometry', ['parallel', 'fan'])
+def test_a_split_starts_at_the_backprojection_of_its_views(geometry):
+    """Each view has the weight of the gaps beside it, as in a scan."""
+    acquisition = SparseViewCT((16, 16), n_views=24, geometry=geometry)
+    network = LearnedProximalGradient(
+        acquisition.operator, proximal(), 1, initial='fbp'
+    )
+    y = torch.randn(1, 1, *acquisition.operator.range.shape)
+    problem = losses.Problem(network, y, acquisition)
+    # gaps of one, two and three views
+    kept = torch.arange(24) % 6 < 4
+    kept[1::6] = False
+    found = Parts(0.5)._network(problem, of_views(problem, kept), None)
+    angles = np.asarray(acquisition.geometry.angles)[kept.numpy()]
+    few = SparseViewCT((16, 16), angles=angles, geometry=geometry)
+    expected = network.with_operator(few.operator)
+    torch.testing.assert_close(
+        found._layers.initial(y),
+        expected._layers.initial(y[:, :, kept]),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_a_split_of_several_turns_has_positive_factors():
+    """Parallel beams over a full circle see each line twice."""
+    angles = np.arange(20) * 2 * np.pi / 20
+    acquisition = SparseViewCT((16, 16), angles=angles)
+    network = LearnedProximalGradient(
+        acquisition.operator, proximal(), 1, initial='fbp'
+    )
+    y = torch.randn(1, 1, *acquisition.operator.range.shape)
+    problem = losses.Problem(network, y, acquisition)
+    kept = torch.arange(20) % 2 == 0
+    factors = factors_of_views(problem, of_views(problem, kept))
+    np.testing.assert_allclose(factors, 2.0 * kept.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'n_photons, scale, target',
+    [(None, None, 'all'), (1e4, None, 'others'), (None, 2.0, 'others')],
+)
+def test_exact_data_are_all_a_target(n_photons, scale, target):
+    """Of noisy and of measured data, the input must not be predicted."""
+    acquisition = views(n_photons)
+    y = torch.rand(1, 1, *acquisition.operator.range.shape)
+    if scale is not None:
+        scale = torch.tensor([scale])
+    values = []
+    for chosen in ('auto', target):
+        problem = losses.Problem(
+            linear_network(acquisition),
+            y,
+            acquisition,
+            scale=scale,
+            generator=torch.Generator().manual_seed(0),
+        )
+        values.append(losses.MeasurementSplitting(target=chosen)(problem))
+    assert torch.equal(*values)
+
+
+def test_weighted_errors_count_as_they_do_in_images():
+    """For images of all sizes of detail, where those of data do not."""
+    acquisition = SparseViewCT((48, 48), n_views=60)
+    layer = OperatorLayer(acquisition.operator)
+    generator = torch.Generator().manual_seed(0)
+    at = torch.linspace(-1, 1, 48)
+    inside = (at[:, None].square() + at.square() < 0.6).float()
+    plain, weighted = [], []
+    for width in (0.5, 1.0, 2.0, 4.0):
+        x = torch.randn(1, 1, 48, 48, generator=generator)
+        axis = torch.fft.fftfreq(48)
+        low = axis.square()[:, None] + axis.square()
+        low = torch.exp(-20 * width**2 * low)
+        x = inside * torch.fft.ifft2(torch.fft.fft2(x) * low).real
+        errors = layer(x)
+        size = x.norm()
+        plain.append(float(errors.norm() / size))
+        weighted.append(float(weighted_residual(errors).norm() / size))
+    assert max(plain) > 1.7 * min(plain)
+    assert max(weighted) < 1.3 * min(weighted)
+
+
+def test_filters_keep_what_is_not_there():
+    """The residual of exact data is zero, and views stay apart."""
+    r = torch.zeros(2, 1, 3, 11, dtype=torch.float64)
+    assert not weighted_residual(r).any()
+    r[:, :, 1] = torch.randn(11, dtype=torch.float64)
+    found = weighted_residual(r)
+    assert found.dtype == r.dtype and found.shape == r.shape
+    assert not found[:, :, 0].any() and found[:, :, 1].any()
 
 
 # --- Equivariant imaging --- #
@@ -597,6 +717,21 @@ def test_noise_levels_are_estimated(modality):
             'no element but the identity',
         ),
         (lambda: losses.MeasurementSplitting(1.0), 'between 0 and 1'),
+        (
+            lambda: losses.MeasurementSplitting(weighting='ramp').check(
+                CartesianMRI((16, 16)),
+                LearnedProximalGradient(
+                    CartesianMRI((16, 16)).operator, Identity, 1
+                ),
+            ),
+            '`weighting: ramp` is for tomography',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(
+                weighting='ramp', noise=losses.GaussianNoise(0.1)
+            ),
+            '`noise` corrects for readings that are not filtered',
+        ),
     ],
 )
 def test_errors_say_what_is_needed(make, words):
