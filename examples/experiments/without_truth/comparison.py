@@ -81,6 +81,11 @@ def main(arguments=None):
         default=True,
         help='whether variants of splitting are trained for the first seed',
     )
+    parser.add_argument(
+        '--search',
+        action='store_true',
+        help='compare the short trainings of the search for rates alone',
+    )
     parser.add_argument('--steps', type=int, help='steps of each network')
     parser.add_argument('--device', default='cpu')
     parser.add_argument(
@@ -122,7 +127,7 @@ def main(arguments=None):
         )
         for task in options.tasks
     ]
-    if options.processes > 1:
+    if options.processes > 1 and not options.search:
         # seen by all studies
         settings['scales'][options.scale]['n_steps'] = train_all(
             studies, options.processes
@@ -131,9 +136,14 @@ def main(arguments=None):
     for study in studies:
         with warnings.catch_warnings():
             quiet()
-            rows += Study(*study).run()
-        budget = settings['scales'][options.scale]
-        result = {'scale': options.scale, 'budget': budget, 'rows': rows}
+            made = Study(*study)
+            rows += made.search() if options.search else made.run()
+        budget = dict(settings['scales'][options.scale])
+        if options.search:
+            budget['n_steps'] = budget['search_steps']
+            budget['n_test'] = budget['n_validation']
+        command = f'--scale {options.scale}' + ' --search' * options.search
+        result = {'command': command, 'budget': budget, 'rows': rows}
         path = options.output / 'comparison.json'
         write_atomically(path, json.dumps(result, indent=1).encode())
     if options.report:

@@ -41,8 +41,14 @@ def table(rows):
             continue
         shown = []
         for kind in ('test', 'slices'):
-            mean, spread = mean_and_spread([row[kind] for row in group])
-            shown.append(f'{mean:.2f} ± {spread:.2f}')
+            known = [row[kind] for row in group if kind in row]
+            if len(known) == 1:
+                shown.append(f'{known[0]:.2f}')
+            elif known:
+                mean, spread = mean_and_spread(known)
+                shown.append(f'{mean:.2f} ± {spread:.2f}')
+            else:
+                shown.append('')
         seconds = [row['seconds'] for row in group if row['seconds']]
         cost = f'{np.median(seconds):.3f}' if seconds else ''
         lines.append(f'| {cells} | {" | ".join(shown)} | {cost} |')
@@ -67,14 +73,14 @@ def write_page(folder, path):
         '# Without ground truth',
         '',
         'Made by `python -m examples.experiments.without_truth.comparison '
-        f'--scale {result["scale"]} --report {path.as_posix()}`. Each network '
+        f'{result["command"]}`. Each network '
         f'of a problem was trained in {budget["n_steps"]} steps of '
         f'{_counted(budget["batch"], "image")} of {budget["n_train"]} '
-        'phantoms, with the best of '
-        f'{_counted(len(budget["rates"]), "learning rate")} on other ones. '
-        f'Scores are means over {budget["n_test"]} phantoms, then mean and '
-        'standard deviation over the seeds; variants of splitting have one '
-        'seed. No measured number in the tables was typed.',
+        'phantoms, at the best of '
+        f'{_counted(len(budget["rates"]), "learning rate")} or more. '
+        f'Scores are means over {budget["n_test"]} other phantoms, then mean '
+        'and standard deviation over the seeds, '
+        f'{_counted(len({row["seed"] for row in rows}), "seed")} in all.',
         '',
         '## What was to be shown',
         '',

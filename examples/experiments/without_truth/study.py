@@ -97,6 +97,20 @@ class Study:
                 if 'refused' in row:
                     break
 
+    def search(self):
+        """Search for all rates, and yield a row for the best of each arm.
+
+        Its score is that of the images to choose with.
+        """
+        for arm in [*self.arms, *self.variants]:
+            try:
+                rate = self.best_rate(arm)
+            except (OutOfTime, ValueError):
+                continue
+            found = self.searched(arm, rate)
+            found = {'rate': rate, 'test': found['validation'], **found}
+            yield self._row(arm, SEARCH_SEED, found)
+
     def seeds(self, arm):
         """Return the seeds of an arm: of a variant, the first one."""
         seeds = self.settings['seeds']

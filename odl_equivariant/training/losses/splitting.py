@@ -97,6 +97,20 @@ class MeasurementSplitting(Loss):
     target, data with noise would reward copying it: ``noise`` subtracts that
     reward by the divergence over :math:`M`.
 
+    Of a fixed operator, the others say nothing about the measurements that
+    the network was given, for no :math:`M`: it need not even be consistent
+    with them. So data without noise are all a target.
+
+    With ``weighting: ramp``, the residual of each view is filtered by the
+    root of a ramp, :math:`\|N R^{1/2} (A\, \Phi - y)\|^2`. Any such filter has
+    the same minimiser over all estimators. This one makes :math:`A^* R A`
+    nearly a multiple of the identity: errors of fine details, of which a
+    projection has little, count as they do in images. It also lifts the
+    noise of the target.
+
+    The filtered back-projection at which a network starts is that of the
+    given views: each of them stands for half of the gaps beside it.
+
     The minimiser is the conditional mean :math:`E[x \mid M y, M A]` of the
     image if :math:`E[A^* N A \mid M A]` is invertible: operators that
     vary between samples, such as random masks, may together see all of the
@@ -236,6 +250,17 @@ class EquivariantSplitting(MeasurementSplitting):
     on the data, :math:`A T = S A`, the data :math:`S^{-1} y` are taken
     instead. All networks of convolutions are equivariant under shifts by
     design, up to the boundary.
+
+    The condition is on :math:`A T` *given* :math:`M A T`. A part that shows
+    its pose, such as views at angles that only one :math:`A T` has, leaves
+    one term of the expectation, and its null space: what a network makes of
+    it is learned from other poses, by its own symmetry and locality, and no
+    theorem. So a gap to supervised training stays. Operators that vary
+    between samples, such as masks of k-space, close it.
+
+    Losses without ground truth trust :math:`A`. Where the data come from
+    another operator, such as one on a finer grid, supervised training learns
+    to correct the difference, and no other loss does.
 
     If :math:`A` is equivariant under the whole group, its null space stays
     where it is, and nothing is learned about it: parallel beams with an even

@@ -418,7 +418,7 @@ def test_parts_are_parts_of_what_was_measured():
 
 @pytest.mark.parametrize('geometry', ['parallel', 'fan'])
 def test_a_split_starts_at_the_backprojection_of_its_views(geometry):
-    """Each view has the weight of the gaps beside it, as in a scan."""
+    """Each view has the weight of the gaps beside it, as in its own scan."""
     acquisition = SparseViewCT((16, 16), n_views=24, geometry=geometry)
     network = LearnedProximalGradient(
         acquisition.operator, proximal(), 1, initial='fbp'
@@ -500,7 +500,7 @@ def test_weighted_errors_count_as_they_do_in_images():
 
 
 def test_filters_keep_what_is_not_there():
-    """The residual of exact data is zero, and views stay apart."""
+    """Exact data have no residual, of any type, and views stay apart."""
     r = torch.zeros(2, 1, 3, 11, dtype=torch.float64)
     assert not weighted_residual(r).any()
     r[:, :, 1] = torch.randn(11, dtype=torch.float64)
