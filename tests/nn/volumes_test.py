@@ -29,6 +29,7 @@ from odl_equivariant.functionals import LearnedProximal
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
+    MultiscaleDenoiser,
     OrdinaryProximal,
     for_inference,
     to_convolutional,
@@ -409,6 +410,12 @@ def test_arguments_that_do_not_fit(kwargs, words):
     """Arguments that do not fit a group of the space say what does."""
     with pytest.raises(ValueError, match=words):
         EquivariantProximal(**{'channels': 24, **kwargs})
+
+
+def test_networks_of_the_plane():
+    """Networks that are for images alone say who takes the group."""
+    with pytest.raises(ValueError, match='`EquivariantProximal` takes it'):
+        MultiscaleDenoiser(group='O', channels=24)
 
 
 def test_wrong_inputs():

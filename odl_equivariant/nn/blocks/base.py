@@ -21,12 +21,16 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import Space
-from odl_equivariant.elements import first_part, grid_shape, n_channels
+from odl_equivariant.elements import first_part, n_channels
 from odl_equivariant.nn._convolution import channels_last
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks import derivative, pieces
 from odl_equivariant.nn.blocks.calibration import calibrate
-from odl_equivariant.nn.blocks.inputs import check_input, checked_sigma
+from odl_equivariant.nn.blocks.inputs import (
+    check_grid,
+    check_input,
+    checked_sigma,
+)
 from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
@@ -203,19 +207,7 @@ class Proximal(nn.Module):
         space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
             Space of the images.
         """
-        shape = grid_shape(space)
-        if len(shape) != self.dimension:
-            raise ValueError(
-                f'{type(self).__name__} works on images with {self.dimension} '
-                f'axes, got the space {space!r} with {len(shape)}'
-                f'{self._advice_of_dimension(len(shape))}'
-            )
-        if min(shape) < self.kernel_size:
-            raise ValueError(
-                f'the images of shape {shape} are smaller than the kernels '
-                f'of side {self.kernel_size}; take larger images or a '
-                'smaller kernel_size'
-            )
+        check_grid(self, space, self._advice_of_dimension)
         if n_channels(space) != self.in_channels:
             raise ValueError(
                 f'the space {space!r} has {n_channels(space)} channel(s) (two '
@@ -298,8 +290,7 @@ class Proximal(nn.Module):
         if self.shift_equivariant:
             # changes rounding errors only, which were those of the shift;
             # its derivative is zero by the same law
-            axes = tuple(range(1, x.ndim))
-            zero = x.detach().mean(axes, keepdim=True)
+            zero = x.detach().mean(tuple(range(1, x.ndim)), keepdim=True)
             x = x - zero
         for name, value, taken in (
             ('gradient', gradient, self.gradient),
@@ -331,8 +322,7 @@ class Proximal(nn.Module):
         if in_units:
             inputs = inputs / sigma
         if self._order.stride(1) == 1:
-            order = channels_last(n_axes)
-            inputs = inputs.contiguous(memory_format=order)
+            inputs = inputs.contiguous(memory_format=channels_last(n_axes))
         result = self._network(
             inputs, self.kernels() if kernels is None else kernels
         )

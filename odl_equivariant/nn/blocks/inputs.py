@@ -16,15 +16,44 @@ import numpy as np
 import torch
 
 from odl_equivariant._types import Space
+from odl_equivariant.elements import grid_shape
 from odl_equivariant.nn.blocks.network import is_exported, is_transformed
 
 __all__ = (
     'check_input',
     'check_cubic_cells',
+    'check_grid',
     'check_square_cells',
     'checked_sigma',
     'has_values',
 )
+
+
+def check_grid(block, space, advice):
+    """Raise a ValueError unless a block fits the grid of a space.
+
+    Parameters
+    ----------
+    block : Proximal
+        Block with a ``dimension`` and a ``kernel_size``.
+    space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
+        Space of the images.
+    advice : callable
+        What to add to the message, by the number of axes of the space.
+    """
+    shape = grid_shape(space)
+    if len(shape) != block.dimension:
+        raise ValueError(
+            f'{type(block).__name__} works on images with {block.dimension} '
+            f'axes, got the space {space!r} with {len(shape)}'
+            f'{advice(len(shape))}'
+        )
+    if min(shape) < block.kernel_size:
+        raise ValueError(
+            f'the images of shape {shape} are smaller than the kernels '
+            f'of side {block.kernel_size}; take larger images or a '
+            'smaller kernel_size'
+        )
 
 
 def check_input(name, x, channels, dtype, like=None, dimension=2):

@@ -76,6 +76,8 @@ def _match(name):
 
 def _hint(name):
     """Return what to pass in place of something of escnn."""
+    if name in ('T', 'Td', 'Th', 'O', 'Oh'):
+        return '. It is one of the space: `EquivariantProximal` takes it'
     if hasattr(name, 'gspace'):
         return (
             '. A `FieldType` is none: the fields are made here, from the name '

@@ -37,7 +37,6 @@ __all__ = (
 )
 
 _EXACT = ('T', 'Td', 'Th', 'O', 'Oh')
-_INFINITE = ('SO3', 'O3', 'SO(3)', 'O(3)')
 _AXES = 'xyz'
 _ABOUT = tuple(
     f'{kind}{n}{h}' for h in ('', 'h') for kind in 'CD' for n in (1, 2, 4)
@@ -87,7 +86,7 @@ def group_in_space(group, axis=None):
     if isinstance(group, str) and group[-2:] in ('_h', '_d'):
         # with the index of Schoenflies, 'O_h'
         group = group.replace('_', '')
-    if isinstance(group, str) and group in (*POLYHEDRAL, *_INFINITE):
+    if isinstance(group, str) and group in POLYHEDRAL:
         if axis is not None:
             raise ValueError(f'the group {group} has no axis, got {axis!r}')
         if group not in _EXACT:

@@ -97,7 +97,7 @@ def test_names_of_groups():
         ('SO2', 0, 'map cells to cells'),
         ('C4z', None, 'unknown group'),
         ('C_4', None, 'unknown group'),
-        ('SO(3)', None, 'does not map cells to cells'),
+        ('SO(3)', None, 'unknown group'),
         ('octahedral', None, 'unknown group'),
         ('C4', 3, 'axis'),
     ],
