@@ -148,7 +148,9 @@ NAMES = (
 UNSHIPPED = ('gradient_step_ordinary',)
 # Each of their stages has a schedule of its own, or another warm-up.
 RESTARTED = tuple(
-    name for name in NAMES if name.startswith(('multiscale', 'ridge', 'gradient'))
+    name
+    for name in NAMES
+    if name.startswith(('multiscale', 'ridge', 'gradient'))
 )
 
 
