@@ -11,10 +11,10 @@ r"""Training of the models that are shipped
 
 The package ships two reconstruction networks for sparse-view CT, two for
 magnetic resonance imaging from a quarter of the lines, four denoisers that
-are told the noise level, and four energies. Of each two, one is equivariant
+are told the noise level, and five energies. Of each two, one is equivariant
 and one is ordinary. They have the same width, and see the same images in the
-same order. The energies ``gradient_step_c4`` and ``gradient_step_ordinary``
-are not shipped, and trained here, too.
+same order. ``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
+not shipped, and trained here, too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
 hands them to ``odl-equivariant train`` and saves the weights as they are

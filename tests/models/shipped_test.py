@@ -33,6 +33,8 @@ from odl_equivariant.models.shipped import shipped_path
 from odl_equivariant.nn import (
     EnergyDenoiser,
     EquivariantProximal,
+    GradientStepDenoiser,
+    GradientStepEnergy,
     MultiscaleDenoiser,
     OrdinaryProximal,
     RidgeEnergy,
@@ -47,6 +49,7 @@ TWINS = (DENOISERS, UNROLLED, MAGNETIC, MULTISCALE)
 CONVEX = ('ridge_convex_c4', 'ridge_convex_ordinary')
 WEAKLY_CONVEX = ('ridge_weakly_convex_c4', 'ridge_weakly_convex_ordinary')
 RIDGES = CONVEX + WEAKLY_CONVEX
+GRADIENT_STEPS = ('gradient_step_c4',)
 
 # Of the bytes after the header, so that rewriting one leaves the weights.
 TENSORS = {
@@ -54,6 +57,7 @@ TENSORS = {
     'cartesian_mri_ordinary': 'd8a12c1729a9c1f101310ec5539491a0',
     'denoiser_c4': '9954b67eace08d51e20e7bcb6c899a0d',
     'denoiser_ordinary': '0f2c7fb553f4defb7855140759fd45fd',
+    'gradient_step_c4': '718c31510a51ed0caeaa5b7d7e3e6ef4',
     'multiscale_denoiser_c4': 'd19ade37d37991a5d17275a56beed45a',
     'multiscale_denoiser_ordinary': 'c3a884d043f7ae52ba22f1f887233c4b',
     'ridge_convex_c4': '1b4d1b79f8a1add3a9b939bb5a5399e7',
@@ -65,7 +69,8 @@ TENSORS = {
 }
 
 name = simple_fixture(
-    'name', DENOISERS + UNROLLED + MAGNETIC + MULTISCALE + RIDGES
+    'name',
+    DENOISERS + UNROLLED + MAGNETIC + MULTISCALE + RIDGES + GRADIENT_STEPS,
 )
 
 
@@ -93,6 +98,8 @@ def load(name, acquisition):
 
 def blocks_of(network):
     """Return the proximals of a model."""
+    if isinstance(network, GradientStepEnergy):
+        return [network.denoiser]
     return list(getattr(network, 'blocks', [network]))
 
 
@@ -158,7 +165,7 @@ operators = {
     for dtype in ('float32', 'complex64')
 }
 for name in models.available():
-    if 'denoiser' in name or 'ridge' in name:
+    if any(kind in name for kind in ('denoiser', 'ridge', 'gradient')):
         models.load(name)
     else:
         dtype = 'complex64' if 'mri' in name else 'float32'
@@ -175,7 +182,7 @@ for name in models.available():
 def test_classes(name, acquisition):
     """Networks whose names end in ``c4`` are equivariant under C4."""
     for block in blocks_of(load(name, acquisition)):
-        if name in MULTISCALE + RIDGES:
+        if name in MULTISCALE + RIDGES + GRADIENT_STEPS:
             kind = RidgeEnergy if name in RIDGES else MultiscaleDenoiser
             assert type(block) is kind
             assert block.group == ('C4' if name.endswith('_c4') else None)
@@ -238,6 +245,20 @@ def test_energies_denoise(name, acquisition, phantom):
     with torch.no_grad():
         result = denoiser(noisy, sigma=0.05)
     assert squared_error(result, truth) < 0.5 * squared_error(noisy, truth)
+
+
+@pytest.mark.parametrize('name', GRADIENT_STEPS)
+def test_gradient_steps_denoise_and_are_invariant(name, acquisition, phantom):
+    """One step down leaves half of the error, and J(g u) = J(u)."""
+    truth = as_tensor(acquisition.ground_truth(phantom))
+    noisy = truth + 0.05 * torch.randn(truth.shape)
+    energy = models.load(name)
+    with torch.no_grad():
+        result = GradientStepDenoiser(energy)(noisy, sigma=0.05)
+        value = energy(noisy, sigma=0.05)
+        turned = energy(noisy.rot90(1, (2, 3)), sigma=0.05)
+    assert squared_error(result, truth) < 0.5 * squared_error(noisy, truth)
+    torch.testing.assert_close(turned, value, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
