@@ -126,3 +126,10 @@ def test_keys_of_later_versions():
     """Unknown keys do not keep a network from being loaded."""
     values = {'modality': 'images', 'image_unit': 'any', 'more': 1}
     assert card_from_header(values).image_unit == 'any'
+
+
+def test_cards_in_cells_have_a_length():
+    """Attenuation per cell becomes that per metre by the side of a cell."""
+    card = models.ModelCard('tomography', '1/cell', cell=(0.002, 0.002))
+    assert card.line('1/m') == (500.0, 0.0)
+    assert card.line('1/m', cell=0.001) == (1000.0, 0.0)

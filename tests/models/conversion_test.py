@@ -26,6 +26,7 @@ from odl_equivariant.data import (
 )
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models import ConvertedNetwork
+from odl_equivariant.models.conversion import operator_and_unit
 from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
 
 N, SIDE, MU = 48, 0.36, 81.35858
@@ -246,3 +247,14 @@ def test_other_operator_in_the_same_unit(simulated):
     y = torch.tensor(exponents)[None, None]
     with torch.no_grad():
         assert torch.equal(moved(y), own(y))
+
+
+def test_the_cell_of_a_scanner_is_in_metres():
+    """The unit of an acquisition has the side of a cell in metres."""
+    geometry = {'kind': 'parallel', 'n_detectors': 8, 'detector_width': 1.0}
+    geometry['angles'] = [0.0, 1.0, 2.0]
+    for unit, side in (('mm', 0.002), ('cm', 0.02), ('cell', None)):
+        side_of_cell = 1.0 if unit == 'cell' else 2.0
+        space = {'shape': (4, 4), 'cell': side_of_cell}
+        _, own = operator_and_unit(MeasuredCT(geometry, space, unit))
+        assert own.get('cell') == pytest.approx(side)

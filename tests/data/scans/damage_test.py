@@ -247,3 +247,54 @@ def test_a_file_that_is_replaced_is_one_of_both(tmp_path):
             found = read_scan(path).readings
             assert any(np.array_equal(found, a) for a in (ones, READINGS))
         task.result()
+
+
+def test_views_of_several_kinds_are_no_scan(tmp_path):
+    """All pictures have one dtype, and all pages of one file one shape."""
+    folder = tmp_path / 'views'
+    folder.mkdir()
+    for i, dtype in enumerate(('uint16', 'float32')):
+        Image.fromarray(np.ones((1, 12), dtype)).save(folder / f'{i}.tif')
+    with pytest.raises(ValueError, match=r'1\.tif has the dtype float32'):
+        read_scan(folder, PARALLEL)
+    pages = [Image.fromarray(np.ones((n, 12), 'f4')) for n in (6, 5)]
+    pages[0].save(tmp_path / 'a.tif', save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match='all pages must have one shape'):
+        read_scan(tmp_path / 'a.tif', PARALLEL)
+
+
+def test_lengths_are_positive_and_numbers_of_elements_whole(tmp_path):
+    """A length of zero, or half an element, names the field."""
+    path = tmp_path / 'a.xtekct'
+    write_nikon(path)
+    text = path.read_text()
+    for change, message in (
+        ('SrcToObject=0', 'SrcToObject. must be a finite positive number'),
+        ('Projections=5.5', 'Projections. must be a whole number'),
+    ):
+        name = change.split('=')[0]
+        lines = [
+            change if line.startswith(name + '=') else line
+            for line in text.splitlines()
+        ]
+        path.write_text('\n'.join(lines))
+        with pytest.raises(ValueError, match=message):
+            read_scan(path)
+
+
+def test_hidden_pictures_and_repeated_views(tmp_path):
+    """Hidden files are no views, and an angle occurs once."""
+    path = tmp_path / 'a.h5'
+    write_exchange(path)
+    with h5py.File(path, 'a') as file:
+        file['exchange/theta'][3] = 60.0
+    with pytest.raises(ValueError, match='60 occurs twice'):
+        read_scan(path)
+    folder = tmp_path / 'views'
+    folder.mkdir()
+    for i in range(6):
+        view = Image.fromarray(np.full((1, 12), i, 'f4'))
+        view.save(folder / f'{i}.tif')
+    # as some systems write them beside the files
+    (folder / '._0.tif').write_bytes(b'something else')
+    assert (read_scan(folder, PARALLEL).readings[:, 0] == np.arange(6)).all()

@@ -252,3 +252,33 @@ def test_a_saturated_white_field_is_said():
     with pytest.warns(UserWarning, match='600 of 600 readings of `white`'):
         ct.line_integrals(np.full((120, 120), 4000.0), white=white)
     ct.line_integrals(np.full((120, 120), 4000.0), white=white - 1)
+
+
+def test_air_below_zero_is_not_another_sign():
+    """A small object beside which data are negative keeps its sign."""
+    s = np.linspace(-1, 1, 128)
+    data = np.tile(np.sqrt(np.maximum(0.01 - s**2, 0)), (60, 1)) - 0.03
+    assert (data.sum(axis=1) < 0).all()
+    assert find_wrong_kind(data).cause is None
+
+
+def test_a_detector_that_trembles_is_not_reversed():
+    """A symmetric object at random places is not taken for its mirror."""
+    rng = np.random.default_rng(7)
+    s = np.linspace(-1, 1, 128)
+    disc = np.sqrt(np.maximum(0.6 - s**2, 0))
+    for reach in (1, 2, 8):
+        steps = rng.integers(-reach, reach + 1, 128)
+        data = np.stack([np.roll(disc, step) for step in steps])
+        assert find_wrong_kind(data).cause is None
+
+
+def test_a_largest_number_by_chance_is_not_saturation():
+    """Readings that become rare towards 255 are not said."""
+    counts = np.full((120, 120), 200.0)
+    for value, n in ((255, 20), (254, 60), (253, 150)):
+        counts.flat[np.arange(n) * 7 + value] = value
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter('always')
+        acquisition().line_integrals(counts, white=250.0)
+    assert not record
