@@ -75,7 +75,7 @@ def smooth_images(space: odl.DiscretizedSpace, n: int = 2) -> torch.Tensor:
         generator=generator,
         dtype=torch.float64,
     )
-    squares, radius = 0.0, 0.0
+    squares = radius = torch.zeros((), dtype=torch.float64)
     for axis, m in enumerate(shape):
         place = [-1 if i == axis else 1 for i in range(len(shape))]
         frequency = torch.fft.fftfreq(m, dtype=torch.float64)

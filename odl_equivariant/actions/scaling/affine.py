@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import boolean, one_of
-from odl_equivariant._types import Space
+from odl_equivariant._types import Representation, Space
 from odl_equivariant.actions._checks import checked_number
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
@@ -158,7 +158,9 @@ class Affine(GeometricAction):
 
 
 @action_of.register
-def _(mover: AveragingMover, space, representation):
+def _affine_action(
+    mover: AveragingMover, space: Space, representation: Representation | None
+) -> Affine:
     # inverses and products may leave less of an image than users may ask for
     action = Affine.__new__(Affine)
     GeometricAction.__init__(action, space, mover, representation)
