@@ -43,6 +43,8 @@ class ModelDescription:
         Class of its first block, or of the network without any.
     group : str or None
         Group under which its blocks are equivariant, if they have one.
+    axis : int or None
+        Axis of the volumes about which the group acts, if it has one.
     n_iterations : int or None
         Number of iterations of an unrolled method.
     n_weights : int
@@ -57,6 +59,7 @@ class ModelDescription:
     network: str
     block: str
     group: str | None
+    axis: int | None
     n_iterations: int | None
     n_weights: int
     value_range: tuple[float, float] | None
@@ -69,7 +72,10 @@ class ModelDescription:
             rows['block'] = self.block
         if self.n_iterations is not None:
             rows['iterations'] = str(self.n_iterations)
-        rows['equivariant under'] = self.group or 'translations alone'
+        group = self.group or 'translations alone'
+        if self.axis is not None:
+            group = f'{group} about axis {self.axis}'
+        rows['equivariant under'] = group
         rows['weights'] = str(self.n_weights)
         if self.value_range is not None:
             low, high = self.value_range
@@ -124,7 +130,8 @@ def describe(name: PathLike) -> ModelDescription:
         while part := next((key for key in _PARTS if key in block), None):
             block = block[part]
             block = block[0] if isinstance(block, list) else block
-        group = block.get('arguments', {}).get('group')
+        of_block = block.get('arguments', {})
+        group, axis = of_block.get('group'), of_block.get('axis')
         value_range = header.get('value_range')
         card = card_from_header(header.get('card'))
         return ModelDescription(
@@ -132,6 +139,7 @@ def describe(name: PathLike) -> ModelDescription:
             'a module of your own' if kind == OWN else kind,
             str(block.get('class', kind)) if kind != OWN else kind,
             group if group is None else str(group),
+            axis,
             arguments.get('n_iterations'),
             sum(tensor.numel() for tensor in tensors.values()),
             None if value_range is None else tuple(value_range),

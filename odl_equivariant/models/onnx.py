@@ -40,6 +40,7 @@ __all__ = ('export_onnx',)
 _OPSET = 20
 _TOLERANCE = 1e-5
 _LARGEST_SIDE = 2**20
+_AXES = ('height', 'width', 'depth')
 
 
 def export_onnx(
@@ -83,8 +84,9 @@ def export_onnx(
         If the network, or one of its blocks, is none of these classes, or
         ``shape`` does not consist of whole numbers.
     ValueError
-        If the path does not end in ``.onnx``, or ``shape`` is not two whole
-        numbers, or smaller than the kernels.
+        If the path does not end in ``.onnx``, or ``shape`` is not one whole
+        number for each axis, two or, for volumes, three, or smaller than the
+        kernels.
     RuntimeError
         If onnxruntime, on random inputs, does not return what torch does, up
         to a relative error of 1e-5. No file is written then.
@@ -94,9 +96,10 @@ def export_onnx(
     Notes
     -----
     The inputs are ``x`` and, where the block has them, ``gradient``,
-    ``memory`` and ``sigma``, of the shapes ``(N, C, n, m)`` and ``(N,)``; the
-    outputs are ``new_x`` and, with a memory, ``new_memory``. As for
-    `odl_equivariant.nn.Block`, ``gradient`` is the scaled gradient.
+    ``memory`` and ``sigma``, of the shapes ``(N, C, n, m)``, or
+    ``(N, C, n, m, l)`` for volumes, and ``(N,)``; the outputs are ``new_x``
+    and, with a memory, ``new_memory``. As for `odl_equivariant.nn.Block`,
+    ``gradient`` is the scaled gradient.
 
     The metadata are in JSON: the ``architecture`` and, for an unrolled
     network, ``network``. This has the number ``n_iterations``, the ``steps``
@@ -155,7 +158,7 @@ def export_onnx(
     blocks = proximals_of(network)
     data_shape = None
     if shape is not None:
-        shape = _checked_shape(shape, blocks[0].kernel_size)
+        shape = _checked_shape(shape, blocks[0])
         if isinstance(network, LearnedPrimalDual):
             data_shape = grid_shape(network.forward_operator.range)
     contents = {}
@@ -180,10 +183,16 @@ def _import(package):
         return import_package(package, 'writing ONNX files')
 
 
-def _checked_shape(shape, kernel_size):
-    """Return a grid as a tuple of two numbers."""
-    name = f'`shape`, for kernels of side {kernel_size},'
-    return array_shape(name, shape, 2, least=kernel_size)
+def _dimension(block):
+    """Return the number of axes of an image; data-side blocks take two."""
+    return getattr(block, 'dimension', 2)
+
+
+def _checked_shape(shape, block):
+    """Return a grid as a tuple of a number for each axis."""
+    size = block.kernel_size
+    name = f'`shape`, for kernels of side {size},'
+    return array_shape(name, shape, _dimension(block), least=size)
 
 
 def _description(network, block):
@@ -261,7 +270,10 @@ def _content(block, shape, metadata):
 
     graph = _Graph(block)
     size = block.least_side
-    grids = [(size + 4, size + 7), (size + 20, size)]
+    grids = [
+        sides[: _dimension(block)]
+        for sides in ((size + 4, size + 7, size + 5), (size + 20, size, size))
+    ]
     if shape is not None:
         grids = [shape]
     generator = torch.Generator().manual_seed(0)
@@ -286,11 +298,11 @@ def _exported(graph, example, shape):
     """Export a network with torch's exporter."""
     batch = torch.export.Dim('batch', min=1, max=_LARGEST_SIDE)
     least = graph.block.least_side
-    grid = {}
+    grid, dimension = {}, _dimension(graph.block)
     if shape is None:
         grid = {
             axis: torch.export.Dim(name, min=least, max=_LARGEST_SIDE)
-            for axis, name in ((2, 'height'), (3, 'width'))
+            for axis, name in enumerate(_AXES[:dimension], 2)
         }
     axes = tuple(
         {0: batch} if name == 'sigma' else {0: batch, **grid}

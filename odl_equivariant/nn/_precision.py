@@ -8,11 +8,17 @@
 
 """Which lowered precisions a device has arithmetic for."""
 
+import contextlib
 import os
 
 import torch
 
-__all__ = ('check_arithmetic', 'has_bfloat16', 'is_older_processor')
+__all__ = (
+    'check_arithmetic',
+    'has_bfloat16',
+    'in_full_precision',
+    'is_older_processor',
+)
 
 VARIABLE = 'ODL_EQUIVARIANT_ALLOW_EMULATION'
 
@@ -89,3 +95,23 @@ def check_arithmetic(dtype: torch.dtype, device: torch.device) -> None:
         'trainer, which uses bfloat16 only where it helps. The environment '
         f'variable {VARIABLE}=1 allows the emulation'
     )
+
+
+def in_full_precision(
+    device: torch.device,
+) -> contextlib.AbstractContextManager:
+    """Return a context without autocast, which some devices do not have.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the numbers are; ``'meta'`` has none to lower.
+
+    Returns
+    -------
+    context : context manager
+        To be entered once.
+    """
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()

@@ -26,12 +26,13 @@ def are_faster(x: torch.Tensor) -> bool:
     """Return whether to convolve slices: of volumes, on a processor."""
     return (
         x.ndim == 5
-        and len(x) > 0
         and x.device.type == 'cpu'
         # transforms of torch know no order of the axes
         and torch._C._functorch.maybe_current_level() is None
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
+        # last: asked of an exported network, it would fix its batch
+        and len(x) > 0
     )
 
 

@@ -143,3 +143,14 @@ def test_group_of_an_energy(tmp_path):
     description = models.describe(path)
     assert description.group == 'D4'
     assert description.network == 'GradientStepEnergy'
+
+
+def test_description_of_a_network_for_volumes(tmp_path):
+    """The table has the axis about which a group of the space acts."""
+    path = tmp_path / 'a.safetensors'
+    block = EquivariantProximal(1, 4, 'C4', axis=1, memory=0, gradient=False)
+    models.save(block, path)
+    description = models.describe(path)
+    assert (description.group, description.axis) == ('C4', 1)
+    assert 'C4 about axis 1' in str(description)
+    assert models.describe(models.available()[0]).axis is None

@@ -302,3 +302,24 @@ def test_without_the_packages(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f'pip install {package}'):
         models.export_onnx(proximal(), PATH)
+
+
+@pytest.mark.parametrize('shape', [None, (6, 5, 7)])
+@pytest.mark.parametrize(
+    'kind, arguments',
+    [
+        (OrdinaryProximal, {'dimension': 3}),
+        (EquivariantProximal, {'group': 'C4', 'axis': 2}),
+    ],
+)
+def test_volumes(kind, arguments, shape, tmp_path):
+    """Files of networks for volumes compute what the networks do."""
+    block = proximal(kind, **arguments)
+    path = tmp_path / PATH
+    models.export_onnx(block, path, shape)
+    x, gradient = torch.randn(2, 2, 1, 6, 5, 7).unbind()
+    memory = torch.randn(2, 2, 6, 5, 7)
+    with torch.no_grad():
+        expected = torch.cat(block(x, gradient, memory), 1)
+    found = run(path, x=x, gradient=gradient, memory=memory)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -425,3 +425,19 @@ def test_wrong_inputs():
         module(torch.zeros(1, 1, 8, 8, dtype=torch.float64))
     with pytest.raises(ValueError, match='smaller than the'):
         module(torch.zeros(1, 1, 8, 8, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    'arguments', [{'group': 'O'}, {'group': 'C4', 'axis': 1}, {'group': 'D4'}]
+)
+def test_made_on_the_meta_device(arguments):
+    """Blocks without numbers have shapes, and take weights by assignment."""
+    arguments = {'channels': 24, 'memory': 0, 'gradient': False, **arguments}
+    block = EquivariantProximal(1, **arguments)
+    with torch.device('meta'):
+        other = EquivariantProximal(1, **arguments)
+    x = torch.rand(1, 1, *block.dimension * (6,))
+    assert other(x.to('meta')).shape == x.shape
+    other.load_state_dict(block.state_dict(), assign=True)
+    with torch.no_grad():
+        assert torch.equal(other(x), block(x))

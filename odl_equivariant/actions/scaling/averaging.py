@@ -64,7 +64,8 @@ class AveragingMover(InterpolatingMover):
             return len(sides) * (1,)
         steps = np.linalg.inv(self.matrix) * sides / sides[:, None]
         crossed = np.linalg.norm(steps, axis=0)
-        return tuple(int(np.ceil(n - 1e-9)) for n in crossed)
+        # at least one, however much lengths grow
+        return tuple(max(1, int(np.ceil(n - 1e-9))) for n in crossed)
 
     @cached_property
     def _entries(self):

@@ -8,7 +8,6 @@
 
 """Networks of several scales: a denoiser, and a block for unrolled methods."""
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ from odl_equivariant.nn._convolution import (
     PaddedConvolution,
     check_image_size,
 )
-from odl_equivariant.nn._precision import check_arithmetic
+from odl_equivariant.nn._precision import check_arithmetic, in_full_precision
 from odl_equivariant.nn.blocks import pieces, scales
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.calibration import calibrate_all
@@ -241,10 +240,7 @@ class Multiscale(Proximal):
         if order == torch.channels_last:
             y = y.to(memory_format=order)
         side = None if exported else self._side(x, dtype)
-        full_precision = contextlib.nullcontext()
-        if torch.amp.is_autocast_available(x.device.type):
-            full_precision = torch.autocast(x.device.type, enabled=False)
-        with full_precision:
+        with in_full_precision(x.device):
             y = self._applied(y, run, side)
         return y.to(x.dtype)
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from odl_equivariant.nn._precision import in_full_precision
 from odl_equivariant.nn.blocks.network import Kernel
 from odl_equivariant.nn.steerable.activations import MODULUS
 
@@ -162,7 +163,7 @@ def with_unit_sums(
 def _with_sums(kernel, n_inputs, sums):
     """Return a kernel of given sums over its first inputs."""
     weight, bias = kernel
-    with torch.autocast(weight.device.type, enabled=False):
+    with in_full_precision(weight.device):
         exact = weight.to(torch.promote_types(weight.dtype, torch.float32))
         shifting, rest = exact[:, :n_inputs], exact[:, n_inputs:]
         axes = tuple(range(1, shifting.ndim))

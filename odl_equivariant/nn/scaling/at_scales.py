@@ -167,7 +167,8 @@ class AtScales(nn.Module):
             )
         options = {}
         if sigma is not None:
-            if isinstance(sigma, torch.Tensor) and sigma.ndim:
+            # one number holds for all samples, whatever its shape
+            if isinstance(sigma, torch.Tensor) and sigma.numel() > 1:
                 sigma = sigma.repeat_interleave(scale ** len(shape))
             options['sigma'] = sigma
         parts = [_split(image, scale) for image in images]

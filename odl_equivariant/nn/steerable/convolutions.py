@@ -31,6 +31,7 @@ from odl_equivariant.nn._convolution import (
     normal,
 )
 from odl_equivariant.nn._defaults import tensor_defaults
+from odl_equivariant.nn._precision import in_full_precision
 from odl_equivariant.nn.steerable.grid import (
     checked_basis,
     grid_basis,
@@ -311,6 +312,15 @@ class SteerableConvolution(nn.Module):
         self.basis = self._new_basis()
         return self
 
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        # `assign=True` brings weights of another device or precision
+        if self.basis.device != self.weight.device or (
+            self.basis.dtype
+            != torch.promote_types(self.weight.dtype, torch.float32)
+        ):
+            self.basis = self._new_basis()
+
     def _new_basis(self):
         """Return the basis where the weights are, in float32 at least."""
         dtype = torch.promote_types(self.weight.dtype, torch.float32)
@@ -322,7 +332,7 @@ class SteerableConvolution(nn.Module):
         out_fields, in_fields, _ = self.weight.shape
         # In lowered precision, the sums would be equivariant up to rounding
         # only, where rounding their values keeps them so exactly.
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with in_full_precision(self.weight.device):
             weight = self.weight.flatten(0, 1).to(self.basis.dtype)
             kernel = weight @ self.basis.flatten(1)
             kernel = kernel.to(self.weight.dtype)

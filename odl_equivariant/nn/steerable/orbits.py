@@ -204,17 +204,22 @@ class OrbitConvolution(nn.Module):
         self._register()
         return self
 
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        # `assign=True` brings weights of another device or precision
+        self._register()
+
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv3d` has."""
         out_fields, in_fields, n = self.weight.shape
         rows, columns, *size = self.orbits.index.shape
-        with torch.autocast(self.weight.device.type, enabled=False):
-            weight = self.weight.flatten(0, 1).to(self.value.dtype)
-            if n:
-                kernel = weight.index_select(1, self.index) * self.value
-            else:
-                kernel = self.value.expand(len(weight), -1)
-            kernel = kernel.to(self.weight.dtype)
+        # gathering and products keep their precision inside autocast
+        weight = self.weight.flatten(0, 1).to(self.value.dtype)
+        if n:
+            kernel = weight.index_select(1, self.index) * self.value
+        else:
+            kernel = self.value.expand(len(weight), -1)
+        kernel = kernel.to(self.weight.dtype)
         kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
         kernel = kernel.transpose(1, 2).reshape(
             out_fields * rows, in_fields * columns, *size

@@ -239,3 +239,11 @@ def test_a_line_has_no_rotations():
         Rotation(line, np.pi)
     with pytest.raises(ValueError, match="'C1', the identity, and 'D1'"):
         group_actions(line, 'C4')
+
+
+@pytest.mark.parametrize('factor', [1e4, 1e9, 1e12])
+def test_huge_factors(factor):
+    """The cells at the centre fill the domain, however large the factor."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (5, 5))
+    u = space.element(np.arange(25.0).reshape(5, 5))
+    np.testing.assert_allclose(Affine(space, factor)(u).asarray(), 12, 1e-3)

@@ -119,3 +119,15 @@ def test_bad_input():
         AtScales(denoiser(), (2,))(
             torch.rand(1, 1, 8, 9, dtype=torch.float64), sigma=0.1
         )
+
+
+def test_one_noise_level_for_all_samples():
+    """A tensor of one number is that number, as for the module itself."""
+    module = AtScales(denoiser(), (1, 2))
+    u = torch.rand(2, 1, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        expected = module(u, sigma=0.1)
+        for shape in ((), (1,)):
+            assert torch.equal(
+                module(u, sigma=u.new_full(shape, 0.1)), expected
+            )
