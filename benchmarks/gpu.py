@@ -37,6 +37,7 @@ processor, where ASTRA's projector is that for processors.
 
 import argparse
 import json
+import math
 import pathlib
 import sys
 
@@ -52,6 +53,26 @@ SECTIONS = {
     'training': ('Training', training, 0.6),
     'reconstruction': ('Reconstruction', reconstruction, 1.0),
 }
+
+
+def _check(parser, chosen):
+    """End with a message if nothing can be measured or written."""
+    try:
+        device = torch.device(chosen.device)
+    except RuntimeError:
+        parser.error(f'--device: torch knows no device {chosen.device!r}')
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        parser.error(
+            'torch finds no GPU here: take `--device cpu`, or install torch '
+            'with CUDA'
+        )
+    if not 0 <= chosen.budget < math.inf:
+        parser.error(
+            f'--budget must be a number of seconds, got {chosen.budget}'
+        )
+    folder = pathlib.Path(chosen.output).resolve().parent
+    if not folder.is_dir():
+        parser.error(f'--output: there is no folder {folder}')
 
 
 def main(arguments=None):
@@ -71,9 +92,18 @@ def main(arguments=None):
     )
     chosen = parser.parse_args(arguments)
     for path in chosen.show or ():
-        print(report(json.loads(path.read_text('utf-8'))) + '\n')
+        try:
+            print(report(json.loads(path.read_text('utf-8'))) + '\n')
+        except OSError as error:
+            parser.error(f'{path} cannot be read: {error.strerror}')
+        except (ValueError, TypeError, KeyError) as error:
+            parser.error(
+                f'{path} is not a whole file of results ({error}): measure '
+                'again with --output'
+            )
     if chosen.show:
         return 0
+    _check(parser, chosen)
     torch.manual_seed(0)
     bench = Bench(chosen.device, chosen.quick, chosen.budget, chosen.output)
     for section in chosen.sections:

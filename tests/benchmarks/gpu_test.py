@@ -10,6 +10,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -63,3 +64,31 @@ def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path):
     result, rows = run(tmp_path, '--device', 'xpu:9')
     assert result.returncode == 1
     assert len({row['section'] for row in rows if 'error' in row}) == 4
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (['--device', 'banana'], 'no device .banana.'),
+        (['--budget', 'nan'], 'number of seconds'),
+        (['--budget', '-3'], 'number of seconds'),
+        (['--output', 'missing/gpu.json'], 'no folder'),
+        (['--show', 'missing.json'], 'missing.json cannot be read'),
+        (['--show', 'cut.json'], 'cut.json is not a whole file'),
+        (['--show', 'other.json'], 'other.json is not a whole file'),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(tmp_path, options, words):
+    """Options that are wrong, and files that are damaged, are named."""
+    (tmp_path / 'cut.json').write_text('{"machine"', 'utf-8')
+    (tmp_path / 'other.json').write_text('[1, 2]', 'utf-8')
+    environment = {**os.environ, 'PYTHONPATH': str(SCRIPT.parents[1])}
+    result = subprocess.run(
+        [sys.executable, SCRIPT, '--quick', '--device', 'cpu', *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert result.returncode == 2
+    assert re.search(words, result.stderr.splitlines()[-1]), result.stderr

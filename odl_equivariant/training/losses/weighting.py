@@ -38,8 +38,8 @@ def weighted_residual(residual: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     residual : torch.Tensor
-        Errors in data, of shape ``(N, C, ..., n)`` with the detector as the
-        last axis.
+        Errors in data, of shape ``(N, C, n_views, n, ...)``. Each row of a
+        detector in 3D, across the axis of rotation, is filtered by itself.
 
     Returns
     -------
@@ -55,9 +55,10 @@ def weighted_residual(residual: torch.Tensor) -> torch.Tensor:
     at half the lowest frequency, since a mean counts too, and its mean over
     all frequencies is one.
     """
-    n = residual.shape[-1]
+    rows = residual.movedim(3, -1)
+    n = rows.shape[-1]
     # as many zeros, so that the ends do not meet
     ramp = torch.fft.rfftfreq(2 * n, device=residual.device)
     ramp = (ramp + 0.25 / n) / (0.25 + 0.25 / n)
-    spectrum = torch.fft.rfft(residual, n=2 * n) * ramp.sqrt().to(residual)
-    return torch.fft.irfft(spectrum, n=2 * n)[..., :n]
+    spectrum = torch.fft.rfft(rows, n=2 * n) * ramp.sqrt().to(residual)
+    return torch.fft.irfft(spectrum, n=2 * n)[..., :n].movedim(-1, 3)

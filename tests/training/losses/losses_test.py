@@ -499,6 +499,17 @@ def test_weighted_errors_count_as_they_do_in_images():
     assert max(weighted) < 1.3 * min(weighted)
 
 
+def test_rows_of_a_volume_are_filtered_by_themselves():
+    """In 3D, the ramp is across the axis of rotation, and not along it."""
+    residual = torch.randn(2, 1, 5, 16, 7, dtype=torch.float64)
+    found = weighted_residual(residual)
+    assert found.shape == residual.shape
+    for row in range(7):
+        torch.testing.assert_close(
+            found[..., row], weighted_residual(residual[..., row])
+        )
+
+
 def test_filters_keep_what_is_not_there():
     """Exact data have no residual, of any type, and views stay apart."""
     r = torch.zeros(2, 1, 3, 11, dtype=torch.float64)

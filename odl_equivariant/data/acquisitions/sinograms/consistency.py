@@ -228,13 +228,15 @@ _KINDS = {
 }
 
 
-def find_wrong_kind(data):
+def find_wrong_kind(data, angles=None):
     """Return what data are if they are no line integrals of attenuation.
 
     Parameters
     ----------
     data : numpy.ndarray
         Data of shape ``(n_views, n_elements)``.
+    angles : numpy.ndarray, optional
+        Angles of the views, in radians, see `swapping_views`.
 
     Returns
     -------
@@ -250,7 +252,7 @@ def find_wrong_kind(data):
         return Inconsistency(cause='counts')
     if are_transposed(data):
         return Inconsistency(cause='transposed')
-    share = swapping_views(data)
+    share = swapping_views(data, angles)
     if share:
         return Inconsistency(cause='zigzag', value=share)
     if is_log10(few):
@@ -287,7 +289,7 @@ def misfits(lines, data):
         angles, half = lines.angles, 0.0
         moments = (weights * polynomials) @ data.T
         square = np.square(weights * polynomials).sum(axis=1)
-        roots = [math.sqrt(q) * np.eye(len(angles)) for q in square]
+        roots = [math.sqrt(q) for q in square]
     else:
         found = intervals(lines.angles, turns)
         if found is None:
@@ -307,7 +309,8 @@ def misfits(lines, data):
         if part is None or size == 0:
             return []
         residual, basis, freedom = part
-        error = root @ (basis @ (basis.T @ residual))
+        error = basis @ (basis.T @ residual)
+        error = root * error if np.ndim(root) == 0 else root @ error
         result.append(
             (residual, basis, math.sqrt(np.mean(error**2)) / size, freedom)
         )

@@ -46,6 +46,9 @@ _NEARLY_ALL = 0.9
 _FEWEST = 8
 # Negative readings make up so much of a view, and stand out of the noise.
 _NEGATIVE, _DEVIATIONS = 0.5, 6.0
+# A source that became brighter makes air negative: by less than this, and
+# nearly the same everywhere.
+_DRIFT, _CONSTANT = 0.2, 0.3
 # Readings of air are as flat as this, relative to the depth of the shadow,
 # over so many elements at both ends.
 _FLAT, _AIR = 0.03, 0.02
@@ -62,6 +65,13 @@ _DIFFERENCES = {2: 6.0, 4: 70.0}
 # Views are reversed if they fit their neighbours so much better that way, in
 # so many of the steps that are clear.
 _BETTER, _OFTEN = 0.5, 0.8
+# Views that are further apart are no neighbours: those half a turn apart are
+# mirror images.
+_WIDEST_STEP = math.pi / 4
+# Two estimates of the deviation of white noise differ by less, and fewer
+# neighbours are equal, unless medians were taken of them. Less of the data is
+# at their smallest value unless they were cut there.
+_WHITE, _EQUAL, _CUT = 0.1, 0.15, 0.01
 
 
 def noise_of(data):
@@ -104,7 +114,11 @@ def are_negated(data):
     if low + high >= 0:
         return False
     sums, sizes = data.sum(axis=1), np.abs(data).sum(axis=1)
-    noise = noise_of(data) * math.sqrt(data.shape[1])
+    noise = noise_of(data)
+    least = low + 4 * noise
+    if least > -_DRIFT and high - low < -_CONSTANT * low + 8 * noise:
+        return False
+    noise *= math.sqrt(data.shape[1])
     least = np.maximum(_NEGATIVE * sizes, _DEVIATIONS * noise)
     # air that lies between them is noise, and not a part of the mass
     clear = (sums < -least) | (
@@ -134,7 +148,7 @@ def are_counts(data):
     ends = np.concatenate([data[:, :n], data[:, -n:]], axis=1)
     air = float(np.median(ends))
     depth = air - float(np.quantile(data, 0.01))
-    if depth <= 0:
+    if depth <= 4 * noise_of(data):
         return False
     middles = data[:, n:-n].mean(axis=1)
     if (middles < ends.mean(axis=1)).mean() < _NEARLY_ALL:
@@ -187,13 +201,16 @@ def _unsteadiness(data):
     return float(masses.std()) / mean if mean > 0 else math.inf
 
 
-def swapping_views(data):
+def swapping_views(data, angles=None):
     """Return how many views are reversed, relative to their neighbours.
 
     Parameters
     ----------
     data : numpy.ndarray
         Line integrals of shape ``(n_views, n_elements)``.
+    angles : numpy.ndarray, optional
+        Angles of the views, in radians. Steps of more than an eighth of a
+        turn tell nothing. Default: all steps are smaller.
 
     Returns
     -------
@@ -204,17 +221,23 @@ def swapping_views(data):
     """
     if min(data.shape) < _FEWEST:
         return 0.0
+    near = np.ones(len(data) - 1, dtype=bool)
+    if angles is not None:
+        steps = np.remainder(np.diff(angles) + math.pi, 2 * math.pi) - math.pi
+        near = np.abs(steps) < 1.001 * _WIDEST_STEP
+        if not near.any():
+            return 0.0
     before, after = data[:-1], data[1:]
     noise = 2 * data.shape[1] * noise_of(data) ** 2
     alike = np.square(after - before).sum(axis=1)
     mirrored = np.square(after[:, ::-1] - before).sum(axis=1)
     least = _DEVIATIONS * noise / math.sqrt(data.shape[1])
-    better = (mirrored < _BETTER * alike) & (alike - mirrored > least)
-    worse = (alike < _BETTER * mirrored) & (mirrored - alike > least)
+    better = near & (mirrored < _BETTER * alike) & (alike - mirrored > least)
+    worse = near & (alike < _BETTER * mirrored) & (mirrored - alike > least)
     # a symmetric object that trembles is its mirror image now and then
     if better.sum() < max(3, _OFTEN * (better.sum() + worse.sum())):
         return 0.0
-    return float(better.mean())
+    return float(better[near].mean())
 
 
 def growth_of_noise(data, order=2):
@@ -272,8 +295,14 @@ def is_log10(data):
     -------
     decimal : bool
         Whether two estimates of the growth of the noise agree, and both are
-        clearly above 2, as photons and electronics never are together.
+        clearly above 2, as photons and electronics never are together. False
+        for data that were cut at zero, or whose noise was filtered.
     """
+    # both make noise in air smaller, which is growth
+    if not data.size or (data <= data.min()).mean() > _CUT:
+        return False
+    if not _is_white(data):
+        return False
     found = [growth_of_noise(data, order) for order in _DIFFERENCES]
     if not all(error < _ERROR for _, error in found):
         return False
@@ -282,3 +311,18 @@ def is_log10(data):
     return abs(one - two) < _DIFFERENCE and all(
         low + error < growth < high for growth, error in found
     )
+
+
+def _is_white(data):
+    """Return whether the noise along the detector was not filtered."""
+    if data.shape[1] <= max(_DIFFERENCES):
+        return False
+    if (np.diff(data, axis=1) == 0).mean() > _EQUAL:
+        return False
+    deviations = [
+        float(np.median(np.abs(np.diff(data, n=order, axis=1))))
+        / math.sqrt(variance)
+        for order, variance in _DIFFERENCES.items()
+    ]
+    low, high = sorted(deviations)
+    return low > (1 - _WHITE) * high

@@ -217,8 +217,9 @@ def whitened_residual(moment, root, allowed, smooth):
     ----------
     moment : numpy.ndarray
         Moment of each angle.
-    root : numpy.ndarray
-        Root of the covariance of its noise, a lower triangular matrix.
+    root : float or numpy.ndarray
+        Root of the covariance of its noise, a lower triangular matrix; a
+        number if the noise is white.
     allowed, smooth : numpy.ndarray
         See `smooth_functions`.
 
@@ -232,7 +233,10 @@ def whitened_residual(moment, root, allowed, smooth):
         Number of degrees of freedom of the rest. All three are ``None`` if
         there are too few, as one result.
     """
-    columns = np.linalg.solve(root, np.column_stack([moment, allowed, smooth]))
+    columns = np.column_stack([moment, allowed, smooth])
+    # a matrix of a thousand views would cost seconds
+    is_white = np.ndim(root) == 0
+    columns = columns / root if is_white else np.linalg.solve(root, columns)
     y, allowed, smooth = np.split(columns, [1, 1 + allowed.shape[1]], axis=1)
     known = np.linalg.qr(allowed)[0]
     size = np.linalg.norm(smooth, 2)

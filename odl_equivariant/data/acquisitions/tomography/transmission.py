@@ -414,7 +414,7 @@ class TransmissionTomography(Acquisition):
         array = as_array(data).astype(float)
         if array.ndim == 3:
             array = array[:, :, array.shape[2] // 2]
-        found = find_wrong_kind(array)
+        found = find_wrong_kind(array, np.asarray(self.geometry.angles))
         # the unit does not matter
         values = describe_geometry(self.geometry, 'm')
         if (

@@ -8,6 +8,8 @@
 
 """Data that are no line integrals, on exact data of discs."""
 
+import math
+import time
 import warnings
 
 import numpy as np
@@ -282,3 +284,59 @@ def test_a_largest_number_by_chance_is_not_saturation():
         warnings.simplefilter('always')
         acquisition().line_integrals(counts, white=250.0)
     assert not record
+
+
+@pytest.mark.parametrize('kind', ['parallel', 'fan'])
+@pytest.mark.parametrize('step', [137.508, 180.5, 181.0])
+def test_views_half_a_turn_apart_are_not_reversed(kind, step):
+    """Steps of half a turn, and golden angles, mirror views as they should."""
+    for n in (20, 61):
+        values = described(kind, step * n, n)
+        angles = math.radians(step) * np.arange(n)
+        assert not find_wrong_kind(exact(values), angles)
+        ct = MeasuredCT(values, {'shape': (30, 30), 'cell': 3.0}, 'm')
+        assert ct.inconsistency(exact(values)).cause != 'zigzag'
+    # and in small steps, a detector that goes to and fro is still found
+    values = described(kind, 360, 60)
+    data = exact(values)
+    data[1::2] = data[1::2, ::-1]
+    assert find_wrong_kind(data, np.radians(6.0 * np.arange(60))).value > 0.6
+
+
+@pytest.mark.parametrize('electronics', [0, 10, 30])
+@pytest.mark.parametrize('n_photons', [1e2, 1e3, 1e4])
+def test_cut_and_filtered_noise_is_no_other_logarithm(n_photons, electronics):
+    """Data cut at zero, and medians of neighbours, are not decimal ones."""
+    rng = np.random.default_rng(8)
+    data = exact(described('parallel', 180, 200))
+    counts = counted(data, n_photons, rng, electronics)
+    noisy = -np.log(counts / n_photons)
+    three = np.lib.stride_tricks.sliding_window_view(noisy, 3, axis=1)
+    five = np.lib.stride_tricks.sliding_window_view(noisy, 5, axis=1)
+    for change in (
+        np.maximum(noisy, 0),
+        np.median(three, axis=-1),
+        np.median(five, axis=-1),
+        five.mean(axis=-1),
+    ):
+        assert find_wrong_kind(change).cause is None
+
+
+@pytest.mark.parametrize('noise', [0, 1e-3, 1e-2, 0.1])
+@pytest.mark.parametrize('level', [-0.1, -0.01, 0.01, 0.1])
+def test_an_empty_scan_is_empty(level, noise):
+    """Air, as a source that drifts makes it, is neither negated nor counts."""
+    rng = np.random.default_rng(9)
+    for shape in ((1, 512), (5, 100), (60, 60), (200, 128)):
+        data = level + noise * rng.standard_normal(shape)
+        assert find_wrong_kind(data).cause is None
+
+
+def test_a_thousand_views_are_explained_soon():
+    """An explanation of a wrong range takes no time that grows with views."""
+    data = exact(described('parallel', 180, 1000))
+    start = time.process_time()
+    found = find_inconsistency(described('parallel', 150, 1000), data)
+    assert time.process_time() - start < 5
+    assert found.cause == 'angles'
+    assert found.value == pytest.approx(1.2, abs=0.01)
