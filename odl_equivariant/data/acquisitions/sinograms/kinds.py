@@ -70,7 +70,7 @@ _BETTER, _OFTEN = 0.5, 0.8
 _WIDEST_STEP = math.pi / 4
 # Two estimates of the deviation of white noise differ by less, and fewer
 # neighbours are equal, unless medians were taken of them. Less of the data is
-# at their smallest value unless they were cut there.
+# at their smallest or largest value unless they were cut there.
 _WHITE, _EQUAL, _CUT = 0.1, 0.15, 0.01
 
 
@@ -296,13 +296,15 @@ def is_log10(data):
     decimal : bool
         Whether two estimates of the growth of the noise agree, and both are
         clearly above 2, as photons and electronics never are together. False
-        for data that were cut at zero, or whose noise was filtered.
+        for data that were cut at one end, or whose noise was filtered.
     """
     # both make noise in air smaller, which is growth
-    if not data.size or (data <= data.min()).mean() > _CUT:
+    if not data.size or not _is_white(data):
         return False
-    if not _is_white(data):
-        return False
+    # and starved readings, which have one largest value, are no better
+    for end in (data.min(), data.max()):
+        if (data == end).mean() > _CUT:
+            return False
     found = [growth_of_noise(data, order) for order in _DIFFERENCES]
     if not all(error < _ERROR for _, error in found):
         return False

@@ -308,12 +308,13 @@ def test_views_half_a_turn_apart_are_not_reversed(kind, step):
 def test_cut_and_filtered_noise_is_no_other_logarithm(n_photons, electronics):
     """Data cut at zero, and medians of neighbours, are not decimal ones."""
     rng = np.random.default_rng(8)
-    data = exact(described('parallel', 180, 200))
+    data = exact(described('fan', 360, 720))
     counts = counted(data, n_photons, rng, electronics)
     noisy = -np.log(counts / n_photons)
     three = np.lib.stride_tricks.sliding_window_view(noisy, 3, axis=1)
     five = np.lib.stride_tricks.sliding_window_view(noisy, 5, axis=1)
     for change in (
+        noisy,
         np.maximum(noisy, 0),
         np.median(three, axis=-1),
         np.median(five, axis=-1),
