@@ -14,13 +14,22 @@ import torch
 
 from odl_equivariant.nn.steerable.groups import INFINITE, parse_group
 
-__all__ = ('autocorrelations', 'centred', 'family', 'norm_bound')
+__all__ = (
+    'autocorrelations',
+    'centred',
+    'family',
+    'norm_bound',
+    'normalised',
+    'weighted_bound',
+)
 
 # Frequencies per axis of the certified bound, for each cell of a filter: the
 # bound is then at most 1.025 times the norm.
 _OVERSAMPLING = 20
 # Angular frequencies of the filters whose pairs are rotated into each other.
 _N_PAIRS = 7
+# Least norm that filters are divided by.
+_LEAST = 1e-12
 
 
 def centred(kernels):
@@ -77,6 +86,22 @@ def norm_bound(lags):
     n = _OVERSAMPLING * side
     values = torch.fft.rfft2(lags, s=(n, n)).abs()
     return values.amax((-2, -1)) / math.cos(math.pi * (side - 1) / n) ** 2
+
+
+def normalised(orbits):
+    """Return filters of mean zero, which have at most the norm 1 together."""
+    orbits = centred(orbits)
+    square = norm_bound(autocorrelations(orbits).sum(0))
+    return orbits / square.clamp(min=_LEAST**2).sqrt().to(orbits.dtype)
+
+
+def weighted_bound(lags, slopes):
+    """Return a bound of K^T diag(slopes) K for each noise level."""
+    most = slopes.clamp(min=0).amax(2).double()
+    weights = most.repeat(1, len(lags) // most.shape[1])
+    square = norm_bound((weights[:, :, None, None] * lags).sum(1))
+    # the filters have at most the norm 1, whatever rounding says
+    return torch.minimum(square, most.amax(1))
 
 
 def family(group, side, n_filters):

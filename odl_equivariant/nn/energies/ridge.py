@@ -46,8 +46,6 @@ __all__ = ('RidgeEnergy',)
 # Intervals of a profile, its last knot in units of the noise, and knots in
 # the noise level.
 _N_KNOTS, _REACH, _N_LEVELS = 40, 8.0, 11
-# Least norm that filters are divided by.
-_LEAST = 1e-12
 
 
 class RidgeEnergy(Energy):
@@ -301,9 +299,7 @@ class RidgeEnergy(Energy):
         return self._current()[1]
 
     def _filters(self):
-        orbits = filters.centred(self._family.orbits(self.kernels))
-        square = filters.norm_bound(filters.autocorrelations(orbits).sum(0))
-        return orbits / square.clamp(min=_LEAST**2).sqrt().to(orbits.dtype)
+        return filters.normalised(self._family.orbits(self.kernels))
 
     def _current(self):
         """Return weights, filters and autocorrelations, without a graph."""
@@ -634,17 +630,10 @@ class RidgeEnergy(Energy):
             ``(N,)``, in double precision.
         """
         slopes = self.profiles(sigma).slopes
-        moduli = self._greatest(-slopes)
-        return torch.maximum(self._greatest(slopes), moduli), moduli
-
-    def _greatest(self, slopes):
-        """Return a bound of K^T diag(slopes) K for each noise level."""
-        most = slopes.clamp(min=0).amax(2).double()
         lags = self._current()[2]
-        weights = most.repeat(1, len(lags) // most.shape[1])
-        square = filters.norm_bound((weights[:, :, None, None] * lags).sum(1))
-        # the filters have at most the norm 1, whatever rounding says
-        return torch.minimum(square, most.amax(1))
+        moduli = filters.weighted_bound(lags, -slopes)
+        greatest = filters.weighted_bound(lags, slopes)
+        return torch.maximum(greatest, moduli), moduli
 
 
 def _alone(x):
