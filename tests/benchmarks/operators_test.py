@@ -46,7 +46,7 @@ def test_benchmark_of_operators(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     report = (tmp_path / 'report.md').read_text('utf-8')
-    assert report.count('\n## ') == 9
+    assert report.count('\n## ') == 10
     rows = [line for line in report.splitlines() if line.startswith('| 16 |')]
     assert len(rows) == 6
     for row in rows:

@@ -206,13 +206,15 @@ class EquivariantSplitting(MeasurementSplitting):
 
     Parameters
     ----------
-    fraction, over, target, density, keep, noise, weighting : optional
+    fraction, over, target, density, keep, noise : optional
         See `MeasurementSplitting`.
     actions : str or list, optional
         Group of an ordinary network: its name, such as ``'C8'``, or a list of
         `odl_equivariant.actions`. In a configuration each is a class with
         the arguments after the space. Default: none, for networks that are
         equivariant by design.
+    weighting : optional
+        See `MeasurementSplitting`.
 
     Raises
     ------
