@@ -65,6 +65,7 @@ PART_OF = {'escnn': 'steerable'}
 # Helpers that all wings share, and what a list of permissions names.
 BELOW_WINGS = (
     'data._checks',
+    'data._fields',
     'data.units',
     'nn._convolution',
     'nn._defaults',

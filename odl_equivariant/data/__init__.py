@@ -38,7 +38,7 @@ from odl_equivariant.data.kspace.channels import (
 from odl_equivariant.data.kspace.reading import read_kspace
 from odl_equivariant.data.kspace.scan import KspaceScan
 from odl_equivariant.data.pairs.measured import MeasuredPairs
-from odl_equivariant.data.pairs.shapes import PairsOfShapes
+from odl_equivariant.data.pairs.shapes import PairsOfShapes, PairsOfVariants
 from odl_equivariant.data.pairs.simulated import SimulatedPairs
 from odl_equivariant.data.pairs.store import PairStore
 from odl_equivariant.data.pairs.without_truth import MeasuredData, ScanFiles
@@ -88,6 +88,7 @@ __all__ = (
     'NumpySlices',
     'PairStore',
     'PairsOfShapes',
+    'PairsOfVariants',
     'Phantoms',
     'ScanFiles',
     'SimulatedPairs',

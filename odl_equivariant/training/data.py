@@ -25,6 +25,7 @@ from odl_equivariant.data import (
     MeasuredData,
     MeasuredPairs,
     PairsOfShapes,
+    PairsOfVariants,
     ScanFiles,
     SimulatedPairs,
     Slices,
@@ -69,6 +70,10 @@ class ReconstructionData(LightningDataModule):
         Shapes of the reconstruction. Each training sample gets a random one
         of them instead of that of the acquisition, see `PairsOfShapes`. The
         batch size must then be 1.
+    variants : list of dict, optional
+        The same for any settings of the acquisition, such as ``{'n_views':
+        100, 'n_photons': 1e5}``, see `PairsOfVariants`. Give ``shapes`` or
+        ``variants``.
     batch_size : int, optional
         Number of samples of one process in one batch.
     workers : int, optional
@@ -106,6 +111,7 @@ class ReconstructionData(LightningDataModule):
         augmentation: Augmentation | None = None,
         evaluation_augmentation: Augmentation | None = None,
         shapes: list[tuple[int, int]] | None = None,
+        variants: list[dict[str, Any]] | None = None,
         batch_size: int = 1,
         workers: int = 0,
         fresh_noise: bool = True,
@@ -138,15 +144,23 @@ class ReconstructionData(LightningDataModule):
                 'measured data cannot be augmented: leave out '
                 '`data.augmentation`, or simulate'
             )
-        if shapes is not None and (batch_size > 1 or measured):
+        if shapes is not None and variants is not None:
             raise ValueError(
-                'with `data.shapes` a batch is one simulated image: take '
+                'give `data.shapes` or `data.variants`, not both: a variant '
+                'may have a `shape`'
+            )
+        name = 'shapes' if variants is None else 'variants'
+        several = shapes is not None or variants is not None
+        if several and (batch_size > 1 or measured):
+            raise ValueError(
+                f'with `data.{name}` a batch is one simulated image: take '
                 '`data.batch_size` 1 (and `trainer.accumulate_grad_batches` '
                 'for larger steps) and `data.measured` false, got '
                 f'{batch_size} and {measured}'
             )
         self.acquisition = acquisition
         self.shapes = shapes
+        self.variants = variants
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
@@ -235,13 +249,15 @@ class ReconstructionData(LightningDataModule):
                 f'`data.n_train` is {self.n_train}, but there are only '
                 f'{len(slices)} training images'
             )
-        several = part == 'train' and self.shapes is not None
+        several = None
+        if part == 'train':
+            several = self.variants if self.shapes is None else self.shapes
         if isinstance(slices, Dataset):
             check_origin(slices, self.acquisition)
-            if several:
+            if several is not None:
                 raise ValueError(
-                    'prepared pairs have one shape: leave out `data.shapes`, '
-                    'or give images as `data.train`'
+                    'prepared pairs have one shape: leave out `data.shapes` '
+                    'and `data.variants`, or give images as `data.train`'
                 )
             if limited:
                 slices = torch.utils.data.Subset(slices, range(self.n_train))
@@ -249,11 +265,12 @@ class ReconstructionData(LightningDataModule):
         if limited:
             slices = slices.subset(range(self.n_train))
         if isinstance(slices, ScanFiles):
-            if self._augmentations[part] is not None or several:
+            if self._augmentations[part] is not None or several is not None:
                 raise ValueError(
                     'measured data cannot be augmented or brought to other '
                     'grids: leave out `data.augmentation`, '
-                    '`data.evaluation_augmentation` and `data.shapes`'
+                    '`data.evaluation_augmentation`, `data.shapes` and '
+                    '`data.variants`'
                 )
             # of all parts the same seed: the validation predicts what the
             # training holds out
@@ -265,10 +282,9 @@ class ReconstructionData(LightningDataModule):
         if self.measured:
             return MeasuredPairs(slices, self.acquisition, **settings)
         settings['augment'] = self._augmentations[part]
-        if several:
-            return PairsOfShapes(
-                slices, self.acquisition, self.shapes, **settings
-            )
+        if several is not None:
+            kind = PairsOfShapes if self.variants is None else PairsOfVariants
+            return kind(slices, self.acquisition, several, **settings)
         return SimulatedPairs(slices, self.acquisition, **settings)
 
     def _batch(self, pairs):
@@ -281,7 +297,7 @@ class ReconstructionData(LightningDataModule):
             expected = (n_channels(space), *grid_shape(space))
             for pair in pairs:
                 # an acquisition of its own, or no truth
-                if 'shape' in pair or key not in pair:
+                if 'settings' in pair or key not in pair:
                     continue
                 given = tuple(pair[key].shape)
                 if given != expected:

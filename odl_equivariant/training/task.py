@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """The learning task: network, loss, optimiser and scores."""
 
+import json
 import math
 import os
 import pathlib
@@ -173,7 +174,7 @@ class ReconstructionTask(EvaluatedTask):
         self.steps_before = steps_before
         self.schedule_steps = schedule_steps
         self._moments = None
-        self._of_shapes = {}
+        self._variants = {}
         self._names = ''
         self.network = made_network(
             acquisition,
@@ -292,8 +293,8 @@ class ReconstructionTask(EvaluatedTask):
         ----------
         batch : dict
             Batch of pairs: ``'data'``, and possibly ``'mask'``,
-            ``'coil_maps'``, ``'sigma'``, and ``'shape'``, of which the first
-            one counts for all.
+            ``'coil_maps'``, ``'sigma'``, and ``'settings'``, of which the
+            first one counts for all.
 
         Returns
         -------
@@ -325,7 +326,7 @@ class ReconstructionTask(EvaluatedTask):
         if isinstance(self.acquisition, Denoising):
             acquisition, network, own = self.acquisition, self.network, []
         else:
-            acquisition, network = self._of_shape(batch.get('shape'))
+            acquisition, network = self._variant(batch.get('settings'))
             own = own_parts(batch)
         operators = None
         if own:
@@ -347,17 +348,17 @@ class ReconstructionTask(EvaluatedTask):
             batch.get('held_out'),
         )
 
-    def _of_shape(self, shapes):
+    def _variant(self, settings):
         """Return the acquisition of a batch, and the network with it."""
-        if shapes is None:
+        if settings is None:
             return self.acquisition, self.network
-        shape = tuple(shapes[0].tolist())
-        if shape not in self._of_shapes:
-            acquisition = self.acquisition.with_shape(shape)
+        text = settings[0]
+        if text not in self._variants:
+            acquisition = self.acquisition.with_settings(**json.loads(text))
             # the same weights, so that no optimiser has to know of it
             network = self.network.with_operator(acquisition.operator)
-            self._of_shapes[shape] = (acquisition, network)
-        return self._of_shapes[shape]
+            self._variants[text] = (acquisition, network)
+        return self._variants[text]
 
     def training_step(
         self, batch: dict[str, Any], batch_idx: int

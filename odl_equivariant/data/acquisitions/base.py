@@ -194,7 +194,38 @@ class Acquisition(abc.ABC):
         ValueError
             If a setting, such as coil maps, does not fit the shape.
         """
-        return type(self)(**{**self.settings(), 'shape': shape})
+        return self.with_settings(shape=shape)
+
+    def with_settings(self, **changes: Any) -> Acquisition:
+        """Return an acquisition that differs in some settings.
+
+        Parameters
+        ----------
+        **changes
+            Arguments of the class in place of those of this acquisition, see
+            `settings`.
+
+        Returns
+        -------
+        acquisition : Acquisition
+            Acquisition of the same class.
+
+        Raises
+        ------
+        TypeError
+            If the class has no such setting.
+        ValueError
+            If a setting does not fit the others.
+        """
+        settings = self.settings()
+        unknown = [name for name in changes if name not in settings]
+        if unknown:
+            raise TypeError(
+                f'{type(self).__name__} has no setting '
+                f'{", ".join(map(repr, unknown))}; it has '
+                f'{", ".join(settings)}'
+            )
+        return type(self)(**{**settings, **changes})
 
     def pair(
         self, image: Image, rng: Random = None

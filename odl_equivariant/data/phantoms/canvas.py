@@ -9,66 +9,8 @@
 """A canvas on which smooth shapes are drawn quickly, for phantoms."""
 
 import numpy as np
-import scipy.fft
 
-__all__ = ('Canvas', 'random_texture')
-
-
-def random_texture(shape, rng, lowest, highest, decay=0.0):
-    """Return a Gaussian random field with a limited band of frequencies.
-
-    Parameters
-    ----------
-    shape : tuple of 2 ints
-        Shape of the field.
-    rng : numpy.random.Generator
-        Source of randomness.
-    lowest, highest : float
-        The band, in cycles per shorter side of the image.
-    decay : float, optional
-        The amplitude falls as ``frequency ** -decay`` in the band.
-
-    Returns
-    -------
-    field : numpy.ndarray
-        float32, of the given shape, mean 0 and standard deviation 1.
-    """
-    side = min(shape)
-    # A fixed number of coefficients, so that the same seed draws the same
-    # field at another resolution.
-    half = int(np.ceil(highest))
-    coefficients = rng.standard_normal(
-        (2, 2 * half + 1, half + 1), dtype=np.float32
-    )
-    freq_0 = np.arange(-half, half + 1, dtype=np.float32)[:, None]
-    freq_1 = np.arange(half + 1, dtype=np.float32)[None, :]
-    frequency = np.hypot(freq_0, freq_1)
-    in_band = (frequency >= lowest) & (frequency <= highest)
-    envelope = np.zeros_like(frequency)
-    envelope[in_band] = frequency[in_band] ** -np.float32(decay)
-
-    padded = (
-        scipy.fft.next_fast_len(side),
-        scipy.fft.next_fast_len(side, real=True),
-    )
-    keep_0 = min(half, (padded[0] - 1) // 2)
-    keep_1 = min(half, (padded[1] - 1) // 2)
-    spectrum = np.zeros((padded[0], padded[1] // 2 + 1), dtype=np.complex64)
-    scaled = (coefficients[0] + 1j * coefficients[1]) * envelope
-    scaled = scaled[half - keep_0 : half + keep_0 + 1, : keep_1 + 1]
-    spectrum[: keep_0 + 1, : keep_1 + 1] = scaled[keep_0:]
-    if keep_0:
-        spectrum[-keep_0:, : keep_1 + 1] = scaled[:keep_0]
-    field = scipy.fft.irfft2(spectrum, s=padded)
-    # The field is periodic: it repeats along the longer side.
-    missing = [max(n - m, 0) for n, m in zip(shape, padded, strict=True)]
-    field = np.pad(field, [(0, n) for n in missing], mode='wrap')
-    field = field[: shape[0], : shape[1]].copy()
-    field -= field.mean()
-    deviation = float(field.std())
-    if deviation > 0:
-        field /= np.float32(deviation)
-    return field.astype(np.float32, copy=False)
+__all__ = ('Canvas',)
 
 
 class Canvas:

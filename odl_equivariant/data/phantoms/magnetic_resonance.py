@@ -20,7 +20,8 @@ import scipy.ndimage
 from odl_equivariant._checks import one_of
 from odl_equivariant._types import Element, PhantomKind, Random
 from odl_equivariant.data._checks import shape_and_space
-from odl_equivariant.data.phantoms.canvas import Canvas, random_texture
+from odl_equivariant.data._fields import random_texture, smooth_phase
+from odl_equivariant.data.phantoms.canvas import Canvas
 from odl_equivariant.data.phantoms.ellipses import KINDS, PAINTERS
 from odl_equivariant.data.phantoms.tissues import softness
 from odl_equivariant.elements import element_from_array
@@ -146,7 +147,7 @@ def mr_phantom(
     image = np.maximum(canvas.image, 0)
     image /= max(float(image.max()), 1e-6)
     if phase:
-        image = image * _smooth_phase(shape, rng)
+        image = image * smooth_phase(shape, rng)
     if space is None:
         return image
     return element_from_array(image, space)
@@ -270,11 +271,3 @@ def _paint_vessels(canvas, rng, soft, where, count):
             stop = start + reach * np.array([np.cos(bearing), np.sin(bearing)])
             canvas.line(start, stop, value, size, where=where)
             start = stop
-
-
-def _smooth_phase(shape, rng):
-    """Return complex numbers of modulus 1 with a random smooth phase."""
-    angle = rng.uniform(0, 2 * np.pi) + rng.uniform(0, 1) * random_texture(
-        shape, rng, 0.5, 2.5, 1.0
-    )
-    return np.exp(1j * angle).astype(np.complex64)

@@ -10,7 +10,7 @@
 
 import numpy as np
 
-from odl_equivariant.data.phantoms.canvas import random_texture
+from odl_equivariant.data._fields import random_texture
 
 __all__ = (
     'Textures',

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Random rotations, reflections and smoothing of images."""
+"""Random changes of images: turns, sizes, intensities and phases."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from odl_equivariant._checks import (
     real_number,
     whole_number,
 )
+from odl_equivariant.data._fields import smooth_phase
 from odl_equivariant.data.slices.base import Slices
 from odl_equivariant.data.slices.grids import fit
 
@@ -32,9 +33,10 @@ _PURPOSE = 0x6175676D
 
 
 class Augmentation:
-    """Random changes of an image: reflection, rotation, size and smoothing.
+    """Random changes of an image, in shape, sharpness, intensity and phase.
 
-    They are applied in this order.
+    They are applied in the order reflection, rotation, size, smoothing,
+    intensity, phase.
 
     Parameters
     ----------
@@ -54,6 +56,12 @@ class Augmentation:
         the image shrink: images become smaller, and edges in them sharper.
         The factor is uniform. Only for what cuts patches, such as
         `Denoising`. Default: no scaling.
+    intensity : tuple of 2 floats, optional
+        The least and the greatest factor of all values of an image. The
+        logarithm of the factor is uniform. Default: values are kept.
+    phase : float, optional
+        Probability that a real image becomes complex, with a random smooth
+        phase. Complex images keep theirs.
 
     Raises
     ------
@@ -76,11 +84,21 @@ class Augmentation:
         rotation: Literal['none', 'quarter', 'any'] = 'none',
         flip: bool = False,
         scaling: tuple[float, float] | None = None,
+        intensity: tuple[float, float] | None = None,
+        phase: float = 0.0,
     ) -> None:
         self.smoothing = real_number('smoothing', smoothing, least=0)
         self.rotation = one_of('rotation', rotation, ROTATIONS)
         self.flip = bool(flip)
         self.scaling = None if scaling is None else _checked_scaling(scaling)
+        self.intensity = None
+        if intensity is not None:
+            self.intensity = _checked_factors('intensity', intensity)
+        self.phase = real_number('phase', phase, least=0)
+        if self.phase > 1:
+            raise ValueError(
+                f'`phase` is a probability, at most 1, got {self.phase:g}'
+            )
 
     def __call__(
         self, image: np.ndarray, rng: np.random.Generator
@@ -97,8 +115,8 @@ class Augmentation:
         Returns
         -------
         image : numpy.ndarray
-            New array of the same dtype, and of the same shape unless there
-            is a ``scaling``.
+            New array, of the same shape unless there is a ``scaling``, and
+            of the same dtype unless it gets a phase.
 
         Raises
         ------
@@ -126,29 +144,50 @@ class Augmentation:
             image = ndimage.gaussian_filter(
                 image, self.smoothing, mode='nearest'
             )
+        if self.intensity is not None:
+            low, high = np.log(self.intensity)
+            image = image * image.dtype.type(np.exp(rng.uniform(low, high)))
+        if self.phase and not np.iscomplexobj(image):
+            if rng.uniform() < self.phase:
+                image = image * smooth_phase(image.shape, rng)
         return np.array(image)
 
     def __repr__(self):
         """Return ``repr(self)``."""
         more = '' if self.scaling is None else f', scaling={self.scaling}'
+        if self.intensity is not None:
+            more += f', intensity={self.intensity}'
+        if self.phase:
+            more += f', phase={self.phase:g}'
         return (
             f'{type(self).__name__}(smoothing={self.smoothing:g}, '
             f'rotation={self.rotation!r}, flip={self.flip}{more})'
         )
 
 
+def _checked_factors(name, factors):
+    """Return the least and the greatest of positive factors."""
+    if np.shape(factors) != (2,):
+        raise ValueError(
+            f'`{name}` must be the least and the greatest factor, got '
+            f'{factors!r}'
+        )
+    low, high = (positive_number(name, factor) for factor in factors)
+    if low > high:
+        raise ValueError(
+            f'the factors of `{name}` must be in order, got {low:g} and '
+            f'{high:g}'
+        )
+    return low, high
+
+
 def _checked_scaling(scaling):
     """Return the least and the greatest factor of a scaling."""
-    if np.shape(scaling) != (2,):
+    low, high = _checked_factors('scaling', scaling)
+    if high > 1:
         raise ValueError(
-            '`scaling` must be the least and the greatest factor, got '
-            f'{scaling!r}'
-        )
-    low, high = (positive_number('scaling', factor) for factor in scaling)
-    if not low <= high <= 1:
-        raise ValueError(
-            'the factors of `scaling` must be in order and at most 1, since '
-            f'a larger image has no more details, got {low:g} and {high:g}'
+            'the factors of `scaling` must be at most 1, since a larger image '
+            f'has no more details, got {low:g} and {high:g}'
         )
     return low, high
 
@@ -186,7 +225,7 @@ class Augmented(Slices):
         See `Augmentation`.
     seed : int, optional
         Seed of the random numbers.
-    scaling : tuple of 2 floats, optional
+    scaling, intensity, phase : optional
         See `Augmentation`.
 
     Examples
@@ -207,12 +246,16 @@ class Augmented(Slices):
         flip: bool = False,
         seed: int = 0,
         scaling: tuple[float, float] | None = None,
+        intensity: tuple[float, float] | None = None,
+        phase: float = 0.0,
     ) -> None:
         if not isinstance(slices, Slices):
             raise TypeError(f'expected `Slices`, got {slices!r}')
         super().__init__(slices.names, slices.groups, volumes=slices.volumes)
         self.slices = slices
-        self.augmentation = Augmentation(smoothing, rotation, flip, scaling)
+        self.augmentation = Augmentation(
+            smoothing, rotation, flip, scaling, intensity, phase
+        )
         self.seed = whole_number('seed', seed, 0)
 
     def _image(self, place, epoch):

@@ -47,7 +47,7 @@ _LATER = {
         'schedule_steps': None,
         'steps_before': 0,
     },
-    'data': {'shapes': None},
+    'data': {'shapes': None, 'variants': None},
 }
 
 

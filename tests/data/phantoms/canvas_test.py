@@ -11,7 +11,8 @@
 import numpy as np
 import pytest
 
-from odl_equivariant.data.phantoms.canvas import Canvas, random_texture
+from odl_equivariant.data._fields import random_texture
+from odl_equivariant.data.phantoms.canvas import Canvas
 
 
 @pytest.mark.parametrize('angle', [0.0, 0.7, -2.0])
