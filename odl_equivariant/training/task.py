@@ -293,8 +293,8 @@ class ReconstructionTask(EvaluatedTask):
         ----------
         batch : dict
             Batch of pairs: ``'data'``, and possibly ``'mask'``,
-            ``'coil_maps'``, ``'sigma'``, and ``'settings'``, of which the
-            first one counts for all.
+            ``'coil_maps'``, ``'sigma'``, and ``'settings'``, which are the
+            same for all.
 
         Returns
         -------
@@ -353,6 +353,11 @@ class ReconstructionTask(EvaluatedTask):
         if settings is None:
             return self.acquisition, self.network
         text = settings[0]
+        if any(other != text for other in settings):
+            raise ValueError(
+                'the samples of a batch are of several acquisitions, '
+                f'{", ".join(sorted(set(settings)))}: take batches of one'
+            )
         if text not in self._variants:
             acquisition = self.acquisition.with_settings(**json.loads(text))
             # the same weights, so that no optimiser has to know of it

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Laws of the task and of its data."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from odl_equivariant.data import (
     CartesianMRI,
     Denoising,
     PairsOfShapes,
+    PairsOfVariants,
     PairStore,
     Phantoms,
     SimulatedPairs,
@@ -424,6 +426,45 @@ def test_pairs_of_several_shapes_train_one_network(acquisition):
     assert len(seen) == 2
     assert weights == [id(parameter) for parameter in task.parameters()]
     assert len(task.state_dict()) == len(task_for(acquisition).state_dict())
+
+
+def test_pairs_of_several_acquisitions_train_one_network():
+    """Each is reconstructed with its views, by the same weights."""
+    acquisition = ct()
+    phantoms = Phantoms(8, acquisition.image_shape)
+    variants = [
+        {'n_views': 5, 'n_photons': 1e3},
+        {'shape': [12, 20], 'n_views': 9},
+        {'n_views': 8, 'geometry': 'fan'},
+    ]
+    pairs = PairsOfVariants(phantoms, acquisition, variants)
+    task = task_for(acquisition)
+    seen = set()
+    for i in range(8):
+        batch = torch.utils.data.default_collate([pairs[i]])
+        settings = json.loads(batch['settings'][0])
+        seen.add(settings['n_views'])
+        own = acquisition.with_settings(**settings)
+        network = task.network.with_operator(own.operator)
+        torch.testing.assert_close(
+            task(batch), network(batch['data']), rtol=1e-4, atol=1e-6
+        )
+    assert seen == {5, 8, 9}
+    mixed = {'data': batch['data'], 'settings': ['{"n_views": 5}', '{}']}
+    with pytest.raises(ValueError, match='of several acquisitions'):
+        task(mixed)
+
+
+def test_variants_are_of_training_pairs_alone():
+    """Validation keeps the acquisition; there are shapes or variants."""
+    variants = [{'n_views': 3}]
+    data = _data_of(ct(), variants=variants)
+    assert isinstance(data.pairs('train'), PairsOfVariants)
+    assert type(data.pairs('validation')) is SimulatedPairs
+    with pytest.raises(ValueError, match='`data.variants` a batch is one'):
+        _data_of(ct(), variants=variants, batch_size=2)
+    with pytest.raises(ValueError, match='not both'):
+        _data_of(ct(), variants=variants, shapes=[(8, 8)])
 
 
 def test_shapes_are_of_training_pairs_alone():

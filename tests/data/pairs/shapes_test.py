@@ -6,7 +6,9 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Laws of pairs of several shapes."""
+"""Laws of pairs of several shapes and acquisitions."""
+
+import json
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from odl_equivariant.data import (
     CartesianMRI,
     Denoising,
     PairsOfShapes,
+    PairsOfVariants,
     Phantoms,
     SimulatedPairs,
     SparseViewCT,
@@ -45,6 +48,7 @@ def test_pair_is_that_of_an_acquisition_of_its_shape(acquisition):
     for key in [(i, 1) for i in range(20)]:
         pair = pairs[key]
         shape = tuple(pair.pop('shape').tolist())
+        assert json.loads(pair.pop('settings')) == {'shape': list(shape)}
         seen.add(shape)
         own = acquisition.with_shape(shape)
         assert own.shape == shape
@@ -102,3 +106,61 @@ def test_images_are_augmented():
         not torch.equal(turned[i]['truth'], plain[i]['truth'])
         for i in range(4)
     )
+
+
+VARIANTS = [
+    {'n_views': 6},
+    {'n_views': 6, 'n_photons': 50.0},
+    {'shape': [12, 12], 'n_detectors': None, 'n_views': 8, 'geometry': 'fan'},
+]
+
+
+def test_pair_is_that_of_the_acquisition_that_its_settings_say():
+    """Each setting may differ: views, photons, shape and geometry."""
+    acquisition = SparseViewCT((16, 16), n_views=4)
+    phantoms = Phantoms(20, acquisition.image_shape, 3)
+    pairs = PairsOfVariants(phantoms, acquisition, VARIANTS, seed=5)
+    seen = set()
+    for i in range(20):
+        pair = pairs[i, 2]
+        seen.add(pair['settings'])
+        own = acquisition.with_settings(**json.loads(pair['settings']))
+        images = phantoms.with_shape(own.image_shape)
+        expected = SimulatedPairs(images, own, seed=5)[i, 2]
+        assert pair['data'].shape[1:] == own.operator.range.shape
+        assert torch.equal(pair['data'], expected['data'])
+        assert torch.equal(pair['truth'], expected['truth'])
+    assert [json.loads(text) for text in sorted(seen)] == [
+        json.loads(json.dumps(v))
+        for v in sorted(VARIANTS, key=lambda v: json.dumps(v, sort_keys=True))
+    ]
+
+
+def test_a_variant_given_twice_is_drawn_twice_as_often():
+    """The number of times is the weight of a variant."""
+    pairs = PairsOfVariants(
+        Phantoms(300, (8, 8)),
+        Denoising((8, 8)),
+        [{'sigma': 0.1}, {'sigma': 0.2}, {'sigma': 0.1}],
+    )
+    drawn = [json.loads(pairs[i]['settings'])['sigma'] for i in range(300)]
+    # five standard deviations of a binomial distribution
+    assert abs(drawn.count(0.1) - 200) < 41
+
+
+@pytest.mark.parametrize(
+    'variants, error, message',
+    [
+        ([], ValueError, 'one dict of settings or more'),
+        ({'n_views': 4}, ValueError, 'list of one dict'),
+        (['n_views'], TypeError, 'is a dict of settings'),
+        ([{'angles': np.ones(3)}], TypeError, 'numbers, texts and lists'),
+        ([{'n_view': 4}], TypeError, "no setting 'n_view'; it has shape"),
+        ([{'n_views': 0}], ValueError, 'n_views'),
+    ],
+)
+def test_bad_variants(variants, error, message):
+    """The message says what is wrong with the settings."""
+    acquisition = SparseViewCT((16, 16), n_views=4)
+    with pytest.raises(error, match=message):
+        PairsOfVariants(Phantoms(2, (32, 32)), acquisition, variants)

@@ -204,3 +204,64 @@ def test_groups_and_volumes_stay():
     slices = Augmented(Ones(['a', 'b'], ['p', 'p'], volumes=['v', 'w']))
     assert slices.groups == ['p', 'p'] and slices.volumes == ['v', 'w']
     assert slices.subset([1]).volumes == ['w']
+
+
+def test_intensity_is_a_factor_with_uniform_logarithm(phantoms):
+    """All values are multiplied by one factor between the two."""
+    change = Augmentation(intensity=(0.25, 4.0))
+    rng = np.random.default_rng(0)
+    image = phantoms[0]
+    logs = []
+    for _ in range(400):
+        changed = change(image, rng)
+        assert changed.dtype == image.dtype
+        factor = changed.max() / image.max()
+        np.testing.assert_allclose(changed, factor * image, rtol=1e-5)
+        logs.append(np.log(factor) / np.log(4))
+    assert -1 <= min(logs) < -0.9 and 0.9 < max(logs) <= 1 + 1e-6
+    # five standard deviations of the mean of a uniform distribution
+    assert abs(np.mean(logs)) < 5 / np.sqrt(3 * 400)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_phase_keeps_the_magnitude(phantoms, dtype):
+    """A real image gets a smooth phase, with the given probability."""
+    image = phantoms[0].astype(dtype)
+    rng = np.random.default_rng(0)
+    always, sometimes = Augmentation(phase=1), Augmentation(phase=0.3)
+    changed = always(image, rng)
+    assert changed.dtype == np.result_type(dtype, 'complex64')
+    np.testing.assert_allclose(np.abs(changed), np.abs(image), atol=1e-6)
+    assert np.abs(changed.imag).max() > 0.01
+    # complex images keep the phase that they have
+    assert np.array_equal(always(changed, rng), changed)
+    drawn = [np.iscomplexobj(sometimes(image, rng)) for _ in range(200)]
+    assert 27 < sum(drawn) < 93
+
+
+def test_intensity_and_phase_draw_after_all_else(phantoms):
+    """What was drawn before they came is drawn as before."""
+    old = Augmentation(rotation='any', flip=True, smoothing=0.5)
+    new = Augmentation(
+        rotation='any', flip=True, smoothing=0.5, intensity=(1, 1), phase=1
+    )
+    images = [
+        change(phantoms[0], np.random.default_rng(3)) for change in (old, new)
+    ]
+    np.testing.assert_allclose(images[0], np.abs(images[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        ({'intensity': 2.0}, 'least and the greatest'),
+        ({'intensity': (2.0, 1.0)}, 'must be in order, got 2 and 1'),
+        ({'intensity': (0.0, 1.0)}, 'intensity'),
+        ({'phase': 1.5}, 'a probability, at most 1, got 1.5'),
+        ({'phase': -0.5}, 'phase'),
+    ],
+)
+def test_bad_intensity_and_phase(wrong, message):
+    """The message names the parameter and its range."""
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**wrong)
