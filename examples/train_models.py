@@ -10,7 +10,7 @@ r"""Training of the models that are shipped
 =======================================
 
 The package ships two reconstruction networks for sparse-view CT, two for
-magnetic resonance imaging from a quarter of the lines, four denoisers that
+magnetic resonance imaging from some of the lines, four denoisers that
 are told the noise level, and five energies. Of each two, one is equivariant
 and one is ordinary. They have the same width, and see the same images in the
 same order. ``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
@@ -22,7 +22,9 @@ shipped::
 
     python examples/train_models.py sparse_view_ct_c4 --output weights
 
-For the images :math:`u_i` of random phantoms and their simulated data
+For images :math:`u_i`, which are random phantoms in the first stages and
+photographs, slices of magnetic resonance imaging and phantoms in the last
+one, and their simulated data
 :math:`y_i`, a reconstruction network :math:`\Phi_\theta` minimises
 
 .. math::
@@ -34,9 +36,9 @@ imaging, the denominator has a floor, so that dark images count less.
 
 The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its
-own. It starts from the last checkpoint of the stage before, and the learning
-rate falls over all stages. If the training is interrupted, the same command
-resumes it. With ``--seconds N``, a denoiser or an energy is trained for that
+own. It starts from the last checkpoint of the stage before. The learning rate
+falls over the stages on phantoms, and once more over the last one. If the
+training is interrupted, the same command resumes it. With ``--seconds N``, a denoiser or an energy is trained for that
 time, and the learning rate has fallen when it is over::
 
     python examples/train_models.py ridge_convex_c4 --seconds 300 \
@@ -94,9 +96,9 @@ class Model:
         Makes an acquisition of its kind, to load its weights with.
     trained_on : str
         What its images show, in words.
-    own_schedules : bool, optional
-        Whether each stage has a schedule of its own. Otherwise the learning
-        rate falls over all stages.
+    n_shared : int, optional
+        Over how many of the first stages the learning rate falls together.
+        Each stage after them has a schedule of its own. Default: none.
     first_share : float, optional
         Share of the time, where it is limited, of the first of two stages.
     """
@@ -108,11 +110,11 @@ class Model:
         value_range,
         acquisition=None,
         trained_on=PHANTOMS,
-        own_schedules=False,
+        n_shared=0,
         first_share=0.5,
     ):
         self.first_share = first_share
-        self.own_schedules = own_schedules
+        self.n_shared = n_shared
         self.trained_on = trained_on
         self.name = name
         self.value_range = value_range
@@ -154,7 +156,7 @@ class Model:
             return [None] * len(self.stages)
         if len(self.stages) == 1:
             return [seconds]
-        if not self.own_schedules or len(self.stages) != 2:
+        if self.n_shared or len(self.stages) != 2:
             raise ValueError(
                 f'the learning rate of {self.name} falls over several stages: '
                 'give --steps in place of --seconds'
@@ -176,8 +178,12 @@ class Model:
             entry = data['acquisition']
             kind = ACQUISITIONS[entry['class_path']]
             acquisition = kind(**entry['init_args'])
-            acquisitions.append(acquisition)
-            shapes += data.get('shapes', [acquisition.shape])
+            variants = [
+                acquisition.with_settings(**variant)
+                for variant in data.get('variants', [{}])
+            ]
+            acquisitions += variants
+            shapes += data.get('shapes', [own.shape for own in variants])
         shapes = list(dict.fromkeys(map(tuple, shapes)))
         return models.model_card(acquisitions, shapes, self.trained_on)
 
@@ -201,8 +207,8 @@ def _mri():
     return CartesianMRI((16, 16))
 
 
-CT_STAGES = [f'sparse_view_ct_stage_{i}' for i in (1, 2)]
-MRI_STAGES = [f'cartesian_mri_stage_{i}' for i in (1, 2, 3)]
+CT_STAGES = [f'sparse_view_ct_stage_{i}' for i in (1, 2, 3)]
+MRI_STAGES = [f'cartesian_mri_stage_{i}' for i in (1, 2, 3, 4)]
 MULTISCALE_STAGES = [f'multiscale_denoiser_stage_{i}' for i in (1, 2)]
 CONVEX_STAGES = [f'ridge_convex_stage_{i}' for i in (1, 2)]
 WEAKLY_CONVEX_STAGES = [f'ridge_weakly_convex_stage_{i}' for i in (1, 2)]
@@ -210,23 +216,35 @@ MODELS = {
     model.name: model
     for kind in ('c4', 'ordinary')
     for model in (
-        Model(f'sparse_view_ct_{kind}', CT_STAGES, (0, 1), _ct),
+        Model(
+            f'sparse_view_ct_{kind}',
+            CT_STAGES,
+            (0, 1),
+            _ct,
+            trained_on=REAL_IMAGES,
+            n_shared=2,
+        ),
         # The magnitude of the images is at most 1.
-        Model(f'cartesian_mri_{kind}', MRI_STAGES, (-1, 1), _mri),
+        Model(
+            f'cartesian_mri_{kind}',
+            MRI_STAGES,
+            (-1, 1),
+            _mri,
+            trained_on=REAL_IMAGES,
+            n_shared=3,
+        ),
         Model(f'denoiser_{kind}', [], (0, 1)),
         Model(
             f'multiscale_denoiser_{kind}',
             MULTISCALE_STAGES,
             (0, 1),
             trained_on=REAL_IMAGES,
-            own_schedules=True,
         ),
         Model(
             f'ridge_convex_{kind}',
             CONVEX_STAGES,
             (0, 1),
             trained_on=REAL_IMAGES,
-            own_schedules=True,
             first_share=0.4,
         ),
         Model(
@@ -234,7 +252,6 @@ MODELS = {
             WEAKLY_CONVEX_STAGES,
             (0, 1),
             trained_on=REAL_IMAGES,
-            own_schedules=True,
             first_share=0.4,
         ),
         Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
@@ -298,9 +315,10 @@ def train(model, output, n_steps=None, options=(), seconds=None):
         arguments += [f'--trainer.max_steps={length}']
         if times[i] is not None:
             arguments += [f'--trainer.max_time={_clock(times[i])}']
-        if len(lengths) > 1 and not model.own_schedules:
+        if i < model.n_shared:
+            together = sum(lengths[: model.n_shared])
             arguments += [f'--model.steps_before={before}']
-            arguments += [f'--model.schedule_steps={sum(lengths)}']
+            arguments += [f'--model.schedule_steps={together}']
         status = cli.main([*arguments, *start])
         if status:
             return status

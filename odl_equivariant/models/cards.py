@@ -329,6 +329,8 @@ def model_card(
                 f'{name} {", ".join(map(str, found))}'
             )
         values[name] = first.get(name)
+    geometries = dict.fromkeys(part.get('geometry') for part in parts)
+    values['geometry'] = ', '.join(filter(None, geometries)) or None
     for name in _INTERVALS:
         ends = [part[name] for part in parts if part.get(name) is not None]
         if ends:
