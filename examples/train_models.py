@@ -38,8 +38,9 @@ The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its
 own. It starts from the last checkpoint of the stage before. The learning rate
 falls over the stages on phantoms, and once more over the last one. If the
-training is interrupted, the same command resumes it. With ``--seconds N``, a denoiser or an energy is trained for that
-time, and the learning rate has fallen when it is over::
+training is interrupted, the same command resumes it. With ``--seconds N``, a
+denoiser or an energy is trained for that time, and the learning rate has
+fallen when it is over::
 
     python examples/train_models.py ridge_convex_c4 --seconds 300 \
         --trainer.accelerator gpu

@@ -42,15 +42,17 @@ OF_KIND = {
         '--data.validation.init_args.n=1',
         '--data.acquisition.init_args.shape=[16,16]',
         '--data.acquisition.init_args.n_views=4',
+        '--data.variants=[{"n_views":4},{"n_views":6,"n_photons":1e3}]',
         '--data.train.init_args.shape=[32,32]',
         '--data.validation.init_args.shape=[32,32]',
     ],
     'cartesian_mri': [
         '--data.validation.init_args.n=1',
-        '--data.acquisition.init_args.shape=[16,24]',
-        '--data.shapes=[[16,16],[12,24]]',
-        '--data.train.init_args.shape=[16,24]',
-        '--data.validation.init_args.shape=[16,24]',
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.shapes=null',
+        '--data.variants=[{"shape":[16,16]},{"shape":[24,24]}]',
+        '--data.train.init_args.shape=[16,16]',
+        '--data.validation.init_args.shape=[16,16]',
     ],
     'denoiser': [
         '--data.validation.init_args.n=1',
@@ -299,12 +301,13 @@ def test_twins_differ_in_their_blocks_alone(script, kind):
 @pytest.mark.parametrize(
     'name', [name for name in NAMES if name not in RESTARTED]
 )
-def test_rates_fall_over_all_stages(script, name):
-    """The files of the stages make one cosine, from rate 1 to rate 0."""
+def test_rates_fall_over_the_shared_stages(script, name):
+    """The files of these stages make one cosine, from rate 1 to rate 0."""
     model = script.MODELS[name]
-    lengths = model.lengths()
+    n_shared = model.n_shared or len(model.stages)
+    stages, lengths = model.stages[:n_shared], model.lengths()[:n_shared]
     rates = []
-    for files, length in zip(model.stages, lengths, strict=True):
+    for files, length in zip(stages, lengths, strict=True):
         settings = {}
         for file in files:
             content = yaml.safe_load(file.read_text('utf-8'))
@@ -331,7 +334,31 @@ def test_steps_are_shared_among_the_stages(script, n_steps):
         lengths = model.lengths(n_steps)
         assert min(lengths) >= 1
         assert sum(lengths) == max(n_steps, len(model.stages))
-    assert script.MODELS['sparse_view_ct_c4'].lengths(3100) == [1500, 1600]
+    lengths = script.MODELS['sparse_view_ct_c4'].lengths(5700)
+    assert lengths == [1500, 1600, 2600]
+
+
+@pytest.mark.parametrize('name', ['sparse_view_ct_c4', 'cartesian_mri_c4'])
+def test_the_stage_on_real_images_has_a_schedule_of_its_own(script, name):
+    """Its files leave the steps before it out, and so does the script."""
+    model = script.MODELS[name]
+    assert len(model.stages) == model.n_shared + 1
+    for files, last in ((model.stages[0], False), (model.stages[-1], True)):
+        settings = {}
+        for file in files:
+            content = yaml.safe_load(file.read_text('utf-8'))
+            settings.update(content['model'])
+        assert ('schedule_steps' in settings) is not last
+
+
+def test_cards_name_all_acquisitions(script):
+    """The intervals span the variants of all stages."""
+    card = script.MODELS['sparse_view_ct_c4'].card()
+    assert card.views == (24, 200)
+    assert card.photons == (2e3, 1e5)
+    assert card.geometry == 'parallel beams, fan beams'
+    assert (192, 192) in card.shapes
+    assert script.MODELS['cartesian_mri_c4'].card().acceleration == (2, 8)
 
 
 def test_checkpoint_of_the_former_script_is_refused(script, tmp_path, capsys):
