@@ -42,8 +42,8 @@ training is interrupted, the same command resumes it. What is shipped is the
 mean of the weights before and after the last stage, see Wortsman et al.,
 *Robust fine-tuning of zero-shot models*, CVPR 2022: on heads it is as good as
 the weights before, and on other images nearly as good as those after. With
-``--seconds N``, a denoiser or an energy is trained for that time, and the learning rate has
-fallen when it is over::
+``--seconds N``, a denoiser or an energy is trained for that time, and the
+learning rate has fallen when it is over::
 
     python examples/train_models.py ridge_convex_c4 --seconds 300 \
         --trainer.accelerator gpu
