@@ -27,6 +27,8 @@ class FilmAcquisition(Acquisition):
 
     space: odl.DiscretizedSpace
     n_frames: int
+    #: Whether scores are means over frames, along the last axis.
+    has_frames = True
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -13,7 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from odl_equivariant._checks import array_shape, boolean, one_of, whole_number
+from odl_equivariant._checks import (
+    array_shape,
+    boolean,
+    one_of,
+    positive_number,
+    whole_number,
+)
 from odl_equivariant._types import ImageShape, Random
 from odl_equivariant.data.phantoms.canvas import random_texture
 from odl_equivariant.data.phantoms.moving.scenes import SCENES, draw
@@ -32,6 +38,7 @@ def moving_phantom(
     motion: Motion | None = None,
     rng: Random = None,
     phase: bool = False,
+    peak: float = 1.0,
 ) -> np.ndarray:
     r"""Return a random film of a body that moves with a period.
 
@@ -51,13 +58,16 @@ def moving_phantom(
         every resolution and number of frames.
     phase : bool, optional
         Whether the film is complex, with a smooth phase that stays.
+    peak : float, optional
+        Factor of all values. For tomography, with attenuation relative to
+        that of bone, 0.5 makes the body soft tissue.
 
     Returns
     -------
     film : numpy.ndarray
         Array of shape ``(*shape, n_frames)``, float32, or complex64 with a
-        phase, of modulus from 0 to 1. Frame k shows the time :math:`k / T`
-        of the period; after the last frame comes the first one.
+        phase, of modulus from 0 to ``peak``. Frame k shows the time
+        :math:`k / T` of the period; after the last frame comes the first one.
 
     Raises
     ------
@@ -85,7 +95,9 @@ def moving_phantom(
     drawn = str(rng.choice(list(SCENES)))
     scene = SCENES[drawn if motion is None else motion](rng)
     frames = [draw(scene(k / n_frames), shape) for k in range(n_frames)]
-    film = np.clip(np.stack(frames, -1), 0, 1).astype(np.float32)
+    peak = positive_number('peak', peak)
+    film = peak * np.clip(np.stack(frames, -1), 0, 1)
+    film = film.astype(np.float32)
     if not phase:
         return film
     waves = random_texture(shape, rng, 0.3, 1.5)
@@ -112,6 +124,8 @@ class MovingPhantoms(Slices):
         Whether films are complex.
     seed : int, optional
         Seed. A film depends only on the seed and its index.
+    peak : float, optional
+        Factor of all values.
 
     Raises
     ------
@@ -133,6 +147,7 @@ class MovingPhantoms(Slices):
         motion: Motion | None = None,
         phase: bool = False,
         seed: int = 0,
+        peak: float = 1.0,
     ) -> None:
         names = [f'film-{i}' for i in range(whole_number('n', n, 1))]
         super().__init__(names, names)
@@ -142,13 +157,19 @@ class MovingPhantoms(Slices):
         one_of('motion', motion, tuple(SCENES), optional=True)
         self.motion = motion
         self.phase = boolean('phase', phase)
+        self.peak = positive_number('peak', peak)
 
     def __getitem__(self, key: int | tuple[int, int]) -> np.ndarray:
         index, _ = index_and_epoch(key, len(self), 'films')
         place = self._places[index]
         rng = np.random.default_rng([self.seed, place, _PURPOSE])
         return moving_phantom(
-            self._frame, self.n_frames, self.motion, rng, self.phase
+            self._frame,
+            self.n_frames,
+            self.motion,
+            rng,
+            self.phase,
+            self.peak,
         )
 
     def with_shape(self, shape: ImageShape) -> MovingPhantoms:

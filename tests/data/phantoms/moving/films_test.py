@@ -104,6 +104,8 @@ def test_set_of_films():
     assert part.names == ['film-2'] and films[2].shape == (16, 18, 3)
     assert np.abs(films[1] - films[2]).max() > 0.1
     assert films.with_shape((8, 9))[0].shape == (8, 9, 3)
+    half = MovingPhantoms(4, (16, 18), 3, phase=True, seed=7, peak=0.5)
+    np.testing.assert_allclose(half[2], 0.5 * films[2], rtol=1e-6)
     pairs = SimulatedPairs(films, DynamicMRI((16, 18), 3, 2, 0.1))
     assert pairs[1]['truth'].shape == (2, 16, 18, 3)
 
