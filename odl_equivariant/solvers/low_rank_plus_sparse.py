@@ -15,6 +15,7 @@ import odl
 
 from odl_equivariant._checks import positive_number
 from odl_equivariant._types import Element, Operator
+from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.functionals.films.frequencies import TemporalFourierNorm
 from odl_equivariant.functionals.films.low_rank import CasoratiNuclearNorm
 from odl_equivariant.operators.operator_norm import norm_for_steps
@@ -115,9 +116,8 @@ def low_rank_plus_sparse(
     if sparsity is None:
         sparsity = TemporalFourierNorm(space, time_axis)
     f = _SeparateSum(nuclear, sparsity, low_rank, sparse)
-    fit = odl.functionals.L2NormSquared(operator.range).translated(data)
     add = odl.ReductionOperator(odl.IdentityOperator(space), 2)
-    g = (0.5 * fit) * (operator * add)
+    g = LeastSquares(operator * add, data)
     norm = norm_for_steps(operator)
     if norm == 0:
         raise ValueError('the operator is zero, and sees nothing of a film')

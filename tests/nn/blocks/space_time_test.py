@@ -96,7 +96,7 @@ def test_shifts_commute_away_from_the_ends():
 @pytest.mark.parametrize('reversal', [True, False])
 def test_only_symmetric_kernels_commute_with_reversal(reversal):
     """Without `reversal` the network knows the direction of time."""
-    block = denoiser(reversal=reversal).double()
+    block = denoiser(reversal=reversal, time_kernel_size=5).double()
     u = torch.randn(1, 1, 6, 6, 5, dtype=torch.double)
     gap = (block(u.flip(4)) - block(u).flip(4)).abs().max()
     assert bool(gap < 1e-12) is reversal
@@ -128,6 +128,14 @@ def test_films_of_a_batch_are_apart():
     block = denoiser()
     expected = torch.cat([block(film[None]) for film in u])
     torch.testing.assert_close(block(u), expected)
+
+
+def test_one_frame_of_kernels_takes_each_frame_alone():
+    """With `time_kernel_size=1`, films of one frame give the same."""
+    block = denoiser(time_kernel_size=1)
+    u = torch.randn(1, 1, 6, 6, 3)
+    frames = [block(u[..., k : k + 1]) for k in range(3)]
+    torch.testing.assert_close(block(u), torch.cat(frames, -1))
 
 
 def test_it_starts_frame_by_frame():

@@ -204,7 +204,7 @@ class DynamicCT(FilmAcquisition):
         return offsets[:, None] + step * np.arange(m)
 
     @property
-    def image_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def image_shape(self) -> tuple[int, ...]:
         """Shape of films on the grid twice as fine, for `pair`."""
         return (*self.frames[0].image_shape, self.n_frames)
 
