@@ -17,6 +17,11 @@ from odl_equivariant.actions.isometries import Reflection, Rotation
 from odl_equivariant.actions.scaling.affine import Affine
 from odl_equivariant.actions.scaling.domains import DomainScaling
 from odl_equivariant.actions.scalings import Dilation, Intensity
+from odl_equivariant.actions.time.groups import (
+    space_time_actions,
+    time_reversal,
+    time_shift,
+)
 from odl_equivariant.actions.translations import Translation
 
 __all__ = (
@@ -31,6 +36,9 @@ __all__ = (
     'DomainScaling',
     'Intensity',
     'group_actions',
+    'space_time_actions',
+    'time_reversal',
+    'time_shift',
     'InducedAction',
     'induced_action',
 )

@@ -24,6 +24,10 @@ from odl_equivariant.data.acquisitions.degradations.super_resolution import (
     SuperResolution,
 )
 from odl_equivariant.data.acquisitions.denoising import Denoising
+from odl_equivariant.data.acquisitions.dynamic.magnetic_resonance import (
+    DynamicMRI,
+)
+from odl_equivariant.data.acquisitions.dynamic.tomography import DynamicCT
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.acquisitions.tomography.geometries import ct_geometry
 from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
@@ -44,6 +48,10 @@ from odl_equivariant.data.pairs.store import PairStore
 from odl_equivariant.data.pairs.without_truth import MeasuredData, ScanFiles
 from odl_equivariant.data.phantoms.ellipses import ellipse_phantom
 from odl_equivariant.data.phantoms.magnetic_resonance import mr_phantom
+from odl_equivariant.data.phantoms.moving.films import (
+    MovingPhantoms,
+    moving_phantom,
+)
 from odl_equivariant.data.phantoms.random_slices import Phantoms
 from odl_equivariant.data.phantoms.strips import mr_strip
 from odl_equivariant.data.results.origin import provenance
@@ -74,6 +82,8 @@ __all__ = (
     'Deblurring',
     'Denoising',
     'DicomSlices',
+    'DynamicCT',
+    'DynamicMRI',
     'FastMRIKspace',
     'FastMRISlices',
     'ImageSlices',
@@ -84,6 +94,7 @@ __all__ = (
     'MeasuredData',
     'MeasuredPairs',
     'Mixture',
+    'MovingPhantoms',
     'NiftiSlices',
     'NumpySlices',
     'PairStore',
@@ -105,6 +116,7 @@ __all__ = (
     'ellipse_phantom',
     'estimate_coil_maps',
     'gaussian_kernel',
+    'moving_phantom',
     'mr_phantom',
     'mr_strip',
     'prewhitening_matrix',

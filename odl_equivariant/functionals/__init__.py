@@ -12,6 +12,8 @@ from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.functionals.data_fits.transmission import (
     TransmissionLikelihood,
 )
+from odl_equivariant.functionals.films.frequencies import TemporalFourierNorm
+from odl_equivariant.functionals.films.low_rank import CasoratiNuclearNorm
 from odl_equivariant.functionals.generalized_variation import (
     InvariantTotalGeneralizedVariation,
     LiftedGradients,
@@ -25,6 +27,7 @@ from odl_equivariant.functionals.variation import (
 )
 
 __all__ = (
+    'CasoratiNuclearNorm',
     'ConvergenceWarning',
     'InvariantTotalGeneralizedVariation',
     'InvariantTotalVariation',
@@ -33,5 +36,6 @@ __all__ = (
     'LeastSquares',
     'LiftedGradients',
     'OneSidedGradients',
+    'TemporalFourierNorm',
     'TransmissionLikelihood',
 )

@@ -8,6 +8,7 @@
 
 """Differences by all one-sided stencils at once, on tensors."""
 
+import math
 from itertools import product
 
 import numpy as np
@@ -15,7 +16,7 @@ import odl
 import torch
 from torch.nn.functional import pad
 
-from odl_equivariant._checks import one_of
+from odl_equivariant._checks import one_of, real_number
 from odl_equivariant.elements import first_part, is_complex, n_parts
 from odl_equivariant.inner_products import inner_product_weights
 
@@ -39,6 +40,25 @@ def _leaf(space):
     return space
 
 
+def _lengths(leaf, axis_weights):
+    sides = [float(side) for side in leaf.cell_sides]
+    if axis_weights is None:
+        return sides
+    weights = [
+        real_number('a number of `axis_weights`', weight, 0)
+        for weight in axis_weights
+    ]
+    if len(weights) != leaf.ndim or not any(weights):
+        raise ValueError(
+            f'`axis_weights` must be {leaf.ndim} numbers, one for each axis, '
+            f'and not all 0, got {weights}'
+        )
+    return [
+        side / weight if weight else math.inf
+        for side, weight in zip(sides, weights, strict=True)
+    ]
+
+
 class Stencils:
     r"""The :math:`2^d` one-sided difference stencils of a grid.
 
@@ -48,6 +68,8 @@ class Stencils:
         Uniform grid space, or a product of equal ones.
     pad_mode : {'symmetric', 'periodic'}
         What lies beyond the boundary.
+    axis_weights : sequence of float, optional
+        Factors of the differences along the axes. Default: 1.
 
     Notes
     -----
@@ -56,7 +78,7 @@ class Stencils:
     stencils are divided by their number :math:`S = 2^d`.
     """
 
-    def __init__(self, space, pad_mode):
+    def __init__(self, space, pad_mode, axis_weights=None):
         one_of('pad_mode', pad_mode, PAD_MODES)
         leaf = _leaf(space)
         fractions = np.asarray(leaf.partition.boundary_cell_fractions)
@@ -69,7 +91,8 @@ class Stencils:
             )
         self.ndim = leaf.ndim
         self.shape = leaf.shape
-        self.sides = [float(side) for side in leaf.cell_sides]
+        #: Lengths by which differences are divided; infinite for weight 0.
+        self.sides = _lengths(leaf, axis_weights)
         #: The sides that a stencil looks to: 0 forward, 1 backward.
         self.signs = list(product((0, 1), repeat=self.ndim))
         self.n_parts = n_parts(space)

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import odl
 
 from odl_equivariant._types import Operator, PadMode, Space
@@ -47,6 +49,9 @@ class OneSidedGradients(odl.Operator):
     pad_mode : {'symmetric', 'periodic'}, optional
         What lies beyond the boundary: the image mirrored, so that
         differences over the boundary are zero, or the image again.
+    axis_weights : sequence of float, optional
+        Factors of the differences along the axes, at least one of them
+        positive. Default: 1.
 
     Raises
     ------
@@ -79,9 +84,15 @@ class OneSidedGradients(odl.Operator):
     (4, 2)
     """
 
-    def __init__(self, space: Space, pad_mode: PadMode = 'symmetric') -> None:
-        self._stencils = stencils = Stencils(space, pad_mode)
+    def __init__(
+        self,
+        space: Space,
+        pad_mode: PadMode = 'symmetric',
+        axis_weights: Sequence[float] | None = None,
+    ) -> None:
+        self._stencils = stencils = Stencils(space, pad_mode, axis_weights)
         self.pad_mode = pad_mode
+        self.axis_weights = axis_weights
         range = (space**stencils.ndim) ** len(stencils.signs)
         super().__init__(space, range, linear=True)
 
@@ -101,7 +112,16 @@ class OneSidedGradients(odl.Operator):
 
     def __repr__(self):
         """Return ``repr(self)``."""
-        return f'{type(self).__name__}({self.domain!r}, {self.pad_mode!r})'
+        return (
+            f'{type(self).__name__}({self.domain!r}, {self.pad_mode!r}'
+            f'{_weights_argument(self.axis_weights)})'
+        )
+
+
+def _weights_argument(axis_weights):
+    if axis_weights is None:
+        return ''
+    return f', axis_weights={list(map(float, axis_weights))}'
 
 
 class _OneSidedDivergence(odl.Operator):
@@ -154,6 +174,9 @@ class InvariantTotalVariation(Variation):
         what came before, within the tolerance.
     max_iter : int, optional
         Former name of ``maxiter``. It gives a DeprecationWarning.
+    axis_weights : sequence of float, optional
+        Factors of the differences along the axes, at least one of them
+        positive, see the notes. Default: 1.
 
     Raises
     ------
@@ -176,6 +199,12 @@ class InvariantTotalVariation(Variation):
     rounding; hence :math:`\mathrm{prox}_{\sigma J}(g \cdot u) = g \cdot
     \mathrm{prox}_{\sigma J}(u)`. Forward differences alone are not
     invariant, and central ones do not see a checkerboard.
+
+    In space-time, where one axis is time, ``axis_weights`` says how much a
+    change in time counts: with :math:`(1, 1, \lambda)`, :math:`\lambda D_3`
+    stands for :math:`D_3`. :math:`J` is then invariant under all elements of
+    `space_time_actions`, whatever the length of a frame. With
+    :math:`(0, 0, 1)` it is the variation in time alone.
 
     Where all points have the same weight, the proximal is computed by
     Douglas-Rachford splitting (Eckstein and Bertsekas, *On the
@@ -215,8 +244,9 @@ class InvariantTotalVariation(Variation):
         maxiter: int = 2000,
         warm_start: bool = False,
         max_iter: int | None = None,
+        axis_weights: Sequence[float] | None = None,
     ) -> None:
-        self.operator = OneSidedGradients(space, pad_mode)
+        self.operator = OneSidedGradients(space, pad_mode, axis_weights)
         super().__init__(space, tol, maxiter, warm_start, max_iter)
 
     @property
@@ -247,5 +277,6 @@ class InvariantTotalVariation(Variation):
         """Return ``repr(self)``."""
         return (
             f'{type(self).__name__}({self.domain!r}, '
-            f'{self.operator.pad_mode!r}, tol={self.tol:g})'
+            f'{self.operator.pad_mode!r}, tol={self.tol:g}'
+            f'{_weights_argument(self.operator.axis_weights)})'
         )

@@ -28,6 +28,7 @@ from odl_equivariant.nn import (
     MultiscaleProximal,
     OrdinaryProximal,
     RidgeEnergy,
+    SpaceTimeProximal,
 )
 from odl_equivariant.nn._layers import INITIALS
 
@@ -50,6 +51,7 @@ BLOCKS = {
         MultiscaleDenoiser,
         MultiscaleProximal,
         AveragedProximal,
+        SpaceTimeProximal,
     )
 }
 Block: TypeAlias = (
@@ -58,6 +60,7 @@ Block: TypeAlias = (
     | MultiscaleDenoiser
     | MultiscaleProximal
     | AveragedProximal
+    | SpaceTimeProximal
     | GradientStepDenoiser
     | GradientStepEnergy
     | RidgeEnergy

@@ -80,7 +80,7 @@ def save(
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal, AveragedProximal, GradientStepEnergy, \
+MultiscaleProximal, AveragedProximal, SpaceTimeProximal, GradientStepEnergy, \
 GradientStepDenoiser, RidgeEnergy, EnergyDenoiser, LearnedProximalGradient \
 or LearnedPrimalDual
         Network to save, in training or evaluation mode, on any device. The

@@ -15,6 +15,7 @@ from odl_equivariant.nn.blocks.multiscale import (
     MultiscaleDenoiser,
     MultiscaleProximal,
 )
+from odl_equivariant.nn.blocks.space_time import SpaceTimeProximal
 from odl_equivariant.nn.convolution_norm import convolution_norm
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.energies.base import Energy
@@ -51,6 +52,7 @@ __all__ = (
     'MultiscaleProximal',
     'ProximalDenoiser',
     'RidgeEnergy',
+    'SpaceTimeProximal',
     'DualProximal',
     'LearnedProximalGradient',
     'LearnedPrimalDual',

@@ -21,6 +21,7 @@ from odl_equivariant.nn.blocks.multiscale import (
     MultiscaleDenoiser,
     MultiscaleProximal,
 )
+from odl_equivariant.nn.blocks.space_time import SpaceTimeProximal
 from odl_equivariant.nn.escnn.export import is_escnn, without_escnn
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.steerable.complex_linear import (
@@ -53,9 +54,9 @@ def to_convolutional(module: nn.Module) -> nn.Module:
         Network in training or evaluation mode. An `EquivariantProximal`
         becomes an `OrdinaryProximal` and a `LearnedProximalGradient` one with
         such blocks, of the same operators; a `MultiscaleDenoiser`,
-        `MultiscaleProximal` or `AveragedProximal` becomes one with
-        ``group=None``. In any other module each convolution of this package
-        becomes an ordinary one. A module of escnn, alone or in a
+        `MultiscaleProximal`, `AveragedProximal` or `SpaceTimeProximal` becomes
+        one with ``group=None``. In any other module each convolution of this
+        package becomes an ordinary one. A module of escnn, alone or in a
         `torch.nn.Sequential`, `torch.nn.ModuleList` or
         `torch.nn.ModuleDict`, becomes a module of torch, from tensors to
         tensors.
@@ -121,6 +122,8 @@ def _replace(module, copies):
         copies[id(module)] = _ordinary_twin(module)
     elif type(module) is AveragedProximal and module.group is not None:
         copies[id(module)] = _ordinary_averaged(module)
+    elif type(module) is SpaceTimeProximal and module.group is not None:
+        copies[id(module)] = _ordinary_in_time(module)
     elif isinstance(module, _STEERABLE):
         copies[id(module)] = padded_convolution(module)
     elif is_escnn(module):
@@ -192,6 +195,25 @@ def _ordinary_averaged(block):
         for thresholds in block.log_thresholds
     )
     plain.step_logits = copy.deepcopy(block.step_logits)
+    copy_buffers(block, plain)
+    return plain
+
+
+def _ordinary_in_time(block):
+    arguments = {**block.architecture['arguments'], 'group': None}
+    arguments.pop('basis', None)
+    with torch.device('meta'):
+        plain = SpaceTimeProximal(**arguments)
+    bias = not block.homogeneous
+    plain.lift = padded_convolution(block.lift, bias)
+    plain.residual = nn.ModuleList(
+        padded_convolution(layer, bias) for layer in block.residual
+    )
+    plain.project = padded_convolution(block.project, bias)
+    for layer, target in zip(block.temporal, plain.temporal, strict=True):
+        kernel = layer.kernel()[0][..., 0].detach()
+        weight = kernel[..., : target.weight.shape[2]].clone()
+        target.weight = nn.Parameter(weight, layer.weight.requires_grad)
     copy_buffers(block, plain)
     return plain
 

@@ -43,6 +43,7 @@ from odl_equivariant.operators.fourier.subsampled import (
     SubsampledFourierTransform,
 )
 from odl_equivariant.operators.fourier.unitary import UnitaryFourierTransform
+from odl_equivariant.operators.framewise import FramewiseOperator
 from odl_equivariant.operators.group_average import GroupAverage
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.network import NetworkOperator
@@ -62,6 +63,7 @@ __all__ = (
     'CartesianMask',
     'Convolution',
     'Downsampling',
+    'FramewiseOperator',
     'GroupAverage',
     'HadamardTransform',
     'LimitedAngleWarning',

@@ -18,10 +18,12 @@ from odl_equivariant.solvers.half_quadratic_splitting import (
 from odl_equivariant.solvers.learned_proximal_gradient import (
     learned_proximal_gradient,
 )
+from odl_equivariant.solvers.low_rank_plus_sparse import low_rank_plus_sparse
 
 __all__ = (
     'SolverResult',
     'accelerated_proximal_gradient',
     'half_quadratic_splitting',
     'learned_proximal_gradient',
+    'low_rank_plus_sparse',
 )

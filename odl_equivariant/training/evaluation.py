@@ -18,6 +18,7 @@ from odl_equivariant.data import Acquisition
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.training.losses import Loss
 from odl_equivariant.training.losses.parts import predicted_measurements
+from odl_equivariant.training.scores.films import film_scores
 from odl_equivariant.training.scores.metrics import has_range, scores
 from odl_equivariant.training.scores.tables import listed
 
@@ -57,7 +58,7 @@ class EvaluatedTask(LightningModule):
             return self._predict(problem, batch, part)
         truth = batch['truth']
         result = problem.reconstruct()
-        own = scores(result, truth)
+        own = self._scores(result, truth)
         counts = has_range(truth)
         numbers = range(batch_idx * len(truth), (batch_idx + 1) * len(truth))
         names = batch.get('name', batch.get('index', numbers))
@@ -70,6 +71,11 @@ class EvaluatedTask(LightningModule):
         values[f'{part}/loss'] = loss[counts | loss.isfinite()]
         self._log_means(values)
         return result, own
+
+    def _scores(self, result, truth):
+        if getattr(self.acquisition, 'has_frames', False):
+            return film_scores(result, truth)
+        return scores(result, truth)
 
     def _log_means(self, values):
         for name, value in values.items():
@@ -119,7 +125,7 @@ class EvaluatedTask(LightningModule):
                 'RUN/best.safetensors`, or give images as `data.test`'
             )
         _, own = self._evaluate(batch, batch_idx, 'test')
-        baseline = scores(self.baseline(batch), batch['truth'])
+        baseline = self._scores(self.baseline(batch), batch['truth'])
         return {
             'learned': own,
             str(self.acquisition.baseline_name): baseline,

@@ -207,7 +207,7 @@ class Proximal(nn.Module):
         space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
             Space of the images.
         """
-        check_grid(self, space, self._advice_of_dimension)
+        self._check_grid(space)
         if n_channels(space) != self.in_channels:
             raise ValueError(
                 f'the space {space!r} has {n_channels(space)} channel(s) (two '
@@ -224,6 +224,9 @@ class Proximal(nn.Module):
                     f'{space!r}'
                 )
             self._check_cells(space)
+
+    def _check_grid(self, space):
+        check_grid(self, space, self._advice_of_dimension)
 
     def _advice_of_dimension(self, found):
         """Return what to change for images with another number of axes."""

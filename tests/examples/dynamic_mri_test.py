@@ -1,0 +1,33 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Test of the example on films, on a smaller scale."""
+
+import pytest
+
+
+@pytest.mark.slow
+def test_films_turn_and_are_written(run_example, tmp_path):
+    """The equivariant network commutes with turns, and films are written."""
+    image = pytest.importorskip('PIL.Image')
+    (tmp_path / 'volumes').mkdir()
+    output = tmp_path / 'it.png'
+    arguments = ['--quick', '--steps', '2', '--output', str(output)]
+    names = run_example(
+        'volumes/dynamic_mri.py',
+        tmp_path,
+        [
+            ('N_TEST = 3', 'N_TEST = 1'),
+            ('    main()\n', f'    scores, errors = main({arguments})\n'),
+        ],
+    )
+    assert names['errors']['space-time C4'] < 1e-5
+    assert names['errors']['space-time ordinary'] > 1e-2
+    assert names['scores']['shared samples'] > names['scores']['zero-filled']
+    assert output.is_file()
+    with image.open(tmp_path / 'it.gif') as animation:
+        assert animation.n_frames == 6
