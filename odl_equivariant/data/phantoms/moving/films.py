@@ -21,7 +21,7 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import ImageShape, Random
-from odl_equivariant.data.phantoms.canvas import random_texture
+from odl_equivariant.data._fields import random_texture
 from odl_equivariant.data.phantoms.moving.scenes import SCENES, draw
 from odl_equivariant.data.slices.base import Slices, index_and_epoch
 
