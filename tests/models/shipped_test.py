@@ -53,8 +53,8 @@ GRADIENT_STEPS = ('gradient_step_c4',)
 
 # Of the bytes after the header, so that rewriting one leaves the weights.
 TENSORS = {
-    'cartesian_mri_c4': '58b1a6e5c20a1c7099bab772a5f23f30',
-    'cartesian_mri_ordinary': 'd8a12c1729a9c1f101310ec5539491a0',
+    'cartesian_mri_c4': 'a9883fe779c2beb5fdd2440994d2e1b5',
+    'cartesian_mri_ordinary': 'e1608468a2e8ac4c30e0fdeb9431ee74',
     'denoiser_c4': '9954b67eace08d51e20e7bcb6c899a0d',
     'denoiser_ordinary': '0f2c7fb553f4defb7855140759fd45fd',
     'gradient_step_c4': '718c31510a51ed0caeaa5b7d7e3e6ef4',
@@ -64,8 +64,8 @@ TENSORS = {
     'ridge_convex_ordinary': 'd2804e1feda89ed7e1ab209cea820a43',
     'ridge_weakly_convex_c4': '39c6548fae9596a49d6b45c3fb4ecd75',
     'ridge_weakly_convex_ordinary': 'c92092b9f34c4311bf31b5dd93dcebb5',
-    'sparse_view_ct_c4': 'c91936321243f182e12c6f9e29249ab4',
-    'sparse_view_ct_ordinary': 'db0a6267e0a544fc05233e0d83e30936',
+    'sparse_view_ct_c4': '7f6897d75e05fba9ad9d16d32fb83f22',
+    'sparse_view_ct_ordinary': '0dcac9dadda4fb155f5412fdc73db607',
 }
 
 name = simple_fixture(
