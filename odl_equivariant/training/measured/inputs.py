@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from odl.applications import tomo
 
-from odl_equivariant._files import reason_of_numpy
+from odl_equivariant._array_files import read_array
 from odl_equivariant.data import (
     SparseViewCT,
     read_kspace,
@@ -156,8 +156,8 @@ def _refuse_complex(path):
     if path.suffix.lower() != '.npy':
         return
     try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except (EOFError, OSError, ValueError):
+        array = read_array(path, mapped=True)
+    except (OSError, ValueError):
         return
     if np.iscomplexobj(array):
         raise ValueError(
@@ -323,13 +323,7 @@ def _check_exponents(array, mu, path, source):
 
 def _simulated(path, header, values, options):
     """Return data whose header has the arguments of `SparseViewCT`."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} is no array of numbers, or it ends early: '
-            f'{reason_of_numpy(path, error)}'
-        ) from error
+    array = read_array(path, 'is no array of numbers, or it ends early')
     missing = [
         names[0]
         for names in (('n_views', 'angles'), ('side',))
