@@ -96,7 +96,13 @@ class Coils:
         return element_from_array(array, self.transform.range)
 
     def checked_data(self, data):
-        """Check k-space, and return it as an element."""
+        """Return k-space as an element of the range of the transform.
+
+        Raises
+        ------
+        ValueError
+            If its shape is another one, or a value is not finite.
+        """
         if data not in self.transform.range:
             array = as_array(data)
             shape = self.space.shape if self.maps is None else self.maps.shape
