@@ -475,7 +475,7 @@ def test_an_image_that_is_too_small_is_said(run, tmp_path):
     options = ('--shape', '16', '--cell-size', '3mm', '--output', 'image.npy')
     status, text = run('scan.npy', *options)
     assert status == 0, text
-    assert 'It covers 23 % of what the detector sees' in text
+    assert 'It covers 31 % of what the detector sees' in text
 
 
 def test_each_file_is_warned_of(run, tmp_path):
