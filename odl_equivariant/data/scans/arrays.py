@@ -146,7 +146,7 @@ def _array(path):
     """Return the array in a file ``.npy`` or TIFF."""
     if path.suffix.lower() != '.npy':
         return read_picture(path)
-    return read_array(path, 'cannot be read as .npy; is it complete?')
+    return read_array(path, 'cannot be read as .npy (is it complete?)')
 
 
 def _field(name, value, place, folder):
