@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import odl
 import torch
@@ -69,7 +70,7 @@ def smooth_images(space: odl.DiscretizedSpace, n: int = 2) -> torch.Tensor:
             f'{describe_space(space)}'
         )
     # whatever the default device is
-    on_cpu = {'dtype': torch.float64, 'device': 'cpu'}
+    on_cpu: Any = {'dtype': torch.float64, 'device': 'cpu'}
     generator = torch.Generator('cpu').manual_seed(0)
     shape = tuple(space.shape)
     x = torch.randn(
