@@ -25,7 +25,6 @@ __all__ = (
     'digest',
     'full_disk_named',
     'path_inside',
-    'reason_of_numpy',
     'sealed',
     'split_seal',
     'unsealed',
@@ -37,8 +36,6 @@ __all__ = (
 # A separator at either end, or `..`, would lead out of a folder.
 _PLAIN_NAME = re.compile(r'[\w-][\w.-]*')
 _SEAL = re.compile(r'(.*),"checksum":"([0-9a-f]{32})"\}', re.DOTALL)
-# First bytes of a file of one array.
-_NUMPY = b'\x93NUMPY'
 
 
 def checksum(text, tensors=None):
@@ -191,26 +188,6 @@ def path_inside(folder, *names):
             'of the folder are neither read nor written'
         )
     return path
-
-
-def reason_of_numpy(path, error):
-    """Return why `numpy.load` failed.
-
-    Of a file without NumPy's first bytes, NumPy says that it may be pickled,
-    and advises to run what it holds.
-    """
-    try:
-        with open(path, 'rb') as file:
-            first = file.read(len(_NUMPY))
-    except OSError:
-        return str(error)
-    if not first:
-        return 'it is empty'
-    if first != _NUMPY:
-        return 'it does not begin as a file of NumPy does'
-    if 'allow_pickle' in str(error):
-        return 'it holds objects of Python, not numbers'
-    return str(error)
 
 
 def check_no_folder(path):

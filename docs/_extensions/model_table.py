@@ -8,9 +8,7 @@
 
 """The table of the shipped models, from the cards in their files."""
 
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from table_directives import add_table
 
 from odl_equivariant import models
 
@@ -41,18 +39,6 @@ def table():
     return lines
 
 
-class _ModelTable(SphinxDirective):
-    """The directive ``model-table``."""
-
-    def run(self):
-        """Return the table."""
-        node = nodes.container()
-        text = StringList(table(), source='model-table')
-        self.state.nested_parse(text, self.content_offset, node)
-        return node.children
-
-
 def setup(app):
-    """Let Sphinx know the directive."""
-    app.add_directive('model-table', _ModelTable)
-    return {'parallel_read_safe': True}
+    """Let Sphinx know the directive ``model-table``."""
+    return add_table(app, 'model-table', table)

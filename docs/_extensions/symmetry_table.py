@@ -9,9 +9,7 @@
 """The table of the symmetries of forward operators, as they are found."""
 
 import numpy as np
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from table_directives import add_table
 
 from odl_equivariant import data
 
@@ -67,18 +65,6 @@ def table():
     return lines
 
 
-class _SymmetryTable(SphinxDirective):
-    """The directive ``symmetry-table``."""
-
-    def run(self):
-        """Return the table."""
-        node = nodes.container()
-        text = StringList(table(), source='symmetry-table')
-        self.state.nested_parse(text, self.content_offset, node)
-        return node.children
-
-
 def setup(app):
-    """Let Sphinx know the directive."""
-    app.add_directive('symmetry-table', _SymmetryTable)
-    return {'parallel_read_safe': True}
+    """Let Sphinx know the directive ``symmetry-table``."""
+    return add_table(app, 'symmetry-table', table)

@@ -15,7 +15,7 @@ import statistics
 
 from odl_equivariant._files import write_atomically
 
-__all__ = ('mean_and_spread', 'read_rows', 'write_rows')
+__all__ = ('mean_and_spread', 'read_rows', 'verdict', 'write_rows')
 
 
 def write_rows(path, rows):
@@ -59,3 +59,10 @@ def mean_and_spread(values):
     values = list(values)
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return statistics.fmean(values), spread
+
+
+def verdict(flags):
+    """Return in words whether all, some or none of the flags are true."""
+    if not any(flags):
+        return 'Does not hold'
+    return 'Holds' if all(flags) else 'Holds in part'

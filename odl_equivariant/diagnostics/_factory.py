@@ -90,7 +90,23 @@ def _check(error, tol, failure):
 
 
 def check_all(errors, tol, failure):
-    """Return the largest error, or name all errors that fail."""
+    """Return the largest error, or name all errors that fail.
+
+    Parameters
+    ----------
+    errors : list of tuple
+        Group elements, each with its relative error. An error that is not a
+        number fails.
+    tol : float
+        Largest error that is accepted.
+    failure : str
+        What the message says first.
+
+    Raises
+    ------
+    AssertionError
+        If an error is above the tolerance.
+    """
     __tracebackhide__ = True
     failures = [
         f'{element}: {error:.3g}'

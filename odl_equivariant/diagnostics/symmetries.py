@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import odl
 import torch
@@ -68,19 +69,21 @@ def smooth_images(space: odl.DiscretizedSpace, n: int = 2) -> torch.Tensor:
             'expected a space of functions on one grid, got the product '
             f'{describe_space(space)}'
         )
-    generator = torch.Generator().manual_seed(0)
+    # whatever the default device is
+    on_cpu: Any = {'dtype': torch.float64, 'device': 'cpu'}
+    generator = torch.Generator('cpu').manual_seed(0)
     shape = tuple(space.shape)
     x = torch.randn(
         (n, n_channels(space), *shape),
         generator=generator,
-        dtype=torch.float64,
+        **on_cpu,
     )
-    squares = radius = torch.zeros((), dtype=torch.float64)
+    squares = radius = torch.zeros((), **on_cpu)
     for axis, m in enumerate(shape):
         place = [-1 if i == axis else 1 for i in range(len(shape))]
-        frequency = torch.fft.fftfreq(m, dtype=torch.float64)
+        frequency = torch.fft.fftfreq(m, **on_cpu)
         squares = squares + frequency.square().reshape(place)
-        at = (2 * torch.arange(m, dtype=torch.float64) + 1) / m - 1
+        at = (2 * torch.arange(m, **on_cpu) + 1) / m - 1
         radius = radius + at.square().reshape(place)
     axes = tuple(range(2, 2 + len(shape)))
     low = torch.exp(-squares / _BAND**2)

@@ -28,8 +28,9 @@ _MOST_SHORT, _SHORT = 8, 0.4
 
 
 class Minimum(NamedTuple):
-    """What `minimise` has reached."""
+    """Where `minimise` has stopped, and how near the minimum that is."""
 
+    #: The last iterate.
     u: torch.Tensor
     #: Relative size of the gradient.
     residual: float

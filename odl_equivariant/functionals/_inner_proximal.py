@@ -31,7 +31,7 @@ __all__ = ('ConvergenceWarning', 'Inner', 'InnerProximal', 'Variation')
 
 
 class Inner(NamedTuple):
-    """What an inner solver has done."""
+    """A proximal that an inner solver has computed, and its error."""
 
     #: The proximal, as an element.
     value: Any

@@ -37,7 +37,7 @@ def to_element(tensor, space):
 
 
 def doubled(tensor):
-    """Return a tensor in double precision."""
+    """Return a tensor in double precision, complex if it was complex."""
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.double)
 
 

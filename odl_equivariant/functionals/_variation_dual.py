@@ -16,11 +16,21 @@ __all__ = ('denoise', 'gap_parts', 'over_batch', 'squared_norm')
 
 
 def squared_norm(stencils, x):
+    """Return the squared norms of a batch of dual variables, one for each.
+
+    Parameters
+    ----------
+    stencils : Stencils
+        Differences of an image, with the weights of their parts.
+    x : torch.Tensor
+        Dual variables, real or complex, whose axis 1 counts parts.
+    """
     parts = stencils.parts.to(x.device)
     return stencils.integral((parts * (x * x.conj()).real).sum(1))
 
 
 def over_batch(values, like):
+    """Return a number for each sample, in a shape that multiplies a batch."""
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 

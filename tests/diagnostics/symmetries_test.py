@@ -11,6 +11,7 @@
 import numpy as np
 import odl
 import pytest
+import torch
 
 from odl_equivariant.actions import Reflection, Rotation, Translation
 from odl_equivariant.data import (
@@ -28,6 +29,7 @@ from odl_equivariant.diagnostics import (
     commutation_error,
     report,
 )
+from odl_equivariant.diagnostics.symmetries import smooth_images
 
 CENTRE = np.pad(np.zeros((16, 16), bool), 8, constant_values=True)
 SIDE = np.arange(32)[:, None] < 20 + np.zeros(32)
@@ -183,3 +185,12 @@ def test_shifts_along_one_axis():
     h = float(inpainting.space.cell_sides[0])
     assert Translation(inpainting.space, [0, 3 * h]) in inpainting.symmetries
     assert Translation(inpainting.space, [h, 0]) not in inpainting.symmetries
+
+
+def test_images_do_not_depend_on_the_default_device():
+    """Smooth images are on the processor, the same for each call."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (9, 12))
+    expected = smooth_images(space)
+    with torch.device('meta'):
+        found = smooth_images(space)
+    assert torch.equal(found, expected)

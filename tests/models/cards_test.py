@@ -11,7 +11,9 @@
 import json
 
 import numpy as np
+import odl
 import pytest
+from odl.applications import tomo
 
 from odl_equivariant import models
 from odl_equivariant.data import (
@@ -20,7 +22,7 @@ from odl_equivariant.data import (
     MeasuredCT,
     SparseViewCT,
 )
-from odl_equivariant.models.cards import card_from_header
+from odl_equivariant.models.cards import beams_of, card_from_header
 
 ACQUISITIONS = {
     'ct': SparseViewCT((16, 24), n_views=8),
@@ -133,3 +135,18 @@ def test_cards_in_cells_have_a_length():
     card = models.ModelCard('tomography', '1/cell', cell=(0.002, 0.002))
     assert card.line('1/m') == (500.0, 0.0)
     assert card.line('1/m', cell=0.001) == (1000.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ('beams', 'words'),
+    [
+        (tomo.parallel_beam_geometry, 'parallel beams'),
+        (lambda *a: tomo.cone_beam_geometry(*a, 4, 4), 'fan beams'),
+        (lambda *a: tomo.cone_beam_geometry(*a, 4, 4), 'cone beams'),
+    ],
+)
+def test_beams_in_words(beams, words):
+    """Fans lie in a plane, and cones do not."""
+    d = 3 if words == 'cone beams' else 2
+    space = odl.uniform_discr(d * [-1], d * [1], d * (4,))
+    assert beams_of(beams(space)) == words

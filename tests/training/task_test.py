@@ -139,6 +139,7 @@ def test_large_gradients_are_finite():
     for parameter in task.parameters():
         parameter.grad = torch.full_like(parameter, 1e30)
     task.on_before_optimizer_step(None)
+    assert all((p.grad == 1e30).all() for p in task.parameters())
 
 
 def test_gradients_are_checked_at_once(monkeypatch):

@@ -10,7 +10,7 @@
 
 import statistics
 
-from examples.experiments.tables import mean_and_spread
+from examples.experiments.tables import mean_and_spread, verdict
 
 __all__ = ('gains', 'table', 'verdicts')
 
@@ -190,7 +190,4 @@ def _lost(rows, kind, name):
 
 def _said(sentence, values, flags):
     figures = ', '.join(f'{k}: {v:+.2f} dB' for k, v in values.items())
-    verdict = 'Does not hold'
-    if any(flags):
-        verdict = 'Holds' if all(flags) else 'Holds in part'
-    return sentence, figures, verdict
+    return sentence, figures, verdict(flags)

@@ -12,6 +12,8 @@ import itertools
 
 import numpy as np
 
+from examples.experiments.tables import verdict
+
 __all__ = ('verdicts',)
 
 DESIGN = ('equivariant splitting', 'by design')
@@ -85,7 +87,7 @@ def _of_problem(where, by_arm):
         sentence += 'at most 1.1 times' if most else 'more than 1.1 times'
         sentence += ' that of ordinary splitting'
         holds = (ratio <= 1.1) == bool(most)
-        yield sentence, f'{ratio:.2f}', 'Holds' if holds else 'Does not hold'
+        yield sentence, f'{ratio:.2f}', verdict([holds])
 
 
 def _gaps(by_arm, one, other):
@@ -103,7 +105,4 @@ def _seconds(rows):
 
 def _said(sentence, gaps, flags):
     figures = ', '.join(f'{gap:+.2f}' for gap in gaps)
-    verdict = 'Does not hold'
-    if any(flags):
-        verdict = 'Holds' if all(flags) else 'Holds in part'
-    return sentence, f'{figures} dB for the seeds', verdict
+    return sentence, f'{figures} dB for the seeds', verdict(flags)

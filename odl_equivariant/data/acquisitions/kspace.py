@@ -25,7 +25,7 @@ from odl_equivariant.operators.fourier.subsampled import (
 )
 from odl_equivariant.operators.fourier.unitary import UnitaryFourierTransform
 
-__all__ = ('Coils', 'check_measured', 'measured_lines', 'samples')
+__all__ = ('Coils', 'samples')
 
 
 class Coils:
@@ -96,7 +96,13 @@ class Coils:
         return element_from_array(array, self.transform.range)
 
     def checked_data(self, data):
-        """Check k-space, and return it as an element."""
+        """Return k-space as an element of the range of the transform.
+
+        Raises
+        ------
+        ValueError
+            If its shape is another one, or a value is not finite.
+        """
         if data not in self.transform.range:
             array = as_array(data)
             shape = self.space.shape if self.maps is None else self.maps.shape
@@ -179,34 +185,3 @@ def _combination(encoding):
 def samples(data):
     """Return k-space as a complex array, whose first axis counts coils."""
     return merge_complex(as_tensor(data))[0].cpu().numpy()
-
-
-def check_measured(measured, shape):
-    """Check booleans that say where k-space was measured.
-
-    Raises
-    ------
-    ValueError
-        If they are no booleans, or their shape is neither ``shape`` nor 1
-        along an axis.
-    """
-    if (
-        measured.dtype != bool
-        or measured.ndim != 2
-        or any(
-            m not in (1, n) for m, n in zip(measured.shape, shape, strict=True)
-        )
-    ):
-        raise ValueError(
-            f'`measured` must be booleans of shape {shape}, or of '
-            f'length 1 along some axes, got {measured.dtype} of shape '
-            f'{measured.shape}'
-        )
-
-
-def measured_lines(measured, shape, across):
-    """Return the first of the measured lines, and the one after the last."""
-    lines = np.flatnonzero(np.broadcast_to(measured, shape).any(axis=across))
-    if not len(lines):
-        raise ValueError('`measured` is false everywhere')
-    return int(lines[0]), int(lines[-1]) + 1

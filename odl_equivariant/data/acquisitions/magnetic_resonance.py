@@ -47,12 +47,8 @@ from odl_equivariant.data.acquisitions.base import (
     short_mask,
 )
 from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
-from odl_equivariant.data.acquisitions.kspace import (
-    Coils,
-    check_measured,
-    measured_lines,
-    samples,
-)
+from odl_equivariant.data.acquisitions.kspace import Coils, samples
+from odl_equivariant.data.acquisitions.measured_masks import measured_mask
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.data.acquisitions.sampling import Pattern, Sampling
 from odl_equivariant.elements import element_from_array
@@ -216,14 +212,7 @@ class CartesianMRI(Acquisition):
                 )
             coil_maps = np.full((n_coils, *shape), n_coils**-0.5)
 
-        half = [self.side / max(shape) * n / 2 for n in shape]
-        self.space = odl.uniform_discr(
-            [-h for h in half],
-            half,
-            shape,
-            dtype='complex64' if dtype == 'float32' else 'complex128',
-            impl=backend,
-        )
+        self.space = _images(shape, self.side, dtype, backend)
         self._scale_check = ScaleCheck()
         self._coils = Coils(self.space, coil_maps)
         # Drawn even if a mask is given, as this checks the settings.
@@ -637,27 +626,15 @@ class CartesianMRI(Acquisition):
         return self._pair(coils.data(sampled * full), truth, mask, coil_maps)
 
     def _measured_mask(self, measured, rng):
-        """Return a mask that samples only what was measured.
+        """Return a mask that samples only what was measured."""
 
-        Its shape depends only on the settings and the shape of ``measured``,
-        so that the masks of a set of images can be stacked.
-        """
-        check_measured(measured, self.shape)
-        if self._mask_is_given:
-            mask = self.mask & measured
-        else:
-            across = self._sampling.across
-            ends = measured_lines(measured, self.shape, across)
+        def draw(ends):
             if self.random_masks:
-                drawn = self.draw_mask(rng, ends)
-            else:
-                drawn = self._sampling(self.seed, ends)
-            mask = drawn.array.take([0], across) & measured
-        if not mask.any():
-            raise ValueError(
-                'the mask of the acquisition contains no measured sample'
-            )
-        return mask
+                return self.draw_mask(rng, ends)
+            return self._sampling(self.seed, ends)
+
+        given = self.mask if self._mask_is_given else None
+        return measured_mask(measured, self._sampling, draw, given)
 
     def _settings(self):
         added = {}
@@ -684,3 +661,15 @@ class CartesianMRI(Acquisition):
             'seed': self.seed,
             **added,
         }
+
+
+def _images(shape, side, dtype, backend):
+    """Return a space of complex images, whose longer side has this length."""
+    half = [side / max(shape) * n / 2 for n in shape]
+    return odl.uniform_discr(
+        [-h for h in half],
+        half,
+        shape,
+        dtype='complex64' if dtype == 'float32' else 'complex128',
+        impl=backend,
+    )

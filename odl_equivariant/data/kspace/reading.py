@@ -14,8 +14,8 @@ import pathlib
 
 import numpy as np
 
+from odl_equivariant._array_files import read_array
 from odl_equivariant._checks import whole_number
-from odl_equivariant._files import reason_of_numpy
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant.data.kspace.checks import checked_kspace
@@ -138,13 +138,7 @@ def _no_counters(path, **counters):
 
 
 def _from_numpy(path, coil_axis, centred):
-    try:
-        kspace = np.load(path, allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} is no array of numbers, or it ends early: '
-            f'{reason_of_numpy(path, error)}'
-        ) from error
+    kspace = read_array(path, 'is no array of numbers, or it ends early')
     if kspace.ndim == 2:
         kspace, coil_axis = kspace[None], 0
     if kspace.ndim != 3:

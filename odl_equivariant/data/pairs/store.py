@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from odl_equivariant._array_files import read_array
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.data.pairs.origin import check_origin, origin_of
 from odl_equivariant.data.pairs.pair_list import (
@@ -115,9 +116,8 @@ class PairStore(Dataset):
         for key, (dtype, shape) in self._content['fields'].items():
             try:
                 path = array_path(self.folder, self._content['part'], key)
-                array = np.load(path, mmap_mode='r', allow_pickle=False)
-            # numpy raises errors of many types for a damaged header
-            except Exception as error:
+                array = read_array(path, mapped=True)
+            except (OSError, ValueError) as error:
                 raise ValueError(
                     f'the store {self.folder} is damaged, or was replaced '
                     f'since it was opened: {key}.npy: '

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from odl_equivariant._array_files import read_array
 from odl_equivariant._checks import boolean, real_number, whole_number
-from odl_equivariant._files import reason_of_numpy
 from odl_equivariant._types import PathLike
 from odl_equivariant.data.kspace.reading import read_kspace
 from odl_equivariant.data.scans.reading import read_scan
@@ -188,7 +188,9 @@ class MeasuredData(Dataset):
         shape = tuple(acquisition.operator.range.shape)
         array = None
         if path.suffix.lower() == '.npy' and not self.slices.options:
-            array = _array(path)
+            array = read_array(
+                path, 'is no array of numbers, or it ends early'
+            )
             if array.shape != shape or array.dtype.kind not in 'fiu':
                 raise ValueError(
                     f'{path} has {array.dtype} of shape {array.shape}, and '
@@ -291,14 +293,3 @@ class MeasuredData(Dataset):
 def _complex(space):
     double = str(space.dtype_identifier) == 'complex128'
     return torch.complex128 if double else torch.complex64
-
-
-def _array(path):
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} is no array of numbers, or it ends early: '
-            f'{reason_of_numpy(path, error)}'
-        ) from error
-    return np.asarray(array)

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from odl_equivariant._files import path_inside, reason_of_numpy
+from odl_equivariant._array_files import read_array
+from odl_equivariant._files import path_inside
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant.data.scans.pictures import (
@@ -145,19 +146,7 @@ def _array(path):
     """Return the array in a file ``.npy`` or TIFF."""
     if path.suffix.lower() != '.npy':
         return read_picture(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'there is no file {path}') from None
-    # a damaged header is parsed as Python, which shows at many places
-    except Exception as error:
-        raise ValueError(
-            f'{path} cannot be read as .npy; is it complete? '
-            f'{reason_of_numpy(path, error)}'
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f'{path} holds several arrays, one is expected')
-    return array
+    return read_array(path, 'cannot be read as .npy (is it complete?)')
 
 
 def _field(name, value, place, folder):

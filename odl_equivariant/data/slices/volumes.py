@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from odl_equivariant._array_files import read_array
 from odl_equivariant._checks import one_of, whole_number
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike, Spacing
@@ -379,14 +380,12 @@ class NumpySlices(FolderSlices):
             return None
         array = self._from_item(
             self._items[place],
-            lambda path, name, entry: np.load(
-                path, mmap_mode='r', allow_pickle=False
-            ),
+            lambda path, name, entry: read_array(path, mapped=True),
         )
         return SliceGeometry(array.shape[-2:], self.pixel_size)
 
     def _read(self, path, name, entry):
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
+        array = read_array(path, mapped=True)
         if array.ndim != (2 if entry['slice'] is None else 3):
             raise ValueError(f'it has the shape {array.shape} now')
         return np.array(
@@ -396,7 +395,7 @@ class NumpySlices(FolderSlices):
 
 def _describe_numpy(path):
     """Return the index entry of an array, in a list."""
-    array = np.load(path, mmap_mode='r', allow_pickle=False)
+    array = read_array(path, mapped=True)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise NoImage(f'it has the shape {array.shape}')
     if array.ndim == 3 and array.shape[2] <= MOST_COLOURS < min(

@@ -54,7 +54,15 @@ def cosine_transform(x, axes):
 
 
 def inverse_cosine_transform(y, axes):
-    """Return the inverse of `cosine_transform`."""
+    """Return the inverse of `cosine_transform`, along the same axes.
+
+    Parameters
+    ----------
+    y : torch.Tensor
+        Real coefficients.
+    axes : iterable of int
+        Axes along which they are transformed.
+    """
     for axis in axes:
         y = y.movedim(axis, -1)
         n = y.shape[-1]

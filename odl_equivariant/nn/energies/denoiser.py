@@ -261,6 +261,8 @@ class EnergyDenoiser(nn.Module):
             )
         if self.training and self.training_shrinkage:
             return self.energy.shrinkage(x, sigma)
+        if not len(x):
+            return x.clone()
         lipschitz, is_convex = self._bounds(x, sigma)
         if self.steps is not None:
             return self._descended(x, sigma, lipschitz)

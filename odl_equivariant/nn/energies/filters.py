@@ -15,6 +15,7 @@ import torch
 from odl_equivariant.nn.steerable.groups import INFINITE, parse_group
 
 __all__ = (
+    'Normalised',
     'autocorrelations',
     'centred',
     'family',
@@ -93,6 +94,42 @@ def normalised(orbits):
     orbits = centred(orbits)
     square = norm_bound(autocorrelations(orbits).sum(0))
     return orbits / square.clamp(min=_LEAST**2).sqrt().to(orbits.dtype)
+
+
+class Normalised:
+    """Filters and their autocorrelations, kept until the weights change."""
+
+    def __init__(self):
+        self._kept = None
+
+    def of(self, kernels, make):
+        """Return both for some weights, without a graph.
+
+        Parameters
+        ----------
+        kernels : torch.Tensor
+            Weights, without a graph.
+        make : callable
+            Function without arguments that returns the filters of these
+            weights.
+
+        Returns
+        -------
+        made, lags : torch.Tensor
+            Filters, and their `autocorrelations`.
+        """
+        # A copy is compared, as `.data` changes without a trace.
+        kept = self._kept
+        if kept is None or not (
+            kept[0].dtype == kernels.dtype
+            and kept[0].device == kernels.device
+            and torch.equal(kept[0], kernels)
+        ):
+            with torch.inference_mode(False), torch.no_grad():
+                made = make()
+                kept = kernels.clone(), made, autocorrelations(made)
+            self._kept = kept
+        return kept[1:]
 
 
 def weighted_bound(lags, slopes):

@@ -215,7 +215,7 @@ class RidgeEnergy(Energy):
             1 / math.sqrt(self.n_filters),
             self.largest_slope,
         )
-        self._cached: tuple[torch.Tensor, ...] | None = None
+        self._normalised = filters.Normalised()
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -296,26 +296,14 @@ class RidgeEnergy(Energy):
         """
         if is_transformed() or is_differentiated(self, self.kernels):
             return self._filters()
-        return self._current()[1]
+        return self._current()[0]
 
     def _filters(self):
         return filters.normalised(self._family.orbits(self.kernels))
 
     def _current(self):
-        """Return weights, filters and autocorrelations, without a graph."""
-        # A copy is compared, as `.data` changes without a trace.
-        kernels, cached = self.kernels.detach(), self._cached
-        if cached is None or not (
-            cached[0].dtype == kernels.dtype
-            and cached[0].device == kernels.device
-            and torch.equal(cached[0], kernels)
-        ):
-            with torch.inference_mode(False), torch.no_grad():
-                made = self._filters()
-                lags = filters.autocorrelations(made)
-                cached = kernels.clone(), made, lags
-            self._cached = cached
-        return cached
+        """Return filters and autocorrelations, without a graph."""
+        return self._normalised.of(self.kernels.detach(), self._filters)
 
     def _prepared(self, x, sigma):
         """Return extended images, tables of the profiles, and matrices.
@@ -630,7 +618,7 @@ class RidgeEnergy(Energy):
             ``(N,)``, in double precision.
         """
         slopes = self.profiles(sigma).slopes
-        lags = self._current()[2]
+        lags = self._current()[1]
         moduli = filters.weighted_bound(lags, -slopes)
         greatest = filters.weighted_bound(lags, slopes)
         return torch.maximum(greatest, moduli), moduli

@@ -20,6 +20,7 @@ from odl.applications import tomo
 from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant.elements import as_element
 from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
+from odl_equivariant.operators.ray.view_weights import Scan
 from odl_equivariant.training.losses.problem import Problem
 
 __all__ = (
@@ -342,6 +343,8 @@ def factors_of_views(problem: Problem, part: Part) -> np.ndarray:
     In the filtered back-projection of some views, each of them stands for
     half of the gaps beside it. The same factor for all would not be an
     integral over the angles: random views leave large gaps and small ones.
+    What the scan itself leaves out, such as the rest of the half circle of a
+    limited range of angles, is no gap.
 
     Parameters
     ----------
@@ -356,24 +359,25 @@ def factors_of_views(problem: Problem, part: Part) -> np.ndarray:
         A number for each view, 0 for those that are not in the part.
     """
     geometry = problem.acquisition.geometry
-    angles = np.atleast_1d(np.asarray(geometry.angles, dtype=float))
     is_parallel = isinstance(geometry, tomo.ParallelBeamGeometry)
     period = np.pi if is_parallel else 2 * np.pi
-    # of several turns, all together
-    turns = np.ceil((angles[-1] - angles[0]) / period - 1e-6)
-    period = period * max(1, turns)
-    chosen = part.chosen[0, 0].reshape(len(angles), -1).all(1).cpu().numpy()
-    factors = np.zeros(len(angles))
-    widths = _widths(angles, period)[chosen]
-    factors[chosen] = _widths(angles[chosen], period) / widths
-    return factors
-
-
-def _widths(angles, period):
-    """Return half of the gaps beside each angle on a circle."""
-    before = np.concatenate([angles[-1:] - period, angles[:-1]])
-    after = np.concatenate([angles[1:], angles[:1] + period])
-    return (after - before) / 2
+    scan = Scan.of_partition(geometry.motion_partition, period)
+    n_views = len(scan.angles)
+    chosen = part.chosen[0, 0].reshape(n_views, -1).all(1).cpu().numpy()
+    angles, factors = scan.angles[chosen], np.zeros(n_views)
+    if scan.turns is not None:
+        # of several turns, all together
+        period = scan.turns * period
+        before, after = angles[-1:] - period, angles[:1] + period
+        ends = np.concatenate([before, angles, after])
+        factors[chosen] = (ends[2:] - ends[:-2]) / 2
+        return factors / scan.widths
+    for low, high in scan.arcs:
+        inside = chosen & (scan.angles >= low) & (scan.angles <= high)
+        own = scan.angles[inside]
+        cells = np.concatenate([[low], (own[1:] + own[:-1]) / 2, [high]])
+        factors[inside] = np.diff(cells)[: len(own)]
+    return factors / scan.widths
 
 
 def _full_mask(acquisition):

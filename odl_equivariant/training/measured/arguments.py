@@ -14,7 +14,7 @@ import re
 
 from odl_equivariant.data.units import ATTENUATION_UNITS, metres
 
-__all__ = ('is_direct', 'parsed')
+__all__ = ('cell_in', 'cell_in_metres', 'is_direct', 'parsed')
 
 _LENGTH = re.compile(r'([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(m|cm|mm|um)?')
 
@@ -132,7 +132,7 @@ def _length(text):
 
 def _shape(text):
     numbers = re.split(r'[x,\s]+', text.strip('()[] '))
-    if not all(n.isdigit() and int(n) > 0 for n in numbers):
+    if not all(n.isdecimal() and int(n) > 0 for n in numbers):
         raise argparse.ArgumentTypeError(
             f'expected a shape such as 512x512, got {text!r}'
         )
@@ -178,3 +178,25 @@ def cell_in(cell, unit):
     """
     value, own = cell
     return value if own is None else value * metres(own) / metres(unit)
+
+
+def cell_in_metres(cell):
+    """Return the side of a cell in metres, for scans without a length.
+
+    Raises
+    ------
+    ValueError
+        If the number has no unit.
+
+    Examples
+    --------
+    >>> cell_in_metres((0.5, 'cm'))
+    0.005
+    """
+    value, unit = cell
+    if unit is None:
+        raise ValueError(
+            f'--cell-size {value:g}: the scan has lengths in cells, so the '
+            'number needs a unit, such as 0.65um'
+        )
+    return value * metres(unit)

@@ -21,7 +21,10 @@ from odl_equivariant.data.acquisitions.sinograms.consistency import (
 )
 from odl_equivariant.data.units import metres
 from odl_equivariant.models.shipped import weights_path
-from odl_equivariant.training.measured.arguments import cell_in, parsed
+from odl_equivariant.training.measured.arguments import (
+    cell_in_metres,
+    parsed,
+)
 from odl_equivariant.training.measured.inputs import (
     KSPACE,
     SCANS,
@@ -182,6 +185,11 @@ def _files(inputs, endings, options):
     return files
 
 
+def _stem(path):
+    """Return the name of data without its ending; folders have none."""
+    return path.name if path.is_dir() else path.stem
+
+
 def _targets(files, options):
     """Return the file of results of each file of data."""
     ending = ending_of(options.output)
@@ -200,8 +208,7 @@ def _targets(files, options):
     else:
         ending = f'.{options.format or "npy"}'
         targets = {
-            path: options.output / f'{path.name.split(".")[0]}{ending}'
-            for path in files
+            path: options.output / f'{_stem(path)}{ending}' for path in files
         }
     names = list(targets.values())
     for path, target in targets.items():
@@ -229,7 +236,9 @@ def _warnings_of(path):
 
     warnings.formatwarning = text
     try:
-        yield
+        # forgets what earlier files were warned of
+        with warnings.catch_warnings():
+            yield
     finally:
         warnings.formatwarning = before
 
@@ -270,11 +279,15 @@ def _reconstruct_file(path, target, method, options):
     elif is_unexplained(worst, noise):
         _log.warning(
             '%s: the image leaves %.1f %% of the data unexplained, and noise '
-            'is about %.1f %%. %s: the model may not fit views, noise or unit '
-            'of these data',
+            'is about %.1f %%. %s%s: the model may not fit views, noise or '
+            'unit of these data',
             path,
             100 * worst,
             100 * noise,
+            ''
+            if measured.covered == 1
+            else f'It covers {100 * measured.covered:.0f} % of what the '
+            'detector sees, and without --shape it covers all. ',
             'The data are consistent with the geometry'
             if doubt is not None and doubt.errors
             else f'Geometry, axis or units may be others than '
@@ -311,7 +324,7 @@ def _sides(measured, cell):
         return scan.pixel
     unit = getattr(acquisition, 'length_unit', 'm')
     if unit == 'cell':
-        return None if cell is None else 2 * (cell_in(cell, 'm'),)
+        return None if cell is None else 2 * (cell_in_metres(cell),)
     return tuple(
         float(side) * metres(unit) for side in acquisition.space.cell_sides
     )

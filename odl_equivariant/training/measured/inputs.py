@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 from odl.applications import tomo
 
-from odl_equivariant._files import reason_of_numpy
+from odl_equivariant._array_files import read_array
 from odl_equivariant.data import (
     SparseViewCT,
     read_kspace,
     read_scan,
 )
 from odl_equivariant.elements import element_from_array
-from odl_equivariant.training.measured.arguments import cell_in
+from odl_equivariant.training.measured.arguments import (
+    cell_in,
+    cell_in_metres,
+)
 from odl_equivariant.training.reconstruction.headers import HEADER, header_path
 
 __all__ = ('Measured', 'SCANS', 'measured_kspace', 'measured_tomography')
@@ -67,6 +70,9 @@ class Measured:
         detector, if it was looked for.
     scan : KspaceScan or None
         The scan of magnetic resonance.
+    covered : float
+        Share of what the detector sees that the image covers, along its
+        shorter side; 1 if all or unknown.
     """
 
     acquisition: Any
@@ -76,6 +82,7 @@ class Measured:
     scale: float = 1.0
     axis: float | None = None
     scan: Any = None
+    covered: float = 1.0
 
 
 def measured_kspace(path):
@@ -156,8 +163,8 @@ def _refuse_complex(path):
     if path.suffix.lower() != '.npy':
         return
     try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except (EOFError, OSError, ValueError):
+        array = read_array(path, mapped=True)
+    except (OSError, ValueError):
         return
     if np.iscomplexobj(array):
         raise ValueError(
@@ -238,7 +245,8 @@ def _of_scan(scan, source, path, options):
     scans = [scan.row(i) for i in rows]
     middle = scans[len(scans) // 2]
     _check_axis(options.axis, middle.readings.shape[-1], path)
-    acquisition = middle.acquisition(_grid(middle, options, path))
+    space, covered = _grid(middle, options, path)
+    acquisition = middle.acquisition(space)
     axis = None
     if options.axis is not None:
         width = acquisition.geometry.det_partition
@@ -264,6 +272,7 @@ def _of_scan(scan, source, path, options):
         scan.readings.ndim == 2 or rows == [None],
         source,
         axis=axis,
+        covered=covered,
     )
 
 
@@ -279,29 +288,32 @@ def _check_axis(axis, n_detectors, path):
 
 
 def _grid(scan, options, path):
-    """Return the space of the images of a scan, for `MeasuredCT`."""
+    """Return the space of the images of a scan, and `Measured.covered`."""
     cell, unit = None, scan.length_unit
     if unit == 'cell':
         cell = 1.0
+        if options.cell is not None:
+            cell_in_metres(options.cell)
     elif options.cell is not None:
         cell = cell_in(options.cell, unit)
     n = scan.readings.shape[-1]
     shape = options.shape
-    if shape is None and cell is not None:
-        seen = scan.acquisition((2, 2), length_unit='m').space
-        side = 2 * float(seen.cell_sides[0])
-        n = math.ceil(side / cell - 1e-6)
-        if options.cell is not None and not _FEWEST_CELLS <= n <= _MOST_CELLS:
-            raise ValueError(
-                f'--cell-size {cell:g} {unit}: the detector of {path} sees '
-                f'{side:.4g} {unit}, which are {n} cells along a side, and '
-                f'{_FEWEST_CELLS} to {_MOST_CELLS} are expected. Check the '
-                'unit of the length, or choose a part by --shape'
-            )
-        shape = (n, n)
-    elif shape is None:
-        shape = 2 * (min(n, _LARGEST_SIDE),)
-    return {'shape': shape} if cell is None else {'shape': shape, 'cell': cell}
+    if cell is None:
+        shape = 2 * (min(n, _LARGEST_SIDE),) if shape is None else shape
+        return {'shape': shape}, 1.0
+    seen = scan.acquisition((2, 2), length_unit='m').space
+    side = 2 * float(seen.cell_sides[0])
+    n = math.ceil(side / cell - 1e-6)
+    if shape is not None:
+        return {'shape': shape, 'cell': cell}, min(1.0, min(shape) / n)
+    if options.cell is not None and not _FEWEST_CELLS <= n <= _MOST_CELLS:
+        raise ValueError(
+            f'--cell-size {cell:g} {unit}: the detector of {path} sees '
+            f'{side:.4g} {unit}, which are {n} cells along a side, and '
+            f'{_FEWEST_CELLS} to {_MOST_CELLS} are expected. Check the '
+            'unit of the length, or choose a part by --shape'
+        )
+    return {'shape': (n, n), 'cell': cell}, 1.0
 
 
 def _check_exponents(array, mu, path, source):
@@ -323,13 +335,7 @@ def _check_exponents(array, mu, path, source):
 
 def _simulated(path, header, values, options):
     """Return data whose header has the arguments of `SparseViewCT`."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} is no array of numbers, or it ends early: '
-            f'{reason_of_numpy(path, error)}'
-        ) from error
+    array = read_array(path, 'is no array of numbers, or it ends early')
     missing = [
         names[0]
         for names in (('n_views', 'angles'), ('side',))

@@ -12,7 +12,7 @@ import odl
 
 from odl_equivariant import models
 from odl_equivariant.data import MeasuredCT
-from odl_equivariant.data.units import metres
+from odl_equivariant.data.acquisitions.sinograms.kinds import noise_of
 from odl_equivariant.elements import as_tensor, merge_complex
 from odl_equivariant.functionals import LearnedRegularizer
 from odl_equivariant.models.architectures import ENERGIES, UNROLLED
@@ -20,17 +20,16 @@ from odl_equivariant.solvers import (
     accelerated_proximal_gradient,
     half_quadratic_splitting,
 )
+from odl_equivariant.training.measured.arguments import cell_in_metres
 
 __all__ = ('Method',)
 
 # Noise levels of a denoiser, relative to the value that is 1 for it.
 _FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
-# Noise level of an energy, the number of iterations, and the tolerance.
-_LEVEL, _N_ITERATIONS, _TOLERANCE = 0.05, 100, 1e-4
+# Noise level of an energy, and the number of iterations.
+_LEVEL, _N_ITERATIONS = 0.05, 100
 # Share of the pixels whose values are at most 1, if the unit is unknown.
 _SHARE = 0.999
-# Medians of the magnitude of second differences of white noise.
-_MEDIAN_OF_NOISE = 0.6745 * 6**0.5
 _LEAST_ELEMENTS = 3
 
 
@@ -53,7 +52,7 @@ class Method:
     Raises
     ------
     ValueError
-        If there is no such model.
+        If there is no such model, or a strength is given and no prior.
     """
 
     def __init__(self, name, unit=None, cell=None, strength=1.0):
@@ -61,6 +60,12 @@ class Method:
         self.strength = strength
         self.description = models.describe(name)
         self.is_unrolled = self.description.network in UNROLLED
+        if self.is_unrolled and strength != 1:
+            raise ValueError(
+                f'--strength {strength:g}: {name} is an unrolled network, and '
+                'has no weight of a prior: leave it out, or take a denoiser '
+                'or an energy'
+            )
         self.prior = None if self.is_unrolled else models.load(name)
         self._networks = {}
 
@@ -133,15 +138,7 @@ class Method:
         return self._in_unit(acquisition, image), element
 
     def _cell_length(self):
-        if self.cell is None:
-            return None
-        value, unit = self.cell
-        if unit is None:
-            raise ValueError(
-                'the scan has lengths in cells: --cell-size needs a unit, '
-                'such as 0.65um'
-            )
-        return value * metres(unit)
+        return None if self.cell is None else cell_in_metres(self.cell)
 
     def _network(self, acquisition, scale):
         key = (id(acquisition), scale)
@@ -226,7 +223,6 @@ def _noise(array):
     """Return the standard deviation of white noise of readings."""
     if array.shape[-1] < _LEAST_ELEMENTS:
         return float(array.std()) or 1.0
-    differences = np.abs(np.diff(array.astype(float), 2, axis=-1))
-    noise = float(np.median(differences)) / _MEDIAN_OF_NOISE
+    noise = noise_of(array.astype(float))
     # of data without noise, some of its smallest parts
     return max(noise, 1e-4 * float(np.abs(array).max()))

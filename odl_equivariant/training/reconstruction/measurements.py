@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 import torch
 
-from odl_equivariant._files import reason_of_numpy
+from odl_equivariant._array_files import read_array
 from odl_equivariant.elements import (
     grid_shape,
     is_complex,
@@ -93,12 +93,7 @@ class Measurements:
         self._silent = set()
 
     def _n_images(self, path):
-        try:
-            array = np.load(path, mmap_mode='r', allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(
-                f'{path} cannot be read: {reason_of_numpy(path, error)}'
-            ) from error
+        array = read_array(path, mapped=True)
         kinds = 'fc' if is_complex(self.space) else 'f'
         if array.dtype.kind not in kinds:
             raise ValueError(
@@ -128,13 +123,7 @@ class Measurements:
         path = self._mask_path(path)
         if not path.is_file():
             return None
-        try:
-            return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(
-                f'the mask {path} cannot be read: '
-                f'{reason_of_numpy(path, error)}'
-            ) from error
+        return read_array(path)
 
     def check(self, acquisition):
         """Compare the files beside the data with an acquisition.
@@ -184,7 +173,7 @@ class Measurements:
         ValueError
             If the data are not finite.
         """
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
+        array = read_array(path, mapped=True)
         array = array[None] if self.files[path] is None else array
         array = np.array(array[first:last])
         if not np.isfinite(array).all():

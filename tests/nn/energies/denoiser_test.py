@@ -182,6 +182,15 @@ def test_training_is_no_part_of_the_architecture():
     assert first.architecture == make(training_maxiter=7).architecture
 
 
+@pytest.mark.parametrize('steps', [None, 3])
+def test_an_empty_batch_stays_empty(steps):
+    """A batch without images is denoised to one."""
+    energy = RidgeEnergy(n_filters=8, kernel_size=5)
+    denoiser = EnergyDenoiser(energy, steps=steps).eval()
+    empty = torch.zeros(0, 1, 12, 12)
+    assert denoiser(empty, torch.zeros(0)).shape == empty.shape
+
+
 def test_shrinkage_needs_filters():
     """An energy without it, or a weight, is refused by name."""
     with pytest.raises(TypeError, match='Quadratic has none'):

@@ -454,6 +454,32 @@ def test_a_split_of_several_turns_has_positive_factors():
     np.testing.assert_allclose(factors, 2.0 * kept.numpy(), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings('ignore:the views cover')
+@pytest.mark.parametrize('geometry', ['parallel', 'fan'])
+@pytest.mark.parametrize('covered', [1 / 4, 3 / 5])
+def test_a_split_of_a_short_scan_does_not_count_what_it_lacks(
+    geometry, covered
+):
+    """The views of a part stand for the angles of the scan, no more."""
+    turn = np.pi if geometry == 'parallel' else 2 * np.pi
+    step = covered * turn / 40
+    angles = step * np.arange(40)
+    acquisition = SparseViewCT((16, 16), angles=angles, geometry=geometry)
+    network = LearnedProximalGradient(
+        acquisition.operator, proximal(), 1, initial='fbp'
+    )
+    y = torch.randn(1, 1, *acquisition.operator.range.shape)
+    problem = losses.Problem(network, y, acquisition)
+    kept = torch.ones(40, dtype=torch.bool)
+    factors = factors_of_views(problem, of_views(problem, kept))
+    np.testing.assert_allclose(factors, 1.0, rtol=1e-6)
+    kept[[0, 7, 8, 39]] = False
+    factors = factors_of_views(problem, of_views(problem, kept))
+    assert factors.sum() == pytest.approx(40)
+    assert factors.max() == pytest.approx(2.0)
+    assert (factors[~kept.numpy()] == 0).all()
+
+
 @pytest.mark.parametrize(
     'n_photons, scale, target',
     [(None, None, 'all'), (1e4, None, 'others'), (None, 2.0, 'others')],

@@ -469,6 +469,35 @@ def test_warnings_name_the_file(run, tmp_path):
     assert 'Warning:' not in text
 
 
+def test_an_image_that_is_too_small_is_said(run, tmp_path):
+    """Where the image cuts the object, the message has what it covers."""
+    written(tmp_path)
+    options = ('--shape', '16', '--cell-size', '3mm', '--output', 'image.npy')
+    status, text = run('scan.npy', *options)
+    assert status == 0, text
+    assert 'It covers 31 % of what the detector sees' in text
+
+
+def test_each_file_is_warned_of(run, tmp_path):
+    """The same warning is given for each of the files that it is about."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a.1', 'a.2'):
+        written(
+            folder, name, n_views=12, angles={'first': 0, 'step': 5, 'n': 12}
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter('default')
+        warnings.showwarning = lambda message, category, *rest: print(
+            warnings.formatwarning(message, category, *rest), file=sys.stderr
+        )
+        status, text = run('in', *GRID, '--output', 'out')
+    assert status == 0, text
+    for name in ('a.1', 'a.2'):
+        assert (tmp_path / 'out' / f'{name}.npy').is_file()
+        assert f'warning: in/{name}.npy: the views cover 60' in text
+
+
 def test_folder_of_one_scan(run, tmp_path):
     """A folder with one file of data has one image, of any name."""
     folder = tmp_path / 'in'

@@ -37,6 +37,7 @@ __all__ = (
     'are_transposed',
     'growth_of_noise',
     'is_log10',
+    'noise_of',
     'swapping_views',
 )
 
@@ -60,6 +61,8 @@ _EMPTY = 0.05
 # Noise of electronics adds to photons, and grows at most twice as fast.
 _GROWTH, _ERROR, _DIFFERENCE = (2.05, 2.6), 0.1, 0.2
 _CLASSES, _FEWEST_READINGS = 10, 300
+# The median magnitude of normal numbers of variance one.
+_MEDIAN = 0.6745
 # Variances of differences of this order, of white noise of variance one.
 _DIFFERENCES = {2: 6.0, 4: 70.0}
 # Views are reversed if they fit their neighbours so much better that way, in
@@ -80,7 +83,7 @@ def noise_of(data):
     Parameters
     ----------
     data : numpy.ndarray
-        Data of shape ``(n_views, n_elements)``.
+        Data of shape ``(..., n_elements)``.
 
     Returns
     -------
@@ -88,10 +91,15 @@ def noise_of(data):
         From the median of second differences; 0 for fewer than three
         elements.
     """
-    if data.shape[1] < 3:
+    if data.shape[-1] < 3:
         return 0.0
-    change = np.median(np.abs(np.diff(data, n=2, axis=1)))
-    return float(change) / 0.6745 / math.sqrt(_DIFFERENCES[2])
+    return _deviation(data, 2) / _MEDIAN
+
+
+def _deviation(data, order):
+    """Return the median magnitude of differences, for unit differences."""
+    change = float(np.median(np.abs(np.diff(data, n=order, axis=-1))))
+    return change / math.sqrt(_DIFFERENCES[order])
 
 
 def are_negated(data):
@@ -321,10 +329,6 @@ def _is_white(data):
         return False
     if (np.diff(data, axis=1) == 0).mean() > _EQUAL:
         return False
-    deviations = [
-        float(np.median(np.abs(np.diff(data, n=order, axis=1))))
-        / math.sqrt(variance)
-        for order, variance in _DIFFERENCES.items()
-    ]
+    deviations = [_deviation(data, order) for order in _DIFFERENCES]
     low, high = sorted(deviations)
     return low > (1 - _WHITE) * high

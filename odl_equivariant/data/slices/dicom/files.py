@@ -134,6 +134,12 @@ def number_of_frames(dataset):
         return int(dataset.get('NumberOfFrames') or 1)
 
 
+def own_groups(dataset, frame):
+    """Return the functional groups of one frame as a list, or no item."""
+    groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
+    return list(groups[frame : frame + 1])
+
+
 def nested(dataset, frame, sequence):
     """Return the item of a sequence for one frame of an enhanced file.
 
@@ -152,9 +158,7 @@ def nested(dataset, frame, sequence):
         ``None`` if there is none.
     """
     groups = [
-        *(dataset.get('PerFrameFunctionalGroupsSequence') or [])[
-            frame : frame + 1
-        ],
+        *own_groups(dataset, frame),
         *(dataset.get('SharedFunctionalGroupsSequence') or [])[:1],
     ]
     for group in groups:

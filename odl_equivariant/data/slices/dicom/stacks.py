@@ -11,7 +11,7 @@
 import numpy as np
 
 from odl_equivariant._warnings import quiet
-from odl_equivariant.data.slices.dicom.files import text
+from odl_equivariant.data.slices.dicom.files import own_groups, text
 from odl_equivariant.data.slices.index import NoImage
 
 __all__ = ('check_groups', 'frame_types', 'stacks')
@@ -60,8 +60,7 @@ def frame_types(dataset, frame):
     types : list of str
         Empty if the file has none.
     """
-    groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
-    for group in groups[frame : frame + 1]:
+    for group in own_groups(dataset, frame):
         for element in group:
             if element.keyword.endswith('ImageFrameTypeSequence'):
                 values = (element.value or [{}])[0].get('FrameType') or ()
@@ -123,9 +122,8 @@ def _dimensions(dataset, frame):
     """Return the indices of a frame, but for that along the normal."""
     from pydicom.datadict import keyword_for_tag
 
-    groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
     content = {}
-    for group in groups[frame : frame + 1]:
+    for group in own_groups(dataset, frame):
         content = (group.get('FrameContentSequence') or [{}])[0]
     pointers = [
         keyword_for_tag(item.get('DimensionIndexPointer') or 0)

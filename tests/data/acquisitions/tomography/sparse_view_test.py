@@ -10,6 +10,7 @@
 
 import math
 import pickle
+import warnings
 
 import numpy as np
 import odl
@@ -222,8 +223,11 @@ def test_fbp_of_a_phantom_resembles_it():
 
 def test_large_grid_raises_no_warning():
     """ODL's advice to use a GPU is not shown."""
-    acquisition = SparseViewCT((256, 256), n_views=2, impl='astra_cpu')
-    acquisition.simulate(np.zeros((512, 512)), rng=0)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter('always')
+        acquisition = SparseViewCT((256, 256), n_views=2, impl='astra_cpu')
+        acquisition.simulate(np.zeros((512, 512)), rng=0)
+    assert [str(warning.message) for warning in given] == []
 
 
 def test_double_precision():

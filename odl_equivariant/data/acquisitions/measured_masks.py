@@ -1,0 +1,82 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Masks that sample only what was measured of k-space."""
+
+import numpy as np
+
+__all__ = ('measured_mask',)
+
+
+def measured_mask(measured, sampling, draw, given=None):
+    """Return a mask that samples only what was measured.
+
+    Its shape depends only on the settings and the shape of ``measured``, so
+    that the masks of a set of images can be stacked.
+
+    Parameters
+    ----------
+    measured : numpy.ndarray of bool
+        Where k-space was measured, of its shape, or of length 1 along some
+        axes.
+    sampling : Sampling
+        How masks are drawn.
+    draw : callable
+        Function of the first of the measured lines and the one after the
+        last, which draws a mask of them.
+    given : numpy.ndarray of bool, optional
+        Mask in place of one that is drawn.
+
+    Returns
+    -------
+    mask : numpy.ndarray of bool
+        Of length 1 along the axis of readout, if it and ``measured`` do not
+        depend on it.
+
+    Raises
+    ------
+    ValueError
+        If ``measured`` consists of no booleans, has another shape, or nothing
+        of the mask was measured.
+    """
+    _check(measured, sampling.shape)
+    if given is not None:
+        mask = given & measured
+    else:
+        across = sampling.across
+        ends = _ends(measured, sampling.shape, across)
+        mask = draw(ends).array.take([0], across) & measured
+    if not mask.any():
+        raise ValueError(
+            'the mask of the acquisition contains no measured sample'
+        )
+    return mask
+
+
+def _check(measured, shape):
+    """Raise a ValueError unless booleans fit the shape of k-space."""
+    if (
+        measured.dtype != bool
+        or measured.ndim != 2
+        or any(
+            m not in (1, n) for m, n in zip(measured.shape, shape, strict=True)
+        )
+    ):
+        raise ValueError(
+            f'`measured` must be booleans of shape {shape}, or of '
+            f'length 1 along some axes, got {measured.dtype} of shape '
+            f'{measured.shape}'
+        )
+
+
+def _ends(measured, shape, across):
+    """Return the first of the measured lines, and the one after the last."""
+    lines = np.flatnonzero(np.broadcast_to(measured, shape).any(axis=across))
+    if not len(lines):
+        raise ValueError('`measured` is false everywhere')
+    return int(lines[0]), int(lines[-1]) + 1
