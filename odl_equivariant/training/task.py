@@ -16,7 +16,12 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Timer
 
-from odl_equivariant._checks import one_of, positive_number, whole_number
+from odl_equivariant._checks import (
+    boolean,
+    one_of,
+    positive_number,
+    whole_number,
+)
 from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import first_part
 from odl_equivariant.models.architectures import check_classes
@@ -199,6 +204,7 @@ class ReconstructionTask(EvaluatedTask):
         if isinstance(loss, str):
             self._loss = Supervised(loss, loss_floor)
         self._loss.check(acquisition, self.network)
+        self.channels_last = boolean('channels_last', channels_last)
         if channels_last:
             self.network.to(memory_format=channels_last_of(self.network))
 

@@ -21,7 +21,8 @@ import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import channels_last, check_image_size
-from odl_equivariant.nn._gradients import convolution
+from odl_equivariant.nn._gradients import convolution, takes_products
+from odl_equivariant.nn._precision import Path, followed_path
 from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
@@ -36,6 +37,7 @@ __all__ = (
     'inside_cells',
     'kept_cells',
     'layers',
+    'path_taken',
     'reach_of',
     'side_for_cache',
     'side_for_memory',
@@ -69,9 +71,18 @@ _PAD_BACKWARD = {
 }
 
 
+def path_taken() -> Path:
+    """Return the path of convolutions: the one followed, or the fast one."""
+    path = followed_path()
+    if path is None:
+        cache = _CACHE_PER_THREAD * torch.get_num_threads()
+        path = Path(cache, takes_products())
+    return path
+
+
 def side_for_cache(channels, dtype, dimension=2):
     """Return the side of pieces that stay in the cache of a processor."""
-    size = _CACHE_PER_THREAD * torch.get_num_threads()
+    size = path_taken().cache
     if dimension == 3:
         size *= _OF_VOLUMES
     return _side(size, channels, dtype, dimension)
