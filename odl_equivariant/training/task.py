@@ -416,7 +416,13 @@ class ReconstructionTask(EvaluatedTask):
         """Raise an error if a gradient is not finite."""
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
             return  # the scaler skips such steps
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        # without the names of parameters, which torch puts together slowly
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group['params']
+            if parameter.grad is not None
+        ]
         if not gradients or _have_finite_norms(gradients):
             return
         for name, parameter in self.named_parameters():
@@ -474,9 +480,10 @@ def _have_finite_norms(tensors):
     A norm can overflow where the tensor is finite.
     """
     norms = torch._foreach_norm(tensors)
-    device = norms[0].device
-    norms = torch.stack([norm.to(device, torch.double) for norm in norms])
-    return bool(norms.isfinite().all())
+    if len({(norm.device, norm.dtype) for norm in norms}) > 1:
+        device = norms[0].device
+        norms = [norm.to(device, torch.double) for norm in norms]
+    return bool(torch.stack(norms).isfinite().all())
 
 
 def _partition(space):
