@@ -389,13 +389,14 @@ class ReconstructionTask(EvaluatedTask):
                 f'{self.global_step}; the last checkpoint was written before. '
                 'Check these data, or take a smaller learning rate'
             )
-        self.log(
-            'train/loss',
-            losses.mean(),
-            batch_size=len(losses),
-            sync_dist=True,
-        )
-        return losses.mean()
+        loss = losses.mean()
+        # Lightning would do all but write it in the other steps, too
+        every = self._trainer.log_every_n_steps if self._trainer else 0
+        if every < 1 or (self.global_step + 1) % every == 0:
+            self.log(
+                'train/loss', loss, batch_size=len(losses), sync_dist=True
+            )
+        return loss
 
     def on_fit_start(self) -> None:
         """Raise a ValueError for data without the truth that a loss needs."""
@@ -416,13 +417,7 @@ class ReconstructionTask(EvaluatedTask):
         """Raise an error if a gradient is not finite."""
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
             return  # the scaler skips such steps
-        # without the names of parameters, which torch puts together slowly
-        gradients = [
-            parameter.grad
-            for group in optimizer.param_groups
-            for parameter in group['params']
-            if parameter.grad is not None
-        ]
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if not gradients or _have_finite_norms(gradients):
             return
         for name, parameter in self.named_parameters():
