@@ -5,7 +5,9 @@
 #   make test       the tests, in JOBS processes (auto); ARGS='-k adjoint' goes
 #                   to pytest
 #   make test-fast  the same laws on fewer cases, in at most 90 seconds
-#   make bench      speed of the operators, as ratios
+#   make bench      one table of speed beside peers, in ten minutes at most
+#   make bench-operators   speed of the operators, as ratios
+#   make bench-loop        the training loop beside a bare one of torch
 #   make bench-network   speed of whole networks: ten minutes, 6 GB
 #   make docs       the documentation, with the examples run, in build/docs
 #   make theory-table    a table of the errors that the tests of theory measure
@@ -24,7 +26,8 @@ PIP := $(PY) -m pip --disable-pip-version-check install --prefer-binary
 METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-fast docs bench bench-network theory-table lint clean
+.PHONY: install demo test test-fast docs bench bench-loop bench-network \
+    bench-operators theory-table lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -45,7 +48,13 @@ docs: $(VENV)/.installed-docs
 	    docs build/docs/html $(ARGS)
 	@echo 'Start reading at build/docs/html/index.html'
 
-bench: $(VENV)/.installed-base
+bench: $(VENV)/.installed-demo
+	@$(PY) benchmarks/overview.py $(ARGS)
+
+bench-loop: $(VENV)/.installed-test
+	@$(PY) benchmarks/training.py $(ARGS)
+
+bench-operators: $(VENV)/.installed-base
 	@$(PY) benchmarks/import_time.py
 	@$(PY) benchmarks/operators.py $(ARGS)
 

@@ -8,12 +8,36 @@
 
 """Times of alternatives side by side, as medians and ratios in one run."""
 
+import pathlib
+import platform
 import statistics
 import time
 
-from odl_equivariant._files import write_atomically
+import torch
 
-__all__ = ('published', 'side_by_side', 'table')
+from odl_equivariant._files import write_atomically
+from odl_equivariant.nn.inference import has_bfloat16
+
+__all__ = ('machine', 'published', 'side_by_side', 'table')
+
+
+def machine():
+    """Return the kind of processor and what it can, in words."""
+    name = platform.machine()
+    try:
+        lines = pathlib.Path('/proc/cpuinfo').read_text('utf-8').splitlines()
+        fields = dict(line.split(':', 1) for line in lines if ':' in line)
+        name = ' '.join(
+            {k.strip(): v for k, v in fields.items()}['model name'].split()
+        )
+    except (KeyError, OSError):
+        pass  # not Linux
+    arithmetic = 'with' if has_bfloat16(torch.device('cpu')) else 'without'
+    return (
+        f'{torch.get_num_threads()} threads of {name} used as '
+        f'{torch.backends.cpu.get_cpu_capability()}, {arithmetic} arithmetic '
+        f'in bfloat16, torch {torch.__version__}'
+    )
 
 
 def side_by_side(alternatives, budget=2.0, rounds=15):

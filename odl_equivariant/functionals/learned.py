@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -57,6 +58,12 @@ class _ProximalOperator(NetworkOperator):
         self._functional = functional
         self._sigma = sigma
         super().__init__(module, functional.domain)
+
+    def at(self, module, sigma):
+        """Return the proximal at another sigma, of a module just as this."""
+        other = copy.copy(self)
+        other.module, other._sigma = module, sigma
+        return other
 
     def __repr__(self):
         """Return ``repr(self)``."""
@@ -274,6 +281,10 @@ class LearnedProximal(odl.functionals.Functional):
             )
         if level is not None or self.scale != 1:
             module = _AtLevel(module, level, self.scale)
+        known, last = self._last_proximal
+        if known is not None and known[1] is self.module:
+            # the module fits the space, as it did before
+            return last.at(module, sigma)
         return _ProximalOperator(self, module, sigma)
 
     @property

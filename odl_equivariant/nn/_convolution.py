@@ -21,8 +21,13 @@ __all__ = (
     'channels_last',
     'check_image_size',
     'convolve',
+    'in_fast_order',
     'normal',
 )
+
+# Numbers in all channels above which convolutions of images are faster with
+# the channels last, by 5 to 30 %. Below, the change of order takes longer.
+_LEAST_IN_ORDER = 2**15
 
 
 def check_image_size(x: torch.Tensor, kernel_size: int) -> None:
@@ -55,6 +60,42 @@ def convolve(
 def channels_last(dimension: int) -> torch.memory_format:
     """Return the order of images or volumes whose channels are last."""
     return torch.channels_last_3d if dimension == 3 else torch.channels_last
+
+
+def in_fast_order(
+    x: torch.Tensor, channels: int, channels_are_last: bool
+) -> torch.Tensor:
+    """Return inputs of convolutions in the order that is fast for them.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Images of shape ``(N, C, n, m)``, or volumes.
+    channels : int
+        Number of channels of the convolutions.
+    channels_are_last : bool
+        Whether the channels of the kernels are last, so that those of the
+        images must be, too.
+
+    Returns
+    -------
+    x : torch.Tensor
+        The same numbers.
+    """
+    on_processor = (
+        x.ndim == 4
+        and x.device.type == 'cpu'
+        # transforms of torch know no order of the axes
+        and torch._C._functorch.maybe_current_level() is None
+        and not torch.jit.is_tracing()
+        and not torch.compiler.is_compiling()
+    )
+    if channels_are_last or (
+        on_processor
+        and channels * len(x) * x.shape[2:].numel() >= _LEAST_IN_ORDER
+    ):
+        return x.contiguous(memory_format=channels_last(x.ndim - 2))
+    return x
 
 
 def normal(shape, std):

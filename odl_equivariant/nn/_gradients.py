@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 
 from odl_equivariant.nn import _slices
-from odl_equivariant.nn._precision import is_older_processor
+from odl_equivariant.nn._precision import followed_path, is_older_processor
 
-__all__ = ('convolution', 'convolution_backward')
+__all__ = ('convolution', 'convolution_backward', 'takes_products')
 
 # Without AVX-512, oneDNN computes the gradient by the kernel, of images whose
 # channels are last, several times more slowly than their products: at 96
@@ -107,8 +107,14 @@ def _prefers_products(x):
         and x.shape[1] >= _MANY
         and len(x) * x.shape[2:].numel() > _FEW_CELLS
         and x.is_contiguous(memory_format=torch.channels_last)
-        and is_older_processor()
+        and takes_products()
     )
+
+
+def takes_products() -> bool:
+    """Return whether gradients by large kernels are products of matrices."""
+    path = followed_path()
+    return is_older_processor() if path is None else path.products
 
 
 class _Convolution(torch.autograd.Function):

@@ -6,15 +6,21 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Which lowered precisions a device has arithmetic for."""
+"""What a processor is good at: precisions, and the path of convolutions."""
 
 import contextlib
+import contextvars
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 
 __all__ = (
+    'Path',
     'check_arithmetic',
+    'followed_path',
+    'following',
     'has_bfloat16',
     'in_full_precision',
     'is_older_processor',
@@ -115,3 +121,45 @@ def in_full_precision(
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
+
+
+class Path(NamedTuple):
+    """How a processor computes convolutions, where results differ in rounding.
+
+    Attributes
+    ----------
+    cache : int
+        Bytes for the channels of a piece of an image, see `blocks.pieces`.
+    products : bool
+        Whether gradients by kernels are products of matrices, see
+        `_gradients`.
+    """
+
+    cache: int
+    products: bool
+
+
+_followed: contextvars.ContextVar[Path | None] = contextvars.ContextVar(
+    'followed', default=None
+)
+
+
+def followed_path() -> Path | None:
+    """Return the path to take, None for the one that is fast here."""
+    return _followed.get()
+
+
+@contextlib.contextmanager
+def following(path: Path) -> Iterator[None]:
+    """Context in which convolutions take a path, on any processor.
+
+    Parameters
+    ----------
+    path : Path
+        The path, for example that of a run on another machine.
+    """
+    token = _followed.set(path)
+    try:
+        yield
+    finally:
+        _followed.reset(token)

@@ -17,7 +17,12 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Timer
 
-from odl_equivariant._checks import one_of, positive_number, whole_number
+from odl_equivariant._checks import (
+    boolean,
+    one_of,
+    positive_number,
+    whole_number,
+)
 from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import first_part
 from odl_equivariant.models.architectures import check_classes
@@ -200,6 +205,7 @@ class ReconstructionTask(EvaluatedTask):
         if isinstance(loss, str):
             self._loss = Supervised(loss, loss_floor)
         self._loss.check(acquisition, self.network)
+        self.channels_last = boolean('channels_last', channels_last)
         if channels_last:
             self.network.to(memory_format=channels_last_of(self.network))
 
@@ -389,13 +395,14 @@ class ReconstructionTask(EvaluatedTask):
                 f'{self.global_step}; the last checkpoint was written before. '
                 'Check these data, or take a smaller learning rate'
             )
-        self.log(
-            'train/loss',
-            losses.mean(),
-            batch_size=len(losses),
-            sync_dist=True,
-        )
-        return losses.mean()
+        loss = losses.mean()
+        # Lightning would do all but write it in the other steps, too
+        every = self._trainer.log_every_n_steps if self._trainer else 0
+        if every < 1 or (self.global_step + 1) % every == 0:
+            self.log(
+                'train/loss', loss, batch_size=len(losses), sync_dist=True
+            )
+        return loss
 
     def on_fit_start(self) -> None:
         """Raise a ValueError for data without the truth that a loss needs."""
@@ -474,9 +481,10 @@ def _have_finite_norms(tensors):
     A norm can overflow where the tensor is finite.
     """
     norms = torch._foreach_norm(tensors)
-    device = norms[0].device
-    norms = torch.stack([norm.to(device, torch.double) for norm in norms])
-    return bool(norms.isfinite().all())
+    if len({(norm.device, norm.dtype) for norm in norms}) > 1:
+        device = norms[0].device
+        norms = [norm.to(device, torch.double) for norm in norms]
+    return bool(torch.stack(norms).isfinite().all())
 
 
 def _partition(space):

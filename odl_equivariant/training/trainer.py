@@ -31,7 +31,7 @@ from odl_equivariant._files import (
 )
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.nn import for_inference
-from odl_equivariant.nn.inference import check_arithmetic, has_bfloat16
+from odl_equivariant.nn.inference import check_arithmetic
 from odl_equivariant.training._signals import interrupts_raised
 from odl_equivariant.training.data import ReconstructionData
 from odl_equivariant.training.display import Progress
@@ -51,6 +51,11 @@ from odl_equivariant.training.runs.identity import (
     check_file,
     contents,
     identity,
+)
+from odl_equivariant.training.runs.path import (
+    fast_precision,
+    path_followed,
+    path_from,
 )
 from odl_equivariant.training.runs.run_folder import (
     CONFIGURATION,
@@ -82,7 +87,8 @@ class Trainer(LightningTrainer):
         Folder of the run. All files of the run are written to it.
     precision : str or int, optional
         As for Lightning, or ``'auto'``: mixed precision in bfloat16 if the
-        processor has arithmetic for it, and ``'32-true'`` otherwise. A
+        processor has arithmetic for it, and ``'32-true'`` otherwise. A run
+        that resumes keeps what it began with, where that is possible. A
         precision that the processor would emulate is an error, unless the
         environment variable ``ODL_EQUIVARIANT_ALLOW_EMULATION`` is 1.
     max_steps : int, optional
@@ -148,11 +154,7 @@ class Trainer(LightningTrainer):
         self.configuration: str | None = None
         is_auto = precision == 'auto'
         if is_auto:
-            on_cpu = kwargs.get('accelerator') == 'cpu'
-            use_cuda = torch.cuda.is_available() and not on_cpu
-            kind = 'cuda' if use_cuda else 'cpu'
-            lowered = has_bfloat16(torch.device(kind))
-            precision = 'bf16-mixed' if lowered else '32-true'
+            precision = fast_precision(kwargs.get('accelerator'))
         for name, value in (
             ('max_steps', max_steps),
             ('val_check_interval', val_check_interval),
@@ -300,9 +302,10 @@ class Trainer(LightningTrainer):
                 return
             if keeper.awaits_validation(state):
                 first = keeper.validation_first(self, state['global_step'])
+        keeper.path = path_from(state and keeper.path_of(state), self)
         self.callbacks.append(keeper)
         try:
-            with first:
+            with first, path_followed(keeper.path):
                 self.fit(model, datamodule=datamodule, ckpt_path=checkpoint)
         finally:
             self.callbacks.remove(keeper)

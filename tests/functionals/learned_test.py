@@ -43,6 +43,7 @@ from odl_equivariant.nn import (
     Normalised,
     OrdinaryProximal,
 )
+from odl_equivariant.operators import NetworkOperator
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
 
@@ -774,3 +775,51 @@ def test_space_must_have_tensors():
     """A field is an error at once."""
     with pytest.raises(TypeError, match='got RealNumbers'):
         LearnedProximal(odl.RealNumbers(), Shrink())
+
+
+# --- Cost of a call --- #
+
+
+def test_new_proximals_check_the_module_once(monkeypatch):
+    """A step that changes in each iteration does not repeat the checks."""
+    space = odl.uniform_discr([0, 0], [1, 1], (8, 8), dtype='float32')
+    block = OrdinaryProximal(
+        channels=4, memory=0, gradient=False, noise_level=True
+    )
+    f = LearnedProximal(space, block)
+    made = []
+    own = NetworkOperator.__init__
+
+    def counted(self, *args):
+        made.append(self)
+        own(self, *args)
+
+    monkeypatch.setattr(NetworkOperator, '__init__', counted)
+    x = space.one()
+    levels = [0.1, 0.2, 0.3, 0.1]
+    found = [f.proximal(level)(x) for level in levels]
+    assert len(made) == 1
+    for level, one in zip(levels, found, strict=True):
+        fresh = LearnedProximal(space, block).proximal(level)
+        assert one == fresh(x)
+        assert repr(fresh) == repr(f.proximal(level))
+    # another module is checked
+    f.module = OrdinaryProximal(channels=4, memory=0, in_channels=2)
+    with pytest.raises(ValueError, match='in_channels=2'):
+        f.proximal(0.1)
+
+
+def test_proximals_of_several_steps_stay_as_they_were():
+    """A later proximal changes no earlier one, nor what it writes to."""
+    space = odl.uniform_discr([0, 0], [1, 1], (8, 8), dtype='float32')
+    block = OrdinaryProximal(
+        channels=4, memory=0, gradient=False, noise_level=True
+    )
+    f, x = LearnedProximal(space, block), space.one()
+    first = f.proximal(0.1)
+    before = first(x)
+    second = f.proximal(0.5)
+    out = space.element()
+    second(x, out=out)
+    assert out == second(x)
+    assert first(x) == before

@@ -9,6 +9,8 @@
 """Laws of the snapshots for quick reconstruction."""
 
 import copy
+import statistics
+import time
 
 import numpy as np
 import odl
@@ -489,3 +491,39 @@ def test_derivatives_are_not_compiled(compiler):
     one = quick.domain.one()
     assert_adjoint(quick.derivative(one), tol=1e-4)
     assert len(compiler) == 1
+
+
+def test_precision_auto_is_never_the_slower_one(monkeypatch):
+    """Without bfloat16 arithmetic it is float32; bfloat16 must be forced."""
+    block, x = proximal(), inputs((12, 12))
+    without_arithmetic(monkeypatch)
+    auto, plain = for_inference(block, 'auto'), for_inference(block)
+    assert torch.equal(auto(*x)[0], plain(*x)[0])
+    with pytest.raises(ValueError, match=f'no arithmetic.*AVX2.*{VARIABLE}=1'):
+        for_inference(block, 'bfloat16')
+    monkeypatch.setenv(VARIABLE, '1')
+    assert torch.equal(for_inference(block, 'auto')(*x)[0], plain(*x)[0])
+    forced = for_inference(block, 'bfloat16')(*x)[0]
+    assert not torch.equal(forced, plain(*x)[0])
+
+
+@pytest.mark.slow
+@has_bfloat16
+def test_precision_auto_is_faster_where_it_lowers():
+    """With bfloat16 arithmetic, 'auto' takes at most as long as float32."""
+    block = EquivariantProximal(channels=64, memory=0).eval()
+    x = 2 * [torch.randn(1, 1, 96, 96)]
+    auto, plain = for_inference(block, 'auto'), for_inference(block, 'float32')
+    ratios = []
+    with torch.no_grad():
+        for network in (auto, plain):
+            network(*x)
+        for _ in range(7):
+            times = []
+            for network in (auto, plain):
+                # other processes do not count
+                before = time.process_time()
+                network(*x)
+                times.append(time.process_time() - before)
+            ratios.append(times[0] / times[1])
+    assert statistics.median(ratios) < 1.1, ratios

@@ -23,6 +23,7 @@ from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators import NetworkOperator
+from odl_equivariant.operators.network import _module_tensors
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
 
@@ -597,3 +598,31 @@ def test_space_that_is_no_space_is_refused():
     """A space without a tensor layout is refused at once."""
     with raises(TypeError, 'got RealNumbers'):
         NetworkOperator(nn.Identity(), odl.RealNumbers())
+
+
+# --- Cost of a call --- #
+
+
+def test_tensors_of_a_module_are_those_that_torch_finds():
+    """Shared parts, scripted ones and parametrisations are among them."""
+    shared = nn.Linear(3, 3)
+    module = nn.Sequential(
+        shared,
+        nn.Sequential(shared, nn.BatchNorm1d(3)),
+        nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)),
+        nn.Linear(3, 3, bias=False),
+    )
+    expected = {*map(id, module.parameters()), *map(id, module.buffers())}
+    assert {*map(id, _module_tensors(module))} == expected
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_one_wrong_value_among_many(value):
+    """It is found, and huge values whose sum overflows are none."""
+    space = odl.rn((8, 8), dtype='float32')
+    operator = NetworkOperator(nn.Identity(), space)
+    x = space.element(np.full((8, 8), 3e38, dtype='float32'))
+    assert operator(x) == x
+    x[3, 4] = value
+    with pytest.raises(ValueError, match='got 1 NaN or infinite of 64'):
+        operator(x)

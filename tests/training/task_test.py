@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import Timer
 from odl.core.util.testutils import simple_fixture
 
@@ -886,3 +887,41 @@ def test_learned_primal_dual_is_refused(acquisition, settings, message):
     """The error names the key, and what to do."""
     with pytest.raises(ValueError, match=message):
         task_for(acquisition, **settings)
+
+
+def test_loss_is_logged_only_where_it_is_written(tmp_path):
+    """Each step with a number of `log_every_n_steps` has its own loss."""
+    logged, written = [], []
+
+    class Task(ReconstructionTask):
+        def log(self, name, value, **kwargs):
+            logged.append((self.global_step, name))
+            super().log(name, value, **kwargs)
+
+    class Written(Callback):
+        def on_train_batch_end(self, trainer, task, outputs, batch, index):
+            if 'train/loss' in trainer.logged_metrics:
+                written.append(float(trainer.logged_metrics['train/loss']))
+
+    acquisition = SparseViewCT((16, 16), n_views=6)
+    task = Task(
+        acquisition, lambda: OrdinaryProximal(channels=4), n_iterations=1
+    )
+    data = ReconstructionData(
+        acquisition,
+        train=lambda: Phantoms(3, (32, 32)),
+        validation=lambda: Phantoms(1, (32, 32), seed=1),
+    )
+    Trainer(
+        tmp_path,
+        max_steps=6,
+        log_every_n_steps=3,
+        accelerator='cpu',
+        enable_progress_bar=False,
+        limit_val_batches=0,
+        callbacks=Written(),
+    ).train(task, data)
+    assert logged == [(2, 'train/loss'), (5, 'train/loss')]
+    rows = (tmp_path / 'logs/version_0/metrics.csv').read_text().split()
+    assert len(rows) == 3
+    assert len(set(written)) == 2

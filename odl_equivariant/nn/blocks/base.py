@@ -22,7 +22,7 @@ from odl_equivariant._checks import (
 )
 from odl_equivariant._types import Space
 from odl_equivariant.elements import first_part, n_channels
-from odl_equivariant.nn._convolution import channels_last
+from odl_equivariant.nn._convolution import channels_last, in_fast_order
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks import derivative, pieces
 from odl_equivariant.nn.blocks.calibration import calibrate
@@ -324,8 +324,9 @@ class Proximal(nn.Module):
         inputs = torch.cat(inputs, 1)
         if in_units:
             inputs = inputs / sigma
-        if self._order.stride(1) == 1:
-            inputs = inputs.contiguous(memory_format=channels_last(n_axes))
+        inputs = in_fast_order(
+            inputs, self.channels, self._order.stride(1) == 1
+        )
         result = self._network(
             inputs, self.kernels() if kernels is None else kernels
         )

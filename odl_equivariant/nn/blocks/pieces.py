@@ -15,13 +15,15 @@ the cache for the next one. Also, the memory does not grow with the image.
 import functools
 import itertools
 import math
+import pathlib
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from odl_equivariant.nn._convolution import channels_last, check_image_size
-from odl_equivariant.nn._gradients import convolution
+from odl_equivariant.nn._gradients import convolution, takes_products
+from odl_equivariant.nn._precision import Path, followed_path
 from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
@@ -36,15 +38,15 @@ __all__ = (
     'inside_cells',
     'kept_cells',
     'layers',
+    'path_taken',
     'reach_of',
     'side_for_cache',
     'side_for_memory',
     'sides_at_boundary',
 )
 
-# Bytes for the channels of a piece, per thread: about a thread's share of
-# the caches.
-_CACHE_PER_THREAD = 4 * 2**20
+# What Linux tells of the caches of a processor.
+_CACHES = pathlib.Path('/sys/devices/system/cpu/cpu0/cache')
 
 # Convolutions of volumes take slice by slice, and these stay in the cache. So
 # pieces are larger, and their halos small in comparison.
@@ -69,9 +71,43 @@ _PAD_BACKWARD = {
 }
 
 
+def _cache_per_thread():
+    """Return the bytes for the channels of a piece, per thread.
+
+    It is half of a thread's share of the last cache. Less than 4 MiB makes
+    halos too wide, and more than 8 MiB gained nothing, even if there was
+    more.
+    """
+    least, most = 4 * 2**20, 8 * 2**20
+    shares = []
+    for path in _CACHES.glob('index*'):
+        try:
+            size = (path / 'size').read_text('ascii').strip()
+            sharing = (path / 'shared_cpu_map').read_text('ascii')
+            n_sharing = int(sharing.replace(',', ''), 16).bit_count()
+            units = {'K': 2**10, 'M': 2**20}
+            shares.append(int(size[:-1]) * units[size[-1]] / n_sharing)
+        except (IndexError, KeyError, OSError, ValueError, ZeroDivisionError):
+            continue  # not Linux, or told nothing
+    return int(min(max(max(shares, default=0) / 2, least), most))
+
+
+# Read once. A run on another machine keeps that of its first one.
+_CACHE_PER_THREAD = _cache_per_thread()
+
+
+def path_taken() -> Path:
+    """Return the path of convolutions: the one followed, or the fast one."""
+    path = followed_path()
+    if path is None:
+        cache = _CACHE_PER_THREAD * torch.get_num_threads()
+        path = Path(cache, takes_products())
+    return path
+
+
 def side_for_cache(channels, dtype, dimension=2):
     """Return the side of pieces that stay in the cache of a processor."""
-    size = _CACHE_PER_THREAD * torch.get_num_threads()
+    size = path_taken().cache
     if dimension == 3:
         size *= _OF_VOLUMES
     return _side(size, channels, dtype, dimension)

@@ -90,6 +90,8 @@ def identity(trainer, task, data):
             'number of processes': trainer.world_size,
             'precision': trainer.asked_precision,
         },
+        # another order of channels rounds differently
+        'channels_last': getattr(task, 'channels_last', None),
         # as Lightning's `seed_everything` leaves it
         'seed_everything': os.environ.get('PL_GLOBAL_SEED'),
     }

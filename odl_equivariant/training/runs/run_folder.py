@@ -76,11 +76,11 @@ class RunFolder(Callback):
     Notes
     -----
     From the checkpoint of a step, a run resumes as if it had never been
-    interrupted. The checkpoint holds weights, optimiser, schedule and random
-    states; the step determines the place in the stream of samples. Before a
-    validation, a checkpoint is written, so that no step is lost if the
-    validation fails. The run then resumes with the validation. After the
-    validation, another checkpoint replaces this one.
+    interrupted. The checkpoint holds weights, optimiser, schedule, random
+    states and how convolutions are computed; the step determines the place in
+    the stream of samples. Before a validation, a checkpoint is written, so
+    that no step is lost if the validation fails. The run then resumes with
+    the validation. After the validation, another checkpoint replaces it.
     """
 
     def __init__(
@@ -94,6 +94,8 @@ class RunFolder(Callback):
         self.every = whole_number('trainer.checkpoint_every', every, 1)
         self.run = run
         self.validation = validation
+        # how convolutions are computed, see `training.runs.path`
+        self.path: dict[str, Any] | None = None
         self.best_psnr: float | None = None
         self._rng_states = None
         self._step = 0
@@ -111,6 +113,7 @@ class RunFolder(Callback):
             'rng_states': _collect_rng_states(),
             'run': self.run,
             'validation': self.validation,
+            'path': self.path,
         }
 
     def on_save_checkpoint(
@@ -257,6 +260,11 @@ class RunFolder(Callback):
     def awaits_validation(self, checkpoint: dict[str, Any]) -> bool:
         """Return whether a checkpoint was written before a validation."""
         return self._own(checkpoint).get('awaits_validation', False)
+
+    def path_of(self, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the path of computation, None if an older version wrote."""
+        path: dict[str, Any] | None = self._own(checkpoint).get('path')
+        return path
 
     def is_last(self, checkpoint: dict[str, Any], max_steps: int) -> bool:
         """Return whether a checkpoint is the last one of the run."""

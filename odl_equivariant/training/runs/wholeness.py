@@ -8,6 +8,7 @@
 """Checks that a checkpoint holds all that a run needs to resume."""
 
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
+from odl_equivariant.training.runs.path import is_path
 
 __all__ = ('check_whole',)
 
@@ -73,6 +74,10 @@ def _missing(checkpoint, trainer, task, key):
     for name in ('python', 'torch'):
         if not isinstance(states, dict) or name not in states:
             yield f'random state of {name}'
+    # older versions wrote none
+    path = checkpoint['callbacks'][key].get('path')
+    if path is not None and not is_path(path):
+        yield 'path of computation'
     for name in ('lr_schedulers', 'optimizer_states'):
         if not checkpoint[name]:
             yield name

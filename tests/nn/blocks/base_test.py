@@ -20,7 +20,12 @@ from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant.actions import group_actions
 from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
-from odl_equivariant.nn import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    OrdinaryProximal,
+    _convolution,
+)
+from odl_equivariant.nn.blocks import network
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
@@ -729,3 +734,46 @@ def test_cells_that_are_not_square():
     OrdinaryProximal(channels=4).check_space(space)
     with pytest.raises(ValueError, match='square cells'):
         EquivariantProximal(channels=4).check_space(space)
+
+
+# --- Order of channels --- #
+
+
+@pytest.mark.parametrize('more', [-1, 0, 1])
+def test_border_between_orders_of_channels(
+    proximal_class, dtype, more, monkeypatch
+):
+    """Where the channels become last, nothing but rounding changes."""
+    block = randomise(proximal_class(channels=8, memory=2).to(dtype))
+    width = _convolution._LEAST_IN_ORDER // (8 * 64) + more
+    inputs = [torch.randn(1, n, 64, width, dtype=dtype) for n in (1, 1, 2)]
+
+    def results():
+        outputs = block(*(x.requires_grad_() for x in inputs))
+        loss = sum(y.square().sum() for y in outputs)
+        return *outputs, *torch.autograd.grad(
+            loss, [*inputs, *block.parameters()]
+        )
+
+    found = results()
+    for limit in (1, 10**9):
+        monkeypatch.setattr(_convolution, '_LEAST_IN_ORDER', limit)
+        for one, other in zip(results(), found, strict=True):
+            assert (one - other).norm() <= TOLERANCE[dtype] * other.norm()
+
+
+def test_order_of_channels_needs_no_setting(monkeypatch):
+    """Large images are convolved with the channels last, small ones not."""
+    orders = []
+
+    def seen(x, *args):
+        orders.append(x.is_contiguous(memory_format=torch.channels_last))
+        return convolve(x, *args)
+
+    convolve = network.convolve
+    monkeypatch.setattr(network, 'convolve', seen)
+    block = OrdinaryProximal(channels=8, memory=2)
+    for n in (16, 64):
+        x = torch.randn(1, 1, n, n, requires_grad=True)
+        block(x, x)
+    assert orders == 3 * [False] + 3 * [True]

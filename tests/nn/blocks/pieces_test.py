@@ -142,3 +142,30 @@ def test_padding(mode, widths, last):
     assert padded(x).is_contiguous(memory_format=torch.channels_last) == last
     assert gradcheck(padded, x, check_forward_ad=True)
     assert gradgradcheck(padded, x)
+
+
+@pytest.mark.parametrize(
+    'size, sharing, expected',
+    [
+        ('32768K', '3', 8),  # two processors share it
+        ('24M', '00000000,000000ff', 4),
+        ('12M', '1', 6),
+        ('', '1', 4),
+        ('many', 'all', 4),
+    ],
+)
+def test_pieces_fill_half_of_the_cache(
+    tmp_path, monkeypatch, size, sharing, expected
+):
+    """They take 4 to 8 MiB of a thread's share, and 4 where it is unknown."""
+    for n, content in ((0, ('32K', '1')), (3, (size, sharing))):
+        folder = tmp_path / f'index{n}'
+        folder.mkdir()
+        for name, text in zip(
+            ('size', 'shared_cpu_map'), content, strict=True
+        ):
+            (folder / name).write_text(text + '\n', 'ascii')
+    monkeypatch.setattr(_pieces, '_CACHES', tmp_path)
+    assert _pieces._cache_per_thread() == expected * 2**20
+    monkeypatch.setattr(_pieces, '_CACHES', tmp_path / 'missing')
+    assert _pieces._cache_per_thread() == 4 * 2**20

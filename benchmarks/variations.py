@@ -1,0 +1,162 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Proximals of total variations beside those of other libraries.
+
+A noisy phantom is denoised in single precision. Each library has its own
+discretisation of the gradient, so that each result is compared with its own
+reference solution, of many iterations. The others get as many iterations as
+they need to be as near to it as ours is guaranteed to be, which knows its own
+error: 1e-3 of the norm of the noisy image. Times are medians of alternating
+rounds in one run:
+
+    python benchmarks/variations.py
+    python benchmarks/variations.py --output docs/benchmarks_variations.md
+
+Beside `InvariantTotalVariation` are scikit-image's `denoise_tv_chambolle` and
+pyproximal's `TV`. Libraries that are not installed are left out. None of them
+has the total generalised variation of second order, whose time stands alone.
+"""
+
+import argparse
+import datetime
+import functools
+import importlib
+
+import numpy as np
+import odl
+from _timing import machine, published, side_by_side, table
+
+from odl_equivariant.data import ellipse_phantom
+from odl_equivariant.functionals import (
+    InvariantTotalGeneralizedVariation,
+    InvariantTotalVariation,
+)
+
+TOLERANCE = 1e-3
+LEVELS = (0.05, 0.2)
+MANY = 500
+
+
+def noisy_image(size):
+    """Return a phantom with noise, as an array."""
+    generator = np.random.default_rng(0)
+    space = odl.uniform_discr([0, 0], [size, size], (size, size))
+    image = np.asarray(ellipse_phantom(space, 0).data)
+    noise = 0.1 * generator.standard_normal(image.shape)
+    return (image / image.max() + noise).astype('float32')
+
+
+def ours(image, level, variation):
+    """Return a call of our proximal, which guarantees its distance."""
+    space = odl.uniform_discr(
+        [0, 0], image.shape, image.shape, dtype='float32'
+    )
+    x = space.element(image.copy())
+    proximal = variation(space, tol=TOLERANCE).proximal(level)
+    return (lambda: proximal(x)), TOLERANCE, '-'
+
+
+def distance(one, other, image):
+    """Return the distance of two results, relative to the image."""
+    one, other = (np.asarray(x).reshape(image.shape) for x in (one, other))
+    return float(np.linalg.norm(one - other) / np.linalg.norm(image))
+
+
+def scikit_image(image, level):
+    """Return scikit-image's result after some iterations."""
+    restoration = importlib.import_module('skimage.restoration')
+    return lambda n: restoration.denoise_tv_chambolle(
+        image, weight=level, eps=0.0, max_num_iter=n
+    )
+
+
+def py_proximal(image, level):
+    """Return pyproximal's result after some iterations."""
+    library = importlib.import_module('pyproximal')
+
+    def apply(n):
+        functional = library.TV(image.shape, 1.0, niter=n, rtol=0.0)
+        return functional.prox(image.ravel(), level)
+
+    return apply
+
+
+def as_near(apply, image):
+    """Return a call with as many iterations as it needs, and its distance."""
+    exact = apply(MANY)
+    n = 4
+    while True:
+        gap = distance(apply(n), exact, image)
+        if gap <= TOLERANCE or n > MANY:
+            return functools.partial(apply, n), gap, n
+        n = int(1.25 * n) + 1
+
+
+def rows_of(size, level):
+    """Return the rows of one image and one parameter."""
+    image = noisy_image(size)
+    found = {'ours': ours(image, level, InvariantTotalVariation)}
+    for name, library in (
+        ('scikit-image', scikit_image),
+        ('pyproximal', py_proximal),
+    ):
+        try:
+            apply = library(image, level)
+        except ImportError:
+            continue
+        found[name] = as_near(apply, image)
+    found['ours, second order'] = ours(
+        image, level, InvariantTotalGeneralizedVariation
+    )
+    times = side_by_side({name: call for name, (call, *_) in found.items()})
+    return [
+        (
+            size,
+            level,
+            name,
+            f'{1e3 * times[name][0]:.1f} ms',
+            f'{times[name][1]:.2f}',
+            f'{gap:.1e}',
+            n,
+        )
+        for name, (_, gap, n) in found.items()
+    ]
+
+
+def main():
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--output', help='file for the tables, in Markdown')
+    parser.add_argument('--sizes', type=int, nargs='+', default=[256, 512])
+    options = parser.parse_args()
+    header = (
+        'pixels',
+        'parameter',
+        'library',
+        'time',
+        'times as long',
+        'distance',
+        'iterations',
+    )
+    rows = [
+        row
+        for size in options.sizes
+        for level in LEVELS
+        for row in rows_of(size, level)
+    ]
+    published(
+        '# Benchmark of total variations\n\nMade by '
+        '`python benchmarks/variations.py` on '
+        f'{datetime.date.today():%Y-%m-%d}, {machine()}.',
+        {f'Proximals within {TOLERANCE:.0e}': table(header, rows)},
+        options.output,
+    )
+
+
+if __name__ == '__main__':
+    main()
