@@ -31,7 +31,7 @@ from examples.experiments.null_space.images import sources
 from odl_equivariant._files import write_atomically
 from odl_equivariant.nn import AtScales, EquivariantProximal
 
-__all__ = ('main', 'page', 'scores_of', 'trained', 'verdicts')
+__all__ = ('losses', 'main', 'page', 'scores_of', 'trained', 'verdicts')
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0)
 SIGMA, RATE, BATCH = 0.1, 5e-3, 4
@@ -271,7 +271,7 @@ def main(arguments=None):
     """Print a table of the losses, and return the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--steps', type=int, default=400)
-    parser.add_argument('--side', type=int, default=64)
+    parser.add_argument('--side', type=int, default=48)
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     parser.add_argument(
         '--images', nargs='+', choices=KINDS, default=['phantoms', 'layers']
