@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import boolean, one_of
 from odl_equivariant._types import Representation, Space
-from odl_equivariant.actions._checks import checked_number
+from odl_equivariant.actions._checks import check_left, checked_number
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
 from odl_equivariant.actions.scaling.averaging import (
@@ -137,7 +137,7 @@ class Affine(GeometricAction):
         unitary = boolean('unitary', unitary)
         if fill is not None:
             fill = checked_number('fill', fill, component)
-            _check_left(component, matrix, shift)
+            check_left(component, matrix, shift)
         if unitary and fill:
             raise ValueError(
                 f'a unitary action is linear: expected `fill=0`, got {fill}'
@@ -212,24 +212,3 @@ def _checked_shift(shift, space):
             f'{shift.shape}'
         )
     return shift
-
-
-def _check_left(space, matrix, shift):
-    """Raise a ValueError if nothing is left of the image."""
-    extent = np.asarray(space.partition.extent, dtype=float)
-    sides = np.asarray(space.cell_sides)
-    cells = np.abs(matrix) @ extent / sides
-    if (cells < 1).any():
-        raise ValueError(
-            f'`matrix` {matrix.tolist()} leaves {cells.tolist()} cells of an '
-            f'image of {list(space.shape)}: less than one along an axis is '
-            f'nothing to see. Take at least {1 / cells.min():.3g} times the '
-            'matrix, or a finer grid'
-        )
-    reach = (np.abs(matrix) @ extent + extent) / 2
-    if (np.abs(shift) >= reach).any():
-        raise ValueError(
-            f'`shift` {shift.tolist()} moves the image out of the domain, '
-            f'whose extent is {extent.tolist()}: take less than '
-            f'{reach.tolist()}'
-        )
