@@ -56,10 +56,10 @@ def export_onnx(
     network : torch.nn.Module
         Network to write: an `EquivariantProximal`, `OrdinaryProximal`,
         `MultiscaleDenoiser`, `MultiscaleProximal`, `AtScales` of one of
-        these, `LearnedProximalGradient` or `LearnedPrimalDual`. The file has plain convolutions in float32.
-        Their kernels are computed in float32 or higher precision. Each block
-        of an unrolled method becomes a file of its own. Its operators cannot
-        be written to ONNX.
+        these, `LearnedProximalGradient` or `LearnedPrimalDual`. The file has
+        plain convolutions in float32. Their kernels are computed in float32
+        or higher precision. Each block of an unrolled method becomes a file
+        of its own. Its operators cannot be written to ONNX.
     path : path-like
         File to write, ending in ``.onnx``. For an unrolled method,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file

@@ -148,9 +148,7 @@ def _square(image):
     factor = max(1, side // _SIZE)
     side -= side % factor
     corner = [(n - side) // 2 for n in image.shape]
-    image = image[
-        corner[0] : corner[0] + side, corner[1] : corner[1] + side
-    ]
+    image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
     blocks = image.reshape(side // factor, factor, side // factor, factor)
     return blocks.mean((1, 3)).astype(np.float32)
 

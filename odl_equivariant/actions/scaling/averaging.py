@@ -131,9 +131,7 @@ class AveragingMover(InterpolatingMover):
         """Return entries, those of the same place added up."""
         from scipy import sparse
 
-        rows, columns, values = map(
-            np.concatenate, (rows, columns, values)
-        )
+        rows, columns, values = map(np.concatenate, (rows, columns, values))
         size = math.prod(self.space.shape)
         matrix = sparse.coo_matrix((values, (rows, columns)), (size, size))
         matrix = matrix.tocsr().tocoo()

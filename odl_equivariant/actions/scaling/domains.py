@@ -173,8 +173,9 @@ def _check_finite(space, factor):
     if max(map(abs, digits)) > _MOST_DIGITS or lost.any():
         raise ValueError(
             f'`factor` {factor:g} makes a domain of the extent '
-            f'{(factor * extent).tolist()} and cells of weight 1e{digits[0]:.0f}'
-            ': such numbers lose their digits. Take a factor nearer to 1'
+            f'{(factor * extent).tolist()} and cells of weight '
+            f'1e{digits[0]:.0f}: such numbers lose their digits. Take a '
+            'factor nearer to 1'
         )
 
 

@@ -157,9 +157,10 @@ class Deblurring(Degradation):
             weights = 2 * _reach(kernel) + 1
             if weights > min(space.shape):
                 raise ValueError(
-                    f'`kernel` {kernel:g} is the width of a Gaussian in cells, '
-                    f'of {weights} x {weights} weights, which is larger than the '
-                    f'images, of the shape {tuple(space.shape)}: take at most '
+                    f'`kernel` {kernel:g} is the width of a Gaussian in '
+                    f'cells, of {weights} x {weights} weights, which is '
+                    f'larger than the images, of the shape '
+                    f'{tuple(space.shape)}: take at most '
                     f'{(min(space.shape) - 1) // 2 / _REACH:.3g}'
                 )
             kernel = gaussian_kernel(kernel)
