@@ -110,7 +110,7 @@ class AtScales(nn.Module):
     module for each scale: in the plane 1 for whole scales, 2 for the square
     root of 2. The scales 1, 2 ** 0.5 and 2 together cost 4.
 
-    What the means gain for denoisers that were trained at one scale is
+    What means gain for denoisers that were trained at one scale is
     measured on the page of results at scales that were not trained.
 
     Examples
