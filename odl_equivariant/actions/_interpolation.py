@@ -153,14 +153,23 @@ class InterpolatingMover(Mover):
         """Rows, columns and values of the matrix, those that are not 0."""
         return self._entries_at(np.zeros(len(self.space.shape)))
 
-    def _entries_at(self, offset):
-        """Return the entries for points that are off by parts of a cell."""
+    @property
+    def _reach(self):
+        """How many points the kernel reaches to each side."""
+        return _KERNELS[self.method][1]
+
+    def _entries_at(self, offset, points=None):
+        """Return the entries for points that are off by parts of a cell.
+
+        Without ``points``, flat indices of cells, they are of all cells.
+        """
         shape = self.space.shape
         kernel, reach = _KERNELS[self.method]
-        source = self._sources(offset)
+        if points is None:
+            points = np.arange(int(np.prod(shape)))
+        source = self._sources(offset, points)
         corner = np.floor(source).astype(np.int64)
         rows, columns, values = [], [], []
-        points = np.arange(corner[0].size)
         for tap in product(range(1 - reach, 1 + reach), repeat=len(shape)):
             index = [c + t for c, t in zip(corner, tap, strict=True)]
             value = np.ones(corner[0].size)
@@ -179,15 +188,16 @@ class InterpolatingMover(Mover):
             values.append(value[keep])
         return rows, columns, values
 
-    def _sources(self, offset):
+    def _sources(self, offset, points):
         """Return where the points come from, in cells from the first one."""
         shape, sides = self.space.shape, np.asarray(self.space.cell_sides)
         vectors = self.space.grid.coord_vectors
         first = np.array([float(np.asarray(v)[0]) for v in vectors])
         centre = np.asarray(self.space.partition.mid_pt, dtype=float)
-        grid = np.indices(shape).reshape(len(shape), -1)
-        points = first[:, None] + sides[:, None] * (grid + offset[:, None])
-        moved = points - (centre + self.shift)[:, None]
+        grid = np.stack(np.unravel_index(points, shape))
+        offset = np.reshape(offset, (len(shape), -1))
+        places = first[:, None] + sides[:, None] * (grid + offset)
+        moved = places - (centre + self.shift)[:, None]
         source = np.linalg.inv(self.matrix) @ moved + centre[:, None]
         cells = (source - first[:, None]) / sides[:, None]
         # a point of the grid is not to miss the last cell by rounding

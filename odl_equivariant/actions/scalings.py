@@ -19,7 +19,7 @@ from odl.core.operator.operator import OpNotImplementedError
 
 from odl_equivariant._checks import one_of, real_number
 from odl_equivariant._types import ElementLike, Space
-from odl_equivariant.actions._checks import checked_number
+from odl_equivariant.actions._checks import check_left, checked_number
 from odl_equivariant.actions._interpolation import interpolating_mover
 from odl_equivariant.actions.action import Action, component_space
 from odl_equivariant.actions.geometric import GeometricAction
@@ -81,7 +81,8 @@ class Dilation(GeometricAction):
             If ``space`` is not made from `odl.uniform_discr` spaces, or
             ``factor`` or ``fill`` is not a number.
         ValueError
-            If the factor is not positive and finite, or the method unknown.
+            If the factor is not positive and finite, leaves less than a cell
+            of the image, or the method is unknown.
         """
         component = component_space(space)
         factor = real_number('factor', factor)
@@ -92,6 +93,11 @@ class Dilation(GeometricAction):
             )
         one_of('method', method, ('linear', 'cubic'))
         fill = checked_number('fill', fill, component)
+        check_left(component, factor, 0.0, 'factor')
+        self._scale(space, factor, method, fill)
+
+    def _scale(self, space, factor, method, fill):
+        component = component_space(space)
         mover = interpolating_mover(
             component,
             factor * np.eye(component.ndim),
@@ -99,7 +105,7 @@ class Dilation(GeometricAction):
             method,
             fill,
         )
-        super().__init__(space, mover)
+        GeometricAction.__init__(self, space, mover)
         self.__factor = factor
         self.__arguments = {'method': method, 'fill': fill}
 
@@ -111,7 +117,10 @@ class Dilation(GeometricAction):
     @property
     def inverse(self) -> Dilation:
         """Scaling by the inverse factor, up to the interpolation."""
-        return Dilation(self.domain, 1 / self.factor, **self.__arguments)
+        # which may leave less of an image than users may ask for
+        inverse = Dilation.__new__(Dilation)
+        inverse._scale(self.domain, 1 / self.factor, **self.__arguments)
+        return inverse
 
     def __repr__(self):
         """Return ``repr(self)``."""

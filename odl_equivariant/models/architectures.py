@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import torch
 
 from odl_equivariant.nn import (
+    AtScales,
     AveragedProximal,
     DualProximal,
     EnergyDenoiser,
@@ -61,6 +62,7 @@ Block: TypeAlias = (
     | MultiscaleProximal
     | AveragedProximal
     | SpaceTimeProximal
+    | AtScales
     | GradientStepDenoiser
     | GradientStepEnergy
     | RidgeEnergy
@@ -77,14 +79,17 @@ OF_ENERGIES = {
 PARTS: dict[str, dict[str, dict[str, Any]]] = {
     **{name: {'energy': ENERGIES} for name in OF_ENERGIES},
     GradientStepEnergy.__name__: {'denoiser': BLOCKS},
+    AtScales.__name__: {'module': BLOCKS},
 }
-_ALONE = {**BLOCKS, **ENERGIES, **OF_ENERGIES}
+#: Blocks of unrolled methods, those of others included.
+_IN_METHODS = {**BLOCKS, AtScales.__name__: AtScales}
+_ALONE = {**_IN_METHODS, **ENERGIES, **OF_ENERGIES}
 #: Classes of data-side blocks by their names.
 DUALS = {DualProximal.__name__: DualProximal}
 #: The unrolled methods by their names, and the lists of their blocks.
 UNROLLED: dict[str, dict[str, Any]] = {
-    LearnedProximalGradient.__name__: {'blocks': BLOCKS},
-    LearnedPrimalDual.__name__: {'blocks': BLOCKS, 'duals': DUALS},
+    LearnedProximalGradient.__name__: {'blocks': _IN_METHODS},
+    LearnedPrimalDual.__name__: {'blocks': _IN_METHODS, 'duals': DUALS},
 }
 # With one of these arguments, convolutions may not have just two weights.
 _OF_SEVERAL_WEIGHTS = {

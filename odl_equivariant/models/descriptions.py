@@ -26,7 +26,7 @@ _ALIGNMENT = 8
 _METADATA = '__metadata__'
 _OWN_METADATA = 'odl_equivariant'
 # The parts of a network that consists of others, the first of which counts.
-_PARTS = ('blocks', 'energy', 'denoiser')
+_PARTS = ('blocks', 'energy', 'denoiser', 'module')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import grid_shape
 from odl_equivariant.models.architectures import Block
 from odl_equivariant.nn import (
+    AtScales,
     DualProximal,
     LearnedPrimalDual,
     LearnedProximalGradient,
@@ -54,11 +55,11 @@ def export_onnx(
     ----------
     network : torch.nn.Module
         Network to write: an `EquivariantProximal`, `OrdinaryProximal`,
-        `MultiscaleDenoiser`, `MultiscaleProximal`, `LearnedProximalGradient`
-        or `LearnedPrimalDual`. The file has plain convolutions in float32.
-        Their kernels are computed in float32 or higher precision. Each block
-        of an unrolled method becomes a file of its own. Its operators cannot
-        be written to ONNX.
+        `MultiscaleDenoiser`, `MultiscaleProximal`, `AtScales` of one of
+        these, `LearnedProximalGradient` or `LearnedPrimalDual`. The file has
+        plain convolutions in float32. Their kernels are computed in float32
+        or higher precision. Each block of an unrolled method becomes a file
+        of its own. Its operators cannot be written to ONNX.
     path : path-like
         File to write, ending in ``.onnx``. For an unrolled method,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file
@@ -69,7 +70,7 @@ def export_onnx(
         The only grid of images that the file is for; data-side blocks are
         then for the data of the network's operator. Default: any grid that is
         at least as large as the kernels, on the coarsest grid if there are
-        several.
+        several. `AtScales` needs a shape: how it splits images depends on it.
 
     Returns
     -------
@@ -85,8 +86,8 @@ def export_onnx(
         ``shape`` does not consist of whole numbers.
     ValueError
         If the path does not end in ``.onnx``, or ``shape`` is not one whole
-        number for each axis, two or, for volumes, three, or smaller than the
-        kernels.
+        number for each axis, two or, for volumes, three, smaller than the
+        kernels, or missing for a network at several scales.
     RuntimeError
         If onnxruntime, on random inputs, does not return what torch does, up
         to a relative error of 1e-5. No file is written then.
@@ -157,6 +158,11 @@ def export_onnx(
     unrolled = type(network) in (LearnedProximalGradient, LearnedPrimalDual)
     blocks = proximals_of(network)
     data_shape = None
+    if shape is None and any(type(block) is AtScales for block in blocks):
+        raise ValueError(
+            'how a network at several scales splits images depends on their '
+            'grid: give it as `shape`'
+        )
     if shape is not None:
         shape = _checked_shape(shape, blocks[0])
         if isinstance(network, LearnedPrimalDual):
@@ -191,6 +197,8 @@ def _dimension(block):
 def _checked_shape(shape, block):
     """Return a grid as a tuple of a number for each axis."""
     size = block.kernel_size
+    if type(block) is AtScales:
+        size = block.least_side
     name = f'`shape`, for kernels of side {size},'
     return array_shape(name, shape, _dimension(block), least=size)
 

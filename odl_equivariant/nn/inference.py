@@ -29,6 +29,7 @@ from odl_equivariant.nn.blocks.scales import on_whole_image
 from odl_equivariant.nn.dual.proximal import DualProximal
 from odl_equivariant.nn.export import copy_buffers, to_convolutional
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn.scaling.at_scales import AtScales
 from odl_equivariant.operators import PerformanceWarning
 
 __all__ = (
@@ -72,7 +73,8 @@ def for_inference(
     Parameters
     ----------
     network : LearnedProximalGradient, LearnedPrimalDual, \
-EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
+EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
+MultiscaleProximal, or AtScales of one of these
         Network to copy. It is not changed, and later changes of it do not
         affect the copy.
     precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
@@ -148,6 +150,9 @@ EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser or MultiscaleProximal
 
 
 def _quick(plain, dtype, compile, tile):
+    if isinstance(plain, AtScales):
+        plain.module = _quick(plain.module, dtype, compile, tile)
+        return plain
     if not isinstance(plain, Multiscale):
         return _QuickProximal(plain, dtype, compile, tile)
     run = on_whole_image
@@ -190,12 +195,13 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
     """
     blocks = blocks_of(network)
     for block in blocks:
-        if type(block) not in _KNOWN:
+        inner = block.module if type(block) is AtScales else block
+        if type(inner) not in _KNOWN:
             known = ', '.join(f'`{cls.__name__}`' for cls in _KNOWN)
             raise TypeError(
-                f'expected an {known} or a `LearnedProximalGradient` '
-                'with such blocks, no class derived from one, got '
-                f'{type(block).__name__}'
+                f'expected an {known}, `AtScales` of one, or a '
+                '`LearnedProximalGradient` with such blocks, no class derived '
+                f'from one, got {type(inner).__name__}'
             )
     for block in duals_of(network):
         if type(block) is not DualProximal:

@@ -115,6 +115,17 @@ def test_other_bad_dilations_are_refused():
             Dilation(plane(), 2, method)
 
 
+def test_dilations_that_leave_nothing():
+    """The error says how much is left; the inverse may leave less."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (8, 20))
+    with pytest.raises(ValueError, match='0.8.*at least 1.25 times the fact'):
+        Dilation(space, 0.1)
+    assert Dilation(space, 0.125)(space.one()).norm() > 0
+    back = Dilation(space, 100.0).inverse
+    assert back.factor == 0.01 and back.inverse.factor == 100.0
+    assert back(space.one()) in space
+
+
 @each_space
 def test_intensity_values(impl, dtype):
     """(g.u)(x) = a u(x) + b."""

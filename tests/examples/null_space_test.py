@@ -13,9 +13,10 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from examples.experiments.null_space import comparison, report, scales
-from examples.experiments.null_space.images import sources
+from examples.experiments.null_space.images import pictures, sources
 from examples.experiments.null_space.verdicts import gains, verdicts
 
 
@@ -40,12 +41,15 @@ def test_a_scaled_image_shows_the_middle_of_an_image():
 def result(tmp_path_factory):
     """The rows of a comparison of tiny networks, and their folder."""
     folder = tmp_path_factory.mktemp('null_space')
-    photographs = [folder / f'{name}.npy' for name in ('train', 'test')]
+    photographs = folder / 'pictures'
+    photographs.mkdir()
     rng = np.random.default_rng(0)
-    for path in photographs:
-        np.save(path, rng.integers(0, 255, (6, 24, 24), dtype=np.uint8))
-    arguments = ['--scale', 'tiny', '--device', 'cpu', '--photographs']
-    arguments += [*map(str, photographs), '--problems', 'denoising 0.1']
+    for i in range(6):
+        values = rng.integers(0, 255, (24, 30 + i), dtype=np.uint8)
+        Image.fromarray(values).save(photographs / f'{i}.png')
+    arguments = ['--scale', 'tiny', '--device', 'cpu', '--phantoms']
+    arguments += ['--images', str(photographs), '--problems', 'ct 10 views']
+    arguments += ['denoising 0.1']
     arguments += ['inpainting 70 %', 'inpainting 90 %', 'sensing 25 %']
     arguments += ['--output', str(folder / 'out')]
     return arguments, comparison.main(arguments), folder / 'out'
@@ -59,7 +63,7 @@ def test_each_problem_has_both_networks_for_each_seed(result):
     for row in rows:
         by_kind[row['images']] += 1
         assert all(np.isfinite(row[name]) for name in ('upright', 'scale 2'))
-    assert by_kind == {'layers': 16, 'phantoms': 12, 'photographs': 12}
+    assert by_kind == {'layers': 20, 'phantoms': 12, 'photographs': 12}
     written = json.loads((folder / 'comparison.json').read_text())
     assert written['rows'] == rows
 
@@ -85,13 +89,90 @@ def test_report_has_what_was_measured(result, tmp_path):
     assert kept['rows'] == result[1]
 
 
-def test_means_over_scales_are_compared(capsys):
-    """The same denoisers, as they were trained and at two scales."""
-    found = scales.main(['--steps', '2', '--side', '16', '--seeds', '1'])
-    assert '| mean of scales 1 and 2 |' in capsys.readouterr().out
-    plain, mean = found.values()
-    assert np.isfinite(plain).all() and np.isfinite(mean).all()
-    assert plain != mean
+@pytest.mark.slow
+def test_means_over_scales_are_compared(capsys, tmp_path):
+    """Denoisers of one scale, at others, beside those of the others."""
+    arguments = ['--steps', '2', '--side', '16', '--seeds', '1', '--images']
+    arguments += ['phantoms', '--output', str(tmp_path / 'runs')]
+    arguments += ['--docs', str(tmp_path)]
+    rows = scales.main(arguments)
+    assert '| mean of 1 and 2 |' in capsys.readouterr().out
+    assert len(rows) == 1 + len(scales.MEANS)
+    for row in rows:
+        assert np.isfinite(row['scores']).all()
+        assert len(row['reference']) == len(scales.SCALES)
+    assert rows[0]['scores'] != rows[1]['scores']
+    page = (tmp_path / 'results_scales.md').read_text('utf-8')
+    assert '| phantoms, scale 1.4: "mean of 1 and 2" loses' in page
+    kept = json.loads((tmp_path / 'results/scales.json').read_text())
+    assert kept['rows'] == rows
+    # nothing is trained twice
+    assert scales.main(arguments) == rows
+
+
+def test_losses_at_other_scales():
+    """They are what is missing to a denoiser of the scale, by seed."""
+    rows = [
+        {
+            'images': 'layers',
+            'denoiser': name,
+            'seed': seed,
+            'scores': [30 - loss - seed] * 5,
+            'reference': [30 - seed] * 5,
+        }
+        for seed in (1, 2)
+        for name, loss in (('as trained', 1.0), ('half', 0.4), ('more', 0.6))
+    ]
+    lost = scales.losses(rows, 'layers')
+    np.testing.assert_allclose(lost['half'], 0.4)
+    said = [verdict for _, _, verdict in scales.verdicts(rows)]
+    assert said[:8] == 4 * ['Holds'] + 4 * ['Does not hold']
+    # beyond the loss at scale 1, none of them loses
+    assert said[8:] == 8 * ['Holds']
+
+
+def test_pictures_of_a_folder(tmp_path):
+    """Each is in one part, as the square in its middle."""
+    for i in range(8):
+        values = np.full((30, 40), 30 * i, dtype=np.uint8)
+        values[:, :5] = 255
+        Image.fromarray(values).save(tmp_path / f'{i}.png')
+    numbers = {'train': 8, 'validation': 1, 'test': 3}
+    parts = pictures(tmp_path, numbers)
+    assert {name: len(images) for name, images in parts.items()} == {
+        'train': 5,
+        'validation': 1,
+        'test': 2,
+    }
+    images = [image for part in parts.values() for image in part]
+    assert all(image.shape == (30, 30) for image in images)
+    found = sorted(round(255 * float(image.mean())) for image in images)
+    assert found == [30 * i for i in range(8)]
+    with pytest.raises(ValueError, match='at least 3 pictures'):
+        (tmp_path / 'two').mkdir()
+        for i in range(2):
+            path = tmp_path / 'two' / f'{i}.png'
+            Image.fromarray(values).save(path)
+        pictures(tmp_path / 'two', numbers)
+
+
+@pytest.mark.slow
+def test_earlier_rows_are_kept(result, tmp_path):
+    """Rows of an earlier run stay, but for those that are new."""
+    rows = result[1]
+    kept = tmp_path / 'kept.json'
+    earlier = [{**rows[0], 'upright': 1.0}, {**rows[0], 'problem': 'blur'}]
+    rates = {'equivariant': 1e-3, 'ordinary': 1e-3}
+    content = {'scale': 'tiny', 'rates': rates, 'rows': earlier}
+    kept.write_text(json.dumps(content), 'utf-8')
+    arguments = ['--scale', 'tiny', '--device', 'cpu', '--keep', str(kept)]
+    arguments += ['--problems', rows[0]['problem'], '--seeds', '1']
+    arguments += ['--output', str(result[2])]
+    found = comparison.main(arguments)
+    assert [row['problem'] for row in found] == ['blur'] + 2 * [
+        rows[0]['problem']
+    ]
+    assert found[1]['upright'] == rows[0]['upright']
 
 
 def test_statements_follow_from_the_rows():

@@ -12,13 +12,15 @@
 
 trains unrolled networks that are equivariant by design, and ordinary ones, to
 remove noise and blur, to fill in what is missing, and to reconstruct from
-compressed measurements, all from upright images. They are scored on upright
+compressed measurements and from few views, all from upright images. These are
+layers, and with `--phantoms` and `--images FOLDER` also ellipses and the
+pictures of a folder. They are scored on upright
 and turned images, at other scales and other intensities. Problems without a
 null space show what equivariance gains in noise, and those with almost no
 noise what it gains in the null space. `--seconds` bounds the time: the number
 of steps is then what the time allows, the same for all networks. Results are
 written after each network; the same command goes on with a run that was
-stopped.
+stopped. `--keep FILE` adds to the rows of an earlier run, with its rates.
 What is compared is in `comparison.yaml`.
 """
 
@@ -37,7 +39,7 @@ import torch
 import yaml
 
 from examples.experiments.kernel_bases import rate_at
-from examples.experiments.null_space.images import sources
+from examples.experiments.null_space.images import pictures, sources
 from examples.experiments.null_space.verdicts import table, verdicts
 from odl_equivariant import data
 from odl_equivariant._files import write_atomically
@@ -46,7 +48,10 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
 )
-from odl_equivariant.operators import OperatorLayer
+from odl_equivariant.operators import (
+    OperatorLayer,
+    filtered_backprojection,
+)
 
 __all__ = ('Study', 'main')
 
@@ -70,7 +75,7 @@ class Study:
         Kind of images.
     folder : path-like
         Where results are written.
-    photographs : dict of numpy.ndarray, optional
+    photographs : dict, optional
         See `sources`.
     device : str, optional
         Device of the networks.
@@ -92,6 +97,13 @@ class Study:
         left_out = ('rates', 'n_steps', 'seeds', 'images', 'problems')
         shared = {k: v for k, v in settings.items() if k not in left_out}
         text = json.dumps(shared, sort_keys=True).encode()
+        if kind == 'photographs':
+            # those of another folder are others
+            text += b''.join(
+                zlib.crc32(np.ascontiguousarray(image)).to_bytes(4, 'big')
+                for images in photographs.values()
+                for image in images
+            )
         self._digest = hashlib.blake2b(text, digest_size=6).hexdigest()
 
     @functools.cached_property
@@ -117,7 +129,14 @@ class Study:
         arguments = dict(self.settings['problems'][problem])
         side = self.settings['side']
         kind = getattr(data, arguments.pop('class'))
+        if kind is data.SparseViewCT:
+            # the noise is added here, and is that of no photons
+            del arguments['sigma'], arguments['initial']
+            arguments['n_photons'] = None
         return kind(shape=(side, side), **arguments)
+
+    def _initial(self, problem):
+        return self.settings['problems'][problem].get('initial', 'adjoint')
 
     @functools.cache  # noqa: B019
     def _layer(self, problem):
@@ -126,13 +145,13 @@ class Study:
 
     def measured(self, problem, images, generator, factor=1.0):
         """Return noisy data of a batch."""
-        acquisition = self.acquisition(problem)
         exact = self._layer(problem)(images)
         noise = torch.randn(exact.shape, generator=generator).to(exact)
-        mask = getattr(acquisition, 'mask', None)
+        mask = getattr(self.acquisition(problem), 'mask', None)
         if mask is not None:
             noise = noise * torch.as_tensor(mask.copy()).to(noise)
-        return exact + factor * acquisition.sigma * noise
+        sigma = self.settings['problems'][problem]['sigma']
+        return exact + factor * sigma * noise
 
     def network(self, problem, kind):
         """Return a network with new weights."""
@@ -149,7 +168,7 @@ class Study:
             self.acquisition(problem).operator,
             block,
             self.settings['network']['n_iterations'],
-            'adjoint',
+            self._initial(problem),
         )
         return network.to(self.device)
 
@@ -218,6 +237,13 @@ class Study:
             found.append(10 * torch.log10(factor**2 / error))
         return float(torch.cat(found).mean())
 
+    def _shown(self, problem):
+        """Return the layer that makes an image of data, to look at."""
+        if self._initial(problem) != 'fbp':
+            return self._layer(problem).adjoint
+        operator = self.acquisition(problem).operator
+        return OperatorLayer(filtered_backprojection(operator)).to(self.device)
+
     @torch.no_grad()
     def _draw(self, network, problem, kind):
         """Write what the network makes of an image, upright and turned."""
@@ -226,7 +252,7 @@ class Study:
             truth = self.conditions[name][which][:1]
             generator = torch.Generator().manual_seed(0)
             y = self.measured(problem, truth, generator)
-            shown = self._layer(problem).adjoint(y)
+            shown = self._shown(problem)(y)
             arrays.append(torch.cat([truth, shown, network(y)])[:, 0])
         name = f'{self.kind}-{problem}-{kind}'
         name = name.replace(' ', '_').replace('%', 'percent')
@@ -319,6 +345,22 @@ def _tasks(settings, rates, steps, latest):
     ]
 
 
+def _together(kept, rows):
+    """Return the rows, after those of an earlier run that are not among them.
+
+    A row is that of images, problem, network and seed.
+    """
+
+    def key(row):
+        return tuple(
+            row[name] for name in ('images', 'problem', 'network', 'seed')
+        )
+
+    new = {key(row) for row in rows}
+    earlier = kept['rows'] if kept else []
+    return [row for row in earlier if key(row) not in new] + rows
+
+
 def main(arguments=None):
     """Run what the arguments ask for, and return the rows."""
     with open(SETTINGS, encoding='utf-8') as file:
@@ -331,13 +373,24 @@ def main(arguments=None):
     parser.add_argument(
         '--problems', nargs='+', choices=settings['problems'], metavar='NAME'
     )
-    parser.add_argument('--images', nargs='+', choices=settings['images'])
     parser.add_argument(
-        '--photographs',
-        nargs=2,
+        '--seeds', type=int, nargs='+', help='default: those of the scale'
+    )
+    parser.add_argument(
+        '--phantoms', action='store_true', help='ellipses, too'
+    )
+    parser.add_argument(
+        '--images',
         type=pathlib.Path,
-        metavar=('TRAIN', 'TEST'),
-        help='arrays (N, n, n) of type uint8; without them, no photographs',
+        metavar='FOLDER',
+        help='the pictures of a folder, too',
+    )
+    parser.add_argument(
+        '--keep',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='results of an earlier run, to be kept where none are new; the '
+        'number of steps and the rates are those of that run',
     )
     parser.add_argument('--seconds', type=float, help='time that there is')
     parser.add_argument('--jobs', type=int, default=1, help='processes')
@@ -350,21 +403,35 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     end = None if options.seconds is None else time.time() + options.seconds
     settings |= settings.pop('scales')[options.scale]
-    for key in ('problems', 'images'):
-        if getattr(options, key):
-            settings[key] = {
-                k: settings[key][k] for k in getattr(options, key)
-            }
-    photographs = None
-    if options.photographs is None:
-        settings['images'].pop('photographs', None)
-    else:
-        photographs = {
-            part: np.load(path)
-            for part, path in zip(
-                ('train', 'test'), options.photographs, strict=True
-            )
+    if options.problems:
+        # in the order of their null spaces, which the statements need
+        settings['problems'] = {
+            name: problem
+            for name, problem in settings['problems'].items()
+            if name in options.problems
         }
+    if options.seeds:
+        settings['seeds'] = options.seeds
+    photographs = None
+    if not options.phantoms:
+        del settings['images']['phantoms']
+    if options.images is None:
+        del settings['images']['photographs']
+    else:
+        numbers = {
+            part: settings[f'n_{part}']
+            for part in ('train', 'validation', 'test')
+        }
+        photographs = pictures(options.images, numbers)
+    kept = None
+    if options.keep is not None:
+        kept = json.loads(options.keep.read_text(encoding='utf-8'))
+        if kept['scale'] != options.scale:
+            raise ValueError(
+                f'{options.keep} has results of the scale {kept["scale"]}, '
+                f'and this run has {options.scale}'
+            )
+        settings['n_steps'] = max(row['steps'] for row in kept['rows'])
     for kind, chosen in settings['images'].items():
         if chosen != 'all':
             settings['images'][kind] = [
@@ -374,8 +441,10 @@ def main(arguments=None):
     context = multiprocessing.get_context('spawn')
     with context.Pool(options.jobs, _start, (every,)) as pool:
         n_runs = len(_tasks(settings, dict.fromkeys(NETWORKS), 0, None))
-        steps = _steps(pool, settings, n_runs, options.jobs, end)
-        rates = _rates(pool, settings, steps)
+        steps = settings['n_steps']
+        if kept is None:
+            steps = _steps(pool, settings, n_runs, options.jobs, end)
+        rates = kept['rates'] if kept else _rates(pool, settings, steps)
         latest = None
         if end is not None:
             latest = end - SPARE * options.seconds
@@ -386,9 +455,11 @@ def main(arguments=None):
                 continue
             names = ('images', 'problem', 'network', 'rate', 'seed')
             rows.append({**dict(zip(names, task, strict=False)), **found})
-            result = {'scale': options.scale, 'rates': rates, 'rows': rows}
+            together = _together(kept, rows)
+            result = {'scale': options.scale, 'rates': rates, 'rows': together}
             path = options.output / 'comparison.json'
             write_atomically(path, json.dumps(result, indent=1).encode())
+    rows = _together(kept, rows)
     print(table(rows))
     for sentence, figures, verdict in verdicts(rows):
         print(f'- {sentence}: {figures}. {verdict}.')

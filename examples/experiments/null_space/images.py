@@ -14,9 +14,9 @@ import numpy as np
 import scipy.ndimage
 import torch
 
-from odl_equivariant.data import ellipse_phantom
+from odl_equivariant.data import ImageSlices, ellipse_phantom
 
-__all__ = ('Source', 'layers', 'sources')
+__all__ = ('Source', 'layers', 'pictures', 'sources')
 
 # of a source, of which an image shows the middle
 _SIZE = 180
@@ -101,6 +101,58 @@ class Source:
         return torch.from_numpy(np.stack(images)[:, None].astype(np.float32))
 
 
+def pictures(folder, numbers):
+    """Return the parts of the pictures of a folder, as squares.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder with pictures, including folders below it.
+    numbers : dict of str to int
+        How many there are to be of each part. If the folder has fewer, all
+        parts are smaller.
+
+    Returns
+    -------
+    parts : dict of str to list of numpy.ndarray
+        The parts, which no picture is in twice. Their order is random, and
+        the same for the same folder.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer pictures than parts.
+    """
+    slices = ImageSlices(folder, progress=False)
+    if len(slices) < len(numbers):
+        raise ValueError(
+            f'expected at least {len(numbers)} pictures in {folder}, one for '
+            f'each part, got {len(slices)}'
+        )
+    order = list(np.random.default_rng(0).permutation(len(slices)))
+    part = min(1.0, len(slices) / sum(numbers.values()))
+    # all that rounding leaves is for the training, which is first
+    sizes = {name: max(1, int(part * n)) for name, n in numbers.items()}
+    found = {}
+    for name in reversed(numbers):
+        is_first = name == next(iter(numbers))
+        size = min(numbers[name], len(order)) if is_first else sizes[name]
+        found[name] = [_square(slices[int(i)]) for i in order[:size]]
+        order = order[size:]
+    return found
+
+
+def _square(image):
+    """Return the middle of a picture, not much larger than is needed."""
+    side = min(image.shape)
+    factor = max(1, side // _SIZE)
+    side -= side % factor
+    corner = [(n - side) // 2 for n in image.shape]
+    image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+    blocks = image.reshape(side // factor, factor, side // factor, factor)
+    return blocks.mean((1, 3)).astype(np.float32)
+
+
 def sources(kind, numbers, side, photographs=None):
     """Return training, validation and test images of one kind.
 
@@ -112,10 +164,8 @@ def sources(kind, numbers, side, photographs=None):
         How many there are of each part.
     side : int
         Number of cells along each axis.
-    photographs : dict of str to numpy.ndarray, optional
-        Photographs of the parts ``'train'`` and ``'test'``, of shape ``(N,
-        n, n)`` and type uint8. Those to choose with are the last ones of the
-        training part.
+    photographs : dict of str to list of numpy.ndarray, optional
+        What `pictures` returned.
 
     Returns
     -------
@@ -123,16 +173,7 @@ def sources(kind, numbers, side, photographs=None):
         The parts.
     """
     if kind == 'photographs':
-        n = numbers['validation']
-        found = {
-            'train': photographs['train'][:-n][: numbers['train']],
-            'validation': photographs['train'][-n:],
-            'test': photographs['test'][: numbers['test']],
-        }
-        found = {
-            name: images.astype(np.float32) / 255
-            for name, images in found.items()
-        }
+        found = photographs
     else:
         draw = layers
         if kind == 'phantoms':

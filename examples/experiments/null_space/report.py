@@ -34,6 +34,8 @@ _SHOWN = (
     'inpainting 70 %',
     'inpainting 90 %',
     'sensing 25 %',
+    'ct 10 views',
+    'ct 50 views',
 )
 _KINDS = {
     'layers': 'Layers have one direction, like those of the ground.',
@@ -161,6 +163,9 @@ def page(result, figures):
         )
         for network in ('equivariant', 'ordinary')
     }
+    noise = '0.01'
+    if any(row['problem'].startswith('ct ') for row in rows):
+        noise += '; tomography 0.003, of line integrals up to about 0.5'
     rates = ', '.join(f'{k} {v:g}' for k, v in result['rates'].items())
     lines = [
         '# Results by the size of the null space',
@@ -175,8 +180,8 @@ def page(result, figures):
         'upright images of 64 x 64 cells: once with blocks that are '
         'equivariant under quarter turns (C4) by design, and once with '
         'ordinary ones. Problems without a null space are denoising and blur. '
-        'Those with one have almost no noise (0.01). Both networks have the '
-        'same width, images, noise and number of steps, and the rate of a '
+        f'Those with one have almost no noise ({noise}). Both networks have '
+        'the same width, images, noise and number of steps, and the rate of a '
         f'search ({rates}). There are {_numbers(seeds)} seeds of each '
         f'problem, and {_numbers(steps)} steps: a short training. A step '
         f'took {1e3 * cost["equivariant"]:.0f} ms with equivariant blocks and '

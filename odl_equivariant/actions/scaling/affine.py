@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import boolean, one_of
 from odl_equivariant._types import Representation, Space
-from odl_equivariant.actions._checks import checked_number
+from odl_equivariant.actions._checks import check_left, checked_number
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.geometric import GeometricAction, action_of
 from odl_equivariant.actions.scaling.averaging import (
@@ -50,7 +50,9 @@ class Affine(GeometricAction):
 
     Where images shrink, details that are finer than the grid would be
     folded to coarser ones. Each value is the mean over its cell, which
-    removes them: with the factor 1 / 2, the mean of 2 x 2 old cells.
+    removes them: with the factor 1 / 2, the mean of 2 x 2 old cells. Only
+    cells that the moved image reaches are computed: a first use on 256 x 256
+    cells takes less than a second, however small the image gets.
 
     The table shows errors relative to the norm for a Gaussian with a standard
     deviation of 0.1 on the square of side 2, on finer and finer grids: a shear
@@ -123,8 +125,9 @@ class Affine(GeometricAction):
         ValueError
             If the matrix has another shape, is not finite or singular, if it
             leaves less than a cell of the image or moves it out of the
-            domain, if the method is unknown, or if a unitary action is to
-            fill with something else than 0.
+            domain, if it shrinks an image so far that the means over cells
+            would take more than 2 GiB, if the method is unknown, or if a
+            unitary action is to fill with something else than 0.
         """
         component = component_space(space)
         matrix = _checked_matrix(matrix, component)
@@ -134,7 +137,7 @@ class Affine(GeometricAction):
         unitary = boolean('unitary', unitary)
         if fill is not None:
             fill = checked_number('fill', fill, component)
-            _check_left(component, matrix, shift)
+            check_left(component, matrix, shift)
         if unitary and fill:
             raise ValueError(
                 f'a unitary action is linear: expected `fill=0`, got {fill}'
@@ -142,6 +145,8 @@ class Affine(GeometricAction):
         mover = averaging_mover(
             component, matrix, shift, method, fill, smooth, unitary
         )
+        if isinstance(mover, AveragingMover):
+            mover.check_size()
         super().__init__(space, mover)
 
     def __repr__(self):
@@ -207,23 +212,3 @@ def _checked_shift(shift, space):
             f'{shift.shape}'
         )
     return shift
-
-
-def _check_left(space, matrix, shift):
-    """Raise a ValueError if nothing is left of the image."""
-    extent = np.asarray(space.partition.extent, dtype=float)
-    sides = np.asarray(space.cell_sides)
-    cells = np.abs(matrix) @ extent / sides
-    if (cells < 1).any():
-        raise ValueError(
-            f'`matrix` {matrix.tolist()} leaves {cells.tolist()} cells of an '
-            f'image of {list(space.shape)}: less than one along an axis is '
-            'nothing to see'
-        )
-    reach = (np.abs(matrix) @ extent + extent) / 2
-    if (np.abs(shift) >= reach).any():
-        raise ValueError(
-            f'`shift` {shift.tolist()} moves the image out of the domain, '
-            f'whose extent is {extent.tolist()}: take less than '
-            f'{reach.tolist()}'
-        )

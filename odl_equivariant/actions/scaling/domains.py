@@ -10,6 +10,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import odl
 
 from odl_equivariant._checks import boolean, positive_number
@@ -19,6 +22,9 @@ from odl_equivariant.actions.grid import has_whole_cells
 from odl_equivariant.elements import describe_space
 
 __all__ = ('DomainScaling',)
+
+# powers of ten of lengths and weights, well inside of what float64 has
+_MOST_DIGITS = 150
 
 
 class DomainScaling(odl.Operator):
@@ -39,7 +45,9 @@ class DomainScaling(odl.Operator):
     TypeError
         If the space is another one, or the factor no number.
     ValueError
-        If the factor is not positive, or cells at the boundary are cut.
+        If the factor is not positive, so small or large that lengths or
+        weights cannot be told from 0 or infinity, or cells at the boundary
+        are cut.
 
     Notes
     -----
@@ -85,6 +93,7 @@ class DomainScaling(odl.Operator):
             )
         self.__factor = positive_number('factor', factor)
         self.__unitary = boolean('unitary', unitary)
+        _check_finite(space, self.__factor)
         super().__init__(space, _scaled(space, self.__factor), linear=True)
 
     @property
@@ -146,6 +155,28 @@ class _Inverse(odl.Operator):
     def adjoint(self):
         """The scaling, divided by its squared norm."""
         return (1 / self.__scaling.squared_norm) * self.__scaling
+
+
+def _check_finite(space, factor):
+    """Raise a ValueError unless scaled lengths and weights are numbers."""
+    extent = np.asarray(space.partition.extent, dtype=float)
+    # as powers of ten, which do not overflow
+    power = space.ndim * math.log10(factor)
+    digits = [
+        math.log10(float(space.weighting.const)) + power,
+        math.log10(extent.min() * min(factor, 1.0)),
+        math.log10(extent.max()) + max(0.0, math.log10(factor)),
+    ]
+    # domains that are too small beside their distance to the origin
+    offset = np.abs(np.asarray(space.partition.mid_pt, dtype=float))
+    lost = factor * extent / space.shape <= 1e-12 * offset
+    if max(map(abs, digits)) > _MOST_DIGITS or lost.any():
+        raise ValueError(
+            f'`factor` {factor:g} makes a domain of the extent '
+            f'{(factor * extent).tolist()} and cells of weight '
+            f'1e{digits[0]:.0f}: such numbers lose their digits. Take a '
+            'factor nearer to 1'
+        )
 
 
 def _scaled(space, factor):

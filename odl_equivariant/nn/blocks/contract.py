@@ -70,7 +70,7 @@ class Block(Protocol):
     `for_inference`, `odl_equivariant.models.save` and
     `odl_equivariant.models.export_onnx` need to know what a block computes.
     They take `EquivariantProximal`, `OrdinaryProximal` and
-    `MultiscaleProximal` only.
+    `MultiscaleProximal`, and `AtScales` of one of these, only.
 
     Examples
     --------

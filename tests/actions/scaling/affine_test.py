@@ -122,6 +122,52 @@ def test_errors_fall_with_the_cells(n, method):
     assert all(b < a / 2.5 for a, b in zip(*errors, strict=True))
 
 
+@pytest.mark.parametrize('impl', ['numpy', 'pytorch'])
+@pytest.mark.parametrize('method', ['linear', 'cubic'])
+def test_far_shrinking_is_the_mean_of_large_blocks(impl, method):
+    """By 1 / 16, each cell is the mean of 16 x 16; and it is at once there."""
+    space = box(2, impl=impl, shape=(64, 64))
+    u = np.random.default_rng(0).standard_normal((64, 64))
+    shrunk = Affine(space, 1 / 16, method=method)
+    result = np.asarray(shrunk(space.element(u)).asarray())
+    # the inner cells, whose kernels do not reach over the boundary
+    blocks = u.reshape(4, 16, 4, 16).mean((1, 3))
+    gap = result[30:34, 30:34] - blocks
+    assert abs(gap).max() < {'linear': 1e-12, 'cubic': 0.02}[method]
+    assert_adjoint(shrunk)
+    rows, columns, values = shrunk.mover._entries
+    # one for each cell of the image and, at most, its neighbours
+    assert sum(map(len, values)) < 2 * 64**2
+
+
+@pytest.mark.parametrize('fill', [0.0, None, 2.0])
+@pytest.mark.parametrize('method', ['linear', 'cubic'])
+def test_means_are_those_of_points(fill, method):
+    """Each value is the mean of k x k interpolated points, far cells too."""
+    space = odl.uniform_discr([-1, 0], [1, 3], (9, 8))
+    matrix = np.array([[0.4, 0.1], [-0.2, 0.5]])
+    action = Affine(space, matrix, [0.2, -0.1], method, fill=fill)
+    mover = action.mover
+    assert min(mover.n_points) > 1
+    u = space.element(np.random.default_rng(0).standard_normal((9, 8)))
+    total = 0.0
+    for index in np.ndindex(*mover.n_points):
+        offset = (np.array(index) + 0.5) / mover.n_points - 0.5
+        point = Affine(
+            space,
+            matrix,
+            # the image moves the other way
+            [0.2, -0.1] - offset * space.cell_sides,
+            method,
+            smooth=False,
+            fill=fill,
+        )
+        total = total + point(u).asarray()
+    np.testing.assert_allclose(
+        action(u).asarray(), total / np.prod(mover.n_points), atol=1e-13
+    )
+
+
 def test_what_is_exact_is_a_permutation():
     """Quarter turns, and mirrors, are those of the grid to the last bit."""
     space = box(2, shape=(6, 6))
@@ -173,7 +219,8 @@ def test_what_lies_outside_is_filled():
     [
         (([[1, 2], [2, 4]],), 'singular values'),
         ((0,), 'singular values'),
-        ((0.1,), 'leaves .* cells'),
+        ((0.1,), 'leaves .* cells.*at least 1.43 times the matrix'),
+        (([[1, 1], [1, 1 + 1e-6]],), 'shrinks an image.*points and about'),
         (([[1, 0, 0]],), 'shape'),
         ((np.nan,), 'finite'),
         ((1.5, [4.0, 0.0]), 'out of the domain'),
@@ -185,6 +232,13 @@ def test_bad_values(arguments, match):
     """Errors name what was expected, with numbers."""
     with pytest.raises(ValueError, match=match):
         Affine(box(2), *arguments)
+
+
+def test_periodic_matrices_that_are_too_large():
+    """The error says how much memory it would take, before it is made."""
+    space = box(2, shape=(512, 512))
+    with pytest.raises(ValueError, match='GiB.*`fill=0`'):
+        Affine(space, 0.02, fill=None)
 
 
 def test_bad_types():

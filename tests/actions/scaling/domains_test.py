@@ -60,3 +60,14 @@ def test_bad_input():
     half = odl.uniform_discr(-1, 1, 4, nodes_on_bdry=True)
     with pytest.raises(ValueError, match='whole cells'):
         DomainScaling(half, 2)
+
+
+@pytest.mark.parametrize('factor', [1e-300, 1e-80, 1e80, 1e200])
+def test_factors_that_numbers_cannot_hold(factor):
+    """Lengths and weights of the new domain are told in the error."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (3, 4))
+    with pytest.raises(ValueError, match='extent.*weight 1e.*nearer to 1'):
+        DomainScaling(space, factor)
+    far = odl.uniform_discr([1e6, 0], [1e6 + 1, 1], (3, 4))
+    with pytest.raises(ValueError, match='lose their digits'):
+        DomainScaling(far, 1e-12)

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from odl_equivariant._checks import positive_number
+from odl_equivariant._checks import positive_number, real_number
 from odl_equivariant._types import (
     Backend,
     Element,
@@ -35,6 +35,11 @@ from odl_equivariant.operators.degradations.convolution import (
 __all__ = ('Deblurring', 'gaussian_kernel')
 
 _REACH = 3.0  # standard deviations, where a Gaussian is cut
+_MOST = 4096  # weights along an axis
+
+
+def _reach(width):
+    return math.ceil(_REACH * width)
 
 
 def gaussian_kernel(
@@ -59,8 +64,11 @@ def gaussian_kernel(
 
     Raises
     ------
+    TypeError
+        If a width or the angle is no number.
     ValueError
-        If a width is not positive.
+        If a width is not positive, the angle not finite, or the kernel would
+        have more than 4096 weights along an axis.
 
     Examples
     --------
@@ -70,7 +78,14 @@ def gaussian_kernel(
     """
     width = positive_number('width', width)
     across = width if across is None else positive_number('across', across)
-    reach = math.ceil(_REACH * max(width, across))
+    angle = real_number('angle', angle)
+    reach = _reach(max(width, across))
+    if 2 * reach + 1 > _MOST:
+        raise ValueError(
+            f'a Gaussian of the width {max(width, across):g} has a kernel of '
+            f'{2 * reach + 1} weights along each axis, and at most {_MOST} '
+            'are made: widths are in cells, not in the unit of the domain'
+        )
     x, y = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     along = (np.cos(angle) * x + np.sin(angle) * y) / width
     beside = (np.cos(angle) * y - np.sin(angle) * x) / across
@@ -138,7 +153,17 @@ class Deblurring(Degradation):
     ) -> None:
         space = centred_space(shape, side, dtype, backend)
         if np.ndim(kernel) == 0:
-            kernel = gaussian_kernel(positive_number('kernel', kernel))
+            kernel = positive_number('kernel', kernel)
+            weights = 2 * _reach(kernel) + 1
+            if weights > min(space.shape):
+                raise ValueError(
+                    f'`kernel` {kernel:g} is the width of a Gaussian in '
+                    f'cells, of {weights} x {weights} weights, which is '
+                    f'larger than the images, of the shape '
+                    f'{tuple(space.shape)}: take at most '
+                    f'{(min(space.shape) - 1) // 2 / _REACH:.3g}'
+                )
+            kernel = gaussian_kernel(kernel)
         super().__init__(Convolution(space, kernel, boundary), sigma, side)
 
     @property

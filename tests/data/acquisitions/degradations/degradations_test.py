@@ -138,7 +138,8 @@ def test_wrong_images(kind):
         ),
         ('deblurring', {'kernel': np.ones((65, 3))}, 'larger than'),
         ('deblurring', {'kernel': 0}, '`kernel` must'),
-        ('deblurring', {'kernel': 40.0}, 'larger than'),
+        ('deblurring', {'kernel': 40.0}, 'larger than.*at most 10.3'),
+        ('deblurring', {'kernel': 1e9}, 'larger than.*at most 10.3'),
         ('deblurring', {'boundary': 'open'}, '`boundary` must'),
         ('deblurring', {'sigma': -1}, '`sigma` must'),
         ('super-resolution', {'factor': 3}, 'must divide'),
@@ -204,6 +205,21 @@ def test_gaussian_kernel():
         expected = turn @ np.diag([9.0, 2.25]) @ turn.T
         np.testing.assert_allclose(covariance, expected, atol=0.4)
     assert gaussian_kernel(2.0).shape == (13, 13)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'match'),
+    [
+        ((1e5,), ValueError, '600001 weights.*widths are in cells'),
+        ((0,), ValueError, '`width` must'),
+        ((1.0, 1.0, float('nan')), ValueError, '`angle` must'),
+        ((1.0, 1.0, 'up'), TypeError, '`angle` must'),
+    ],
+)
+def test_wrong_gaussians(arguments, error, match):
+    """No kernel of numbers that are none, or of terabytes."""
+    with pytest.raises(error, match=match):
+        gaussian_kernel(*arguments)
 
 
 def test_trivial_kernel():
