@@ -10,6 +10,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import weakref
 
@@ -20,6 +21,8 @@ __all__ = ('arguments', 'figures', 'order')
 
 # outside of the sources, which stay as they are
 _FOLDER = pathlib.Path(__file__).parents[2] / 'build' / 'docs' / 'figures'
+# the option of a command line, its own or that of another example
+_OUTPUT = re.compile(r"'--output'|\boutput_of\(")
 _FIRST = ('quickstart.py', 'mri_reconstruction.py')
 _LAST = ('train_models.py',)
 
@@ -29,7 +32,7 @@ _shown = weakref.WeakSet()
 def arguments(gallery_conf, script_vars):
     """Return the command line of an example: where its figure goes."""
     path = pathlib.Path(script_vars['src_file'])
-    if "'--output'" not in path.read_text('utf-8'):
+    if not _OUTPUT.search(path.read_text('utf-8')):
         return []
     _FOLDER.mkdir(parents=True, exist_ok=True)
     # relative, as it is printed

@@ -12,6 +12,7 @@ import inspect
 import pathlib
 
 from docutils import nodes
+from sphinx.util.inspect import signature as signature_of
 from sphinx.util.inspect import stringify_signature
 
 __all__ = ('setup',)
@@ -30,9 +31,9 @@ def _own_signature(app, what, name, obj, options, signature, returns):
     """Show how a class is made: ODL's `__new__` takes anything."""
     if what != 'class' or '__init__' not in _names_until_foreign(obj):
         return None
-    parameters = list(inspect.signature(obj.__init__).parameters.values())
-    made = inspect.Signature(parameters[1:])
-    return stringify_signature(made, show_annotation=False), returns
+    own = signature_of(obj.__init__)
+    made = inspect.Signature(list(own.parameters.values())[1:])
+    return stringify_signature(made, unqualified_typehints=True), returns
 
 
 def _names_until_foreign(cls):
