@@ -30,6 +30,7 @@ extensions = [
     'code_figure',
     'licence_table',
     'mathml',
+    'measured_tables',
     'model_pages',
     'model_table',
     'reference',

@@ -24,7 +24,7 @@ DOCS = pathlib.Path(__file__).parents[1]
 _INCHES, _DPI = (4.0, 2.8), 100  # of sphinx-gallery
 
 # columns and rows of the figures, as parts of their width and height
-_HEAD = [(0.0152 + 0.1412 * i, 0.150 + 0.1418 * i) for i in range(7)]
+_HEAD = [(0.0152 + 0.1412 * i, 0.150 + 0.1416 * i) for i in range(7)]
 _FULL, _CLOSE_UP = (0.037, 0.264), (0.272, 0.495)
 
 
