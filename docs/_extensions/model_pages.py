@@ -195,7 +195,7 @@ def page(name):
     kind = _kind(description)
     group = description.group
     lines = [
-        f'# `{name}`',
+        f'# {name}',
         '',
         f'{kind["is"]}, '
         + (
