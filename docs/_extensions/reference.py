@@ -78,9 +78,15 @@ def _by_end(app, env, node, contnode):
     if node.get('refdomain') != 'py':
         return None
     domain = env.get_domain('py')
-    name = _public_name(domain, node['reftarget'])
+    target = node['reftarget']
+    # The types of a signature come with the modules that define them, and no
+    # code of the page names them.
+    of_signature = not isinstance(contnode, nodes.Element)
+    if of_signature and target.startswith(_PACKAGE):
+        target = target.rpartition('.')[2]
+    name = _public_name(domain, target)
     if name is None:
-        return None
+        return contnode if of_signature else None
     return domain.resolve_xref(
         env, node['refdoc'], app.builder, 'obj', name, node, contnode
     )
