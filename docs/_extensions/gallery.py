@@ -23,6 +23,8 @@ __all__ = ('arguments', 'figures', 'order')
 _FOLDER = pathlib.Path(__file__).parents[2] / 'build' / 'docs' / 'figures'
 # the option of a command line, its own or that of another example
 _OUTPUT = re.compile(r"'--output'|\boutput_of\(")
+# the heading of an example, which says what its figure shows
+_TITLE = re.compile(r'"""\n?(.+)\n=+\n')
 _FIRST = ('quickstart.py', 'mri_reconstruction.py')
 _LAST = ('train_models.py',)
 
@@ -46,7 +48,8 @@ def figures(block, block_vars, gallery_conf):
     These are the file that an example has written, and the figures of
     `odl_equivariant.plotting` that it holds in a variable.
     """
-    stem = pathlib.Path(block_vars['src_file']).stem
+    source = pathlib.Path(block_vars['src_file'])
+    stem = source.stem
     targets = block_vars['image_path_iterator']
     taken = []
     for path in _FOLDER.glob(f'{stem}.png'):
@@ -61,7 +64,8 @@ def figures(block, block_vars, gallery_conf):
             taken.append(next(targets))
             value.savefig(taken[-1], dpi=100)
             _shown.add(value)
-    return figure_rst(taken, gallery_conf['src_dir'])
+    title = _TITLE.search(source.read_text('utf-8'))
+    return figure_rst(taken, gallery_conf['src_dir'], title.group(1))
 
 
 def order(filename):
