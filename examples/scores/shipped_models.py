@@ -55,8 +55,8 @@ TARGET = (
     / 'shipped_models.json'
 )
 N_PHANTOMS = 4
-# even numbers of views, so that a quarter turn maps views to views, and photons
-# of a ray; acceleration; noise levels
+# even numbers of views, so that a quarter turn maps views to views, and
+# photons of a ray; acceleration; noise levels
 TOMOGRAPHY = ((26, 1e4), (50, 1e4), (100, 1e4), (200, 1e4), (50, 1e3))
 RESONANCE = (2, 4, 8)
 LEVELS = (0.01, 0.03, 0.1)
