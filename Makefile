@@ -57,7 +57,7 @@ bench-network: $(VENV)/.installed-demo
 theory-table: $(VENV)/.installed-test
 	@$(PY) -m pytest -q -p no:xdist tests/theory --theory-table docs/theory_table.md
 
-scores: $(VENV)/.installed-demo
+scores: $(VENV)/.installed-docs
 	@$(PY) examples/scores/shipped_models.py
 	@$(PY) examples/quickstart.py --output docs/images/quickstart.png \
 	    --json docs/results/quickstart.json
