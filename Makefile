@@ -11,6 +11,8 @@
 #   make bench-network   speed of whole networks: ten minutes, 6 GB
 #   make docs       the documentation, with the examples run, in build/docs
 #   make theory-table    a table of the errors that the tests of theory measure
+#   make scores     all scores of shipped models in the documentation: half an
+#                   hour on one core
 #   make lint       style of code and docstrings
 #   make install    the environment alone
 #
@@ -27,7 +29,7 @@ METADATA := setup.cfg pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
 .PHONY: install demo test test-fast docs bench bench-loop bench-network \
-    bench-operators theory-table lint clean
+    bench-operators theory-table scores lint clean
 
 install: $(VENV)/.installed-base
 	@:
@@ -64,6 +66,12 @@ bench-network: $(VENV)/.installed-demo
 theory-table: $(VENV)/.installed-test
 	@$(PY) -m pytest -q -p no:xdist tests/theory --theory-table docs/theory_table.md
 
+scores: $(VENV)/.installed-docs
+	@$(PY) examples/scores/shipped_models.py
+	@$(PY) examples/quickstart.py --output docs/images/quickstart.png \
+	    --json docs/results/quickstart.json
+	@$(PY) examples/scores/readme.py
+
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -71,7 +79,7 @@ lint: $(VENV)/.installed-test
 
 clean:
 	rm -rf build odl_equivariant.egg-info .mypy_cache .pytest_cache .ruff_cache \
-	    docs/gallery docs/api/generated
+	    docs/gallery docs/api/generated docs/models/generated
 
 $(VENV)/.installed-base: EXTRAS :=
 $(VENV)/.installed-demo: EXTRAS := [plots,data,metrics]

@@ -28,10 +28,14 @@ version = release = odl_equivariant.__version__
 
 extensions = [
     'code_figure',
+    'licence_table',
     'mathml',
+    'measured_tables',
+    'model_pages',
     'model_table',
     'reference',
     'symmetry_table',
+    'thumbnails',
     'myst_parser',
     'numpydoc',
     'sphinx.ext.autodoc',
@@ -66,8 +70,11 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_inherit_docstrings = False
 autodoc_member_order = 'bysource'
-# Types are in the lists of parameters, with shapes and units.
-autodoc_typehints = 'none'
+# Types are in the signatures, and in words, with shapes and units, below.
+autodoc_typehints = 'signature'
+autodoc_typehints_format = 'short'
+python_maximum_signature_line_length = 79
+python_use_unqualified_type_names = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 # Classes and functions are complete; methods may say all in one line.
@@ -103,12 +110,19 @@ sphinx_gallery_conf = {
     'examples_dirs': '../examples',
     'gallery_dirs': 'gallery',
     # what takes half an hour, or needs files of the user, is shown only
-    'filename_pattern': r'/(?!compare_|measured_|score_|train)\w+\.py$',
+    'filename_pattern': (
+        r'examples/(?!compare_|measured_|score_|train)\w+\.py$'
+    ),
     'reset_argv': 'gallery.arguments',
     'image_scrapers': ('matplotlib', 'gallery.figures'),
     'within_subsection_order': 'gallery.order',
     'copyfile_regex': r'^$',
     'download_all_examples': False,
+    # what a notebook is called with are no options of an example
+    'first_notebook_cell': (
+        '# Some examples import others: put this beside them, into '
+        '`examples`.\nimport sys\n\nsys.argv = sys.argv[:1]'
+    ),
     'remove_config_comments': True,
     'show_signature': False,
     'show_memory': False,

@@ -40,6 +40,7 @@ predicts it. The command line is
 """
 
 import argparse
+import json
 import time
 
 import numpy as np
@@ -47,6 +48,7 @@ import odl
 import torch
 
 from odl_equivariant import models, plotting
+from odl_equivariant._files import write_atomically
 from odl_equivariant.data import read_kspace
 from odl_equivariant.functionals import LearnedRegularizer
 from odl_equivariant.operators import operator_norm
@@ -181,6 +183,7 @@ def main():
     parser.add_argument('file', help='.npy, fastMRI or ISMRMRD')
     parser.add_argument('--slice', type=int)
     parser.add_argument('--output', default='measured_mri.png')
+    parser.add_argument('--json', help='where to write the errors')
     options = parser.parse_args()
 
     scan = read_kspace(options.file, options.slice)
@@ -225,15 +228,22 @@ def main():
     }
     images = {'root of sum of squares': root_sum_of_squares}
     print(f'\n{"method":26}{"error":>8}{"parameter":>11}{"seconds":>9}')
+    scores = {}
     for name, (method, candidates) in methods.items():
         found = {c: method(part, y_kept, c) for c in candidates}
         best = min(found, key=lambda c: choose(found[c]))
         start = time.perf_counter()
         images[name] = method(whole, y, best).asarray()
+        error = float(judge(found[best]))
+        scores[name] = {'error': round(error, 4), 'parameter': best}
         print(
-            f'{name:26}{judge(found[best]):8.4f}{best or "":>11}'
+            f'{name:26}{error:8.4f}{best or "":>11}'
             f'{time.perf_counter() - start:9.1f}'
         )
+
+    if options.json:
+        text = json.dumps(scores, indent=1) + '\n'
+        write_atomically(options.json, text.encode())
 
     largest = float(np.percentile(np.abs(images['total variation']), 99.8))
     # files have their first row at the top, and figures y upwards

@@ -31,6 +31,7 @@ unrolled networks. No network has seen the slice that is reconstructed here.
 """
 
 import argparse
+import json
 import pathlib
 import time
 
@@ -44,6 +45,7 @@ from torchmetrics.functional.image import (
 from tqdm import tqdm
 
 from odl_equivariant import models, plotting
+from odl_equivariant._files import write_atomically
 from odl_equivariant.actions import Rotation
 from odl_equivariant.data import SparseViewCT, sample_ct_slice
 from odl_equivariant.elements import as_tensor
@@ -155,7 +157,11 @@ def main():
     parser.add_argument(
         '--output', type=pathlib.Path, default='quickstart.png'
     )
-    output = parser.parse_args().output
+    parser.add_argument(
+        '--json', type=pathlib.Path, help='where to write the scores'
+    )
+    arguments = parser.parse_args()
+    output = arguments.output
     torch.manual_seed(SEED)
 
     # --- Set up the slice, the forward operator and the data --- #
@@ -246,9 +252,15 @@ def main():
         f'{"method":24}{"PSNR":>7}{"SSIM":>7}{"seconds":>9}'
         f'{"PSNR":>11}{"SSIM":>7}{"equivariance error":>20}'
     )
+    scores = {}
     for label, (u, seconds) in results['upright'].items():
         v, _ = results['turned'][label]
         error = float((v - turn(u)).norm()) / float(u.norm())
+        scores[label] = {
+            'psnr': psnr(u, truth['upright']),
+            'turned_psnr': psnr(v, truth['turned']),
+            'equivariance_error': error,
+        }
         print(
             f'{label:24}{psnr(u, truth["upright"]):7.2f}'
             f'{ssim(u, truth["upright"]):7.3f}{seconds:9.2f}'
@@ -259,6 +271,10 @@ def main():
         f'\nTuned on this slice: weights {weight:g} (TV), '
         + ', '.join(f'{w:g} (plug and play, {n})' for n, w in weights.items())
     )
+
+    if arguments.json:
+        text = json.dumps(scores, indent=1) + '\n'
+        write_atomically(arguments.json, text.encode())
 
     rows = [
         {

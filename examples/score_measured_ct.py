@@ -45,6 +45,7 @@ scans, they are multiples of those by Bayes' rule, see
 
 import argparse
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -53,6 +54,7 @@ from PIL import Image
 from scipy import ndimage, optimize
 
 from odl_equivariant import models
+from odl_equivariant._files import write_atomically
 from odl_equivariant.data import (
     MeasuredCT,
     provenance,
@@ -244,6 +246,13 @@ def psnr(u, reference):
     return float(10 * np.log10(np.ptp(reference) ** 2 / error))
 
 
+def extend_scores(path, scan, scores):
+    """Write scores of a scan into a file, and keep what else it holds."""
+    found = json.loads(path.read_text('utf-8')) if path.is_file() else {}
+    found.setdefault(scan, {}).update(scores)
+    write_atomically(path, (json.dumps(found, indent=1) + '\n').encode())
+
+
 def main():
     """Read a scan, reconstruct it, and write images with their origin."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -259,6 +268,7 @@ def main():
     add('--prior', type=float, nargs='+', default=[])
     add('--ridge', type=float, nargs='+', default=[])
     add('--network', type=float, nargs='+', default=[], help='values of 1')
+    add('--json', type=pathlib.Path, help='file of scores, to be extended')
     arguments = parser.parse_args()
     scan = read_scan(arguments.scan).row()
     n = arguments.shape
@@ -331,6 +341,7 @@ def main():
             acquisition, data, value * scale
         )
     arguments.output.mkdir(parents=True, exist_ok=True)
+    scores = {}
     for name, u in results.items():
         u = u.asarray()
         score = {}
@@ -339,6 +350,7 @@ def main():
         elif compared:
             score['psnr'] = psnr(u, reference.asarray())
         print(name, *(f'{k} {v:.4f}' for k, v in score.items()), flush=True)
+        scores[name] = {key: round(value, 4) for key, value in score.items()}
         made = provenance(source=arguments.scan, method=name, **score)
         cell = float(acquisition.space.cell_sides[0])
         write_result(
@@ -348,6 +360,8 @@ def main():
         Image.fromarray(grey.astype('u1')).save(
             arguments.output / f'{name}.png'
         )
+    if arguments.json:
+        extend_scores(arguments.json, arguments.scan.stem, scores)
 
 
 if __name__ == '__main__':

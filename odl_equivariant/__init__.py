@@ -16,7 +16,7 @@ import importlib
 
 from odl_equivariant.operators.ray.registration import register
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 __all__ = (
     'actions',

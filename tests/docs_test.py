@@ -46,7 +46,7 @@ def blocks_of(path, language):
     text = path.read_text('utf-8')
     if language == 'python':
         # blocks that make the figures of a page run as well
-        language = r'(?:python|\{code-figure\} .+)'
+        language = r'(?:python|\{code-figure\} [^\n]+)'
     return re.findall(rf'```{language}\n(.*?)```', text, re.S)
 
 

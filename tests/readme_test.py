@@ -8,12 +8,15 @@
 
 """The code that the README shows."""
 
+import importlib.util
+import json
 import pathlib
 import re
 
 import pytest
 
-README = pathlib.Path(__file__).parents[1] / 'README.md'
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / 'README.md'
 
 
 @pytest.mark.slow
@@ -29,3 +32,13 @@ def test_code_of_the_readme_runs_and_reconstructs():
     fbp = (ct.fbp(names['y']) - truth).norm()
     for name in ('x', 'z'):
         assert (names[name] - truth).norm() < 0.7 * fbp
+
+
+def test_table_of_the_readme_is_that_of_the_scores():
+    """`make scores` writes the table; no score is typed."""
+    path = ROOT / 'examples' / 'scores' / 'readme.py'
+    spec = importlib.util.spec_from_file_location('readme', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    scores = json.loads(module.SCORES.read_text('utf-8'))
+    assert module.table(scores) in README.read_text('utf-8')

@@ -10,6 +10,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import weakref
 
@@ -20,6 +21,10 @@ __all__ = ('arguments', 'figures', 'order')
 
 # outside of the sources, which stay as they are
 _FOLDER = pathlib.Path(__file__).parents[2] / 'build' / 'docs' / 'figures'
+# the option of a command line, its own or that of another example
+_OUTPUT = re.compile(r"'--output'|\boutput_of\(")
+# the heading of an example, which says what its figure shows
+_TITLE = re.compile(r'"""\n?(.+)\n=+\n')
 _FIRST = ('quickstart.py', 'mri_reconstruction.py')
 _LAST = ('train_models.py',)
 
@@ -29,7 +34,7 @@ _shown = weakref.WeakSet()
 def arguments(gallery_conf, script_vars):
     """Return the command line of an example: where its figure goes."""
     path = pathlib.Path(script_vars['src_file'])
-    if "'--output'" not in path.read_text('utf-8'):
+    if not _OUTPUT.search(path.read_text('utf-8')):
         return []
     _FOLDER.mkdir(parents=True, exist_ok=True)
     # relative, as it is printed
@@ -43,7 +48,8 @@ def figures(block, block_vars, gallery_conf):
     These are the file that an example has written, and the figures of
     `odl_equivariant.plotting` that it holds in a variable.
     """
-    stem = pathlib.Path(block_vars['src_file']).stem
+    source = pathlib.Path(block_vars['src_file'])
+    stem = source.stem
     targets = block_vars['image_path_iterator']
     taken = []
     for path in _FOLDER.glob(f'{stem}.png'):
@@ -58,7 +64,8 @@ def figures(block, block_vars, gallery_conf):
             taken.append(next(targets))
             value.savefig(taken[-1], dpi=100)
             _shown.add(value)
-    return figure_rst(taken, gallery_conf['src_dir'])
+    title = _TITLE.search(source.read_text('utf-8'))
+    return figure_rst(taken, gallery_conf['src_dir'], title.group(1))
 
 
 def order(filename):

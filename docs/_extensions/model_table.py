@@ -8,34 +8,41 @@
 
 """The table of the shipped models, from the cards in their files."""
 
+from model_pages import uses_of
 from table_directives import add_table
 
 from odl_equivariant import models
 
 __all__ = ('setup', 'table')
 
-_COLUMNS = (
-    'modality',
-    'image unit',
-    'values of images',
-    'views',
-    'cell size',
-    'photons per reading',
-    'noise level',
-    'trained on',
-)
+# What of the card bounds the use of a model, with words around it.
+_BOUNDS = {
+    'views': '{} views',
+    'cell size': 'cells of {}',
+    'acceleration': 'acceleration {}',
+    'noise level': 'noise of {}',
+}
 
 
 def table():
     """Return the lines of a table in Markdown, one row for each model."""
     lines = [
-        f'| model | {" | ".join(_COLUMNS)} |',
-        '|---' * (len(_COLUMNS) + 1) + '|',
+        '| model | for | group | weights | trained for | trained on |',
+        '|---|---|---|---|---|---|',
     ]
     for name in models.available():
-        rows = models.describe(name).rows()
-        cells = [rows.get(column, '') for column in _COLUMNS]
-        lines.append(f'| `{name}` | {" | ".join(cells)} |')
+        description = models.describe(name)
+        rows = description.rows()
+        bounds = ', '.join(
+            words.format(rows[key])
+            for key, words in _BOUNDS.items()
+            if key in rows
+        )
+        link = f'[{name.replace("_", " ")}](/models/generated/{name}.md)'
+        lines.append(
+            f'| {link} | {uses_of(name)} | {description.group or "none"} '
+            f'| {description.n_weights:,} | {bounds} | {rows["trained on"]} |'
+        )
     return lines
 
 

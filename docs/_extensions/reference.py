@@ -12,6 +12,7 @@ import inspect
 import pathlib
 
 from docutils import nodes
+from sphinx.util.inspect import signature as signature_of
 from sphinx.util.inspect import stringify_signature
 
 __all__ = ('setup',)
@@ -30,9 +31,9 @@ def _own_signature(app, what, name, obj, options, signature, returns):
     """Show how a class is made: ODL's `__new__` takes anything."""
     if what != 'class' or '__init__' not in _names_until_foreign(obj):
         return None
-    parameters = list(inspect.signature(obj.__init__).parameters.values())
-    made = inspect.Signature(parameters[1:])
-    return stringify_signature(made, show_annotation=False), returns
+    own = signature_of(obj.__init__)
+    made = inspect.Signature(list(own.parameters.values())[1:])
+    return stringify_signature(made, unqualified_typehints=True), returns
 
 
 def _names_until_foreign(cls):
@@ -77,9 +78,15 @@ def _by_end(app, env, node, contnode):
     if node.get('refdomain') != 'py':
         return None
     domain = env.get_domain('py')
-    name = _public_name(domain, node['reftarget'])
+    target = node['reftarget']
+    # The types of a signature come with the modules that define them, and no
+    # code of the page names them.
+    of_signature = not isinstance(contnode, nodes.Element)
+    if of_signature and target.startswith(_PACKAGE):
+        target = target.rpartition('.')[2]
+    name = _public_name(domain, target)
     if name is None:
-        return None
+        return contnode if of_signature else None
     return domain.resolve_xref(
         env, node['refdoc'], app.builder, 'obj', name, node, contnode
     )

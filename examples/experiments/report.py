@@ -82,7 +82,8 @@ def make_report(experiments, output, path, arguments):
         for name in figure_names(experiment, output):
             content = (output / f'{name}.png').read_bytes()
             write_atomically(images / f'{name}.png', content)
-            lines += [f'![{name}](images/experiments/{name}.png)', '']
+            words = described(name, experiment.title)
+            lines += [f'![{words}](images/experiments/{name}.png)', '']
         rows = tables.get(experiment.name)
         if rows and experiment.cost_of:
             lines += _cost_table(rows)
@@ -92,6 +93,23 @@ def make_report(experiments, output, path, arguments):
     if rates.is_file():
         lines += ['', '## Learning rates', '', *_rate_table(read_rows(rates))]
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
+
+
+def described(name, title):
+    """Return what a figure shows, for those who do not see it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, which ends in what it shows.
+    title : str
+        Title of the experiment.
+    """
+    if name.startswith('pictures'):
+        modality = name.rpartition('_')[2].upper()
+        return f'{modality}: a slice, its reconstructions and their errors'
+    images = {'test': 'phantoms', 'slices': 'real slices'}
+    return f'{title}: scores on {images[name.rpartition("_")[2]]}'
 
 
 def _table(header, rows):

@@ -1,0 +1,303 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Measure the shipped models, for their pages in the documentation.
+
+Each model is scored on images that come with the package or with pydicom, and
+that no model has seen in training: at settings of its training, and beyond
+them, to show its limits. Each image is also turned by 90 degrees, together
+with its noise and the scanner::
+
+    python examples/scores/shipped_models.py
+
+writes ``docs/results/shipped_models.json``, in about ten minutes on one core.
+With names of models, only these are measured again, and the others kept. The
+file has a digest of the weights of each model: the tests find scores of
+weights that have changed since.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import pathlib
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from comparison.problems import Problem, problem_of, sample, turned
+
+from odl_equivariant import __version__, models
+from odl_equivariant._files import write_atomically
+from odl_equivariant.data import ellipse_phantom, mr_phantom
+from odl_equivariant.models.shipped import shipped_path
+from odl_equivariant.nn import (
+    Energy,
+    EnergyDenoiser,
+    GradientStepDenoiser,
+    GradientStepEnergy,
+)
+
+TARGET = (
+    pathlib.Path(__file__).resolve().parents[2]
+    / 'docs'
+    / 'results'
+    / 'shipped_models.json'
+)
+N_PHANTOMS = 4
+# even numbers of views, so that a quarter turn maps views to views, and
+# photons of a ray; acceleration; noise levels
+TOMOGRAPHY = ((26, 1e4), (50, 1e4), (100, 1e4), (200, 1e4), (50, 1e3))
+RESONANCE = (2, 4, 8)
+LEVELS = (0.01, 0.03, 0.1)
+SIGMA = 0.03
+SIZE = 128
+
+
+def main(argv=None):
+    """Measure all models, or those that the command line names."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument('models', nargs='*', help='names; all, if none')
+    parser.add_argument('--json', type=pathlib.Path, default=TARGET)
+    options = parser.parse_args(argv)
+    unknown = set(options.models) - set(models.available())
+    if unknown:
+        parser.error(f'there are no models {", ".join(sorted(unknown))}')
+    found = {}
+    if options.json.is_file():
+        found = json.loads(options.json.read_text('utf-8'))['models']
+    found = {key: found[key] for key in models.available() if key in found}
+    for name in options.models or models.available():
+        found[name] = {
+            'weights': digest_of_weights(shipped_path(name)),
+            'scores': list(scores_of(name)),
+        }
+        print(name, *found[name]['scores'], sep='\n  ')
+        report = {
+            'version': __version__,
+            'torch': torch.__version__,
+            'date': time.strftime('%Y-%m-%d'),
+            'models': dict(sorted(found.items())),
+        }
+        text = json.dumps(report, indent=1) + '\n'
+        write_atomically(options.json, text.encode())
+
+
+def digest_of_weights(path):
+    """Return a digest of the tensors in a file of weights, not of its card."""
+    content = pathlib.Path(path).read_bytes()
+    length = int.from_bytes(content[:8], 'little')
+    return hashlib.sha256(content[8 + length :]).hexdigest()[:32]
+
+
+def scores_of(name):
+    """Yield the scores of a model, one dict for each setting and image."""
+    card = models.describe(name).card
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield from {
+            'tomography': of_tomography,
+            'magnetic resonance': of_resonance,
+            'images': of_denoising,
+        }[card.modality](name, card)
+
+
+def of_tomography(name, card):
+    """Yield scores of an unrolled network for sparse views."""
+    for views, photons in TOMOGRAPHY:
+        problems = {
+            label: [
+                problem_of(
+                    'ct',
+                    image,
+                    SimpleNamespace(
+                        shape=shape,
+                        views=views,
+                        photons=photons,
+                        fit='least-squares',
+                    ),
+                    seed,
+                )
+                for seed, image in enumerate(found)
+            ]
+            for label, (found, shape) in {
+                'head': real_images('ct'),
+                'phantoms': (
+                    [
+                        ellipse_phantom((2 * SIZE,) * 2, rng=900 + i)
+                        for i in range(N_PHANTOMS)
+                    ],
+                    (SIZE, SIZE),
+                ),
+            }.items()
+        }
+        yield from unrolled(
+            name,
+            f'{views} views, {photons:g} photons',
+            within(card.views, views) and within(card.photons, photons),
+            problems,
+        )
+
+
+def of_resonance(name, card):
+    """Yield scores of an unrolled network for a part of k-space."""
+    for acceleration in RESONANCE:
+        setting = {'acceleration': acceleration, 'sigma': SIGMA}
+        problems = {
+            label: [
+                problem_of(
+                    'mri',
+                    image,
+                    SimpleNamespace(shape=image.shape, **setting),
+                    seed,
+                )
+                for seed, image in enumerate(found)
+            ]
+            for label, found in {
+                'abdomen': real_images('mri')[0],
+                'phantoms': [
+                    mr_phantom((SIZE, SIZE), rng=900 + i)
+                    for i in range(N_PHANTOMS)
+                ],
+            }.items()
+        }
+        yield from unrolled(
+            name,
+            f'acceleration {acceleration}, noise {SIGMA:g}',
+            within(card.acceleration, acceleration),
+            problems,
+        )
+
+
+def unrolled(name, setting, inside, problems):
+    """Yield scores of an unrolled network on problems, by their images."""
+
+    def reconstruct(problem):
+        operator = problem.acquisition.operator
+        return models.load(name, operator).as_operator()(problem.data)
+
+    for label, each in problems.items():
+        rows = []
+        for problem in each:
+            image, other = reconstruct(problem), turned(problem)
+            again = reconstruct(other)
+            rows.append(
+                (
+                    problem.scores(problem.start())['psnr'],
+                    problem.scores(image)['psnr'],
+                    problem.scores(image)['ssim'],
+                    Problem.scores(other, again)['psnr'],
+                    relative(again.asarray(), np.rot90(image.asarray())),
+                )
+            )
+        yield row_of(setting, label, inside, rows)
+
+
+def of_denoising(name, card):
+    """Yield scores of a denoiser or of an energy, for white noise."""
+    model = models.load(name).eval()
+    if isinstance(model, GradientStepEnergy):
+        model = GradientStepDenoiser(model)
+    elif isinstance(model, Energy):
+        model = EnergyDenoiser(model)
+
+    def denoise(noisy, sigma):
+        tensor = torch.from_numpy(np.ascontiguousarray(noisy))[None, None]
+        return model(tensor.float(), sigma=sigma)[0, 0].numpy()
+
+    head, shape = real_images('ct')
+    abdomen, _ = real_images('mri')
+    head = head[0].reshape(shape[0], 2, shape[1], 2).mean((1, 3))
+    images = {
+        'head': [head],
+        'abdomen': [middle(abdomen[0])],
+        'phantoms': [
+            ellipse_phantom((SIZE, SIZE), rng=900 + i)
+            for i in range(N_PHANTOMS)
+        ],
+    }
+    for sigma in LEVELS:
+        for label, found in images.items():
+            rows = []
+            for seed, truth in enumerate(found):
+                noise = np.random.default_rng(seed).normal(size=truth.shape)
+                noisy = (truth + sigma * noise).astype('float32')
+                image = denoise(noisy, sigma)
+                again = denoise(np.rot90(noisy), sigma)
+                rows.append(
+                    (
+                        psnr(noisy, truth),
+                        psnr(image, truth),
+                        None,
+                        psnr(again, np.rot90(truth)),
+                        relative(again, np.rot90(image)),
+                    )
+                )
+            yield row_of(
+                f'white noise of {sigma:g}',
+                label,
+                within(card.noise, sigma),
+                rows,
+            )
+
+
+def real_images(modality):
+    """Return the sample slice in a list, and its shape to reconstruct."""
+    image, shape = sample(modality)
+    return [image], shape
+
+
+def middle(image):
+    """Return the middle 256 x 256 pixels, or all there are."""
+    parts = (
+        slice(max(0, (n - 256) // 2), (n + 256) // 2) for n in image.shape
+    )
+    return image[tuple(parts)]
+
+
+def within(ends, value):
+    """Return whether a value lies in an interval of the model card."""
+    return ends is None or ends[0] <= value <= ends[1]
+
+
+def relative(image, other):
+    """Return the relative distance of two arrays."""
+    return float(np.linalg.norm(image - other) / np.linalg.norm(other))
+
+
+def psnr(image, truth):
+    """Return the peak signal-to-noise ratio, at the peak of the truth."""
+    error = float(np.mean((image - truth) ** 2))
+    return 10 * math.log10(float(truth.max()) ** 2 / error)
+
+
+def row_of(setting, images, inside, rows):
+    """Return the means over some images as a row of the report."""
+    baseline, score, ssim, turned_score, error = zip(*rows, strict=True)
+    row = {
+        'setting': setting,
+        'images': images,
+        'n': len(rows),
+        'inside': bool(inside),
+        'baseline': round(float(np.mean(baseline)), 2),
+        'psnr': round(float(np.mean(score)), 2),
+        'turned': round(float(np.mean(turned_score)), 2),
+        'equivariance_error': float(f'{max(error):.1e}'),
+    }
+    if None not in ssim:
+        row['ssim'] = round(float(np.mean(ssim)), 3)
+    return row
+
+
+if __name__ == '__main__':
+    main()
