@@ -30,6 +30,12 @@ from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
     SparseViewCT,
 )
+from odl_equivariant.data.acquisitions.volumes.magnetic_resonance import (
+    VolumeMRI,
+)
+from odl_equivariant.data.acquisitions.volumes.slicewise_tomography import (
+    SlicewiseCT,
+)
 from odl_equivariant.data.kspace.calibration import estimate_coil_maps
 from odl_equivariant.data.kspace.channels import (
     coil_compression_matrix,
@@ -64,6 +70,15 @@ from odl_equivariant.data.slices.samples import (
 )
 from odl_equivariant.data.slices.volumes import NiftiSlices, NumpySlices
 from odl_equivariant.data.units import convert_attenuation, convert_length
+from odl_equivariant.data.volumes.base import Volumes
+from odl_equivariant.data.volumes.files import NiftiVolumes, NumpyVolumes
+from odl_equivariant.data.volumes.geometry import VolumeGeometry
+from odl_equivariant.data.volumes.patches import VolumePatches
+from odl_equivariant.data.volumes.phantoms import (
+    PhantomVolumes,
+    ellipsoid_phantom,
+)
+from odl_equivariant.data.volumes.stacks import StackedSlices
 
 __all__ = (
     'Acquisition',
@@ -85,23 +100,33 @@ __all__ = (
     'MeasuredPairs',
     'Mixture',
     'NiftiSlices',
+    'NiftiVolumes',
     'NumpySlices',
+    'NumpyVolumes',
     'PairStore',
     'PairsOfShapes',
+    'PhantomVolumes',
     'Phantoms',
     'ScanFiles',
     'SimulatedPairs',
     'SliceGeometry',
     'Slices',
+    'SlicewiseCT',
     'SparseViewCT',
+    'StackedSlices',
     'SuperResolution',
     'TomographyScan',
     'Volume',
+    'VolumeGeometry',
+    'VolumeMRI',
+    'VolumePatches',
+    'Volumes',
     'coil_compression_matrix',
     'convert_attenuation',
     'convert_length',
     'ct_geometry',
     'ellipse_phantom',
+    'ellipsoid_phantom',
     'estimate_coil_maps',
     'gaussian_kernel',
     'mr_phantom',
