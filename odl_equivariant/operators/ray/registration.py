@@ -30,6 +30,7 @@ from odl_equivariant.operators.ray.astra_matrix import (
     AstraMatrixLineImpl,
     AstraMatrixStripImpl,
 )
+from odl_equivariant.operators.ray.cone.backend import VolumeMatrixImpl
 
 __all__ = ('register',)
 
@@ -97,7 +98,7 @@ def _register_pickles():
 
 
 def register():
-    """Make ``impl='astra_matrix'`` known to `odl.applications.tomo`.
+    """Make our back-ends known to `odl.applications.tomo`.
 
     If a script names no back-end, ODL takes the last one of its registry. Ours
     come first, so that such a script computes the same as before. This
@@ -113,6 +114,8 @@ def register():
         name = 'astra_matrix' if model is None else f'astra_matrix_{model}'
         RAY_TRAFO_IMPLS[name] = implementation
         RAY_TRAFO_IMPLS.move_to_end(name, last=False)
+    RAY_TRAFO_IMPLS['volume_matrix'] = VolumeMatrixImpl
+    RAY_TRAFO_IMPLS.move_to_end('volume_matrix', last=False)
     _register_pickles()
 
 
