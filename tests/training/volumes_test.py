@@ -10,9 +10,12 @@
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from odl_equivariant.data import PhantomVolumes, VolumeMRI
 from odl_equivariant.elements import as_tensor
+from odl_equivariant.training.reconstruction.files import _Manifest
+from odl_equivariant.training.reconstruction.processes import Processes
 
 MRI = """\
 seed_everything: 1
@@ -112,3 +115,88 @@ def test_stacks_of_tomography_are_trained(configuration, run):
     configuration.write_text(text, 'utf-8')
     status, _, error = run('train')
     assert status == 0, error
+
+
+def _finished(process):
+    """Return the status and the errors of a process."""
+    _, error = process.communicate(timeout=600)
+    return process.returncode, error
+
+
+@pytest.mark.slow
+def test_two_processes_are_as_one(
+    configuration, command_line, run, tmp_path, assert_same_folders
+):
+    """Two processes train as one with twice the batch, and reconstruct alike.
+
+    The gradients of volumes are means over both. Each volume is reconstructed
+    by one process, with the same bits, and any number of processes resumes.
+    """
+    start, _, rest = MRI.partition('  train:')
+    configuration.write_text(
+        start
+        + '  train:\n    class_path: odl_equivariant.data.PhantomVolumes\n'
+        '    init_args: {n: 4, shape: [11, 11, 11]}\n  validation:'
+        + rest.partition('  validation:')[2].replace('n: 2', 'n: 3'),
+        'utf-8',
+    )
+    two = ('--trainer.devices', '2')
+    options = ('--data.batch_size', '1', '--trainer.default_root_dir', 'two')
+    process = command_line('train', *two, *options)
+    assert run('train')[0] == 0
+    status, error = _finished(process)
+    assert status == 0, error
+    one, other = (
+        load_file(tmp_path / name / 'final.safetensors')
+        for name in ('run', 'two')
+    )
+    for name, tensor in one.items():
+        gap = (other[name] - tensor).norm()
+        assert gap <= 1e-4 * tensor.norm() + 1e-6, name
+
+    process = command_line('reconstruct', '--output', 'both', *two)
+    assert run('reconstruct', '--output', 'alone')[0] == 0
+    status, error = _finished(process)
+    assert status == 0, error
+    assert error.count('3 images reconstructed') == 1
+    assert_same_folders(tmp_path / 'alone', tmp_path / 'both')
+
+    # another one resumes what two have begun, and nothing is made twice
+    (tmp_path / 'both' / 'test-1.npy').unlink()
+    before = (tmp_path / 'both' / 'test-2.npy').stat().st_mtime_ns
+    status, _, error = run('reconstruct', '--output', 'both')
+    assert status == 0 and '1 images reconstructed' in error
+    assert (tmp_path / 'both' / 'test-2.npy').stat().st_mtime_ns == before
+    assert_same_folders(tmp_path / 'alone', tmp_path / 'both')
+
+    # what one process finds ends all
+    process = command_line(
+        'reconstruct', '--output', 'both', *two,
+        '--inference_precision', 'bfloat16',
+    )  # fmt: skip
+    status, error = _finished(process)
+    assert status != 0 and 'results of another precision' in error
+
+
+def test_records_of_a_killed_process_are_taken(tmp_path):
+    """What a process beside the first one has recorded is not lost."""
+    path = tmp_path / 'reconstruction.json'
+    first = _Manifest(path, {'precision': 'float32'})
+    second = _Manifest(path, {'precision': 'float32'}, rank=1)
+    (tmp_path / 'a.npy').touch()
+    second.record(tmp_path / 'a.npy', 'data')
+    # both are killed, and another call begins
+    del first, second
+    again = _Manifest(path, {'precision': 'float32'})
+    assert again.check(tmp_path / 'a.npy', 'data')
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'a.npy',
+        'reconstruction.json',
+    ]
+
+
+@pytest.mark.parametrize('n', [1, 2, 3, 7])
+def test_each_file_belongs_to_one_process(n):
+    """The shares of all processes are a partition, of any number."""
+    shares = [Processes(rank, n, None).share(range(5)) for rank in range(n)]
+    assert sorted(sum(shares, [])) == list(range(5))

@@ -9,9 +9,9 @@
 """Registers ray transforms with ODL, batched maps and pickle.
 
 ODL stores anonymous functions in geometries of fan and cone beams, and makes
-a local class for the adjoint of each ray transform. `pickle` finds neither in another
-process. `copyreg`, and for adjoints a method of their class, tell it what to
-use instead. What ODL alone can pickle has the same pickle as before.
+a local class for the adjoint of each ray transform. `pickle` finds neither in
+another process. `copyreg`, and for adjoints a method of their class, tell it
+what to use instead. What ODL alone can pickle has the same pickle as before.
 """
 
 import copyreg
