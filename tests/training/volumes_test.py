@@ -54,6 +54,7 @@ data:
     init_args: {n: 2, shape: [11, 11, 11], seed: 2}
   batch_size: 2
 """
+TWO = ('--trainer.devices', '2')
 CT = """\
 model:
   proximal:
@@ -123,15 +124,9 @@ def _finished(process):
     return process.returncode, error
 
 
-@pytest.mark.slow
-def test_two_processes_are_as_one(
-    configuration, command_line, run, tmp_path, assert_same_folders
-):
-    """Two processes train as one with twice the batch, and reconstruct alike.
-
-    The gradients of volumes are means over both. Each volume is reconstructed
-    by one process, with the same bits, and any number of processes resumes.
-    """
+@pytest.fixture
+def small(configuration):
+    """Return a configuration of phantoms alone."""
     start, _, rest = MRI.partition('  train:')
     configuration.write_text(
         start
@@ -140,9 +135,16 @@ def test_two_processes_are_as_one(
         + rest.partition('  validation:')[2].replace('n: 2', 'n: 3'),
         'utf-8',
     )
-    two = ('--trainer.devices', '2')
-    options = ('--data.batch_size', '1', '--trainer.default_root_dir', 'two')
-    process = command_line('train', *two, *options)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('small')
+def test_two_processes_train_as_one(command_line, run, tmp_path):
+    """The gradients of volumes are the means over both processes."""
+    process = command_line(
+        'train', *TWO, '--data.batch_size', '1',
+        '--trainer.default_root_dir', 'two',
+    )  # fmt: skip
     assert run('train')[0] == 0
     status, error = _finished(process)
     assert status == 0, error
@@ -154,14 +156,24 @@ def test_two_processes_are_as_one(
         gap = (other[name] - tensor).norm()
         assert gap <= 1e-4 * tensor.norm() + 1e-6, name
 
-    process = command_line('reconstruct', '--output', 'both', *two)
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('small')
+def test_two_processes_reconstruct_as_one(
+    command_line, run, tmp_path, assert_same_folders
+):
+    """Each volume is reconstructed by one process, with the same bits.
+
+    Any number of processes resumes, and what one finds ends all.
+    """
+    assert run('train')[0] == 0
+    process = command_line('reconstruct', '--output', 'both', *TWO)
     assert run('reconstruct', '--output', 'alone')[0] == 0
     status, error = _finished(process)
     assert status == 0, error
     assert error.count('3 images reconstructed') == 1
     assert_same_folders(tmp_path / 'alone', tmp_path / 'both')
 
-    # another one resumes what two have begun, and nothing is made twice
     (tmp_path / 'both' / 'test-1.npy').unlink()
     before = (tmp_path / 'both' / 'test-2.npy').stat().st_mtime_ns
     status, _, error = run('reconstruct', '--output', 'both')
@@ -169,9 +181,8 @@ def test_two_processes_are_as_one(
     assert (tmp_path / 'both' / 'test-2.npy').stat().st_mtime_ns == before
     assert_same_folders(tmp_path / 'alone', tmp_path / 'both')
 
-    # what one process finds ends all
     process = command_line(
-        'reconstruct', '--output', 'both', *two,
+        'reconstruct', '--output', 'both', *TWO,
         '--inference_precision', 'bfloat16',
     )  # fmt: skip
     status, error = _finished(process)
