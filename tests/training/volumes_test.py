@@ -176,8 +176,7 @@ def test_two_processes_reconstruct_as_one(
 
     (tmp_path / 'both' / 'test-1.npy').unlink()
     before = (tmp_path / 'both' / 'test-2.npy').stat().st_mtime_ns
-    status, _, error = run('reconstruct', '--output', 'both')
-    assert status == 0 and '1 images reconstructed' in error
+    assert run('reconstruct', '--output', 'both')[0] == 0
     assert (tmp_path / 'both' / 'test-2.npy').stat().st_mtime_ns == before
     assert_same_folders(tmp_path / 'alone', tmp_path / 'both')
 

@@ -18,6 +18,7 @@ import odl
 
 from odl_equivariant._checks import array_shape, positive_number
 from odl_equivariant._types import Backend, Operator, Precision, VolumeShape
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
     SparseViewCT,
 )
@@ -25,6 +26,7 @@ from odl_equivariant.data.acquisitions.tomography.transmission import (
     TransmissionTomography,
 )
 from odl_equivariant.elements import element_from_array
+from odl_equivariant.operators.batching.loop import PerformanceWarning
 from odl_equivariant.operators.slicewise import SlicewiseOperator
 
 __all__ = ('SlicewiseCT',)
@@ -132,6 +134,7 @@ detector_radius : optional
             dtype=dtype,
             impl=backend,
         )
+        self._fine_operator = None
         self._filters = {}
 
     def _of_slices(self, operator):
@@ -140,7 +143,14 @@ detector_radius : optional
     @property
     def fine_operator(self) -> Operator:
         """Ray transform from ``fine_space`` to the same data."""
-        return self._of_slices(self.of_slice.fine_operator)
+        if self._fine_operator is None:
+            self._fine_operator = self._of_slices(self.of_slice.fine_operator)
+        return self._fine_operator
+
+    def _simulated(self, image, rng):
+        # each volume is projected once: a matrix is not worth its memory
+        with quiet('.*one sample of a', category=PerformanceWarning):
+            return super()._simulated(image, rng)
 
     def _fbp_operator(self, *window):
         if window not in self._filters:
