@@ -46,6 +46,8 @@ __all__ = (
     'Space',
     'Spacing',
     'TensorMap',
+    'VolumeShape',
+    'VoxelSpacing',
 )
 
 Operator: TypeAlias = odl.Operator
@@ -60,6 +62,9 @@ Image: TypeAlias = LinearSpaceElement | torch.Tensor | ArrayLike
 ImageShape: TypeAlias = tuple[int, int]
 #: The side of a square pixel, or both sides, in millimetres.
 Spacing: TypeAlias = float | tuple[float, float]
+VolumeShape: TypeAlias = tuple[int, int, int]
+#: The side of a cubic voxel, or all three sides, in millimetres.
+VoxelSpacing: TypeAlias = float | tuple[float, float, float]
 
 Device: TypeAlias = torch.device | str
 PathLike: TypeAlias = str | os.PathLike[str]

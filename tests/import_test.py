@@ -43,7 +43,7 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 WINGS = {
     'data': (
         ('slices',),
-        ('phantoms', 'acquisitions'),
+        ('phantoms', 'acquisitions', 'volumes'),
         ('kspace', 'scans'),
         ('pairs', 'results'),
     ),

@@ -34,6 +34,12 @@ from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
     SparseViewCT,
 )
+from odl_equivariant.data.acquisitions.volumes.magnetic_resonance import (
+    VolumeMRI,
+)
+from odl_equivariant.data.acquisitions.volumes.slicewise_tomography import (
+    SlicewiseCT,
+)
 from odl_equivariant.data.kspace.calibration import estimate_coil_maps
 from odl_equivariant.data.kspace.channels import (
     coil_compression_matrix,
@@ -72,6 +78,15 @@ from odl_equivariant.data.slices.samples import (
 )
 from odl_equivariant.data.slices.volumes import NiftiSlices, NumpySlices
 from odl_equivariant.data.units import convert_attenuation, convert_length
+from odl_equivariant.data.volumes.base import Volumes
+from odl_equivariant.data.volumes.files import NiftiVolumes, NumpyVolumes
+from odl_equivariant.data.volumes.geometry import VolumeGeometry
+from odl_equivariant.data.volumes.patches import VolumePatches
+from odl_equivariant.data.volumes.phantoms import (
+    PhantomVolumes,
+    ellipsoid_phantom,
+)
+from odl_equivariant.data.volumes.stacks import StackedSlices
 
 __all__ = (
     'Acquisition',
@@ -96,24 +111,34 @@ __all__ = (
     'Mixture',
     'MovingPhantoms',
     'NiftiSlices',
+    'NiftiVolumes',
     'NumpySlices',
+    'NumpyVolumes',
     'PairStore',
     'PairsOfShapes',
     'PairsOfVariants',
+    'PhantomVolumes',
     'Phantoms',
     'ScanFiles',
     'SimulatedPairs',
     'SliceGeometry',
     'Slices',
+    'SlicewiseCT',
     'SparseViewCT',
+    'StackedSlices',
     'SuperResolution',
     'TomographyScan',
     'Volume',
+    'VolumeGeometry',
+    'VolumeMRI',
+    'VolumePatches',
+    'Volumes',
     'coil_compression_matrix',
     'convert_attenuation',
     'convert_length',
     'ct_geometry',
     'ellipse_phantom',
+    'ellipsoid_phantom',
     'estimate_coil_maps',
     'gaussian_kernel',
     'moving_phantom',

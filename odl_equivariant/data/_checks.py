@@ -55,9 +55,9 @@ def position(index, length, what):
     return number
 
 
-def grid(shape, name='shape'):
-    """Check the shape of an image. Return it as two ints, or None."""
-    return None if shape is None else array_shape(name, shape, 2)
+def grid(shape, name='shape', n_axes=2):
+    """Check the shape of an image. Return it as ints, or None."""
+    return None if shape is None else array_shape(name, shape, n_axes)
 
 
 def as_real_array(image):
@@ -129,9 +129,9 @@ def check_extent(space, own, name):
         If the extents differ by more than a thousandth: the image would be
         taken for a larger or smaller one.
     """
-    if not isinstance(space, odl.DiscretizedSpace) or space.ndim != 2:
+    if not isinstance(space, odl.DiscretizedSpace) or space.ndim != own.ndim:
         raise ValueError(
-            '`image` must be an element of a 2D '
+            f'`image` must be an element of a {own.ndim}D '
             f'DiscretizedSpace, got one of {space!r}'
         )
     extent = np.asarray(space.max_pt - space.min_pt, dtype=float)

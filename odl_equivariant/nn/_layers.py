@@ -34,6 +34,7 @@ from odl_equivariant.operators.operator_norm import norm_for_steps
 from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,
 )
+from odl_equivariant.operators.slicewise import SlicewiseOperator
 
 __all__ = ('INITIALS', 'Layers', 'OperatorCache', 'per_sample')
 
@@ -79,14 +80,19 @@ def _start(operator):
     if scalar == 0 or not moves[1]:
         scalar, moves = 1.0, ([], [operator], [])
     left, middle, right = moves
-    start = filtered_backprojection(
-        composed(middle), frequency_scaling=FBP_CUTOFF
-    )
+    start = _backprojection(composed(middle))
     for action in reversed(left):
         start = start @ action.inverse
     for action in right:
         start = action.inverse @ start
     return start if scalar == 1 else (1 / scalar) * start
+
+
+def _backprojection(transform):
+    """Return the filtered back-projection, of slices if it is of slices."""
+    if isinstance(transform, SlicewiseOperator):
+        return transform.with_operator(_backprojection(transform.operator))
+    return filtered_backprojection(transform, frequency_scaling=FBP_CUTOFF)
 
 
 def per_sample(

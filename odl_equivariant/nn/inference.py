@@ -115,6 +115,8 @@ MultiscaleProximal, or AtScales of one of these
         bfloat16 and would emulate it. The environment variable
         ``ODL_EQUIVARIANT_ALLOW_EMULATION=1`` allows emulation here, inside
         `torch.autocast` and in training.
+    MemoryError
+        On use, if there is too little memory. It names a ``tile`` that fits.
 
     Warns
     -----
@@ -265,7 +267,23 @@ class _QuickProximal(OrdinaryProximal):
             run = functools.partial(_compiled, pieces.layers)
         # Kernels are converted at each call, which takes less time than a
         # piece. So no copy is out of date after weights are moved or loaded.
-        return self._in_pieces(x, kernels, dtype, side, run)
+        try:
+            return self._in_pieces(x, kernels, dtype, side, run)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            fits = pieces.side_for_memory(
+                self.channels, dtype, x.device, self.dimension
+            )
+            if side is not None:
+                fits = min(fits, max(side // 2, 1))
+            sides = ' x '.join(map(str, x.shape[2:]))
+            now = 'at once' if side is None else f'with tile={side}'
+            raise MemoryError(
+                f'there is too little memory for {len(x)} of {sides} cells '
+                f'and {self.channels} channels {now}: pass tile={fits} to '
+                '`as_operator` or `for_inference`, or take smaller batches'
+            ) from error
 
     def _side(self, device, dtype):
         if isinstance(self._tile, int):
@@ -283,6 +301,15 @@ class _QuickProximal(OrdinaryProximal):
                 )
             )
         return min(sides, default=None)
+
+
+def _is_out_of_memory(error):
+    """Return whether torch has found no memory, on any device."""
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        # there is no class for it
+        or 'DefaultCPUAllocator' in str(error)
+    )
 
 
 @functools.cache

@@ -133,6 +133,21 @@ class SlicewiseOperator(odl.Operator):
         """Distance of slices."""
         return self._thickness
 
+    def with_operator(self, operator: Operator) -> SlicewiseOperator:
+        """Return another operator on the slices of the same stack.
+
+        Parameters
+        ----------
+        operator : `odl.Operator`
+            Linear operator between spaces on grids.
+
+        Returns
+        -------
+        stack : SlicewiseOperator
+            The operator, applied to as many slices of the same thickness.
+        """
+        return SlicewiseOperator(operator, self.n_slices, self._thickness)
+
     @functools.cached_property
     def _maps(self):
         return tuple(map(_over_slices, linear_maps(self._operator)))

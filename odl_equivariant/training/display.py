@@ -118,7 +118,8 @@ class ImagePanels(Callback):
     """Log validation images to TensorBoard.
 
     From left to right: baseline, reconstruction, ground truth, and the error
-    of the reconstruction, magnified. Data without ground truth are left out.
+    of the reconstruction, magnified. Of volumes, the slice in the middle of
+    the last axis is shown. Data without ground truth are left out.
 
     Parameters
     ----------
@@ -149,10 +150,13 @@ class ImagePanels(Callback):
         ]
         if batch_idx >= self.n_images or not loggers or 'truth' not in batch:
             return
-        truth = magnitude(batch['truth'])
-        result, baseline = (
-            magnitude(image.float())
-            for image in (outputs, task.baseline(batch))
+        truth, result, baseline = (
+            _middle_slice(magnitude(image))
+            for image in (
+                batch['truth'],
+                outputs.float(),
+                task.baseline(batch).float(),
+            )
         )
         low, high = truth.min(), truth.max()
         # a constant image has no range
@@ -166,3 +170,8 @@ class ImagePanels(Callback):
             logger.experiment.add_image(
                 f'validation/{batch_idx}', panel, trainer.global_step
             )
+
+
+def _middle_slice(images):
+    """Return images, and of volumes the slices in the middle."""
+    return images if images.ndim == 4 else images[..., images.shape[-1] // 2]

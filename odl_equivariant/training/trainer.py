@@ -41,6 +41,7 @@ from odl_equivariant.training.reconstruction.measurements import (
     SimulatedMeasurements,
     checksum,
 )
+from odl_equivariant.training.reconstruction.processes import in_all_processes
 from odl_equivariant.training.runs.checkpoints import (
     CheckpointFiles,
     checkpoints,
@@ -388,6 +389,11 @@ class Trainer(LightningTrainer):
     ) -> int:
         """Reconstruct measured data, or the test pairs.
 
+        Several processes, of one or of several nodes with a common folder,
+        share the files. Each file is reconstructed by one of them, with the
+        same result as by a single process. Any number of processes resumes
+        what others have begun.
+
         Parameters
         ----------
         model : ReconstructionTask
@@ -430,7 +436,9 @@ class Trainer(LightningTrainer):
         }
         device = self.strategy.root_device
         network = model.network.to(device)
-        n_made = reconstruct_files(
+        n_made = in_all_processes(
+            self,
+            reconstruct_files,
             for_inference(network, inference_precision, compile, tile),
             acquisition,
             SimulatedMeasurements(datamodule.pairs('test'))
@@ -440,9 +448,11 @@ class Trainer(LightningTrainer):
             settings,
             datamodule.batch_size,
             pictures,
+            progress=self.is_global_zero,
             device=device,
         )
-        _log.info('%d images reconstructed, in %s', n_made, output)
+        if self.is_global_zero:
+            _log.info('%d images reconstructed, in %s', n_made, output)
         return n_made
 
     def _weights(self, name):

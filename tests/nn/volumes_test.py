@@ -9,6 +9,7 @@
 """Laws of networks for volumes."""
 
 import json
+import re
 
 import numpy as np
 import odl
@@ -441,3 +442,35 @@ def test_made_on_the_meta_device(arguments):
     other.load_state_dict(block.state_dict(), assign=True)
     with torch.no_grad():
         assert torch.equal(other(x), block(x))
+
+
+@pytest.mark.parametrize('tile', [None, 16])
+def test_too_little_memory_names_a_tile(monkeypatch, tile):
+    """The error says what was too large, and which tile would fit."""
+    block = OrdinaryProximal(1, 4, memory=0, gradient=False, dimension=3)
+    quick = for_inference(block.eval(), tile=tile)
+
+    def fail(*arguments):
+        return torch.empty(2**60)
+
+    monkeypatch.setattr(type(quick), '_in_pieces', fail)
+    with (
+        torch.no_grad(),
+        pytest.raises(MemoryError, match=r'2 of 9 x 8 x 7 cells') as error,
+    ):
+        quick(torch.zeros(2, 1, 9, 8, 7))
+    named = int(re.search(r'pass tile=(\d+) ', str(error.value))[1])
+    assert 1 <= named and (tile is None or named <= tile // 2)
+
+
+def test_other_errors_stay_what_they_are(monkeypatch):
+    """Only too little memory is explained by it."""
+    block = OrdinaryProximal(1, 4, memory=0, gradient=False, dimension=3)
+    quick = for_inference(block.eval())
+
+    def fail(*arguments):
+        raise RuntimeError('something else')
+
+    monkeypatch.setattr(type(quick), '_in_pieces', fail)
+    with torch.no_grad(), pytest.raises(RuntimeError, match='something else'):
+        quick(torch.zeros(2, 1, 9, 8, 7))

@@ -125,9 +125,13 @@ class Coils:
         coils: the result is the k-space of their combined image.
         """
         kspace = as_array(kspace)
-        kspace = kspace[None] if kspace.ndim == 2 else kspace
         shape = tuple(self.space.shape)
-        if kspace.ndim != 3 or kspace.shape[1:] != shape or not len(kspace):
+        kspace = kspace[None] if kspace.ndim == len(shape) else kspace
+        if (
+            kspace.ndim != 1 + len(shape)
+            or kspace.shape[1:] != shape
+            or not len(kspace)
+        ):
             raise ValueError(
                 f'`kspace` must have the shape {shape}, after an axis that '
                 f'counts coils if there are several, got {kspace.shape}; for '

@@ -622,7 +622,7 @@ class CartesianMRI(Acquisition):
             pair = self._pair(coils.data(mask * full), truth, None, coil_maps)
             return {**pair, 'mask': torch.from_numpy(mask)}
         mask = self.draw_mask(rng) if self.random_masks else None
-        sampled = self.mask if mask is None else mask.array
+        sampled = self.mask if mask is None else np.asarray(mask)
         return self._pair(coils.data(sampled * full), truth, mask, coil_maps)
 
     def _measured_mask(self, measured, rng):

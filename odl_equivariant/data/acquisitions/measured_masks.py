@@ -10,7 +10,7 @@
 
 import numpy as np
 
-__all__ = ('measured_mask',)
+__all__ = ('check_measured', 'measured_mask')
 
 
 def measured_mask(measured, sampling, draw, given=None):
@@ -44,7 +44,7 @@ def measured_mask(measured, sampling, draw, given=None):
         If ``measured`` consists of no booleans, has another shape, or nothing
         of the mask was measured.
     """
-    _check(measured, sampling.shape)
+    check_measured(measured, sampling.shape)
     if given is not None:
         mask = given & measured
     else:
@@ -58,11 +58,11 @@ def measured_mask(measured, sampling, draw, given=None):
     return mask
 
 
-def _check(measured, shape):
+def check_measured(measured, shape):
     """Raise a ValueError unless booleans fit the shape of k-space."""
     if (
         measured.dtype != bool
-        or measured.ndim != 2
+        or measured.ndim != len(shape)
         or any(
             m not in (1, n) for m, n in zip(measured.shape, shape, strict=True)
         )

@@ -32,6 +32,8 @@ from odl_equivariant.data.slices.grids import float_dtype, grid_change
 
 __all__ = ('Slices', 'split')
 
+_NUMBERS = {2: 'two', 3: 'three'}
+
 
 class Slices:
     """A sequence of images, each with a name and a group.
@@ -103,6 +105,8 @@ class Slices:
     ['three', 'one']
     """
 
+    _n_axes = 2
+
     def __init__(
         self,
         names: Sequence[str],
@@ -125,8 +129,8 @@ class Slices:
                 'each image has a name and a volume, got '
                 f'{len(self.names)} names and {len(self.volumes)} volumes'
             )
-        self.shape = grid(shape)
-        self.spacing = checked_spacing(spacing)
+        self.shape = grid(shape, n_axes=self._n_axes)
+        self.spacing = checked_spacing(spacing, n_axes=self._n_axes)
         self._places: Sequence[int] = range(len(self.names))
 
     def __len__(self) -> int:
@@ -135,10 +139,10 @@ class Slices:
     def __getitem__(self, key: int | tuple[int, int]) -> np.ndarray:
         index, epoch = index_and_epoch(key, len(self), 'slices')
         image = np.asarray(self._image(self._places[index], epoch))
-        if image.ndim != 2:
+        if image.ndim != self._n_axes:
             raise ValueError(
-                f'{self.names[index]} must have two dimensions, and has the '
-                f'shape {image.shape}'
+                f'{self.names[index]} must have {_NUMBERS[self._n_axes]} '
+                f'dimensions, and has the shape {image.shape}'
             )
         with np.errstate(over='ignore'):
             image = image.astype(float_dtype(image.dtype), copy=False)
@@ -309,7 +313,7 @@ class Slices:
             If the shape is not two positive sizes.
         """
         other = copy.copy(self)
-        other.shape = grid(shape)
+        other.shape = grid(shape, n_axes=self._n_axes)
         return other
 
     def __repr__(self):
@@ -320,18 +324,24 @@ class Slices:
         )
 
 
-def checked_spacing(spacing, name='spacing'):
-    """Return the sides of pixels as two numbers of millimetres, or None."""
+def checked_spacing(spacing, name='spacing', n_axes=2):
+    """Return the sides of cells as numbers of millimetres, or None."""
     if spacing is None:
         return None
-    if isinstance(spacing, str) or np.shape(spacing) not in ((), (2,)):
+    if isinstance(spacing, str) or np.shape(spacing) not in ((), (n_axes,)):
+        cell, more = 'voxel', ''
+        if n_axes == 2:
+            cell = 'pixel'
+            more = (
+                '; slices are not resampled across: their distance stays as '
+                'it is'
+            )
         raise ValueError(
-            f'`{name}` must be the side of a pixel in millimetres, or its '
-            f'two sides, got {spacing!r}; slices are not resampled across: '
-            'their distance stays as it is'
+            f'`{name}` must be the side of a {cell} in millimetres, or its '
+            f'{_NUMBERS[n_axes]} sides, got {spacing!r}{more}'
         )
-    both = (spacing, spacing) if np.shape(spacing) == () else spacing
-    return tuple(positive_number(name, side) for side in both)
+    sides = n_axes * (spacing,) if np.shape(spacing) == () else spacing
+    return tuple(positive_number(name, side) for side in sides)
 
 
 def index_and_epoch(key, length, what):

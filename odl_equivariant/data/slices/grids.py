@@ -16,7 +16,14 @@ import numpy as np
 import scipy.sparse
 import torch
 
-__all__ = ('GridChange', 'crop_center', 'fit', 'float_dtype', 'grid_change')
+__all__ = (
+    'GridChange',
+    'axis_weights',
+    'crop_center',
+    'fit',
+    'float_dtype',
+    'grid_change',
+)
 
 # A longer side is that of a unit that was mistaken.
 LONGEST = 20000
@@ -150,7 +157,7 @@ class GridChange(NamedTuple):
             return fit(image, self.shape)
         weights, inside = zip(
             *(
-                _weights(*sizes)
+                axis_weights(*sizes)
                 for sizes in zip(
                     image.shape, self.shape, self.step, strict=True
                 )
@@ -246,7 +253,7 @@ def _check_size(old, pixel, shape, spacing):
 
 
 @functools.lru_cache(maxsize=64)
-def _weights(n, m, step):
+def axis_weights(n, m, step):
     """Return the matrix of one axis, and which new pixels lie in the image."""
     centers = (np.arange(m) - (m - 1) / 2) * step + (n - 1) / 2
     if step == 1 and (m - n) % 2 == 0:

@@ -135,7 +135,8 @@ class AstraMatrixImpl:
         if geometry.ndim != 2:
             raise ValueError(
                 "`impl` 'astra_matrix' only works in 2D, got a geometry with "
-                f"ndim {geometry.ndim}; take 'astra_cuda' in 3D"
+                f"ndim {geometry.ndim}; in 3D take 'volume_matrix', or "
+                "'astra_cuda' on a GPU"
             )
         if str(vol_space.device) != 'cpu':
             raise ValueError(

@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Filtered back-projection in 2D, for any views, on any array back-end."""
+"""Filtered back-projection for any views, on any array back-end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import math
 import numpy as np
 import odl
 from odl.applications.tomo import (
+    ConeBeamGeometry,
     FanBeamGeometry,
     Parallel2dGeometry,
     RayTransform,
@@ -29,6 +30,7 @@ from odl_equivariant.actions._rays import detector_offset
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.ray.astra_matrix import AstraMatrixImpl
+from odl_equivariant.operators.ray.cone.feldkamp import ConeRays, Feldkamp
 from odl_equivariant.operators.ray.fan_backprojection import (
     FanBackProjection,
     Resampling,
@@ -275,12 +277,49 @@ def _fan(ray_transform, filter_type, frequency_scaling):
     return operator * Resampling(data_space, rays.places)
 
 
+def _cone(ray_transform, filter_type, frequency_scaling):
+    geometry, space = ray_transform.geometry, ray_transform.domain
+    data_space = ray_transform.range
+    rays = ConeRays.of_geometry(geometry)
+    centre = np.asarray(geometry.translation, dtype=float)
+    low, high = full_cells(space.partition)
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))) - centre[
+        :, None, None, None
+    ]  # fmt: skip
+    axis = np.asarray(geometry.axis, dtype=float)
+    corners = corners.reshape(3, -1).T
+    around = np.linalg.norm(
+        corners - np.outer(corners @ axis, axis), axis=1
+    ).max()
+    if rays.radius <= around:
+        raise ValueError(
+            'the reconstruction of Feldkamp needs sources outside of the '
+            f'volume, got some at the distance {rays.radius:g} from the axis, '
+            f'to which the volume reaches {around:g}; are all lengths of the '
+            'geometry and of the space in the same unit?'
+        )
+    scan = Scan.of_partition(geometry.motion_partition, 2 * math.pi)
+    margin = _FEW * (rays.edges[1] - rays.edges[0]) / data_space.shape[1]
+    inside = math.asin(around / math.sqrt(2) / rays.radius)
+    _check_angles(scan, rays.edges, margin, inside, True)
+    weights = ray_weights(scan, rays.edges, rays.fan_angles, rays.fan_angles)
+    weights = weights[..., None] * rays.cosines()
+    row = odl.uniform_discr_frompartition(
+        odl.uniform_partition([0, 0], [1, 1], data_space.shape[:2]),
+        dtype=data_space.dtype_identifier,
+        impl=data_space.impl,
+        device=data_space.device,
+    )
+    ramp = RampFilter(row, filter_type, frequency_scaling, step=rays.step[0])
+    return Feldkamp(data_space, space, rays, ramp, weights, centre)
+
+
 def filtered_backprojection(
     ray_transform: RayTransform,
     filter_type: FilterType = 'Hann',
     frequency_scaling: float = 1.0,
 ) -> Operator:
-    r"""Return the filtered back-projection of a ray transform in 2D.
+    r"""Return the filtered back-projection of a ray transform.
 
     Its scale comes from the geometry alone: the unit of the image is the unit
     of the data divided by the unit of length, whatever the weights of the
@@ -291,7 +330,8 @@ def filtered_backprojection(
     ----------
     ray_transform : odl.applications.tomo.RayTransform
         Two-dimensional, with parallel beams or a fan beam on a flat or a
-        curved detector, elements of equal size, and views at any angles.
+        curved detector, elements of equal size, and views at any angles. Or
+        with a cone beam on a flat detector, whose sources move on a circle.
     filter_type : {'Ram-Lak', 'Shepp-Logan', 'Cosine', 'Hamming', 'Hann'}
         Window on the ramp, from sharp to smooth.
     frequency_scaling : float, optional
@@ -353,6 +393,10 @@ def filtered_backprojection(
         g(n \alpha) = \Big(\frac{n \alpha}{\sin n \alpha}\Big)^2
         h(n \alpha),
 
+    and in 3D, with the cosine of the angle between a ray and the normal of
+    the detector for :math:`\cos(\gamma)`, the reconstruction of Feldkamp,
+    Davis and Kress, *Practical cone-beam algorithm* (J. Opt. Soc. Am. A 1,
+    1984, 612-619). Data are
     interpolated linearly at the projection of each pixel (Kak and Slaney,
     *Principles of Computerized Tomographic Imaging*, 1988, sections 3.3 and
     3.4). If the detector is curved about another point than the source, the
@@ -400,12 +444,13 @@ def filtered_backprojection(
     """
     geometry = getattr(ray_transform, 'geometry', None)
     if not isinstance(ray_transform, RayTransform) or not isinstance(
-        geometry, (Parallel2dGeometry, FanBeamGeometry)
+        geometry, (Parallel2dGeometry, FanBeamGeometry, ConeBeamGeometry)
     ):
         raise ValueError(
             'filtered back-projection needs a ray transform with parallel '
-            f'beams or a fan beam in 2D, got {type(ray_transform).__name__} '
-            f'with the geometry {type(geometry).__name__}'
+            'beams or a fan beam in 2D, or with a cone beam, got '
+            f'{type(ray_transform).__name__} with the geometry '
+            f'{type(geometry).__name__}'
         )
     if not geometry.det_partition.is_uniform:
         raise ValueError(
@@ -413,5 +458,9 @@ def filtered_backprojection(
             f'got the partition {geometry.det_partition!r}'
         )
     _check_unit(geometry.motion_partition)
-    make = _fan if isinstance(geometry, FanBeamGeometry) else _parallel
+    make = _parallel
+    if isinstance(geometry, ConeBeamGeometry):
+        make = _cone
+    elif isinstance(geometry, FanBeamGeometry):
+        make = _fan
     return make(ray_transform, filter_type, frequency_scaling)

@@ -8,16 +8,20 @@
 
 """Registers ray transforms with ODL, batched maps and pickle.
 
-ODL stores anonymous functions in fan-beam geometries, and makes a local class
-for the adjoint of each ray transform. `pickle` finds neither in another
-process. `copyreg`, and for adjoints a method of their class, tell it what to
-use instead. What ODL alone can pickle has the same pickle as before.
+ODL stores anonymous functions in geometries of fan and cone beams, and makes
+a local class for the adjoint of each ray transform. `pickle` finds neither in
+another process. `copyreg`, and for adjoints a method of their class, tell it
+what to use instead. What ODL alone can pickle has the same pickle as before.
 """
 
 import copyreg
 
 import numpy as np
-from odl.applications.tomo import FanBeamGeometry, RayTransform
+from odl.applications.tomo import (
+    ConeBeamGeometry,
+    FanBeamGeometry,
+    RayTransform,
+)
 from odl.applications.tomo.backends.astra_cuda import AstraCudaImpl
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
@@ -30,19 +34,22 @@ from odl_equivariant.operators.ray.astra_matrix import (
     AstraMatrixLineImpl,
     AstraMatrixStripImpl,
 )
+from odl_equivariant.operators.ray.cone.backend import VolumeMatrixImpl
 
 __all__ = ('register',)
 
-_SHIFTS = (
-    '_FanBeamGeometry__src_shift_func',
-    '_FanBeamGeometry__det_shift_func',
-)
-_NO_SHIFT = 'FanBeamGeometry.__init__.<locals>.<lambda>'
+_SHIFTS = ('src_shift_func', 'det_shift_func')
+_NO_SHIFT = '.__init__.<locals>.<lambda>'
 
 
 def _no_shift(angle):
     """Return the shift of source and detector that ODL takes by default."""
     return np.array([0.0, 0.0], dtype=float, ndmin=2)
+
+
+def _no_shift_of_cone(angle):
+    """Return the same for a cone beam."""
+    return np.array([0.0, 0.0, 0.0], dtype=float, ndmin=2)
 
 
 def _reduced(obj, replaced):
@@ -51,13 +58,26 @@ def _reduced(obj, replaced):
 
 
 def _reduce_fan(geometry):
-    functions = {name: getattr(geometry, name) for name in _SHIFTS}
+    return _without_lambdas(geometry, FanBeamGeometry, _no_shift)
+
+
+def _reduce_cone(geometry):
+    return _without_lambdas(geometry, ConeBeamGeometry, _no_shift_of_cone)
+
+
+def _without_lambdas(geometry, kind, no_shift):
+    # as the class that defines them names them
+    name = kind.__name__
+    functions = {
+        f'_{name}__{shift}': getattr(geometry, f'_{name}__{shift}')
+        for shift in _SHIFTS
+    }
     return _reduced(
         geometry,
         {
-            name: _no_shift
-            for name, function in functions.items()
-            if getattr(function, '__qualname__', None) == _NO_SHIFT
+            attribute: no_shift
+            for attribute, function in functions.items()
+            if getattr(function, '__qualname__', None) == name + _NO_SHIFT
         },
     )
 
@@ -88,8 +108,9 @@ def _adjoint_for_pickle(operator):
 
 
 def _register_pickles():
-    """Let `pickle` take ray transforms, their adjoints and fan beams."""
+    """Let `pickle` take ray transforms, their adjoints, and beams."""
     copyreg.pickle(FanBeamGeometry, _reduce_fan)
+    copyreg.pickle(ConeBeamGeometry, _reduce_cone)
     copyreg.pickle(RayTransform, _reduce_ray_transform)
     RayTransform.adjoint = property(
         _adjoint_for_pickle, doc=_odl_adjoint.__doc__
@@ -97,7 +118,7 @@ def _register_pickles():
 
 
 def register():
-    """Make ``impl='astra_matrix'`` known to `odl.applications.tomo`.
+    """Make our back-ends known to `odl.applications.tomo`.
 
     If a script names no back-end, ODL takes the last one of its registry. Ours
     come first, so that such a script computes the same as before. This
@@ -113,6 +134,8 @@ def register():
         name = 'astra_matrix' if model is None else f'astra_matrix_{model}'
         RAY_TRAFO_IMPLS[name] = implementation
         RAY_TRAFO_IMPLS.move_to_end(name, last=False)
+    RAY_TRAFO_IMPLS['volume_matrix'] = VolumeMatrixImpl
+    RAY_TRAFO_IMPLS.move_to_end('volume_matrix', last=False)
     _register_pickles()
 
 

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Reconstruction of files, folders and volumes of measured data."""
 
+import contextlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from odl_equivariant.training.reconstruction.image_files import ImageFile
 from odl_equivariant.training.reconstruction.measurements import (
     masked_operator,
 )
+from odl_equivariant.training.reconstruction.processes import ONE_PROCESS
 from odl_equivariant.training.reconstruction.residuals import (
     is_unexplained,
     residual_and_noise,
@@ -43,6 +45,7 @@ def reconstruct_files(
     pictures=True,
     progress=True,
     device='cpu',
+    processes=ONE_PROCESS,
 ):
     """Reconstruct all files, or resume an interrupted call.
 
@@ -66,11 +69,14 @@ def reconstruct_files(
         Whether to show a progress bar.
     device : torch.device, optional
         Device of the module.
+    processes : Processes, optional
+        The processes that share the files: each file is reconstructed by one
+        of them. Default: this one alone.
 
     Returns
     -------
     n_images : int
-        Number of images that this call reconstructed.
+        Number of images that this call reconstructed, in this process.
 
     Raises
     ------
@@ -93,24 +99,33 @@ def reconstruct_files(
             f'{output} is the folder of the data, and images have the names '
             'of their data: take another folder for the output'
         )
-    lock = FolderLock(
-        output,
-        'reconstructing',
-        'wait for it, or take another folder for the output',
-    )
+    lock = contextlib.nullcontext()
+    if processes.is_first:
+        lock = FolderLock(
+            output,
+            'reconstructing',
+            'wait for it, or take another folder for the output',
+        )
+    own = processes.share(measurements.files)
     n_made = 0
     with (
         lock,
         tqdm(
-            total=len(measurements),
+            total=sum(measurements.files[path] or 1 for path in own),
             desc='reconstruction',
             unit='image',
             disable=not progress,
         ) as bar,
     ):
-        manifest = _Manifest(output / _MANIFEST, settings)
-        _clean(output, measurements.files)
-        for path, n_images in measurements.files.items():
+        if processes.is_first:
+            manifest = _Manifest(output / _MANIFEST, settings)
+            _clean(output, measurements.files)
+        # the folder is checked, and what a former call left is in order
+        processes.wait()
+        if not processes.is_first:
+            manifest = _Manifest(output / _MANIFEST, settings, processes.rank)
+        for path in own:
+            n_images = measurements.files[path]
             source = measurements.source(path)
             target = output / path.name
             is_done = manifest.check(target, source)
@@ -135,6 +150,9 @@ def reconstruct_files(
                 n_made += last - first
             manifest.record(target, source)
             volume.finish()
+        processes.wait()
+        if processes.is_first:
+            manifest.take_parts()
     return n_made
 
 
@@ -169,10 +187,22 @@ def _clean(folder, paths):
 
 
 class _Manifest:
-    """A file with the settings and the data of the images in a folder."""
+    """A file with the settings and the data of the images in a folder.
 
-    def __init__(self, path, settings):
-        self._path = path
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    settings : dict
+        Settings on which the images depend.
+    rank : int, optional
+        Number of a process beside the first one. It records its images in a
+        file of its own, which the first process takes in the end, or when
+        the next call begins.
+    """
+
+    def __init__(self, path, settings, rank=0):
+        self._path = self._own = path
         self._content = {'settings': settings, 'files': {}}
         if os.path.lexists(path):
             try:
@@ -193,7 +223,24 @@ class _Manifest:
                     f'the folder {path.parent} holds results of another '
                     f'{" and ".join(changed)}: take another folder'
                 )
+        if rank:
+            self._own = path.with_name(f'.{path.stem}-{rank}.part')
+            self._recorded = {'settings': settings, 'files': {}}
+            return
+        self._recorded = self._content
+        self.take_parts()
+
+    def take_parts(self):
+        """Take the records of other processes, and write them all."""
+        parts = sorted(self._path.parent.glob(f'.{self._path.stem}-*.part'))
+        for part in parts:
+            # they are written whole, or not at all
+            content = json.loads(part.read_text('utf-8'))
+            if content['settings'] == self._content['settings']:
+                self._content['files'].update(content['files'])
         self._write()
+        for part in parts:
+            part.unlink()
 
     def _part(self, name):
         content = self._content
@@ -206,8 +253,8 @@ class _Manifest:
         return part
 
     def _write(self):
-        content = json.dumps(self._content, indent=1, sort_keys=True)
-        write_atomically(self._path, content.encode())
+        content = json.dumps(self._recorded, indent=1, sort_keys=True)
+        write_atomically(self._own, content.encode())
 
     def check(self, target, source):
         """Return whether images exist, after checking their data."""
@@ -222,5 +269,5 @@ class _Manifest:
 
     def record(self, target, source):
         """Record the data of images, just before the images get their name."""
-        self._content['files'][target.name] = source
+        self._recorded['files'][target.name] = source
         self._write()

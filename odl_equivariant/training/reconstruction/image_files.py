@@ -92,7 +92,8 @@ class ImageFile:
         images : torch.Tensor
             Images in the layout of `elements`.
         pictures : bool
-            Whether to write a picture of each image as well.
+            Whether to write a picture of each image as well, or of the slice
+            in the middle of a volume.
         """
         images = merge_complex(images) if self._complex else images
         images = np.ascontiguousarray(images[:, 0].numpy(), self._dtype)
@@ -116,6 +117,8 @@ class ImageFile:
             ) from error
         if pictures:
             for i, image in enumerate(images, self.done):
+                if image.ndim == 3:
+                    image = image[..., image.shape[-1] // 2]
                 write_picture(image, self._picture_path(i))
         self.done += len(images)
         state = {'done': self.done, 'source': self._source}

@@ -61,7 +61,8 @@ def scores(
     Parameters
     ----------
     image, truth : torch.Tensor
-        Reconstructions and ground truth, of one shape ``(N, 1 or 2, n, m)``.
+        Reconstructions and ground truth, of one shape ``(N, 1 or 2, n, m)``,
+        or ``(N, 1 or 2, n, m, k)`` of volumes.
 
     Returns
     -------
@@ -75,18 +76,19 @@ def scores(
     ------
     ValueError
         If an image is smaller than the window of the structural similarity,
-        11 x 11 pixels.
+        11 x 11 pixels, or 11 x 11 x 11 voxels.
     """
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio,
         structural_similarity_index_measure,
     )
 
-    if min(truth.shape[-2:]) < _SSIM_WINDOW:
+    shape = tuple(truth.shape[2:])
+    if min(shape) < _SSIM_WINDOW:
         raise ValueError(
             f'the structural similarity needs images of at least '
-            f'{_SSIM_WINDOW} x {_SSIM_WINDOW} pixels, got '
-            f'{tuple(truth.shape[-2:])}'
+            f'{" x ".join(len(shape) * [str(_SSIM_WINDOW)])} pixels, got '
+            f'{shape}'
         )
     result = {'psnr': [], 'ssim': []}
     image, truth = (magnitude(u.detach().float()) for u in (image, truth))

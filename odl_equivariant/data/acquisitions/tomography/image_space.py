@@ -28,6 +28,8 @@ from odl_equivariant.data.acquisitions.tomography.ray_transforms import (
 
 __all__ = ('check_back_end', 'space_of')
 
+_IN_3D = ('astra_cuda', 'volume_matrix')
+
 
 def space_of(space, geometry, dtype, backend):
     """Return the space of the images.
@@ -112,18 +114,24 @@ def check_back_end(geometry, space, impl):
             f'the geometry is in {geometry.ndim}D, and the space has '
             f'{space.ndim} axes'
         )
-    if geometry.ndim == 3 and impl != 'astra_cuda':
+    if geometry.ndim == 3 and impl not in _IN_3D:
         raise ValueError(
-            f'the back-end {impl!r} computes in 2D, on the CPU; in 3D there '
-            "is only impl='astra_cuda', on a GPU. On the CPU, reconstruct "
+            f'the back-end {impl!r} computes in 2D, on the CPU; in 3D take '
+            "impl='volume_matrix' for a small geometry on the CPU, or "
+            "impl='astra_cuda', on a GPU. Or reconstruct "
             'row by row with a geometry in 2D: parallel beams have one for '
             'each row, a cone beam for the row opposite the source only'
+        )
+    if geometry.ndim == 2 and impl == 'volume_matrix':
+        raise ValueError(
+            "the back-end 'volume_matrix' computes in 3D; in 2D take "
+            "impl='astra_matrix'"
         )
     one_of('impl', impl, RAY_TRAFO_IMPLS)
     if geometry.ndim == 2:
         check_plain(geometry, space, impl)
     if str(space.dtype_identifier) == 'float64' and not impl.startswith(
-        'astra_matrix'
+        ('astra_matrix', 'volume_matrix')
     ):
         raise ValueError(
             f'the back-end {impl!r} is limited to float32; pass '

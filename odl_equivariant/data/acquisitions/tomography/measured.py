@@ -100,7 +100,8 @@ class MeasuredCT(TransmissionTomography):
         a number, one for each element, or a stack of those.
     impl : str, optional
         Back-end of the ray transform. ``'astra_matrix'`` computes in 2D on
-        the CPU, and ``'astra_cuda'`` on a GPU in 2D and 3D.
+        the CPU, ``'volume_matrix'`` small geometries in 3D on the CPU, and
+        ``'astra_cuda'`` on a GPU in 2D and 3D.
     dtype : {'float32', 'float64'}, optional
         Precision. Default: that of ``space``, or ``'float32'``.
     backend : {'numpy', 'pytorch'}, optional
@@ -264,7 +265,8 @@ class MeasuredCT(TransmissionTomography):
         ------
         ValueError
             If the data have another shape or are not finite, or the geometry
-            is in 3D.
+            has parallel beams in 3D. Of cone beams it is the reconstruction
+            of Feldkamp.
 
         Warns
         -----
@@ -275,9 +277,12 @@ class MeasuredCT(TransmissionTomography):
         LimitedAngleWarning
             If some lines are not measured.
         """
-        if self.space.ndim == 3:
+        if self.space.ndim == 3 and not isinstance(
+            self.geometry, tomo.ConeBeamGeometry
+        ):
             raise ValueError(
-                'filtered back-projection is for geometries in 2D; in 3D take '
+                'filtered back-projection is for geometries in 2D and for '
+                'cone beams; for parallel beams in 3D take '
                 '`odl.applications.tomo.fbp_op(acquisition.operator)`, or '
                 'iterate with `data_fit`'
             )

@@ -557,8 +557,13 @@ class TransmissionTomography(Acquisition):
                 f'{array.min()}; {self._how_to_convert()}'
             )
         if array.shape == self.shape:
-            for axis in range(array.ndim):
-                array = array.repeat(self._refinement, axis=axis)
+            array = self._refined(array)
+        return array
+
+    def _refined(self, array):
+        """Return an array on the grid of ``space`` on the finer one."""
+        for axis in range(array.ndim):
+            array = array.repeat(self._refinement, axis=axis)
         return array
 
 
