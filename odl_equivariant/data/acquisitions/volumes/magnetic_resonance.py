@@ -29,8 +29,8 @@ from odl_equivariant._types import (
 )
 from odl_equivariant.data.acquisitions.base import check_names, short_mask
 from odl_equivariant.data.acquisitions.kspace import Coils
-from odl_equivariant.data.acquisitions.measured_masks import check_measured
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.acquisitions.measured_masks import check_measured
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
 from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 
