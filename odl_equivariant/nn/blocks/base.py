@@ -22,10 +22,9 @@ from odl_equivariant._checks import (
 )
 from odl_equivariant._types import Space
 from odl_equivariant.elements import first_part, n_channels
-from odl_equivariant.nn._convolution import channels_last, in_fast_order
-from odl_equivariant.nn._precision import check_arithmetic
-from odl_equivariant.nn.blocks import derivative, pieces
+from odl_equivariant.nn._convolution import in_fast_order
 from odl_equivariant.nn.blocks.calibration import calibrate
+from odl_equivariant.nn.blocks.execution import InPieces
 from odl_equivariant.nn.blocks.inputs import (
     check_grid,
     check_input,
@@ -34,10 +33,6 @@ from odl_equivariant.nn.blocks.inputs import (
 from odl_equivariant.nn.blocks.network import (
     Kernel,
     Nonlinearities,
-    WholeImage,
-    is_exported,
-    is_transformed,
-    residual_network,
 )
 from odl_equivariant.nn.blocks.values import (
     SortPooling,
@@ -48,14 +43,10 @@ from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
 
 __all__ = ('Proximal',)
 
-# Numbers for which a piece is faster than the whole image: its channels are
-# last, in which order convolutions are faster, once there is much to convolve.
-_LEAST_PIECE = 2**17
-
 _PADDING_MODES = ('replicate', 'zeros', 'reflect', 'circular')
 
 
-class Proximal(nn.Module):
+class Proximal(InPieces, nn.Module):
     """Base class of learned proximals: all but the convolutions."""
 
     in_channels: int
@@ -367,91 +358,15 @@ class Proximal(nn.Module):
 
     def precomputed(self) -> dict[str, Any]:
         """Return the arguments of `forward` that depend on weights alone."""
+        return {'kernels': self.kernels()} if self._is_plain else {}
+
+    @property
+    def _is_plain(self):
         # a derived class, or a user, may have put another `forward` in place
-        if getattr(self.forward, '__func__', None) is Proximal.forward:
-            return {'kernels': self.kernels()}
-        return {}
+        return getattr(self.forward, '__func__', None) is Proximal.forward
 
     def nonlinearities(self) -> Nonlinearities:
         """Return the slope, or what follows each convolution but the last."""
         if self.activations is not None:
             return tuple(self.activations)
         return self.negative_slope
-
-    def _network(self, x, kernels):
-        dtype = self._compute_dtype(x.device.type)
-        if not is_exported():
-            check_arithmetic(dtype, x.device)
-        side = self._side_of_pieces(x, dtype)
-        if side is not None:
-            return self._in_pieces(x, kernels, dtype, side)
-        return residual_network(
-            x, kernels, self.nonlinearities(), WholeImage(self.padding_mode)
-        )
-
-    def _side_of_pieces(self, x, dtype):
-        """Return the side of pieces that is fastest, None for no pieces."""
-        if x.device.type != 'cpu' or is_exported():
-            return None
-        side = pieces.side_for_cache(self.channels, dtype, self.dimension)
-        cells = x.shape[0] * x.shape[2:].numel()
-        if cells > side**self.dimension:
-            return side
-        if is_transformed():
-            # transforms of torch know no order of the axes
-            return None
-        # torch would keep several volumes of all channels
-        if torch.is_grad_enabled() and self.dimension == 2:
-            return None
-        return side if self.channels * cells > _LEAST_PIECE else None
-
-    def recomputes(self, x: torch.Tensor) -> bool:
-        """Return whether the block can keep its inputs only, for gradients.
-
-        Then it does so inside ``derivative.recomputing``, with the same bits.
-
-        Parameters
-        ----------
-        x : torch.Tensor
-            Images of the batch.
-        """
-        if not (
-            getattr(self.forward, '__func__', None) is Proximal.forward
-            and type(self)._network is Proximal._network
-            and x.device.type == 'cpu'
-            and derivative.fits(self.nonlinearities())
-        ):
-            return False
-        dtype = self._compute_dtype(x.device.type)
-        return self._side_of_pieces(x, dtype) is not None
-
-    def _compute_dtype(self, device):
-        """Return the dtype of the convolutions on a kind of device."""
-        dtype = self.lift.weight.dtype
-        # autocast does not lower double precision
-        if (
-            dtype != torch.float64
-            and torch.amp.is_autocast_available(device)
-            and torch.is_autocast_enabled(device)
-        ):
-            return torch.get_autocast_dtype(device)
-        return dtype
-
-    def _in_pieces(self, x, kernels, dtype, side, run=None):
-        """Apply the network piece by piece, see `pieces.evaluate`."""
-        kernels = [
-            (
-                weight.to(dtype, memory_format=channels_last(self.dimension)),
-                bias.to(dtype),
-            )
-            for weight, bias in kernels
-        ]
-        nonlinearities = self.nonlinearities()
-        with torch.autocast(x.device.type, enabled=False):
-            if run is None and derivative.is_for(x, kernels, nonlinearities):
-                return derivative.evaluate(
-                    x, kernels, self.padding_mode, nonlinearities, side
-                )
-            return pieces.evaluate(
-                x, kernels, self.padding_mode, nonlinearities, side, run
-            )
