@@ -351,6 +351,34 @@ def test_the_stage_on_real_images_has_a_schedule_of_its_own(script, name):
         assert ('schedule_steps' in settings) is not last
 
 
+def test_mean_before_and_after_the_last_stage_is_saved(script, tmp_path):
+    """Each weight is the mean of those of the last two stages."""
+    name = 'sparse_view_ct_c4'
+    assert script.main(command(name, tmp_path, 3)) == 0
+    operator = SparseViewCT((24, 24), n_views=6).operator
+    before, after, saved = (
+        models.load(tmp_path / path, operator)
+        for path in (
+            f'{name}/stage_2/final.safetensors',
+            f'{name}/stage_3/final.safetensors',
+            f'{name}.safetensors',
+        )
+    )
+    for old, new, mean in zip(
+        before.parameters(),
+        after.parameters(),
+        saved.parameters(),
+        strict=True,
+    ):
+        torch.testing.assert_close(mean, (old + new) / 2)
+    assert any(
+        not torch.equal(old, new)
+        for old, new in zip(
+            before.parameters(), after.parameters(), strict=True
+        )
+    )
+
+
 def test_cards_name_all_acquisitions(script):
     """The intervals span the variants of all stages."""
     card = script.MODELS['sparse_view_ct_c4'].card()
