@@ -190,6 +190,24 @@ def test_wrong_spaces_are_refused():
         rays(flat, fan)(flat.one())
 
 
+@pytest.mark.parametrize('unit', [5.1, 1000])
+def test_sources_in_the_volume_are_refused(unit):
+    """Lengths in different units are found, and no line counts backwards."""
+    domain = odl.uniform_discr([-unit] * 3, [unit] * 3, (6, 6, 6))
+    with pytest.raises(ValueError, match='outside of the volume.*same unit'):
+        rays(domain, cone())(domain.one())
+
+
+def test_several_angles_of_a_view_are_refused():
+    """The error names the geometry."""
+    geometry = tomo.Parallel3dEulerGeometry(
+        odl.uniform_partition([0, 0], [TURN, 1], (5, 3)),
+        odl.uniform_partition([-1, -1], [1, 1], (4, 4)),
+    )
+    with pytest.raises(ValueError, match='2 in a Parallel3dEulerGeometry'):
+        rays(space(), geometry)(space().one())
+
+
 def test_layer_maps_batches_and_has_gradients():
     """A batch is mapped as one by one, and its gradient is the transpose."""
     domain = space((4, 4, 3))
@@ -320,10 +338,11 @@ def test_feldkamp_of_other_geometries(options, message):
 
 
 def test_feldkamp_of_sources_in_the_volume():
-    """Lengths in different units are found."""
-    domain = odl.uniform_discr([-9] * 3, [9] * 3, (6, 6, 6))
+    """A volume that turns into the sources is refused."""
+    domain = odl.uniform_discr([-4] * 3, [4] * 3, (6, 6, 6))
+    A = rays(domain, cone(n=4, angles=(-TURN / 8, 7 * TURN / 8)))
     with pytest.raises(ValueError, match='outside of the volume'):
-        filtered_backprojection(rays(domain, cone()))
+        filtered_backprojection(A)
 
 
 def test_networks_start_at_feldkamp():
