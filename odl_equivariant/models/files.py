@@ -80,9 +80,9 @@ def save(
     Parameters
     ----------
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal, AveragedProximal, SpaceTimeProximal, AtScales of one of \
-these, GradientStepEnergy, GradientStepDenoiser, RidgeEnergy, EnergyDenoiser, \
-LearnedProximalGradient or LearnedPrimalDual
+MultiscaleProximal, AveragedProximal, AtScales of one of these, \
+SpaceTimeProximal, GradientStepEnergy, GradientStepDenoiser, RidgeEnergy, \
+EnergyDenoiser, LearnedProximalGradient or LearnedPrimalDual
         Network to save, in training or evaluation mode, on any device. The
         operators of an unrolled method are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.

@@ -139,7 +139,11 @@ class Volumes(Slices):
         )
 
     def region(
-        self, index: int, corner: Sequence[int], shape: VolumeShape
+        self,
+        index: int,
+        corner: Sequence[int],
+        shape: VolumeShape,
+        epoch: int = 0,
     ) -> np.ndarray:
         """Return a box of a volume.
 
@@ -153,11 +157,13 @@ class Volumes(Slices):
             Index of its first voxel.
         shape : tuple of 3 ints
             Its shape.
+        epoch : int, optional
+            Which one, if volumes are random.
 
         Returns
         -------
         part : numpy.ndarray
-            ``v[index][i : i + n, j : j + m, k : k + l]``, a new array.
+            ``v[index, epoch][i : i + n, j : j + m, k : k + l]``, a new array.
 
         Raises
         ------
@@ -178,7 +184,7 @@ class Volumes(Slices):
         window = tuple(
             slice(i, i + n) for i, n in zip(corner, shape, strict=True)
         )
-        return np.array(self._part(index, window))
+        return np.array(self._part(index, window, epoch))
 
     def shape_of(self, index: int) -> VolumeShape:
         """Return the shape of a volume, if possible without reading it.
@@ -199,9 +205,9 @@ class Volumes(Slices):
         n, m, k = self[index].shape if own is None else own.shape
         return (n, m, k)
 
-    def _part(self, index, window):
+    def _part(self, index, window, epoch):
         """Return a box of a volume; it may be a view."""
-        return self[index][window]
+        return self[index, epoch][window]
 
     def _change(self, index, shape):
         """Return how a volume of some shape gets to the grid of the set."""

@@ -84,9 +84,9 @@ class _FolderVolumes(Volumes, FolderSlices):
         array, made = self._mapped(path, name, entry)
         return made(array)
 
-    def _part(self, index, window):
+    def _part(self, index, window, epoch):
         if self.shape is not None or self.spacing is not None:
-            return super()._part(index, window)
+            return super()._part(index, window, epoch)
         place = self._places[index]
 
         def read(path, name, entry):

@@ -89,7 +89,7 @@ class VolumePatches(Volumes):
 
     def shape_of(self, index: int) -> VolumeShape:
         """Return the shape of the boxes."""
-        return self.box
+        return self.shape or self.box
 
     def _image(self, place, epoch):
         rng = np.random.default_rng([self.seed, epoch, place, _PURPOSE])
@@ -98,4 +98,4 @@ class VolumePatches(Volumes):
             int(rng.integers(n - m + 1))
             for n, m in zip(self.source.shape_of(index), self.box, strict=True)
         ]
-        return self.source.region(index, corner, self.box)
+        return self.source.region(index, corner, self.box, epoch)

@@ -55,7 +55,8 @@ class AtScales(nn.Module):
     TypeError
         If the module is none, or a scale no number.
     ValueError
-        If there is no scale, a scale is less than 1, or two are equal.
+        If there is no scale, a scale is less than 1, or two are equal; or if
+        the module is for films, whose time would be stretched too.
 
     Notes
     -----
@@ -150,6 +151,12 @@ class AtScales(nn.Module):
             raise ValueError(
                 '`scales` must be different numbers, at least one, got '
                 f'{list(scales)}'
+            )
+        if getattr(module, 'time_axis', None) is not None:
+            raise ValueError(
+                f'{type(module).__name__} is for films, and what they show '
+                'has scales in space, but not in time: take it without '
+                '`AtScales`'
             )
         self.module = module
         self.scales = found

@@ -393,10 +393,9 @@ def filtered_backprojection(
         g(n \alpha) = \Big(\frac{n \alpha}{\sin n \alpha}\Big)^2
         h(n \alpha),
 
-    and in 3D, with the cosine of the angle between a ray and the normal of
-    the detector for :math:`\cos(\gamma)`, the reconstruction of Feldkamp,
-    Davis and Kress, *Practical cone-beam algorithm* (J. Opt. Soc. Am. A 1,
-    1984, 612-619). Data are
+    and in 3D, with the cosine of the angle to the middle plane as another
+    factor, the reconstruction of Feldkamp, Davis and Kress, *Practical
+    cone-beam algorithm* (J. Opt. Soc. Am. A 1, 1984, 612-619). Data are
     interpolated linearly at the projection of each pixel (Kak and Slaney,
     *Principles of Computerized Tomographic Imaging*, 1988, sections 3.3 and
     3.4). If the detector is curved about another point than the source, the

@@ -284,3 +284,24 @@ def test_box_outside_is_refused():
         volumes.region(0, (5, 0, 0), (4, 4, 4))
     with pytest.raises(IndexError):
         volumes.region(1, (0, 0, 0), (4, 4, 4))
+
+
+def test_patches_of_another_shape():
+    """They say which shape they have, so that boxes of them fit."""
+    patches = VolumePatches(PhantomVolumes(1, (8, 8, 8)), (6, 6, 6))
+    cut = patches.with_shape((4, 5, 4))
+    assert cut.shape_of(0) == cut[0].shape == (4, 5, 4)
+    with pytest.raises(ValueError, match='smaller than a box'):
+        VolumePatches(cut, (6, 5, 4))
+
+
+def test_boxes_of_random_volumes_follow_the_epoch():
+    """A box belongs to the volume of its epoch."""
+    patches = VolumePatches(PhantomVolumes(1, (12, 12, 12)), (6, 6, 6))
+    for epoch in range(3):
+        expected = patches[0, epoch][1:5, 2:6, 0:4]
+        box = patches.region(0, (1, 2, 0), (4, 4, 4), epoch)
+        assert np.array_equal(box, expected)
+    whole = VolumePatches(patches, (6, 6, 6))
+    assert np.array_equal(whole[0, 2], patches[0, 2])
+    assert not np.array_equal(whole[0, 2], whole[0, 1])

@@ -14,7 +14,12 @@ import torch
 
 from odl_equivariant.actions import Rotation
 from odl_equivariant.diagnostics import equivariance_error
-from odl_equivariant.nn import AtScales, EquivariantProximal, OrdinaryProximal
+from odl_equivariant.nn import (
+    AtScales,
+    EquivariantProximal,
+    OrdinaryProximal,
+    SpaceTimeProximal,
+)
 from odl_equivariant.nn.scaling.zooming import zoomed_in
 from odl_equivariant.operators import NetworkOperator
 
@@ -162,6 +167,12 @@ def test_bad_input():
     u = torch.rand(1, 1, 8, 8, dtype=torch.float64)
     with pytest.raises(ValueError, match=r'\(2, 2\) cells at the scale 4'):
         AtScales(denoiser(), (4,))(u, sigma=0.1)
+
+
+def test_films_are_refused():
+    """A film is not stretched in time by a scale of space."""
+    with pytest.raises(ValueError, match='for films'):
+        AtScales(SpaceTimeProximal(channels=4, gradient=False), (1, 2))
 
 
 def test_one_noise_level_for_all_samples():

@@ -495,14 +495,12 @@ class DynamicMRI(FilmAcquisition):
             nearest in time, before and after; of those that no frame in the
             window has, zero.
         """
-        mask = self.mask if mask is None else self._checked_mask(mask)
+        mask = self._transform(self.forward_operator(mask)).mask
         if window is None:
             window = self.n_frames - 1
         window = whole_number('window', window, 0)
         array = samples(self.operator.range.element(data))
-        filled = filled_from_neighbours(
-            array, np.asarray(mask, bool), window, self.periodic
-        )
+        filled = filled_from_neighbours(array, mask, window, self.periodic)
         return self._combined(self._data(filled))
 
     def baseline(self, data: ElementLike) -> Element:

@@ -64,8 +64,9 @@ class VolumeMatrixImpl(AstraMatrixImpl):
     Raises
     ------
     ValueError
-        If the geometry is not in 3D, the spaces are not on the CPU, or the
-        cells are not of equal size.
+        If the geometry is not in 3D or has several angles for a view, the
+        spaces are not on the CPU, the cells are not of equal size, or a
+        source is inside of the volume.
     MemoryError
         If the matrix would be larger than the limit that
         `configure_ray_matrices` sets. It says how large it would be.
@@ -85,6 +86,12 @@ class VolumeMatrixImpl(AstraMatrixImpl):
                 "`impl` 'volume_matrix' is for volumes, got a geometry with "
                 f"ndim {geometry.ndim}; take 'astra_matrix' in 2D"
             )
+        if geometry.motion_partition.ndim != 1:
+            raise ValueError(
+                "`impl` 'volume_matrix' needs one angle for each view, got "
+                f'{geometry.motion_partition.ndim} in a '
+                f'{type(geometry).__name__}'
+            )
         if str(vol_space.device) != 'cpu':
             raise ValueError(
                 "`impl` 'volume_matrix' only works on the CPU, got a space on "
@@ -100,8 +107,18 @@ class VolumeMatrixImpl(AstraMatrixImpl):
         self.proj_space = proj_space
         dtype = tensor_dtype(vol_space)
         self._set_weights(dtype)
+        tracer = RayTracer(geometry, vol_space)
+        inside = tracer.source_inside()
+        if inside is not None:
+            raise ValueError(
+                "`impl` 'volume_matrix' needs sources outside of the volume, "
+                f'as lines behind them would count, got one at {inside}, and '
+                f'the volume from {tracer.low.tolist()} to '
+                f'{tracer.high.tolist()}; are all lengths of the geometry '
+                'and of the space in the same unit?'
+            )
         self.matrix = _matrix(
-            RayTracer(geometry, vol_space),
+            tracer,
             len(np.asarray(geometry.angles)),
             np.dtype(str(dtype).removeprefix('torch.')),
             (math.prod(proj_space.shape), math.prod(vol_space.shape)),

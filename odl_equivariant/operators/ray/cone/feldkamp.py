@@ -139,10 +139,16 @@ class ConeRays:
         )
 
     def cosines(self):
-        """Return the cosines of rays and normals, of the shape of the data."""
+        """Return the cosines of rays and those through the axis.
+
+        They are the products of the cosines of the fan angles and of the
+        angles to the middle plane, of the shape of the data. The detector may
+        be turned about its second axis.
+        """
         u, v = (self.first[:, i, None] + self.nodes[i][None] for i in range(2))
-        far = self.distances[:, None, None]
-        return far / np.sqrt(far**2 + u[:, :, None] ** 2 + v[:, None, :] ** 2)
+        flat = np.hypot(self.distances[:, None], u)[..., None]
+        fan = np.cos(self.fan_angles)[..., None]
+        return fan * flat / np.hypot(flat, v[:, None, :])
 
 
 class Feldkamp(DataOperator):

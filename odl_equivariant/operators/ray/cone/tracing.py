@@ -38,7 +38,8 @@ class RayTracer:
         self.shape = tuple(space.shape)
         low, high = full_cells(space.partition)
         self.low = np.asarray(low, float)
-        self.sides = (np.asarray(high, float) - self.low) / self.shape
+        self.high = np.asarray(high, float)
+        self.sides = (self.high - self.low) / self.shape
         vectors = [
             np.asarray(nodes, float)
             for nodes in geometry.det_partition.coord_vectors
@@ -46,6 +47,16 @@ class RayTracer:
         self._detector = tuple(
             grid.ravel() for grid in np.meshgrid(*vectors, indexing='ij')
         )
+
+    def source_inside(self):
+        """Return a source that lies in the volume, or None."""
+        if not hasattr(self.geometry, 'src_position'):
+            return None
+        for angle in np.asarray(self.geometry.angles, float):
+            source = np.asarray(self.geometry.src_position(angle), float)
+            if ((self.low < source) & (source < self.high)).all():
+                return source.tolist()
+        return None
 
     def rays(self, view):
         """Return points of the rays of a view, and unit vectors along them."""

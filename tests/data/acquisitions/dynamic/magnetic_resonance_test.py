@@ -247,6 +247,9 @@ def test_masks_that_do_not_fit(mask, match):
     acquisition = DynamicMRI((12, 12), 5)
     with pytest.raises(ValueError, match=match):
         acquisition.forward_operator(mask)
+    data = acquisition.operator.range.one()
+    with pytest.raises(ValueError, match=match):
+        acquisition.view_sharing(data, mask)
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,24 @@ def test_wrong_spaces_are_refused():
         rays(flat, fan)(flat.one())
 
 
+@pytest.mark.parametrize('unit', [5.1, 1000])
+def test_sources_in_the_volume_are_refused(unit):
+    """Lengths in different units are found, and no line counts backwards."""
+    domain = odl.uniform_discr([-unit] * 3, [unit] * 3, (6, 6, 6))
+    with pytest.raises(ValueError, match='outside of the volume.*same unit'):
+        rays(domain, cone())(domain.one())
+
+
+def test_several_angles_of_a_view_are_refused():
+    """The error names the geometry."""
+    geometry = tomo.Parallel3dEulerGeometry(
+        odl.uniform_partition([0, 0], [TURN, 1], (5, 3)),
+        odl.uniform_partition([-1, -1], [1, 1], (4, 4)),
+    )
+    with pytest.raises(ValueError, match='2 in a Parallel3dEulerGeometry'):
+        rays(space(), geometry)(space().one())
+
+
 def test_layer_maps_batches_and_has_gradients():
     """A batch is mapped as one by one, and its gradient is the transpose."""
     domain = space((4, 4, 3))
@@ -239,20 +257,42 @@ def test_feldkamp_of_a_ball(angles, shift):
 @pytest.mark.parametrize(
     'angles', [(0, TURN), (0.3, 0.3 + 0.7 * TURN)], ids=['full', 'short']
 )
-def test_feldkamp_is_that_of_fans_in_the_middle_plane(angles, filter_type):
+@pytest.mark.parametrize('turn', [0, 0.4], ids=['facing', 'turned'])
+def test_feldkamp_is_that_of_fans_in_the_middle_plane(
+    turn, angles, filter_type
+):
     """In the plane of the sources, it is the back-projection of a fan."""
-    geometry = cone((30, 5), 16, angles)
+    along = [np.cos(turn), np.sin(turn)]
+    geometry = cone(
+        (30, 5), 16, angles, det_axes_init=([*along, 0], [0, 0, 1])
+    )
     domain = space((10, 10, 3), 'float64')
     data = np.random.default_rng(0).random((16, 30, 5))
     image = filtered_backprojection(rays(domain, geometry), filter_type)(data)
     fan = tomo.FanBeamGeometry(
-        geometry.motion_partition, geometry.det_partition.byaxis[0], 5, 3
+        geometry.motion_partition,
+        geometry.det_partition.byaxis[0],
+        5,
+        3,
+        det_axis_init=along,
     )
     slices = odl.uniform_discr([-1, -1], [1, 1], (10, 10))
     A = tomo.RayTransform(slices, fan, impl='astra_matrix')
     expected = array(filtered_backprojection(A, filter_type)(data[..., 2]))
     # the fan's detector is continued by zeros, beyond which data reach
-    assert np.allclose(array(image)[..., 1], expected, rtol=1e-9, atol=1e-9)
+    assert np.allclose(array(image)[..., 1], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_feldkamp_of_sources_beside_the_normal_of_the_detector():
+    """Values in the middle do not change with the turn of the detector."""
+    domain = space((20, 20, 20))
+
+    def beside(angles):
+        return np.tile([0.0, 1.2, 0.0], (np.size(angles), 1))
+
+    A = rays(domain, cone((48, 36), 36, src_shift_func=beside))
+    image = filtered_backprojection(A)(A(domain.element(ball_of(20))))
+    assert array(image)[7:13, 7:13, 7:13].mean() == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex64'])
@@ -298,10 +338,11 @@ def test_feldkamp_of_other_geometries(options, message):
 
 
 def test_feldkamp_of_sources_in_the_volume():
-    """Lengths in different units are found."""
-    domain = odl.uniform_discr([-9] * 3, [9] * 3, (6, 6, 6))
+    """A volume that turns into the sources is refused."""
+    domain = odl.uniform_discr([-4] * 3, [4] * 3, (6, 6, 6))
+    A = rays(domain, cone(n=4, angles=(-TURN / 8, 7 * TURN / 8)))
     with pytest.raises(ValueError, match='outside of the volume'):
-        filtered_backprojection(rays(domain, cone()))
+        filtered_backprojection(A)
 
 
 def test_networks_start_at_feldkamp():
