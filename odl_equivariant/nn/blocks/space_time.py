@@ -157,7 +157,7 @@ class SpaceTimeProximal(Proximal):
     Notes
     -----
     With :math:`k_i` the steerable kernels of frames, :math:`\tau_i` those in
-    time (`TemporalConvolution` mixes the fields at other times, and not the
+    time (``TemporalConvolution`` mixes the fields at other times, and not the
     channels of a field) and the LeakyReLU :math:`\phi`,
 
     .. math::
