@@ -165,6 +165,19 @@ def test_shape_among_settings_is_that_of_the_class():
     assert (changed.shape, changed.settings()['n_photons']) == ((8, 12), 1e5)
 
 
+def test_numbers_of_numpy_are_numbers():
+    """They make the same pairs and texts as numbers of Python."""
+    acquisition = SparseViewCT((16, 16), n_views=4)
+    own = {'n_views': 6, 'n_photons': 1e4}
+    variant = {'n_views': np.int64(6), 'n_photons': np.float32(1e4)}
+    one, other = (
+        PairsOfVariants(Phantoms(2, (32, 32)), acquisition, [settings])[0]
+        for settings in (own, variant)
+    )
+    assert one['settings'] == other['settings']
+    assert torch.equal(one['data'], other['data'])
+
+
 def test_a_variant_given_twice_is_drawn_twice_as_often():
     """The number of times is the weight of a variant."""
     pairs = PairsOfVariants(
