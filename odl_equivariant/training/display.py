@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from odl_equivariant.training.scores.metrics import magnitude
 
-__all__ = ('ImagePanels', 'Progress')
+__all__ = ('ImagePanels', 'Progress', 'is_read')
 
 _DECAY = 0.98
 # seconds between two looks at the loss
@@ -175,3 +175,26 @@ class ImagePanels(Callback):
 def _middle_slice(images):
     """Return images, and of volumes the slices in the middle."""
     return images if images.ndim == 4 else images[..., images.shape[-1] // 2]
+
+
+def is_read(name, trainer, step):
+    """Return whether anything reads a metric of a step, counted from 1.
+
+    Lightning would do all but write it in the other steps, too.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    trainer : lightning.pytorch.Trainer or None
+        Trainer with loggers and callbacks.
+    step : int
+        Number of the step.
+    """
+    return (
+        trainer is None
+        or trainer.log_every_n_steps < 1
+        or step % trainer.log_every_n_steps == 0
+        or step == trainer.max_steps
+        or name in (getattr(part, 'monitor', '') for part in trainer.callbacks)
+    )

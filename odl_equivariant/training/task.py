@@ -33,6 +33,7 @@ from odl_equivariant.training.configuration.networks import (
     first_difference,
     made_network,
 )
+from odl_equivariant.training.display import is_read
 from odl_equivariant.training.evaluation import EvaluatedTask, own_parts
 from odl_equivariant.training.losses import Loss, Problem, Supervised
 from odl_equivariant.training.losses.penalties import (
@@ -396,9 +397,7 @@ class ReconstructionTask(EvaluatedTask):
                 'Check these data, or take a smaller learning rate'
             )
         loss = losses.mean()
-        # Lightning would do all but write it in the other steps, too
-        every = self._trainer.log_every_n_steps if self._trainer else 0
-        if every < 1 or (self.global_step + 1) % every == 0:
+        if is_read('train/loss', self._trainer, self.global_step + 1):
             self.log(
                 'train/loss', loss, batch_size=len(losses), sync_dist=True
             )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 from odl.core.util.testutils import simple_fixture
 
 from odl_equivariant import models
@@ -925,3 +925,36 @@ def test_loss_is_logged_only_where_it_is_written(tmp_path):
     rows = (tmp_path / 'logs/version_0/metrics.csv').read_text().split()
     assert len(rows) == 3
     assert len(set(written)) == 2
+
+
+@pytest.mark.parametrize('stops_early', [True, False])
+def test_loss_is_there_for_what_reads_it(tmp_path, stops_early):
+    """A callback finds the loss of its step, and the caller the last one."""
+    read = []
+
+    class Stopping(EarlyStopping):
+        def on_validation_end(self, trainer, task):
+            read.append(float(trainer.callback_metrics[self.monitor]))
+            super().on_validation_end(trainer, task)
+
+    acquisition = SparseViewCT((16, 16), n_views=6)
+    task = ReconstructionTask(
+        acquisition, lambda: OrdinaryProximal(channels=4), n_iterations=1
+    )
+    data = ReconstructionData(
+        acquisition,
+        train=lambda: Phantoms(3, (32, 32)),
+        validation=lambda: Phantoms(1, (32, 32), seed=1),
+    )
+    trainer = Trainer(
+        tmp_path,
+        max_steps=3,
+        val_check_interval=1,
+        accelerator='cpu',
+        enable_progress_bar=False,
+        logger=False,
+        callbacks=[Stopping('train/loss', patience=9)] if stops_early else [],
+    )
+    trainer.train(task, data)
+    assert 'train/loss' in trainer.callback_metrics
+    assert len(set(read)) == (3 if stops_early else 0)

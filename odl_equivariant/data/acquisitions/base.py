@@ -193,8 +193,14 @@ class Acquisition(abc.ABC):
         ------
         ValueError
             If a setting, such as coil maps, does not fit the shape.
+
+        Notes
+        -----
+        A class for which another grid is more than another ``shape``
+        overrides this, by its constructor or by ``super()``; `with_settings`
+        asks it then.
         """
-        return self.with_settings(shape=shape)
+        return self._changed({'shape': shape})
 
     def with_settings(self, **changes: Any) -> Acquisition:
         """Return an acquisition that differs in some settings.
@@ -203,7 +209,8 @@ class Acquisition(abc.ABC):
         ----------
         **changes
             Arguments of the class in place of those of this acquisition, see
-            `settings`.
+            `settings`. A ``shape`` is that of `with_shape`, whether or not
+            the class has such an argument.
 
         Returns
         -------
@@ -217,6 +224,12 @@ class Acquisition(abc.ABC):
         ValueError
             If a setting does not fit the others.
         """
+        own_way = type(self).with_shape is not Acquisition.with_shape
+        if own_way and 'shape' in changes:
+            return self.with_shape(changes.pop('shape'))._changed(changes)
+        return self._changed(changes)
+
+    def _changed(self, changes):
         settings = self.settings()
         unknown = [name for name in changes if name not in settings]
         if unknown:

@@ -121,12 +121,21 @@ def _as_json(variant):
     if not isinstance(variant, Mapping):
         raise TypeError(f'a variant is a dict of settings, got {variant!r}')
     try:
-        return json.dumps(dict(variant), sort_keys=True, allow_nan=False)
+        return json.dumps(
+            dict(variant), sort_keys=True, allow_nan=False, default=_plain
+        )
     except (TypeError, ValueError) as error:
         raise TypeError(
             'the settings of a variant are numbers, texts and lists of them, '
             f'got {variant!r}'
         ) from error
+
+
+def _plain(value):
+    """Return numbers of NumPy as those of Python."""
+    if isinstance(value, np.number | np.bool_):
+        return value.item()
+    raise TypeError(f'{type(value).__name__} is none of these')
 
 
 class PairsOfShapes(PairsOfVariants):

@@ -23,7 +23,7 @@ from odl_equivariant._checks import (
 )
 from odl_equivariant.data._fields import smooth_phase
 from odl_equivariant.data.slices.base import Slices
-from odl_equivariant.data.slices.grids import fit
+from odl_equivariant.data.slices.grids import fit, float_dtype
 
 __all__ = ('Augmentation', 'Augmented')
 
@@ -116,7 +116,8 @@ class Augmentation:
         -------
         image : numpy.ndarray
             New array, of the same shape unless there is a ``scaling``, and
-            of the same dtype unless it gets a phase.
+            of the same dtype unless it gets a phase, or an intensity and is
+            of integers, which become float32.
 
         Raises
         ------
@@ -146,6 +147,9 @@ class Augmentation:
             )
         if self.intensity is not None:
             low, high = np.log(self.intensity)
+            if image.dtype.kind not in 'fc':
+                # among integers, a factor below 1 would be 0
+                image = image.astype(float_dtype(image.dtype))
             image = image * image.dtype.type(np.exp(rng.uniform(low, high)))
         if self.phase and not np.iscomplexobj(image):
             if rng.uniform() < self.phase:

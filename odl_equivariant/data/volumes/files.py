@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from odl_equivariant._array_files import read_array
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike, VolumeShape, VoxelSpacing
 from odl_equivariant.data.slices.base import checked_spacing
@@ -337,7 +338,7 @@ class NumpyVolumes(_FolderVolumes):
                 check_air(index.path(name), middle, unit)
 
     def _mapped(self, path, name, entry):
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
+        array = read_array(path, mapped=True)
         if list(array.shape) != entry['shape']:
             raise ValueError(f'it has the shape {array.shape} now')
         if entry['volume'] is not None:
@@ -367,7 +368,7 @@ class NumpyVolumes(_FolderVolumes):
 
 def _describe(path):
     """Return the index entry of an array, in a list."""
-    array = np.load(path, mmap_mode='r', allow_pickle=False)
+    array = read_array(path, mapped=True)
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise NoImage(f'it has the shape {array.shape}')
     float_dtype(array.dtype)

@@ -11,13 +11,16 @@
 import json
 
 import numpy as np
+import odl
 import pytest
 import torch
+from odl.applications import tomo
 
 from odl_equivariant.data import (
     Augmentation,
     CartesianMRI,
     Denoising,
+    MeasuredCT,
     PairsOfShapes,
     PairsOfVariants,
     Phantoms,
@@ -29,12 +32,28 @@ from odl_equivariant.data import (
 SHAPES = [(16, 16), (8, 24), (9, 13)]
 
 
+class _SameCells(SparseViewCT):
+    """A scan whose cells keep their size on other grids."""
+
+    def with_shape(self, shape):
+        side = self.settings()['side'] * max(shape) / max(self.shape)
+        return super().with_shape(shape).with_settings(side=side)
+
+
+def _measured():
+    square = odl.uniform_discr([-0.1, -0.1], [0.1, 0.1], (16, 16))
+    geometry = tomo.parallel_beam_geometry(square, num_angles=4)
+    return MeasuredCT(geometry, (16, 16))
+
+
 @pytest.mark.parametrize(
     'acquisition',
     [
         SparseViewCT((16, 16), n_views=4),
         CartesianMRI((16, 16), random_masks=True),
         Denoising((16, 16)),
+        _measured(),
+        _SameCells((16, 16), n_views=4),
     ],
     ids=lambda acquisition: type(acquisition).__name__,
 )
@@ -134,6 +153,29 @@ def test_pair_is_that_of_the_acquisition_that_its_settings_say():
         json.loads(json.dumps(v))
         for v in sorted(VARIANTS, key=lambda v: json.dumps(v, sort_keys=True))
     ]
+
+
+def test_shape_among_settings_is_that_of_the_class():
+    """What a class makes of a shape, `with_settings` does, too."""
+    acquisition = _SameCells((16, 16), n_views=4, side=0.4)
+    changed = acquisition.with_settings(shape=(8, 8), n_views=6)
+    assert changed.settings()['side'] == pytest.approx(0.2)
+    assert (changed.shape, changed.settings()['n_views']) == ((8, 8), 6)
+    changed = _measured().with_settings(shape=(8, 12), n_photons=1e5)
+    assert (changed.shape, changed.settings()['n_photons']) == ((8, 12), 1e5)
+
+
+def test_numbers_of_numpy_are_numbers():
+    """They make the same pairs and texts as numbers of Python."""
+    acquisition = SparseViewCT((16, 16), n_views=4)
+    own = {'n_views': 6, 'n_photons': 1e4}
+    variant = {'n_views': np.int64(6), 'n_photons': np.float32(1e4)}
+    one, other = (
+        PairsOfVariants(Phantoms(2, (32, 32)), acquisition, [settings])[0]
+        for settings in (own, variant)
+    )
+    assert one['settings'] == other['settings']
+    assert torch.equal(one['data'], other['data'])
 
 
 def test_a_variant_given_twice_is_drawn_twice_as_often():

@@ -239,6 +239,16 @@ def test_phase_keeps_the_magnitude(phantoms, dtype):
     assert 27 < sum(drawn) < 93
 
 
+@pytest.mark.parametrize('dtype', ['uint8', 'int16', 'bool'])
+def test_intensity_of_integers_is_no_integer(dtype):
+    """A factor below 1 makes integers smaller, and not zero."""
+    image = np.arange(20).reshape(4, 5).astype(dtype)
+    change = Augmentation(intensity=(0.5, 0.5))
+    changed = change(image, np.random.default_rng(0))
+    assert changed.dtype == 'float32'
+    np.testing.assert_allclose(changed, 0.5 * image.astype('float32'))
+
+
 def test_intensity_and_phase_draw_after_all_else(phantoms):
     """What was drawn before they came is drawn as before."""
     old = Augmentation(rotation='any', flip=True, smoothing=0.5)
