@@ -61,7 +61,7 @@ def parsed(arguments):
     -------
     options : argparse.Namespace
         ``inputs``, ``model``, ``output``, ``unit``, ``cell``, ``shape``,
-        ``geometry``, ``axis``, ``strength`` and ``pictures``.
+        ``geometry``, ``axis``, ``slice``, ``strength`` and ``pictures``.
     """
     parser = _Parser(prog='odl-equivariant reconstruct', allow_abbrev=False)
     add = parser.add_argument
@@ -74,6 +74,7 @@ def parsed(arguments):
     add('--shape', type=_shape)
     add('--geometry', type=pathlib.Path)
     add('--axis', type=_axis)
+    add('--slice', type=_slice)
     add('--strength', type=_positive, default=1.0)
     add('--format', choices=FORMATS)
     add('--pictures', choices=('true', 'false'), default='false')
@@ -159,6 +160,14 @@ def _axis(text):
             f'detector elements from the middle, got {text!r}'
         )
     return value
+
+
+def _slice(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f'expected the number of a slice, from 0, got {text!r}'
+        )
+    return int(text)
 
 
 def cell_in(cell, unit):

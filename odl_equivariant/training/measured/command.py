@@ -81,6 +81,11 @@ def reconstruct(arguments):
     if method.modality == 'magnetic resonance':
         endings = KSPACE
         _refuse_options(options)
+    elif options.slice is not None:
+        raise ValueError(
+            f'--slice is for k-space, and {options.model} reconstructs '
+            'tomography, of which all rows of a detector are reconstructed'
+        )
     files = _files(options.inputs, endings, options)
     targets = _targets(files, options)
     check_writable(options.output, {t.parent for t in targets.values()})
@@ -246,7 +251,7 @@ def _warnings_of(path):
 def _reconstruct_file(path, target, method, options):
     is_magnetic = method.modality == 'magnetic resonance'
     if is_magnetic:
-        measured = measured_kspace(path)
+        measured = measured_kspace(path, options.slice)
     else:
         measured = measured_tomography(path, options)
     acquisition = measured.acquisition

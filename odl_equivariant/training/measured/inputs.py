@@ -85,20 +85,22 @@ class Measured:
     covered: float = 1.0
 
 
-def measured_kspace(path):
+def measured_kspace(path, slice=None):
     """Return k-space of a file, with coil maps, in the unit of networks.
 
     Parameters
     ----------
     path : pathlib.Path
         File, see `odl_equivariant.data.read_kspace`.
+    slice : int, optional
+        Which of several slices.
 
     Returns
     -------
     measured : Measured
         k-space whose zero-filled image has the largest magnitude 1.
     """
-    scan = read_kspace(path).with_coil_maps().normalised()
+    scan = read_kspace(path, slice).with_coil_maps().normalised()
     acquisition = scan.acquisition()
     return Measured(
         acquisition,

@@ -364,6 +364,39 @@ def test_kspace(run, tmp_path):
     assert status == 1 and '--axis: cartesian_mri_c4 reconstructs' in text
 
 
+def test_slice_of_kspace(run, tmp_path):
+    """Of a file with several slices, the one that is named is taken."""
+    h5py = pytest.importorskip('h5py')
+    phantoms = np.stack([mr_phantom((64, 48), seed) for seed in range(3)])
+    axes = (1, 2)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(phantoms, axes), norm='ortho'), axes
+    )
+    with h5py.File('brain.h5', 'w') as file:
+        file['kspace'] = kspace.astype(np.complex64)
+    model = 'cartesian_mri_c4'
+    images = []
+    for number in ('0', '2'):
+        status, text = run(
+            *('brain.h5', '--slice', number, '--output', f'{number}.npy'),
+            model=model,
+        )
+        assert status == 0, text
+        images.append(np.abs(np.load(f'{number}.npy')))
+    for image, i in zip(images, (0, 2), strict=True):
+        # axis 0 is that of the phase, the last one of the file
+        own, other = (
+            np.corrcoef(image.ravel(), phantoms[j].T.ravel())[0, 1]
+            for j in (i, 2 - i)
+        )
+        assert own > 0.9 > other
+    status, text = run('brain.h5', '--output', 'image.npy', model=model)
+    assert status == 1 and 'has the slices 0 to 2: pass `slice`' in text
+    options = ('--slice', '1', '--output', 'i.npy')
+    status, text = run('scan.npy', *options, model='ridge_convex_c4')
+    assert status == 1 and '--slice is for k-space' in text
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
@@ -372,6 +405,7 @@ def test_kspace(run, tmp_path):
         (('--cell-size', 'wide'), 'such as 0.2mm'),
         (('--axis', 'left'), 'expected `auto`'),
         (('--axis', 'nan'), 'expected `auto`'),
+        (('--slice', '-1'), 'the number of a slice, from 0'),
         (('--strength', '-1'), 'expected a positive number'),
         (('--nonsense', '1'), 'unrecognized arguments'),
         (('--format', 'nii'), 'another format'),
