@@ -118,7 +118,7 @@ def describe(name: PathLike) -> ModelDescription:
     --------
     >>> description = describe('sparse_view_ct_c4')
     >>> description.group, description.card.views
-    ('C4', (25.0, 50.0))
+    ('C4', (24.0, 200.0))
     """
     path = weights_path(name)
     architecture, tensors, _, header = read(path)

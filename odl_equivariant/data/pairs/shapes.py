@@ -69,7 +69,7 @@ class PairsOfVariants(Dataset):
     ...     SparseViewCT((16, 16), n_views=4),
     ...     [{'n_views': 6}, {'n_views': 8, 'n_photons': 1e5}],
     ... )
-    >>> pairs[1]['settings'], pairs[1]['data'].shape
+    >>> pairs[7]['settings'], pairs[7]['data'].shape
     ('{"n_photons": 100000.0, "n_views": 8}', torch.Size([1, 8, 23]))
     """
 

@@ -240,7 +240,8 @@ def test_registration_leaves_the_default(monkeypatch, known):
     monkeypatch.setattr(registration, 'RAY_TRAFO_IMPLS', registry)
     registration.register()
     registration.register()
-    ours = {'astra_matrix', *(impl for _, impl in MODELS)}
+    models = {impl for _, impl in MODELS}
+    ours = {'astra_matrix', 'volume_matrix', *models}
     assert sorted(registry) == sorted({*known, *ours})
     assert tuple(registry)[len(ours) :] == known
     assert registry['astra_matrix'] is AstraMatrixImpl
