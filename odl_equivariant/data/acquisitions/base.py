@@ -41,6 +41,11 @@ __all__ = (
     'short_mask',
 )
 
+# What a mask that is given makes needless.
+_OF_DRAWN_MASKS = frozenset(
+    ('acceleration', 'center_fraction', 'partial_fourier', 'pattern', 'seed')
+)
+
 # Settings that say how to compute, and not what is measured.
 HOW_TO_COMPUTE = ('backend', 'dtype', 'impl')
 
@@ -222,7 +227,7 @@ class Acquisition(abc.ABC):
         TypeError
             If the class has no such setting.
         ValueError
-            If a setting does not fit the others.
+            If a setting does not fit the others, or would have no effect.
         """
         own_way = type(self).with_shape is not Acquisition.with_shape
         if own_way and 'shape' in changes:
@@ -238,7 +243,24 @@ class Acquisition(abc.ABC):
                 f'{", ".join(map(repr, unknown))}; it has '
                 f'{", ".join(settings)}'
             )
+        idle = [
+            name
+            for name in self._without_effect & changes.keys()
+            if changes[name] != settings[name]
+        ]
+        if idle and 'mask' not in changes:
+            raise ValueError(
+                f'{", ".join(sorted(idle))} would change nothing, since the '
+                'mask is given: change `mask`, or make the acquisition '
+                'without one'
+            )
         return type(self)(**{**settings, **changes})
+
+    @property
+    def _without_effect(self):
+        """Names of settings that say how a mask is drawn, if one is given."""
+        given = getattr(self, '_mask_is_given', False)
+        return _OF_DRAWN_MASKS if given else frozenset()
 
     def pair(
         self, image: Image, rng: Random = None

@@ -96,7 +96,7 @@ class TemporalConvolution(nn.Module):
 class SpaceTimeProximal(Proximal):
     r"""Learned proximal of films, equivariant in space and in time.
 
-    Each convolution is one of all frames, followed by one in time: \"(2+1)D\"
+    Each convolution is one of all frames, followed by one in time: "(2+1)D"
     [T+2018b]_. A turn of all frames, a shift and a reversal of time of the
     film turns, shifts and reverses the result.
 

@@ -20,12 +20,14 @@ from odl_equivariant.data import (
     Augmentation,
     CartesianMRI,
     Denoising,
+    DynamicMRI,
     MeasuredCT,
     PairsOfShapes,
     PairsOfVariants,
     Phantoms,
     SimulatedPairs,
     SparseViewCT,
+    VolumeMRI,
     mr_strip,
 )
 
@@ -206,3 +208,24 @@ def test_bad_variants(variants, error, message):
     acquisition = SparseViewCT((16, 16), n_views=4)
     with pytest.raises(error, match=message):
         PairsOfVariants(Phantoms(2, (32, 32)), acquisition, variants)
+
+
+@pytest.mark.parametrize(
+    'kind, shape',
+    [(CartesianMRI, (16, 16)), (VolumeMRI, (8, 8, 8)), (DynamicMRI, (8, 8))],
+)
+def test_settings_of_a_drawn_mask_do_not_change_a_given_one(kind, shape):
+    """A variant that would change nothing is an error, not a copy."""
+    more = {'n_frames': 3} if kind is DynamicMRI else {}
+    drawn = kind(shape, acceleration=2, **more)
+    given = drawn.with_settings(mask=drawn.mask)
+    with pytest.raises(ValueError, match='acceleration would change nothing'):
+        given.with_settings(acceleration=4)
+    assert given.with_settings(sigma=0.5).sigma == 0.5
+    assert given.with_settings(acceleration=2).fingerprint() == (
+        given.fingerprint()
+    )
+    fewer = drawn.with_settings(acceleration=4)
+    assert fewer.mask.sum() < drawn.mask.sum()
+    changed = given.with_settings(acceleration=4, mask=fewer.mask)
+    assert np.array_equal(changed.mask, fewer.mask)
