@@ -364,19 +364,20 @@ def test_mean_before_and_after_the_last_stage_is_saved(script, tmp_path):
             f'{name}.safetensors',
         )
     )
-    for old, new, mean in zip(
-        before.parameters(),
-        after.parameters(),
-        saved.parameters(),
-        strict=True,
-    ):
-        torch.testing.assert_close(mean, (old + new) / 2)
-    assert any(
-        not torch.equal(old, new)
-        for old, new in zip(
-            before.parameters(), after.parameters(), strict=True
+    # a step is small beside the weights: its parts are compared
+    whole, half = (
+        torch.cat(
+            [
+                (end - start).double().flatten()
+                for start, end in zip(
+                    before.parameters(), network.parameters(), strict=True
+                )
+            ]
         )
+        for network in (after, saved)
     )
+    assert whole.norm() > 0
+    assert (half - whole / 2).norm() < 0.01 * whole.norm()
 
 
 def test_cards_name_all_acquisitions(script):
