@@ -25,6 +25,7 @@ _RESULTS = pathlib.Path(__file__).parents[1] / 'results'
 # By the beginning of what the examples call a method.
 _METHODS = {
     'fbp': 'filtered back-projection',
+    'least-squares': 'least squares, few iterations',
     'network': '`sparse_view_ct_c4`',
     'tv': 'total variation',
     'prior': 'plug-and-play, `multiscale_denoiser_c4`',
@@ -77,7 +78,16 @@ def of_discs():
     return lines
 
 
-TABLES = {'kspace': of_kspace, 'discs': of_discs}
+def of_tooth():
+    """Return the lines of the table of a tooth, the worst method first."""
+    scores = _stored('measured_ct')['tooth']
+    lines = ['| method | against the other views |', '|---|---|']
+    for name in sorted(scores, key=lambda name: scores[name]['psnr']):
+        lines.append(f'| {_method(name)} | {scores[name]["psnr"]:.1f} dB |')
+    return lines
+
+
+TABLES = {'kspace': of_kspace, 'discs': of_discs, 'tooth': of_tooth}
 
 
 class _MeasuredTable(SphinxDirective):
