@@ -31,7 +31,7 @@ from odl_equivariant.nn import (
     RidgeEnergy,
     SpaceTimeProximal,
 )
-from odl_equivariant.nn._layers import INITIALS
+from odl_equivariant.nn.unrolled.layers import INITIALS
 
 __all__ = (
     'BLOCKS',

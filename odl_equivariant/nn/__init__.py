@@ -32,10 +32,15 @@ from odl_equivariant.nn.energies.ridge import RidgeEnergy
 from odl_equivariant.nn.export import to_convolutional
 from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
-from odl_equivariant.nn.primal_dual import LearnedPrimalDual
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.scaling.at_scales import AtScales
-from odl_equivariant.nn.unrolled import LearnedProximalGradient
+from odl_equivariant.nn.unrolled.half_quadratic_splitting import (
+    LearnedHalfQuadraticSplitting,
+)
+from odl_equivariant.nn.unrolled.primal_dual import LearnedPrimalDual
+from odl_equivariant.nn.unrolled.proximal_gradient import (
+    LearnedProximalGradient,
+)
 
 __all__ = (
     'AtScales',
@@ -54,6 +59,7 @@ __all__ = (
     'RidgeEnergy',
     'SpaceTimeProximal',
     'DualProximal',
+    'LearnedHalfQuadraticSplitting',
     'LearnedProximalGradient',
     'LearnedPrimalDual',
     'Normalised',

@@ -38,7 +38,7 @@ from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
 )
-from odl_equivariant.nn._layers import FBP_CUTOFF
+from odl_equivariant.nn.unrolled.layers import FBP_CUTOFF
 from odl_equivariant.operators.network import NetworkOperator
 from odl_equivariant.operators.ray.filtered_backprojection import (
     filtered_backprojection,

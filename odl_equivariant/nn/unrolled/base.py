@@ -8,6 +8,7 @@
 
 """What all unrolled methods have in common."""
 
+from collections.abc import Callable
 from typing import Any
 
 import odl
@@ -15,11 +16,11 @@ import torch
 from torch import nn
 
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
-from odl_equivariant.nn._layers import Layers, OperatorCache
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
+from odl_equivariant.nn.unrolled.layers import Layers, OperatorCache
 from odl_equivariant.operators.network import NetworkOperator
 
-__all__ = ('UnrolledMethod',)
+__all__ = ('UnrolledMethod', 'made_blocks', 'maker_of')
 
 
 class UnrolledMethod(nn.Module):
@@ -56,6 +57,26 @@ class UnrolledMethod(nn.Module):
                 f'expected data of dtype {tensor_dtype(space)} for the range '
                 f'{space!r} of the forward operator, got {y.dtype}'
             )
+
+    def _check_precision(self, forward_operator):
+        """Raise a TypeError if an operator computes in another precision."""
+        expected = tensor_dtype(forward_operator.domain)
+        for weight in self.parameters():
+            if weight.dtype != expected:
+                raise TypeError(
+                    f'the weights are in {weight.dtype}, and the operator on '
+                    f'{forward_operator.domain!r} computes in {expected}'
+                )
+
+    def _continued(self, network):
+        """Return a network of the same weights, as this one is otherwise."""
+        for weight in self.parameters():
+            network._layers.to(weight.device)
+            break
+        network.training = self.training
+        network.value_range = self.value_range
+        network.card = self.card
+        return network
 
     def as_operator(
         self,
@@ -101,3 +122,37 @@ class UnrolledMethod(nn.Module):
         return NetworkOperator(
             network, self.forward_operator.range, self.forward_operator.domain
         )
+
+
+def made_blocks(
+    name: str, maker: Callable[[], nn.Module] | nn.Module, n: int
+) -> list[nn.Module]:
+    """Return the different blocks of n iterations.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the error.
+    maker : callable or torch.nn.Module
+        Makes the block of an iteration, or is that of all iterations.
+    n : int
+        Number of iterations.
+
+    Raises
+    ------
+    TypeError
+        If ``maker`` is not callable.
+    """
+    if not callable(maker):
+        raise TypeError(
+            f'`{name}` must be a module, or a callable that makes one, got '
+            f'{type(maker).__name__}'
+        )
+    if isinstance(maker, nn.Module):
+        return [maker]
+    return [maker() for _ in range(n)]
+
+
+def maker_of(blocks: nn.ModuleList) -> Callable[[], nn.Module] | nn.Module:
+    """Return what makes a network of the same blocks."""
+    return blocks[0] if len(blocks) == 1 else iter(blocks).__next__

@@ -20,9 +20,6 @@ from torch.utils.checkpoint import checkpoint
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Initial
 from odl_equivariant.elements import first_part, tensor_dtype
-from odl_equivariant.nn._element_proximal import ElementProximal
-from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
-from odl_equivariant.nn._unrolled import UnrolledMethod
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.contract import (
     apply_block,
@@ -33,6 +30,17 @@ from odl_equivariant.nn.blocks.contract import (
 )
 from odl_equivariant.nn.blocks.derivative import recomputing
 from odl_equivariant.nn.inference import blocks_of
+from odl_equivariant.nn.unrolled.base import (
+    UnrolledMethod,
+    made_blocks,
+    maker_of,
+)
+from odl_equivariant.nn.unrolled.element_proximal import ElementProximal
+from odl_equivariant.nn.unrolled.layers import (
+    Layers,
+    OperatorCache,
+    per_sample,
+)
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
@@ -128,17 +136,9 @@ class LearnedProximalGradient(UnrolledMethod):
         super().__init__()
         self.checkpointing = checkpointing
         self.n_iterations = whole_number('n_iterations', n_iterations, 1)
-        if not callable(proximal):
-            raise TypeError(
-                '`proximal` must be a module, or a callable that makes one, '
-                f'got {type(proximal).__name__}'
-            )
         self._layers = Layers(forward_operator, initial)
         self._operators = OperatorCache(self._layers)
-        if isinstance(proximal, nn.Module):
-            blocks = [proximal]
-        else:
-            blocks = [proximal() for _ in range(self.n_iterations)]
+        blocks = made_blocks('proximal', proximal, self.n_iterations)
         for block in blocks:
             check_block(block, forward_operator.domain)
         memories = {memory_of(block) for block in blocks}
@@ -306,27 +306,16 @@ class LearnedProximalGradient(UnrolledMethod):
         """
         if initial is None:
             initial = self._layers.initial_elsewhere()
-        blocks = iter(self.blocks)
         network = LearnedProximalGradient(
             forward_operator,
-            self.blocks[0] if len(self.blocks) == 1 else blocks.__next__,
+            maker_of(self.blocks),
             self.n_iterations,
             initial,
             self.checkpointing,
         )
-        expected = self.relative_steps.dtype
-        if network.relative_steps.dtype != expected:
-            raise TypeError(
-                f'the weights are in {expected}, and the operator on '
-                f'{forward_operator.domain!r} computes in '
-                f'{network.relative_steps.dtype}'
-            )
+        self._check_precision(forward_operator)
         network.relative_steps = self.relative_steps
-        network._layers.to(self.relative_steps.device)
-        network.training = self.training
-        network.value_range = self.value_range
-        network.card = self.card
-        return network
+        return self._continued(network)
 
     @property
     def proximals(self) -> list[ElementProximal]:

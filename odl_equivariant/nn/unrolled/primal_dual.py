@@ -19,10 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Initial
-from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
+from odl_equivariant.elements import grid_shape, n_channels
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.nn._layers import Layers, OperatorCache, per_sample
-from odl_equivariant.nn._unrolled import UnrolledMethod
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.contract import (
     apply_block,
@@ -32,6 +30,16 @@ from odl_equivariant.nn.blocks.contract import (
     precomputed_of,
 )
 from odl_equivariant.nn.inference import blocks_of, duals_of
+from odl_equivariant.nn.unrolled.base import (
+    UnrolledMethod,
+    made_blocks,
+    maker_of,
+)
+from odl_equivariant.nn.unrolled.layers import (
+    Layers,
+    OperatorCache,
+    per_sample,
+)
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
@@ -139,18 +147,12 @@ class LearnedPrimalDual(UnrolledMethod):
         super().__init__()
         self.checkpointing = checkpointing
         self.n_iterations = whole_number('n_iterations', n_iterations, 1)
-        for name, value in (('primal', primal), ('dual', dual)):
-            if not callable(value):
-                raise TypeError(
-                    f'`{name}` must be a module, or a callable that makes '
-                    f'one, got {type(value).__name__}'
-                )
+        blocks = made_blocks('primal', primal, self.n_iterations)
+        duals = made_blocks('dual', dual, self.n_iterations)
         self._layers = Layers(forward_operator, initial)
         self._operators = OperatorCache(self._layers)
-        blocks = _made(primal, self.n_iterations)
         for block in blocks:
             check_block(block, forward_operator.domain)
-        duals = _made(dual, self.n_iterations)
         for block in duals:
             _check_dual(block, forward_operator)
         for name, made in (('primal', blocks), ('dual', duals)):
@@ -337,37 +339,14 @@ class LearnedPrimalDual(UnrolledMethod):
             initial = self._layers.initial_elsewhere()
         network = LearnedPrimalDual(
             forward_operator,
-            _maker(self.blocks),
-            _maker(self.duals),
+            maker_of(self.blocks),
+            maker_of(self.duals),
             self.n_iterations,
             initial,
             self.checkpointing,
         )
-        for weight in self.parameters():
-            expected = tensor_dtype(forward_operator.domain)
-            if weight.dtype != expected:
-                raise TypeError(
-                    f'the weights are in {weight.dtype}, and the operator on '
-                    f'{forward_operator.domain!r} computes in {expected}'
-                )
-            network._layers.to(weight.device)
-            break
-        network.training = self.training
-        network.value_range = self.value_range
-        network.card = self.card
-        return network
-
-
-def _made(maker, n_iterations):
-    """Return the different blocks that a callable makes, or a module."""
-    if isinstance(maker, nn.Module):
-        return [maker]
-    return [maker() for _ in range(n_iterations)]
-
-
-def _maker(blocks):
-    """Return what makes a network of the same blocks."""
-    return blocks[0] if len(blocks) == 1 else iter(blocks).__next__
+        self._check_precision(forward_operator)
+        return self._continued(network)
 
 
 def _reference(network, y):
