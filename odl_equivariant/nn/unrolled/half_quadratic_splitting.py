@@ -8,10 +8,10 @@
 
 """Learned half-quadratic splitting as a torch module."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import odl
 import torch
 from torch import nn
@@ -64,12 +64,12 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         iteration.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts, as for `LearnedProximalGradient`.
-    relative_steps : tuple of 2 floats, optional
-        First and last of the steps :math:`\tau_k \|A\|^2` at the start of the
-        training. Those between lie evenly on a logarithmic scale.
-    relative_levels : tuple of 2 floats, optional
-        First and last of the :math:`\rho_k` at the start of the training, in
-        the same way.
+    relative_steps : sequence of floats, optional
+        The steps :math:`\tau_k \|A\|^2` at the start of the training: the
+        first and the last one, between which the others lie evenly on a
+        logarithmic scale, or all K.
+    relative_levels : sequence of floats, optional
+        The :math:`\rho_k` at the start of the training, in the same way.
     checkpointing : bool, optional
         Whether training keeps the intermediate results of one iteration at a
         time, and computes them again for the gradient. It takes less memory
@@ -143,11 +143,11 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         self,
         forward_operator: odl.Operator,
         denoiser: Callable[[], nn.Module] | nn.Module,
-        n_iterations: int = 8,
+        n_iterations: int = 6,
         inner_iterations: int = 4,
         initial: Initial = 'zero',
-        relative_steps: tuple[float, float] = (10.0, 100.0),
-        relative_levels: tuple[float, float] = (1.0, 1.0),
+        relative_steps: Sequence[float] = (10.0, 60.0),
+        relative_levels: Sequence[float] = (10.0, 2.0),
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -173,14 +173,17 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
             )
         self.register_parameter('log_levels', levels)
 
-    def _logarithms(self, name, ends, dtype):
-        """Return logarithms from first to last value, as a parameter."""
-        first, last = (positive_number(name, value) for value in ends)
-        return nn.Parameter(
-            torch.linspace(
-                math.log(first), math.log(last), self.n_iterations
-            ).to(dtype)
-        )
+    def _logarithms(self, name, values, dtype):
+        """Return the logarithms of the values of all iterations."""
+        values = [positive_number(name, value) for value in values]
+        if len(values) == 2:
+            values = np.geomspace(*values, self.n_iterations)
+        if len(values) != self.n_iterations:
+            raise ValueError(
+                f'`{name}` must be the first and the last value, or those of '
+                f'all {self.n_iterations} iterations, got {len(values)}'
+            )
+        return nn.Parameter(torch.as_tensor(np.log(values), dtype=dtype))
 
     @property
     def architecture(self) -> dict[str, Any]:
