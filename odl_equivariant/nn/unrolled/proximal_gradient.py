@@ -233,7 +233,8 @@ class LearnedProximalGradient(UnrolledMethod):
         layers = self._operators.layers_for(
             forward_operator, len(y), self.relative_steps.device
         )
-        squared_norm = per_sample(layers.squared_norm, y)
+        u, memory = layers.initial(y), None
+        squared_norm = per_sample(layers.squared_norm, u)
         precomputed = {
             block: precomputed_of(block) for block in self.blocks.children()
         }
@@ -245,7 +246,6 @@ class LearnedProximalGradient(UnrolledMethod):
                 block, u, step, gradient, memory, precomputed[block]
             )
 
-        u, memory = layers.initial(y), None
         recompute = self.checkpointing and torch.is_grad_enabled()
         # blocks that can do it themselves compute less again
         by_blocks = recompute and all(
