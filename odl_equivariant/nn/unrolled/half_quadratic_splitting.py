@@ -41,7 +41,10 @@ from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
 
-__all__ = ('LearnedHalfQuadraticSplitting',)
+__all__ = ('MOST_INNER_ITERATIONS', 'LearnedHalfQuadraticSplitting')
+
+#: More would take a day, and a file of weights could ask for it.
+MOST_INNER_ITERATIONS = 1000
 
 
 class LearnedHalfQuadraticSplitting(UnrolledMethod):
@@ -62,7 +65,7 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         Number K of iterations.
     inner_iterations : int, optional
         Number of conjugate gradient iterations for the data fit, in each
-        iteration.
+        iteration, at most 1000.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts, as for `LearnedProximalGradient`.
     relative_steps : tuple of 2 floats, optional
@@ -155,7 +158,7 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         self.checkpointing = checkpointing
         self.n_iterations = whole_number('n_iterations', n_iterations, 1)
         self.inner_iterations = whole_number(
-            'inner_iterations', inner_iterations, 1
+            'inner_iterations', inner_iterations, 1, MOST_INNER_ITERATIONS
         )
         self._layers = Layers(forward_operator, initial)
         self._operators = OperatorCache(self._layers)
@@ -218,10 +221,6 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
     def relative_levels(self) -> torch.Tensor | None:
         r"""The factors :math:`\rho_k` of the levels, None without levels."""
         return None if self.log_levels is None else self.log_levels.exp()
-
-    def block(self, iteration: int) -> nn.Module:
-        """Return the denoiser of an iteration, counted from 0."""
-        return self.blocks[iteration % len(self.blocks)]
 
     def forward(
         self,

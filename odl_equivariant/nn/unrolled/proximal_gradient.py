@@ -179,10 +179,6 @@ class LearnedProximalGradient(UnrolledMethod):
             f'initial={self._layers.kind!r}, relative_steps=[{steps}]'
         )
 
-    def block(self, iteration: int) -> nn.Module:
-        """Return the block of an iteration, counted from 0."""
-        return self.blocks[iteration % len(self.blocks)]
-
     def step(self, iteration: int) -> torch.Tensor:
         r"""Return the step :math:`\tau_k` of an iteration, as a tensor."""
         return self.relative_steps[iteration] / self._layers.squared_norm
