@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.nn import (
     AtScales,
     AveragedProximal,
@@ -23,6 +24,7 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     GradientStepDenoiser,
     GradientStepEnergy,
+    LearnedHalfQuadraticSplitting,
     LearnedPrimalDual,
     LearnedProximalGradient,
     MultiscaleDenoiser,
@@ -30,6 +32,10 @@ from odl_equivariant.nn import (
     OrdinaryProximal,
     RidgeEnergy,
     SpaceTimeProximal,
+    UnrolledMethod,
+)
+from odl_equivariant.nn.unrolled.half_quadratic_splitting import (
+    MOST_INNER_ITERATIONS,
 )
 from odl_equivariant.nn.unrolled.layers import INITIALS
 
@@ -38,6 +44,8 @@ __all__ = (
     'Block',
     'DUALS',
     'ENERGIES',
+    'METHODS',
+    'OF_ITERATIONS',
     'UNROLLED',
     'check_classes',
     'loaded_blocks',
@@ -86,10 +94,34 @@ _IN_METHODS = {**BLOCKS, AtScales.__name__: AtScales}
 _ALONE = {**_IN_METHODS, **ENERGIES, **OF_ENERGIES}
 #: Classes of data-side blocks by their names.
 DUALS = {DualProximal.__name__: DualProximal}
-#: The unrolled methods by their names, and the lists of their blocks.
+#: The unrolled methods by their names.
+METHODS: dict[str, type[UnrolledMethod]] = {
+    cls.__name__: cls
+    for cls in (
+        LearnedProximalGradient,
+        LearnedPrimalDual,
+        LearnedHalfQuadraticSplitting,
+    )
+}
+#: The lists of their blocks, in the order of the arguments.
 UNROLLED: dict[str, dict[str, Any]] = {
     LearnedProximalGradient.__name__: {'blocks': _IN_METHODS},
     LearnedPrimalDual.__name__: {'blocks': _IN_METHODS, 'duals': DUALS},
+    LearnedHalfQuadraticSplitting.__name__: {
+        'blocks': {**_IN_METHODS, **OF_ENERGIES}
+    },
+}
+# Only there if a denoiser takes a noise level.
+_LEVELS = 'log_levels'
+#: Their weights of one number for each iteration.
+OF_ITERATIONS = {
+    LearnedProximalGradient.__name__: ('relative_steps',),
+    LearnedPrimalDual.__name__: (),
+    LearnedHalfQuadraticSplitting.__name__: ('log_steps', _LEVELS),
+}
+# Their arguments beside those of all.
+_MORE_ARGUMENTS = {
+    LearnedHalfQuadraticSplitting.__name__: ('inner_iterations',)
 }
 # With one of these arguments, convolutions may not have just two weights.
 _OF_SEVERAL_WEIGHTS = {
@@ -106,10 +138,7 @@ def check_classes(network):
     A class derived from one of these may compute something else.
     """
     lists = UNROLLED.get(type(network).__name__)
-    if lists is not None and type(network) in (
-        LearnedProximalGradient,
-        LearnedPrimalDual,
-    ):
+    if lists is not None and type(network) in METHODS.values():
         for name, classes in lists.items():
             for block in getattr(network, name):
                 _check_class(block, classes, classes)
@@ -137,6 +166,7 @@ def loaded_blocks(architecture, tensors):
     kind = architecture.get('class')
     lists = UNROLLED.get(kind) if isinstance(kind, str) else None
     tensors = dict(tensors)
+    has_levels = _LEVELS in tensors
     if lists is None:
         places = {'': (architecture, _ALONE)}
     else:
@@ -146,11 +176,10 @@ def loaded_blocks(architecture, tensors):
             for name, classes in lists.items()
             for i, block in enumerate(architecture[name])
         }
-        has_steps = 'duals' not in lists
         _check_unrolled(
             architecture,
             lists,
-            tensors.pop('relative_steps', None) if has_steps else None,
+            {name: tensors.pop(name, None) for name in OF_ITERATIONS[kind]},
         )
     weights = {prefix: {} for prefix in places}
     for name, tensor in tensors.items():
@@ -158,10 +187,23 @@ def loaded_blocks(architecture, tensors):
         if prefix not in weights:
             raise ValueError(f'the architecture has no {name}, the file has')
         weights[prefix][name[len(prefix) :]] = tensor
-    return {
+    blocks = {
         prefix: _loaded_block(block, weights[prefix], prefix, classes)
         for prefix, (block, classes) in places.items()
     }
+    if _LEVELS in OF_ITERATIONS.get(kind, ()):
+        _check_levels(blocks.values(), has_levels)
+    return blocks
+
+
+def _check_levels(blocks, has_levels):
+    """Check that there are factors of noise levels if a block takes one."""
+    expected = any(block.noise_level for block in blocks)
+    if expected != has_levels:
+        raise ValueError(
+            f'the denoisers take {"a" if expected else "no"} noise level, and '
+            f'the file has {"" if has_levels else "no "}{_LEVELS}'
+        )
 
 
 def _check_entries(architecture, *names):
@@ -178,13 +220,22 @@ def _check_entries(architecture, *names):
         )
 
 
-def _check_unrolled(architecture, lists, steps):
-    """Check the arguments of an unrolled network, given its steps."""
+def _check_unrolled(architecture, lists, weights):
+    """Check the arguments of an unrolled network, given its own weights."""
     arguments = architecture['arguments']
-    if arguments.keys() != {'n_iterations', 'initial'}:
+    more = _MORE_ARGUMENTS.get(architecture['class'], ())
+    names = ('n_iterations', *more, 'initial')
+    if arguments.keys() != set(names):
         raise ValueError(
-            'the arguments must be n_iterations and initial, got '
-            f'{", ".join(map(str, arguments))}'
+            f'the arguments must be {", ".join(names[:-1])} and {names[-1]}, '
+            f'got {", ".join(map(str, arguments))}'
+        )
+    if 'inner_iterations' in more:
+        whole_number(
+            'inner_iterations',
+            arguments['inner_iterations'],
+            1,
+            MOST_INNER_ITERATIONS,
         )
     n_iterations, initial = arguments['n_iterations'], arguments['initial']
     if initial not in (*INITIALS, 'operator'):
@@ -198,13 +249,16 @@ def _check_unrolled(architecture, lists, steps):
                 f'on each side, the file has {n_blocks[0]} and {n_blocks[1]}'
             )
         return
-    shape = None if steps is None else tuple(steps.shape)
-    if shape != (n_iterations,) or not fits:
-        raise ValueError(
-            f'{n_iterations} iterations have relative_steps of shape '
-            f'({n_iterations},) and 1 or {n_iterations} blocks, the file has '
-            f'{shape} and {n_blocks[0]}'
-        )
+    for name, tensor in weights.items():
+        if tensor is None and name == _LEVELS:
+            continue
+        shape = None if tensor is None else tuple(tensor.shape)
+        if shape != (n_iterations,) or not fits:
+            raise ValueError(
+                f'{n_iterations} iterations have {name} of shape '
+                f'({n_iterations},) and 1 or {n_iterations} blocks, the file '
+                f'has {shape} and {n_blocks[0]}'
+            )
 
 
 def _check_number(cls, arguments, n_weights, prefix):

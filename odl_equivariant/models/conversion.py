@@ -28,7 +28,7 @@ from odl_equivariant.data.units import (
 )
 from odl_equivariant.functionals._values import ValueCheck
 from odl_equivariant.models.cards import ModelCard
-from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
+from odl_equivariant.nn import UnrolledMethod
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
 from odl_equivariant.operators.network import NetworkOperator
 
@@ -64,7 +64,7 @@ class ConvertedNetwork(nn.Module):
 
     Parameters
     ----------
-    network : LearnedProximalGradient or LearnedPrimalDual
+    network : UnrolledMethod
         Network with the forward operator of the data.
     scale : float
         Value in the images of the operator that corresponds to the value 1 in
@@ -75,7 +75,7 @@ class ConvertedNetwork(nn.Module):
 
     Attributes
     ----------
-    network : LearnedProximalGradient or LearnedPrimalDual
+    network : UnrolledMethod
         The network, in the unit of its training.
     value_range : tuple of 2 floats or None
         Range of the images of the training, in the unit of the operator.
@@ -101,7 +101,7 @@ class ConvertedNetwork(nn.Module):
 
     def __init__(
         self,
-        network: LearnedProximalGradient | LearnedPrimalDual,
+        network: UnrolledMethod,
         scale: float,
         factor: float = 1.0,
         zero: float = 0.0,
@@ -279,17 +279,17 @@ def check_square_cells(operator: Operator, name: str) -> None:
 
 
 def converted(
-    network: LearnedProximalGradient | LearnedPrimalDual,
+    network: UnrolledMethod,
     unit: AttenuationUnit | float | None,
     cell: float | None,
     own: dict[str, Any] | None,
     name: str,
-) -> LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork:
+) -> UnrolledMethod | ConvertedNetwork:
     """Return a network for images in a unit.
 
     Parameters
     ----------
-    network : LearnedProximalGradient or LearnedPrimalDual
+    network : UnrolledMethod
         Network with its card.
     unit : str, float or None
         Unit of the results. Default: that of the acquisition.

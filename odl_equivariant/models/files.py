@@ -32,6 +32,8 @@ from odl_equivariant.data import Acquisition
 from odl_equivariant.data.units import AttenuationUnit
 from odl_equivariant.elements import tensor_device, tensor_dtype
 from odl_equivariant.models.architectures import (
+    METHODS,
+    OF_ITERATIONS,
     UNROLLED,
     Block,
     check_classes,
@@ -45,9 +47,10 @@ from odl_equivariant.models.conversion import (
     operator_and_unit,
 )
 from odl_equivariant.models.shipped import weights_path
-from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
+from odl_equivariant.nn import UnrolledMethod
 from odl_equivariant.nn.steerable.bases import PREFIX, bases_of, checked_bases
 from odl_equivariant.nn.steerable.convolutions import given_bases
+from odl_equivariant.nn.unrolled.base import maker_of
 
 __all__ = (
     'OWN',
@@ -70,7 +73,7 @@ _PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save(
-    network: Block | LearnedProximalGradient | LearnedPrimalDual,
+    network: Block | UnrolledMethod,
     path: PathLike,
     value_range: tuple[float, float] | None = None,
     card: ModelCard | None = None,
@@ -82,7 +85,8 @@ def save(
     network : EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
 MultiscaleProximal, AveragedProximal, AtScales of one of these, \
 SpaceTimeProximal, GradientStepEnergy, GradientStepDenoiser, RidgeEnergy, \
-EnergyDenoiser, LearnedProximalGradient or LearnedPrimalDual
+EnergyDenoiser, LearnedProximalGradient, LearnedPrimalDual or \
+LearnedHalfQuadraticSplitting
         Network to save, in training or evaluation mode, on any device. The
         operators of an unrolled method are not saved. The bases of
         equivariant kernels are saved, so that `load` does not need escnn.
@@ -155,7 +159,7 @@ def load(
     forward_operator: Operator,
     initial: Initial | None = None,
     unit: None = None,
-) -> LearnedProximalGradient | LearnedPrimalDual: ...
+) -> UnrolledMethod: ...
 
 
 @overload
@@ -165,7 +169,7 @@ def load(
     initial: Initial | None = None,
     unit: AttenuationUnit | float | None = None,
     cell: float | None = None,
-) -> LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork: ...
+) -> UnrolledMethod | ConvertedNetwork: ...
 
 
 def load(
@@ -174,7 +178,7 @@ def load(
     initial: Initial | None = None,
     unit: AttenuationUnit | float | None = None,
     cell: float | None = None,
-) -> Block | LearnedProximalGradient | LearnedPrimalDual | ConvertedNetwork:
+) -> Block | UnrolledMethod | ConvertedNetwork:
     """Load a network from the package or from a file.
 
     Parameters
@@ -183,10 +187,11 @@ def load(
         Name of a shipped model, see `available`, or path of a file that
         `save` wrote, ending in ``.safetensors``.
     forward_operator : `odl.Operator` or Acquisition, optional
-        Linear forward operator; needed for a `LearnedProximalGradient` or a
-        `LearnedPrimalDual`, and for these alone. The weights are converted to
-        the precision and the device of its domain. An acquisition of
-        tomography also says in which unit its images and data are.
+        Linear forward operator; needed for an unrolled method, such as a
+        `LearnedProximalGradient`, and for these alone. The weights are
+        converted to the precision and the device of its domain. An
+        acquisition of tomography also says in which unit its images and data
+        are.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the unrolled method starts. Default: as it was trained.
     unit : str or float, optional
@@ -284,43 +289,31 @@ def load(
         )
     if own is not None:
         check_square_cells(forward_operator, path.name)
-    if initial is None:
-        initial = architecture['arguments']['initial']
-        if initial == 'operator':
-            raise ValueError(
-                f'the network in {path.name} starts at a reconstruction of '
-                'its own: give it as `initial`'
-            )
-    n_iterations = architecture['arguments']['n_iterations']
-    primal, dual = (
-        [block for key, block in blocks.items() if key.startswith(name)]
-        for name in ('blocks.', 'duals.')
+    arguments = dict(architecture['arguments'])
+    if initial is not None:
+        arguments['initial'] = initial
+    elif arguments['initial'] == 'operator':
+        raise ValueError(
+            f'the network in {path.name} starts at a reconstruction of its '
+            'own: give it as `initial`'
+        )
+    network = METHODS[kind](
+        forward_operator,
+        *(
+            maker_of([b for key, b in blocks.items() if key.startswith(name)])
+            for name in UNROLLED[kind]
+        ),
+        **arguments,
     )
-    network: LearnedProximalGradient | LearnedPrimalDual
-    if dual:
-        network = LearnedPrimalDual(
-            forward_operator,
-            _maker(primal),
-            _maker(dual),
-            n_iterations,
-            initial,
-        )
-    else:
-        network = LearnedProximalGradient(
-            forward_operator, _maker(primal), n_iterations, initial
-        )
-        with torch.no_grad():
-            network.relative_steps.copy_(tensors['relative_steps'])
+    with torch.no_grad():
+        for name in OF_ITERATIONS[kind]:
+            if name in tensors:
+                getattr(network, name).copy_(tensors[name])
     network.value_range = value_range
     network.card = card
     space = forward_operator.domain
     network = network.to(tensor_device(space), tensor_dtype(space)).eval()
     return converted(network, unit, cell, own, path.name)
-
-
-def _maker(blocks):
-    """Return what makes a network of these blocks."""
-    return blocks[0] if len(blocks) == 1 else iter(blocks).__next__
 
 
 def checked_path(path):

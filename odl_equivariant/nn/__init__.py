@@ -34,6 +34,7 @@ from odl_equivariant.nn.inference import for_inference
 from odl_equivariant.nn.normalised import Normalised
 from odl_equivariant.nn.proximal import EquivariantProximal, OrdinaryProximal
 from odl_equivariant.nn.scaling.at_scales import AtScales
+from odl_equivariant.nn.unrolled.base import UnrolledMethod
 from odl_equivariant.nn.unrolled.half_quadratic_splitting import (
     LearnedHalfQuadraticSplitting,
 )
@@ -62,6 +63,7 @@ __all__ = (
     'LearnedHalfQuadraticSplitting',
     'LearnedProximalGradient',
     'LearnedPrimalDual',
+    'UnrolledMethod',
     'Normalised',
     'to_convolutional',
     'for_inference',

@@ -8,14 +8,12 @@
 """The learning task: network, loss, optimiser and scores."""
 
 import json
-import math
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import Timer
 
 from odl_equivariant._checks import (
     boolean,
@@ -30,8 +28,12 @@ from odl_equivariant.models.cards import model_card
 from odl_equivariant.nn.inference import channels_last_of
 from odl_equivariant.training.configuration.networks import (
     check_method,
-    first_difference,
     made_network,
+)
+from odl_equivariant.training.configuration.pretrained import (
+    check_architecture,
+    load_weights,
+    loaded_network,
 )
 from odl_equivariant.training.display import is_read
 from odl_equivariant.training.evaluation import EvaluatedTask, own_parts
@@ -42,10 +44,13 @@ from odl_equivariant.training.losses.penalties import (
 )
 from odl_equivariant.training.losses.supervised import LOSSES, check_loss
 from odl_equivariant.training.runs.checkpoints import end_of_run
+from odl_equivariant.training.runs.schedules import (
+    SCHEDULES,
+    relative_rate,
+    share_of_time,
+)
 
 __all__ = ('LOSSES', 'ReconstructionTask')
-
-_SCHEDULES = ('constant', 'cosine')
 
 
 class ReconstructionTask(EvaluatedTask):
@@ -64,7 +69,8 @@ class ReconstructionTask(EvaluatedTask):
         configuration: a class such as
         `odl_equivariant.nn.EquivariantProximal`, and its arguments. Those of
         a denoiser are ``gradient=False``, ``memory=0`` and
-        ``noise_level=True``.
+        ``noise_level=True``. For the method ``'half_quadratic_splitting'``
+        the blocks are denoisers, too.
     n_iterations : int, optional
         Number of iterations of the network.
     shared : bool, optional
@@ -104,11 +110,16 @@ class ReconstructionTask(EvaluatedTask):
         Weights to start from: the name of a shipped model, a file of
         `odl_equivariant.models.save` of the same architecture, or a
         checkpoint, ending in ``.ckpt``, of another run. From a checkpoint,
-        Adam's moments are taken, too, and ``proximal`` must be given.
-    method : {'proximal_gradient', 'primal_dual'}, optional
-        Unrolled method: `odl_equivariant.nn.LearnedProximalGradient`, or
+        Adam's moments are taken, too, and ``proximal`` must be given. For the
+        method ``'half_quadratic_splitting'`` also a denoiser, whose weights
+        all denoisers of the network start from.
+    method : str, optional
+        Unrolled method. ``'proximal_gradient'``:
+        `odl_equivariant.nn.LearnedProximalGradient`; ``'primal_dual'``:
         `odl_equivariant.nn.LearnedPrimalDual`, of which ``proximal`` returns
-        the image-side blocks.
+        the image-side blocks; ``'half_quadratic_splitting'``:
+        `odl_equivariant.nn.LearnedHalfQuadraticSplitting`, of which it
+        returns the denoisers.
     dual : callable, optional
         For ``'primal_dual'``, and needed there: returns one data-side block.
         In a configuration: `odl_equivariant.nn.DualProximal`, and its
@@ -120,6 +131,14 @@ class ReconstructionTask(EvaluatedTask):
         `odl_equivariant.nn.ProximalDenoiser` finds them below 1. It is added
         to the loss of each sample. The energy needs a Hessian without jumps:
         ``activation='softplus'``. A step takes about seven times as long.
+    inner_iterations : int, optional
+        For ``'half_quadratic_splitting'``: number of conjugate gradient
+        iterations in each iteration. Default: 4.
+    relative_steps, relative_levels : list of floats, optional
+        For ``'half_quadratic_splitting'``: the steps, and the factors of the
+        noise levels, at the start of the training, see
+        `odl_equivariant.nn.LearnedHalfQuadraticSplitting`. Default: those
+        there.
 
     Raises
     ------
@@ -150,6 +169,9 @@ class ReconstructionTask(EvaluatedTask):
         method: str = 'proximal_gradient',
         dual: Callable[[], torch.nn.Module] | None = None,
         hessian_penalty: float = 0.0,
+        inner_iterations: int | None = None,
+        relative_steps: list[float] | None = None,
+        relative_levels: list[float] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(loss, str):
@@ -164,8 +186,13 @@ class ReconstructionTask(EvaluatedTask):
                 '`loss_floor` is for the name of a loss: give `floor` to '
                 '`Supervised`'
             )
-        check_method(method, dual, acquisition)
-        one_of('schedule', schedule, _SCHEDULES)
+        own = {
+            'inner_iterations': inner_iterations,
+            'relative_steps': relative_steps,
+            'relative_levels': relative_levels,
+        }
+        check_method(method, dual, acquisition, own)
+        one_of('schedule', schedule, SCHEDULES)
         positive_number('learning_rate', learning_rate)
         whole_number('warm_up', warm_up, 0)
         whole_number('steps_before', steps_before, 0)
@@ -182,16 +209,11 @@ class ReconstructionTask(EvaluatedTask):
         self._moments = None
         self._variants = {}
         self._names = ''
-        self.network = made_network(
-            acquisition,
-            proximal,
-            dual,
-            n_iterations,
-            shared,
-            initial,
-            checkpointing,
-            pretrained,
-        )
+        rest = shared, initial, method, n_iterations, own, checkpointing
+        if proximal is None:
+            self.network = loaded_network(acquisition, pretrained, *rest)
+        else:
+            self.network = made_network(acquisition, proximal, dual, *rest)
         check_penalty(hessian_penalty, self.network)
         self.hessian_penalty = hessian_penalty
         # an error now, not when the weights are saved
@@ -216,21 +238,15 @@ class ReconstructionTask(EvaluatedTask):
         Parameters
         ----------
         path : path-like
-            File of a network of the same architecture.
+            File of a network of the same architecture, or of the denoisers
+            of a `odl_equivariant.nn.LearnedHalfQuadraticSplitting`.
 
         Raises
         ------
         ValueError
             If the file is damaged, or of another architecture.
         """
-        from odl_equivariant import models
-
-        operator = None
-        if not isinstance(self.acquisition, Denoising):
-            operator = self.acquisition.forward_operator()
-        loaded = models.load(path, operator)
-        self._check_architecture(loaded.architecture, f'the network in {path}')
-        self.network.load_state_dict(loaded.state_dict())
+        load_weights(self.network, path, self.acquisition)
 
     def check_acquisition(self, acquisition: Acquisition) -> None:
         """Raise an error if data are on another grid than the network's.
@@ -262,8 +278,9 @@ class ReconstructionTask(EvaluatedTask):
 
     def _load_checkpoint(self, path):
         """Take the weights, and Adam's moments, of a checkpoint."""
-        architecture, weights, self._moments = end_of_run(path)
-        self._check_architecture(architecture, f'the network in {path}')
+        theirs, weights, self._moments = end_of_run(path)
+        ours = self.network.architecture
+        check_architecture(ours, theirs, f'the network in {path}')
         self.load_state_dict(weights)
 
     def check_reconstructs(self) -> None:
@@ -281,17 +298,11 @@ class ReconstructionTask(EvaluatedTask):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a ValueError for a checkpoint of another architecture."""
-        self._check_architecture(
-            checkpoint.get('architecture'), 'the checkpoint'
+        check_architecture(
+            self.network.architecture,
+            checkpoint.get('architecture'),
+            'the checkpoint',
         )
-
-    def _check_architecture(self, theirs, what):
-        ours = self.network.architecture
-        if ours != theirs:
-            raise ValueError(
-                f'{what} is of another architecture than the configuration: '
-                f'{first_difference(theirs, ours)}'
-            )
 
     def forward(self, batch: dict[str, Any]) -> torch.Tensor:
         """Reconstruct the data of a batch.
@@ -446,7 +457,7 @@ class ReconstructionTask(EvaluatedTask):
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: self._relative_rate(
-                step, n_steps, _share_of_time(self.trainer)
+                step, n_steps, share_of_time(self.trainer)
             ),
         )
         return {
@@ -457,21 +468,9 @@ class ReconstructionTask(EvaluatedTask):
     def _relative_rate(self, step, n_steps, least_share=0.0):
         step += self.steps_before
         n_steps = self.schedule_steps or self.steps_before + n_steps
-        rate = min(1, (step + 1) / (self.warm_up + 1))
-        if self.schedule == 'cosine':
-            share = max(step / n_steps, least_share)
-            rate *= 0.5 * (1 + math.cos(math.pi * min(1, share)))
-        return rate
-
-
-def _share_of_time(trainer):
-    """Return the share of `trainer.max_time` that has passed."""
-    for callback in trainer.callbacks:
-        if isinstance(callback, Timer):
-            passed, left = callback.time_elapsed(), callback.time_remaining()
-            if left is not None and passed > 0:
-                return passed / (passed + left)
-    return 0.0
+        return relative_rate(
+            self.schedule, step, n_steps, self.warm_up, least_share
+        )
 
 
 def _have_finite_norms(tensors):

@@ -27,7 +27,12 @@ from odl_equivariant.data import (
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.models import ConvertedNetwork
 from odl_equivariant.models.conversion import operator_and_unit
-from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
+from odl_equivariant.nn import (
+    LearnedHalfQuadraticSplitting,
+    LearnedProximalGradient,
+    MultiscaleDenoiser,
+    OrdinaryProximal,
+)
 
 N, SIDE, MU = 48, 0.36, 81.35858
 CELL = SIDE / N
@@ -217,6 +222,37 @@ def test_homogeneous_networks_need_no_unit(tmp_path, simulated):
         images.append(as_tensor(network.as_operator()(exponents))[0, 0])
     assert error(images[0], images[2]) < 1e-5
     assert error(images[1], images[2]) < 1e-5
+
+
+@pytest.mark.parametrize('homogeneous', [True, False])
+def test_units_of_half_quadratic_splitting(tmp_path, simulated, homogeneous):
+    """Reconstructions of one scan in several units are one image."""
+    _, exponents = simulated
+    acquisition = SparseViewCT((16, 16), n_views=8)
+    network = LearnedHalfQuadraticSplitting(
+        acquisition.operator,
+        lambda: MultiscaleDenoiser(None, 1, 4, 1, 1, homogeneous=homogeneous),
+        n_iterations=2,
+    )
+    network.value_range = (0.0, 1.0)
+    card = models.model_card(acquisition)
+    path = tmp_path / 'a.safetensors'
+    models.save(network, path, card=card)
+    images = []
+    for length in ('mm', 'm'):
+        loaded = models.load(path, scanner(length))
+        assert isinstance(loaded, ConvertedNetwork)
+        assert loaded.homogeneous == homogeneous
+        with warnings.catch_warnings():
+            # random weights have no image in the range of the training
+            warnings.simplefilter('ignore')
+            image = as_tensor(loaded.as_operator()(exponents))[0, 0]
+        images.append(METRE[length] * image)
+    assert error(*images) < 1e-4
+    description = models.describe(path)
+    assert description.network == 'LearnedHalfQuadraticSplitting'
+    assert description.block == 'MultiscaleDenoiser'
+    assert description.n_iterations == 2 and description.card == card
 
 
 def test_unknown_unit_of_the_training(tmp_path):

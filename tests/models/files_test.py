@@ -29,7 +29,11 @@ from odl.core.util.testutils import simple_fixture
 from odl_equivariant import models
 from odl_equivariant.nn import (
     EquivariantProximal,
+    GradientStepDenoiser,
+    GradientStepEnergy,
+    LearnedHalfQuadraticSplitting,
     LearnedProximalGradient,
+    MultiscaleDenoiser,
     OrdinaryProximal,
     for_inference,
     to_convolutional,
@@ -58,6 +62,31 @@ def unrolled(shared=False, initial='adjoint', **kwargs):
     return network
 
 
+def splitting(shared=False, make=MultiscaleDenoiser, **kwargs):
+    """Return a network of half-quadratic splitting."""
+    settings = {'channels': 4, 'n_scales': 1, 'n_blocks': 1, **kwargs}
+    if make is not MultiscaleDenoiser:
+        settings = kwargs
+    network = LearnedHalfQuadraticSplitting(
+        identity(),
+        make(**settings) if shared else lambda: make(**settings),
+        3,
+        2,
+        'adjoint',
+    )
+    with torch.no_grad():
+        network.log_steps.copy_(torch.tensor([0.7, 1.0, 1.2]))
+        if network.log_levels is not None:
+            network.log_levels.copy_(torch.tensor([0.3, -0.2, 0.1]))
+    return network
+
+
+def gradient_step():
+    """Return a denoiser that consists of an energy."""
+    inner = MultiscaleDenoiser(channels=4, n_scales=1, activation='softplus')
+    return GradientStepDenoiser(GradientStepEnergy(inner))
+
+
 NETWORKS = {
     'equivariant': lambda: EquivariantProximal(channels=8, group='C8'),
     'denoiser': lambda: EquivariantProximal(
@@ -71,13 +100,16 @@ NETWORKS = {
     'ordinary': lambda: OrdinaryProximal(channels=4, padding_mode='circular'),
     'unrolled': unrolled,
     'shared': lambda: unrolled(shared=True),
+    'splitting': splitting,
+    'shared splitting': lambda: splitting(shared=True),
 }
+UNROLLED = ('unrolled', 'shared', 'splitting', 'shared splitting')
 kind = simple_fixture('kind', list(NETWORKS))
 
 
 def load(kind):
     """Load a network, with the operator if it needs one."""
-    operator = identity() if kind in ('unrolled', 'shared') else None
+    operator = identity() if kind in UNROLLED else None
     return models.load(PATH, operator)
 
 
@@ -130,7 +162,7 @@ def test_round_trip(kind):
     if kind == 'denoiser':
         inputs = (x, None, None, 0.1)
     else:
-        inputs = (x,) if kind in ('unrolled', 'shared') else (x, x)
+        inputs = (x,) if kind in UNROLLED else (x, x)
     for ours, theirs in zip(loaded(*inputs), network(*inputs), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -838,6 +870,76 @@ def test_unrolled_networks_that_are_refused(change, match, shared):
     with pytest.raises(ValueError, match=f'(?s)cannot load {PATH}.*{match}'):
         models.load(PATH, identity())
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize('shared', [False, True])
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        (_set_arguments(inner_iterations=0), 'inner_iterations.*got 0'),
+        (_set_arguments(inner_iterations=10**9), 'inner_iterations.*1000'),
+        (_set_arguments(inner_iterations=2.0), 'inner_iterations.*got 2.0'),
+        (_set_arguments(inner_iterations='2'), "inner_iterations.*got '2'"),
+        (_set_arguments(inner_iterations=None), 'inner_iterations.*None'),
+        (
+            lambda a, t: a['arguments'].pop('inner_iterations'),
+            'n_iterations, inner_iterations and initial, got',
+        ),
+        (_set_arguments(n_iterations=10**9), '1000000000 iterations'),
+        (_set_arguments(n_iterations=2), '2 iterations'),
+        (_set_arguments(initial='fpb'), "unknown initial 'fpb'"),
+        (_set_arguments(more=1), 'and initial, got .*more'),
+        (_without('log_steps'), 'log_steps of shape.*the file has None'),
+        (_without('log_levels'), 'take a noise level, and the file has no'),
+        (_set_tensors(log_steps=torch.ones(3, 1)), r'log_steps.*\(3, 1\)'),
+        (_set_tensors(log_levels=torch.ones(2)), r'log_levels.*\(2,\)'),
+        (_set_tensors(log_levels=torch.full((3,), torch.nan)), 'has NaN'),
+        (_set_tensors(relative_steps=torch.ones(3)), 'no relative_steps'),
+        (lambda a, t: a['blocks'].append(a['blocks'][0]), '3 blocks, the'),
+        (lambda a, t: a['blocks'].clear(), '3 blocks, the file'),
+        (lambda a, t: a['blocks'][0].update({'class': 'X'}), 'unknown class'),
+        (_set(blocks=3), 'TypeError'),
+        (_set(duals=[]), 'arguments by name and blocks, got'),
+        (_set(**{'class': 'LearnedProximalGradient'}), 'n_iterations and'),
+        (_set_tensors(**{'blocks.7.lift.weight': torch.ones(1)}), 'blocks.7'),
+        (_without('blocks.0.lift.weight'), 'blocks.0. .* the file has'),
+    ],
+)
+def test_networks_of_splitting_that_are_refused(change, match, shared):
+    """Denoisers, iterations, steps and levels have to fit each other."""
+    models.save(splitting(shared, group=None), PATH)
+    architecture, tensors = read()
+    change(architecture, tensors)
+    write(architecture, tensors)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=f'(?s)cannot load {PATH}.*{match}'):
+        models.load(PATH, identity())
+    assert time.perf_counter() - start < 5
+
+
+def test_denoisers_of_splitting_without_a_level():
+    """There are no factors of levels, and a file with them is refused."""
+    network = splitting(noise_level=False)
+    models.save(network, PATH)
+    assert 'log_levels' not in read()[1]
+    loaded = models.load(PATH, identity())
+    x = torch.rand(1, 1, 8, 8)
+    assert loaded.log_levels is None and torch.equal(loaded(x), network(x))
+    architecture, tensors = read()
+    write(architecture, {**tensors, 'log_levels': torch.ones(3)})
+    with pytest.raises(ValueError, match='take no noise level, and the file'):
+        models.load(PATH, identity())
+
+
+@pytest.mark.parametrize('shared', [False, True])
+def test_energies_within_splitting(shared):
+    """Denoisers may consist of an energy, and of a network within."""
+    network = splitting(shared, gradient_step)
+    models.save(network, PATH)
+    loaded = models.load(PATH, identity())
+    assert loaded.architecture == network.architecture
+    x = torch.rand(1, 1, 8, 8)
+    assert torch.equal(loaded(x), network(x))
 
 
 def test_file_that_does_not_exist():

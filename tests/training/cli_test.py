@@ -23,7 +23,11 @@ from odl_equivariant import models
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.data import Phantoms, SparseViewCT
 from odl_equivariant.elements import as_tensor, merge_complex
-from odl_equivariant.nn import LearnedProximalGradient
+from odl_equivariant.nn import (
+    LearnedHalfQuadraticSplitting,
+    LearnedProximalGradient,
+    MultiscaleDenoiser,
+)
 from odl_equivariant.training.cli import main
 from odl_equivariant.training.runs import checkpoints
 
@@ -347,6 +351,35 @@ def test_energies(run, configuration, tmp_path, block, inner, resumed):
     assert f'odl_equivariant.nn.{energy["class"]}\n' in block
     assert energy.get('denoiser', {}).get('class') == inner
     assert denoiser.value_range is None
+
+
+@pytest.mark.parametrize('resumed', [False, True])
+def test_half_quadratic_splitting(run, configuration, tmp_path, resumed):
+    """It is trained from a denoiser, resumed, evaluated and loaded."""
+    block = MultiscaleDenoiser('C4', 1, 4, n_scales=1)
+    models.save(block, tmp_path / 'denoiser.safetensors')
+    text = configuration.read_text('utf-8')
+    text = text.replace(
+        'nn.EquivariantProximal\n'
+        '    init_args: {channels: 8, group: C4, memory: 2, skip: true}',
+        'nn.MultiscaleDenoiser\n'
+        '    init_args: {group: C4, channels: 4, n_scales: 1}\n'
+        '  method: half_quadratic_splitting\n'
+        '  inner_iterations: 2\n'
+        '  relative_steps: [5, 50]\n'
+        '  pretrained: denoiser.safetensors',
+    )
+    configuration.write_text(text, 'utf-8')
+    for n in range(1, 3 if resumed else 2):
+        status, _, error = run('train', '--trainer.max_steps', str(n))
+        assert status == 0, error
+    operator = SparseViewCT((24, 24), n_views=8).operator
+    network = models.load(tmp_path / 'run' / 'final.safetensors', operator)
+    assert type(network) is LearnedHalfQuadraticSplitting
+    assert network.inner_iterations == 2 and len(network.blocks) == 2
+    assert network.relative_steps.tolist() == pytest.approx([5, 50], rel=0.01)
+    status, _, error = run('evaluate', '--weights', 'run/final.safetensors')
+    assert status == 0, error
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     GradientStepDenoiser,
     GradientStepEnergy,
+    LearnedHalfQuadraticSplitting,
     LearnedPrimalDual,
     MultiscaleDenoiser,
     OrdinaryProximal,
@@ -48,10 +49,11 @@ from odl_equivariant.training import (
     ReconstructionTask,
     RunFolder,
     Trainer,
+    losses,
 )
 from odl_equivariant.training.reconstruction.image_files import ImageFile
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
-from odl_equivariant.training.task import _share_of_time
+from odl_equivariant.training.runs.schedules import share_of_time
 
 loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])
 
@@ -181,8 +183,8 @@ def test_rate_falls_within_the_time():
     timer = Timer(duration={'seconds': 10})
     timer.time_elapsed, timer.time_remaining = lambda: 4.0, lambda: 6.0
     trainer = SimpleNamespace(callbacks=[object(), timer])
-    assert _share_of_time(trainer) == pytest.approx(0.4)
-    assert _share_of_time(SimpleNamespace(callbacks=[])) == 0
+    assert share_of_time(trainer) == pytest.approx(0.4)
+    assert share_of_time(SimpleNamespace(callbacks=[])) == 0
 
 
 def test_floor_of_the_relative_loss():
@@ -887,6 +889,120 @@ def test_learned_primal_dual_is_refused(acquisition, settings, message):
     """The error names the key, and what to do."""
     with pytest.raises(ValueError, match=message):
         task_for(acquisition, **settings)
+
+
+# --- Learned half-quadratic splitting --- #
+
+
+def splitting(acquisition, block=None, **kwargs):
+    """Return a task with a small network of this method."""
+
+    def proximal():
+        return MultiscaleDenoiser('C4', 1, channels=4, n_scales=1, n_blocks=1)
+
+    settings = {'n_iterations': 2, 'relative_steps': (1.0, 10.0), **kwargs}
+    return ReconstructionTask(
+        acquisition,
+        block or proximal,
+        method='half_quadratic_splitting',
+        **settings,
+    )
+
+
+@pytest.mark.parametrize('acquisition', [ct(), mri()], ids=['ct', 'mri'])
+@pytest.mark.parametrize('shared', [False, True])
+def test_half_quadratic_splitting_steps(acquisition, shared, tmp_path):
+    """It learns a batch, and its weights are saved and taken up."""
+    torch.manual_seed(0)
+    settings = {'shared': shared, 'inner_iterations': 3}
+    task = splitting(
+        acquisition, loss='relative', checkpointing=True, **settings
+    )
+    network = task.network
+    assert type(network) is LearnedHalfQuadraticSplitting
+    assert len(network.blocks) == (1 if shared else 2)
+    assert network.inner_iterations == 3 and network.checkpointing
+    torch.testing.assert_close(
+        network.relative_steps.detach(), torch.tensor([1.0, 10.0])
+    )
+    task.log = lambda *args, **kwargs: None
+    batch = {**batch_of(acquisition), 'name': ['a', 'b', 'c']}
+    optimizer = torch.optim.Adam(task.parameters(), lr=1e-2)
+    values = []
+    for _ in range(15):
+        optimizer.zero_grad()
+        loss = task.training_step(batch, 0)
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert values[-1] < 0.95 * values[0]
+    path = tmp_path / 'network.safetensors'
+    models.save(task.network, path)
+    again = splitting(acquisition, pretrained=str(path), **settings)
+    assert torch.equal(again(batch), task(batch))
+    with pytest.raises(ValueError, match='inner_iterations is 3, not 4'):
+        splitting(acquisition, pretrained=str(path), shared=shared)
+
+
+def test_half_quadratic_splitting_has_its_defaults():
+    """What is not given is as the class has it."""
+    network = splitting(ct(), relative_steps=None).network
+    other = LearnedHalfQuadraticSplitting(
+        ct().operator, network.block(0), n_iterations=2
+    )
+    assert network.inner_iterations == other.inner_iterations == 4
+    assert torch.equal(network.log_steps, other.log_steps)
+    assert torch.equal(network.log_levels, other.log_levels)
+
+
+@pytest.mark.parametrize('acquisition', [ct(), mri()], ids=['ct', 'mri'])
+def test_half_quadratic_splitting_without_ground_truth(acquisition):
+    """Losses that give the network a part of the data take it."""
+    task = splitting(acquisition, loss=losses.MeasurementSplitting())
+    task.log = lambda *args, **kwargs: None
+    batch = {**batch_of(acquisition), 'name': ['a', 'b', 'c']}
+    del batch['truth']
+    task.training_step(batch, 0).backward()
+    assert float(task.network.log_steps.grad.abs().min()) > 0
+
+
+@pytest.mark.parametrize(
+    ('acquisition', 'settings', 'message'),
+    [
+        (
+            Denoising((16, 16)),
+            {},
+            'half_quadratic_splitting` inverts .*remove `model.method`$',
+        ),
+        (ct(), {'dual': DualProximal}, 'or remove `model.dual`'),
+        (ct(), {'block': EquivariantProximal}, 'make it with gradient=False'),
+        (ct(), {'inner_iterations': 0}, '`inner_iterations` must be'),
+        (ct(), {'relative_steps': (1.0, 0.0)}, 'each of both `relative_st'),
+    ],
+)
+def test_half_quadratic_splitting_is_refused(acquisition, settings, message):
+    """The error names the key, and what to do."""
+    with pytest.raises(ValueError, match=message):
+        splitting(acquisition, **settings)
+
+
+@pytest.mark.parametrize('method', ['proximal_gradient', 'primal_dual'])
+def test_settings_of_half_quadratic_splitting_alone(method):
+    """Other methods have none of them, and the error says what to do."""
+    dual = dual_of(ct()) if method == 'primal_dual' else None
+    with pytest.raises(
+        ValueError,
+        match='`model.inner_iterations` and `model.relative_levels` would '
+        'have no effect: set `model.method: half_quadratic_splitting`, or '
+        'remove them',
+    ):
+        task_for(
+            ct(),
+            method=method,
+            dual=dual,
+            inner_iterations=4,
+            relative_levels=(1, 1),
+        )
 
 
 def test_loss_is_logged_only_where_it_is_written(tmp_path):

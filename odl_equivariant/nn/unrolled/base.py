@@ -15,6 +15,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._types import Initial
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
 from odl_equivariant.nn.unrolled.layers import Layers, OperatorCache
@@ -24,7 +25,25 @@ __all__ = ('UnrolledMethod', 'made_blocks', 'maker_of')
 
 
 class UnrolledMethod(nn.Module):
-    """Base class of networks from data to images that use the operator."""
+    """Base class of networks from data to images that use the operator.
+
+    `LearnedProximalGradient`, `LearnedPrimalDual` and
+    `LearnedHalfQuadraticSplitting` are derived from it.
+
+    Attributes
+    ----------
+    blocks : torch.nn.ModuleList
+        The block of each iteration, or the one of all.
+    n_iterations : int
+        Number of iterations.
+    checkpointing : bool
+        Whether training keeps the intermediate results of one iteration at a
+        time only.
+    """
+
+    blocks: nn.ModuleList
+    n_iterations: int
+    checkpointing: bool
 
     _layers: Layers
     _operators: OperatorCache
@@ -38,6 +57,37 @@ class UnrolledMethod(nn.Module):
     def forward_operator(self) -> odl.Operator:
         """The operator :math:`A`, from images to data."""
         return self._layers.apply_operator.operator
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """All that the network can be rebuilt from, except its operators."""
+        raise NotImplementedError
+
+    def block(self, iteration: int) -> nn.Module:
+        """Return the block of an iteration, counted from 0.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the iteration.
+        """
+        return self.blocks[iteration % len(self.blocks)]
+
+    def with_operator(
+        self,
+        forward_operator: odl.Operator,
+        initial: Initial | None = None,
+    ) -> 'UnrolledMethod':
+        """Return the network with the same weights for another operator.
+
+        Parameters
+        ----------
+        forward_operator : `odl.Operator`
+            Linear operator.
+        initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
+            Where the iteration starts. Default: as this network does.
+        """
+        raise NotImplementedError
 
     def _check_data(self, y):
         space = self.forward_operator.range
@@ -153,6 +203,8 @@ def made_blocks(
     return [maker() for _ in range(n)]
 
 
-def maker_of(blocks: nn.ModuleList) -> Callable[[], nn.Module] | nn.Module:
+def maker_of(
+    blocks: nn.ModuleList | list[nn.Module],
+) -> Callable[[], nn.Module] | nn.Module:
     """Return what makes a network of the same blocks."""
     return blocks[0] if len(blocks) == 1 else iter(blocks).__next__

@@ -20,6 +20,7 @@ def implicit_gradient(
     gradient: torch.Tensor,
     step: float | torch.Tensor,
     n_iterations: int,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Return the gradient of a data fit at the end of a step along it.
 
@@ -28,11 +29,15 @@ def implicit_gradient(
     normal : callable
         :math:`A^* A`, as a map of batches.
     gradient : torch.Tensor
-        Gradients :math:`\nabla D(u) = A^* (A u - y)` of shape ``(N, ...)``.
+        Gradients :math:`\nabla D(u) = A^* (A u - y)` of shape ``(N, ...)``,
+        or any multiple of them: the result is that multiple, too.
     step : float or torch.Tensor
         Step :math:`\tau`, or one for each sample, which broadcasts.
     n_iterations : int
         Number of conjugate gradient iterations. Each applies ``normal`` once.
+    weights : torch.Tensor, optional
+        Weights of the inner product in which ``normal`` is self-adjoint, up
+        to a factor, which broadcast. Default: all equal.
 
     Returns
     -------
@@ -47,31 +52,40 @@ def implicit_gradient(
 
     Notes
     -----
-    Each sample has inner products of its own, which are those of the space up
-    to a factor, which cancels. Gradients of torch flow through all of it, the
-    step included.
+    Each sample has iterations of its own. A sample whose residual has fallen
+    to rounding errors is left as it is, since further iterations, and their
+    derivatives, would divide rounding errors by each other. Gradients of
+    torch flow through all of it, the step included.
     """
     axes = tuple(range(1, gradient.ndim))
 
-    def squared(x):
-        return x.square().sum(axes, keepdim=True)
+    def inner(x, y):
+        product = x * y if weights is None else weights * x * y
+        return product.sum(axes, keepdim=True)
 
-    def ratio(a, b):
-        # where the residual is zero, the solution has been found
-        return a / torch.where(b > 0, b, torch.ones_like(b))
-
+    # the unit cancels, and squares in it neither vanish nor overflow
+    unit = gradient.detach().abs().amax(axes, keepdim=True)
+    unit = torch.where(unit > 0, unit, torch.ones_like(unit))
     solution = torch.zeros_like(gradient)
-    residual = direction = gradient
-    size = squared(residual)
+    residual = direction = gradient / unit
+    size = inner(residual, residual)
+    rounding = torch.finfo(gradient.dtype).eps ** 2 * size.detach()
     for i in range(n_iterations):
+        # not at zero either, where the rounding is zero, too
+        goes_on = size > rounding
         image = direction + step * normal(direction)
-        curvature = (direction * image).sum(axes, keepdim=True)
-        along = ratio(size, curvature)
+        along = _ratio(size, inner(direction, image), goes_on)
         solution = solution + along * direction
         if i + 1 == n_iterations:
             break
         residual = residual - along * image
-        new_size = squared(residual)
-        direction = residual + ratio(new_size, size) * direction
+        new_size = inner(residual, residual)
+        direction = residual + _ratio(new_size, size, goes_on) * direction
         size = new_size
-    return solution
+    return unit * solution
+
+
+def _ratio(a, b, where):
+    """Return a / b, and zero elsewhere, where derivatives are zero, too."""
+    zero, one = torch.zeros_like(a), torch.ones_like(b)
+    return torch.where(where, a, zero) / torch.where(where, b, one)

@@ -31,6 +31,7 @@ class ElementProximal:
         self.iteration = iteration
 
     def __call__(self, x: Any, gradient: Any, memory: Any = None) -> Any:
+        """Return the new element and, if there is one, the new memory."""
         block = self.network.block(self.iteration)
         step = self.network.step(self.iteration)
         device = self.network.relative_steps.device

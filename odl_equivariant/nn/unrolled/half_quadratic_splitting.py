@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._types import Initial
 from odl_equivariant.elements import first_part, n_channels, tensor_dtype
+from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.nn.blocks.contract import (
     architecture_of,
     precomputed_of,
@@ -40,7 +41,10 @@ from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
 )
 
-__all__ = ('LearnedHalfQuadraticSplitting',)
+__all__ = ('MOST_INNER_ITERATIONS', 'LearnedHalfQuadraticSplitting')
+
+#: More would take a day, and a file of weights could ask for it.
+MOST_INNER_ITERATIONS = 1000
 
 
 class LearnedHalfQuadraticSplitting(UnrolledMethod):
@@ -61,7 +65,7 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         Number K of iterations.
     inner_iterations : int, optional
         Number of conjugate gradient iterations for the data fit, in each
-        iteration.
+        iteration, at most 1000.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts, as for `LearnedProximalGradient`.
     relative_steps : sequence of floats, optional
@@ -154,36 +158,31 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         self.checkpointing = checkpointing
         self.n_iterations = whole_number('n_iterations', n_iterations, 1)
         self.inner_iterations = whole_number(
-            'inner_iterations', inner_iterations, 1
+            'inner_iterations', inner_iterations, 1, MOST_INNER_ITERATIONS
         )
         self._layers = Layers(forward_operator, initial)
         self._operators = OperatorCache(self._layers)
+        self.register_buffer(
+            '_weights', _unequal_weights(forward_operator.domain), False
+        )
         blocks = made_blocks('denoiser', denoiser, self.n_iterations)
         for block in blocks:
             _check_denoiser(block, forward_operator.domain)
         self.blocks = nn.ModuleList(blocks)
-        dtype = tensor_dtype(forward_operator.domain)
-        self.log_steps = self._logarithms(
-            'relative_steps', relative_steps, dtype
-        )
-        levels = None
-        if any(_takes_level(block) for block in blocks):
-            levels = self._logarithms(
-                'relative_levels', relative_levels, dtype
-            )
-        self.register_parameter('log_levels', levels)
+        self.log_steps = self._logarithms('relative_steps', relative_steps)
+        levels = self._logarithms('relative_levels', relative_levels)
+        takes_level = any(_takes_level(block) for block in blocks)
+        self.register_parameter('log_levels', levels if takes_level else None)
 
-    def _logarithms(self, name, values, dtype):
+    def _logarithms(self, name, values):
         """Return the logarithms of the values of all iterations."""
-        values = [positive_number(name, value) for value in values]
-        if len(values) == 2:
-            values = np.geomspace(*values, self.n_iterations)
-        if len(values) != self.n_iterations:
-            raise ValueError(
-                f'`{name}` must be the first and the last value, or those of '
-                f'all {self.n_iterations} iterations, got {len(values)}'
+        values = _checked_numbers(name, values, self.n_iterations)
+        return nn.Parameter(
+            torch.tensor(
+                [math.log(value) for value in values],
+                dtype=tensor_dtype(self.forward_operator.domain),
             )
-        return nn.Parameter(torch.as_tensor(np.log(values), dtype=dtype))
+        )
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -223,10 +222,6 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         r"""The factors :math:`\rho_k` of the levels, None without levels."""
         return None if self.log_levels is None else self.log_levels.exp()
 
-    def block(self, iteration: int) -> nn.Module:
-        """Return the denoiser of an iteration, counted from 0."""
-        return self.blocks[iteration % len(self.blocks)]
-
     def forward(
         self,
         y: torch.Tensor,
@@ -264,27 +259,33 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         layers = self._operators.layers_for(
             forward_operator, len(y), self.log_steps.device
         )
-        squared_norm = per_sample(layers.squared_norm, y)
+        z = layers.initial(y)
+        squared_norm = per_sample(layers.squared_norm, z)
         precomputed = {
             block: precomputed_of(block) for block in self.blocks.children()
         }
         steps, levels = self.relative_steps, self.relative_levels
+        weights = None if self._weights is None else self._weights.to(z)
 
         def normal(u):
             return layers.apply_adjoint(layers.apply_operator(u))
 
         def iterate(k, z):
             step = steps[k] / squared_norm
-            change = -step * implicit_gradient(
-                normal, layers.gradient(z, y), step, self.inner_iterations
+            # multiplied before, and so in the unit of images
+            change = -implicit_gradient(
+                normal,
+                step * layers.gradient(z, y),
+                step,
+                self.inner_iterations,
+                weights,
             )
-            level = None if levels is None else levels[k] * _size(change)
+            level = None if levels is None else _level(levels[k], change)
             block = self.block(k)
             z = _denoised(block, z + change, level, precomputed[block])
             # within a region of autocast, denoisers may lower the precision
             return z.to(y.dtype)
 
-        z = layers.initial(y)
         for k in range(self.n_iterations):
             if self.checkpointing and torch.is_grad_enabled():
                 z = checkpoint(iterate, k, z, use_reentrant=False)
@@ -336,8 +337,45 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         return self._continued(network)
 
 
+def _unequal_weights(space):
+    """Return the weights of an inner product, None if they are equal."""
+    weights = inner_product_weights(space)
+    first = weights.flatten()[:1]
+    if bool((weights == first).all()):
+        return None
+    return (weights / first).to(tensor_dtype(space))
+
+
+def _checked_numbers(name, values, n):
+    """Return n positive numbers, which are given or lie between two."""
+    if isinstance(values, str) or not hasattr(values, '__iter__'):
+        raise TypeError(
+            f'`{name}` must be the first and the last number, or those of all '
+            f'{n} iterations, got {values!r}'
+        )
+    values = list(values)
+    if len(values) not in (2, n):
+        raise ValueError(
+            f'`{name}` must be the first and the last number, or those of all '
+            f'{n} iterations, got {len(values)}: {values!r:.80}'
+        )
+    values = [positive_number(f'each of `{name}`', value) for value in values]
+    if len(values) == n:
+        return values
+    first, last = map(math.log, values)
+    return [
+        math.exp(first + (last - first) * k / max(n - 1, 1)) for k in range(n)
+    ]
+
+
+def _flag(block, name):
+    """Return whether a module has a member that is no method, and true."""
+    value = getattr(block, name, False)
+    return bool(value) and not callable(value)
+
+
 def _takes_level(block):
-    return bool(getattr(block, 'noise_level', False))
+    return _flag(block, 'noise_level')
 
 
 def _check_denoiser(block, space):
@@ -352,7 +390,7 @@ def _check_denoiser(block, space):
         ('gradient', 'gradient=False'),
         ('memory', 'memory=0'),
     ):
-        if getattr(block, member, None):
+        if _flag(block, member):
             raise ValueError(
                 f'{name} must be a denoiser, which is given neither a '
                 f'gradient nor a memory: make it with {remedy}'
@@ -370,24 +408,34 @@ def _is_of_channels(block, n):
     return n > 1 and getattr(block, 'in_channels', None) == 1
 
 
-def _size(x):
-    """Return the root mean square of each image, of shape ``(N, 1, ...)``."""
-    axes = tuple(range(1, x.ndim))
-    square = x.square().mean(axes, keepdim=True)
+def _level(factor, change):
+    """Return the noise level of each image, of shape ``(N,)``.
+
+    Parameters
+    ----------
+    factor : torch.Tensor
+        The factor of the iteration.
+    change : torch.Tensor
+        What the data fit has changed.
+    """
+    square = change.square().flatten(1).mean(1)
     # levels are positive, and the root has a derivative there
-    return square.clamp_min(torch.finfo(x.dtype).tiny).sqrt()
+    size = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
+    # data that are not finite lead to such images, and not to an error
+    # about a level that nobody has given
+    return factor * torch.where(size.isfinite(), size, torch.ones_like(size))
 
 
 def _denoised(block, x, level, precomputed):
     """Apply a denoiser to images, or to each of their channels."""
-    images = x
+    images, arguments = x, dict(precomputed)
+    if _takes_level(block):
+        arguments['sigma'] = level
     if _is_of_channels(block, x.shape[1]):
         images = x.flatten(0, 1)[:, None]
-    arguments = dict(precomputed)
-    if _takes_level(block):
-        level = level.flatten()
-        # images of one sample are next to each other
-        arguments['sigma'] = level.repeat_interleave(len(images) // len(x))
+        if _takes_level(block):
+            # images of one sample are next to each other
+            arguments['sigma'] = level.repeat_interleave(x.shape[1])
     result = block(images, **arguments)
     if not torch.is_tensor(result) or result.shape != images.shape:
         given = (

@@ -196,10 +196,6 @@ class LearnedPrimalDual(UnrolledMethod):
             f'n_iterations={self.n_iterations}, initial={self._layers.kind!r}'
         )
 
-    def block(self, iteration: int) -> nn.Module:
-        """Return the image-side block of an iteration, counted from 0."""
-        return self.blocks[iteration % len(self.blocks)]
-
     def dual(self, iteration: int) -> nn.Module:
         """Return the data-side block of an iteration, counted from 0."""
         return self.duals[iteration % len(self.duals)]

@@ -179,10 +179,6 @@ class LearnedProximalGradient(UnrolledMethod):
             f'initial={self._layers.kind!r}, relative_steps=[{steps}]'
         )
 
-    def block(self, iteration: int) -> nn.Module:
-        """Return the block of an iteration, counted from 0."""
-        return self.blocks[iteration % len(self.blocks)]
-
     def step(self, iteration: int) -> torch.Tensor:
         r"""Return the step :math:`\tau_k` of an iteration, as a tensor."""
         return self.relative_steps[iteration] / self._layers.squared_norm
@@ -233,7 +229,8 @@ class LearnedProximalGradient(UnrolledMethod):
         layers = self._operators.layers_for(
             forward_operator, len(y), self.relative_steps.device
         )
-        squared_norm = per_sample(layers.squared_norm, y)
+        u, memory = layers.initial(y), None
+        squared_norm = per_sample(layers.squared_norm, u)
         precomputed = {
             block: precomputed_of(block) for block in self.blocks.children()
         }
@@ -245,7 +242,6 @@ class LearnedProximalGradient(UnrolledMethod):
                 block, u, step, gradient, memory, precomputed[block]
             )
 
-        u, memory = layers.initial(y), None
         recompute = self.checkpointing and torch.is_grad_enabled()
         # blocks that can do it themselves compute less again
         by_blocks = recompute and all(

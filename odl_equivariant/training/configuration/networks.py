@@ -6,32 +6,49 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Checks of the networks that a configuration asks for."""
-
-import pathlib
+"""The networks that a configuration asks for."""
 
 from odl_equivariant._checks import one_of
 from odl_equivariant.data import Denoising
-from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
-
-__all__ = (
-    'check_method',
-    'checked_denoiser',
-    'first_difference',
-    'made_network',
+from odl_equivariant.nn import (
+    LearnedHalfQuadraticSplitting,
+    LearnedPrimalDual,
+    LearnedProximalGradient,
 )
 
-_METHODS = ('proximal_gradient', 'primal_dual')
+__all__ = (
+    'SPLITTING',
+    'check_method',
+    'check_no_own_arguments',
+    'checked_denoiser',
+    'made_network',
+    'made_splitting',
+)
+
+SPLITTING = 'half_quadratic_splitting'
+_METHODS = ('proximal_gradient', 'primal_dual', SPLITTING)
 
 
-def check_method(method, dual, acquisition):
-    """Raise a ValueError unless method and data-side block go together."""
+def check_method(method, dual, acquisition, own):
+    """Raise a ValueError unless method and its arguments go together.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    dual : callable or None
+        Makes data-side blocks.
+    acquisition : Acquisition
+        What the network inverts.
+    own : dict
+        Arguments of half-quadratic splitting alone, None where not given.
+    """
     one_of('method', method, _METHODS)
-    if method == 'primal_dual' and isinstance(acquisition, Denoising):
+    if method != _METHODS[0] and isinstance(acquisition, Denoising):
         raise ValueError(
-            '`model.method: primal_dual` inverts an operator, and the '
-            'acquisition `Denoising` has none: remove `model.method` and '
-            '`model.dual`'
+            f'`model.method: {method}` inverts an operator, and the '
+            'acquisition `Denoising` has none: remove `model.method`'
+            + (' and `model.dual`' if method == 'primal_dual' else '')
         )
     if method == 'primal_dual' and dual is None:
         raise ValueError(
@@ -43,6 +60,20 @@ def check_method(method, dual, acquisition):
         raise ValueError(
             '`model.dual` is for `model.method: primal_dual`, got the method '
             f'{method!r}: set that method, or remove `model.dual`'
+        )
+    if method != SPLITTING:
+        check_no_own_arguments(
+            own, f'set `model.method: {SPLITTING}`, or remove'
+        )
+
+
+def check_no_own_arguments(own, advice):
+    """Raise a ValueError if there are arguments of splitting alone."""
+    given = [f'`model.{name}`' for name in own if own[name] is not None]
+    if given:
+        raise ValueError(
+            f'{" and ".join(given)} would have no effect: {advice} '
+            f'{"it" if len(given) == 1 else "them"}'
         )
 
 
@@ -68,24 +99,27 @@ def made_network(
     acquisition,
     proximal,
     dual,
-    n_iterations,
     shared,
     initial,
+    method,
+    n_iterations,
+    own,
     checkpointing,
-    pretrained,
 ):
-    """Return the network of a task, see `ReconstructionTask`.
-
-    Raises
-    ------
-    ValueError
-        If there are neither blocks nor a file that names them.
-    """
-    if proximal is None:
-        return _loaded_network(acquisition, dual, checkpointing, pretrained)
+    """Return the network of a task, see `ReconstructionTask`."""
     if isinstance(acquisition, Denoising):
         return checked_denoiser(proximal(), acquisition.space)
     operator = acquisition.forward_operator()
+    if method == SPLITTING:
+        return made_splitting(
+            operator,
+            proximal,
+            shared,
+            n_iterations,
+            initial,
+            own,
+            checkpointing,
+        )
     primal = proximal() if shared else proximal
     if dual is not None:
         return LearnedPrimalDual(
@@ -101,45 +135,29 @@ def made_network(
     )
 
 
-def _loaded_network(acquisition, dual, checkpointing, pretrained):
-    """Return a network of the architecture that a file has."""
-    from odl_equivariant import models
+def made_splitting(
+    operator, denoiser, shared, n_iterations, initial, own, checkpointing
+):
+    """Return a network of half-quadratic splitting.
 
-    if pretrained is None or dual is not None:
-        raise ValueError(
-            'the network has no blocks: set `model.proximal`, for example to '
-            '`odl_equivariant.nn.EquivariantProximal`'
-            + (
-                ', or `model.pretrained` to a file or a shipped model'
-                if dual is None
-                else ', beside `model.dual`'
-            )
-        )
-    if pathlib.Path(pretrained).suffix == '.ckpt':
-        raise ValueError(
-            f'the checkpoint {pretrained} needs `model.proximal`, as in the '
-            'configuration of its run: set it, or give `best.safetensors` or '
-            '`final.safetensors` of that run'
-        )
-    if isinstance(acquisition, Denoising):
-        return checked_denoiser(models.load(pretrained), acquisition.space)
-    network = models.load(pretrained, acquisition.forward_operator())
-    network.checkpointing = checkpointing
-    return network.train()
-
-
-def first_difference(theirs, ours, place='it'):
-    """Describe the first difference of two architectures."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in [*theirs, *ours]:
-            if theirs.get(key) != ours.get(key):
-                return first_difference(
-                    theirs.get(key), ours.get(key), str(key)
-                )
-    if isinstance(theirs, list) and isinstance(ours, list):
-        if len(theirs) != len(ours):
-            return f'it has {len(theirs)} {place}, not {len(ours)}'
-        for one, other in zip(theirs, ours, strict=True):
-            if one != other:
-                return first_difference(one, other, place)
-    return f'{place} is {theirs!r}, not {ours!r}'
+    Parameters
+    ----------
+    operator : odl.Operator
+        Forward operator.
+    denoiser : callable
+        Returns the denoiser of an iteration.
+    shared : bool
+        Whether there is one for all.
+    n_iterations, initial, checkpointing
+        As for `LearnedHalfQuadraticSplitting`.
+    own : dict
+        Other arguments; those that are None have their default.
+    """
+    return LearnedHalfQuadraticSplitting(
+        operator,
+        denoiser() if shared else denoiser,
+        n_iterations,
+        initial=initial,
+        checkpointing=checkpointing,
+        **{name: value for name, value in own.items() if value is not None},
+    )

@@ -64,9 +64,7 @@ def nameable():
 
 def _is_block(item):
     # not the whole network, which consists of blocks
-    return _is_a(item, torch.nn.Module) and not _is_a(
-        item, (nn.LearnedProximalGradient, nn.LearnedPrimalDual)
-    )
+    return _is_a(item, torch.nn.Module) and not _is_a(item, nn.UnrolledMethod)
 
 
 def _is_a(item, kinds):

@@ -19,7 +19,7 @@ from odl.applications import tomo
 
 from odl_equivariant._checks import one_of, real_number, whole_number
 from odl_equivariant.elements import as_element
-from odl_equivariant.nn import LearnedPrimalDual, LearnedProximalGradient
+from odl_equivariant.nn import UnrolledMethod
 from odl_equivariant.operators.ray.view_weights import Scan
 from odl_equivariant.training.losses.problem import Problem
 
@@ -419,7 +419,7 @@ def check_splittable(acquisition: Any) -> None:
 
 def check_unrolled(network: torch.nn.Module) -> None:
     """Raise a ValueError for a network that takes no other operator."""
-    if not isinstance(network, LearnedProximalGradient | LearnedPrimalDual):
+    if not isinstance(network, UnrolledMethod):
         raise ValueError(
             'splitting needs a network that is told the operator, such as '
             f'`LearnedProximalGradient`, got {type(network).__name__}'
