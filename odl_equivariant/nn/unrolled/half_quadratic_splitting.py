@@ -8,10 +8,10 @@
 
 """Learned half-quadratic splitting as a torch module."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import odl
 import torch
 from torch import nn
