@@ -134,10 +134,11 @@ class ReconstructionTask(EvaluatedTask):
     inner_iterations : int, optional
         For ``'half_quadratic_splitting'``: number of conjugate gradient
         iterations in each iteration. Default: 4.
-    relative_steps, relative_levels : tuple of 2 floats, optional
-        For ``'half_quadratic_splitting'``: first and last of the steps, and
-        of the factors of the noise levels, at the start of the training.
-        Default: those of `odl_equivariant.nn.LearnedHalfQuadraticSplitting`.
+    relative_steps, relative_levels : list of floats, optional
+        For ``'half_quadratic_splitting'``: the steps, and the factors of the
+        noise levels, at the start of the training; the first and the last, or
+        all. Default: those of
+        `odl_equivariant.nn.LearnedHalfQuadraticSplitting`.
 
     Raises
     ------
@@ -169,8 +170,8 @@ class ReconstructionTask(EvaluatedTask):
         dual: Callable[[], torch.nn.Module] | None = None,
         hessian_penalty: float = 0.0,
         inner_iterations: int | None = None,
-        relative_steps: tuple[float, float] | None = None,
-        relative_levels: tuple[float, float] | None = None,
+        relative_steps: list[float] | None = None,
+        relative_levels: list[float] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(loss, str):

@@ -8,10 +8,10 @@
 
 """Learned half-quadratic splitting as a torch module."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import odl
 import torch
 from torch import nn
@@ -68,12 +68,12 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         iteration, at most 1000.
     initial : {'zero', 'adjoint', 'fbp'} or `odl.Operator`, optional
         Where the iteration starts, as for `LearnedProximalGradient`.
-    relative_steps : tuple of 2 floats, optional
-        First and last of the steps :math:`\tau_k \|A\|^2` at the start of the
-        training. Those between lie evenly on a logarithmic scale.
-    relative_levels : tuple of 2 floats, optional
-        First and last of the :math:`\rho_k` at the start of the training, in
-        the same way.
+    relative_steps : sequence of floats, optional
+        The steps :math:`\tau_k \|A\|^2` at the start of the training: the
+        first and the last one, between which the others lie evenly on a
+        logarithmic scale, or all K.
+    relative_levels : sequence of floats, optional
+        The :math:`\rho_k` at the start of the training, in the same way.
     checkpointing : bool, optional
         Whether training keeps the intermediate results of one iteration at a
         time, and computes them again for the gradient. It takes less memory
@@ -147,11 +147,11 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         self,
         forward_operator: odl.Operator,
         denoiser: Callable[[], nn.Module] | nn.Module,
-        n_iterations: int = 8,
+        n_iterations: int = 6,
         inner_iterations: int = 4,
         initial: Initial = 'zero',
-        relative_steps: tuple[float, float] = (10.0, 100.0),
-        relative_levels: tuple[float, float] = (1.0, 1.0),
+        relative_steps: Sequence[float] = (10.0, 60.0),
+        relative_levels: Sequence[float] = (10.0, 2.0),
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -174,15 +174,11 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         takes_level = any(_takes_level(block) for block in blocks)
         self.register_parameter('log_levels', levels if takes_level else None)
 
-    def _logarithms(self, name, ends):
-        """Return logarithms from first to last value, as a parameter."""
-        return nn.Parameter(
-            torch.linspace(
-                *(math.log(end) for end in _checked_ends(name, ends)),
-                self.n_iterations,
-                dtype=torch.float64,
-            ).to(tensor_dtype(self.forward_operator.domain))
-        )
+    def _logarithms(self, name, values):
+        """Return the logarithms of the values of all iterations."""
+        values = _checked_values(name, values, self.n_iterations)
+        dtype = tensor_dtype(self.forward_operator.domain)
+        return nn.Parameter(torch.as_tensor(np.log(values), dtype=dtype))
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -346,20 +342,22 @@ def _unequal_weights(space):
     return (weights / first).to(tensor_dtype(space))
 
 
-def _checked_ends(name, ends):
-    """Return the first and the last of positive numbers."""
-    if isinstance(ends, str) or not hasattr(ends, '__iter__'):
-        raise TypeError(
-            f'`{name}` must be two numbers, the first and the last, got '
-            f'{ends!r}'
-        )
-    ends = list(ends)
-    if len(ends) != 2:
-        raise ValueError(
-            f'`{name}` must be two numbers, the first and the last, got '
-            f'{len(ends)}: {ends!r:.80}'
-        )
-    return [positive_number(f'each of both `{name}`', end) for end in ends]
+def _checked_values(name, values, n):
+    """Return n positive numbers, given all or the first and the last."""
+    expected = (
+        f'`{name}` must be the first and the last value, or those of all '
+        f'{n} iterations, got '
+    )
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f'{expected}{values!r:.80}')
+    values = [
+        positive_number(f'each of the `{name}`', value) for value in values
+    ]
+    if len(values) == 2:
+        return np.geomspace(*values, n)
+    if len(values) != n:
+        raise ValueError(f'{expected}{len(values)}')
+    return np.asarray(values)
 
 
 def _flag(block, name):
