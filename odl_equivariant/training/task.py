@@ -136,9 +136,9 @@ class ReconstructionTask(EvaluatedTask):
         iterations in each iteration. Default: 4.
     relative_steps, relative_levels : list of floats, optional
         For ``'half_quadratic_splitting'``: the steps, and the factors of the
-        noise levels, at the start of the training, see
-        `odl_equivariant.nn.LearnedHalfQuadraticSplitting`. Default: those
-        there.
+        noise levels, at the start of the training; the first and the last, or
+        all. Default: those of
+        `odl_equivariant.nn.LearnedHalfQuadraticSplitting`.
 
     Raises
     ------

@@ -977,7 +977,7 @@ def test_half_quadratic_splitting_without_ground_truth(acquisition):
         (ct(), {'dual': DualProximal}, 'or remove `model.dual`'),
         (ct(), {'block': EquivariantProximal}, 'make it with gradient=False'),
         (ct(), {'inner_iterations': 0}, '`inner_iterations` must be'),
-        (ct(), {'relative_steps': (1.0, 0.0)}, 'each of both `relative_st'),
+        (ct(), {'relative_steps': (1.0, 0.0)}, 'each of the `relative_st'),
     ],
 )
 def test_half_quadratic_splitting_is_refused(acquisition, settings, message):

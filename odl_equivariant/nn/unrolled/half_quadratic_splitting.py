@@ -8,10 +8,10 @@
 
 """Learned half-quadratic splitting as a torch module."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import odl
 import torch
 from torch import nn
@@ -176,13 +176,9 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
 
     def _logarithms(self, name, values):
         """Return the logarithms of the values of all iterations."""
-        values = _checked_numbers(name, values, self.n_iterations)
-        return nn.Parameter(
-            torch.tensor(
-                [math.log(value) for value in values],
-                dtype=tensor_dtype(self.forward_operator.domain),
-            )
-        )
+        values = _checked_values(name, values, self.n_iterations)
+        dtype = tensor_dtype(self.forward_operator.domain)
+        return nn.Parameter(torch.as_tensor(np.log(values), dtype=dtype))
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -346,26 +342,22 @@ def _unequal_weights(space):
     return (weights / first).to(tensor_dtype(space))
 
 
-def _checked_numbers(name, values, n):
-    """Return n positive numbers, which are given or lie between two."""
-    if isinstance(values, str) or not hasattr(values, '__iter__'):
-        raise TypeError(
-            f'`{name}` must be the first and the last number, or those of all '
-            f'{n} iterations, got {values!r}'
-        )
-    values = list(values)
-    if len(values) not in (2, n):
-        raise ValueError(
-            f'`{name}` must be the first and the last number, or those of all '
-            f'{n} iterations, got {len(values)}: {values!r:.80}'
-        )
-    values = [positive_number(f'each of `{name}`', value) for value in values]
-    if len(values) == n:
-        return values
-    first, last = map(math.log, values)
-    return [
-        math.exp(first + (last - first) * k / max(n - 1, 1)) for k in range(n)
+def _checked_values(name, values, n):
+    """Return n positive numbers, given all or the first and the last."""
+    expected = (
+        f'`{name}` must be the first and the last value, or those of all '
+        f'{n} iterations, got '
+    )
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f'{expected}{values!r:.80}')
+    values = [
+        positive_number(f'each of the `{name}`', value) for value in values
     ]
+    if len(values) == 2:
+        return np.geomspace(*values, n)
+    if len(values) != n:
+        raise ValueError(f'{expected}{len(values)}')
+    return np.asarray(values)
 
 
 def _flag(block, name):
