@@ -234,7 +234,7 @@ MODELS = {
         ),
         Model(
             f'splitting_mri_{kind}',
-            [f'splitting_mri_stage_{i}' for i in (1, 2)],
+            ['splitting_mri_stage_1'],
             (-1, 1),
             _mri,
             trained_on=REAL_IMAGES,
