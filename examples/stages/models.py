@@ -234,7 +234,7 @@ MODELS = {
         ),
         Model(
             f'splitting_mri_{kind}',
-            ['splitting_mri_stage_1'],
+            [f'splitting_mri_stage_{i}' for i in (1, 2)],
             (-1, 1),
             _mri,
             trained_on=REAL_IMAGES,
