@@ -56,7 +56,7 @@ def parts(size, channels, n_iterations, batch, workers):
     )
     data = ReconstructionData(
         acquisition,
-        train=lambda: Phantoms(64, (2 * size, 2 * size)),
+        train=lambda: Phantoms(64 * batch, (2 * size, 2 * size)),
         validation=lambda: Phantoms(1, (2 * size, 2 * size), seed=1),
         batch_size=batch,
         workers=workers,

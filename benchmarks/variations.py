@@ -19,7 +19,7 @@ rounds in one run:
 
 Beside `InvariantTotalVariation` are scikit-image's `denoise_tv_chambolle` and
 pyproximal's `TV`. Libraries that are not installed are left out. None of them
-has the total generalised variation of second order, of which one call is timed.
+has the total generalised variation of second order; one call of it is timed.
 """
 
 import argparse

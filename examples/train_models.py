@@ -9,7 +9,7 @@
 r"""Training of the models that are shipped
 =======================================
 
-The package ships two reconstruction networks for sparse-view CT, two for
+The package ships four reconstruction networks for sparse-view CT, four for
 magnetic resonance imaging from some of the lines, four denoisers that
 are told the noise level, and five energies. Of each two, one is equivariant
 and one is ordinary. They have the same width, and see the same images in the
@@ -32,16 +32,19 @@ one, and their simulated data
 
 over its weights :math:`\theta`, and a denoiser :math:`\sum_i
 \|\Phi_\theta(y_i; \sigma_i) - u_i\|^2 / \sigma_i`. In magnetic resonance
-imaging, the denominator has a floor, so that dark images count less.
+imaging, the denominator has a floor, so that dark images count less. The
+networks named ``splitting`` start from a denoiser that is shipped, which is
+trained further together with the steps and noise levels of the method.
 
 The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its
 own. It starts from the last checkpoint of the stage before. The learning rate
-falls over the stages on phantoms, and once more over the last one. If the
-training is interrupted, the same command resumes it. What is shipped is the
-mean of the weights before and after the last stage, see Wortsman et al.,
-*Robust fine-tuning of zero-shot models*, CVPR 2022: on heads it is as good as
-the weights before, and on other images nearly as good as those after. With
+falls over the stages on phantoms, and once more over the last one; or, of the
+splitting networks, over each. If the training is interrupted, the same command
+resumes it. Of the networks that begin on phantoms, what is shipped is the mean
+of the weights before and after the last stage, see Wortsman et al., *Robust
+fine-tuning of zero-shot models*, CVPR 2022: on heads it is as good as the
+weights before, and on other images nearly as good as those after. With
 ``--seconds N``, a denoiser or an energy is trained for that time, and the
 learning rate has fallen when it is over::
 

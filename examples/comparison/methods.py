@@ -50,6 +50,8 @@ NAMES = {
     'plug_and_play_c4': 'plug-and-play, C4',
     'unrolled_ordinary': 'unrolled, ordinary',
     'unrolled_c4': 'unrolled, C4',
+    'unrolled_splitting_ordinary': 'unrolled splitting, ordinary',
+    'unrolled_splitting_c4': 'unrolled splitting, C4',
 }
 # The weight that is about the best for total variation on head CT, in pixels
 # times the weight by Bayes' rule.
@@ -132,6 +134,8 @@ def _method(name, modality, iterations, weights):
     if name.startswith('unrolled'):
         kind = name.rpartition('_')[2]
         model = {'ct': 'sparse_view_ct', 'mri': 'cartesian_mri'}[modality]
+        if name.startswith('unrolled_splitting'):
+            model = f'splitting_{modality}'
         return _unrolled(_source(f'{model}_{kind}', weights))
     if name.startswith('plug_and_play'):
         kind = name.rpartition('_')[2]

@@ -40,6 +40,14 @@ METHODS = {
         'sparse_view_ct_ordinary',
     ),
     'unrolled, c4': ('unrolled, C4 ({} weights)', 'sparse_view_ct_c4'),
+    'splitting, ordinary': (
+        'unrolled splitting, ordinary ({} weights)',
+        'splitting_ct_ordinary',
+    ),
+    'splitting, c4': (
+        'unrolled splitting, C4 ({} weights)',
+        'splitting_ct_c4',
+    ),
 }
 
 

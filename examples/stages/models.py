@@ -225,5 +225,19 @@ MODELS = {
             first_share=0.4,
         ),
         Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
+        Model(
+            f'splitting_ct_{kind}',
+            [f'splitting_ct_stage_{i}' for i in (1, 2)],
+            (0, 1),
+            _ct,
+            trained_on=REAL_IMAGES,
+        ),
+        Model(
+            f'splitting_mri_{kind}',
+            ['splitting_mri_stage_1'],
+            (-1, 1),
+            _mri,
+            trained_on=REAL_IMAGES,
+        ),
     )
 }

@@ -286,7 +286,10 @@ class Trainer(LightningTrainer):
         if state is None and self.is_global_zero:
             keeper.check_no_weights()
         keeper.run['training images'] = contents(datamodule.pairs('train'))
-        keeper.validation = contents(datamodule.pairs('validation'))
+        validation = datamodule.pairs('validation')
+        # an error now, not after the first steps
+        validation[0]
+        keeper.validation = contents(validation)
         if state is not None:
             keeper.check_run(checkpoint, state)
         if self.is_global_zero:

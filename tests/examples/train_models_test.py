@@ -54,6 +54,19 @@ OF_KIND = {
         '--data.train.init_args.shape=[16,16]',
         '--data.validation.init_args.shape=[16,16]',
     ],
+    'splitting_ct': [
+        '--data.validation.init_args.n=1',
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.acquisition.init_args.n_views=4',
+        '--data.variants=[{"n_views":4},{"n_views":6,"n_photons":1e3}]',
+        '--data.validation.init_args.shape=[32,32]',
+    ],
+    'splitting_mri': [
+        '--data.validation.init_args.n=1',
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.variants=[{"shape":[16,16]},{"shape":[24,24]}]',
+        '--data.validation.init_args.shape=[16,16]',
+    ],
     'denoiser': [
         '--data.validation.init_args.n=1',
         '--data.acquisition.init_args.shape=[16,16]',
@@ -127,7 +140,8 @@ def command(name, output, n_steps):
     kind = kind_of(name)
     steps = [f'--output={output}', f'--steps={n_steps}']
     width = '--model.proximal.init_args.channels=4'
-    narrow = [] if kind.startswith(('ridge', 'gradient')) else [width]
+    wide = kind.startswith(('ridge', 'gradient', 'splitting'))
+    narrow = [] if wide else [width]
     return [name, *steps, *SMALL, *narrow, *OF_KIND[kind]]
 
 
@@ -145,6 +159,10 @@ NAMES = (
     'ridge_weakly_convex_ordinary',
     'sparse_view_ct_c4',
     'sparse_view_ct_ordinary',
+    'splitting_ct_c4',
+    'splitting_ct_ordinary',
+    'splitting_mri_c4',
+    'splitting_mri_ordinary',
 )
 # Models that are trained by the script, and not shipped.
 UNSHIPPED = ('gradient_step_ordinary',)
@@ -152,7 +170,7 @@ UNSHIPPED = ('gradient_step_ordinary',)
 RESTARTED = tuple(
     name
     for name in NAMES
-    if name.startswith(('multiscale', 'ridge', 'gradient'))
+    if name.startswith(('multiscale', 'ridge', 'gradient', 'splitting'))
 )
 
 
@@ -197,12 +215,12 @@ def test_interrupted_training_ends_with_the_same_weights(
         assert torch.equal(result[key], value), key
 
     operator = None
-    if name.startswith('sparse_view_ct'):
+    if name.startswith(('sparse_view_ct', 'splitting_ct')):
         operator = SparseViewCT((24, 24), n_views=6).operator
-    elif name.startswith('cartesian_mri'):
+    elif name.startswith(('cartesian_mri', 'splitting_mri')):
         operator = CartesianMRI((24, 24)).operator
     network = models.load(whole / f'{name}.safetensors', operator)
-    low = -1.0 if name.startswith('cartesian_mri') else 0.0
+    low = -1.0 if 'mri' in name else 0.0
     assert network.value_range == (low, 1.0)
 
 
@@ -252,9 +270,9 @@ def test_networks_are_those_that_are_shipped(script, name):
     from odl_equivariant.training import ReconstructionData
 
     operator = None
-    if name.startswith('sparse_view_ct'):
+    if name.startswith(('sparse_view_ct', 'splitting_ct')):
         operator = SparseViewCT((16, 16), n_views=4).operator
-    elif name.startswith('cartesian_mri'):
+    elif name.startswith(('cartesian_mri', 'splitting_mri')):
         operator = CartesianMRI((16, 16)).operator
     expected = models.load(name, operator)
 
@@ -293,6 +311,8 @@ def test_twins_differ_in_their_blocks_alone(script, kind):
         denoiser = energy.get('init_args', {}).get('denoiser', {})
         for part in (block, energy, denoiser):
             part.get('init_args', {}).pop('group', None)
+        start = own['model'].pop('pretrained', '')
+        assert start in ('', f'multiscale_denoiser_{name.split("_")[-1]}')
         twins.append((own, block['init_args']))
         twins[-1] += tuple(stage[1:] for stage in model.stages)
     assert twins[0] == twins[1]

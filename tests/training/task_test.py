@@ -1074,3 +1074,19 @@ def test_loss_is_there_for_what_reads_it(tmp_path, stops_early):
     trainer.train(task, data)
     assert 'train/loss' in trainer.callback_metrics
     assert len(set(read)) == (3 if stops_early else 0)
+
+
+def test_validation_images_are_tried_before_the_first_step(tmp_path):
+    """Those of another shape are an error before any weights change."""
+    acquisition = ct()
+    data = ReconstructionData(
+        acquisition,
+        train=lambda: Phantoms(4, (16, 16)),
+        validation=lambda: Phantoms(2, (12, 12)),
+        variants=[{'n_views': 4}],
+    )
+    task = task_for(acquisition)
+    trainer = Trainer(tmp_path, max_steps=4, accelerator='cpu')
+    with pytest.raises(ValueError, match=r'got \(12, 12\)'):
+        trainer.train(task, data)
+    assert trainer.global_step == 0
