@@ -25,12 +25,13 @@ from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
 from odl_equivariant._warnings import quiet
 from odl_equivariant.elements import grid_shape
-from odl_equivariant.models.architectures import Block
+from odl_equivariant.models.architectures import METHODS, Block
 from odl_equivariant.nn import (
     AtScales,
     DualProximal,
+    LearnedHalfQuadraticSplitting,
     LearnedPrimalDual,
-    LearnedProximalGradient,
+    UnrolledMethod,
     to_convolutional,
 )
 from odl_equivariant.nn.inference import duals_of, proximals_of
@@ -45,7 +46,7 @@ _AXES = ('height', 'width', 'depth')
 
 
 def export_onnx(
-    network: Block | LearnedProximalGradient | LearnedPrimalDual,
+    network: Block | UnrolledMethod,
     path: PathLike,
     shape: tuple[int, ...] | None = None,
 ) -> tuple[pathlib.Path, ...]:
@@ -56,10 +57,11 @@ def export_onnx(
     network : torch.nn.Module
         Network to write: an `EquivariantProximal`, `OrdinaryProximal`,
         `MultiscaleDenoiser`, `MultiscaleProximal`, `AtScales` of one of
-        these, `LearnedProximalGradient` or `LearnedPrimalDual`. The file has
-        plain convolutions in float32. Their kernels are computed in float32
-        or higher precision. Each block of an unrolled method becomes a file
-        of its own. Its operators cannot be written to ONNX.
+        these, `LearnedProximalGradient`, `LearnedPrimalDual` or
+        `LearnedHalfQuadraticSplitting`. The file has plain convolutions in
+        float32. Their kernels are computed in float32 or higher precision.
+        Each block of an unrolled method becomes a file of its own. Its
+        operators cannot be written to ONNX.
     path : path-like
         File to write, ending in ``.onnx``. For an unrolled method,
         ``net.onnx`` stands for ``net-0.onnx``, ``net-1.onnx``, ..., one file
@@ -114,6 +116,27 @@ def export_onnx(
     ``h``, and whether it ``extrapolates``: then the operator is applied to
     the sum of the image and the first channels of the memory.
 
+    The blocks of a `LearnedHalfQuadraticSplitting` are denoisers, with the
+    inputs ``x`` and ``sigma``. It has the ``steps`` :math:`\tau_k`, the
+    ``levels`` :math:`\rho_k`, None if no denoiser takes one, and the number
+    ``inner_iterations`` of conjugate gradients, and no ``memory``. For one
+    image z, the iteration k, and A with its adjoint as functions of arrays,
+    whose inner products have equal weights::
+
+        w, p = np.zeros_like(z), step * adjoint(forward(z) - y)
+        r, size = p, (p * p).sum()
+        for _ in range(network['inner_iterations']):
+            image = p + step * adjoint(forward(p))
+            along = size / (p * image).sum()
+            w, r = w + along * p, r - along * image
+            size, last = (r * r).sum(), size
+            p = r + size / last * p
+        sigma = level * np.sqrt([(w * w).mean()])
+        (z,) = block.run(None, {'x': z - w, 'sigma': sigma})
+
+    A denoiser of one channel is given the real and the imaginary part of a
+    complex image as two images, both with this ``sigma``.
+
     Examples
     --------
     A reconstruction with onnxruntime; the forward operator and its adjoint
@@ -123,7 +146,10 @@ def export_onnx(
     >>> import numpy as np
     >>> import odl
     >>> import onnxruntime
-    >>> from odl_equivariant.nn import OrdinaryProximal
+    >>> from odl_equivariant.nn import (
+    ...     LearnedProximalGradient,
+    ...     OrdinaryProximal,
+    ... )
     >>> space = odl.rn((8, 8), dtype='float32')
     >>> network = LearnedProximalGradient(
     ...     odl.IdentityOperator(space),
@@ -155,7 +181,7 @@ def export_onnx(
     path = pathlib.Path(path)
     if path.suffix != '.onnx':
         raise ValueError(f'the file must end in .onnx, got {path.name!r}')
-    unrolled = type(network) in (LearnedProximalGradient, LearnedPrimalDual)
+    unrolled = type(network) in METHODS.values()
     blocks = proximals_of(network)
     data_shape = None
     if shape is None and any(type(block) is AtScales for block in blocks):
@@ -209,6 +235,7 @@ def _description(network, block):
         'n_iterations': network.n_iterations,
         'n_blocks': len(network.blocks),
         'block': block,
+        'initial': network.architecture['arguments']['initial'],
     }
     if isinstance(network, LearnedPrimalDual):
         description |= {
@@ -221,10 +248,13 @@ def _description(network, block):
         description['steps'] = [
             network.step(k).item() for k in range(network.n_iterations)
         ]
-    return description | {
-        'initial': network.architecture['arguments']['initial'],
-        'memory': network.memory,
-    }
+    if isinstance(network, LearnedHalfQuadraticSplitting):
+        levels = network.relative_levels
+        return description | {
+            'levels': None if levels is None else levels.tolist(),
+            'inner_iterations': network.inner_iterations,
+        }
+    return description | {'memory': network.memory}
 
 
 class _Graph(nn.Module):

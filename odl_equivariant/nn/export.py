@@ -52,8 +52,8 @@ def to_convolutional(module: nn.Module) -> nn.Module:
     ----------
     module : torch.nn.Module
         Network in training or evaluation mode. An `EquivariantProximal`
-        becomes an `OrdinaryProximal` and a `LearnedProximalGradient` one with
-        such blocks, of the same operators; a `MultiscaleDenoiser`,
+        becomes an `OrdinaryProximal` and an unrolled method one with such
+        blocks, of the same operators; a `MultiscaleDenoiser`,
         `MultiscaleProximal`, `AveragedProximal` or `SpaceTimeProximal` becomes
         one with ``group=None``. In any other module each convolution of this
         package becomes an ordinary one. A module of escnn, alone or in a

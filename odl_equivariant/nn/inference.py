@@ -73,8 +73,8 @@ def for_inference(
     Parameters
     ----------
     network : LearnedProximalGradient, LearnedPrimalDual, \
-EquivariantProximal, OrdinaryProximal, MultiscaleDenoiser, \
-MultiscaleProximal, or AtScales of one of these
+LearnedHalfQuadraticSplitting, EquivariantProximal, OrdinaryProximal, \
+MultiscaleDenoiser, MultiscaleProximal, or AtScales of one of these
         Network to copy. It is not changed, and later changes of it do not
         affect the copy.
     precision : {'float32', 'float64', 'bfloat16', 'auto'}, optional
@@ -201,9 +201,10 @@ def proximals_of(network: nn.Module) -> list[nn.Module]:
         if type(inner) not in _KNOWN:
             known = ', '.join(f'`{cls.__name__}`' for cls in _KNOWN)
             raise TypeError(
-                f'expected an {known}, `AtScales` of one, or a '
-                '`LearnedProximalGradient` with such blocks, no class derived '
-                f'from one, got {type(inner).__name__}'
+                f'expected an {known}, `AtScales` of one, or an unrolled '
+                'method, such as a `LearnedProximalGradient`, with such '
+                'blocks, no class derived from one, got '
+                f'{type(inner).__name__}'
             )
     for block in duals_of(network):
         if type(block) is not DualProximal:

@@ -45,7 +45,8 @@ class Normalised(nn.Module):
         Module of images of shape ``(N, C, *shape)`` and, where its
         ``forward`` has them, ``gradient``, ``memory`` and ``sigma``, such as
         `EquivariantProximal` or a network of your own. Without a shift it may
-        also be a `LearnedProximalGradient`, whose data are divided.
+        also be an unrolled method, such as a `LearnedProximalGradient`,
+        whose data are divided.
     statistic : {'std', 'rms', 'max'} or callable, optional
         What images are divided by: their standard deviation over pixels and
         channels, the root of their mean square, or their largest magnitude,

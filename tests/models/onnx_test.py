@@ -28,9 +28,15 @@ from odl_equivariant.models import onnx as export
 from odl_equivariant.nn import (
     DualProximal,
     EquivariantProximal,
+    LearnedHalfQuadraticSplitting,
     LearnedPrimalDual,
     LearnedProximalGradient,
+    MultiscaleDenoiser,
     OrdinaryProximal,
+)
+from odl_equivariant.operators import (
+    SubsampledFourierTransform,
+    operator_norm,
 )
 
 PATH = 'net.onnx'
@@ -234,6 +240,72 @@ def test_learned_primal_dual(shape):
         u, s = session.run(None, inputs)
     expected = network(torch.from_numpy(y)[None, None]).detach().numpy()
     assert np.abs(u - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('noise_level', [True, False])
+def test_learned_half_quadratic_splitting(noise_level):
+    """Denoisers and conjugate gradients of numpy make the reconstruction."""
+    torch.manual_seed(0)
+    space = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype='complex64')
+    operator = SubsampledFourierTransform(
+        space, np.random.default_rng(0).random((12, 12)) < 0.5
+    )
+    network = LearnedHalfQuadraticSplitting(
+        operator,
+        lambda: MultiscaleDenoiser('C4', 1, 4, 1, 1, noise_level),
+        n_iterations=2,
+        inner_iterations=2,
+        relative_steps=(5.0, 2.0),
+        relative_levels=(3.0, 0.5),
+    )
+    for parameter in network.blocks.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    paths = models.export_onnx(network, PATH)
+    assert [path.name for path in paths] == ['net-0.onnx', 'net-1.onnx']
+    sessions = [onnxruntime.InferenceSession(path) for path in paths]
+    metadata = sessions[1].get_modelmeta().custom_metadata_map
+    found = json.loads(metadata['network'])
+    norm = operator_norm(operator)
+    assert found.pop('steps') == pytest.approx([5 / norm**2, 2 / norm**2])
+    levels = found.pop('levels')
+    assert levels == (pytest.approx([3, 0.5]) if noise_level else None)
+    assert found == {
+        'n_iterations': 2,
+        'n_blocks': 2,
+        'block': 1,
+        'initial': 'zero',
+        'inner_iterations': 2,
+    }
+
+    def mapped(A, x):
+        """Apply an operator to an array of shape (2, 1, n, m)."""
+        element = A.domain.element(x[0, 0] + 1j * x[1, 0])
+        image = A(element).asarray()
+        return np.stack([image.real, image.imag])[:, None]
+
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=(2, 1, 12, 12)).astype('f4')
+    z = np.zeros((2, 1, 12, 12), 'f4')
+    for k, session in enumerate(sessions):
+        step = np.float32(json.loads(metadata['network'])['steps'][k])
+        w = np.zeros_like(z)
+        p = step * mapped(operator.adjoint, mapped(operator, z) - y)
+        r, size = p, (p * p).sum()
+        for _ in range(found['inner_iterations']):
+            image = p + step * mapped(operator.adjoint, mapped(operator, p))
+            along = size / (p * image).sum()
+            w, r = w + along * p, r - along * image
+            size, last = (r * r).sum(), size
+            p = r + size / last * p
+        inputs = {'x': z - w}
+        if noise_level:
+            sigma = levels[k] * np.sqrt([(w * w).mean()] * 2)
+            inputs['sigma'] = sigma.astype('f4')
+        (z,) = session.run(None, inputs)
+    expected = network(torch.from_numpy(y).transpose(0, 1)).detach()
+    gap = np.abs(z[:, 0] - expected[0].numpy()).max()
+    assert gap <= 1e-4 * float(expected.abs().max())
 
 
 @pytest.mark.slow

@@ -25,12 +25,12 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _layers,
     for_inference,
     inference,
 )
 from odl_equivariant.nn.blocks import pieces
 from odl_equivariant.nn.steerable.convolutions import _kernel_basis
+from odl_equivariant.nn.unrolled import layers as _layers
 
 N_THREADS = 8
 N_CALLS = 10

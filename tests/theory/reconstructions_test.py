@@ -36,8 +36,10 @@ from odl_equivariant.functionals import (
 from odl_equivariant.nn import (
     DualProximal,
     EquivariantProximal,
+    LearnedHalfQuadraticSplitting,
     LearnedPrimalDual,
     LearnedProximalGradient,
+    MultiscaleDenoiser,
     OrdinaryProximal,
 )
 from odl_equivariant.operators import (
@@ -311,6 +313,51 @@ def test_the_unrolled_method_is_equivariant_whatever_is_measured(law, kind):
             action,
         )
         law.holds(error, 1e-12)
+
+
+def splitting(operator, group):
+    """Return a network of half-quadratic splitting with random weights."""
+    torch.manual_seed(2)
+    network = LearnedHalfQuadraticSplitting(
+        operator,
+        # one channel, also for the parts of complex images
+        lambda: MultiscaleDenoiser(group, 1, 8, n_scales=1, n_blocks=1),
+        n_iterations=3,
+        inner_iterations=3,
+        relative_steps=(10.0, 1.0),
+    )
+    with torch.no_grad():
+        for parameter in network.blocks.parameters():
+            # what starts at zero, too
+            parameter += 0.05 * torch.randn_like(parameter)
+    return network.double()
+
+
+@pytest.mark.parametrize('kind', operators_without_symmetry())
+def test_learned_half_quadratic_splitting_is_equivariant(law, kind):
+    """Phi(y; A T_g) = T_g^-1 Phi(y; A), for denoisers that are equivariant."""
+    operator = operators_without_symmetry()[kind]
+    network = splitting(operator, 'D4')
+    for action in group_actions(operator.domain, 'D4')[1:]:
+        error = reconstruction_equivariance_error(
+            lambda A, y: network.with_operator(A).as_operator()(y),
+            operator,
+            action,
+        )
+        law.holds(error, 1e-10)
+
+
+def test_learned_half_quadratic_splitting_with_ordinary_denoisers_is_not(law):
+    """With ordinary denoisers, the image does not turn as the scanner does."""
+    operator = ray_transform(7)
+    network = splitting(operator, None)
+    for action in group_actions(operator.domain, 'D4')[1:]:
+        error = reconstruction_equivariance_error(
+            lambda A, y: network.with_operator(A).as_operator()(y),
+            operator,
+            action,
+        )
+        law.fails(error, 1e-3)
 
 
 def primal_dual(operator, group, dual_group=None, n=1, **kwargs):

@@ -218,6 +218,10 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         r"""The factors :math:`\rho_k` of the levels, None without levels."""
         return None if self.log_levels is None else self.log_levels.exp()
 
+    def step(self, iteration: int) -> torch.Tensor:
+        r"""Return the step :math:`\tau_k` of an iteration, as a tensor."""
+        return self.relative_steps[iteration] / self._layers.squared_norm
+
     def forward(
         self,
         y: torch.Tensor,

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Laws of learned half-quadratic splitting."""
 
+import concurrent.futures
 import copy
 import math
 import pickle
@@ -30,6 +31,7 @@ from odl_equivariant.nn import (
     LearnedHalfQuadraticSplitting,
     LearnedProximalGradient,
     MultiscaleDenoiser,
+    Normalised,
     OrdinaryProximal,
     for_inference,
     to_convolutional,
@@ -39,6 +41,7 @@ from odl_equivariant.operators import (
     operator_norm,
 )
 from odl_equivariant.solvers import half_quadratic_splitting
+from odl_equivariant.uncertainty import GaussianNoise, bootstrap
 
 backend = simple_fixture('backend', ['numpy', 'pytorch'])
 dtype = simple_fixture('dtype', ['float32', 'float64'])
@@ -566,6 +569,58 @@ def test_the_state_has_no_operator(shared):
     for A in weighted_operators().values():
         names = {name.split('.')[0] for name in network_for(A).state_dict()}
         assert names == {'blocks', 'log_steps', 'log_levels'}
+
+
+def test_normalised():
+    """Data may be divided by their own statistic, which denoisers see not."""
+    A = ray_transform()
+    network = network_for(A, make=lambda: denoiser(homogeneous=False))
+    y = data_for(A)
+    scaled = Normalised(network, 'rms', shift=None)
+    assert gap(scaled(5 * y), 5 * scaled(y)) <= 1e-11
+    unit = y[:1].square().mean().sqrt()
+    assert gap(scaled(y[:1]), unit * network(y[:1] / unit)) <= 1e-11
+
+
+def test_torch_export():
+    """With operators of torch the network is exported, and else refused."""
+    A = 0.5 * odl.IdentityOperator(odl.rn((6, 6), dtype='float32'))
+    network = network_for(A).eval()
+    y = data_for(A)
+    program = torch.export.export(network, (torch.ones_like(y),))
+    assert gap(program.module()(y), network(y)) <= 1e-5
+    other = network_for(ray_transform('float32'))
+    y = data_for(other.forward_operator)
+    with pytest.raises(NotImplementedError, match='no place in an exported'):
+        torch.export.export(other, (y,), strict=False)
+
+
+def test_threads():
+    """Several threads may use a network, with other operators each."""
+    A = ray_transform('float32')
+    network = network_for(A)
+    y = data_for(A)
+    operators = [factor * A for factor in (0.5, 1.0, 2.0, 4.0)]
+    with torch.no_grad():
+        expected = [network(y, operator) for operator in operators]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda B: network(y, B), 3 * operators))
+    for one, other in zip(found, 3 * expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_bootstrap():
+    """Samples of the error are drawn as for other networks."""
+    A = ray_transform('float32')
+    network = network_for(A).eval()
+    y = as_element(data_for(A, 1), A.range)
+    results = [
+        bootstrap(method, A, GaussianNoise(0.1), n=4)(y)
+        for method in (network, network.as_operator())
+    ]
+    deviations = [as_tensor(result.standard_deviation) for result in results]
+    assert float(deviations[0].norm()) > 0
+    assert gap(*deviations) <= 1e-3
 
 
 def test_autocast():

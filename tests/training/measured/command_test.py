@@ -23,6 +23,10 @@ from odl_equivariant.data import (
     mr_phantom,
     read_kspace,
 )
+from odl_equivariant.nn import (
+    LearnedHalfQuadraticSplitting,
+    MultiscaleDenoiser,
+)
 from odl_equivariant.training.cli import main
 from odl_equivariant.training.measured import inputs
 
@@ -98,6 +102,32 @@ def run(tmp_path, monkeypatch, capfd, caplog):
 
 
 GRID = ('--shape', '40', '--cell-size', '3mm')
+
+
+def test_a_network_of_half_quadratic_splitting(run, tmp_path):
+    """Its file is a model, whose images are those of Python."""
+    written(tmp_path)
+    torch.manual_seed(0)
+    acquisition = SparseViewCT((16, 16), n_views=8)
+    network = LearnedHalfQuadraticSplitting(
+        acquisition.operator,
+        lambda: MultiscaleDenoiser('C4', 1, 4, 1, 1),
+        n_iterations=2,
+    )
+    card = models.model_card(acquisition)
+    models.save(network, 'own.safetensors', (0, 1), card)
+    status, text = run(
+        'scan.npy', *GRID, '--output', 'out', model='own.safetensors'
+    )
+    assert status == 0, text
+    scanner = MeasuredCT(
+        geometry(), {'shape': (40, 40), 'cell': WIDTH}, length_unit='mm'
+    )
+    loaded = models.load('own.safetensors', scanner)
+    y = scanner.operator.range.element(np.load('scan.npy'))
+    expected = loaded.as_operator()(y).asarray()
+    (path,) = (tmp_path / 'out').glob('*.npy')
+    assert relative(np.load(path), expected) < 1e-3
 
 
 def relative(image, truth):
