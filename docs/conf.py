@@ -94,12 +94,13 @@ numpydoc_validation_checks = {
 }
 numpydoc_validation_exclude = {
     r'\.[A-Z]\w+\.\w+$',
-    # fixtures, a class with a `__new__` of its own, a protocol, a base class,
+    # fixtures, a class with a `__new__` of its own, a protocol, base classes,
     # and what only solvers and functions make
     r'\.testing\.',
     r'\.GroupAverage$',
     r'\.nn\.Block$',
     r'\.nn\.Energy$',
+    r'\.nn\.UnrolledMethod$',
     r'\.SolverResult$',
     r'\.uncertainty\.(Bootstrap|Calibration|Ensemble|Uncertainty)$',
 }

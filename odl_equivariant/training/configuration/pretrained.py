@@ -12,6 +12,7 @@ import pathlib
 
 from odl_equivariant import models
 from odl_equivariant.data import Denoising
+from odl_equivariant.elements import tensor_dtype
 from odl_equivariant.models.architectures import UNROLLED
 from odl_equivariant.nn import LearnedHalfQuadraticSplitting
 from odl_equivariant.training.configuration.networks import (
@@ -110,15 +111,17 @@ def loaded_network(
             'another file'
         )
     denoiser = models.load(pretrained)
-    return made_splitting(
-        acquisition.forward_operator(),
+    operator = acquisition.forward_operator()
+    network = made_splitting(
+        operator,
         lambda: copy.deepcopy(denoiser),
         shared,
         n_iterations,
         initial,
         own,
         checkpointing,
-    ).train()
+    )
+    return network.to(tensor_dtype(operator.domain)).train()
 
 
 def load_weights(network, path, acquisition):

@@ -453,6 +453,9 @@ def test_denoisers_of_other_classes():
     )
     y = data_for(A)
     assert network(y).shape == (2, 1, 7, 7)
+    network(y).square().sum().backward()
+    for parameter in network.parameters():
+        assert parameter.grad.isfinite().all() and parameter.grad.any()
     plain = network_for(
         A,
         make=lambda: EquivariantProximal(channels=4, gradient=False, memory=0),

@@ -98,6 +98,23 @@ def test_a_shipped_denoiser():
     assert_from(task.network, models.load(name), 2)
 
 
+@pytest.mark.parametrize('given', [True, False])
+def test_precisions_of_a_denoiser(tmp_path, given):
+    """The network has that of its operator, whatever the file has."""
+    block = denoiser().double()
+    models.save(block, tmp_path / PATH)
+    task = ReconstructionTask(
+        ct(),
+        denoiser if given else None,
+        2,
+        method=METHOD,
+        pretrained=tmp_path / PATH,
+    )
+    assert {p.dtype for p in task.parameters()} == {torch.float32}
+    weight = task.network.block(1).lift.weight
+    assert torch.equal(weight, block.lift.weight.float())
+
+
 def test_weights_of_a_denoiser_are_loaded_later(saved):
     """The method of the task takes such a file, too."""
     block, path = saved
