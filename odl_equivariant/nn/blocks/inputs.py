@@ -14,6 +14,7 @@ import numbers
 import numpy as np
 import torch
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Space
 from odl_equivariant.elements import grid_shape
 from odl_equivariant.nn.blocks.network import is_exported, is_transformed
@@ -27,6 +28,7 @@ __all__ = (
     'advice_of_dimension',
     'check_cells',
     'check_input',
+    'checked_symmetry',
     'check_grid',
     'check_square_cells',
     'checked_sigma',
@@ -146,6 +148,53 @@ def check_square_cells(space: Space) -> None:
             'image lies on another grid otherwise; got the cell sides '
             f'{space.cell_sides} of {space!r}'
         )
+
+
+def checked_symmetry(
+    group: str | None, axis: int | None, dimension: int | None
+) -> tuple[str | None, int]:
+    """Return the name of a group with its axis, and the number of axes.
+
+    Parameters
+    ----------
+    group : str or None
+        Group of plane or space, None for ordinary convolutions.
+    axis : {0, 1, 2} or None
+        Axis of a group of the space.
+    dimension : {2, 3} or None
+        Number of axes of an image. Default: that of the group, 2 without.
+
+    Returns
+    -------
+    name : str or None
+        The name, see `group_in_space`.
+    dimension : {2, 3}
+        The number.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit each other.
+    """
+    if dimension is not None:
+        dimension = whole_number('dimension', dimension, 2, 3)
+    if group is None:
+        if axis is not None:
+            raise ValueError(
+                f'`axis` is that of a group, got axis={axis!r} with '
+                'group=None: for ordinary convolutions of volumes take '
+                'dimension=3'
+            )
+        return None, dimension or 2
+    name = group_in_space(group, axis)
+    found = dimension_of(name)
+    if dimension not in (None, found):
+        raise ValueError(
+            f'`dimension` is that of the group, {found} for group={group!r} '
+            f'with axis={axis!r}, got {dimension}'
+            f'{advice_of_dimension(group, dimension)}'
+        )
+    return name, found
 
 
 def check_cells(space: Space, group: str, axis: int | None) -> None:

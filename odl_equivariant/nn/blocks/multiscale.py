@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from odl_equivariant._checks import one_of, whole_number
+from odl_equivariant._checks import one_of
 from odl_equivariant.nn._convolution import (
     PaddedConvolution,
     channels_last,
@@ -29,6 +29,7 @@ from odl_equivariant.nn.blocks.calibration import calibrate_all
 from odl_equivariant.nn.blocks.inputs import (
     advice_of_dimension,
     check_cells,
+    checked_symmetry,
 )
 from odl_equivariant.nn.blocks.network import (
     SMOOTH,
@@ -68,7 +69,12 @@ class Multiscale(Proximal):
         axis = arguments.pop('axis')
         dimension = arguments.pop('dimension')
         super().__init__(arguments)
-        self._set_dimension(group, axis, dimension)
+        _, dimension = checked_symmetry(group, axis, dimension)
+        if group is None:
+            self.group = self._acting_group = self.axis = None
+            self._set('dimension', dimension, 2)
+        else:
+            self._set_group(group, axis)
         if self.group in INFINITE:
             raise ValueError(
                 f'the infinite group {self.group} has no regular fields, '
@@ -92,28 +98,6 @@ class Multiscale(Proximal):
         self._set('activation', activation, _LEAKY)
         self._check_activation()
         self._build()
-
-    def _set_dimension(self, group, axis, dimension):
-        """Set the group, its axis, and the number of axes of an image."""
-        if dimension is not None:
-            dimension = whole_number('dimension', dimension, 2, 3)
-        if group is None:
-            if axis is not None:
-                raise ValueError(
-                    f'`axis` is that of a group, got axis={axis!r} with '
-                    'group=None: for ordinary convolutions of volumes take '
-                    'dimension=3'
-                )
-            self.group = self._acting_group = None
-            self._set('dimension', dimension or 2, 2)
-            return
-        self._set_group(group, axis)
-        if dimension not in (None, self.dimension):
-            raise ValueError(
-                f'`dimension` is that of the group, {self.dimension} for '
-                f'group={group!r} with axis={axis!r}, got {dimension}'
-                f'{advice_of_dimension(group, dimension)}'
-            )
 
     def _check_activation(self):
         if self.activation == _LEAKY:
