@@ -149,12 +149,13 @@ class RidgeEnergy(Energy):
     D2 and D4, and the groups of the space, turn and mirror free filters
     exactly. For the other finite groups, filters consist of circular
     harmonics, which the group multiplies by phases. For SO2 and O2, a filter
-    :math:`\sum_j c_j R_j(r) e^{i m \varphi}` is complex, and its profile is that of :math:`|w_i * u|`, the
-    norm of a pair of real responses: a rotation only changes the phase. The
-    numbers :math:`c_j` are real for O2. In each case J is invariant to
-    rounding under those elements that map the grid to itself: if n = m those
-    of the group in D4, otherwise those in D2. Under other angles it is
-    invariant as far as the sampling of filters and image allows.
+    :math:`\sum_j c_j R_j(r) e^{i m \varphi}` is complex, and its profile is
+    that of :math:`|w_i * u|`, the norm of a pair of real responses: a
+    rotation only changes the phase. The numbers :math:`c_j` are real for O2.
+    In each case J is invariant to rounding under those elements that map the
+    grid to itself: if n = m those of the group in D4, otherwise those in D2.
+    Under other angles it is invariant as far as the sampling of filters and
+    image allows.
 
     References
     ----------
