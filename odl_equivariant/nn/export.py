@@ -165,9 +165,10 @@ def _ordinary_proximal(block):
 
 def _ordinary_twin(block: Multiscale) -> Multiscale:
     arguments = {**block.architecture['arguments'], 'group': None}
-    arguments.pop('basis', None)
+    for name in ('basis', 'axis'):
+        arguments.pop(name, None)
     with torch.device('meta'):
-        plain = type(block)(**arguments)
+        plain = type(block)(**arguments, dimension=block.dimension)
 
     def converted(layer):
         return padded_convolution(layer, not block.homogeneous)

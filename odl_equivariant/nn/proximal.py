@@ -13,8 +13,8 @@ from typing import Any
 from odl_equivariant._checks import boolean, whole_number
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.inputs import (
-    check_cubic_cells,
-    check_square_cells,
+    advice_of_dimension,
+    check_cells,
 )
 from odl_equivariant.nn.steerable import layout
 from odl_equivariant.nn.steerable.activations import (
@@ -32,12 +32,7 @@ from odl_equivariant.nn.steerable.orbits import (
     checked_kind,
     steerable_convolution,
 )
-from odl_equivariant.nn.steerable.space import (
-    dimension_of,
-    elements_of,
-    group_in_space,
-    n_elements,
-)
+from odl_equivariant.nn.steerable.space import n_elements
 
 __all__ = ('EquivariantProximal', 'OrdinaryProximal')
 
@@ -321,12 +316,7 @@ class EquivariantProximal(Proximal):
         super().__init__(arguments)
         self._set_values(homogeneous, shift_equivariant)
         # in one word, with the axis of a group about one
-        self._acting_group = group_in_space(group, axis)
-        self._set('axis', None if axis is None else int(axis), None)
-        self.dimension = dimension_of(self._acting_group)
-        self.group = self._acting_group
-        if self.axis is not None:
-            self.group = self.group[:-1]
+        self._set_group(group, axis)
         self._arguments['group'] = self.group
         kind = checked_kind(basis, self._acting_group)
         self._set('basis', kind, 'escnn')
@@ -505,25 +495,10 @@ class EquivariantProximal(Proximal):
             layout.check_vector_space(space, self.dimension)
 
     def _check_cells(self, space):
-        if self.dimension == 2:
-            check_square_cells(space)
-            return
-        about = '' if self.axis is None else f' about axis {self.axis}'
-        elements = elements_of(self._acting_group)
-        check_cubic_cells(space, self.group + about, elements)
+        check_cells(space, self.group, self.axis)
 
     def _advice_of_dimension(self, found):
-        if found == 3:
-            return (
-                ": for volumes, take a group of the space, such as group='O', "
-                "or group='C4' with axis=2"
-            )
-        if found == 2:
-            return (
-                f': the group {self.group} acts on volumes, take one of the '
-                "plane, such as group='C4' without `axis`"
-            )
-        return ''
+        return advice_of_dimension(self.group, found)
 
 
 class OrdinaryProximal(Proximal):
@@ -619,7 +594,7 @@ skip, kernel_size, padding_mode, negative_slope
         )
 
     def _advice_of_dimension(self, found):
-        return f'; make it with dimension={found}' if found in (2, 3) else ''
+        return advice_of_dimension(None, found)
 
 
 _HIDDEN = ('self', '__class__')

@@ -28,9 +28,9 @@ from odl_equivariant.diagnostics import (
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals import LearnedProximal
 from odl_equivariant.nn import (
+    AveragedProximal,
     EquivariantProximal,
     LearnedProximalGradient,
-    MultiscaleDenoiser,
     OrdinaryProximal,
     for_inference,
     to_convolutional,
@@ -416,7 +416,7 @@ def test_arguments_that_do_not_fit(kwargs, words):
 def test_networks_of_the_plane():
     """Networks that are for images alone say who takes the group."""
     with pytest.raises(ValueError, match='`EquivariantProximal` takes it'):
-        MultiscaleDenoiser(group='O', channels=24)
+        AveragedProximal(group='O', channels=24)
 
 
 def test_wrong_inputs():

@@ -13,20 +13,20 @@ from __future__ import annotations
 import numpy as np
 
 from odl_equivariant._checks import array_shape, whole_number
-from odl_equivariant._types import ImageShape, Random
+from odl_equivariant._types import ImageShape, Random, VolumeShape
 
 __all__ = ('simulated_coil_maps',)
 
 
 def simulated_coil_maps(
-    shape: ImageShape, n_coils: int, rng: Random = None
+    shape: ImageShape | VolumeShape, n_coils: int, rng: Random = None
 ) -> np.ndarray:
     r"""Draw smooth sensitivities of coils around an object.
 
     Parameters
     ----------
-    shape : tuple of 2 ints
-        Shape of the images.
+    shape : tuple of 2 or 3 ints
+        Shape of the images, or of the volumes.
     n_coils : int
         Number of coils.
     rng : int, numpy.random.Generator or None, optional
@@ -40,7 +40,8 @@ def simulated_coil_maps(
 
     Notes
     -----
-    The coils lie on a circle around the grid, the longer side of which is 2.
+    The coils lie on a circle around the grid, the longer side of which is 2,
+    or evenly on a sphere around a grid of volumes.
     At the distance :math:`r` of a coil, the sensitivity before normalisation
     is :math:`e^{i \varphi} / (1 + (r / w)^2)`, with a phase that is linear
     in the position. Radius, width, phases and the first angle are random.
@@ -53,21 +54,35 @@ def simulated_coil_maps(
     >>> bool(np.allclose((abs(maps) ** 2).sum(0), 1))
     True
     """
-    shape = array_shape('shape', shape, 2)
+    shape = array_shape('shape', shape)
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f'`shape` must be that of images or of volumes, got {shape}'
+        )
     n_coils = whole_number('n_coils', n_coils, 1)
     rng = np.random.default_rng(rng)
-    x, y = (
-        (2 * np.arange(n) - n + 1).reshape(-1, *(1 - i) * [1]) / max(shape)
-        for i, n in enumerate(shape)
-    )
+    places = [
+        (2 * np.arange(n) - n + 1).reshape(-1, *after * [1]) / max(shape)
+        for after, n in enumerate(reversed(shape))
+    ][::-1]
     radius, width = rng.uniform(1.1, 1.5), rng.uniform(0.5, 1.0)
     angles = 2 * np.pi * (np.arange(n_coils) + rng.random()) / n_coils
+    directions = [np.cos(angles), np.sin(angles)]
+    if len(shape) == 3:
+        # the golden section makes them even, in whichever number
+        angles = angles + np.pi * (np.sqrt(5) - 1) * np.arange(n_coils)
+        height = (2 * np.arange(n_coils) + 1) / n_coils - 1
+        ring = np.sqrt(1 - height**2)
+        directions = [ring * np.cos(angles), ring * np.sin(angles), height]
     maps = np.empty((n_coils, *shape), np.complex128)
-    for own, angle in zip(maps, angles, strict=True):
-        distance = (x - radius * np.cos(angle)) ** 2
-        distance = distance + (y - radius * np.sin(angle)) ** 2
-        phase, *slope = rng.uniform(-np.pi, np.pi, 3)
-        own[:] = np.exp(1j * (phase + slope[0] * x / 2 + slope[1] * y / 2))
-        own /= 1 + distance / width**2
+    for own, *direction in zip(maps, *directions, strict=True):
+        distance, (angle, *slopes) = (
+            0,
+            rng.uniform(-np.pi, np.pi, 1 + len(shape)),
+        )
+        for x, towards, slope in zip(places, direction, slopes, strict=True):
+            distance = distance + (x - radius * towards) ** 2
+            angle = angle + slope * x / 2
+        own[:] = np.exp(1j * angle) / (1 + distance / width**2)
     maps /= np.linalg.norm(maps, axis=0)
     return maps.astype(np.complex64)

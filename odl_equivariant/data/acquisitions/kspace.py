@@ -13,6 +13,7 @@ import functools
 import numpy as np
 import torch
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.data._checks import as_array
 from odl_equivariant.elements import (
     as_tensor,
@@ -25,7 +26,7 @@ from odl_equivariant.operators.fourier.subsampled import (
 )
 from odl_equivariant.operators.fourier.unitary import UnitaryFourierTransform
 
-__all__ = ('Coils', 'samples')
+__all__ = ('Coils', 'samples', 'start_of_maps')
 
 
 class Coils:
@@ -176,6 +177,39 @@ class Coils:
                 '`coil_maps` differ from the maps of the acquisition; make an '
                 'acquisition with these maps, or leave `coil_maps` out'
             )
+
+
+def start_of_maps(n_coils, coil_maps, shape):
+    """Return the maps of an acquisition, each image of which may have its own.
+
+    Parameters
+    ----------
+    n_coils : int or None
+        Number of coils, if each image has maps of its own.
+    coil_maps : array-like or None
+        Maps that are the same for all images.
+    shape : tuple of int
+        Shape of the images.
+
+    Returns
+    -------
+    maps : array-like or None
+        Those that are given, or uniform ones.
+
+    Raises
+    ------
+    ValueError
+        If both are given, or the number is not positive.
+    """
+    if n_coils is None:
+        return coil_maps
+    n_coils = whole_number('n_coils', n_coils, 1)
+    if coil_maps is not None:
+        raise ValueError(
+            '`coil_maps` are the same for all images, and with `n_coils` each '
+            'image has maps of its own: pass one of the two'
+        )
+    return np.full((n_coils, *shape), n_coils**-0.5)
 
 
 def _combination(encoding):

@@ -22,7 +22,6 @@ from odl_equivariant._checks import (
     boolean,
     positive_number,
     real_number,
-    whole_number,
 )
 from odl_equivariant._types import (
     Backend,
@@ -47,7 +46,11 @@ from odl_equivariant.data.acquisitions.base import (
     short_mask,
 )
 from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
-from odl_equivariant.data.acquisitions.kspace import Coils, samples
+from odl_equivariant.data.acquisitions.kspace import (
+    Coils,
+    samples,
+    start_of_maps,
+)
 from odl_equivariant.data.acquisitions.measured_masks import measured_mask
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.data.acquisitions.sampling import Pattern, Sampling
@@ -202,15 +205,7 @@ class CartesianMRI(Acquisition):
         self.partial_fourier = partial_fourier
         #: Whether each image has coil maps of its own.
         self.own_coil_maps = n_coils is not None
-        if self.own_coil_maps:
-            n_coils = whole_number('n_coils', n_coils, 1)
-            if coil_maps is not None:
-                raise ValueError(
-                    '`coil_maps` are the same for all images, and with '
-                    '`n_coils` each image has maps of its own: pass one of '
-                    'the two'
-                )
-            coil_maps = np.full((n_coils, *shape), n_coils**-0.5)
+        coil_maps = start_of_maps(n_coils, coil_maps, shape)
 
         self.space = _images(shape, self.side, dtype, backend)
         self._scale_check = ScaleCheck()
@@ -533,8 +528,8 @@ class CartesianMRI(Acquisition):
         truth = self.ground_truth(image)
         maps = None
         if self.own_coil_maps:
-            n_coils, n, m = self._coils.maps.shape
-            maps = simulated_coil_maps((n, m), n_coils, rng)
+            n_coils, *shape = self._coils.maps.shape
+            maps = simulated_coil_maps(shape, n_coils, rng)
         if has_own_simulation(self, CartesianMRI):
             own = {} if maps is None else {'coil_maps': maps}
             data = self.simulate(image, rng, mask, **own)

@@ -40,6 +40,7 @@ from odl_equivariant.nn.blocks.values import (
     with_unit_sums,
 )
 from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
+from odl_equivariant.nn.steerable.space import dimension_of, group_in_space
 
 __all__ = ('Proximal',)
 
@@ -109,6 +110,15 @@ class Proximal(InPieces, nn.Module):
         self._arguments.pop(name, None)
         if value != default:
             self._arguments[name] = value
+
+    def _set_group(self, group, axis):
+        """Set the group, its axis in space, and the number of axes."""
+        self._acting_group = group_in_space(group, axis)
+        self._set('axis', None if axis is None else int(axis), None)
+        self.dimension = dimension_of(self._acting_group)
+        self.group = self._acting_group
+        if self.axis is not None:
+            self.group = self.group[:-1]
 
     def _field_size(self):
         """Return the number of channels that a group permutes."""

@@ -58,6 +58,17 @@ def _random_images(channels, size, n_images=16, dimension=2):
     return images / images.square().mean(axes, keepdim=True).sqrt()
 
 
+def _images_for(block, n_inputs, least):
+    """Return random inputs of a block, of a least side."""
+    dimension = block.lift.kernel()[0].ndim - 2
+    if dimension == 2:
+        images = _random_images(n_inputs, max(32, least))
+    else:
+        # volumes with as many cells together
+        images = _random_images(n_inputs, max(16, least), 4, dimension)
+    return images.to(block.lift.weight)
+
+
 @torch.no_grad()
 def calibrate(proximal: Any, n_inputs: int, output_scale: float) -> None:
     """Scale the weights to the same mean squares in every architecture.
@@ -78,14 +89,7 @@ def calibrate(proximal: Any, n_inputs: int, output_scale: float) -> None:
     lift, project = proximal.lift, proximal.project
     if lift.weight.is_meta:
         return
-    dimension = lift.kernel()[0].ndim - 2
-    if dimension == 2:
-        images = _random_images(n_inputs, max(32, proximal.kernel_size))
-    else:
-        # volumes with as many cells together
-        side = max(16, proximal.kernel_size)
-        images = _random_images(n_inputs, side, 4, dimension)
-    images = images.to(lift.weight)
+    images = _images_for(proximal, n_inputs, proximal.kernel_size)
     nonlinearities = proximal.nonlinearities()
 
     def lifted():
@@ -137,8 +141,7 @@ def calibrate_all(network: Any, n_inputs: int, output_scale: float) -> None:
     """
     if network.lift.weight.is_meta:
         return
-    images = _random_images(n_inputs, max(32, network.least_side))
-    images = images.to(network.lift.weight)
+    images = _images_for(network, n_inputs, network.least_side)
     extent = _Normalising(network.padding_mode)
     multiscale_network(
         images,

@@ -10,18 +10,25 @@
 
 import math
 import numbers
-from collections.abc import Iterable
 
 import numpy as np
 import torch
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Space
 from odl_equivariant.elements import grid_shape
 from odl_equivariant.nn.blocks.network import is_exported, is_transformed
+from odl_equivariant.nn.steerable.space import (
+    dimension_of,
+    elements_of,
+    group_in_space,
+)
 
 __all__ = (
+    'advice_of_dimension',
+    'check_cells',
     'check_input',
-    'check_cubic_cells',
+    'checked_symmetry',
     'check_grid',
     'check_square_cells',
     'checked_sigma',
@@ -143,40 +150,115 @@ def check_square_cells(space: Space) -> None:
         )
 
 
-def check_cubic_cells(
-    space: Space, name: str, elements: Iterable[np.ndarray]
-) -> None:
-    """Raise a ValueError unless turned volumes have the same cells.
+def checked_symmetry(
+    group: str | None, axis: int | None, dimension: int | None
+) -> tuple[str | None, int]:
+    """Return the name of a group with its axis, and the number of axes.
+
+    Parameters
+    ----------
+    group : str or None
+        Group of plane or space, None for ordinary convolutions.
+    axis : {0, 1, 2} or None
+        Axis of a group of the space.
+    dimension : {2, 3} or None
+        Number of axes of an image. Default: that of the group, 2 without.
+
+    Returns
+    -------
+    name : str or None
+        The name, see `group_in_space`.
+    dimension : {2, 3}
+        The number.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit each other.
+    """
+    if dimension is not None:
+        dimension = whole_number('dimension', dimension, 2, 3)
+    if group is None:
+        if axis is not None:
+            raise ValueError(
+                f'`axis` is that of a group, got axis={axis!r} with '
+                'group=None: for ordinary convolutions of volumes take '
+                'dimension=3'
+            )
+        return None, dimension or 2
+    name = group_in_space(group, axis)
+    found = dimension_of(name)
+    if dimension not in (None, found):
+        raise ValueError(
+            f'`dimension` is that of the group, {found} for group={group!r} '
+            f'with axis={axis!r}, got {dimension}'
+            f'{advice_of_dimension(group, dimension)}'
+        )
+    return name, found
+
+
+def check_cells(space: Space, group: str, axis: int | None) -> None:
+    """Raise a ValueError unless turned images or volumes have the same cells.
 
     Parameters
     ----------
     space : `DiscretizedSpace`
-        Uniform space of volumes.
-    name : str
+        Uniform space.
+    group : str
         Group of the network, as the user named it.
-    elements : iterable of numpy.ndarray, shape (3, 3)
-        Its elements, signed permutations of the axes.
+    axis : {0, 1, 2} or None
+        Axis of a group of the space.
     """
+    name = group_in_space(group, axis)
+    if dimension_of(name) == 2:
+        check_square_cells(space)
+        return
     sides = np.asarray(space.cell_sides, dtype=float)
     if all(
         np.allclose(np.abs(element) @ sides, sides, rtol=1e-5, atol=0)
-        for element in elements
+        for element in elements_of(name)
     ):
         return
     fitting = 'groups about an axis with N <= 2'
-    for axis in (2, 1, 0):
-        others = np.delete(sides, axis)
+    for other in (2, 1, 0):
+        others = np.delete(sides, other)
         if np.isclose(*others, rtol=1e-5, atol=0):
             fitting = (
                 f"group='C4', or 'D4' or 'D4h' with reflections, with "
-                f'axis={axis}'
+                f'axis={other}'
             )
             break
+    about = '' if axis is None else f' about axis {axis}'
     raise ValueError(
-        f'the group {name} exchanges axes along which the cells differ, and a '
-        'turned volume lies on another grid: got the cell sides '
+        f'the group {group}{about} exchanges axes along which the cells '
+        'differ, and a turned volume lies on another grid: got the cell sides '
         f'{sides.tolist()} of {space!r}; take {fitting}, or resample the '
         'volumes to cubic cells'
+    )
+
+
+def advice_of_dimension(group: str | None, found: int) -> str:
+    """Return what to change for images with another number of axes.
+
+    Parameters
+    ----------
+    group : str or None
+        Group of the network, None for ordinary convolutions.
+    found : int
+        Number of axes of the images.
+    """
+    if found not in (2, 3):
+        return ''
+    if group is None:
+        return f'; make it with dimension={found}'
+    if found == 3:
+        return (
+            ": for volumes, take a group of the space, such as group='O', "
+            "or group='C4' with axis=2"
+        )
+    return (
+        f': the group {group} acts on volumes, take one of the '
+        "plane, such as group='C4' without `axis`"
     )
 
 

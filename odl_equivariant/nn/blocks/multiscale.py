@@ -19,13 +19,18 @@ from torch.nn import functional
 from odl_equivariant._checks import one_of
 from odl_equivariant.nn._convolution import (
     PaddedConvolution,
+    channels_last,
     check_image_size,
 )
 from odl_equivariant.nn._precision import check_arithmetic, in_full_precision
 from odl_equivariant.nn.blocks import pieces, scales
 from odl_equivariant.nn.blocks.base import Proximal
 from odl_equivariant.nn.blocks.calibration import calibrate_all
-from odl_equivariant.nn.blocks.inputs import check_square_cells
+from odl_equivariant.nn.blocks.inputs import (
+    advice_of_dimension,
+    check_cells,
+    checked_symmetry,
+)
 from odl_equivariant.nn.blocks.network import (
     SMOOTH,
     Nonlinearities,
@@ -33,13 +38,12 @@ from odl_equivariant.nn.blocks.network import (
     is_transformed,
 )
 from odl_equivariant.nn.steerable import layout
-from odl_equivariant.nn.steerable.convolutions import SteerableConvolution
-from odl_equivariant.nn.steerable.grid import checked_basis
-from odl_equivariant.nn.steerable.groups import (
-    INFINITE,
-    checked_group,
-    group_order,
+from odl_equivariant.nn.steerable.groups import INFINITE
+from odl_equivariant.nn.steerable.orbits import (
+    checked_kind,
+    steerable_convolution,
 )
+from odl_equivariant.nn.steerable.space import n_elements
 
 __all__ = ('Multiscale', 'MultiscaleDenoiser', 'MultiscaleProximal')
 
@@ -62,8 +66,15 @@ class Multiscale(Proximal):
         group = arguments.pop('group')
         basis = arguments.pop('basis')
         activation = arguments.pop('activation', _LEAKY)
+        axis = arguments.pop('axis')
+        dimension = arguments.pop('dimension')
         super().__init__(arguments)
-        self.group = None if group is None else checked_group(group)
+        _, dimension = checked_symmetry(group, axis, dimension)
+        if group is None:
+            self.group = self._acting_group = self.axis = None
+            self._set('dimension', dimension, 2)
+        else:
+            self._set_group(group, axis)
         if self.group in INFINITE:
             raise ValueError(
                 f'the infinite group {self.group} has no regular fields, '
@@ -74,15 +85,15 @@ class Multiscale(Proximal):
         self._arguments = {'group': self.group, **self._arguments}
         if self.group is not None:
             layout.check_channels(
-                self.group, self.channels, None, self.kernel_size
+                self._acting_group, self.channels, None, self.kernel_size
             )
-            basis = checked_basis(basis, self.group)
-        elif basis != 'escnn':
+            basis = checked_kind(basis, self._acting_group)
+        elif basis not in (None, 'escnn'):
             raise ValueError(
                 f'ordinary kernels have no basis: basis={basis!r} needs a '
                 'group'
             )
-        self._set('basis', basis, 'escnn')
+        self._set('basis', basis or 'escnn', 'escnn')
         one_of('activation', activation, (_LEAKY, *SMOOTH))
         self._set('activation', activation, _LEAKY)
         self._check_activation()
@@ -145,8 +156,10 @@ class Multiscale(Proximal):
         kind = self.kernel_size, self.padding_mode, gain
         bias = not self.homogeneous
         if self.group is None:
-            return PaddedConvolution(n_in, n_out, *kind, bias=bias)
-        order = group_order(self.group)
+            return PaddedConvolution(
+                n_in, n_out, *kind, bias=bias, dimension=self.dimension
+            )
+        order = n_elements(self._acting_group)
         source, target = 'regular', 'regular'
         if place == 'lift':
             source, n_out = 'trivial', n_out // order
@@ -154,12 +167,12 @@ class Multiscale(Proximal):
             target, n_in = 'trivial', n_in // order
         else:
             n_in, n_out = n_in // order, n_out // order
-        return SteerableConvolution(
+        return steerable_convolution(
             n_in,
             n_out,
             source,
             target,
-            self.group,
+            self._acting_group,
             *kind,
             bias=bias,
             basis=self.basis,
@@ -213,7 +226,10 @@ class Multiscale(Proximal):
 
     def _check_cells(self, space):
         if self.group is not None:
-            check_square_cells(space)
+            check_cells(space, self.group, self.axis)
+
+    def _advice_of_dimension(self, found):
+        return advice_of_dimension(self.group, found)
 
     def _network(self, x, kernels):
         own = self._compute_dtype(x.device.type)
@@ -224,7 +240,7 @@ class Multiscale(Proximal):
         check_image_size(x, self.kernel_size)
         order = torch.contiguous_format
         if x.device.type == 'cpu' and not (exported or is_transformed()):
-            order = torch.channels_last
+            order = channels_last(self.dimension)
         kernels = [
             (weight.to(dtype, memory_format=order), bias.to(dtype))
             for weight, bias in kernels
@@ -237,7 +253,7 @@ class Multiscale(Proximal):
             n_scales=self.n_scales,
         )
         y = x.to(dtype)
-        if order == torch.channels_last:
+        if order != torch.contiguous_format:
             y = y.to(memory_format=order)
         side = None if exported else self._side(x, dtype)
         with in_full_precision(x.device):
@@ -250,9 +266,13 @@ class Multiscale(Proximal):
         # as far on both sides, so that this commutes with turns
         margins = [max(0, (least - n + 1) // 2) for n in shape]
         if any(margins):
-            (n, m), (rows, columns) = shape, margins
-            x = functional.pad(x, (columns,) * 2 + (rows,) * 2, 'replicate')
-            return run(x)[:, :, rows : rows + n, columns : columns + m]
+            sides = [
+                side for margin in reversed(margins) for side in (margin,) * 2
+            ]
+            inside = [
+                slice(k, k + n) for n, k in zip(shape, margins, strict=True)
+            ]
+            return run(functional.pad(x, sides, 'replicate'))[:, :, *inside]
         if side is None or side >= max(shape):
             return run(x)
         return scales.evaluate(
@@ -265,7 +285,7 @@ class Multiscale(Proximal):
             return self._tile
         # of the many arrays of all scales, those of the finest prevail
         width = 4 * self.channels
-        return pieces.side_for_memory(width, dtype, x.device)
+        return pieces.side_for_memory(width, dtype, x.device, self.dimension)
 
 
 class MultiscaleDenoiser(Multiscale):
@@ -277,9 +297,9 @@ class MultiscaleDenoiser(Multiscale):
     Parameters
     ----------
     group : str or None, optional
-        Finite group, such as ``'C4'`` or ``'D4'``, see
-        `EquivariantProximal`, or None for the ordinary network of the same
-        width, initial variance and cost.
+        Finite group, such as ``'C4'`` or ``'D4'``, of the space for volumes,
+        such as ``'O'``, see `EquivariantProximal`, or None for the ordinary
+        network of the same width, initial variance and cost.
     in_channels : int, optional
         Channels of an image: 1 if real, 2 if complex.
     channels : int, optional
@@ -308,12 +328,18 @@ class MultiscaleDenoiser(Multiscale):
         Slope of the LeakyReLU for negative values.
     basis : {'escnn', 'grid', 'mixed'}, optional
         Which equivariant kernels there are, see `EquivariantProximal`.
+        Default: ``'escnn'`` in the plane; in space there is ``'grid'`` alone.
     activation : {'leaky_relu', 'elu', 'softplus'}, optional
         Non-linearity in the residual blocks. ``'elu'``, and ``'softplus'``
         minus its value at zero, are differentiable with a Lipschitz
         derivative, as `GradientStepEnergy` needs for a gradient without
         jumps. They have a unit: if ``homogeneous``, the noise level, see the
         notes.
+    axis : {0, 1, 2}, optional
+        For volumes, the axis of a group about one, see `EquivariantProximal`.
+    dimension : {2, 3}, optional
+        Number of axes of an image, 3 for volumes. Default: that of the
+        group, and 2 without one.
 
     Raises
     ------
@@ -330,8 +356,9 @@ class MultiscaleDenoiser(Multiscale):
     maps the grid of the image to itself, :math:`\Phi(g \cdot u; \sigma) =
     g \cdot \Phi(u; \sigma)` up to rounding. A grid of any size, even or odd,
     is halved and doubled by symmetric means and interpolation, and needs no
-    padding. Images too small for the coarsest grid are continued by their
-    last cells, equally on both sides.
+    padding. So are volumes, along each of their axes, for a group of the
+    space. Images too small for the coarsest grid are continued by their last
+    cells, equally on both sides.
 
     Shifts commute with the network if they are by multiples of
     :math:`2^{S-1}` cells, with S for ``n_scales``, the sides are such
@@ -367,6 +394,15 @@ class MultiscaleDenoiser(Multiscale):
     True
     >>> torch.allclose(denoiser(8 * u, sigma=0.8), 8 * v, atol=1e-4)
     True
+
+    A denoiser of volumes, for the 24 rotations of the cube:
+
+    >>> denoiser = MultiscaleDenoiser('O', channels=24, n_scales=2, n_blocks=1)
+    >>> u = torch.randn(1, 1, 6, 7, 5)
+    >>> v = denoiser(u, sigma=0.1)
+    >>> turned = denoiser(u.transpose(2, 4).flip(4), sigma=0.1)
+    >>> torch.allclose(turned, v.transpose(2, 4).flip(4), atol=1e-5)
+    True
     """
 
     def __init__(
@@ -382,8 +418,10 @@ class MultiscaleDenoiser(Multiscale):
         kernel_size: int = 3,
         padding_mode: str = 'replicate',
         negative_slope: int | float = _SLOPE,
-        basis: str = 'escnn',
+        basis: str | None = None,
         activation: str = _LEAKY,
+        axis: int | None = None,
+        dimension: int | None = None,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)
@@ -409,14 +447,15 @@ class MultiscaleProximal(Multiscale):
     skip : bool, optional
         Whether the output is added to ``x - gradient``, or to ``x`` without a
         gradient.
-    kernel_size, padding_mode, negative_slope, basis
+    kernel_size, padding_mode, negative_slope, basis, axis, dimension
         As for `MultiscaleDenoiser`.
 
     Raises
     ------
     ValueError
         If the group is unknown or infinite, its order does not divide
-        ``channels``, or another argument is out of its range.
+        ``channels``, or another argument is out of its range or does not fit
+        the group.
     TypeError
         If a number or a bool is none.
 
@@ -452,7 +491,9 @@ class MultiscaleProximal(Multiscale):
         kernel_size: int = 3,
         padding_mode: str = 'replicate',
         negative_slope: int | float = _SLOPE,
-        basis: str = 'escnn',
+        basis: str | None = None,
+        axis: int | None = None,
+        dimension: int | None = None,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in _HIDDEN}
         super().__init__(arguments)

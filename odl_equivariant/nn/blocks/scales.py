@@ -59,7 +59,7 @@ def multiscale_network(
     Parameters
     ----------
     x : torch.Tensor
-        Inputs of shape ``(N, C, n, m)``.
+        Inputs of shape ``(N, C, n, m)`` or, of volumes, ``(N, C, n, m, l)``.
     kernels : list of tuple of torch.Tensor
         Weight and bias of each convolution, in the order of the computation.
     nonlinearities : float or tuple of callable
@@ -73,7 +73,7 @@ def multiscale_network(
     Returns
     -------
     y : torch.Tensor
-        Outputs of shape ``(N, C', n, m)``.
+        Outputs on the same grid.
 
     Notes
     -----
@@ -140,7 +140,8 @@ def evaluate(
     Parameters
     ----------
     x : torch.Tensor
-        Inputs of shape ``(N, C, n, m)``, not smaller than `least_side`.
+        Inputs of shape ``(N, C, n, m)`` or, of volumes, ``(N, C, n, m, l)``,
+        not smaller than `least_side`.
     run : callable
         The network as a map of images, which continues them past their
         boundary, and not periodically.
@@ -153,7 +154,7 @@ def evaluate(
     Returns
     -------
     y : torch.Tensor
-        Outputs of shape ``(N, C', n, m)``.
+        Outputs on the same grid.
 
     Notes
     -----
@@ -162,25 +163,17 @@ def evaluate(
     depends on how a piece is continued, and is cut off.
     """
     halo = _reach(n_scales, n_blocks, kernel_size // 2)
-    rows, columns = (_spans(n, n_scales, side, halo) for n in x.shape[2:])
-    n_samples = max(1, side**2 // x.shape[2:].numel())
+    spans = [_spans(n, n_scales, side, halo) for n in x.shape[2:]]
+    n_samples = max(1, side ** len(spans) // x.shape[2:].numel())
 
-    def piece(images, row, column):
-        (rows, keep), (columns, keep_columns) = row, column
-        return run(images[:, :, rows, columns])[:, :, keep, keep_columns]
+    def joined(images, place):
+        if len(place) == len(spans):
+            cells, kept = zip(*place, strict=True)
+            return run(images[:, :, *cells])[:, :, *kept]
+        parts = [joined(images, (*place, span)) for span in spans[len(place)]]
+        return torch.cat(parts, 2 + len(place))
 
-    return torch.cat(
-        [
-            torch.cat(
-                [
-                    torch.cat([piece(images, row, c) for c in columns], 3)
-                    for row in rows
-                ],
-                2,
-            )
-            for images in x.split(n_samples)
-        ]
-    )
+    return torch.cat([joined(images, ()) for images in x.split(n_samples)])
 
 
 def _reach(n_scales, n_blocks, reach):

@@ -34,22 +34,30 @@ _WINDOW = 21
 
 def extend(x, matrices):
     """Return extended images; `matrices` is what `extension` returned."""
-    (fold_0, rest_0), (fold_1, rest_1) = matrices
-    return fold_0 @ x @ fold_1.T - rest_0 @ x @ rest_1.T
+    folds, rests = zip(*matrices, strict=True)
+    return _along_axes(x, folds) - _along_axes(x, rests)
 
 
 def extended_transpose(y, matrices):
     """Return the transpose of `extend`, applied to extended images."""
-    (fold_0, rest_0), (fold_1, rest_1) = matrices
-    return fold_0.T @ y @ fold_1 - rest_0.T @ y @ rest_1
+    return extend(y, [(fold.T, rest.T) for fold, rest in matrices])
+
+
+def _along_axes(x, matrices):
+    """Apply a matrix along each axis of images, or of volumes."""
+    *before, first, last = matrices
+    x = first @ x @ last.T
+    for matrix in before:
+        x = (matrix @ x.flatten(-2)).unflatten(-1, x.shape[-2:])
+    return x
 
 
 def extension(shape, reach, margin, like):
-    """Return the matrices E and E S of both axes.
+    """Return the matrices E and E S of all axes.
 
     Parameters
     ----------
-    shape : sequence of 2 ints
+    shape : sequence of 2 or 3 ints
         Shape of the images.
     reach : int
         Number of cells from the boundary that the folding reaches, on each

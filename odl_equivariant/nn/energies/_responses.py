@@ -8,8 +8,8 @@
 """What profiles make of responses, each alone or as norms of pairs.
 
 Each function takes the tables of `Splines.prepared` and responses of shape
-``(N, F, n, m)``, those of pairs of shape ``(N, 2 F, n, m)``: the first of all
-pairs, then the second of all.
+``(N, F, n, m)`` or, of volumes, ``(N, F, n, m, l)``; those of pairs of shape
+``(N, 2 F, n, m)``: the first of all pairs, then the second of all.
 """
 
 import torch
@@ -29,13 +29,14 @@ def values(tables, responses, pairs):
     """Return the sum of the profiles for each image."""
     if pairs:
         responses = _norms(_split(responses))
-    return tables.value(responses).flatten(1).sum(1)
+    return tables.value(_as_images(responses)).flatten(1).sum(1)
 
 
 def derivative(tables, responses, pairs):
     """Return the derivative of `values`."""
     if not pairs:
-        return tables.derivative(responses)
+        value = tables.derivative(_as_images(responses))
+        return value.reshape(responses.shape)
     both = _split(responses)
     return (tables.ratio(_norms(both))[:, None] * both).flatten(1, 2)
 
@@ -44,14 +45,15 @@ def quick_derivative(tables, responses, pairs):
     """Return the same without a graph, and overwrite the responses."""
     if pairs:
         return derivative(tables, responses, True)
-    return tables.quick_derivative(responses)
+    value = tables.quick_derivative(_as_images(responses))
+    return value.view(responses.shape)
 
 
 def quick_values(tables, responses, pairs):
     """Return `values` without a graph."""
     if pairs:
         return values(tables, responses, True)
-    return tables.quick_value(responses)
+    return tables.quick_value(_as_images(responses))
 
 
 def quick_values_and_derivative(tables, responses, pairs):
@@ -60,13 +62,15 @@ def quick_values_and_derivative(tables, responses, pairs):
         return values(tables, responses, True), derivative(
             tables, responses, True
         )
-    return tables.quick_value_and_derivative(responses)
+    sums, value = tables.quick_value_and_derivative(_as_images(responses))
+    return sums, value.view(responses.shape)
 
 
 def residual(tables, responses, pairs):
     """Return the derivative of `values` at the proximals of the profiles."""
     if not pairs:
-        return tables.residual(responses)
+        value = tables.residual(_as_images(responses))
+        return value.reshape(responses.shape)
     both = _split(responses)
     norms = _norms(both)
     tiny = torch.finfo(norms.dtype).tiny
@@ -80,7 +84,8 @@ def curvature(tables, responses, pairs):
     It may overwrite what it is applied to.
     """
     if not pairs:
-        slopes = tables.slope(responses)
+        slopes = tables.slope(_as_images(responses))
+        slopes = slopes.view(responses.shape)
         return lambda r: r.mul_(slopes)
     both = _split(responses)
     norms = _norms(both)
@@ -94,6 +99,11 @@ def curvature(tables, responses, pairs):
         return (across * r + along * radial * unit).flatten(1, 2)
 
     return product
+
+
+def _as_images(responses):
+    """Return responses of volumes as images of the same values."""
+    return responses.flatten(3)
 
 
 def _split(responses):

@@ -6,7 +6,13 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Filters, a function of their responses, and the transposed filters."""
+"""Filters, a function of their responses, and the transposed filters.
+
+Filters of volumes are those of images with as many channels as filters have
+slices: on a processor, these convolutions are the fast ones.
+"""
+
+import math
 
 import torch
 from torch.nn import functional
@@ -22,7 +28,7 @@ class _Correlation(torch.autograd.Function):
 
     @staticmethod
     def forward(x, kernels):
-        return functional.conv2d(x, kernels)
+        return _correlated(x, kernels)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -67,14 +73,14 @@ def correlate(x, kernels):
     Parameters
     ----------
     x : torch.Tensor
-        Images of shape ``(N, 1, n, m)``.
+        Images of shape ``(N, 1, n, m)``, or volumes ``(N, 1, n, m, l)``.
     kernels : torch.Tensor
-        Filters of shape ``(F, 1, k, k)``.
+        Filters of shape ``(F, 1, k, k)``, or ``(F, 1, k, k, k)``.
 
     Returns
     -------
     responses : torch.Tensor
-        Tensor of shape ``(N, F, n - k + 1, m - k + 1)``.
+        Tensor of shape ``(N, F, n - k + 1, m - k + 1)``, and so for volumes.
     """
     return _Correlation.apply(x, kernels)
 
@@ -86,6 +92,10 @@ def transposed(y, kernels):
 
 def _products(x, y, kernels):
     """Return the derivative of <correlate(x, kernels), y> by the kernels."""
+    if x.ndim == 5:
+        x, y, side = _slabs(x, kernels), _slices(y), kernels.shape[2]
+        total = _products(x, y, kernels.new_empty(len(kernels), *3 * [side]))
+        return total.view(kernels.shape)
     if x.device.type != 'cpu':
         return _batched_products(x, y, kernels)
     total = 0
@@ -114,7 +124,38 @@ def _folded_products(y, kernels):
     return functional.fold(patches, shape, kernels.shape[2:])
 
 
+def _slabs(x, kernels):
+    """Return volumes as images, whose channels are adjacent slices."""
+    return x[:, 0].unfold(1, kernels.shape[2], 1).flatten(0, 1).movedim(-1, 1)
+
+
+def _slices(y):
+    """Return the responses of volumes as those of their slices."""
+    return y.transpose(1, 2).flatten(0, 1)
+
+
+def _correlated(x, kernels):
+    if x.ndim == 4:
+        return functional.conv2d(x, kernels)
+    y = functional.conv2d(_slabs(x, kernels), kernels[:, 0])
+    return y.unflatten(0, (len(x), -1)).transpose(1, 2)
+
+
+def _transposed_of_volumes(y, kernels):
+    n_slices, side = y.shape[2], kernels.shape[2]
+    rows = kernels[:, 0].transpose(0, 1).flip(2, 3).contiguous()
+    parts = functional.conv2d(_slices(y), rows, padding=side - 1)
+    parts = parts.unflatten(0, (-1, n_slices))
+    shape = len(y), 1, n_slices + side - 1, *parts.shape[3:]
+    total = y.new_zeros(shape)
+    for i in range(side):
+        total[:, 0, i : i + n_slices] += parts[:, :, i]
+    return total
+
+
 def _transposed(y, kernels):
+    if y.ndim == 5:
+        return _transposed_of_volumes(y, kernels)
     if y.device.type != 'cpu':
         return _folded_products(y, kernels)
     # A convolution to one channel uses a fraction of a processor's
@@ -138,9 +179,9 @@ def sweep(x, kernels, function):
     Parameters
     ----------
     x : torch.Tensor
-        Images of shape ``(N, 1, n, m)``.
+        Images of shape ``(N, 1, n, m)``, or volumes ``(N, 1, n, m, l)``.
     kernels : torch.Tensor
-        Filters of shape ``(F, 1, k, k)``.
+        Filters of shape ``(F, 1, k, k)``, or ``(F, 1, k, k, k)``.
     function : callable
         Called as ``function(key, i, responses)`` for the image i (a slice),
         where ``key`` says which piece it is. It returns responses, or None
@@ -154,18 +195,19 @@ def sweep(x, kernels, function):
     total = torch.zeros_like(x)
     if x.device.type != 'cpu':
         whole = slice(0, len(x))
-        values = function((0, 0), whole, functional.conv2d(x, kernels))
+        values = function((0, 0), whole, _correlated(x, kernels))
         return total if values is None else _transposed(values, kernels)
     n_filters, side = kernels.shape[0], kernels.shape[2]
     height = x.shape[2] - side + 1
-    n_rows = max(1, _PIECE // (n_filters * (x.shape[3] - side + 1)))
+    width = math.prod(n - side + 1 for n in x.shape[3:])
+    n_rows = max(1, _PIECE // (n_filters * width))
     n_rows = -(-height // -(-height // n_rows))
     for i in range(len(x)):
         image = slice(i, i + 1)
         for start in range(0, height, n_rows):
             stop = min(start + n_rows, height)
             piece = x[image, :, start : stop + side - 1]
-            responses = functional.conv2d(piece, kernels)
+            responses = _correlated(piece, kernels)
             values = function((i, start), image, responses)
             if values is not None:
                 total[image, :, start : stop + side - 1] += _transposed(

@@ -13,6 +13,7 @@ import math
 import torch
 
 from odl_equivariant.nn.steerable.groups import INFINITE, parse_group
+from odl_equivariant.nn.steerable.space import elements_of
 
 __all__ = (
     'Normalised',
@@ -24,9 +25,10 @@ __all__ = (
     'weighted_bound',
 )
 
-# Frequencies per axis of the certified bound, for each cell of a filter: the
-# bound is then at most 1.025 times the norm.
-_OVERSAMPLING = 20
+# Frequencies per axis of the certified bound, for each cell of a filter, by
+# the number of axes: the bound is then at most 1.025 times the norm, and 1.054
+# times that of filters of volumes.
+_OVERSAMPLING = {2: 20, 3: 12}
 # Angular frequencies of the filters whose pairs are rotated into each other.
 _N_PAIRS = 7
 # Least norm that filters are divided by.
@@ -35,7 +37,8 @@ _LEAST = 1e-12
 
 def centred(kernels):
     """Return filters of mean zero."""
-    return kernels - kernels.mean((2, 3), keepdim=True)
+    axes = tuple(range(2, kernels.ndim))
+    return kernels - kernels.mean(axes, keepdim=True)
 
 
 def autocorrelations(kernels):
@@ -44,22 +47,23 @@ def autocorrelations(kernels):
     Parameters
     ----------
     kernels : torch.Tensor
-        Filters of shape ``(F, 1, k, k)``.
+        Filters of shape ``(F, 1, k, k)``, or ``(F, 1, k, k, k)``.
 
     Returns
     -------
     lags : torch.Tensor
-        Tensor of shape ``(F, 2 k, 2 k)``.
+        Tensor of shape ``(F, 2 k, 2 k)``, or ``(F, 2 k, 2 k, 2 k)``.
     """
+    axes = tuple(range(1, kernels.ndim - 1))
     # they are shorter than the period
-    length = 2 * kernels.shape[-1]
-    spectra = torch.fft.rfft2(kernels[:, 0].double(), s=(length, length))
+    lengths = len(axes) * (2 * kernels.shape[-1],)
+    spectra = torch.fft.rfftn(kernels[:, 0].double(), lengths, axes)
     power = spectra.real**2 + spectra.imag**2
-    lags = torch.fft.irfft2(power, s=(length, length))
-    return torch.fft.fftshift(lags, (1, 2))
+    lags = torch.fft.irfftn(power, lengths, axes)
+    return torch.fft.fftshift(lags, axes)
 
 
-def norm_bound(lags):
+def norm_bound(lags, dimension=2):
     r"""Return a bound of the squared norm of filters together.
 
     Parameters
@@ -68,6 +72,8 @@ def norm_bound(lags):
         Sum of the `autocorrelations` of the filters, each possibly with a
         factor that is not negative. Or several such sums, one behind the
         other along a first axis.
+    dimension : {2, 3}, optional
+        Number d of axes of the filters.
 
     Returns
     -------
@@ -80,19 +86,21 @@ def norm_bound(lags):
     -----
     The sum is a trigonometric polynomial of the degree k - 1 along each axis.
     Its coefficients are the autocorrelations. Its maximum is at most
-    :math:`\cos(\pi (k - 1) / N)^{-2}` times that over N x N equidistant
-    frequencies (Ehlich and Zeller, see `convolution_norm`).
+    :math:`\cos(\pi (k - 1) / N)^{-d}` times that over N equidistant
+    frequencies along each axis (Ehlich and Zeller, see `convolution_norm`).
     """
     side = lags.shape[-1] // 2
-    n = _OVERSAMPLING * side
-    values = torch.fft.rfft2(lags, s=(n, n)).abs()
-    return values.amax((-2, -1)) / math.cos(math.pi * (side - 1) / n) ** 2
+    n, axes = _OVERSAMPLING[dimension] * side, tuple(range(-dimension, 0))
+    values = torch.fft.rfftn(lags, dimension * (n,), axes).abs()
+    factor = math.cos(math.pi * (side - 1) / n) ** dimension
+    return values.amax(axes) / factor
 
 
 def normalised(orbits):
     """Return filters of mean zero, which have at most the norm 1 together."""
     orbits = centred(orbits)
-    square = norm_bound(autocorrelations(orbits).sum(0))
+    dimension = orbits.ndim - 2
+    square = norm_bound(autocorrelations(orbits).sum(0), dimension)
     return orbits / square.clamp(min=_LEAST**2).sqrt().to(orbits.dtype)
 
 
@@ -136,22 +144,26 @@ def weighted_bound(lags, slopes):
     """Return a bound of K^T diag(slopes) K for each noise level."""
     most = slopes.clamp(min=0).amax(2).double()
     weights = most.repeat(1, len(lags) // most.shape[1])
-    square = norm_bound((weights[:, :, None, None] * lags).sum(1))
+    dimension = lags.ndim - 1
+    weights = weights.reshape(*weights.shape, *dimension * (1,))
+    square = norm_bound((weights * lags).sum(1), dimension)
     # the filters have at most the norm 1, whatever rounding says
     return torch.minimum(square, most.amax(1))
 
 
-def family(group, side, n_filters):
+def family(group, side, n_filters, dimension=2):
     """Return the family of filters that a group moves.
 
     Parameters
     ----------
     group : str or None
-        Name of a group.
+        Name of a group, of one about an axis with its letter.
     side : int
         Odd side k of the filters.
     n_filters : int
         Number of all filters.
+    dimension : {2, 3}, optional
+        Number of axes of the filters.
 
     Returns
     -------
@@ -167,7 +179,9 @@ def family(group, side, n_filters):
     ValueError
         If the order does not divide the number of filters.
     """
-    if group in INFINITE:
+    if dimension == 3:
+        made = _Permuted(group, side, n_filters)
+    elif group in INFINITE:
         made = _Pairs(group, side, n_filters)
     elif group is None or parse_group(group)[1] in (1, 2, 4):
         made = _Turned(group, side, n_filters)
@@ -210,6 +224,28 @@ class _Turned(_Family):
         ]
         if self.kind == 'D':
             moved += [w.flip(2) for w in moved]
+        return torch.cat(moved)
+
+
+class _Permuted(_Family):
+    """Filters of volumes, moved by exchanges and mirrors of their axes."""
+
+    def __init__(self, group, side, n_filters):
+        self.group, self.side, self.n_filters = group, side, n_filters
+        self.order = 1 if group is None else len(elements_of(group))
+
+    def start(self):
+        return _waves_in_space(self.n_free, self.side)
+
+    def orbits(self, kernels):
+        if self.group is None:
+            return kernels
+        moved = []
+        for element in elements_of(self.group):
+            places = abs(element).argmax(1)
+            image = kernels.permute(0, 1, *(2 + int(i) for i in places))
+            mirrored = [2 + i for i in range(3) if element[i].sum() < 0]
+            moved.append(image.flip(mirrored))
         return torch.cat(moved)
 
 
@@ -364,4 +400,27 @@ def _waves(n_filters, side, order):
     phase = phase + along[1][:, None, None] * cells + math.pi / 4
     start = centred((bell * phase.cos())[:, None])
     start = start / start.flatten(1).norm(dim=1)[:, None, None, None]
+    return start.to(torch.get_default_dtype())
+
+
+def _waves_in_space(n_filters, side):
+    """Return the same for volumes, with directions all over the sphere."""
+    cells = torch.arange(side, dtype=torch.float64) - side // 2
+    j = torch.arange(n_filters, dtype=torch.float64)
+    frequency = math.pi * ((j + 0.5) / n_filters) ** 0.6
+    # two numbers without a common period fill the sphere evenly
+    height = 2 * ((j + 0.5) * (math.sqrt(2) - 1) % 1) - 1
+    angle = 2 * math.pi * (j * (math.sqrt(5) - 1) / 2 % 1)
+    radius = (1 - height**2).sqrt()
+    directions = torch.stack(
+        [radius * angle.cos(), radius * angle.sin(), height]
+    )
+    width = (2.4 / frequency).clamp(1.6, max(1.6, side / 5))
+    along = torch.stack(torch.meshgrid(3 * [cells], indexing='ij'))
+    bell = torch.exp(
+        -along.square().sum(0) / (2 * width.square()[:, None, None, None])
+    )
+    phase = torch.einsum('dj,dxyz->jxyz', frequency * directions, along)
+    start = centred((bell * (phase + math.pi / 4).cos())[:, None])
+    start = start / start.flatten(1).norm(dim=1)[:, None, None, None, None]
     return start.to(torch.get_default_dtype())

@@ -21,9 +21,11 @@ from odl_equivariant._checks import boolean, positive_number, whole_number
 from odl_equivariant._types import Space
 from odl_equivariant.elements import first_part, grid_shape, n_channels
 from odl_equivariant.nn.blocks.inputs import (
+    advice_of_dimension,
+    check_cells,
     check_input,
-    check_square_cells,
     checked_sigma,
+    checked_symmetry,
     has_values,
 )
 from odl_equivariant.nn.blocks.network import is_transformed
@@ -39,7 +41,6 @@ from odl_equivariant.nn.energies._derivatives import (
 )
 from odl_equivariant.nn.energies.base import Energy
 from odl_equivariant.nn.energies.profiles import Profiles
-from odl_equivariant.nn.steerable.groups import checked_group
 
 __all__ = ('RidgeEnergy',)
 
@@ -61,10 +62,12 @@ class RidgeEnergy(Energy):
     Parameters
     ----------
     group : str or None, optional
-        Group: ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``. ``None`` for
+        Group: ``'C<N>'``, ``'D<N>'``, ``'SO2'`` or ``'O2'``; for volumes one
+        of the space, such as ``'O'``, see `EquivariantProximal`. ``None`` for
         ordinary filters, each with a profile of its own.
     kernel_size : int, optional
-        Odd side of the filters in cells, at least 3.
+        Odd side of the filters in cells, at least 3. Filters of volumes have
+        its cube of cells: 5 or 7 are wide there.
     n_filters : int, optional
         Number of all filters, a multiple of those in an orbit: the order of
         the group, and 2 for an infinite group. At equal numbers, energies
@@ -82,6 +85,11 @@ class RidgeEnergy(Energy):
         In a training, profiles become steep at zero, like the absolute value,
         and iterations that minimise the energy grow in number like the root
         of L. Default: no bound.
+    axis : {0, 1, 2}, optional
+        For volumes, the axis of a group about one, see `EquivariantProximal`.
+    dimension : {2, 3}, optional
+        Number of axes of an image, 3 for volumes. Default: that of the
+        group, and 2 without one.
 
     Attributes
     ----------
@@ -138,15 +146,16 @@ class RidgeEnergy(Energy):
     Constants may be added to an image: J does not change.
 
     **Groups.** The group acts by moving the cells of images. C1, C2, C4, D1,
-    D2 and D4 turn and mirror free filters exactly. For the other finite
-    groups, filters consist of circular harmonics, which the group multiplies
-    by phases. For SO2 and O2, a filter :math:`\sum_j c_j R_j(r) e^{i m
-    \varphi}` is complex, and its profile is that of :math:`|w_i * u|`, the
-    norm of a pair of real responses: a rotation only changes the phase. The
-    numbers :math:`c_j` are real for O2. In each case J is invariant to
-    rounding under those elements that map the grid to itself: if n = m those
-    of the group in D4, otherwise those in D2. Under other angles it is
-    invariant as far as the sampling of filters and image allows.
+    D2 and D4, and the groups of the space, turn and mirror free filters
+    exactly. For the other finite groups, filters consist of circular
+    harmonics, which the group multiplies by phases. For SO2 and O2, a filter
+    :math:`\sum_j c_j R_j(r) e^{i m \varphi}` is complex, and its profile is
+    that of :math:`|w_i * u|`, the norm of a pair of real responses: a
+    rotation only changes the phase. The numbers :math:`c_j` are real for O2.
+    In each case J is invariant to rounding under those elements that map the
+    grid to itself: if n = m those of the group in D4, otherwise those in D2.
+    Under other angles it is invariant as far as the sampling of filters and
+    image allows.
 
     References
     ----------
@@ -168,6 +177,14 @@ class RidgeEnergy(Energy):
     True
     >>> RidgeEnergy('C4', convex=True).weak_convexity(0.1)
     0.0
+
+    Volumes, with the 24 rotations of the cube:
+
+    >>> J = RidgeEnergy('O', kernel_size=3, n_filters=24)
+    >>> u = torch.rand(1, 1, 6, 7, 8)
+    >>> turned = J(u.transpose(2, 4).flip(4), sigma=0.1)
+    >>> torch.allclose(turned, J(u, sigma=0.1), rtol=1e-5)
+    True
     """
 
     noise_level = True
@@ -185,9 +202,14 @@ class RidgeEnergy(Energy):
         in_channels: int = 1,
         shared_profile: bool = False,
         largest_slope: float | None = None,
+        axis: int | None = None,
+        dimension: int | None = None,
     ) -> None:
         super().__init__()
-        self.group = None if group is None else checked_group(group)
+        name, self.dimension = checked_symmetry(group, axis, dimension)
+        self.axis = None if axis is None else int(axis)
+        # without the letter of its axis
+        self.group = name if axis is None else name[:-1]
         self.kernel_size = whole_number('kernel_size', kernel_size, 3)
         self.n_filters = whole_number('n_filters', n_filters, 1)
         self.convex = boolean('convex', convex)
@@ -202,7 +224,7 @@ class RidgeEnergy(Energy):
                 f'same centre, got {kernel_size}'
             )
         self._family = filters.family(
-            self.group, self.kernel_size, self.n_filters
+            name, self.kernel_size, self.n_filters, self.dimension
         )
         self.kernels = nn.Parameter(self._family.start())
         self.profiles = Profiles(
@@ -232,8 +254,11 @@ class RidgeEnergy(Energy):
             'shared_profile',
         )
         arguments = {name: getattr(self, name) for name in names}
-        if self.largest_slope is not None:
-            arguments['largest_slope'] = self.largest_slope
+        for name in ('largest_slope', 'axis'):
+            if getattr(self, name) is not None:
+                arguments[name] = getattr(self, name)
+        if self.group is None and self.dimension == 3:
+            arguments['dimension'] = 3
         return arguments
 
     def extra_repr(self) -> str:
@@ -254,10 +279,11 @@ class RidgeEnergy(Energy):
             Space of the images.
         """
         shape = grid_shape(space)
-        if len(shape) != 2:
+        if len(shape) != self.dimension:
             raise ValueError(
-                f'{type(self).__name__} takes images with 2 axes, got the '
-                f'space {space!r} with {len(shape)}'
+                f'{type(self).__name__} takes images with {self.dimension} '
+                f'axes, got the space {space!r} with {len(shape)}'
+                f'{advice_of_dimension(self.group, len(shape))}'
             )
         self._check_shape(shape)
         if n_channels(space) != self.in_channels:
@@ -275,7 +301,7 @@ class RidgeEnergy(Energy):
                     f'{space!r}'
                 )
             if self.group is not None:
-                check_square_cells(space)
+                check_cells(space, self.group, self.axis)
 
     def _check_shape(self, shape):
         if min(shape) < self.kernel_size:
@@ -291,8 +317,9 @@ class RidgeEnergy(Energy):
         Returns
         -------
         filters : torch.Tensor
-            Filters of shape ``(n_filters, 1, k, k)``: those of the identity
-            of the group, then those of its next element, and so on.
+            Filters of shape ``(n_filters, 1, k, k)``, or of volumes
+            ``(n_filters, 1, k, k, k)``: those of the identity of the group,
+            then those of its next element, and so on.
         """
         if is_transformed() or is_differentiated(self, self.kernels):
             return self._filters()
@@ -315,7 +342,7 @@ class RidgeEnergy(Energy):
 
     def _tables(self, x, sigma):
         """Return the last two of them."""
-        check_input('x', x, self.in_channels, self.kernels.dtype)
+        self._check_input('x', x)
         self._check_shape(x.shape[2:])
         if has_values(x) and not bool(x.isfinite().all()):
             raise ValueError(
@@ -335,6 +362,10 @@ class RidgeEnergy(Energy):
         margin = self.kernel_size // 2 - reach
         return tables, _boundary.extension(x.shape[2:], reach, margin, x)
 
+    def _check_input(self, name, x, like=None):
+        dtype = self.kernels.dtype
+        check_input(name, x, self.in_channels, dtype, like, self.dimension)
+
     def forward(
         self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -343,7 +374,8 @@ class RidgeEnergy(Energy):
         Parameters
         ----------
         x : torch.Tensor
-            Images of shape ``(N, in_channels, n, m)``.
+            Images of shape ``(N, in_channels, n, m)``, or volumes of shape
+            ``(N, in_channels, n, m, l)``.
         sigma : float or torch.Tensor
             Noise level in the unit of the images, one number or one for each
             image, of shape ``(N,)``.
@@ -511,9 +543,7 @@ class RidgeEnergy(Energy):
             Hessian at ``x``, applied to ``direction``. At the knots of a
             profile, its second derivative is the one beyond the knot.
         """
-        check_input(
-            'direction', direction, self.in_channels, self.kernels.dtype, x
-        )
+        self._check_input('direction', direction, x)
         if self._needs_graph(x, direction, sigma):
             return super().hessian_product(x, direction, sigma)
         return self.linearised(x, sigma)(direction)

@@ -6,12 +6,13 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-r"""Coarser and finer grids that the symmetries of the square keep.
+r"""Coarser and finer grids that the symmetries of square and cube keep.
 
 Along an axis of n cells the coarse grid has :math:`\lceil n / 2 \rceil` cells.
 Their centres lie symmetrically about the centre of the axis, whether n is even
 or odd. So pooling and up-sampling commute with the eight symmetries of the
-square on all grids. A plain stride of two does so on none of odd size only.
+square, and with the 48 of the cube, on all grids. A plain stride of two does
+so on those of odd size only.
 """
 
 import torch
@@ -48,21 +49,22 @@ class Upsampling(Layer):
     Along one of an odd number, every second cell has a coarse value, and
     those between have the mean of their neighbours. The layer is linear,
     positive, keeps constants, and has no weights. It commutes with the
-    symmetries of the square, and acts on each channel alike: it takes fields
-    of any kind.
+    symmetries of the square, or of the cube, and acts on each channel alike:
+    it takes fields of any kind.
 
     Parameters
     ----------
     size : tuple of int, optional
         Shape of the fine grid, where a call does not say another one.
-        Default: ``(2 n, 2 m)`` for a coarse grid of shape ``(n, m)``.
+        Default: ``(2 n, 2 m)`` for a coarse grid of shape ``(n, m)``, and so
+        for volumes.
 
     Raises
     ------
     TypeError
         If the lengths are no whole numbers.
     ValueError
-        If there are not two of them, or one is not positive.
+        If there are not two or three of them, or one is not positive.
 
     Notes
     -----
@@ -86,23 +88,27 @@ class Upsampling(Layer):
     [[[[0.0, 1.0, 2.0, 3.0, 4.0]]]]
     """
 
-    def __init__(self, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, size: tuple[int, ...] | None = None) -> None:
         super().__init__()
-        self.size = None if size is None else array_shape('size', size, 2)
+        if size is not None:
+            of_volumes = isinstance(size, tuple | list) and len(size) == 3
+            size = array_shape('size', size, 3 if of_volumes else 2)
+        self.size = size
 
     def extra_repr(self) -> str:
         """Return the size, for ``repr``."""
         return '' if self.size is None else f'{self.size}'
 
     def forward(
-        self, x: torch.Tensor, size: tuple[int, int] | None = None
+        self, x: torch.Tensor, size: tuple[int, ...] | None = None
     ) -> torch.Tensor:
         """Return images on a finer grid.
 
         Parameters
         ----------
         x : torch.Tensor
-            Images of shape ``(N, C, n, m)``.
+            Images of shape ``(N, C, n, m)``, or volumes of shape
+            ``(N, C, n, m, l)``.
         size : tuple of int, optional
             Shape of the fine grid. Half of it, rounded up, is the shape of
             ``x``. Default: that of the layer.
@@ -118,7 +124,7 @@ class Upsampling(Layer):
             If ``x`` is no batch of images, or ``size`` has not its coarse
             grid.
         """
-        check_images(x)
+        check_images(x, volumes=True)
         coarse = tuple(x.shape[2:])
         size = self.size if size is None else size
         size = tuple(2 * n for n in coarse) if size is None else tuple(size)
@@ -128,12 +134,12 @@ class Upsampling(Layer):
                 f'images on the grid {coarse} go to a fine grid of {choices} '
                 f'cells, got size={size}'
             )
-        if is_exported():
-            return _interpolated(_interpolated(x, 2, size[0]), 3, size[1])
-        if _is_fast(x, size):
+        exported = is_exported()
+        if not exported and _is_fast(x, size):
             return functional.interpolate(x, scale_factor=2, mode='nearest')
-        for axis, n in zip((2, 3), size, strict=True):
-            x = _refined(x, axis, n)
+        refined = _interpolated if exported else _refined
+        for axis, n in enumerate(size, 2):
+            x = refined(x, axis, n)
         return x
 
 
@@ -144,8 +150,8 @@ class AveragePooling(Layer):
     Along one of an odd number, they lie at every second cell, from the first
     to the last, with the weights 1/4, 1/2 and 1/4 on a cell and its
     neighbours, and 2/3 and 1/3 at the two ends. The layer keeps constants and
-    has no weights. It commutes with the symmetries of the square, and acts on
-    each channel alike: it takes fields of any kind.
+    has no weights. It commutes with the symmetries of the square, or of the
+    cube, and acts on each channel alike: it takes fields of any kind.
 
     Notes
     -----
@@ -175,19 +181,25 @@ class AveragePooling(Layer):
         Parameters
         ----------
         x : torch.Tensor
-            Images of shape ``(N, C, n, m)``.
+            Images of shape ``(N, C, n, m)``, or volumes of shape
+            ``(N, C, n, m, l)``, whose last axis is halved as well.
 
         Raises
         ------
         ValueError
             If ``x`` is no batch of images.
         """
-        check_images(x)
-        if is_exported():
-            return _averaged(_averaged(x, 2), 3)
-        if _is_fast(x, x.shape[2:]):
-            return functional.avg_pool2d(x, 2)
-        return _coarsened(_coarsened(x, 2), 3)
+        check_images(x, volumes=True)
+        exported = is_exported()
+        if not exported and _is_fast(x, x.shape[2:]):
+            pool = (
+                functional.avg_pool3d if x.ndim == 5 else functional.avg_pool2d
+            )
+            return pool(x, 2)
+        coarsened = _averaged if exported else _coarsened
+        for axis in range(2, x.ndim):
+            x = coarsened(x, axis)
+        return x
 
 
 def is_exported() -> bool:
@@ -195,12 +207,13 @@ def is_exported() -> bool:
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
-def check_images(x: torch.Tensor) -> None:
-    """Raise a ValueError unless a tensor is a batch of images."""
-    if x.ndim != 4 or min(x.shape[2:]) == 0:
+def check_images(x: torch.Tensor, volumes: bool = False) -> None:
+    """Raise a ValueError unless a tensor is a batch of images, or volumes."""
+    if x.ndim not in ((4, 5) if volumes else (4,)) or min(x.shape[2:]) == 0:
+        also = ', or volumes of shape (N, C, n, m, l),' if volumes else ''
         raise ValueError(
-            'expected images of shape (N, C, n, m) with at least one cell, '
-            f'got {tuple(x.shape)}'
+            f'expected images of shape (N, C, n, m){also} with at least one '
+            f'cell, got {tuple(x.shape)}'
         )
 
 
@@ -229,7 +242,7 @@ def cells_around(
         (centre + 1 < n).to(x.dtype),
     ]
     total = weights[0] + weights[1] + weights[2]
-    shape = (-1, 1) if axis == 2 else (-1,)
+    shape = (-1, *(x.ndim - 1 - axis) * (1,))
     places = (centre - odd).clamp(min=0), centre, (centre + 1).clamp(max=n - 1)
     return [
         (x.index_select(axis, place), (weight / total).reshape(shape))
@@ -259,8 +272,8 @@ def _every_second(x, axis, start):
 
 
 def _padded(x, axis, left, right):
-    """Pad one of the last two axes with zeros."""
-    sides = (0, 0) * (3 - axis) + (left, right)
+    """Pad an axis with zeros."""
+    sides = (0, 0) * (x.ndim - 1 - axis) + (left, right)
     return functional.pad(x, sides)
 
 
@@ -276,7 +289,7 @@ def _coarsened(x, axis):
     near = _padded(second, axis, 0, 1) + _padded(second, axis, 1, 0)
     widths = x.new_full((coarse_size(n),), 2.0)
     widths[0] = widths[-1] = 1.5
-    widths = widths.unsqueeze(-1) if axis == 2 else widths
+    widths = widths.reshape(-1, *(x.ndim - 1 - axis) * (1,))
     return (first + near / 2) / widths
 
 

@@ -139,10 +139,10 @@ def _shape(text):
         )
     if len(numbers) == 1:
         numbers = 2 * numbers
-    if len(numbers) != 2:
+    if len(numbers) > 3:
         raise argparse.ArgumentTypeError(
-            'images have two axes, volumes are reconstructed row by row: '
-            f'expected a shape such as 512x512, got {text!r}'
+            'expected a shape such as 512x512, or 64x64x64 for the volume of '
+            f'a cone beam, got {text!r}'
         )
     return tuple(map(int, numbers))
 

@@ -25,6 +25,10 @@ from odl_equivariant.training.measured.arguments import (
     cell_in_metres,
     parsed,
 )
+from odl_equivariant.training.measured.classical import (
+    CLASSICAL,
+    Classical,
+)
 from odl_equivariant.training.measured.inputs import (
     KSPACE,
     SCANS,
@@ -37,6 +41,7 @@ from odl_equivariant.training.measured.outputs import (
     ending_of,
     write_images,
 )
+from odl_equivariant.training.measured.volumes import memory_for_volume
 from odl_equivariant.training.reconstruction.residuals import (
     is_unexplained,
     residual_and_noise,
@@ -73,9 +78,8 @@ def reconstruct(arguments):
         If the model or the output is none.
     """
     options = parsed(arguments)
-    method = Method(
-        options.model, options.unit, options.cell, options.strength
-    )
+    make = Classical if options.model in CLASSICAL else Method
+    method = make(options.model, options.unit, options.cell, options.strength)
     options.line = arguments
     endings = SCANS
     if method.modality == 'magnetic resonance':
@@ -262,10 +266,18 @@ def _reconstruct_file(path, target, method, options):
             doubt = acquisition.inconsistency(y)
             if doubt.cause in IMPOSSIBLE:
                 raise ValueError(f'{path}: {doubt}')
-        scale = method.scale(acquisition, y)
-        image, element = method(acquisition, y)
+        with memory_for_volume(path, acquisition.space):
+            scale = method.scale(acquisition, y)
+            image, element = method(acquisition, y)
         images.append(image)
-        residual, level = residual_and_noise(acquisition.operator, element, y)
+        try:
+            residual, level = residual_and_noise(
+                acquisition.operator, element, y
+            )
+        except MemoryError as error:
+            # Feldkamp's reconstruction needs no operator
+            _log.info('%s: the residual is not computed: %s', path, error)
+            residual = level = 0.0
         worst, noise = max((worst, noise), (residual, level))
     if is_magnetic:
         images = [measured.scan.cropped(measured.scale * u) for u in images]
@@ -300,7 +312,7 @@ def _reconstruct_file(path, target, method, options):
         )
     unit = method.result_unit(acquisition)
     made = provenance(
-        weights_path(options.model),
+        None if options.model in CLASSICAL else weights_path(options.model),
         None if path.is_dir() else path,
         model=str(options.model),
         geometry_from=measured.source,
@@ -329,7 +341,8 @@ def _sides(measured, cell):
         return scan.pixel
     unit = getattr(acquisition, 'length_unit', 'm')
     if unit == 'cell':
-        return None if cell is None else 2 * (cell_in_metres(cell),)
+        length = None if cell is None else cell_in_metres(cell)
+        return None if cell is None else acquisition.space.ndim * (length,)
     return tuple(
         float(side) * metres(unit) for side in acquisition.space.cell_sides
     )

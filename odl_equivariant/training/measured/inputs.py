@@ -27,6 +27,7 @@ from odl_equivariant.training.measured.arguments import (
     cell_in,
     cell_in_metres,
 )
+from odl_equivariant.training.measured.volumes import acquisition_of_volume
 from odl_equivariant.training.reconstruction.headers import HEADER, header_path
 
 __all__ = ('Measured', 'SCANS', 'measured_kspace', 'measured_tomography')
@@ -232,6 +233,18 @@ def _agreed(path, header, geometry):
 
 def _of_scan(scan, source, path, options):
     """Return the rows of a scan, on the grid of the options."""
+    if options.shape is not None and len(options.shape) == 3:
+        acquisition, axis, covered = acquisition_of_volume(scan, path, options)
+        if scan.kind == 'line integrals':
+            _check_exponents(scan.readings, 1.0, path, source)
+        return Measured(
+            acquisition,
+            [scan.data(acquisition)],
+            True,
+            source,
+            axis=axis,
+            covered=covered,
+        )
     rows = [None]
     if scan.n_rows > 1 and isinstance(
         scan.geometry, tomo.geometry.ParallelBeamGeometry
@@ -240,7 +253,8 @@ def _of_scan(scan, source, path, options):
     elif scan.n_rows > 1:
         _log.warning(
             '%s: of %d rows of a cone beam, the one opposite the source is '
-            'reconstructed: the others are not in one plane',
+            'reconstructed: the others are not in one plane; --shape with '
+            'three numbers asks for the whole volume',
             path,
             scan.n_rows,
         )

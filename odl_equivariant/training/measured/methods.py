@@ -21,8 +21,9 @@ from odl_equivariant.solvers import (
     half_quadratic_splitting,
 )
 from odl_equivariant.training.measured.arguments import cell_in_metres
+from odl_equivariant.training.measured.volumes import Slicewise, dimension_of
 
-__all__ = ('Method',)
+__all__ = ('Method', 'noise_of_readings')
 
 # Noise levels of a denoiser, relative to the value that is 1 for it.
 _FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
@@ -31,6 +32,11 @@ _LEVEL, _N_ITERATIONS = 0.05, 100
 # Share of the pixels whose values are at most 1, if the unit is unknown.
 _SHARE = 0.999
 _LEAST_ELEMENTS = 3
+_NO_VOLUMES = (
+    '{}. --shape asks for a volume: take --model fdk or tv, a denoiser, which '
+    'is applied slice by slice, or a model of volumes; or give two numbers as '
+    '--shape, for the row opposite the source'
+)
 
 
 class Method:
@@ -94,6 +100,10 @@ class Method:
             and not self._lacks_length(acquisition)
         ):
             return None
+        return self.largest(acquisition, y)
+
+    def largest(self, acquisition, y):
+        """Return the largest value of the filtered back-projection."""
         image = as_tensor(acquisition.fbp(y)).cpu().numpy()
         value = float(np.quantile(image, _SHARE))
         if not value > 0:
@@ -146,7 +156,12 @@ class Method:
             options = {'unit': scale}
             if getattr(acquisition, 'length_unit', None) == 'cell':
                 options['cell'] = self._cell_length()
-            network = models.load(self.name, acquisition, **options)
+            try:
+                network = models.load(self.name, acquisition, **options)
+            except ValueError as error:
+                if acquisition.space.ndim == 2:
+                    raise
+                raise ValueError(_NO_VOLUMES.format(error)) from error
             # the acquisition as well, so that its id is not given to another
             self._networks = {
                 key: (network.as_operator('float32'), acquisition)
@@ -156,11 +171,16 @@ class Method:
     def _with_prior(self, acquisition, y, scale):
         """Return a reconstruction with a denoiser or an energy."""
         space, fit = acquisition.space, acquisition.data_fit(y)
-        noise = _noise(as_tensor(y)[0, 0].cpu().numpy())
+        noise = noise_of_readings(as_tensor(y)[0, 0].cpu().numpy())
         weight = self.strength * noise**2
         weight *= y.space.cell_volume / space.cell_volume
         x = acquisition.fbp(y)
-        if self.description.network in ENERGIES:
+        is_energy = self.description.network in ENERGIES
+        if is_energy and space.ndim == 3 and dimension_of(self.prior) == 2:
+            raise ValueError(
+                _NO_VOLUMES.format(f'{self.name} is an energy of images')
+            )
+        if is_energy:
             energy = LearnedRegularizer(
                 space,
                 self.prior,
@@ -175,9 +195,12 @@ class Method:
                 restart='function',
             )
             return x
+        prior = self.prior
+        if space.ndim == 3 and dimension_of(prior) == 2:
+            prior = Slicewise(prior)
         half_quadratic_splitting(
             x,
-            self.prior,
+            prior,
             fit,
             _FIRST_LEVEL * scale,
             _LAST_LEVEL * scale,
@@ -219,7 +242,7 @@ def _is_told_noise(energy):
     return getattr(energy, 'noise_level', False) is True
 
 
-def _noise(array):
+def noise_of_readings(array):
     """Return the standard deviation of white noise of readings."""
     if array.shape[-1] < _LEAST_ELEMENTS:
         return float(array.std()) or 1.0

@@ -83,11 +83,12 @@ def write_images(path, images, single, sides, unit, made, pictures):
     path : pathlib.Path
         File to write, with one of `ENDINGS`.
     images : list of numpy.ndarray
-        Images, one for each row of a detector.
+        Images, one for each row of a detector, or one volume.
     single : bool
         Whether there is one image, without an axis for several.
-    sides : tuple of 2 floats or None
-        Sides of a cell in metres; ``None`` if nothing says how long they are.
+    sides : tuple of floats or None
+        Sides of a cell in metres, one for each axis of an image; ``None`` if
+        nothing says how long they are.
     unit : str
         Unit of the values.
     made : dict
@@ -108,7 +109,7 @@ def write_images(path, images, single, sides, unit, made, pictures):
                 path,
             )
             made = {**made, 'spacing_is_known': False}
-            spacing = (1e-3, 1e-3)
+            spacing = images[0].ndim * (1e-3,)
     if spacing is not None and not single:
         # rows of a detector are taken for as far apart as cells
         spacing = (spacing[0], *spacing)
@@ -117,6 +118,8 @@ def write_images(path, images, single, sides, unit, made, pictures):
     if not pictures:
         return
     stem = path.name.removesuffix(ending)
+    if single and array.ndim == 3:
+        single, images = False, list(np.moveaxis(images[0], 2, 0))
     for i, image in enumerate(images):
         number = '' if single else f'-{i:0{len(str(len(images) - 1))}d}'
         write_picture(image, path.with_name(f'{stem}{number}.png'))

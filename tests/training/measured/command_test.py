@@ -431,7 +431,7 @@ def test_slice_of_kspace(run, tmp_path):
     'options, message',
     [
         (('--unit', 'inch'), 'expected one of auto, 1/m'),
-        (('--shape', '3x3x3'), 'images have two axes'),
+        (('--shape', '3x3x3x3'), 'or 64x64x64 for the volume'),
         (('--cell-size', 'wide'), 'such as 0.2mm'),
         (('--axis', 'left'), 'expected `auto`'),
         (('--axis', 'nan'), 'expected `auto`'),

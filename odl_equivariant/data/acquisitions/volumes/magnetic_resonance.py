@@ -28,7 +28,7 @@ from odl_equivariant._types import (
     VolumeShape,
 )
 from odl_equivariant.data.acquisitions.base import check_names, short_mask
-from odl_equivariant.data.acquisitions.kspace import Coils
+from odl_equivariant.data.acquisitions.kspace import Coils, start_of_maps
 from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
 from odl_equivariant.data.acquisitions.measured_masks import check_measured
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
@@ -77,6 +77,10 @@ class VolumeMRI(CartesianMRI):
         Whether `pair` draws a mask for each volume.
     seed : int, optional
         Seed of the mask of ``operator``.
+    n_coils : int, optional
+        Number of coils, if each volume has maps of its own, as for
+        `CartesianMRI`: `pair` draws them, around the volume, and `from_kspace`
+        takes them. Default: the maps ``coil_maps``, or one coil.
 
     Attributes
     ----------
@@ -93,8 +97,8 @@ class VolumeMRI(CartesianMRI):
     ------
     ValueError
         If a size or a length is not positive, ``sigma`` is negative, the
-        mask or the coil maps do not fit, or both a mask and random masks are
-        asked for.
+        mask or the coil maps do not fit, or both a mask and random masks, or
+        maps and a number of coils, are asked for.
     TypeError
         If a number is expected and something else is given.
 
@@ -122,6 +126,7 @@ class VolumeMRI(CartesianMRI):
         mask: Samples | None = None,
         random_masks: bool = False,
         seed: int = 0,
+        n_coils: int | None = None,
     ) -> None:
         shape = array_shape('shape', shape, 3)
         check_names(dtype, backend)
@@ -138,7 +143,8 @@ class VolumeMRI(CartesianMRI):
         self.axis = whole_number('axis', axis, -3, 2) % 3
         self.seed = seed
         self.pattern, self.partial_fourier = 'poisson_disc', 1.0
-        self.own_coil_maps = False
+        self.own_coil_maps = n_coils is not None
+        coil_maps = start_of_maps(n_coils, coil_maps, shape)
         self.voxel = voxel
         if voxel is None:
             sides = 3 * [self.side / max(shape)]
@@ -219,13 +225,17 @@ class VolumeMRI(CartesianMRI):
         return mask
 
     def _settings(self):
+        added = {}
+        # earlier acquisitions keep their fingerprint
+        if self.own_coil_maps:
+            added = {'n_coils': len(self.coil_maps)}
         return {
             'shape': self.shape,
             'acceleration': self.acceleration,
             'center_fraction': self.center_fraction,
             'axis': self.axis,
             'sigma': self.sigma,
-            'coil_maps': self.coil_maps,
+            'coil_maps': None if self.own_coil_maps else self.coil_maps,
             'side': self.side,
             'voxel': self.voxel,
             'dtype': self._dtype,
@@ -233,4 +243,5 @@ class VolumeMRI(CartesianMRI):
             'mask': self.mask if self._mask_is_given else None,
             'random_masks': self.random_masks,
             'seed': self.seed,
+            **added,
         }

@@ -21,6 +21,7 @@ from odl_equivariant.data import (
     SparseViewCT,
     VolumeMRI,
     ellipsoid_phantom,
+    simulated_coil_maps,
 )
 from odl_equivariant.diagnostics import adjoint_error
 from odl_equivariant.elements import as_element, as_tensor
@@ -224,3 +225,85 @@ def test_networks_start_at_the_stack_of_backprojections():
     start = network._layers.initial(as_tensor(data))
     expected = numbers(stack.fbp(data, frequency_scaling=0.7))
     assert np.allclose(start[0, 0], expected, atol=1e-5)
+
+
+# --- Coils of each volume --- #
+
+
+def test_maps_of_volumes_add_up_to_one():
+    """Coils around a volume have squares whose sum is 1, and differ."""
+    for n_coils in (1, 2, 7):
+        maps = simulated_coil_maps(SHAPE, n_coils, rng=0)
+        assert maps.shape == (n_coils, *SHAPE) and maps.dtype == np.complex64
+        assert np.allclose((np.abs(maps) ** 2).sum(0), 1, atol=1e-5)
+        # along each axis one coil is nearer to one end than another
+        means = np.abs(maps).reshape(n_coils, -1)
+        assert n_coils == 1 or np.ptp(means, axis=0).max() > 0.1
+    with pytest.raises(ValueError, match='images or of volumes'):
+        simulated_coil_maps((4,), 2)
+
+
+def test_each_volume_has_maps_of_its_own(volume):
+    """Without noise, data of a pair are those of its own maps and mask."""
+    acquisition = VolumeMRI(SHAPE, 3, random_masks=True, sigma=0, n_coils=3)
+    one, other = (acquisition.pair(volume, rng=rng) for rng in (0, 1))
+    assert not torch.equal(one['coil_maps'], other['coil_maps'])
+    assert one['coil_maps'].shape == (3, *SHAPE)
+    operator = acquisition.forward_operator(
+        one['mask'].numpy(), one['coil_maps'].numpy()
+    )
+    truth = as_element(one['truth'][None], acquisition.space)
+    expected = as_tensor(operator(truth))[0]
+    assert torch.allclose(one['data'], expected, atol=1e-5)
+
+
+def test_measured_volumes_bring_their_maps(volume):
+    """`from_kspace` takes the maps of a volume, and needs them."""
+    acquisition = VolumeMRI(SHAPE, 1, sigma=0, n_coils=2)
+    maps = simulated_coil_maps(SHAPE, 2, rng=0)
+    kspace = np.fft.fftshift(
+        np.fft.fftn(
+            np.fft.ifftshift(maps * volume, axes=(1, 2, 3)),
+            axes=(1, 2, 3),
+            norm='ortho',
+        ),
+        axes=(1, 2, 3),
+    )
+    pair = acquisition.from_kspace(kspace, maps)
+    assert np.allclose(pair['truth'][0], volume, atol=1e-5)
+    with pytest.raises(ValueError, match='pass `coil_maps`'):
+        acquisition.from_kspace(kspace)
+
+
+def test_number_of_coils_is_kept():
+    """Copies have as many coils, and other fingerprints stay."""
+    acquisition = VolumeMRI(SHAPE, 3, n_coils=2)
+    assert acquisition.settings()['n_coils'] == 2
+    again = VolumeMRI(**acquisition.settings())
+    assert again.fingerprint() == acquisition.fingerprint()
+    assert 'n_coils' not in VolumeMRI(SHAPE, 3).settings()
+    with pytest.raises(ValueError, match='pass one of the two'):
+        VolumeMRI(SHAPE, 3, n_coils=2, coil_maps=MAPS)
+    with pytest.raises(ValueError, match='n_coils'):
+        VolumeMRI(SHAPE, 3, n_coils=0)
+
+
+def test_unrolled_networks_take_the_maps_of_each_volume(volume):
+    """A batch of volumes, each with maps and mask, is as one by one."""
+    acquisition = VolumeMRI(SHAPE, 3, random_masks=True, n_coils=2)
+    network = LearnedProximalGradient(
+        acquisition.operator,
+        lambda: EquivariantProximal(2, 4, 'C4', 0, axis=0),
+        1,
+    )
+    pairs = [acquisition.pair(volume, rng=i) for i in range(2)]
+    operators = [
+        acquisition.forward_operator(p['mask'].numpy(), p['coil_maps'].numpy())
+        for p in pairs
+    ]
+    data = torch.stack([p['data'] for p in pairs])
+    with torch.no_grad():
+        together = network(data, operators)
+        for i, operator in enumerate(operators):
+            alone = network.with_operator(operator)(data[i : i + 1])
+            torch.testing.assert_close(together[i : i + 1], alone)
