@@ -13,6 +13,7 @@ import re
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from examples.experiments.null_space import comparison, report, scales
@@ -169,10 +170,41 @@ def test_earlier_rows_are_kept(result, tmp_path):
     arguments += ['--problems', rows[0]['problem'], '--seeds', '1']
     arguments += ['--output', str(result[2])]
     found = comparison.main(arguments)
-    assert [row['problem'] for row in found] == ['blur'] + 2 * [
-        rows[0]['problem']
+    assert [row['problem'] for row in found] == 2 * ['denoising 0.1'] + [
+        'blur'
     ]
-    assert found[1]['upright'] == rows[0]['upright']
+    assert found[0]['upright'] == rows[0]['upright']
+
+
+def test_rows_of_several_runs_are_in_the_order_of_the_null_space():
+    """Whatever ran first, the problems follow each other as in the file."""
+    settings = yaml.safe_load(comparison.SETTINGS.read_text('utf-8'))
+
+    def rows(missing, **scores):
+        return [
+            {
+                'images': 'layers',
+                'problem': f'inpainting {missing} %',
+                'network': network,
+                'seed': 1,
+                'upright': 20.0,
+                'unseen angles': 20.0,
+                'quarter turns': scores.get(network, 20.0),
+            }
+            for network in comparison.NETWORKS
+        ]
+
+    earlier = rows(30, equivariant=22.0) + rows(90, equivariant=24.0)
+    earlier += rows(50, equivariant=10.0)
+    new = rows(50, equivariant=23.0) + rows(10, equivariant=21.0)
+    found = comparison.together(earlier, new, settings)
+    assert list(gains(found, 'quarter turns').items()) == [
+        (('layers', f'inpainting {missing} %'), [gain])
+        for missing, gain in ((10, 1.0), (30, 2.0), (50, 3.0), (90, 4.0))
+    ]
+    said = {words: verdict for words, _, verdict in verdicts(found)}
+    grows = 'layers, turned: the gain in inpainting grows with the null space'
+    assert said[grows] == 'Holds'
 
 
 def test_statements_follow_from_the_rows():
