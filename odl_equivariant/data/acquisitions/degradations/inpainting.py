@@ -19,12 +19,14 @@ from odl_equivariant._checks import boolean, one_of, real_number, whole_number
 from odl_equivariant._types import (
     Backend,
     Element,
+    ElementLike,
     Image,
     ImageShape,
     Operator,
     Random,
     Samples,
 )
+from odl_equivariant.data._checks import as_array
 from odl_equivariant.data.acquisitions.base import as_pair
 from odl_equivariant.data.acquisitions.degradations.base import (
     Degradation,
@@ -224,10 +226,44 @@ class Inpainting(Degradation):
             The data.
         """
         operator = self.forward_operator(mask)
-        return self._measured(operator, self.ground_truth(image), rng)
+        data = operator(self.ground_truth(image))
+        return self._noisy(data, rng, operator.mask)
 
-    def _where_measured(self, operator, noise):
-        return operator.mask * noise
+    def add_noise(
+        self, data: ElementLike, rng: Random = None, mask: Any = None
+    ) -> Element:
+        """Return data with noise in the cells that are seen.
+
+        Parameters
+        ----------
+        data : element of ``space`` or array-like
+            Data without noise, with zeros where the image is not seen. They
+            are not changed.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+        mask : array-like, optional
+            Where the image is seen. Default: the mask of ``operator``.
+
+        Returns
+        -------
+        data : element of ``space``
+            Noisy data.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit, are not finite, or are not zero where the
+            image is not seen.
+        """
+        data = self._checked(data)
+        operator = self.forward_operator(mask)
+        hidden = np.count_nonzero(as_array(data)[~operator.mask])
+        if hidden:
+            raise ValueError(
+                f'`data` are not zero in {hidden} cells that the mask leaves '
+                'out; pass the `mask` with which they were measured'
+            )
+        return self._noisy(data, rng, operator.mask)
 
     def pair(
         self, image: Image, rng: Random = None

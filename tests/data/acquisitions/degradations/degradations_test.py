@@ -24,6 +24,7 @@ from odl_equivariant.data import (
     gaussian_kernel,
 )
 from odl_equivariant.elements import is_complex
+from odl_equivariant.uncertainty import bootstrap
 
 DTYPES = ('float32', 'float64', 'complex64', 'complex128')
 KINDS = {
@@ -64,6 +65,64 @@ def test_data_are_those_of_the_operator_with_noise(kind, dtype, backend):
     for part in parts:
         assert abs(part.mean()) < 5 * 0.2 / np.sqrt(part.size)
         assert abs(part.std() / 0.2 - 1) < 5 / np.sqrt(2 * part.size)
+
+
+@each_kind
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_noise_is_that_of_simulated_data(kind, dtype, backend):
+    """simulate(u) is A u with `add_noise`, for the same seed, to the bit."""
+    acquisition = KINDS[kind](
+        (32, 16), sigma=0.2, dtype=dtype, backend=backend
+    )
+    image = image_of((32, 16), dtype)
+    clean = acquisition.operator(acquisition.ground_truth(image))
+    before = clean.copy()
+    noisy = acquisition.add_noise(clean, 5)
+    assert noisy == acquisition.simulate(image, 5)
+    assert clean == before and noisy != clean
+    array = np.asarray(clean.asarray())
+    assert acquisition.add_noise(array, 5) == noisy
+
+
+@each_kind
+def test_data_that_do_not_fit(kind):
+    """Noise and baselines need finite data of the shape of the range."""
+    acquisition = KINDS[kind]((16, 16))
+    shape = acquisition.operator.range.shape
+    for wrong, match in (
+        (np.full(shape, np.nan), 'infinite or not a number'),
+        (np.zeros((3, 3)), 'must have shape'),
+        (np.zeros(shape, complex), 'real|complex'),
+    ):
+        with pytest.raises(ValueError, match=match):
+            acquisition.add_noise(wrong)
+        with pytest.raises(ValueError, match=match):
+            acquisition.baseline(wrong)
+
+
+@each_kind
+def test_bootstrap(kind):
+    """The noise of an acquisition is what the bootstrap asks it for."""
+    acquisition = KINDS[kind]((16, 16), sigma=0.1)
+    image = ellipse_phantom((16, 16), rng=0)
+    method = bootstrap(
+        acquisition.baseline, acquisition.operator, acquisition, n=8
+    )
+    first, other, *_ = method(acquisition.simulate(image, 0)).samples
+    assert first in acquisition.space and first != other
+
+
+def test_noise_of_another_mask():
+    """Only seen cells get noise, and hidden ones must be zero."""
+    inpainting = Inpainting((16, 16), random_masks=True, sigma=0.1)
+    mask = inpainting.draw_mask(4)
+    clean = inpainting.forward_operator(mask)(inpainting.space.one())
+    noisy = inpainting.add_noise(clean, 3, mask)
+    assert noisy == inpainting.simulate(np.ones((16, 16)), 3, mask)
+    assert not noisy.asarray()[~mask].any()
+    hidden = np.count_nonzero(mask & ~inpainting.mask)
+    with pytest.raises(ValueError, match=f'not zero in {hidden} cells'):
+        inpainting.add_noise(clean, 3)
 
 
 @each_kind
