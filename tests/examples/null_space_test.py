@@ -18,7 +18,7 @@ from PIL import Image
 
 from examples.experiments.null_space import comparison, report, scales
 from examples.experiments.null_space.images import pictures, sources
-from examples.experiments.null_space.verdicts import gains, verdicts
+from examples.experiments.null_space.verdicts import gains, table, verdicts
 
 
 def test_quarter_turns_of_images_are_exact():
@@ -237,3 +237,68 @@ def test_statements_follow_from_the_rows():
     assert said[above] == 'Holds'
     grows = 'layers, turned: the gain in inpainting grows with the null space'
     assert said[grows] == 'Does not hold'
+
+
+def scored(**problems):
+    """Return rows of one seed by score of the ordinary network and gain."""
+    return [
+        {
+            'images': 'layers',
+            'problem': problem.replace('_', ' '),
+            'network': network,
+            'seed': 1,
+            'upright': score,
+            'unseen angles': score,
+            'quarter turns': score + gain * (network == 'equivariant'),
+        }
+        for problem, (score, gain) in problems.items()
+        for network in ('equivariant', 'ordinary')
+    ]
+
+
+@pytest.mark.parametrize(
+    'gains_of_views, expected',
+    [
+        ((1, 2, 3), 'Holds'),
+        ((1, 3, 2), 'Holds in part'),
+        ((2, 3, 1), 'Does not hold'),
+        ((3, 2, 1), 'Does not hold'),
+    ],
+)
+def test_growth_is_from_end_to_end(gains_of_views, expected):
+    """A single step up is no growth if the last gain is not the larger."""
+    rows = scored(
+        **{
+            f'ct_{n}_views': (30, gain)
+            for n, gain in zip((200, 50, 10), gains_of_views, strict=True)
+        }
+    )
+    said = {words: verdict for words, _, verdict in verdicts(rows)}
+    grows = 'layers, turned: the gain in ct grows with the null space'
+    assert said[grows] == expected
+
+
+@pytest.mark.parametrize(
+    'gains_of_problems, rank, expected',
+    [
+        ((1, 2, 3, 4, 5, 6), '+1.00', 'Holds'),
+        ((2, 5, 1, 3, 4, 6), '+0.54', 'Holds in part'),
+        ((6, 5, 4, 3, 2, 1), '-1.00', 'Does not hold'),
+    ],
+)
+def test_gains_follow_the_quality(gains_of_problems, rank, expected):
+    """The rank correlation of scores and gains, over all problems."""
+    problems = {
+        f'problem_{i}': (20 + i**3, gain)
+        for i, gain in enumerate(gains_of_problems)
+    }
+    (found,) = (
+        said for said in verdicts(scored(**problems)) if 'rank' in said[1]
+    )
+    assert found[1:] == (f'rank correlation {rank} of 6 problems', expected)
+
+
+def test_one_seed_has_no_spread():
+    """A mean of one number stands alone."""
+    line = table(scored(blur=(30.0, 1.5))).splitlines()[-1]
+    assert line == '| layers | blur | 30.00 | +0.00 | +0.00 | +1.50 |'

@@ -371,8 +371,8 @@ def together(earlier, rows, settings):
     def place(row):
         return (
             kinds.index(row['images']),
-            row['seed'],
             problems.index(row['problem']),
+            row['seed'],
             NETWORKS.index(row['network']),
         )
 
