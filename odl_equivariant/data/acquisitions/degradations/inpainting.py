@@ -83,7 +83,8 @@ class Inpainting(Degradation):
     ------
     ValueError
         If the mask has another shape or is zero everywhere, a number is out
-        of range, or both a mask and random masks are asked for.
+        of range, or both a mask and random masks are asked for; or if the
+        fraction that is missing is rounded to none or to all of the cells.
     TypeError
         If a number is none.
 
@@ -133,16 +134,38 @@ class Inpainting(Degradation):
         if mask is not None:
             self._given = checked_mask(mask, space.shape)
         self._image_shape = tuple(space.shape)
-        n_missing = round(self.missing * space.size)
-        if n_missing == space.size:
-            raise ValueError(
-                f'missing={missing!r} leaves no cell of images of the shape '
-                f'{tuple(space.shape)}: take less'
-            )
         drawn = self._given
         if drawn is None:
             drawn = self.draw_mask(seed)
+            self._check_drawn(drawn)
         super().__init__(Masking(space, drawn), sigma, side)
+
+    def _check_drawn(self, mask):
+        """Raise an error if cells are rounded to all or to none."""
+        n_missing = np.count_nonzero(~mask)
+        asked = (
+            f'missing={self.missing!r} of images of the shape {mask.shape} '
+            f'with the pattern {self.pattern!r}'
+        )
+        if n_missing == mask.size:
+            raise ValueError(
+                f'{asked} leaves none of the {mask.size} cells: take less'
+            )
+        if self.missing and not n_missing:
+            parts = {
+                'random': 'cells',
+                'block': 'cells',
+                'stripes': f'stripes of {_STRIPE} cells',
+            }
+            raise ValueError(
+                f'{asked} is rounded to no missing {parts[self.pattern]}: '
+                'take more, or larger images; or 0, if none is to be missing'
+            )
+
+    @property
+    def _without_effect(self):
+        given = self._given is not None
+        return frozenset(('missing', 'pattern', 'seed') if given else ())
 
     @property
     def mask(self) -> np.ndarray:
@@ -192,19 +215,27 @@ class Inpainting(Degradation):
         Parameters
         ----------
         mask : array-like, optional
-            Booleans of the shape of the images. Default: that of
-            ``operator``.
+            Booleans of the shape of the images, or with length 1 along an
+            axis. Default: that of ``operator``.
 
         Returns
         -------
         operator : Masking
             Operator on ``space``.
+
+        Raises
+        ------
+        ValueError
+            If the mask has another shape, or is zero everywhere.
         """
         if mask is None:
             return self.operator
-        return Masking(
-            self.space, np.broadcast_to(np.asarray(mask), self.shape)
-        )
+        mask = np.asarray(mask)
+        if mask.ndim == len(self.shape) and all(
+            m in (1, n) for m, n in zip(mask.shape, self.shape, strict=True)
+        ):
+            mask = np.broadcast_to(mask, self.shape)
+        return Masking(self.space, mask)
 
     def simulate(
         self, image: Image, rng: Random = None, mask: Any = None
