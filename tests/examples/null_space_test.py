@@ -17,6 +17,10 @@ import yaml
 from PIL import Image
 
 from examples.experiments.null_space import comparison, report, scales
+from examples.experiments.null_space.counterexample import (
+    counterexample,
+    statements,
+)
 from examples.experiments.null_space.images import pictures, sources
 from examples.experiments.null_space.verdicts import gains, table, verdicts
 
@@ -77,12 +81,16 @@ def test_what_was_trained_is_not_trained_again(result):
 
 
 @pytest.mark.slow
-def test_report_has_what_was_measured(result, tmp_path):
+def test_report_has_what_was_measured(result, tmp_path, monkeypatch):
     """A page with statements and gains, figures, and the rows it is from."""
+    errors = dict.fromkeys(('functional', 'mask stays', 'mask turns'), 0.0)
+    monkeypatch.setattr(report, 'counterexample', lambda: {0.3: errors})
     report.main([result[2], tmp_path])
     page = (tmp_path / 'results_null_space.md').read_text('utf-8')
     assert '| layers, upright: the equivariant network is above' in page
     assert '| photographs | inpainting 90 % |' in page
+    assert '\nNot run: denoising 0.05 of layers, denoising 0.2 of' in page
+    assert '| 30 % missing: 0.0e+00 | Does not hold |' in page
     for path in re.findall(r'\]\((\S+\.png)\)', page):
         assert (tmp_path / path).stat().st_size > 1000
     assert page.count('.png)') == 4
@@ -302,3 +310,9 @@ def test_one_seed_has_no_spread():
     """A mean of one number stands alone."""
     line = table(scored(blur=(30.0, 1.5))).splitlines()[-1]
     assert line == '| layers | blur | 30.00 | +0.00 | +0.00 | +1.50 |'
+
+
+def test_the_counterexample():
+    """Inpainting by an invariant functional follows the mask alone."""
+    said = statements(counterexample((0.5,)))
+    assert [verdict for _, _, verdict in said] == 3 * ['Holds']
