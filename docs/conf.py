@@ -112,7 +112,8 @@ sphinx_gallery_conf = {
     'gallery_dirs': 'gallery',
     # what takes half an hour, or needs files of the user, is shown only
     'filename_pattern': (
-        r'examples/(?!compare_|measured_|score_|train)\w+\.py$'
+        r'examples/(?:null_spaces/)?'
+        r'(?!compare_|measured_|score_|train)\w+\.py$'
     ),
     'reset_argv': 'gallery.arguments',
     'image_scrapers': ('matplotlib', 'gallery.figures'),

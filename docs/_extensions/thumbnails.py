@@ -50,6 +50,10 @@ def _discs(left, right, turned=True):
     return _pixels(800, 840, left, top, right, bottom)
 
 
+def _turned(top, bottom):
+    return _pixels(900, 660, 463, top, 602, bottom)
+
+
 def _tv(*box):
     return _pixels(900, 600, *box)
 
@@ -133,6 +137,14 @@ THUMBNAILS = {
         {
             'estimated error': _pixels(1089, 648, 610, 25, 797, 213),
             'error': _pixels(1089, 648, 806, 25, 993, 213),
+        },
+    ),
+    'upright_and_turned': (
+        'upright_and_turned',
+        {
+            'data': _turned(181, 320),
+            'ordinary': _turned(340, 478),
+            'C4': _turned(498, 637),
         },
     ),
     'vector_field_action': (

@@ -13,11 +13,16 @@ import re
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from examples.experiments.null_space import comparison, report, scales
+from examples.experiments.null_space.counterexample import (
+    counterexample,
+    statements,
+)
 from examples.experiments.null_space.images import pictures, sources
-from examples.experiments.null_space.verdicts import gains, verdicts
+from examples.experiments.null_space.verdicts import gains, table, verdicts
 
 
 def test_quarter_turns_of_images_are_exact():
@@ -76,12 +81,16 @@ def test_what_was_trained_is_not_trained_again(result):
 
 
 @pytest.mark.slow
-def test_report_has_what_was_measured(result, tmp_path):
+def test_report_has_what_was_measured(result, tmp_path, monkeypatch):
     """A page with statements and gains, figures, and the rows it is from."""
+    errors = dict.fromkeys(('functional', 'mask stays', 'mask turns'), 0.0)
+    monkeypatch.setattr(report, 'counterexample', lambda: {0.3: errors})
     report.main([result[2], tmp_path])
     page = (tmp_path / 'results_null_space.md').read_text('utf-8')
     assert '| layers, upright: the equivariant network is above' in page
     assert '| photographs | inpainting 90 % |' in page
+    assert '\nNot run: denoising 0.05 of layers, denoising 0.2 of' in page
+    assert '| 30 % missing: 0.0e+00 | Does not hold |' in page
     for path in re.findall(r'\]\((\S+\.png)\)', page):
         assert (tmp_path / path).stat().st_size > 1000
     assert page.count('.png)') == 4
@@ -169,10 +178,41 @@ def test_earlier_rows_are_kept(result, tmp_path):
     arguments += ['--problems', rows[0]['problem'], '--seeds', '1']
     arguments += ['--output', str(result[2])]
     found = comparison.main(arguments)
-    assert [row['problem'] for row in found] == ['blur'] + 2 * [
-        rows[0]['problem']
+    assert [row['problem'] for row in found] == 2 * ['denoising 0.1'] + [
+        'blur'
     ]
-    assert found[1]['upright'] == rows[0]['upright']
+    assert found[0]['upright'] == rows[0]['upright']
+
+
+def test_rows_of_several_runs_are_in_the_order_of_the_null_space():
+    """Whatever ran first, the problems follow each other as in the file."""
+    settings = yaml.safe_load(comparison.SETTINGS.read_text('utf-8'))
+
+    def rows(missing, **scores):
+        return [
+            {
+                'images': 'layers',
+                'problem': f'inpainting {missing} %',
+                'network': network,
+                'seed': 1,
+                'upright': 20.0,
+                'unseen angles': 20.0,
+                'quarter turns': scores.get(network, 20.0),
+            }
+            for network in comparison.NETWORKS
+        ]
+
+    earlier = rows(30, equivariant=22.0) + rows(90, equivariant=24.0)
+    earlier += rows(50, equivariant=10.0)
+    new = rows(50, equivariant=23.0) + rows(10, equivariant=21.0)
+    found = comparison.together(earlier, new, settings)
+    assert list(gains(found, 'quarter turns').items()) == [
+        (('layers', f'inpainting {missing} %'), [gain])
+        for missing, gain in ((10, 1.0), (30, 2.0), (50, 3.0), (90, 4.0))
+    ]
+    said = {words: verdict for words, _, verdict in verdicts(found)}
+    grows = 'layers, turned: the gain in inpainting grows with the null space'
+    assert said[grows] == 'Holds'
 
 
 def test_statements_follow_from_the_rows():
@@ -205,3 +245,74 @@ def test_statements_follow_from_the_rows():
     assert said[above] == 'Holds'
     grows = 'layers, turned: the gain in inpainting grows with the null space'
     assert said[grows] == 'Does not hold'
+
+
+def scored(**problems):
+    """Return rows of one seed by score of the ordinary network and gain."""
+    return [
+        {
+            'images': 'layers',
+            'problem': problem.replace('_', ' '),
+            'network': network,
+            'seed': 1,
+            'upright': score,
+            'unseen angles': score,
+            'quarter turns': score + gain * (network == 'equivariant'),
+        }
+        for problem, (score, gain) in problems.items()
+        for network in ('equivariant', 'ordinary')
+    ]
+
+
+@pytest.mark.parametrize(
+    'gains_of_views, expected',
+    [
+        ((1, 2, 3), 'Holds'),
+        ((1, 3, 2), 'Holds in part'),
+        ((2, 3, 1), 'Does not hold'),
+        ((3, 2, 1), 'Does not hold'),
+    ],
+)
+def test_growth_is_from_end_to_end(gains_of_views, expected):
+    """A single step up is no growth if the last gain is not the larger."""
+    rows = scored(
+        **{
+            f'ct_{n}_views': (30, gain)
+            for n, gain in zip((200, 50, 10), gains_of_views, strict=True)
+        }
+    )
+    said = {words: verdict for words, _, verdict in verdicts(rows)}
+    grows = 'layers, turned: the gain in ct grows with the null space'
+    assert said[grows] == expected
+
+
+@pytest.mark.parametrize(
+    'gains_of_problems, rank, expected',
+    [
+        ((1, 2, 3, 4, 5, 6), '+1.00', 'Holds'),
+        ((2, 5, 1, 3, 4, 6), '+0.54', 'Holds in part'),
+        ((6, 5, 4, 3, 2, 1), '-1.00', 'Does not hold'),
+    ],
+)
+def test_gains_follow_the_quality(gains_of_problems, rank, expected):
+    """The rank correlation of scores and gains, over all problems."""
+    problems = {
+        f'problem_{i}': (20 + i**3, gain)
+        for i, gain in enumerate(gains_of_problems)
+    }
+    (found,) = (
+        said for said in verdicts(scored(**problems)) if 'rank' in said[1]
+    )
+    assert found[1:] == (f'rank correlation {rank} of 6 problems', expected)
+
+
+def test_one_seed_has_no_spread():
+    """A mean of one number stands alone."""
+    line = table(scored(blur=(30.0, 1.5))).splitlines()[-1]
+    assert line == '| layers | blur | 30.00 | +0.00 | +0.00 | +1.50 |'
+
+
+def test_the_counterexample():
+    """Inpainting by an invariant functional follows the mask alone."""
+    said = statements(counterexample((0.5,)))
+    assert [verdict for _, _, verdict in said] == 3 * ['Holds']

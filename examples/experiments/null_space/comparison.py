@@ -53,7 +53,7 @@ from odl_equivariant.operators import (
     filtered_backprojection,
 )
 
-__all__ = ('Study', 'main')
+__all__ = ('Study', 'main', 'together')
 
 SETTINGS = pathlib.Path(__file__).with_suffix('.yaml')
 NETWORKS = ('equivariant', 'ordinary')
@@ -345,20 +345,40 @@ def _tasks(settings, rates, steps, latest):
     ]
 
 
-def _together(kept, rows):
-    """Return the rows, after those of an earlier run that are not among them.
+def together(earlier, rows, settings):
+    """Return new rows and those of an earlier run that are not among them.
 
-    A row is that of images, problem, network and seed.
+    Parameters
+    ----------
+    earlier, rows : list of dict
+        A row is that of images, problem, network and seed.
+    settings : dict
+        Those of `comparison.yaml`.
+
+    Returns
+    -------
+    rows : list of dict
+        In the order of the settings whatever was run first: statements on
+        what grows with the null space take problems one after another.
     """
+    names = ('images', 'problem', 'network', 'seed')
 
     def key(row):
-        return tuple(
-            row[name] for name in ('images', 'problem', 'network', 'seed')
+        return tuple(row[name] for name in names)
+
+    kinds, problems = list(settings['images']), list(settings['problems'])
+
+    def place(row):
+        return (
+            kinds.index(row['images']),
+            problems.index(row['problem']),
+            row['seed'],
+            NETWORKS.index(row['network']),
         )
 
     new = {key(row) for row in rows}
-    earlier = kept['rows'] if kept else []
-    return [row for row in earlier if key(row) not in new] + rows
+    left = [row for row in earlier if key(row) not in new]
+    return sorted(left + rows, key=place)
 
 
 def main(arguments=None):
@@ -403,6 +423,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     end = None if options.seconds is None else time.time() + options.seconds
     settings |= settings.pop('scales')[options.scale]
+    order = {name: list(settings[name]) for name in ('images', 'problems')}
     if options.problems:
         # in the order of their null spaces, which the statements need
         settings['problems'] = {
@@ -423,7 +444,7 @@ def main(arguments=None):
             for part in ('train', 'validation', 'test')
         }
         photographs = pictures(options.images, numbers)
-    kept = None
+    kept, earlier = None, []
     if options.keep is not None:
         kept = json.loads(options.keep.read_text(encoding='utf-8'))
         if kept['scale'] != options.scale:
@@ -431,7 +452,8 @@ def main(arguments=None):
                 f'{options.keep} has results of the scale {kept["scale"]}, '
                 f'and this run has {options.scale}'
             )
-        settings['n_steps'] = max(row['steps'] for row in kept['rows'])
+        earlier = kept['rows']
+        settings['n_steps'] = max(row['steps'] for row in earlier)
     for kind, chosen in settings['images'].items():
         if chosen != 'all':
             settings['images'][kind] = [
@@ -455,11 +477,15 @@ def main(arguments=None):
                 continue
             names = ('images', 'problem', 'network', 'rate', 'seed')
             rows.append({**dict(zip(names, task, strict=False)), **found})
-            together = _together(kept, rows)
-            result = {'scale': options.scale, 'rates': rates, 'rows': together}
+            every_row = together(earlier, rows, order)
+            result = {
+                'scale': options.scale,
+                'rates': rates,
+                'rows': every_row,
+            }
             path = options.output / 'comparison.json'
             write_atomically(path, json.dumps(result, indent=1).encode())
-    rows = _together(kept, rows)
+    rows = together(earlier, rows, order)
     print(table(rows))
     for sentence, figures, verdict in verdicts(rows):
         print(f'- {sentence}: {figures}. {verdict}.')

@@ -10,6 +10,8 @@
 
 import statistics
 
+import scipy.stats
+
 from examples.experiments.tables import mean_and_spread, verdict
 
 __all__ = ('gains', 'table', 'verdicts')
@@ -23,6 +25,10 @@ _LEFT_OUT = (
     'seconds',
     'steps',
 )
+# From how many problems a rank correlation is taken, and from which one on a
+# statement holds in part and as a whole.
+_FEWEST = 6
+_RANKS = (0.3, 0.7)
 # Problems with a null space and little noise, by how their names begin.
 _INCOMPLETE = ('inpaint', 'sens', 'ct 10 ', 'ct 20 ', 'ct 50 ')
 
@@ -78,13 +84,17 @@ def table(rows):
             if (row['images'], row['problem']) == key
             and row['network'] == 'ordinary'
         ]
-        mean, spread = mean_and_spread(upright)
-        cells = [*key, f'{mean:.2f} ± {spread:.2f}']
-        for name in names:
-            mean, spread = mean_and_spread(found[name][key])
-            cells.append(f'{mean:+.2f} ± {spread:.2f}')
+        cells = [*key, _cell(upright, '.2f')]
+        cells += [_cell(found[name][key], '+.2f') for name in names]
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def _cell(values, form):
+    """Return the mean and the spread, which one value does not have."""
+    mean, spread = mean_and_spread(values)
+    text = f'{mean:{form}}'
+    return f'{text} ± {spread:.2f}' if len(values) > 1 else text
 
 
 def verdicts(rows):
@@ -132,6 +142,7 @@ def verdicts(rows):
         for words in ('inpainting', 'sensing', 'ct', 'denoising'):
             found += _grows(kind, words, turned)
         found += _null_space(kind, turned)
+        found += _follows_quality(rows, kind, turned)
         for name in ('scale 0.5', 'scale 2', 'intensity 0.1', 'intensity 10'):
             lost = _lost(rows, kind, name) if name in by_condition else {}
             if lost:
@@ -162,6 +173,9 @@ def _grows(kind, words, means):
     what = 'with the noise' if words == 'denoising' else 'with the null space'
     sentence = f'{kind}, turned: the gain in {words} grows {what}'
     flags = [b > a for a, b in zip(values, values[1:], strict=False)]
+    if values[-1] <= values[0]:
+        # single steps up are no growth
+        flags = [False]
     yield _said(sentence, chosen, flags)
 
 
@@ -176,6 +190,24 @@ def _null_space(kind, means):
         f'larger than in denoising, at most {most:+.2f} dB'
     )
     yield _said(sentence, pairs, [value > most for value in pairs.values()])
+
+
+def _follows_quality(rows, kind, means):
+    """Say whether problems with better images have larger gains."""
+    scores = {}
+    for row in rows:
+        if row['images'] == kind and row['network'] == 'ordinary':
+            scores.setdefault(row['problem'], []).append(row['upright'])
+    if len(means) < _FEWEST:
+        return
+    upright = [statistics.fmean(scores[problem]) for problem in means]
+    rank = scipy.stats.spearmanr(upright, list(means.values())).statistic
+    figures = f'rank correlation {rank:+.2f} of {len(means)} problems'
+    sentence = (
+        f'{kind}, turned: the better the images of a problem are, upright '
+        'and by the ordinary network, the larger is the gain'
+    )
+    yield sentence, figures, verdict([rank > limit for limit in _RANKS])
 
 
 def _lost(rows, kind, name):

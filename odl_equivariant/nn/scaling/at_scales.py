@@ -209,6 +209,11 @@ class AtScales(nn.Module):
         return getattr(self.module, 'least_side', 1)
 
     def _check_sides(self, shape):
+        if not shape:
+            raise ValueError(
+                '`x` must have the shape (N, C, *shape), with a batch, '
+                'channels and at least one axis of cells'
+            )
         least = self._least
         for scale in self.scales:
             whole = math.ceil(scale)

@@ -203,8 +203,13 @@ def _checked_kernel(kernel, space):
             f'`kernel` of the shape {array.shape} is larger than the images, '
             f'of the shape {tuple(shape)}: cut it'
         )
-    if not np.isfinite(array).all() or not array.any():
-        raise ValueError('`kernel` must be finite, and not zero everywhere')
+    n_wrong = np.count_nonzero(~np.isfinite(array))
+    if n_wrong or not array.any():
+        found = f'{n_wrong} that are not finite' if n_wrong else 'zeros only'
+        raise ValueError(
+            '`kernel` must be finite, and not zero everywhere, got '
+            f'{found}, of {array.size} weights'
+        )
     if np.iscomplexobj(array) and not is_complex(space):
         raise ValueError(
             f'`kernel` is complex, and the space {space!r} real: take its '

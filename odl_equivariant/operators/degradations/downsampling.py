@@ -14,6 +14,7 @@ import functools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import odl
 
 from odl_equivariant._checks import whole_number
@@ -168,7 +169,10 @@ def _checked_factors(factor, shape):
     try:
         factors = [whole_number('factor', factor, 1)] * len(shape)
     except TypeError:
-        if isinstance(factor, str) or not isinstance(factor, Sequence):
+        is_array = isinstance(factor, np.ndarray) and factor.ndim == 1
+        if isinstance(factor, str) or not (
+            is_array or isinstance(factor, Sequence)
+        ):
             raise
         factors = [whole_number('factor', m, 1) for m in factor]
     if len(factors) != len(shape) or any(

@@ -112,14 +112,19 @@ def checked_mask(mask, shape):
             f'{array.shape}'
         )
     if array.dtype.kind not in 'biuf' or not np.isin(array, (0, 1)).all():
+        found = 'other values'
+        if array.dtype.kind in 'iuf':
+            found = f'values from {array.min():g} to {array.max():g}'
         raise ValueError(
             '`mask` must consist of booleans, or of zeros and ones, got '
-            f'dtype {array.dtype} with other values'
+            f'dtype {array.dtype} with {found}; compare them, as in '
+            '`mask > 0`'
         )
     array = array.astype(bool)
     if not array.any():
         raise ValueError(
-            '`mask` is zero everywhere: no cell of the image would be seen'
+            f'`mask` is zero everywhere: none of the {array.size} cells of '
+            'the image would be seen'
         )
     array.flags.writeable = False
     return array

@@ -169,6 +169,13 @@ def test_bad_input():
         AtScales(denoiser(), (4,))(u, sigma=0.1)
 
 
+def test_images_without_a_batch():
+    """The error says what shape is expected."""
+    network = AtScales(torch.nn.Identity(), [1, 2])
+    with pytest.raises(ValueError, match=r'shape \(N, C, \*shape\)'):
+        network(torch.rand(8, 8))
+
+
 def test_films_are_refused():
     """A film is not stretched in time by a scale of space."""
     with pytest.raises(ValueError, match='for films'):

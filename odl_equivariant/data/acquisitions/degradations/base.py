@@ -38,6 +38,7 @@ from odl_equivariant.elements import (
     grid_shape,
     is_complex,
 )
+from odl_equivariant.functionals.data_fits.base import checked_data
 
 __all__ = ('Dtype', 'Degradation', 'centred_space', 'image_element')
 
@@ -160,22 +161,46 @@ class Degradation(Acquisition):
             ``space`` is real, or has values that are infinite or not a
             number.
         """
-        return self._measured(self.operator, self.ground_truth(image), rng)
+        return self._noisy(self.operator(self.ground_truth(image)), rng)
 
-    def _measured(self, operator, truth, rng):
-        data = operator(truth)
+    def add_noise(self, data: ElementLike, rng: Random = None) -> Element:
+        """Return data with noise, as `simulate` adds it.
+
+        Parameters
+        ----------
+        data : element of ``operator.range`` or array-like
+            Data without noise. They are not changed.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+
+        Returns
+        -------
+        data : element of ``operator.range``
+            Noisy data.
+
+        Raises
+        ------
+        ValueError
+            If the data have another shape, are complex where they should be
+            real, or have values that are infinite or not a number.
+        """
+        return self._noisy(self._checked(data), rng)
+
+    def _checked(self, data):
+        """Return finite data as a new element of the range."""
+        return checked_data('data', data, self.operator.range)
+
+    def _noisy(self, data, rng, seen=1.0):
+        """Return data with noise; ``seen`` are factors of the noise."""
         if not self.sigma:
             return data
         rng = np.random.default_rng(rng)
-        shape = grid_shape(operator.range)
+        shape = grid_shape(data.space)
         noise = rng.standard_normal(shape)
-        if is_complex(operator.range):
+        if is_complex(data.space):
             noise = noise + 1j * rng.standard_normal(shape)
-        noise = self._where_measured(operator, noise)
-        return data + element_from_array(self.sigma * noise, data.space)
-
-    def _where_measured(self, operator, noise):
-        return noise
+        noise = self.sigma * (seen * noise)
+        return data + element_from_array(noise, data.space)
 
     def ground_truth(self, image: Image) -> Element:
         """Return an image as an element of ``space``.
@@ -218,5 +243,11 @@ class Degradation(Acquisition):
         -------
         image : element of ``space``
             The simplest reconstruction.
+
+        Raises
+        ------
+        ValueError
+            If the data have another shape, are complex where they should be
+            real, or have values that are infinite or not a number.
         """
-        return self.operator.adjoint(self.operator.range.element(data))
+        return self.operator.adjoint(self._checked(data))

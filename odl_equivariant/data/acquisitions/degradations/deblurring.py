@@ -55,7 +55,8 @@ def gaussian_kernel(
         Standard deviation across it. Default: ``width``, the same in all
         directions.
     angle : float, optional
-        Angle of ``width`` to axis 0, counter-clockwise, in radians.
+        Angle of ``width`` to axis 0, counter-clockwise, in radians, at most
+        a turn.
 
     Returns
     -------
@@ -67,8 +68,8 @@ def gaussian_kernel(
     TypeError
         If a width or the angle is no number.
     ValueError
-        If a width is not positive, the angle not finite, or the kernel would
-        have more than 4096 weights along an axis.
+        If a width is not positive, the angle not finite or more than a turn,
+        or the kernel would have more than 4096 weights along an axis.
 
     Examples
     --------
@@ -79,6 +80,11 @@ def gaussian_kernel(
     width = positive_number('width', width)
     across = width if across is None else positive_number('across', across)
     angle = real_number('angle', angle)
+    if abs(angle) > 2 * math.pi:
+        raise ValueError(
+            f'`angle` {angle:g} is in radians, and more than a turn: for '
+            f'{angle:g} degrees give `numpy.deg2rad({angle:g})`'
+        )
     reach = _reach(max(width, across))
     if 2 * reach + 1 > _MOST:
         raise ValueError(

@@ -19,12 +19,14 @@ from odl_equivariant._checks import boolean, one_of, real_number, whole_number
 from odl_equivariant._types import (
     Backend,
     Element,
+    ElementLike,
     Image,
     ImageShape,
     Operator,
     Random,
     Samples,
 )
+from odl_equivariant.data._checks import as_array
 from odl_equivariant.data.acquisitions.base import as_pair
 from odl_equivariant.data.acquisitions.degradations.base import (
     Degradation,
@@ -81,7 +83,8 @@ class Inpainting(Degradation):
     ------
     ValueError
         If the mask has another shape or is zero everywhere, a number is out
-        of range, or both a mask and random masks are asked for.
+        of range, or both a mask and random masks are asked for; or if the
+        fraction that is missing is rounded to none or to all of the cells.
     TypeError
         If a number is none.
 
@@ -131,16 +134,38 @@ class Inpainting(Degradation):
         if mask is not None:
             self._given = checked_mask(mask, space.shape)
         self._image_shape = tuple(space.shape)
-        n_missing = round(self.missing * space.size)
-        if n_missing == space.size:
-            raise ValueError(
-                f'missing={missing!r} leaves no cell of images of the shape '
-                f'{tuple(space.shape)}: take less'
-            )
         drawn = self._given
         if drawn is None:
             drawn = self.draw_mask(seed)
+            self._check_drawn(drawn)
         super().__init__(Masking(space, drawn), sigma, side)
+
+    def _check_drawn(self, mask):
+        """Raise an error if cells are rounded to all or to none."""
+        n_missing = np.count_nonzero(~mask)
+        asked = (
+            f'missing={self.missing!r} of images of the shape {mask.shape} '
+            f'with the pattern {self.pattern!r}'
+        )
+        if n_missing == mask.size:
+            raise ValueError(
+                f'{asked} leaves none of the {mask.size} cells: take less'
+            )
+        if self.missing and not n_missing:
+            parts = {
+                'random': 'cells',
+                'block': 'cells',
+                'stripes': f'stripes of {_STRIPE} cells',
+            }
+            raise ValueError(
+                f'{asked} is rounded to no missing {parts[self.pattern]}: '
+                'take more, or larger images; or 0, if none is to be missing'
+            )
+
+    @property
+    def _without_effect(self):
+        given = self._given is not None
+        return frozenset(('missing', 'pattern', 'seed') if given else ())
 
     @property
     def mask(self) -> np.ndarray:
@@ -190,19 +215,27 @@ class Inpainting(Degradation):
         Parameters
         ----------
         mask : array-like, optional
-            Booleans of the shape of the images. Default: that of
-            ``operator``.
+            Booleans of the shape of the images, or with length 1 along an
+            axis. Default: that of ``operator``.
 
         Returns
         -------
         operator : Masking
             Operator on ``space``.
+
+        Raises
+        ------
+        ValueError
+            If the mask has another shape, or is zero everywhere.
         """
         if mask is None:
             return self.operator
-        return Masking(
-            self.space, np.broadcast_to(np.asarray(mask), self.shape)
-        )
+        mask = np.asarray(mask)
+        if mask.ndim == len(self.shape) and all(
+            m in (1, n) for m, n in zip(mask.shape, self.shape, strict=True)
+        ):
+            mask = np.broadcast_to(mask, self.shape)
+        return Masking(self.space, mask)
 
     def simulate(
         self, image: Image, rng: Random = None, mask: Any = None
@@ -224,10 +257,44 @@ class Inpainting(Degradation):
             The data.
         """
         operator = self.forward_operator(mask)
-        return self._measured(operator, self.ground_truth(image), rng)
+        data = operator(self.ground_truth(image))
+        return self._noisy(data, rng, operator.mask)
 
-    def _where_measured(self, operator, noise):
-        return operator.mask * noise
+    def add_noise(
+        self, data: ElementLike, rng: Random = None, mask: Any = None
+    ) -> Element:
+        """Return data with noise in the cells that are seen.
+
+        Parameters
+        ----------
+        data : element of ``space`` or array-like
+            Data without noise, with zeros where the image is not seen. They
+            are not changed.
+        rng : int, numpy.random.Generator or None, optional
+            Seed or source of the noise.
+        mask : array-like, optional
+            Where the image is seen. Default: the mask of ``operator``.
+
+        Returns
+        -------
+        data : element of ``space``
+            Noisy data.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit, are not finite, or are not zero where the
+            image is not seen.
+        """
+        data = self._checked(data)
+        operator = self.forward_operator(mask)
+        hidden = np.count_nonzero(as_array(data)[~operator.mask])
+        if hidden:
+            raise ValueError(
+                f'`data` are not zero in {hidden} cells that the mask leaves '
+                'out; pass the `mask` with which they were measured'
+            )
+        return self._noisy(data, rng, operator.mask)
 
     def pair(
         self, image: Image, rng: Random = None

@@ -24,6 +24,7 @@ from odl_equivariant.data import (
     gaussian_kernel,
 )
 from odl_equivariant.elements import is_complex
+from odl_equivariant.uncertainty import bootstrap
 
 DTYPES = ('float32', 'float64', 'complex64', 'complex128')
 KINDS = {
@@ -64,6 +65,64 @@ def test_data_are_those_of_the_operator_with_noise(kind, dtype, backend):
     for part in parts:
         assert abs(part.mean()) < 5 * 0.2 / np.sqrt(part.size)
         assert abs(part.std() / 0.2 - 1) < 5 / np.sqrt(2 * part.size)
+
+
+@each_kind
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_noise_is_that_of_simulated_data(kind, dtype, backend):
+    """simulate(u) is A u with `add_noise`, for the same seed, to the bit."""
+    acquisition = KINDS[kind](
+        (32, 16), sigma=0.2, dtype=dtype, backend=backend
+    )
+    image = image_of((32, 16), dtype)
+    clean = acquisition.operator(acquisition.ground_truth(image))
+    before = clean.copy()
+    noisy = acquisition.add_noise(clean, 5)
+    assert noisy == acquisition.simulate(image, 5)
+    assert clean == before and noisy != clean
+    array = np.asarray(clean.asarray())
+    assert acquisition.add_noise(array, 5) == noisy
+
+
+@each_kind
+def test_data_that_do_not_fit(kind):
+    """Noise and baselines need finite data of the shape of the range."""
+    acquisition = KINDS[kind]((16, 16))
+    shape = acquisition.operator.range.shape
+    for wrong, match in (
+        (np.full(shape, np.nan), 'infinite or not a number'),
+        (np.zeros((3, 3)), 'must have shape'),
+        (np.zeros(shape, complex), 'real|complex'),
+    ):
+        with pytest.raises(ValueError, match=match):
+            acquisition.add_noise(wrong)
+        with pytest.raises(ValueError, match=match):
+            acquisition.baseline(wrong)
+
+
+@each_kind
+def test_bootstrap(kind):
+    """The noise of an acquisition is what the bootstrap asks it for."""
+    acquisition = KINDS[kind]((16, 16), sigma=0.1)
+    image = ellipse_phantom((16, 16), rng=0)
+    method = bootstrap(
+        acquisition.baseline, acquisition.operator, acquisition, n=8
+    )
+    first, other, *_ = method(acquisition.simulate(image, 0)).samples
+    assert first in acquisition.space and first != other
+
+
+def test_noise_of_another_mask():
+    """Only seen cells get noise, and hidden ones must be zero."""
+    inpainting = Inpainting((16, 16), random_masks=True, sigma=0.1)
+    mask = inpainting.draw_mask(4)
+    clean = inpainting.forward_operator(mask)(inpainting.space.one())
+    noisy = inpainting.add_noise(clean, 3, mask)
+    assert noisy == inpainting.simulate(np.ones((16, 16)), 3, mask)
+    assert not noisy.asarray()[~mask].any()
+    hidden = np.count_nonzero(mask & ~inpainting.mask)
+    with pytest.raises(ValueError, match=f'not zero in {hidden} cells'):
+        inpainting.add_noise(clean, 3)
 
 
 @each_kind
@@ -126,10 +185,31 @@ def test_wrong_images(kind):
 @pytest.mark.parametrize(
     'kind, arguments, message',
     [
-        ('inpainting', {'missing': 1.0}, 'leaves no cell'),
+        ('inpainting', {'missing': 1.0}, 'leaves none of the'),
         ('inpainting', {'missing': -0.1}, '`missing` must'),
         ('inpainting', {'pattern': 'dots'}, '`pattern` must'),
-        ('inpainting', {'mask': np.zeros((64, 64))}, 'zero everywhere'),
+        ('inpainting', {'mask': np.zeros((64, 64))}, 'none of the 4096 cells'),
+        (
+            'inpainting',
+            {'mask': np.full((64, 64), 255, np.uint8)},
+            'from 255 to 255; compare',
+        ),
+        (
+            'inpainting',
+            {'missing': 0.9999, 'pattern': 'block'},
+            'leaves none of the 4096 cells',
+        ),
+        ('inpainting', {'missing': 1e-4}, 'rounded to no missing cells'),
+        (
+            'inpainting',
+            {'missing': 0.02, 'pattern': 'stripes'},
+            'rounded to no missing stripes of 4 cells',
+        ),
+        (
+            'inpainting',
+            {'missing': 0.9, 'pattern': 'stripes', 'shape': (4, 64)},
+            'rounded to no missing stripes',
+        ),
         ('inpainting', {'mask': np.ones((3, 3))}, 'must have the shape'),
         (
             'inpainting',
@@ -138,6 +218,12 @@ def test_wrong_images(kind):
         ),
         ('deblurring', {'kernel': np.ones((65, 3))}, 'larger than'),
         ('deblurring', {'kernel': 0}, '`kernel` must'),
+        ('deblurring', {'kernel': np.zeros((3, 3))}, 'zeros only, of 9'),
+        (
+            'deblurring',
+            {'kernel': [[1.0, np.nan, np.inf]]},
+            '2 that are not finite, of 3 weights',
+        ),
         ('deblurring', {'kernel': 40.0}, 'larger than.*at most 10.3'),
         ('deblurring', {'kernel': 1e9}, 'larger than.*at most 10.3'),
         ('deblurring', {'boundary': 'open'}, '`boundary` must'),
@@ -188,6 +274,28 @@ def test_random_masks_are_drawn_for_each_image():
     assert not torch.equal(pairs[0]['mask'], pairs[1]['mask'])
 
 
+def test_masks_that_broadcast():
+    """A side of length 1 is repeated, and other shapes are refused."""
+    inpainting = Inpainting((8, 6), random_masks=True)
+    row = np.array([[1, 0, 1, 1, 0, 1]])
+    mask = inpainting.forward_operator(row).mask
+    np.testing.assert_array_equal(mask, np.repeat(row, 8, 0))
+    for wrong in (row[0], np.ones((3, 3)), np.ones((1, 8, 6))):
+        with pytest.raises(ValueError, match=r'must have the shape \(8, 6\)'):
+            inpainting.forward_operator(wrong)
+
+
+def test_a_given_mask_is_not_drawn_anew():
+    """What would change nothing is refused, and a new mask is taken."""
+    inpainting = Inpainting((8, 8), mask=np.eye(8))
+    for change in ({'seed': 3}, {'missing': 0.1}, {'pattern': 'block'}):
+        with pytest.raises(ValueError, match='would change nothing'):
+            inpainting.with_settings(**change)
+    drawn = inpainting.with_settings(mask=None, missing=0.25)
+    assert drawn.mask.mean() == 0.75
+    assert Inpainting((8, 8)).with_settings(seed=3).seed == 3
+
+
 # --- Deblurring --- #
 
 
@@ -214,6 +322,7 @@ def test_gaussian_kernel():
         ((0,), ValueError, '`width` must'),
         ((1.0, 1.0, float('nan')), ValueError, '`angle` must'),
         ((1.0, 1.0, 'up'), TypeError, '`angle` must'),
+        ((3.0, 1.0, 90), ValueError, r'give `numpy.deg2rad\(90\)`'),
     ],
 )
 def test_wrong_gaussians(arguments, error, match):
@@ -240,6 +349,12 @@ def test_super_resolution_is_constant_on_blocks():
     image = resolution.baseline(data).asarray()
     np.testing.assert_array_equal(image[::4, ::4], data.asarray())
     assert (image == np.kron(data.asarray(), np.ones((4, 4)))).all()
+
+
+def test_factors_of_an_array():
+    """A factor for each axis may be any sequence, or an array."""
+    resolution = SuperResolution((16, 16), np.array([2, 4]))
+    assert resolution.factors == (2, 4)
 
 
 def test_compressed_sensing_has_the_number_of_measurements():
