@@ -116,10 +116,19 @@ _METHODS = {
     'sparse_view_ct_': 'unrolled_',
     'cartesian_mri_': 'unrolled_',
     'multiscale_denoiser_': 'plug_and_play_',
+    'splitting_ct_': 'unrolled_splitting_',
+    'splitting_mri_': 'unrolled_splitting_',
+}
+# The models of the other modality.
+_OTHERS = {
+    'ct': ('cartesian_mri_', 'splitting_mri_'),
+    'mri': ('sparse_view_ct_', 'splitting_ct_'),
 }
 _USES = {
-    'sparse_view_ct': 'few views: from data to image',
-    'cartesian_mri': 'a part of k-space: from data to image',
+    'sparse_view_ct': 'few views: from data to image, fast',
+    'cartesian_mri': 'a part of k-space: from data to image, fast',
+    'splitting_ct': 'few views: from data to image',
+    'splitting_mri': 'a part of k-space: from data to image',
     'denoiser': 'plugging in, small and fast',
     'multiscale_denoiser': 'plugging in',
     'gradient_step': 'plugging in, with a value',
@@ -175,8 +184,7 @@ def _real_rows(name):
             method = other + name.removeprefix(stem)
     rows = []
     for modality in ('ct', 'mri'):
-        other = {'ct': 'cartesian_mri_', 'mri': 'sparse_view_ct_'}[modality]
-        if name.startswith(other):
+        if name.startswith(_OTHERS[modality]):
             continue
         for image, scores in _stored(f'regularisers_{modality}.json').items():
             if method in scores and 'tv' in scores:
