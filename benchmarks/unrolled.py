@@ -50,10 +50,10 @@ from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
     OrdinaryProximal,
-    _layers,
     for_inference,
     inference,
 )
+from odl_equivariant.nn.unrolled import layers
 
 N_VIEWS = 50
 # pixels, channels, iterations and batch of the step with masks
@@ -229,7 +229,7 @@ def ways_with_masks(size, channels, n_iterations):
 
         def call():
             with mock.patch.object(
-                _layers, 'per_sample_operator', return_value=None
+                layers, 'per_sample_operator', return_value=None
             ):
                 step()
 
