@@ -62,11 +62,7 @@ def variation(size):
     import variations
 
     image = variations.noisy_image(size)
-    calls = {
-        'ours': variations.ours(
-            image, 0.1, variations.InvariantTotalVariation
-        )[0]
-    }
+    calls = {'ours': variations.ours_as_near(image, 0.1)[0]}
     for name, library in (
         ('scikit-image', variations.scikit_image),
         ('pyproximal', variations.py_proximal),

@@ -9,10 +9,10 @@
 
 A noisy phantom is denoised in single precision. Each library has its own
 discretisation of the gradient, so that each result is compared with its own
-reference solution, of many iterations. The others get as many iterations as
-they need to be as near to it as ours is guaranteed to be, which knows its own
-error: 1e-3 of the norm of the noisy image. Times are medians of alternating
-rounds in one run:
+reference solution, of many iterations, and gets as many iterations as it needs
+to be within 1e-3 of the norm of the noisy image. Ours knows a bound of its own
+error: it is timed up to this distance, as the others, and up to this bound.
+Times are medians of alternating rounds in one run:
 
     python benchmarks/variations.py
     python benchmarks/variations.py --output docs/benchmarks_variations.md
@@ -52,14 +52,28 @@ def noisy_image(size):
     return (image / image.max() + noise).astype('float32')
 
 
-def ours(image, level, variation):
+def ours(image, level, variation, tol=TOLERANCE):
     """Return a call of our proximal, which guarantees its distance."""
     space = odl.uniform_discr(
         [0, 0], image.shape, image.shape, dtype='float32'
     )
     x = space.element(image.copy())
-    proximal = variation(space, tol=TOLERANCE).proximal(level)
-    return (lambda: proximal(x)), TOLERANCE, '-'
+    proximal = variation(space, tol=tol).proximal(level)
+    return (lambda: proximal(x)), tol, '-'
+
+
+def ours_as_near(image, level):
+    """Return a call with the loosest bound that it needs, and its distance."""
+    variation = InvariantTotalVariation
+    exact = ours(image, level, variation, TOLERANCE / 30)[0]().asarray()
+    found = ours(image, level, variation)
+    for factor in (2, 3, 4, 6, 8, 12, 16):
+        call, tol, _ = ours(image, level, variation, factor * TOLERANCE)
+        gap = distance(call().asarray(), exact, image)
+        if gap > TOLERANCE:
+            break
+        found = call, gap, '-'
+    return found
 
 
 def distance(one, other, image):
@@ -101,7 +115,10 @@ def as_near(apply, image):
 def rows_of(size, level):
     """Return the rows of one image and one parameter."""
     image = noisy_image(size)
-    found = {'ours': ours(image, level, InvariantTotalVariation)}
+    found = {
+        'ours': ours_as_near(image, level),
+        'ours, with a bound': ours(image, level, InvariantTotalVariation),
+    }
     for name, library in (
         ('scikit-image', scikit_image),
         ('pyproximal', py_proximal),
