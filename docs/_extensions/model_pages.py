@@ -48,8 +48,10 @@ image = reconstruct(y)""",
             'turn its images have streaks. Plug a denoiser in instead, see '
             '{doc}`/how-to/sinogram`.',
             'Cells must be square.',
+        ),
+        'unit': (
             'Values far from those of the training are named once, with both '
-            'ranges. Give `load` the acquisition, or a `unit`.',
+            'ranges. Give `load` the acquisition, or a `unit`.'
         ),
     },
     'magnetic resonance': _UNROLLED
@@ -64,9 +66,11 @@ image = reconstruct(y)""",
         'limits': (
             'Samples must lie on a Cartesian grid. For spokes and spirals '
             'plug a denoiser in, see {doc}`/how-to/non-cartesian`.',
+        ),
+        'unit': (
             'The largest magnitude of an image must be about 1: '
             '`normalised()` divides measured data, see '
-            '{doc}`/how-to/kspace`.',
+            '{doc}`/how-to/kspace`.'
         ),
     },
     'denoiser': {
@@ -250,6 +254,9 @@ def page(name):
             *real,
         ]
     limits = list(kind['limits'])
+    # homogeneous networks take all units
+    if 'unit' in kind and not name.startswith('splitting_'):
+        limits.append(kind['unit'])
     if group is None:
         limits.insert(0, 'If the object is turned, its result changes.')
     else:

@@ -17,6 +17,7 @@ import sys
 import pytest
 
 from odl_equivariant import models
+from odl_equivariant.data import CartesianMRI, SparseViewCT
 from odl_equivariant.models.shipped import shipped_path
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -91,6 +92,25 @@ def test_a_page_says_what_card_and_scores_say(name, pages, measured):
         not row['inside'] for row in measured[name]['scores']
     ) + any(not row['inside'] for row in measured[name]['scores'])
     assert pages.uses_of(name)
+
+
+@pytest.mark.parametrize('name', models.available())
+def test_only_networks_with_a_unit_are_said_to_have_one(name, pages):
+    """A homogeneous network takes values of any size."""
+    words = ('largest magnitude of an image', 'Values far from those')
+    card = models.describe(name).card
+    if card.modality == 'images':
+        pytest.skip('no unrolled network')
+    if card.modality == 'tomography':
+        operator = SparseViewCT((16, 16), n_views=4).operator
+    else:
+        operator = CartesianMRI((16, 16)).operator
+    network = models.load(name, operator)
+    homogeneous = all(
+        getattr(block, 'homogeneous', False) for block in network.blocks
+    )
+    page = pages.page(name)
+    assert any(text in page for text in words) != homogeneous
 
 
 @pytest.mark.slow

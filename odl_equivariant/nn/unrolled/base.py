@@ -17,6 +17,7 @@ from torch import nn
 
 from odl_equivariant._types import Initial
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
+from odl_equivariant.nn.blocks.network import is_transformed
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
 from odl_equivariant.nn.unrolled.layers import Layers, OperatorCache
 from odl_equivariant.operators.network import NetworkOperator
@@ -38,7 +39,7 @@ class UnrolledMethod(nn.Module):
         Number of iterations.
     checkpointing : bool
         Whether training keeps the intermediate results of one iteration at a
-        time only.
+        time only. Within a transform of `torch.func` it keeps all.
     """
 
     blocks: nn.ModuleList
@@ -89,6 +90,16 @@ class UnrolledMethod(nn.Module):
         """
         raise NotImplementedError
 
+    def _computes_again(self):
+        """Return whether iterations are computed again for the gradient."""
+        # not after a transform of `torch.func` has ended, whose tangents
+        # would be missing
+        return (
+            self.checkpointing
+            and torch.is_grad_enabled()
+            and not is_transformed()
+        )
+
     def _check_data(self, y):
         space = self.forward_operator.range
         expected = (n_channels(space), *grid_shape(space))
@@ -111,12 +122,14 @@ class UnrolledMethod(nn.Module):
     def _check_precision(self, forward_operator):
         """Raise a TypeError if an operator computes in another precision."""
         expected = tensor_dtype(forward_operator.domain)
+        # blocks may have weights in another precision, and convert images
         for weight in self.parameters():
             if weight.dtype != expected:
                 raise TypeError(
                     f'the weights are in {weight.dtype}, and the operator on '
                     f'{forward_operator.domain!r} computes in {expected}'
                 )
+            break
 
     def _continued(self, network):
         """Return a network of the same weights, as this one is otherwise."""

@@ -287,7 +287,7 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
             return z.to(y.dtype)
 
         for k in range(self.n_iterations):
-            if self.checkpointing and torch.is_grad_enabled():
+            if self._computes_again():
                 z = checkpoint(iterate, k, z, use_reentrant=False)
             else:
                 z = iterate(k, z)
@@ -414,9 +414,13 @@ def _level(factor, change):
     change : torch.Tensor
         What the data fit has changed.
     """
-    square = change.square().flatten(1).mean(1)
+    info = torch.finfo(change.dtype)
+    values = change.flatten(1)
+    # squares in this unit neither vanish nor overflow
+    unit = values.detach().abs().amax(1).clamp_min(info.tiny / info.eps**2)
+    square = (values / unit[:, None]).square().mean(1)
     # levels are positive, and the root has a derivative there
-    size = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
+    size = unit * square.clamp_min(info.eps**2).sqrt()
     # data that are not finite lead to such images, and not to an error
     # about a level that nobody has given
     return factor * torch.where(size.isfinite(), size, torch.ones_like(size))

@@ -294,7 +294,7 @@ class LearnedPrimalDual(UnrolledMethod):
         n_dual = n_data + memory_of(self.duals[0])
         memory, h = None, y.new_zeros(y.shape[0], n_dual, *y.shape[2:])
         for k in range(self.n_iterations):
-            if self.checkpointing and torch.is_grad_enabled():
+            if self._computes_again():
                 u, memory, h = checkpoint(
                     iterate, k, u, memory, h, use_reentrant=False
                 )

@@ -242,7 +242,7 @@ class LearnedProximalGradient(UnrolledMethod):
                 block, u, step, gradient, memory, precomputed[block]
             )
 
-        recompute = self.checkpointing and torch.is_grad_enabled()
+        recompute = self._computes_again()
         # blocks that can do it themselves compute less again
         by_blocks = recompute and all(
             isinstance(block, Proximal) and block.recomputes(u)

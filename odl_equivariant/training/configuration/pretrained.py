@@ -88,8 +88,7 @@ def loaded_network(
     if not _of_denoiser(pretrained):
         check_no_own_arguments(
             own,
-            f'the network in {pretrained} has its own: give `model.proximal` '
-            'too, or remove',
+            f'the network in {pretrained} has its own: remove',
         )
         network = models.load(pretrained, acquisition.forward_operator())
         if method == SPLITTING and not isinstance(

@@ -43,7 +43,10 @@ _FREE = {
 _LATER = {
     'model': {
         'hessian_penalty': 0.0,
+        'inner_iterations': None,
         'loss_floor': 0.0,
+        'relative_levels': None,
+        'relative_steps': None,
         'schedule_steps': None,
         'steps_before': 0,
     },

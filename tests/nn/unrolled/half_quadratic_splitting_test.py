@@ -299,7 +299,7 @@ def test_denoisers_without_a_level():
 # --- Laws --- #
 
 
-@pytest.mark.parametrize('factor', [1e-9, 3.0, 1e9])
+@pytest.mark.parametrize('factor', [1e-25, 1e-9, 3.0, 1e9, 1e25])
 def test_homogeneity(factor, dtype):
     """With homogeneous denoisers, data a y lead to a times the images."""
     A = ray_transform(dtype)
@@ -507,6 +507,23 @@ def test_checkpointing_changes_no_gradient(shared):
         results.append([u.detach(), torch.cat(gradients)])
     assert torch.equal(results[0][0], results[1][0])
     assert gap(results[1][1], results[0][1]) <= 1e-12
+
+
+def test_checkpointing_computes_again():
+    """Each denoiser is applied once more for derivatives, and not else."""
+    calls = []
+
+    class Cubed(nn.Module):
+        def forward(self, x):
+            calls.append(x.shape)
+            return x * x.square()
+
+    A = ray_transform()
+    for checkpointing, n in ((False, 3), (True, 6)):
+        network = network_for(A, make=Cubed, checkpointing=checkpointing)
+        network(data_for(A)).sum().backward()
+        assert len(calls) == n
+        calls.clear()
 
 
 @pytest.mark.parametrize('noise_level', [True, False])

@@ -261,6 +261,24 @@ def test_networks_follow_a_moved_operator(initial, backend):
             close(other(y, forward_operator=operator), as_tensor(upright))
 
 
+def test_blocks_in_a_precision_of_their_own_follow_to_another_operator():
+    """Precision is that of the steps: a block may convert what it is given."""
+
+    class Halved(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1, dtype=torch.bfloat16))
+
+        def forward(self, x, gradient):
+            return (x - gradient) * self.weight.to(x)
+
+    operator = ray_transform()
+    network = LearnedProximalGradient(operator, Halved, 2)
+    other = network.with_operator(2.0 * operator)
+    y = data_for(operator, 1)
+    close(other(2.0 * y).detach(), network(y).detach())
+
+
 def test_initial_after_a_dilation():
     """A dilation is no isometry, and FBP does not follow it."""
     operator = ray_transform()

@@ -198,7 +198,10 @@ def test_settings_of_a_whole_network(tmp_path):
     models.save(
         LearnedHalfQuadraticSplitting(ct().operator, denoiser, 2), path
     )
-    with pytest.raises(ValueError, match='`model.inner_iterations` would'):
+    with pytest.raises(
+        ValueError,
+        match='`model.inner_iterations` would .* has its own: remove it$',
+    ):
         ReconstructionTask(
             ct(), method=METHOD, pretrained=path, inner_iterations=4
         )

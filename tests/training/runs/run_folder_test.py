@@ -170,7 +170,10 @@ def test_run_of_a_version_without_a_setting_is_the_same():
         'model': {
             'shared': True,
             'hessian_penalty': 0.0,
+            'inner_iterations': None,
             'loss_floor': 0.0,
+            'relative_levels': None,
+            'relative_steps': None,
             'schedule_steps': None,
             'steps_before': 0,
         },
@@ -179,6 +182,9 @@ def test_run_of_a_version_without_a_setting_is_the_same():
     for part, key, value in (
         ('data', 'shapes', [[8, 8]]),
         ('model', 'hessian_penalty', 0.1),
+        ('model', 'inner_iterations', 3),
+        ('model', 'relative_levels', [2.0, 1.0]),
+        ('model', 'relative_steps', [1.0, 9.0]),
         ('model', 'loss_floor', 0.1),
         ('model', 'schedule_steps', 9),
         ('model', 'steps_before', 3),
