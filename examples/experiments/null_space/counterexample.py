@@ -20,7 +20,7 @@ from odl_equivariant.diagnostics import (
 )
 from odl_equivariant.functionals import InvariantTotalVariation
 
-__all__ = ('counterexample', 'statements')
+__all__ = ('N_ITERATIONS', 'TOLERANCE', 'counterexample', 'statements')
 
 SHAPE = (32, 32)
 MISSING = (0.1, 0.3, 0.5, 0.7, 0.9)

@@ -23,6 +23,8 @@ import numpy as np
 import yaml
 
 from examples.experiments.null_space.counterexample import (
+    N_ITERATIONS,
+    TOLERANCE,
     counterexample,
     statements,
 )
@@ -300,8 +302,9 @@ def page(result, figures, errors):
         '{doc}`how-to/degradations`. This is so for any method, be it '
         'equivariant by design or the minimiser of an invariant functional, '
         'see {doc}`gallery/tv_inpainting_is_not`. Errors are relative to the '
-        'norm of the image, for a phantom of a head of 32 x 32 cells; the '
-        'proximal is computed to a tolerance of 0.001.',
+        'norm of the image, for a phantom of a head of 32 x 32 cells, after '
+        f'{N_ITERATIONS} iterations of the proximal gradient method; the '
+        f'proximal is computed to a tolerance of {TOLERANCE:g}.',
         '',
         '| statement | measured | verdict |',
         '|---|---|---|',

@@ -66,14 +66,7 @@ def simulated_coil_maps(
         for after, n in enumerate(reversed(shape))
     ][::-1]
     radius, width = rng.uniform(1.1, 1.5), rng.uniform(0.5, 1.0)
-    angles = 2 * np.pi * (np.arange(n_coils) + rng.random()) / n_coils
-    directions = [np.cos(angles), np.sin(angles)]
-    if len(shape) == 3:
-        # the golden section makes them even, in whichever number
-        angles = angles + np.pi * (np.sqrt(5) - 1) * np.arange(n_coils)
-        height = (2 * np.arange(n_coils) + 1) / n_coils - 1
-        ring = np.sqrt(1 - height**2)
-        directions = [ring * np.cos(angles), ring * np.sin(angles), height]
+    directions = _directions(n_coils, len(shape), rng.random())
     maps = np.empty((n_coils, *shape), np.complex128)
     for own, *direction in zip(maps, *directions, strict=True):
         distance, (angle, *slopes) = (
@@ -86,3 +79,19 @@ def simulated_coil_maps(
         own[:] = np.exp(1j * angle) / (1 + distance / width**2)
     maps /= np.linalg.norm(maps, axis=0)
     return maps.astype(np.complex64)
+
+
+def _directions(n_coils, dimension, start):
+    """Return the directions of coils, as one array for each axis.
+
+    Those in the plane divide a turn equally. Those in space are at equal
+    steps of height, each turned on by the golden section of a turn.
+    """
+    coils = np.arange(n_coils)
+    if dimension == 2:
+        angles = 2 * np.pi * (coils + start) / n_coils
+        return [np.cos(angles), np.sin(angles)]
+    angles = 2 * np.pi * start + np.pi * (np.sqrt(5) - 1) * coils
+    height = (2 * coils + 1) / n_coils - 1
+    ring = np.sqrt(1 - height**2)
+    return [ring * np.cos(angles), ring * np.sin(angles), height]

@@ -272,8 +272,13 @@ class Multiscale(Proximal):
             inside = [
                 slice(k, k + n) for n, k in zip(shape, margins, strict=True)
             ]
-            return run(functional.pad(x, sides, 'replicate'))[:, :, *inside]
-        if side is None or side >= max(shape):
+            x = functional.pad(x, sides, 'replicate')
+            return self._in_pieces(x, run, side)[:, :, *inside]
+        return self._in_pieces(x, run, side)
+
+    def _in_pieces(self, x, run, side):
+        """Apply the network to images that have all scales."""
+        if side is None or side >= max(x.shape[2:]):
             return run(x)
         return scales.evaluate(
             x, run, self.n_scales, self.n_blocks, self.kernel_size, side

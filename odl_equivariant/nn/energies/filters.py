@@ -26,7 +26,7 @@ __all__ = (
 )
 
 # Frequencies per axis of the certified bound, for each cell of a filter, by
-# the number of axes: the bound is then at most 1.025 times the norm, and 1.054
+# the number of axes: the bound is then at most 1.013 times the norm, and 1.054
 # times that of filters of volumes.
 _OVERSAMPLING = {2: 20, 3: 12}
 # Angular frequencies of the filters whose pairs are rotated into each other.

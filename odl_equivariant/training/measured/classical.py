@@ -9,7 +9,7 @@
 
 from odl_equivariant.elements import as_tensor
 from odl_equivariant.functionals import InvariantTotalVariation
-from odl_equivariant.operators import operator_norm
+from odl_equivariant.solvers import accelerated_proximal_gradient
 from odl_equivariant.training.measured.methods import Method, noise_of_readings
 
 __all__ = ('CLASSICAL', 'Classical')
@@ -89,12 +89,14 @@ class Classical(Method):
         weight *= y.space.cell_volume / space.cell_volume
         weight *= float(min(space.cell_sides))
         variation = InvariantTotalVariation(space, warm_start=True)
-        gradient = acquisition.data_fit(y).gradient
-        step = 0.99 / operator_norm(acquisition.operator) ** 2
-        proximal = (weight * variation).proximal(step)
-        # accelerated by Nesterov's momentum
-        x = z = acquisition.fbp(y)
-        for k in range(_N_ITERATIONS):
-            before, x = x, proximal(z - step * gradient(z))
-            z = x + (k / (k + 3)) * (x - before)
+        fit, x = acquisition.data_fit(y), acquisition.fbp(y)
+        accelerated_proximal_gradient(
+            x,
+            weight * variation,
+            fit,
+            0.99 / fit.grad_lipschitz,
+            _N_ITERATIONS,
+            line_search=False,
+            objective=False,
+        )
         return x

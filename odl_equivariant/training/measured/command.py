@@ -92,6 +92,7 @@ def reconstruct(arguments):
         )
     files = _files(options.inputs, endings, options)
     targets = _targets(files, options)
+    _check_formats(targets.values(), options)
     check_writable(options.output, {t.parent for t in targets.values()})
     failed = {}
     for path, target in tqdm(
@@ -234,6 +235,19 @@ def _targets(files, options):
     return targets
 
 
+def _check_formats(targets, options):
+    """Raise an error if a volume is asked for in a format of images."""
+    if options.shape is None or len(options.shape) != 3:
+        return
+    for target in targets:
+        if ending_of(target) == '.dcm':
+            raise ValueError(
+                f'{target} would be a picture in DICOM, and --shape '
+                f'{"x".join(map(str, options.shape))} asks for a volume: take '
+                'another ending, or --format nii.gz'
+            )
+
+
 @contextlib.contextmanager
 def _warnings_of(path):
     """Print warnings with their file, not with a line of this package."""
@@ -259,7 +273,7 @@ def _reconstruct_file(path, target, method, options):
     else:
         measured = measured_tomography(path, options)
     acquisition = measured.acquisition
-    images, worst, noise, scale = [], 0.0, 0.0, None
+    images, residuals, scale = [], [], None
     doubt = None
     for y in measured.data:
         if not is_magnetic and not doubt:
@@ -271,29 +285,28 @@ def _reconstruct_file(path, target, method, options):
             image, element = method(acquisition, y)
         images.append(image)
         try:
-            residual, level = residual_and_noise(
-                acquisition.operator, element, y
+            residuals.append(
+                residual_and_noise(acquisition.operator, element, y)
             )
         except MemoryError as error:
             # Feldkamp's reconstruction needs no operator
             _log.info('%s: the residual is not computed: %s', path, error)
-            residual = level = 0.0
-        worst, noise = max((worst, noise), (residual, level))
+    worst, noise = max(residuals, default=(None, 0.0))
     if is_magnetic:
         images = [measured.scan.cropped(measured.scale * u) for u in images]
     elif doubt:
         _log.warning(
-            '%s: the image leaves %.1f %% of the data unexplained, as '
+            '%s: the image leaves %s of the data unexplained, as '
             'geometry or axis are others than %s says: %s%s',
             path,
-            100 * worst,
+            'a part' if worst is None else f'{100 * worst:.1f} %',
             measured.source,
             doubt,
             ''
             if measured.axis is not None
             else '; --axis auto finds the axis',
         )
-    elif is_unexplained(worst, noise):
+    elif worst is not None and is_unexplained(worst, noise):
         _log.warning(
             '%s: the image leaves %.1f %% of the data unexplained, and noise '
             'is about %.1f %%. %s%s: the model may not fit views, noise or '
@@ -317,7 +330,7 @@ def _reconstruct_file(path, target, method, options):
         model=str(options.model),
         geometry_from=measured.source,
         acquisition=repr(acquisition),
-        relative_residual=round(worst, 6),
+        relative_residual=None if worst is None else round(worst, 6),
         axis_in_elements=measured.axis,
         value_of_one=measured.scale if is_magnetic else scale,
     )

@@ -233,6 +233,7 @@ def _agreed(path, header, geometry):
 
 def _of_scan(scan, source, path, options):
     """Return the rows of a scan, on the grid of the options."""
+    _check_axis(options.axis, scan.readings.shape[-1], path)
     if options.shape is not None and len(options.shape) == 3:
         acquisition, axis, covered = acquisition_of_volume(scan, path, options)
         if scan.kind == 'line integrals':
@@ -260,7 +261,6 @@ def _of_scan(scan, source, path, options):
         )
     scans = [scan.row(i) for i in rows]
     middle = scans[len(scans) // 2]
-    _check_axis(options.axis, middle.readings.shape[-1], path)
     space, covered = _grid(middle, options, path)
     acquisition = middle.acquisition(space)
     axis = None

@@ -17,7 +17,10 @@ from odl.applications import tomo
 from torch import nn
 
 from odl_equivariant.data import TomographyScan
-from odl_equivariant.training.measured.arguments import cell_in
+from odl_equivariant.training.measured.arguments import (
+    cell_in,
+    cell_in_metres,
+)
 
 __all__ = (
     'Slicewise',
@@ -66,22 +69,25 @@ def acquisition_of_volume(
             f'{options.shape[0]}x{options.shape[1]}'
         )
     middle = scan.row()
-    side = 2 * float(middle.acquisition((2, 2)).space.cell_sides[0])
+    # a unit in which cells may have any side
+    plane = middle.acquisition((2, 2), length_unit='m')
+    side = 2 * float(plane.space.cell_sides[0])
     cell = side / max(options.shape[:2])
     if scan.length_unit == 'cell':
         cell = 1.0
+        if options.cell is not None:
+            cell_in_metres(options.cell)
     elif options.cell is not None:
         cell = cell_in(options.cell, scan.length_unit)
     axis = options.axis
     if axis is not None:
-        plane = middle.acquisition((2, 2))
         width = plane.geometry.det_partition
         width = float(width.extent[0]) / width.shape[0]
         offset = -width * axis if axis != 'auto' else None
         if offset is None:
             offset = plane.find_axis(middle.data(plane))
         axis, scan = -offset / width, scan.with_detector_offset(offset)
-    impl = 'astra_cuda' if torch.cuda.is_available() else 'volume_matrix'
+    impl = 'astra_cuda' if tomo.ASTRA_CUDA_AVAILABLE else 'volume_matrix'
     space = {'shape': options.shape, 'cell': cell}
     acquisition = scan.acquisition(space, impl=impl)
     return acquisition, axis, min(1.0, cell * min(options.shape[:2]) / side)
@@ -155,11 +161,7 @@ class Slicewise(nn.Module):
         self, x: torch.Tensor, sigma: float | torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return volumes of denoised slices, of the shape of ``x``."""
-        slices = x.movedim(-1, 1).flatten(0, 1)
-        levels = {}
-        if self.noise_level:
-            if isinstance(sigma, torch.Tensor) and sigma.numel() > 1:
-                sigma = sigma.repeat_interleave(x.shape[-1])
-            levels['sigma'] = sigma
-        slices = self.module(slices, **levels)
-        return slices.unflatten(0, (len(x), -1)).movedim(1, -1)
+        levels = {'sigma': sigma} if self.noise_level else {}
+        # one by one, so that the memory does not grow with their number
+        slices = [self.module(u, **levels) for u in x.unbind(-1)]
+        return torch.stack(slices, -1)

@@ -321,6 +321,21 @@ def test_pieces_are_parts_of_the_whole(n_scales, shape):
     assert n_scales == 3 or 2 * max(sizes[1:]) < sizes[0]
 
 
+def test_thin_volumes_in_pieces():
+    """Few slices, continued for the coarsest grid, are cut along the rest."""
+    block, sizes = make(n_blocks=1), []
+
+    def run(x, **options):
+        sizes.append(tuple(x.shape[2:]))
+        return scales.on_whole_image(x, **options)
+
+    inputs = inputs_of(block, (70, 5, 3), n=1)
+    expected = result_of(block, inputs)
+    block.compute(None, 4, run)
+    assert gap(result_of(block, inputs), expected) < 1e-12
+    assert len(sizes) > 1 and max(size[0] for size in sizes) < 60
+
+
 def test_transforms_of_functions():
     """`torch.func` maps and differentiates the blocks."""
     block = make(noise_level=False)

@@ -7,14 +7,17 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Laws of `odl-equivariant reconstruct` for whole volumes of cone beams."""
 
+import argparse
 import json
+import pathlib
 
 import numpy as np
 import pytest
 import torch
+from odl.applications import tomo
 
 from odl_equivariant import models
-from odl_equivariant.data import MeasuredCT
+from odl_equivariant.data import MeasuredCT, read_scan
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
@@ -23,7 +26,11 @@ from odl_equivariant.nn import (
 )
 from odl_equivariant.operators import configure_ray_matrices
 from odl_equivariant.training.cli import main
-from odl_equivariant.training.measured.volumes import Slicewise
+from odl_equivariant.training.measured.classical import Classical
+from odl_equivariant.training.measured.volumes import (
+    Slicewise,
+    acquisition_of_volume,
+)
 
 N, CELL = 12, 2.0
 GRID = ('--shape', '12x12x12', '--cell-size', '2mm')
@@ -95,6 +102,12 @@ def run(tmp_path, monkeypatch, capfd, caplog):
     return call
 
 
+def written_of(name):
+    """Return what was written beside a result."""
+    text = pathlib.Path(f'{name}.provenance.json').read_text('utf-8')
+    return json.loads(text)
+
+
 def relative(image, truth):
     """Return the relative error."""
     return float(np.linalg.norm(image - truth) / np.linalg.norm(truth))
@@ -123,6 +136,7 @@ def test_feldkamp_needs_no_matrix(run, tmp_path):
         assert status != 0 and '--model fdk, which needs no matrix' in said
         status, said = run('scan.npy', *options, model='fdk')
         assert status == 0 and 'residual is not computed' in said
+        assert written_of('v')['relative_residual'] is None
     finally:
         configure_ray_matrices(memory_limit=before)
 
@@ -159,6 +173,10 @@ def test_slices_are_those_across_the_axis():
     for i in range(3):
         expected = module(x[..., i], sigma=levels)
         torch.testing.assert_close(y[..., i], expected)
+    sizes = []
+    module.register_forward_pre_hook(lambda _, given: sizes.append(given[0]))
+    Slicewise(module)(x, sigma=0.1)
+    assert [tuple(u.shape) for u in sizes] == 3 * [(2, 1, 6, 7)]
     with pytest.raises(ValueError, match='takes 3 axes'):
         Slicewise(MultiscaleDenoiser('O', channels=24, n_scales=1))
 
@@ -218,10 +236,13 @@ def test_axis_of_a_volume(run, tmp_path):
 def test_default_cell_covers_what_the_detector_sees(run, tmp_path):
     """Without a length, cubic cells fill the circle that all views see."""
     written(tmp_path)
+    flat = {k: v for k, v in geometry(kind='fan').items() if 'row' not in k}
+    side = MeasuredCT(flat, (10, 10), 'mm').space.cell_sides[0]
     options = ('--shape', '10x10x6', '--output', 'v.npy')
     status, said = run('scan.npy', *options, model='fdk')
     assert status == 0, said
     assert np.load('v.npy').shape == (10, 10, 6)
+    assert np.allclose(written_of('v')['spacing'], 3 * [side], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +253,8 @@ def test_default_cell_covers_what_the_detector_sees(run, tmp_path):
         ('fdk', (*GRID, '--strength', '2'), 'take --model tv'),
         ('tv', (*GRID, '--unit', 'auto'), 'needs no value that is 1'),
         ('fdk', ('--shape', '9000x9000x9000'), 'take fewer voxels by --shape'),
+        ('fdk', (*GRID, '--axis', '11'), 'between -10 and 10'),
+        ('fdk', (*GRID, '--format', 'dcm'), 'asks for a volume'),
     ],
 )
 def test_what_cannot_be_is_said(run, tmp_path, model, options, message):
@@ -240,8 +263,10 @@ def test_what_cannot_be_is_said(run, tmp_path, model, options, message):
     if model == 'ridge':
         model = tmp_path / 'ridge.safetensors'
         models.save(RidgeEnergy('C4', 3, 4), model)
-    status, said = run('scan.npy', *options, '--output', 'v.npy', model=model)
+    output = 'v' if '--format' in options else 'v.npy'
+    status, said = run('scan.npy', *options, '--output', output, model=model)
     assert status != 0 and message in said
+    assert not (tmp_path / 'v').exists()
     assert not (tmp_path / 'v.npy').exists()
 
 
@@ -267,3 +292,77 @@ def test_classical_methods_of_images(run, tmp_path):
         assert status == 0, said
         assert np.load('u.npy').shape == (12, 12)
         assert 'three numbers asks for the whole volume' in said
+
+
+def test_cells_without_a_length_need_a_unit(tmp_path):
+    """Where a scan has lengths in cells, a bare number is refused at once."""
+    written(tmp_path)
+    scan = read_scan(tmp_path / 'scan.npy', geometry=geometry(unit='cell'))
+    options = argparse.Namespace(shape=(4, 4, 4), cell=(2.0, None), axis=None)
+    with pytest.raises(ValueError, match='needs a unit'):
+        acquisition_of_volume(scan, tmp_path / 'scan.npy', options)
+
+
+def test_volumes_in_cells(run, tmp_path):
+    """A scan with lengths in cells has a volume, of cells of the side 1."""
+    lengths = {
+        name: length / CELL
+        for name, length in geometry().items()
+        if name.endswith(('radius', 'width', 'height'))
+    }
+    acquisition, _, data = written(tmp_path)
+    header = {'geometry': geometry(unit='cell', **lengths)}
+    header = {**header, 'length_unit': 'cell', 'kind': 'line integrals'}
+    (tmp_path / 'scan.json').write_text(json.dumps({'acquisition': header}))
+    status, said = run(
+        'scan.npy', *GRID, '--axis', '0', '--output', 'v.npy', model='fdk'
+    )
+    assert status == 0, said
+    expected = CELL * acquisition.fbp(data).asarray()
+    assert relative(np.load('v.npy'), expected) < 1e-5
+    assert np.allclose(written_of('v')['spacing'], 3 * [CELL])
+
+
+def test_back_end_is_one_that_is_there(tmp_path, monkeypatch):
+    """A GPU of torch is none for ASTRA that was built without."""
+    written(tmp_path)
+    scan = read_scan(tmp_path / 'scan.npy', geometry=geometry())
+    options = argparse.Namespace(shape=(4, 4, 4), cell=(2.0, None), axis=None)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(tomo, 'ASTRA_CUDA_AVAILABLE', False)
+    acquisition, _, _ = acquisition_of_volume(scan, tmp_path, options)
+    assert acquisition.impl == 'volume_matrix'
+
+
+@pytest.mark.parametrize('kind', ['fan', 'cone'])
+def test_total_variation_does_not_depend_on_the_unit(kind):
+    """In cells, where ODL leaves out a weight, the image is the same."""
+    angles = {'first': 0.0, 'step': 3.75, 'n': 96}
+    description = geometry(kind=kind, angles=angles)
+    shape, impl = (8, 8, 8), 'volume_matrix'
+    if kind == 'fan':
+        description = {k: v for k, v in description.items() if 'row' not in k}
+        shape, impl = shape[:2], 'astra_matrix'
+    found = []
+    for cell, unit in ((3.0, 'mm'), (1.0, 'cell')):
+        lengths = {
+            name: description[name] * cell / 3
+            for name in description
+            if name.endswith(('radius', 'width', 'height'))
+        }
+        acquisition = MeasuredCT(
+            {**description, **lengths, 'unit': unit},
+            {'shape': shape, 'cell': cell},
+            length_unit=unit,
+            impl=impl,
+        )
+        ball = acquisition.space.element(
+            lambda x, h=cell: (sum(t**2 for t in x) < 9 * h**2) / h
+        )
+        data = acquisition.operator(ball).asarray()
+        noise = np.random.default_rng(0).standard_normal(data.shape)
+        image, _ = Classical('tv')(
+            acquisition, acquisition.operator.range.element(data + 0.2 * noise)
+        )
+        found.append(cell * image)
+    assert relative(*found) < 1e-4

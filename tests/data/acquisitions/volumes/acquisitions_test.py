@@ -23,6 +23,7 @@ from odl_equivariant.data import (
     ellipsoid_phantom,
     simulated_coil_maps,
 )
+from odl_equivariant.data.acquisitions import coil_maps
 from odl_equivariant.diagnostics import adjoint_error
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
@@ -241,6 +242,16 @@ def test_maps_of_volumes_add_up_to_one():
         assert n_coils == 1 or np.ptp(means, axis=0).max() > 0.1
     with pytest.raises(ValueError, match='images or of volumes'):
         simulated_coil_maps((4,), 2)
+
+
+@pytest.mark.parametrize('n_coils', [4, 6, 8, 12, 16, 20, 32, 64])
+def test_coils_of_volumes_are_even(n_coils):
+    """No two coils are much nearer than n of them on a sphere can be."""
+    directions = np.stack(coil_maps._directions(n_coils, 3, 0.3), 1)
+    assert np.allclose(np.linalg.norm(directions, axis=1), 1)
+    apart = np.linalg.norm(directions[:, None] - directions, axis=2)
+    np.fill_diagonal(apart, 2)
+    assert apart.min() > 0.8 * np.sqrt(4 * np.pi / n_coils)
 
 
 def test_each_volume_has_maps_of_its_own(volume):
