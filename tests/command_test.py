@@ -79,10 +79,11 @@ def test_examples_of_the_help(name):
 def test_help_is_true(name, parsers):
     """Each option is one of the parser, with its default and its choices."""
     from odl_equivariant.training import task
+    from odl_equivariant.training.runs.schedules import SCHEDULES
 
     choices = {
         'model.loss': set(task.LOSSES),
-        'model.schedule': set(task._SCHEDULES),
+        'model.schedule': set(SCHEDULES),
     }
     actions = {
         option: action

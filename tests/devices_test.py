@@ -148,8 +148,13 @@ def test_inference(device, precision):
 @pytest.mark.parametrize('name', models.available())
 def test_shipped_models(device, name):
     """Each shipped model has the same results on each device."""
-    kinds = {'sparse': SparseViewCT, 'cartesian': CartesianMRI}
-    kind, sigma = kinds.get(name.partition('_')[0]), {}
+    kinds = {
+        'sparse_view_ct': SparseViewCT,
+        'splitting_ct': SparseViewCT,
+        'cartesian_mri': CartesianMRI,
+        'splitting_mri': CartesianMRI,
+    }
+    kind, sigma = kinds.get(name.rpartition('_')[0]), {}
     if kind is None:
         model, x = models.load(name), torch.rand(1, 1, 32, 32)
         sigma = {'sigma': torch.tensor([0.1])}

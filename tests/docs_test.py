@@ -147,6 +147,11 @@ def test_options_of_commands(command, capsys):
         main([command, '--help-all'])
     known = set(re.findall(r'--[\w.-]+', capsys.readouterr().out))
     known |= {'--help-all', '--version', '--import'}
+    if command == 'reconstruct':
+        # with a model in place of a configuration
+        with pytest.raises(SystemExit):
+            main([command, '--model', 'fdk', '--help'])
+        known |= set(re.findall(r'--[\w.-]+', capsys.readouterr().out))
     for path in (README, *PAGES):
         # a command goes on where a line ends in a backslash
         text = path.read_text('utf-8').replace('\\\n', ' ')

@@ -25,8 +25,8 @@ def test_shipped_models_have_cards(name):
     card = description.card
     assert card is not None and card.trained_on and card.shapes
     assert description.value_range is not None
-    modality = {'sp': 'tomography', 'ca': 'magnetic resonance'}
-    assert card.modality == modality.get(name[:2], 'images')
+    modality = {'ct': 'tomography', 'mri': 'magnetic resonance'}
+    assert card.modality == modality.get(name.split('_')[-2], 'images')
     assert description.group == ('C4' if name.endswith('_c4') else None)
     for text in (name, card.trained_on, card.modality):
         assert text in str(description)

@@ -21,8 +21,8 @@ from odl_equivariant.elements import n_channels, tensor_dtype
 from odl_equivariant.nn import (
     LearnedProximalGradient,
     OrdinaryProximal,
-    _layers,
 )
+from odl_equivariant.nn.unrolled import layers as _layers
 from odl_equivariant.operators import (
     OperatorLayer,
     SubsampledFourierTransform,
