@@ -43,6 +43,10 @@ from odl_equivariant.training.losses.penalties import (
     penalty_of,
 )
 from odl_equivariant.training.losses.supervised import LOSSES, check_loss
+from odl_equivariant.training.parameter_groups import (
+    check_steps_rate,
+    parameter_groups,
+)
 from odl_equivariant.training.runs.checkpoints import end_of_run
 from odl_equivariant.training.runs.schedules import (
     SCHEDULES,
@@ -133,12 +137,17 @@ class ReconstructionTask(EvaluatedTask):
         ``activation='softplus'``. A step takes about seven times as long.
     inner_iterations : int, optional
         For ``'half_quadratic_splitting'``: number of conjugate gradient
-        iterations in each iteration. Default: 4.
+        iterations in each iteration, which may differ from that of the
+        ``pretrained`` network. Default: 4.
     relative_steps, relative_levels : list of floats, optional
         For ``'half_quadratic_splitting'``: the steps, and the factors of the
         noise levels, at the start of the training; the first and the last, or
         all. Default: those of
         `odl_equivariant.nn.LearnedHalfQuadraticSplitting`.
+    steps_learning_rate : float, optional
+        Learning rate of the steps and noise levels of an unrolled method:
+        few numbers, which a rate that suits the weights hardly moves in a
+        short training. Default: ``learning_rate``.
 
     Raises
     ------
@@ -172,6 +181,7 @@ class ReconstructionTask(EvaluatedTask):
         inner_iterations: int | None = None,
         relative_steps: list[float] | None = None,
         relative_levels: list[float] | None = None,
+        steps_learning_rate: float | None = None,
     ) -> None:
         super().__init__()
         if isinstance(loss, str):
@@ -202,11 +212,14 @@ class ReconstructionTask(EvaluatedTask):
         self.loss = loss
         self.loss_floor = loss_floor
         self.learning_rate = learning_rate
+        self.steps_learning_rate = steps_learning_rate
         self.schedule = schedule
         self.warm_up = warm_up
         self.steps_before = steps_before
         self.schedule_steps = schedule_steps
         self._moments = None
+        # what a configuration gives may differ from the file of the weights
+        self._chosen = ['inner_iterations'] if inner_iterations else []
         self._variants = {}
         self._names = ''
         rest = shared, initial, method, n_iterations, own, checkpointing
@@ -214,6 +227,7 @@ class ReconstructionTask(EvaluatedTask):
             self.network = loaded_network(acquisition, pretrained, *rest)
         else:
             self.network = made_network(acquisition, proximal, dual, *rest)
+        check_steps_rate(steps_learning_rate, self.network)
         check_penalty(hessian_penalty, self.network)
         self.hessian_penalty = hessian_penalty
         # an error now, not when the weights are saved
@@ -246,7 +260,7 @@ class ReconstructionTask(EvaluatedTask):
         ValueError
             If the file is damaged, or of another architecture.
         """
-        load_weights(self.network, path, self.acquisition)
+        load_weights(self.network, path, self.acquisition, self._chosen)
 
     def check_acquisition(self, acquisition: Acquisition) -> None:
         """Raise an error if data are on another grid than the network's.
@@ -280,7 +294,8 @@ class ReconstructionTask(EvaluatedTask):
         """Take the weights, and Adam's moments, of a checkpoint."""
         theirs, weights, self._moments = end_of_run(path)
         ours = self.network.architecture
-        check_architecture(ours, theirs, f'the network in {path}')
+        what = f'the network in {path}'
+        check_architecture(ours, theirs, what, self._chosen)
         self.load_state_dict(weights)
 
     def check_reconstructs(self) -> None:
@@ -448,7 +463,10 @@ class ReconstructionTask(EvaluatedTask):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return Adam and the schedule of its learning rate."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        optimizer = torch.optim.Adam(
+            parameter_groups(self, self.network, self.steps_learning_rate),
+            lr=self.learning_rate,
+        )
         if self._moments is not None:
             own = optimizer.state_dict()
             optimizer.load_state_dict({**own, 'state': self._moments})

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Laws of the task and of its data."""
 
+import copy
 import json
 import math
 from types import SimpleNamespace
@@ -51,6 +52,7 @@ from odl_equivariant.training import (
     Trainer,
     losses,
 )
+from odl_equivariant.training.parameter_groups import parameter_groups
 from odl_equivariant.training.reconstruction.image_files import ImageFile
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
 from odl_equivariant.training.runs.schedules import share_of_time
@@ -205,6 +207,7 @@ def test_floor_of_the_relative_loss():
     'settings, message',
     [
         ({'loss_floor': -1.0}, '`loss_floor` must be a finite'),
+        ({'steps_learning_rate': 0.0}, '`steps_learning_rate` must be'),
         ({'loss_floor': math.inf}, '`loss_floor` must be a finite'),
         ({'loss_floor': 0.1}, 'is for the loss `relative`'),
         ({'loss': 'noise'}, 'is for the acquisition `Denoising`'),
@@ -942,6 +945,42 @@ def test_half_quadratic_splitting_steps(acquisition, shared, tmp_path):
     assert torch.equal(again(batch), task(batch))
     with pytest.raises(ValueError, match='inner_iterations is 3, not 4'):
         splitting(acquisition, pretrained=str(path), shared=shared)
+    more = {**settings, 'inner_iterations': 5}
+    more = splitting(acquisition, pretrained=str(path), **more)
+    assert more.network.inner_iterations == 5
+    assert torch.equal(more.network.log_steps, task.network.log_steps)
+
+
+@pytest.mark.parametrize('moments', [False, True])
+def test_steps_have_a_rate_of_their_own(moments):
+    """The first step of Adam moves each number by its rate, at most."""
+    task = _attach(splitting(ct(), learning_rate=1e-3, steps_learning_rate=0.1))
+    task.log = lambda *args, **kwargs: None
+    optimizer = torch.optim.Adam(
+        parameter_groups(task, task.network, task.steps_learning_rate), lr=1e-3
+    )
+    if moments:
+        # the moments have the numbers that they have without groups
+        plain = torch.optim.Adam(task.parameters(), lr=1e-3)
+        assert [id(p) for p in plain.param_groups[0]['params']] == [
+            id(p) for group in optimizer.param_groups for p in group['params']
+        ]
+    before = copy.deepcopy(task.network.state_dict())
+    task.training_step({**batch_of(ct()), 'name': list('abc')}, 0).backward()
+    optimizer.step()
+    for name, value in task.network.state_dict().items():
+        step = (value - before[name]).abs().max().item()
+        rate = 0.1 if name.startswith('log_') else 1e-3
+        # some weights of blocks have no gradient at the start
+        assert step == pytest.approx(rate, rel=1e-2) or (
+            step == 0 and name.startswith('blocks')
+        ), name
+    with pytest.raises(ValueError, match='`steps_learning_rate` is for'):
+        ReconstructionTask(
+            Denoising((8, 8)),
+            lambda: MultiscaleDenoiser('C4', channels=4, n_scales=1),
+            steps_learning_rate=0.1,
+        )
 
 
 def test_half_quadratic_splitting_has_its_defaults():

@@ -123,7 +123,7 @@ def loaded_network(
     return network.to(tensor_dtype(operator.domain)).train()
 
 
-def load_weights(network, path, acquisition):
+def load_weights(network, path, acquisition, chosen=()):
     """Load the weights in a file into a network.
 
     Parameters
@@ -136,6 +136,8 @@ def load_weights(network, path, acquisition):
         File of `odl_equivariant.models.save`, or name of a shipped model.
     acquisition : Acquisition
         What the network inverts.
+    chosen : collection of str, optional
+        See `check_architecture`.
 
     Raises
     ------
@@ -155,12 +157,15 @@ def load_weights(network, path, acquisition):
         return
     loaded = models.load(path, _operator(acquisition))
     check_architecture(
-        network.architecture, loaded.architecture, f'the network in {path}'
+        network.architecture,
+        loaded.architecture,
+        f'the network in {path}',
+        chosen,
     )
     network.load_state_dict(loaded.state_dict())
 
 
-def check_architecture(ours, theirs, what):
+def check_architecture(ours, theirs, what, chosen=()):
     """Raise a ValueError unless two architectures are equal.
 
     Parameters
@@ -169,7 +174,13 @@ def check_architecture(ours, theirs, what):
         That of the configuration, and that of a file.
     what : str
         What the file holds, for the message.
+    chosen : collection of str, optional
+        Numbers that no weight depends on, and that may differ since the
+        configuration gives them.
     """
+    if chosen and 'arguments' in ours and 'arguments' in theirs:
+        own = {name: ours['arguments'].get(name) for name in chosen}
+        theirs = {**theirs, 'arguments': {**theirs['arguments'], **own}}
     if ours != theirs:
         raise ValueError(
             f'{what} is of another architecture than the configuration: '

@@ -49,6 +49,7 @@ _LATER = {
         'relative_steps': None,
         'schedule_steps': None,
         'steps_before': 0,
+        'steps_learning_rate': None,
     },
     'data': {'shapes': None, 'variants': None},
 }
