@@ -108,8 +108,9 @@ class Model:
             return [seconds]
         if self.n_shared or len(self.stages) != 2:
             raise ValueError(
-                f'the learning rate of {self.name} falls over several stages: '
-                'give --steps in place of --seconds'
+                f'{self.name} is trained in {len(self.stages)} stages, whose '
+                'shares of a time are not known: give --steps in place of '
+                '--seconds'
             )
         first = max(1, round(self.first_share * seconds))
         return [first, max(1, seconds - first)]
@@ -227,7 +228,7 @@ MODELS = {
         Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
         Model(
             f'splitting_ct_{kind}',
-            [f'splitting_ct_stage_{i}' for i in (1, 2)],
+            [f'splitting_ct_stage_{i}' for i in (1, 2, 3, 4)],
             (0, 1),
             _ct,
             trained_on=REAL_IMAGES,
