@@ -22,6 +22,7 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import descend, describe_space
 
@@ -81,7 +82,7 @@ def component_space(space):
     return space
 
 
-class Action(odl.Operator):
+class Action(CheckedOperator):
     r"""A group element acting on a space of functions.
 
     Notes

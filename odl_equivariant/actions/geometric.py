@@ -16,6 +16,7 @@ import numpy as np
 import odl
 from odl.core.operator.operator import OpNotImplementedError
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import ElementLike, Operator, Representation, Space
 from odl_equivariant.actions._movers import Mover
 from odl_equivariant.actions.action import Action
@@ -231,7 +232,7 @@ class GeometricAction(Action):
         return f'<{self} on {describe_space(self.domain)}>'
 
 
-class _Adjoint(odl.Operator):
+class _Adjoint(CheckedOperator):
     """Adjoint of an action that is no isometry."""
 
     def __init__(self, action):

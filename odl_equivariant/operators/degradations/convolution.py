@@ -14,10 +14,10 @@ import functools
 from typing import Literal
 
 import numpy as np
-import odl
 import torch
 from numpy.typing import ArrayLike
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import one_of
 from odl_equivariant._types import Operator, Space, TensorMap
 from odl_equivariant.elements import first_part, is_complex, tensor_dtype
@@ -35,7 +35,7 @@ Boundary = Literal['periodic', 'zeros', 'replicate', 'reflect']
 _MODES = {'periodic': 'wrap', 'replicate': 'edge', 'reflect': 'reflect'}
 
 
-class Convolution(odl.Operator):
+class Convolution(CheckedOperator):
     r"""The convolution of an image with a kernel: a blur.
 
     Parameters

@@ -15,9 +15,9 @@ import functools
 from typing import Any
 
 import numpy as np
-import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Axes, Operator, Samples, Space
 from odl_equivariant.elements import first_part, grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -79,7 +79,7 @@ def _has_pair(mask, axes):
     return bool((mask & mirrored).any())
 
 
-class SubsampledFourierTransform(odl.Operator):
+class SubsampledFourierTransform(CheckedOperator):
     r"""The unitary Fourier transform, with zeros where it is not sampled.
 
     Parameters
@@ -199,7 +199,7 @@ class SubsampledFourierTransform(odl.Operator):
         return type(self), (self.domain, self._mask, self.axes)
 
 
-class _SubsampledFourierTransformAdjoint(odl.Operator):
+class _SubsampledFourierTransformAdjoint(CheckedOperator):
     """Adjoint of a `SubsampledFourierTransform`."""
 
     def __init__(self, transform):

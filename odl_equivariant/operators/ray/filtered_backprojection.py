@@ -24,6 +24,7 @@ from odl.applications.tomo import (
 from odl.applications.tomo.backends.astra_cpu import AstraCpuImpl
 from odl.applications.tomo.backends.skimage_radon import SkImageImpl
 
+from odl_equivariant._checked_operator import CheckedComposition
 from odl_equivariant._types import FilterType, Operator
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.actions._rays import detector_offset
@@ -462,4 +463,5 @@ def filtered_backprojection(
         make = _cone
     elif isinstance(geometry, FanBeamGeometry):
         make = _fan
-    return make(ray_transform, filter_type, frequency_scaling)
+    operator = make(ray_transform, filter_type, frequency_scaling)
+    return CheckedComposition(operator.left, operator.right)
