@@ -262,3 +262,19 @@ def test_images_in_colour_are_no_stack(tmp_path, colours):
     assert len(slices) == colours and slices[0].shape == (16, 16)
     [(name, reason)] = slices.index.skipped
     assert name == 'a.npy' and 'colour' in reason
+
+
+def test_damaged_compressed_file_is_skipped(tmp_path, nibabel):
+    """Whichever bit of its data is flipped, a compressed file is skipped."""
+    whole, damaged = tmp_path / 'a.nii.gz', tmp_path / 'b.nii.gz'
+    # more than what is read at once
+    volume = _volume((40, 50, 6))
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), whole)
+    content = whole.read_bytes()
+    # what comes before is the name and the time, what is last the length
+    for place in range(24, len(content) - 4, 3607):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        damaged.write_bytes(changed)
+        slices = NiftiSlices(tmp_path, cache=tmp_path / 'index')
+        assert {name for name, _ in slices.index.skipped} == {'b.nii.gz'}
