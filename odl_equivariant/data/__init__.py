@@ -64,19 +64,20 @@ from odl_equivariant.data.results.origin import provenance
 from odl_equivariant.data.results.writing import write_result
 from odl_equivariant.data.scans.reading import read_scan
 from odl_equivariant.data.scans.scan import TomographyScan
+from odl_equivariant.data.slices.arrays import NumpySlices
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
 from odl_equivariant.data.slices.geometry import SliceGeometry, Volume
 from odl_equivariant.data.slices.kspace import FastMRIKspace
 from odl_equivariant.data.slices.mixture import Mixture
+from odl_equivariant.data.slices.nifti.slices import NiftiSlices
 from odl_equivariant.data.slices.pictures import ImageSlices
 from odl_equivariant.data.slices.reference import FastMRISlices, LIDCSlices
 from odl_equivariant.data.slices.samples import (
     sample_ct_slice,
     sample_mr_slice,
 )
-from odl_equivariant.data.slices.volumes import NiftiSlices, NumpySlices
 from odl_equivariant.data.units import convert_attenuation, convert_length
 from odl_equivariant.data.volumes.base import Volumes
 from odl_equivariant.data.volumes.files import NiftiVolumes, NumpyVolumes
