@@ -9,7 +9,6 @@
 """Images, phantoms, and acquisitions, simulated or of a scanner."""
 
 from odl_equivariant.data.acquisitions.base import Acquisition
-from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
 from odl_equivariant.data.acquisitions.degradations.compressed_sensing import (
     CompressedSensing,
 )
@@ -28,7 +27,12 @@ from odl_equivariant.data.acquisitions.dynamic.magnetic_resonance import (
     DynamicMRI,
 )
 from odl_equivariant.data.acquisitions.dynamic.tomography import DynamicCT
-from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.acquisitions.magnetic_resonance.cartesian import (
+    CartesianMRI,
+)
+from odl_equivariant.data.acquisitions.magnetic_resonance.coil_maps import (
+    simulated_coil_maps,
+)
 from odl_equivariant.data.acquisitions.tomography.geometries import ct_geometry
 from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
