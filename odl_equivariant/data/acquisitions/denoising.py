@@ -37,6 +37,7 @@ from odl_equivariant.data.acquisitions.degradations.base import (
     image_element,
 )
 from odl_equivariant.data.acquisitions.ranges import (
+    HIDING_NOISE,
     IMAGE_SCALE,
     ScaleCheck,
     check_noise,
@@ -185,7 +186,14 @@ class Denoising(Acquisition):
             sigma = self.draw_sigma(rng)
         sigma = positive_number('sigma', sigma)
         truth = self.ground_truth(image)
-        check_noise(self._scale_check, as_array(truth), sigma, IMAGE_SCALE)
+        # a dark patch in strong noise is what a denoiser has to know
+        check_noise(
+            self._scale_check,
+            as_array(truth),
+            sigma,
+            IMAGE_SCALE,
+            HIDING_NOISE,
+        )
         return self.add_noise(truth, rng, sigma)
 
     def add_noise(

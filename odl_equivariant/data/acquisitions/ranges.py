@@ -18,6 +18,7 @@ from odl_equivariant._warnings import warn_user
 from odl_equivariant.data.units import AIR_ATTENUATION, WATER_ATTENUATION
 
 __all__ = (
+    'HIDING_NOISE',
     'IMAGE_SCALE',
     'ScaleCheck',
     'check_attenuation',
@@ -168,7 +169,7 @@ def _attenuation_unit(mu_max):
     )
 
 
-def check_noise(check, image, sigma, advice=None):
+def check_noise(check, image, sigma, advice=None, most=LARGEST_NOISE):
     """Compare the noise with the largest magnitude of an image.
 
     Parameters
@@ -183,6 +184,8 @@ def check_noise(check, image, sigma, advice=None):
     advice : str, optional
         What to do about it. Default: that for k-space, the noise of which has
         the level of the noise of the image, with a unitary transform.
+    most : float, optional
+        Noise relative to the largest magnitude from which on it is said.
 
     Raises
     ------
@@ -199,7 +202,7 @@ def check_noise(check, image, sigma, advice=None):
         f'has the standard deviation `sigma` = {sigma:g}, '
     )
     advice = advice or _KSPACE_SCALE
-    if noise > LARGEST_NOISE:
+    if noise > most:
         found += f'{noise:.3g} times as much. {advice}'
         if noise > HIDING_NOISE and _NAME.get() is None:
             raise ValueError(found)

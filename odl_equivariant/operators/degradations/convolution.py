@@ -80,6 +80,7 @@ class Convolution(CheckedOperator):
 
     Examples
     --------
+    >>> import odl
     >>> blur = Convolution(odl.rn(4), [0.25, 0.5, 0.25], boundary='zeros')
     >>> np.round(blur([0, 4, 0, 4]).asarray(), 6)
     array([ 1.,  2.,  2.,  2.])

@@ -56,6 +56,7 @@ class HadamardTransform(CheckedOperator):
 
     Examples
     --------
+    >>> import odl
     >>> transform = HadamardTransform(odl.rn(4))
     >>> transform([1, 0, 0, 3])
     rn(4).element([ 2., -1., -1.,  2.])

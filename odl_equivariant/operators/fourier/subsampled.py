@@ -120,6 +120,7 @@ class SubsampledFourierTransform(CheckedOperator):
 
     Examples
     --------
+    >>> import odl
     >>> transform = SubsampledFourierTransform(odl.cn(4), [0, 1, 1, 0])
     >>> transform([0, 0, 1, 0])
     cn(4).element([ 0.0+0.j,  0.5+0.j,  0.5+0.j,  0.0+0.j])

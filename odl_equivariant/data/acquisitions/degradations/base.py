@@ -34,6 +34,7 @@ from odl_equivariant._types import (
 from odl_equivariant.data._checks import as_array, image_on
 from odl_equivariant.data.acquisitions.base import Acquisition
 from odl_equivariant.data.acquisitions.ranges import (
+    HIDING_NOISE,
     IMAGE_SCALE,
     ScaleCheck,
     check_noise,
@@ -173,7 +174,11 @@ class Degradation(Acquisition):
         """Return an image as `ground_truth`, once compared with the noise."""
         truth = self.ground_truth(image)
         check_noise(
-            self._scale_check, as_array(truth), self.sigma, IMAGE_SCALE
+            self._scale_check,
+            as_array(truth),
+            self.sigma,
+            IMAGE_SCALE,
+            HIDING_NOISE,
         )
         return truth
 
