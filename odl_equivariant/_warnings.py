@@ -5,21 +5,36 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Warnings that point to the user's line, and silenced ones."""
+"""Warnings: at the line of the user, silenced, and none while probing."""
 
 import contextlib
+import contextvars
+import functools
 import sys
 import warnings
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from odl_equivariant._locks import Lock
 
-__all__ = ('ConvergenceWarning', 'quiet', 'warn_user')
+__all__ = (
+    'ConvergenceWarning',
+    'is_probing',
+    'probing',
+    'quiet',
+    'warn_user',
+)
 
 # Between the user's line and the one that knows.
 _BETWEEN = {'contextlib', 'functools', 'lightning', 'odl', 'torch'}
 _BETWEEN.add(__name__.partition('.')[0])
 
 _FILTERS = Lock()
+
+_Arguments = ParamSpec('_Arguments')
+_Result = TypeVar('_Result')
+
+_IS_PROBING = contextvars.ContextVar('is_probing', default=False)
 
 
 class ConvergenceWarning(RuntimeWarning):
@@ -69,3 +84,27 @@ def quiet(*messages, category=Warning):
         for message in messages or ('',):
             warnings.filterwarnings('ignore', message, category)
         yield
+
+
+def is_probing():
+    """Return whether operators are applied to elements drawn at random."""
+    return _IS_PROBING.get()
+
+
+def probing(
+    function: Callable[_Arguments, _Result],
+) -> Callable[_Arguments, _Result]:
+    """Decorate a function that probes operators with random elements.
+
+    While it runs, nothing warns that these elements are not images.
+    """
+
+    @functools.wraps(function)
+    def probe(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        token = _IS_PROBING.set(True)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _IS_PROBING.reset(token)
+
+    return probe

@@ -10,9 +10,32 @@
 
 import numpy as np
 import pytest
+import torch
 from odl.core.util.testutils import simple_fixture
 
+_FEW = 8
+
 backend = simple_fixture('backend', ['numpy', 'pytorch'])
+
+
+@pytest.fixture(scope='session', autouse=True)
+def short_texts_of_tensors():
+    """Large tensors are written by their shape.
+
+    ODL makes the text of a tensor in each inner product on a space of torch,
+    for a message that it does not show. That takes 30 times as long as all
+    the rest.
+    """
+    whole = torch.Tensor.__repr__
+
+    def text(tensor, **options):
+        if tensor.numel() <= _FEW:
+            return whole(tensor, **options)
+        return f'tensor of shape {tuple(tensor.shape)}, {tensor.dtype}'
+
+    torch.Tensor.__repr__ = text
+    yield
+    torch.Tensor.__repr__ = whole
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.actions.grid import GridAction
 from odl_equivariant.actions.groups import group_actions
 from odl_equivariant.actions.induced import InducedAction, induced_action
+from odl_equivariant.actions.intensity import Intensity
 from odl_equivariant.actions.isometries import Reflection, Rotation
 from odl_equivariant.actions.scaling.affine import Affine
+from odl_equivariant.actions.scaling.dilation import Dilation
 from odl_equivariant.actions.scaling.domains import DomainScaling
-from odl_equivariant.actions.scalings import Dilation, Intensity
 from odl_equivariant.actions.time.groups import (
     space_time_actions,
     time_reversal,

@@ -22,10 +22,11 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import descend, describe_space
 
-__all__ = ('Action', 'component_space')
+__all__ = ('Action', 'AdjointAction', 'component_space')
 
 
 def component_space(space):
@@ -81,7 +82,7 @@ def component_space(space):
     return space
 
 
-class Action(odl.Operator):
+class Action(CheckedOperator):
     r"""A group element acting on a space of functions.
 
     Notes
@@ -166,3 +167,25 @@ class Action(odl.Operator):
         if isinstance(n, Integral) and n > 0:
             return reduce(matmul, [self] * int(n))
         return NotImplemented
+
+
+class AdjointAction(CheckedOperator):
+    """Adjoint of an action that is no isometry: its ``_call_adjoint``."""
+
+    def __init__(self, action):
+        super().__init__(action.range, action.domain, linear=True)
+        self.__action = action
+
+    def _call(self, y):
+        return self.__action._call_adjoint(y)
+
+    @property
+    def adjoint(self):
+        """The action."""
+        return self.__action
+
+    def __str__(self):
+        return f'adjoint of: {self.__action}'
+
+    def __repr__(self):
+        return f'{self.__action!r}.adjoint'

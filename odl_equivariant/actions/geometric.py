@@ -18,7 +18,7 @@ from odl.core.operator.operator import OpNotImplementedError
 
 from odl_equivariant._types import ElementLike, Operator, Representation, Space
 from odl_equivariant.actions._movers import Mover
-from odl_equivariant.actions.action import Action
+from odl_equivariant.actions.action import Action, AdjointAction
 from odl_equivariant.actions.representations import (
     canonical,
     component_weights,
@@ -151,7 +151,7 @@ class GeometricAction(Action):
             )
         if self.is_isometry:
             return self.inverse
-        return _Adjoint(self)
+        return AdjointAction(self)
 
     def derivative(self, x: ElementLike) -> GeometricAction:
         """Return the linear part of the action, which fills with 0.
@@ -229,28 +229,6 @@ class GeometricAction(Action):
     def __repr__(self):
         """Return ``repr(self)``."""
         return f'<{self} on {describe_space(self.domain)}>'
-
-
-class _Adjoint(odl.Operator):
-    """Adjoint of an action that is no isometry."""
-
-    def __init__(self, action):
-        super().__init__(action.range, action.domain, linear=True)
-        self.__action = action
-
-    def _call(self, y):
-        return self.__action._call_adjoint(y)
-
-    @property
-    def adjoint(self):
-        """The action."""
-        return self.__action
-
-    def __str__(self):
-        return f'adjoint of: {self.__action}'
-
-    def __repr__(self):
-        return f'{self.__action!r}.adjoint'
 
 
 def _apply(x, move, turn):

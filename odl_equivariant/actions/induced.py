@@ -19,7 +19,7 @@ from odl_equivariant.actions._rays import (
     match_rays,
     misses_domain,
 )
-from odl_equivariant.actions.action import Action
+from odl_equivariant.actions.action import Action, AdjointAction
 from odl_equivariant.actions.geometric import GeometricAction
 from odl_equivariant.elements import describe_space
 
@@ -104,7 +104,7 @@ class InducedAction(Action):
         """Adjoint in the inner product of the data: the inverse mostly."""
         if self.is_isometry:
             return self.inverse
-        return _InducedAdjoint(self)
+        return AdjointAction(self)
 
     @property
     def _weights(self):
@@ -180,28 +180,6 @@ class InducedAction(Action):
     def __repr__(self):
         """Return ``repr(self)``."""
         return f'<{self} on {describe_space(self.domain)}>'
-
-
-class _InducedAdjoint(Action):
-    """Adjoint of an induced action that drops rays."""
-
-    is_isometry = False
-    is_exact = False
-
-    def __init__(self, action):
-        super().__init__(action.domain)
-        self.__action = action
-
-    def _call(self, y):
-        return self.__action._call_adjoint(y)
-
-    @property
-    def adjoint(self):
-        """The induced action."""
-        return self.__action
-
-    def __str__(self):
-        return f'adjoint of: {self.__action}'
 
 
 def induced_action(

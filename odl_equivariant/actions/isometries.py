@@ -15,6 +15,7 @@ from math import degrees, pi
 import numpy as np
 
 from odl_equivariant._checks import one_of, real_number, whole_number
+from odl_equivariant._degrees import are_round, ask_for_degrees
 from odl_equivariant._types import Interpolation, Representation, Space
 from odl_equivariant.actions._checks import METHODS, checked_number
 from odl_equivariant.actions._fourier import fourier_mover
@@ -184,6 +185,11 @@ class Rotation(GeometricAction):
             If the rotation is not exact on the grid and there is no method,
             if the method is unknown or needs whole cells at the boundary,
             or if the axis or the representation does not fit.
+
+        Warns
+        -----
+        UserWarning
+            If the angle looks like degrees.
         """
         component = component_space(space)
         one_of('method', method, METHODS, optional=True)
@@ -208,6 +214,8 @@ class Rotation(GeometricAction):
                 raise ValueError(
                     _unavailable_angle(space, component, plane, angle)
                 )
+        if are_round(angle):
+            ask_for_degrees(angle)
         super().__init__(space, mover, representation)
         self.__arguments = {'method': method, 'axis': axis, 'fill': fill}
         self.__angle = angle % (2 * pi)

@@ -9,7 +9,6 @@
 """Images, phantoms, and acquisitions, simulated or of a scanner."""
 
 from odl_equivariant.data.acquisitions.base import Acquisition
-from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
 from odl_equivariant.data.acquisitions.degradations.compressed_sensing import (
     CompressedSensing,
 )
@@ -28,7 +27,12 @@ from odl_equivariant.data.acquisitions.dynamic.magnetic_resonance import (
     DynamicMRI,
 )
 from odl_equivariant.data.acquisitions.dynamic.tomography import DynamicCT
-from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.acquisitions.magnetic_resonance.cartesian import (
+    CartesianMRI,
+)
+from odl_equivariant.data.acquisitions.magnetic_resonance.coil_maps import (
+    simulated_coil_maps,
+)
 from odl_equivariant.data.acquisitions.tomography.geometries import ct_geometry
 from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
@@ -64,19 +68,20 @@ from odl_equivariant.data.results.origin import provenance
 from odl_equivariant.data.results.writing import write_result
 from odl_equivariant.data.scans.reading import read_scan
 from odl_equivariant.data.scans.scan import TomographyScan
+from odl_equivariant.data.slices.arrays import NumpySlices
 from odl_equivariant.data.slices.augmentation import Augmentation, Augmented
 from odl_equivariant.data.slices.base import Slices, split
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
 from odl_equivariant.data.slices.geometry import SliceGeometry, Volume
 from odl_equivariant.data.slices.kspace import FastMRIKspace
 from odl_equivariant.data.slices.mixture import Mixture
+from odl_equivariant.data.slices.nifti.slices import NiftiSlices
 from odl_equivariant.data.slices.pictures import ImageSlices
 from odl_equivariant.data.slices.reference import FastMRISlices, LIDCSlices
 from odl_equivariant.data.slices.samples import (
     sample_ct_slice,
     sample_mr_slice,
 )
-from odl_equivariant.data.slices.volumes import NiftiSlices, NumpySlices
 from odl_equivariant.data.units import convert_attenuation, convert_length
 from odl_equivariant.data.volumes.base import Volumes
 from odl_equivariant.data.volumes.files import NiftiVolumes, NumpyVolumes

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from odl_equivariant._checks import positive_number
+from odl_equivariant._degrees import are_round, ask_for_degrees
 from odl_equivariant._types import Operator, Representation
 from odl_equivariant.actions.action import component_space
 from odl_equivariant.actions.representations import representation_matrix
@@ -185,6 +186,8 @@ def equivariance_curve(
             'expected a sequence of at least one finite angle in radians, got '
             f'{angles.tolist()}'
         )
+    if are_round(np.sort(angles)):
+        ask_for_degrees(angles)
     radius = positive_number('radius', radius, most=1)
     points = _coordinates(space)
     turns = [

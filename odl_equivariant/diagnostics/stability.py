@@ -18,8 +18,8 @@ import numpy as np
 import odl
 
 from odl_equivariant._checks import whole_number
-from odl_equivariant._probing import probing
 from odl_equivariant._types import Operator
+from odl_equivariant._warnings import probing
 from odl_equivariant.diagnostics._spaces import (
     check_operator,
     difference,

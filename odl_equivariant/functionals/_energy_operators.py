@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._checked import CheckedOperator
 from odl_equivariant.operators.network import NetworkOperator
 
 __all__ = ('Derivative', 'Gradient', 'GradientModule')

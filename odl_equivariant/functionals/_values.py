@@ -14,8 +14,7 @@ import math
 
 import torch
 
-from odl_equivariant._probing import is_probing
-from odl_equivariant._warnings import warn_user
+from odl_equivariant._warnings import is_probing, warn_user
 from odl_equivariant.elements import as_tensor
 
 __all__ = ('ValueCheck',)

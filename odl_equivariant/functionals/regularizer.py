@@ -20,6 +20,7 @@ import odl
 import torch
 from odl.functionals import FunctionalRightScalarMult
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant._types import Element, ElementLike, Operator, Space
 from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
@@ -38,7 +39,6 @@ from odl_equivariant.functionals._energy_operators import (
 from odl_equivariant.functionals._inner_proximal import Inner, InnerProximal
 from odl_equivariant.functionals._values import ValueCheck
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._checked import CheckedOperator
 
 __all__ = ('LearnedRegularizer',)
 

@@ -17,6 +17,7 @@ import odl
 import torch
 from odl.core.space.weightings.weighting import ConstWeighting
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import positive_number
 from odl_equivariant._types import Operator
 from odl_equivariant.elements import describe_space
@@ -58,7 +59,7 @@ def _checked_space(space):
     return space
 
 
-class FramewiseOperator(odl.Operator):
+class FramewiseOperator(CheckedOperator):
     r"""A linear operator of films, which may be another one for each frame.
 
     In dynamic imaging a frame is measured while the next views or lines are

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import odl
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import ElementLike, Operator
 from odl_equivariant.operators._group_check import check_group
@@ -47,7 +48,7 @@ def _check_actions(actions, space, what):
     return actions
 
 
-class _Mean(odl.Operator):
+class _Mean(CheckedOperator):
     """Mean of linear operators."""
 
     def __init__(self, terms):
@@ -70,7 +71,7 @@ def _mean(terms, x):
     return (1 / len(terms)) * total
 
 
-class GroupAverage(odl.Operator):
+class GroupAverage(CheckedOperator):
     r"""An operator averaged over a group, which makes it equivariant.
 
     Parameters
@@ -315,7 +316,7 @@ class FunctionalAverage(GroupAverage, odl.functionals.Functional):
         return _MeanGradient(self)
 
 
-class _MeanGradient(odl.Operator):
+class _MeanGradient(CheckedOperator):
     """Gradient of a `FunctionalAverage`."""
 
     def __init__(self, average):

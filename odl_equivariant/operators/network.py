@@ -17,6 +17,7 @@ import math
 import torch
 from torch import nn
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._locks import Lock
 from odl_equivariant._types import ElementLike, Operator, Space
 from odl_equivariant._warnings import quiet
@@ -32,7 +33,6 @@ from odl_equivariant.elements import (
     tensor_dtype,
 )
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._checked import CheckedOperator
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import register_batched
 

@@ -19,17 +19,17 @@ import torch
 from odl_equivariant._types import Operator
 from odl_equivariant.elements import tensor_device
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators._factors import (
+from odl_equivariant.operators._lanczos import lanczos
+from odl_equivariant.operators.batching.differences import difference_matrix
+from odl_equivariant.operators.batching.layout import Layout, layouts
+from odl_equivariant.operators.batching.registry import AdjointOperator
+from odl_equivariant.operators.factors import (
     composed,
     factorised,
     gain,
     moduli,
     split,
 )
-from odl_equivariant.operators._lanczos import lanczos
-from odl_equivariant.operators.batching.differences import difference_matrix
-from odl_equivariant.operators.batching.layout import Layout, layouts
-from odl_equivariant.operators.batching.registry import AdjointOperator
 from odl_equivariant.operators.fourier.coils import SensitivityEncoding
 from odl_equivariant.operators.fourier.subsampled import (
     SubsampledFourierTransform,

@@ -16,6 +16,7 @@ from typing import Any
 import odl
 from odl.core.space.weightings.weighting import ConstWeighting
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._types import Operator
 from odl_equivariant.elements import describe_space
@@ -54,7 +55,7 @@ def _stacked(space, n_slices, thickness):
     )
 
 
-class SlicewiseOperator(odl.Operator):
+class SlicewiseOperator(CheckedOperator):
     r"""A linear operator of images, applied to each slice of a volume.
 
     Parallel-beam tomography of a volume is the ray transform of each of its

@@ -257,3 +257,15 @@ def test_angles_are_shown_in_degrees(angle, method, text):
     assert f'numpy.deg2rad({text})' in shown
     names = {'numpy': np, 'Rotation': Rotation, **vars(odl)}
     assert eval(shown, names) == action  # noqa: S307
+
+
+@pytest.mark.parametrize('angle', [90, 45.0, np.float32(22.5), -30])
+def test_degrees_are_asked_for(angle):
+    """An angle that is a round number of more than a turn is asked about."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (7, 8))
+    with pytest.warns(UserWarning, match='are these degrees') as found:
+        turn = Rotation(space, angle, 'linear')
+    assert found[0].filename == __file__
+    # neither the inverse nor many turns in radians are
+    assert turn.inverse.inverse == turn
+    assert Rotation(space, angle * 17 * np.pi / 180 + 4 * np.pi, 'linear')

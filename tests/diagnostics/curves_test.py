@@ -173,3 +173,10 @@ def test_a_representation_that_does_not_fit_is_refused():
         equivariance_curve(
             odl.IdentityOperator(square()), [0.3], representation='standard'
         )
+
+
+def test_degrees_are_asked_for():
+    """Angles of more than a turn in round numbers give a warning."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (8, 8))
+    with pytest.warns(UserWarning, match='are these degrees'):
+        equivariance_curve(odl.IdentityOperator(space), [90, 0, 180])

@@ -15,6 +15,7 @@ import math
 import numpy as np
 import odl
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import boolean, positive_number
 from odl_equivariant._types import Operator
 from odl_equivariant.actions.action import component_space
@@ -27,7 +28,7 @@ __all__ = ('DomainScaling',)
 _MOST_DIGITS = 150
 
 
-class DomainScaling(odl.Operator):
+class DomainScaling(CheckedOperator):
     r"""Scaling of functions together with their domain, exact on the grid.
 
     Parameters
@@ -136,7 +137,7 @@ class DomainScaling(odl.Operator):
         )
 
 
-class _Inverse(odl.Operator):
+class _Inverse(CheckedOperator):
     """Inverse of a scaling of the domain."""
 
     def __init__(self, scaling):

@@ -36,6 +36,12 @@ from odl_equivariant.data.acquisitions.degradations.base import (
     centred_space,
     image_element,
 )
+from odl_equivariant.data.acquisitions.ranges import (
+    HIDING_NOISE,
+    IMAGE_SCALE,
+    ScaleCheck,
+    check_noise,
+)
 from odl_equivariant.elements import element_from_array, tensor_dtype
 
 __all__ = ('Denoising',)
@@ -124,6 +130,7 @@ class Denoising(Acquisition):
         self.sigma = _checked_levels(sigma)
         self.side = positive_number('side', side)
         self.operator = odl.IdentityOperator(self.space)
+        self._scale_check = ScaleCheck()
 
     def draw_sigma(self, rng: Random = None) -> float:
         """Draw a noise level, see ``levels``.
@@ -174,7 +181,20 @@ class Denoising(Acquisition):
             ``space`` is real, or has values that are infinite or not a
             number.
         """
-        return self.add_noise(self.ground_truth(image), rng, sigma)
+        rng = np.random.default_rng(rng)
+        if sigma is None:
+            sigma = self.draw_sigma(rng)
+        sigma = positive_number('sigma', sigma)
+        truth = self.ground_truth(image)
+        # a dark patch in strong noise is what a denoiser has to know
+        check_noise(
+            self._scale_check,
+            as_array(truth),
+            sigma,
+            IMAGE_SCALE,
+            HIDING_NOISE,
+        )
+        return self.add_noise(truth, rng, sigma)
 
     def add_noise(
         self,

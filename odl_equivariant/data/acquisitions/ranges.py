@@ -17,7 +17,14 @@ import numpy as np
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data.units import AIR_ATTENUATION, WATER_ATTENUATION
 
-__all__ = ('ScaleCheck', 'check_attenuation', 'check_noise', 'named')
+__all__ = (
+    'HIDING_NOISE',
+    'IMAGE_SCALE',
+    'ScaleCheck',
+    'check_attenuation',
+    'check_noise',
+    'named',
+)
 
 # A body of half a metre stays below it. e^-12 leaves one photon of 160 000.
 HIGHEST_EXPONENT = 12.0
@@ -26,7 +33,7 @@ LARGEST_STARVED_SHARE = 0.5
 HIGHEST_MEAN_EXPONENT = 50.0
 # If all exponents are below this share of the noise, the image is hidden.
 LEAST_SIGNAL = 0.5
-# The noise of k-space relative to the largest magnitude of an image.
+# The noise relative to the largest magnitude of an image.
 LARGEST_NOISE = 1.0
 LEAST_NOISE = 1e-3
 # Above it, the noise hides the image.
@@ -35,6 +42,15 @@ HIDING_NOISE = 100.0
 LARGEST_MAGNITUDE = 10.0
 
 EMPTY = 'If only this image is nearly empty, nothing is wrong.'
+IMAGE_SCALE = (
+    'Divide images by one number, such that they reach about 1 (readers do '
+    'so with `scale`), or choose `sigma` in the unit of the images.'
+)
+_KSPACE_SCALE = (
+    'Divide images by one number, such that the largest magnitude of a '
+    'volume is about 1 (raw k-space by `scale` of `FastMRIKspace`), or '
+    'choose `sigma` in the unit of the images.'
+)
 
 _NAME = contextvars.ContextVar('name of the image', default=None)
 
@@ -153,8 +169,8 @@ def _attenuation_unit(mu_max):
     )
 
 
-def check_noise(check, image, sigma):
-    """Compare the noise of k-space with the largest magnitude of an image.
+def check_noise(check, image, sigma, advice=None, most=LARGEST_NOISE):
+    """Compare the noise with the largest magnitude of an image.
 
     Parameters
     ----------
@@ -163,7 +179,13 @@ def check_noise(check, image, sigma):
     image : numpy.ndarray
         Real or complex image. If it is zero, nothing is checked.
     sigma : float
-        Standard deviation of the noise, in both parts; 0 for none.
+        Standard deviation of the noise, of complex images in both parts; 0
+        for none.
+    advice : str, optional
+        What to do about it. Default: that for k-space, the noise of which has
+        the level of the noise of the image, with a unitary transform.
+    most : float, optional
+        Noise relative to the largest magnitude from which on it is said.
 
     Raises
     ------
@@ -179,12 +201,8 @@ def check_noise(check, image, sigma):
         f'the largest magnitude of {_what()} is {largest:.3g}, and the noise '
         f'has the standard deviation `sigma` = {sigma:g}, '
     )
-    advice = (
-        'Divide images by one number, such that the largest magnitude of a '
-        'volume is about 1 (raw k-space by `scale` of `FastMRIKspace`), or '
-        'choose `sigma` in the unit of the images.'
-    )
-    if noise > LARGEST_NOISE:
+    advice = advice or _KSPACE_SCALE
+    if noise > most:
         found += f'{noise:.3g} times as much. {advice}'
         if noise > HIDING_NOISE and _NAME.get() is None:
             raise ValueError(found)

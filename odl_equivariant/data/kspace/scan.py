@@ -19,7 +19,9 @@ from numpy.typing import ArrayLike
 from odl_equivariant._types import Element
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data.acquisitions.base import short_mask
-from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
+from odl_equivariant.data.acquisitions.magnetic_resonance.cartesian import (
+    CartesianMRI,
+)
 from odl_equivariant.data.kspace.calibration import estimate_coil_maps
 from odl_equivariant.data.kspace.channels import (
     coil_compression_matrix,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from odl_equivariant._checks import whole_number
+from odl_equivariant._checks import boolean, whole_number
 from odl_equivariant.data.slices.base import index_and_epoch
 from odl_equivariant.elements import as_element, as_tensor
 
@@ -92,8 +92,8 @@ class MeasuredPairs(Dataset):
         self.slices = slices
         self.acquisition = acquisition
         self.seed = whole_number('seed', seed, 0)
-        self.fresh_noise = bool(fresh_noise)
-        self.normalise = bool(normalise)
+        self.fresh_noise = boolean('fresh_noise', fresh_noise)
+        self.normalise = boolean('normalise', normalise)
         # Either all pairs have a mask or none, so that they can be stacked.
         self._padded = any(
             columns != (0, acquisition.shape[0])

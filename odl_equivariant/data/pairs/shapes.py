@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from odl_equivariant._checks import boolean
 from odl_equivariant._types import ImageShape
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.acquisitions.base import Acquisition
@@ -101,7 +102,7 @@ class PairsOfVariants(Dataset):
                 images, own, seed, fresh_noise, augment
             )
         self.seed = self._pairs[self.variants[0]].seed
-        self.fresh_noise = bool(fresh_noise)
+        self.fresh_noise = boolean('fresh_noise', fresh_noise)
         self.augment = augment
 
     def __len__(self) -> int:

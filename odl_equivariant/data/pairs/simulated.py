@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from odl_equivariant._checks import whole_number
+from odl_equivariant._checks import boolean, whole_number
 from odl_equivariant.data.acquisitions.ranges import named
 from odl_equivariant.data.slices.base import Slices, index_and_epoch
 
@@ -99,7 +99,7 @@ class SimulatedPairs(Dataset):
         self.slices = slices
         self.acquisition = acquisition
         self.seed = whole_number('seed', seed, 0)
-        self.fresh_noise = bool(fresh_noise)
+        self.fresh_noise = boolean('fresh_noise', fresh_noise)
         self.augment = augment
 
     def __len__(self) -> int:

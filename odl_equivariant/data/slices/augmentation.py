@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from odl_equivariant._checks import (
+    boolean,
     one_of,
     positive_number,
     real_number,
@@ -89,7 +90,7 @@ class Augmentation:
     ) -> None:
         self.smoothing = real_number('smoothing', smoothing, least=0)
         self.rotation = one_of('rotation', rotation, ROTATIONS)
-        self.flip = bool(flip)
+        self.flip = boolean('flip', flip)
         self.scaling = None if scaling is None else _checked_scaling(scaling)
         self.intensity = None
         if intensity is not None:

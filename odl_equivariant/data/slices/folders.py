@@ -20,9 +20,9 @@ from odl_equivariant.data.slices.base import Slices
 from odl_equivariant.data.slices.index import FolderIndex
 from odl_equivariant.data.slices.values import Values
 
-__all__ = ('NO_PIXEL_SIZE', 'FolderSlices')
+__all__ = ('FolderSlices', 'SlicesOfGivenPixels')
 
-NO_PIXEL_SIZE = (
+_NO_PIXEL_SIZE = (
     'its format does not state the size of pixels; pass `pixel_size`, in '
     'millimetres'
 )
@@ -193,3 +193,18 @@ class FolderSlices(Slices):
         raise NotImplementedError(
             f'{type(self).__name__} must define `_read(path, name, entry)`'
         )
+
+
+class SlicesOfGivenPixels(FolderSlices):
+    """Images in files whose format does not state the size of pixels.
+
+    Subclasses have it as ``pixel_size``, in millimetres, or ``None``.
+    """
+
+    pixel_size: tuple[float, ...] | None
+
+    def _pixel(self, entry):
+        return self.pixel_size
+
+    def _fault(self, entry):
+        return None if self.pixel_size else _NO_PIXEL_SIZE

@@ -18,7 +18,7 @@ from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.base import checked_spacing
-from odl_equivariant.data.slices.folders import NO_PIXEL_SIZE, FolderSlices
+from odl_equivariant.data.slices.folders import SlicesOfGivenPixels
 from odl_equivariant.data.slices.geometry import SliceGeometry
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
 from odl_equivariant.data.slices.values import Values
@@ -31,7 +31,7 @@ _WHITE = {'1': 1, 'L': 255, 'I;16': 65535, 'I;16B': 65535, 'I;16L': 65535}
 _FLOATS = 'F'
 
 
-class ImageSlices(FolderSlices):
+class ImageSlices(SlicesOfGivenPixels):
     """Pictures in a folder, as grey values from 0 for black to 1 for white.
 
     Colours become the luminance of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B.
@@ -124,12 +124,6 @@ class ImageSlices(FolderSlices):
         super().__init__(
             index, index.entries, names, names, shape, spacing, names, values
         )
-
-    def _pixel(self, entry):
-        return self.pixel_size
-
-    def _fault(self, entry):
-        return None if self.pixel_size else NO_PIXEL_SIZE
 
     def _located(self, entry):
         return SliceGeometry(tuple(entry['shape']), self.pixel_size)

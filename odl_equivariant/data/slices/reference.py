@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from odl_equivariant._checks import whole_number
+from odl_equivariant._checks import boolean, whole_number
 from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data.slices.dicom.slices import DicomSlices
 
@@ -180,7 +180,7 @@ class LIDCSlices(_SelectedSlices):
         progress: bool = True,
         spacing: Spacing | None = None,
     ) -> None:
-        self._select = bool(select)
+        self._select = boolean('select', select)
         self.seed = None if seed is None else whole_number('seed', seed, 0)
         super().__init__(
             folder,
@@ -297,7 +297,7 @@ class FastMRISlices(_SelectedSlices):
         progress: bool = True,
         spacing: Spacing | None = None,
     ) -> None:
-        self._select = bool(select)
+        self._select = boolean('select', select)
         super().__init__(
             folder,
             'MR',

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from odl_equivariant.actions import group_actions, induced_action
-from odl_equivariant.operators._factors import (
+from odl_equivariant.operators.factors import (
     factorised,
     is_isometric_action,
     split,

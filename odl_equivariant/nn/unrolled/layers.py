@@ -19,15 +19,15 @@ from odl_equivariant._checks import one_of
 from odl_equivariant._locks import Lock
 from odl_equivariant._types import Initial
 from odl_equivariant.elements import grid_shape, n_channels
-from odl_equivariant.operators._factors import (
+from odl_equivariant.operators.batching.per_sample import (
+    PerSampleOperator,
+    per_sample_operator,
+)
+from odl_equivariant.operators.factors import (
     composed,
     factorised,
     is_isometric_action,
     split,
-)
-from odl_equivariant.operators.batching.per_sample import (
-    PerSampleOperator,
-    per_sample_operator,
 )
 from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.operators.operator_norm import norm_for_steps

@@ -16,6 +16,7 @@ from odl.core.operator import operator as odl_operator
 from odl.functionals import functional as odl_functional
 from scipy import sparse
 
+from odl_equivariant._checked_operator import CheckedComposition
 from odl_equivariant._warnings import quiet
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.exporting import check_not_exported
@@ -282,7 +283,11 @@ def _flattening(operator):
 # --- Compositions and sums --- #
 
 
-@register_batched(odl_operator.OperatorComp, odl_functional.FunctionalComp)
+@register_batched(
+    CheckedComposition,
+    odl_operator.OperatorComp,
+    odl_functional.FunctionalComp,
+)
 def _composition(operator):
     return chain(batched_map(operator.right), batched_map(operator.left))
 

@@ -8,9 +8,12 @@
 
 """Batches in which each sample has an operator of its own."""
 
-import odl
 from odl.core.operator import operator as odl_operator
 
+from odl_equivariant._checked_operator import (
+    CheckedComposition,
+    CheckedOperator,
+)
 from odl_equivariant.operators.batching.registry import (
     linear_maps,
     register_batched,
@@ -47,7 +50,7 @@ def register_per_sample(operator_type):
     return decorate
 
 
-class PerSampleOperator(odl.Operator):
+class PerSampleOperator(CheckedOperator):
     """Operators between the same spaces, one for each sample of a batch.
 
     It maps batches of as many samples as there are operators, or of a
@@ -114,7 +117,7 @@ def _maps(operators):
         for operator in operators
     ):
         return None
-    if type(first) is odl_operator.OperatorComp:
+    if type(first) in (CheckedComposition, odl_operator.OperatorComp):
         return _composition(operators)
     function = _REGISTRY.get(type(first))
     maps = None if function is None else function(operators)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import odl
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, TensorMap
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.layout import Weights, layouts
@@ -204,7 +205,7 @@ def batched_map(operator):
     return batched
 
 
-class AdjointOperator(odl.Operator):
+class AdjointOperator(CheckedOperator):
     r"""The adjoint of an operator, from its transpose as a batched map.
 
     Parameters

@@ -14,10 +14,10 @@ import functools
 from typing import Literal
 
 import numpy as np
-import odl
 import torch
 from numpy.typing import ArrayLike
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import one_of
 from odl_equivariant._types import Operator, Space, TensorMap
 from odl_equivariant.elements import first_part, is_complex, tensor_dtype
@@ -35,7 +35,7 @@ Boundary = Literal['periodic', 'zeros', 'replicate', 'reflect']
 _MODES = {'periodic': 'wrap', 'replicate': 'edge', 'reflect': 'reflect'}
 
 
-class Convolution(odl.Operator):
+class Convolution(CheckedOperator):
     r"""The convolution of an image with a kernel: a blur.
 
     Parameters
@@ -80,6 +80,7 @@ class Convolution(odl.Operator):
 
     Examples
     --------
+    >>> import odl
     >>> blur = Convolution(odl.rn(4), [0.25, 0.5, 0.25], boundary='zeros')
     >>> np.round(blur([0, 4, 0, 4]).asarray(), 6)
     array([ 1.,  2.,  2.,  2.])

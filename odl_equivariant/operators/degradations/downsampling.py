@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import odl
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Operator, Space, TensorMap
 from odl_equivariant.elements import tensor_dtype
@@ -29,7 +30,7 @@ from odl_equivariant.operators.batching.registry import (
 __all__ = ('Downsampling',)
 
 
-class Downsampling(odl.Operator):
+class Downsampling(CheckedOperator):
     r"""The means of an image over blocks of cells: a coarser grid.
 
     Parameters

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 
-import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import first_part, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
@@ -24,7 +24,7 @@ from odl_equivariant.operators.batching.registry import register_batched
 __all__ = ('HadamardTransform', 'hadamard')
 
 
-class HadamardTransform(odl.Operator):
+class HadamardTransform(CheckedOperator):
     r"""The orthonormal Walsh-Hadamard transform along all axes.
 
     Parameters
@@ -56,6 +56,7 @@ class HadamardTransform(odl.Operator):
 
     Examples
     --------
+    >>> import odl
     >>> transform = HadamardTransform(odl.rn(4))
     >>> transform([1, 0, 0, 3])
     rn(4).element([ 2., -1., -1.,  2.])

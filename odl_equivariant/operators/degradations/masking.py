@@ -18,6 +18,7 @@ import torch
 from numpy.typing import ArrayLike
 from odl.core.space.base_tensors import TensorSpace
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space, TensorMap
 from odl_equivariant.elements import grid_shape, tensor_dtype
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -27,7 +28,7 @@ from odl_equivariant.operators.batching.registry import register_batched
 __all__ = ('Masking',)
 
 
-class Masking(odl.Operator):
+class Masking(CheckedOperator):
     r"""The cells of an image that are seen, and zero elsewhere.
 
     Parameters

@@ -19,6 +19,7 @@ import odl
 import torch
 from odl.core.space.base_tensors import TensorSpace
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._types import Operator, Space, TensorMap
 from odl_equivariant.elements import grid_shape, is_complex, tensor_dtype
@@ -40,7 +41,7 @@ _ENSEMBLES = ('fourier', 'hadamard', 'gaussian')
 _LARGEST_MATRIX = 2**28  # entries: 1 GiB in single precision
 
 
-class RandomMeasurements(odl.Operator):
+class RandomMeasurements(CheckedOperator):
     r"""Some random linear measurements of an image.
 
     Parameters

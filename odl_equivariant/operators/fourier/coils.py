@@ -19,6 +19,7 @@ import odl
 import torch
 from odl.core.space.base_tensors import TensorSpace
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space
 from odl_equivariant.elements import tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
@@ -84,7 +85,7 @@ def checked_coil_maps(coil_maps, shape, name, space=None):
     return maps
 
 
-class SensitivityEncoding(odl.Operator):
+class SensitivityEncoding(CheckedOperator):
     r"""Multiply an image by the sensitivity of each coil.
 
     Parameters
@@ -223,7 +224,7 @@ def _data(leaf):
     return data.detach() if isinstance(data, torch.Tensor) else data
 
 
-class _SensitivityEncodingAdjoint(odl.Operator):
+class _SensitivityEncodingAdjoint(CheckedOperator):
     """Adjoint of a `SensitivityEncoding`."""
 
     def __init__(self, encoding):

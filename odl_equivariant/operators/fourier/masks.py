@@ -18,12 +18,43 @@ import numpy as np
 
 from odl_equivariant import _checks
 
-__all__ = ('CartesianMask',)
+__all__ = ('CartesianMask', 'Mask')
 
 _PATTERNS = ('random', 'equispaced', 'variable_density')
 
 
-class CartesianMask:
+class Mask:
+    """Where k-space is sampled, drawn from parameters.
+
+    Subclasses draw ``_array``, read-only, of the shape ``_shape``.
+    """
+
+    _shape: tuple[int, ...]
+    _array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of k-space."""
+        return self._shape
+
+    @property
+    def array(self) -> np.ndarray:
+        """Boolean array, true where k-space is sampled, read-only."""
+        return self._array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._array, dtype=dtype, copy=copy)
+
+    def __eq__(self, other):
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return np.array_equal(self._array, other.array)
+
+    def __hash__(self):
+        return hash((self._shape, self._array.tobytes()))
+
+
+class CartesianMask(Mask):
     r"""A choice of whole lines of k-space.
 
     Parameters
@@ -176,11 +207,6 @@ class CartesianMask:
         return array
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of k-space."""
-        return self._shape
-
-    @property
     def axis(self) -> int:
         """Axis of phase encoding, not negative."""
         return self._axis
@@ -196,28 +222,10 @@ class CartesianMask:
         return self._measured
 
     @property
-    def array(self) -> np.ndarray:
-        """Boolean array, true where k-space is sampled, read-only."""
-        return self._array
-
-    @property
     def acceleration(self) -> float:
         """Number of measured lines divided by number of sampled lines."""
         first, stop = self._measured
         return (stop - first) / len(self._lines)
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self._array, dtype=dtype, copy=copy)
-
-    def __eq__(self, other):
-        if not isinstance(other, CartesianMask):
-            return NotImplemented
-        return self._shape == other.shape and np.array_equal(
-            self._array, other.array
-        )
-
-    def __hash__(self):
-        return hash((self._shape, self._array.tobytes()))
 
     def __reduce__(self):
         """Pickle the parameters, so that the arrays stay read-only."""

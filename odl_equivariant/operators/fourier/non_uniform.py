@@ -18,6 +18,7 @@ import odl
 import torch
 
 from odl_equivariant import _checks
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import Operator, Samples, Space, TensorMap
 from odl_equivariant.elements import grid_shape, tensor_dtype
@@ -55,7 +56,7 @@ def _sample_space(space, shape):
     )
 
 
-class NonUniformFourierTransform(odl.Operator):
+class NonUniformFourierTransform(CheckedOperator):
     r"""The Fourier transform of an image at given frequencies.
 
     Parameters

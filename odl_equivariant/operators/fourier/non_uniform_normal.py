@@ -17,6 +17,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Samples, TensorMap
 from odl_equivariant.elements import first_part, grid_shape
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -36,7 +37,7 @@ from odl_equivariant.operators.fourier.non_uniform import (
 __all__ = ('NonUniformNormalOperator',)
 
 
-class NonUniformNormalOperator(odl.Operator):
+class NonUniformNormalOperator(CheckedOperator):
     r"""The normal operator :math:`A^* w A` of a non-uniform transform.
 
     Parameters

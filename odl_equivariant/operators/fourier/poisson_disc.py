@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from odl_equivariant import _checks
+from odl_equivariant.operators.fourier.masks import Mask
 
 __all__ = ('PoissonDiscMask',)
 
@@ -25,7 +26,7 @@ _HALVINGS = 10
 _ORBITS_AT_ONCE = 1024
 
 
-class PoissonDiscMask:
+class PoissonDiscMask(Mask):
     r"""A choice of samples of k-space that keep a distance from each other.
 
     Samples are dense around the zero frequency, and sparse far away from it.
@@ -170,30 +171,9 @@ class PoissonDiscMask:
         return array
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of k-space."""
-        return self._shape
-
-    @property
-    def array(self) -> np.ndarray:
-        """Boolean array, true where k-space is sampled, read-only."""
-        return self._array
-
-    @property
     def acceleration(self) -> float:
         """Number of all samples divided by number of measured ones."""
         return self._array.size / int(self._array.sum())
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self._array, dtype=dtype, copy=copy)
-
-    def __eq__(self, other):
-        if not isinstance(other, PoissonDiscMask):
-            return NotImplemented
-        return np.array_equal(self._array, other.array)
-
-    def __hash__(self):
-        return hash((self._shape, self._array.tobytes()))
 
     def __reduce__(self):
         """Pickle the parameters, so that the array stays read-only."""

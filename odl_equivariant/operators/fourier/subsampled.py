@@ -15,9 +15,9 @@ import functools
 from typing import Any
 
 import numpy as np
-import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Axes, Operator, Samples, Space
 from odl_equivariant.elements import first_part, grid_shape, is_complex
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -79,7 +79,7 @@ def _has_pair(mask, axes):
     return bool((mask & mirrored).any())
 
 
-class SubsampledFourierTransform(odl.Operator):
+class SubsampledFourierTransform(CheckedOperator):
     r"""The unitary Fourier transform, with zeros where it is not sampled.
 
     Parameters
@@ -120,6 +120,7 @@ class SubsampledFourierTransform(odl.Operator):
 
     Examples
     --------
+    >>> import odl
     >>> transform = SubsampledFourierTransform(odl.cn(4), [0, 1, 1, 0])
     >>> transform([0, 0, 1, 0])
     cn(4).element([ 0.0+0.j,  0.5+0.j,  0.5+0.j,  0.0+0.j])
@@ -199,7 +200,7 @@ class SubsampledFourierTransform(odl.Operator):
         return type(self), (self.domain, self._mask, self.axes)
 
 
-class _SubsampledFourierTransformAdjoint(odl.Operator):
+class _SubsampledFourierTransformAdjoint(CheckedOperator):
     """Adjoint of a `SubsampledFourierTransform`."""
 
     def __init__(self, transform):

@@ -25,6 +25,7 @@ from odl.core.space.weightings.weighting import (
     ConstWeighting,
 )
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Axes, Space
 from odl_equivariant.elements import (
     first_part,
@@ -213,7 +214,7 @@ def transform_element(x, range, axes, inverse=False, weights=None):
 # --- Operators --- #
 
 
-class UnitaryFourierTransform(odl.Operator):
+class UnitaryFourierTransform(CheckedOperator):
     r"""The centred, orthonormal discrete Fourier transform.
 
     Parameters
@@ -302,7 +303,7 @@ class UnitaryFourierTransform(odl.Operator):
         return type(self), (self.domain, self._axes)
 
 
-class UnitaryFourierTransformInverse(odl.Operator):
+class UnitaryFourierTransformInverse(CheckedOperator):
     r"""The inverse of the centred, orthonormal discrete Fourier transform.
 
     Parameters

@@ -24,6 +24,8 @@ from odl.applications.tomo import (
 from odl.applications.tomo.backends.astra_cpu import AstraCpuImpl
 from odl.applications.tomo.backends.skimage_radon import SkImageImpl
 
+from odl_equivariant._checked_operator import CheckedComposition
+from odl_equivariant._degrees import are_round, ask_for_degrees
 from odl_equivariant._types import FilterType, Operator
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.actions._rays import detector_offset
@@ -48,8 +50,6 @@ __all__ = ('LimitedAngleWarning', 'filtered_backprojection')
 
 # So many views or detector elements more or less do not matter.
 _FEW = 2
-# Beyond so many full turns, angles could be degrees.
-_TURNS = 20
 
 
 class LimitedAngleWarning(UserWarning):
@@ -79,29 +79,6 @@ def _check_angles(scan, edges, margin, inside, is_fan=False):
         'edges are missing',
         LimitedAngleWarning,
     )
-
-
-def _check_unit(partition):
-    """Warn if angles of many turns look like degrees.
-
-    Radians that a user means are parts of a turn, or golden angles: their
-    span has more than one decimal place, and no step is a whole number.
-    """
-    angles = np.asarray(partition.coord_vectors[0], dtype=float)
-    span = float(np.ptp(angles))
-    if span <= _TURNS * 2 * math.pi:
-        return
-    step = float(np.median(np.diff(angles)))
-    spans = span, span + step, float(partition.extent[0])
-    is_round = any(abs(value - round(value, 1)) < 1e-6 for value in spans)
-    # as they are measured, steps are not exactly whole
-    if is_round or abs(step - round(step)) < 2e-4 * step:
-        warn_user(
-            f'the views span {span / (2 * math.pi):.0f} full turns, '
-            f'{span:g} radians in steps of {step:g}: are these degrees? '
-            'Angles are in radians, see `numpy.deg2rad`',
-            UserWarning,
-        )
 
 
 def _collapsed(weights):
@@ -456,10 +433,12 @@ def filtered_backprojection(
             'filtered back-projection needs detector elements of equal size, '
             f'got the partition {geometry.det_partition!r}'
         )
-    _check_unit(geometry.motion_partition)
+    if are_round(geometry.angles):
+        ask_for_degrees(geometry.angles)
     make = _parallel
     if isinstance(geometry, ConeBeamGeometry):
         make = _cone
     elif isinstance(geometry, FanBeamGeometry):
         make = _fan
-    return make(ray_transform, filter_type, frequency_scaling)
+    operator = make(ray_transform, filter_type, frequency_scaling)
+    return CheckedComposition(operator.left, operator.right)

@@ -9,9 +9,9 @@
 """The ramp filter of filtered back-projection."""
 
 import numpy as np
-import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
@@ -43,7 +43,7 @@ def by_parts(function):
     return complex_function
 
 
-class DataOperator(odl.Operator):
+class DataOperator(CheckedOperator):
     """A linear operator with a real matrix, given by batched maps."""
 
     def maps(self):

@@ -68,7 +68,7 @@ def test_one_level():
 
 def test_patch_is_a_part_of_the_image():
     """From a larger image it is cut, anywhere, and not resampled."""
-    denoising = Denoising((3, 4), sigma=1e-3)
+    denoising = Denoising((3, 4), sigma=0.1)
     image = np.arange(5 * 6, dtype='float32').reshape(5, 6)
     corners = set()
     for seed in range(100):

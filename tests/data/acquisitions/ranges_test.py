@@ -18,10 +18,15 @@ import pytest
 
 from odl_equivariant.data import (
     CartesianMRI,
+    CompressedSensing,
+    Deblurring,
+    Denoising,
+    Inpainting,
     NiftiSlices,
     Phantoms,
     SimulatedPairs,
     SparseViewCT,
+    SuperResolution,
     ellipse_phantom,
     mr_phantom,
     sample_ct_slice,
@@ -30,6 +35,13 @@ from odl_equivariant.data.acquisitions.ranges import named
 
 SHAPE = (32, 32)
 CT = {'n_views': 12}
+NOISY = [
+    Denoising,
+    Deblurring,
+    SuperResolution,
+    CompressedSensing,
+    lambda shape: Inpainting(shape, sigma=0.01),
+]
 
 
 def _body(shape=(64, 64)):
@@ -171,11 +183,21 @@ def test_noise_of_the_size_of_the_image():
 
 
 @pytest.mark.parametrize('factor', [255, 4096])
-def test_noise_that_is_no_noise(factor):
+@pytest.mark.parametrize('make', [CartesianMRI, *NOISY])
+def test_noise_that_is_no_noise(factor, make):
     """Images as bytes, or in units of scanners, give a warning."""
-    acquisition = CartesianMRI(SHAPE)
-    with pytest.warns(UserWarning, match='only'):
+    acquisition = make(SHAPE)
+    with pytest.warns(UserWarning, match='only .*Divide images by one number'):
         acquisition.simulate(factor * mr_phantom(SHAPE, 0), rng=0)
+
+
+@pytest.mark.parametrize('make', NOISY)
+def test_image_in_the_noise(make):
+    """An image far below the noise is refused, and a usual one silent."""
+    image = mr_phantom(SHAPE, 0)
+    make(SHAPE).simulate(image, rng=0)
+    with pytest.raises(ValueError, match='times as much. Divide images'):
+        make(SHAPE).simulate(1e-6 * image, rng=0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from odl_equivariant.data import (
     Augmentation,
     Augmented,
+    CartesianMRI,
     Phantoms,
     SimulatedPairs,
     SparseViewCT,
@@ -202,3 +203,12 @@ def test_error_of_an_acquisition_names_the_image():
     with pytest.raises(ValueError, match='shape') as error:
         pairs[2]
     assert 'phantom-2' in error.value.__notes__[0]
+
+
+@pytest.mark.parametrize('word', ['no', 0, None])
+def test_only_bools_are_bools(word):
+    """A word or a number is no bool: 'no' would count as true."""
+    with pytest.raises(TypeError, match='`fresh_noise` must be True or False'):
+        SimulatedPairs(
+            Phantoms(2, (8, 8)), CartesianMRI((8, 8)), fresh_noise=word
+        )

@@ -31,8 +31,14 @@ from odl_equivariant._types import (
     Operator,
     Random,
 )
-from odl_equivariant.data._checks import image_on
+from odl_equivariant.data._checks import as_array, image_on
 from odl_equivariant.data.acquisitions.base import Acquisition
+from odl_equivariant.data.acquisitions.ranges import (
+    HIDING_NOISE,
+    IMAGE_SCALE,
+    ScaleCheck,
+    check_noise,
+)
 from odl_equivariant.elements import (
     element_from_array,
     grid_shape,
@@ -138,6 +144,7 @@ class Degradation(Acquisition):
         self.operator = operator
         self.sigma = real_number('sigma', sigma, 0)
         self.side = positive_number('side', side)
+        self._scale_check = ScaleCheck()
 
     def simulate(self, image: Image, rng: Random = None) -> Element:
         """Return data of an image, with noise.
@@ -161,7 +168,19 @@ class Degradation(Acquisition):
             ``space`` is real, or has values that are infinite or not a
             number.
         """
-        return self._noisy(self.operator(self.ground_truth(image)), rng)
+        return self._noisy(self.operator(self._compared(image)), rng)
+
+    def _compared(self, image):
+        """Return an image as `ground_truth`, once compared with the noise."""
+        truth = self.ground_truth(image)
+        check_noise(
+            self._scale_check,
+            as_array(truth),
+            self.sigma,
+            IMAGE_SCALE,
+            HIDING_NOISE,
+        )
+        return truth
 
     def add_noise(self, data: ElementLike, rng: Random = None) -> Element:
         """Return data with noise, as `simulate` adds it.

@@ -257,7 +257,7 @@ class Inpainting(Degradation):
             The data.
         """
         operator = self.forward_operator(mask)
-        data = operator(self.ground_truth(image))
+        data = operator(self._compared(image))
         return self._noisy(data, rng, operator.mask)
 
     def add_noise(

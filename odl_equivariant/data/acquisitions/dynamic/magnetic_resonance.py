@@ -43,7 +43,7 @@ from odl_equivariant.data.acquisitions.dynamic.films import (
     FilmAcquisition,
     filled_from_neighbours,
 )
-from odl_equivariant.data.acquisitions.kspace import samples
+from odl_equivariant.data.acquisitions.magnetic_resonance.coils import samples
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import odl
 
-from odl_equivariant._warnings import warn_user
+from odl_equivariant._degrees import are_round, ask_for_degrees
 
 __all__ = (
     'checked_angles',
@@ -25,8 +25,7 @@ __all__ = (
     'warn_of_degrees',
 )
 
-# Radians are parts of a turn, and degrees are round numbers.
-_ROUND = 1e-6
+_MOST_TURNS = 1 + 1e-6
 _SAME = 1e-9
 # The golden angles of a half and of a full turn in degrees, and what is left.
 _GOLDEN_SECTION = (math.sqrt(5) - 1) / 2
@@ -119,13 +118,10 @@ def seem_degrees(angles):
     degrees : bool
         False for angles within a turn in radians.
     """
-    if np.abs(angles).max() <= 2 * math.pi * (1 + _ROUND):
-        return False
-    steps = np.diff(angles)
-    spans = np.ptp(angles), angles[-1], *steps[:1]
-    if any(value and abs(value - round(value, 2)) < _ROUND for value in spans):
+    if are_round(angles):
         return True
-    if not steps.size:
+    steps = np.diff(angles)
+    if np.abs(angles).max() <= _MOST_TURNS * 2 * math.pi or not steps.size:
         return False
     # golden angles, one after the other
     step = float(np.median(steps))
@@ -148,10 +144,4 @@ def warn_of_degrees(angles: Any) -> None:
     """
     angles = np.asarray(angles, dtype=float).ravel()
     if seem_degrees(angles):
-        warn_user(
-            f'the angles reach {np.abs(angles).max():g} radians, '
-            f'{np.ptp(angles) / (2 * math.pi):.3g} full turns, in round '
-            'numbers: are these degrees? Angles are in radians, see '
-            '`numpy.deg2rad`',
-            UserWarning,
-        )
+        ask_for_degrees(angles)

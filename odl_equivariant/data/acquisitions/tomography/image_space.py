@@ -18,6 +18,7 @@ import odl
 from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 from odl_equivariant._checks import array_shape, one_of, positive_number
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.data.acquisitions.base import check_names
 from odl_equivariant.data.acquisitions.tomography.geometries import (
     detector_reach,
@@ -26,9 +27,11 @@ from odl_equivariant.data.acquisitions.tomography.ray_transforms import (
     check_plain,
 )
 
-__all__ = ('check_back_end', 'space_of')
+__all__ = ('check_back_end', 'space_of', 'warn_of_lengths')
 
 _IN_3D = ('astra_cuda', 'volume_matrix')
+# Between a detail and its surroundings; units differ by 1000, or by 10.
+_LARGEST_RATIO = 30
 
 
 def space_of(space, geometry, dtype, backend):
@@ -105,6 +108,19 @@ def _seen_radius(geometry):
     near, far = sorted(abs(edge) for edge in edges)
     both = edges[0] < 0 < edges[1]
     return near if both and near > 0 and not full_turn else far
+
+
+def warn_of_lengths(space, geometry):
+    """Give a warning if an image is far from as large as what views see."""
+    seen = 2 * _seen_radius(geometry)
+    side = float(max(space.partition.extent[:2]))
+    if not side / _LARGEST_RATIO <= seen <= side * _LARGEST_RATIO:
+        warn_user(
+            f'the longer side of the image is {side:.3g}, and the circle '
+            f'that views see has the diameter {seen:.3g}: are the lengths of '
+            'the space and of the geometry in the same unit?',
+            UserWarning,
+        )
 
 
 def check_back_end(geometry, space, impl):

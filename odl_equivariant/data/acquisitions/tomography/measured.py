@@ -51,6 +51,7 @@ from odl_equivariant.data.acquisitions.tomography.geometries import (
 from odl_equivariant.data.acquisitions.tomography.image_space import (
     check_back_end,
     space_of,
+    warn_of_lengths,
 )
 from odl_equivariant.data.acquisitions.tomography.transmission import (
     FBP_CUTOFF,
@@ -130,7 +131,8 @@ class MeasuredCT(TransmissionTomography):
     Warns
     -----
     UserWarning
-        If angles look like degrees.
+        If angles look like degrees, or the lengths of space and geometry
+        differ so much that their units must.
 
     Examples
     --------
@@ -174,6 +176,7 @@ class MeasuredCT(TransmissionTomography):
             geometry = ct_geometry(self._geometry)
         space = space_of(space, geometry, dtype, backend)
         check_back_end(geometry, space, impl)
+        warn_of_lengths(space, geometry)
         if length_unit == 'cell' and not np.allclose(
             space.cell_sides, 1, rtol=_SAME
         ):

@@ -28,9 +28,16 @@ from odl_equivariant._types import (
     VolumeShape,
 )
 from odl_equivariant.data.acquisitions.base import check_names, short_mask
-from odl_equivariant.data.acquisitions.kspace import Coils, start_of_maps
-from odl_equivariant.data.acquisitions.magnetic_resonance import CartesianMRI
-from odl_equivariant.data.acquisitions.measured_masks import check_measured
+from odl_equivariant.data.acquisitions.magnetic_resonance.cartesian import (
+    CartesianMRI,
+)
+from odl_equivariant.data.acquisitions.magnetic_resonance.coils import (
+    Coils,
+    start_of_maps,
+)
+from odl_equivariant.data.acquisitions.magnetic_resonance.masks import (
+    check_measured,
+)
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck
 from odl_equivariant.operators.fourier.poisson_disc import PoissonDiscMask
 

@@ -294,7 +294,7 @@ def test_views_half_a_turn_apart_are_not_reversed(kind, step):
         values = described(kind, step * n, n)
         angles = math.radians(step) * np.arange(n)
         assert not find_wrong_kind(exact(values), angles)
-        ct = MeasuredCT(values, {'shape': (30, 30), 'cell': 3.0}, 'm')
+        ct = MeasuredCT(values, {'shape': (30, 30), 'cell': 3.0}, 'mm')
         assert ct.inconsistency(exact(values)).cause != 'zigzag'
     # and in small steps, a detector that goes to and fro is still found
     values = described(kind, 360, 60)

@@ -367,3 +367,15 @@ def test_simulated_and_measured_scans_have_the_same_images(kind, n_photons):
     assert np.abs(images[0] - images[1]).max() < 1e-6 * size
     images = [ct.fbp_operator(data).asarray() for ct in (simulated, measured)]
     assert np.abs(images[0] - images[1]).max() < 1e-6 * size
+
+
+@pytest.mark.parametrize('name', ['parallel', 'fan', 'curved'])
+def test_lengths_in_two_units(name):
+    """Cells in metres for a scanner in millimetres give a warning."""
+    for cell in (1e-3, 1e3):
+        with pytest.warns(UserWarning, match='in the same unit') as found:
+            MeasuredCT(described(name), {'shape': (N, N), 'cell': cell}, 'mm')
+        assert found[0].filename == __file__
+    # a detail, and more than the detector sees
+    for cell in (0.1, 10.0):
+        MeasuredCT(described(name), {'shape': (N, N), 'cell': cell}, 'mm')

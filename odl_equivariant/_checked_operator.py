@@ -12,13 +12,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import odl
 from odl.core.operator import OpDomainError, OpRangeError
 
 from odl_equivariant._types import Element, ElementLike
-from odl_equivariant.elements import descend, grid_shape
+from odl_equivariant.elements import (
+    descend,
+    describe_space,
+    grid_shape,
+    is_complex,
+)
 
-__all__ = ('CheckedOperator',)
+__all__ = ('CheckedComposition', 'CheckedOperator')
 
 
 def _described(x):
@@ -34,7 +40,9 @@ def _described(x):
 class CheckedOperator(odl.Operator):
     """An operator whose errors explain what is wrong with an argument.
 
-    ODL's own errors print all numbers, and ODL accepts None as an argument.
+    ODL's own errors print all numbers. ODL takes None for an element whose
+    values are whatever lies in memory, and no array with the bytes in the
+    order of another machine.
     """
 
     def __call__(
@@ -55,12 +63,42 @@ class CheckedOperator(odl.Operator):
         error = None
         if x is not None:
             try:
-                return self.domain.element(x)
+                return self.domain.element(_in_native_order(x))
             except (BufferError, TypeError, ValueError) as refused:
                 error = refused
-        *products, _ = descend(self.domain)
-        shape = (*map(len, products), *grid_shape(self.domain))
         raise OpDomainError(
-            f'expected an element of {self.domain!r}, or an array of shape '
-            f'{shape}, got {_described(x)}'
+            f'expected {_expected(self.domain)}, got {_described(x)}'
         ) from error
+
+
+class CheckedComposition(CheckedOperator, odl.OperatorComp):
+    """A composition of two operators that is itself checked.
+
+    In a composition of ODL, an argument becomes an element before the first
+    operator sees it.
+    """
+
+
+def _expected(space):
+    """Describe what a space takes."""
+    if not isinstance(space, odl.core.set.space.LinearSpace) or isinstance(
+        space, odl.Field
+    ):
+        return f'an element of {space!r}'
+    *products, _ = descend(space)
+    shape = (*map(len, products), *grid_shape(space))
+    numbers = 'complex' if is_complex(space) else 'real'
+    return (
+        f'an element of {describe_space(space)}, or an array of shape {shape} '
+        f'of {numbers} numbers'
+    )
+
+
+def _in_native_order(x):
+    """Return an array with the bytes in the order of this machine.
+
+    Arrays from files may have the other one, which ODL cannot take.
+    """
+    if isinstance(x, np.ndarray) and not x.dtype.isnative:
+        return x.astype(x.dtype.newbyteorder('='))
+    return x

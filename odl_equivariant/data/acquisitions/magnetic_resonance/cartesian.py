@@ -45,15 +45,20 @@ from odl_equivariant.data.acquisitions.base import (
     has_own_simulation,
     short_mask,
 )
-from odl_equivariant.data.acquisitions.coil_maps import simulated_coil_maps
-from odl_equivariant.data.acquisitions.kspace import (
+from odl_equivariant.data.acquisitions.magnetic_resonance.coil_maps import (
+    simulated_coil_maps,
+)
+from odl_equivariant.data.acquisitions.magnetic_resonance.coils import (
     Coils,
     samples,
     start_of_maps,
 )
-from odl_equivariant.data.acquisitions.measured_masks import measured_mask
+from odl_equivariant.data.acquisitions.magnetic_resonance.masks import (
+    Pattern,
+    Sampling,
+    measured_mask,
+)
 from odl_equivariant.data.acquisitions.ranges import ScaleCheck, check_noise
-from odl_equivariant.data.acquisitions.sampling import Pattern, Sampling
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.functionals.data_fits.least_squares import LeastSquares
 from odl_equivariant.operators.fourier.masks import CartesianMask

@@ -1,0 +1,128 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""What is given to an operator is an element, or becomes one."""
+
+import numpy as np
+import odl
+import pytest
+from odl.core.operator import OpDomainError
+
+from odl_equivariant import actions, operators
+from odl_equivariant.elements import as_tensor
+
+BACKENDS = ['numpy', 'pytorch']
+SHAPE = (4, 8)
+
+
+def _ray_transform(space):
+    geometry = odl.applications.tomo.parallel_beam_geometry(space, 6)
+    return odl.applications.tomo.RayTransform(
+        space, geometry, impl='astra_matrix'
+    )
+
+
+MADE = {
+    'Rotation': lambda space: actions.Rotation(space, np.pi),
+    'Translation': lambda space: actions.Translation(space, [0.25, 0]),
+    'Intensity': lambda space: actions.Intensity(space, 2),
+    'Dilation': lambda space: actions.Dilation(space, 1.5),
+    'Dilation.adjoint': lambda space: actions.Dilation(space, 1.5).adjoint,
+    'DomainScaling': lambda space: actions.DomainScaling(space, 2),
+    'induced_action': lambda space: actions.induced_action(
+        _ray_transform(space), actions.Rotation(space, np.pi)
+    ),
+    'Masking': lambda space: operators.Masking(space, np.eye(*SHAPE)),
+    'Convolution': lambda space: operators.Convolution(space, np.ones((3, 3))),
+    'Downsampling': lambda space: operators.Downsampling(space, 2),
+    'HadamardTransform': operators.HadamardTransform,
+    'RandomMeasurements': lambda space: operators.RandomMeasurements(space, 4),
+    'UnitaryFourierTransform': operators.UnitaryFourierTransform,
+    'UnitaryFourierTransform.inverse': lambda space: (
+        operators.UnitaryFourierTransform(space.complex_space).inverse
+    ),
+    'SubsampledFourierTransform': lambda space: (
+        operators.SubsampledFourierTransform(space, np.eye(*SHAPE))
+    ),
+    'SensitivityEncoding': lambda space: operators.SensitivityEncoding(
+        space, np.ones((2, *SHAPE))
+    ),
+    'NonUniformFourierTransform': lambda space: (
+        operators.NonUniformFourierTransform(
+            space, operators.radial_trajectory(space, 3)
+        )
+    ),
+    'FramewiseOperator': lambda space: operators.FramewiseOperator(
+        [odl.IdentityOperator(space)] * 3
+    ),
+    'SlicewiseOperator': lambda space: operators.SlicewiseOperator(
+        odl.IdentityOperator(space), 3
+    ),
+    'GroupAverage': lambda space: operators.GroupAverage(
+        odl.IdentityOperator(space), actions.group_actions(space, 'D2')
+    ),
+    'filtered_backprojection': lambda space: operators.filtered_backprojection(
+        _ray_transform(space)
+    ),
+}
+
+
+def _operator(name, backend='numpy'):
+    space = odl.uniform_discr(
+        [-0.5, -1], [0.5, 1], SHAPE, dtype='float32', impl=backend
+    )
+    return MADE[name](space)
+
+
+def _sample(space):
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(space.shape)
+    if not space.is_real:
+        values = values + 1j * rng.standard_normal(space.shape)
+    return values.astype(space.dtype_identifier)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('name', MADE)
+def test_none_is_no_argument(name, backend):
+    """None is refused: ODL would take whatever lies in memory."""
+    with pytest.raises(OpDomainError, match='got None'):
+        _operator(name, backend)(None)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('name', MADE)
+def test_order_of_bytes_does_not_matter(name, backend):
+    """An array of the other order of bytes has the same values."""
+    operator = _operator(name, backend)
+    native = _sample(operator.domain)
+    foreign = native.astype(native.dtype.newbyteorder('S'))
+    assert not foreign.dtype.isnative
+    expected, found = as_tensor(operator(native)), as_tensor(operator(foreign))
+    assert (found == expected).all()
+
+
+@pytest.mark.parametrize('name', MADE)
+def test_what_was_given_is_described_without_its_values(name):
+    """The error has the shape that was expected and the one that came."""
+    operator = _operator(name)
+    shape = ', '.join(map(str, operator.domain.shape))
+    with pytest.raises(
+        OpDomainError,
+        match=rf'array of shape \({shape},?\) of .* numbers, got ndarray of',
+    ):
+        operator(np.ones((3, 2, 5, 7)))
+
+
+def test_numbers_are_named_with_the_shape():
+    """Of a complex array for a real space, the error says what is wrong."""
+    operator = _operator('Rotation')
+    with pytest.raises(
+        OpDomainError, match='of real numbers, got .* and dtype complex128'
+    ):
+        operator(np.ones(SHAPE, complex))
