@@ -51,6 +51,7 @@ _LATER = {
         'steps_before': 0,
     },
     'data': {'shapes': None, 'variants': None},
+    'trainer': {'averaging': None},
 }
 
 
@@ -92,7 +93,8 @@ def identity(trainer, task, data):
             'gradient_clip_val': trainer.gradient_clip_val,
             'number of processes': trainer.world_size,
             'precision': trainer.asked_precision,
-        },
+        }
+        | _later('trainer', vars(trainer)),
         # another order of channels rounds differently
         'channels_last': getattr(task, 'channels_last', None),
         # as Lightning's `seed_everything` leaves it
@@ -189,7 +191,9 @@ def decisive(configuration):
         }
     settings['data'] = _with_earlier_settings(settings['data'])
     trainer = settings['trainer']
-    settings['trainer'] = {key: trainer.get(key) for key in _TRAINER}
+    settings['trainer'] = {
+        key: trainer.get(key) for key in [*_TRAINER, *later]
+    }
     settings['seed_everything'] = configuration.get('seed_everything')
     try:
         return _short(json.loads(json.dumps(settings, default=str)))
