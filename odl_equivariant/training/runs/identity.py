@@ -191,9 +191,8 @@ def decisive(configuration):
         }
     settings['data'] = _with_earlier_settings(settings['data'])
     trainer = settings['trainer']
-    settings['trainer'] = {
-        key: trainer.get(key) for key in [*_TRAINER, *later]
-    }
+    names = [*_TRAINER, *(key for key in _LATER['trainer'] if key in trainer)]
+    settings['trainer'] = {key: trainer.get(key) for key in names}
     settings['seed_everything'] = configuration.get('seed_everything')
     try:
         return _short(json.loads(json.dumps(settings, default=str)))
