@@ -216,16 +216,10 @@ def test_other_faults_of_networks_of_volumes(tmp_path):
         'fbp',
     )
     models.save(model, tmp_path / 'own.safetensors')
-    flat = MeasuredCT(
-        geometry(),
-        {'shape': (N, N, N), 'cell': (CELL, CELL, 3 * CELL)},
-        length_unit='mm',
-        impl='volume_matrix',
-    )
     for own, advised in (('own', False), ('sparse_view_ct_c4', True)):
         name = tmp_path / 'own.safetensors' if own == 'own' else own
         with pytest.raises(ValueError) as refused:
-            Method(name, 1.0)(flat, flat.operator.range.one())
+            Method(name)._network(acquisition, 'no unit')
         assert ('asks for a volume' in str(refused.value)) == advised, own
 
 
