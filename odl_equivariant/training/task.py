@@ -32,6 +32,7 @@ from odl_equivariant.training.configuration.networks import (
 )
 from odl_equivariant.training.configuration.pretrained import (
     check_architecture,
+    check_no_replaced_values,
     load_weights,
     loaded_network,
 )
@@ -81,16 +82,20 @@ class ReconstructionTask(EvaluatedTask):
         Whether all iterations share one block.
     initial : {'zero', 'adjoint', 'fbp'}, optional
         Initial value of the iteration. A denoiser takes none of these three.
-    loss : {'squared', 'relative', 'absolute', 'noise'} or Loss, optional
+    loss : str or Loss, optional
         Loss of a sample, also one without ground truth, see
-        `odl_equivariant.training.losses`. Or a distance from the truth: half
-        of the mean squared error, the squared error relative to the
-        squared truth, or the mean absolute error. For a
-        denoiser also ``'noise'``, the mean squared error divided by the noise
-        level :math:`\sigma` of the sample.
+        `odl_equivariant.training.losses`. Or the name of a distance from the
+        truth. ``'squared'``: half of the mean squared error; ``'relative'``:
+        the squared error relative to the squared truth; ``'absolute'``: the
+        mean absolute error; ``'charbonnier'``: the absolute error relative to
+        the truth, with a smooth bottom, see
+        `odl_equivariant.training.losses.Charbonnier`; for a denoiser also
+        ``'noise'``: the mean squared error divided by the noise level
+        :math:`\sigma` of the sample.
     loss_floor : float, optional
-        Added to the mean square of the truth in ``'relative'``, so that dark
-        images count less, and images of zeros have a loss.
+        Added to the mean square of the truth in ``'relative'`` and
+        ``'charbonnier'``, so that dark images count less, and images of zeros
+        have a loss.
     learning_rate : float, optional
         Highest learning rate of Adam.
     schedule : {'constant', 'cosine'}, optional
@@ -202,6 +207,7 @@ class ReconstructionTask(EvaluatedTask):
             'relative_levels': relative_levels,
         }
         check_method(method, dual, acquisition, own)
+        boolean('checkpointing', checkpointing)
         one_of('schedule', schedule, SCHEDULES)
         positive_number('learning_rate', learning_rate)
         whole_number('warm_up', warm_up, 0)
@@ -234,6 +240,7 @@ class ReconstructionTask(EvaluatedTask):
         check_classes(self.network)
         self.network.card = model_card(acquisition)
         if pretrained is not None and proximal is not None:
+            check_no_replaced_values(own, pretrained)
             if pathlib.Path(pretrained).suffix == '.ckpt':
                 self._load_checkpoint(pretrained)
             else:

@@ -24,11 +24,7 @@ from lightning.pytorch.plugins import (
 )
 
 from odl_equivariant._checks import whole_number
-from odl_equivariant._files import (
-    check_no_folder,
-    full_disk_named,
-    write_atomically,
-)
+from odl_equivariant._files import check_no_folder, full_disk_named
 from odl_equivariant._folder_lock import FolderLock
 from odl_equivariant.nn import for_inference
 from odl_equivariant.nn.inference import check_arithmetic
@@ -42,29 +38,12 @@ from odl_equivariant.training.reconstruction.measurements import (
     checksum,
 )
 from odl_equivariant.training.reconstruction.processes import in_all_processes
-from odl_equivariant.training.runs.checkpoints import (
-    CheckpointFiles,
-    checkpoints,
-    last_whole,
-    set_aside,
-)
-from odl_equivariant.training.runs.identity import (
-    check_file,
-    contents,
-    identity,
-)
-from odl_equivariant.training.runs.path import (
-    fast_precision,
-    path_followed,
-    path_from,
-)
-from odl_equivariant.training.runs.run_folder import (
-    CONFIGURATION,
-    RunFolder,
-    remove_leftovers,
-)
+from odl_equivariant.training.runs.averaging import checked_decay
+from odl_equivariant.training.runs.checkpoints import CheckpointFiles
+from odl_equivariant.training.runs.files import remove_leftovers
+from odl_equivariant.training.runs.fitting import fit_run
+from odl_equivariant.training.runs.path import fast_precision
 from odl_equivariant.training.runs.weights import chosen_weights, say_weights
-from odl_equivariant.training.runs.wholeness import check_whole
 from odl_equivariant.training.scores.tables import (
     Scores,
     save_scores,
@@ -110,6 +89,14 @@ class Trainer(LightningTrainer):
         values in ``logs/``, and TensorBoard in ``tensorboard/``.
     callbacks, plugins : optional
         As for Lightning, in addition to our own.
+    averaging : float, optional
+        Decay ``d < 1`` of moving averages of the weights, such as 0.999.
+        Validation, both files of weights, and the network after the training
+        then have the averages ``a[k] = d[k] * a[k - 1] + (1 - d[k]) * w[k]``
+        of the weights ``w[k]`` after step ``k``, with ``a[0] = w[0]`` and
+        ``d[k] = min(d, k / (k + 9))``. They look back over about
+        ``1 / (1 - d)`` steps, or over the last tenth of all steps if that is
+        less. Default: no averages.
     num_sanity_val_steps, log_every_n_steps, enable_progress_bar, \
 **kwargs : optional
         Further arguments of `lightning.pytorch.Trainer`.
@@ -150,6 +137,7 @@ class Trainer(LightningTrainer):
         num_sanity_val_steps: int = 0,
         log_every_n_steps: int = 10,
         enable_progress_bar: bool = True,
+        averaging: float | None = None,
         **kwargs: Any,
     ) -> None:
         self.configuration: str | None = None
@@ -162,6 +150,9 @@ class Trainer(LightningTrainer):
             ('accumulate_grad_batches', accumulate_grad_batches),
         ):
             whole_number(f'trainer.{name}', value, 1)
+        self.averaging = averaging
+        if averaging is not None:
+            self.averaging = checked_decay(averaging)
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         if logger is True:
@@ -243,82 +234,13 @@ class Trainer(LightningTrainer):
         )
         model.check_acquisition(datamodule.acquisition)
         with full_disk_named(self.folder), lock, interrupts_raised():
-            self._train(model, datamodule)
+            fit_run(self, model, datamodule)
 
     def _lock(self, *arguments):
         """Return a lock on the folder, for all processes of the run."""
         if not self.is_global_zero:
             return contextlib.nullcontext()
         return FolderLock(self.folder, *arguments)
-
-    def _train(self, model, datamodule):
-        folder = self.folder / 'checkpoints'
-        keeper = RunFolder(
-            self.folder,
-            self.checkpoint_every,
-            identity(self, model, datamodule),
-        )
-        keeper.check_places(self.loggers)
-        # The other processes may begin when this one has written something.
-        if not self.resume and self.is_global_zero:
-            keeper.check_empty()
-        checkpoint = last_whole(
-            folder,
-            lambda path, state: check_whole(
-                path, state, self, model, keeper.state_key
-            ),
-        )
-        path = self.folder / CONFIGURATION
-        if self.configuration is not None:
-            begun = checkpoint is not None or bool(keeper.weights())
-            check_file(path, self.configuration, begun)
-        if self.is_global_zero:
-            keeper.clean()
-        state = None
-        if checkpoint is not None:
-            state = CheckpointFiles().load_checkpoint(checkpoint)
-            model.on_load_checkpoint(state)
-            keeper.check_run(checkpoint, state)
-        finished_at = keeper.finished_at(self.max_steps)
-        if finished_at is not None:
-            _log.info('the run is finished, at step %d', finished_at)
-            return
-        if state is None and self.is_global_zero:
-            keeper.check_no_weights()
-        keeper.run['training images'] = contents(datamodule.pairs('train'))
-        validation = datamodule.pairs('validation')
-        # an error now, not after the first steps
-        validation[0]
-        keeper.validation = contents(validation)
-        if state is not None:
-            keeper.check_run(checkpoint, state)
-        if self.is_global_zero:
-            for other in checkpoints(folder):
-                if checkpoint is None or other > checkpoint:  # it is damaged
-                    set_aside(other)
-            if self.configuration is not None:
-                write_atomically(path, self.configuration.encode())
-        first = contextlib.nullcontext()
-        if state is not None:
-            _log.info('resuming from %s', checkpoint)
-            if keeper.is_last(state, self.max_steps):
-                self._finish(model, state, keeper)
-                return
-            if keeper.awaits_validation(state):
-                first = keeper.validation_first(self, state['global_step'])
-        keeper.path = path_from(state and keeper.path_of(state), self)
-        self.callbacks.append(keeper)
-        try:
-            with first, path_followed(keeper.path):
-                self.fit(model, datamodule=datamodule, ckpt_path=checkpoint)
-        finally:
-            self.callbacks.remove(keeper)
-
-    def _finish(self, model, state, keeper):
-        """Write the weights of a run that was killed after its last step."""
-        model.load_state_dict(state['state_dict'])
-        if self.is_global_zero:
-            keeper.finish(model.network, state['global_step'], self.max_steps)
 
     def evaluate(
         self,

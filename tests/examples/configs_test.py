@@ -64,6 +64,38 @@ def test_there_are_configurations():
     ]
 
 
+@pytest.mark.parametrize('stage', [1, 2])
+def test_arms_of_learned_primal_dual(stage, tmp_path):
+    """They differ in their blocks alone, and take all variants of the data."""
+    folder = CONFIGURATIONS[0].parent / 'primal_dual'
+    data = yaml.safe_load((folder / f'ct_stage_{stage}.yaml').read_text())
+    arms = []
+    for kind in ('c4', 'ordinary'):
+        arm = yaml.safe_load((folder / f'ct_{kind}.yaml').read_text())
+        path = tmp_path / 'both.yaml'
+        both = {**data, 'model': {**arm['model'], **data['model']}}
+        # the images that are not there
+        both['data'] = {
+            key: value
+            for key, value in data['data'].items()
+            if key not in ('train', 'validation', 'augmentation')
+        }
+        path.write_text(yaml.safe_dump(both), 'utf-8')
+        parser, configuration = parsed(path)
+        acquisition = configuration.data.acquisition.init_args
+        acquisition.shape = (16, 16)
+        made = parser.instantiate(configuration)
+        network, own = made.model.network, made.data.acquisition
+        for variant in data['data']['variants']:
+            small = {'shape': (16, 16), 'n_detectors': None}
+            network.with_operator(
+                own.with_settings(**{**variant, **small}).operator
+            )
+        blocks = [arm['model'].pop(name) for name in ('proximal', 'dual')]
+        arms.append((arm, [b['init_args']['channels'] for b in blocks]))
+    assert arms[0] == arms[1]
+
+
 @pytest.mark.parametrize('kind', ['ct', 'mri'])
 def test_settings_of_the_paper(kind):
     """The number of weights is the published one, and the acquisition too."""

@@ -210,6 +210,10 @@ def test_rows_of_several_runs_are_in_the_order_of_the_null_space():
         (('layers', f'inpainting {missing} %'), [gain])
         for missing, gain in ((10, 1.0), (30, 2.0), (50, 3.0), (90, 4.0))
     ]
+    for name, settings_of in (('problem', 'problems'), ('images', 'images')):
+        fewer = {**settings, settings_of: {'others': None}}
+        with pytest.raises(ValueError, match=f'rows of the {name} .*remove'):
+            comparison.together(earlier, [], fewer)
     said = {words: verdict for words, _, verdict in verdicts(found)}
     grows = 'layers, turned: the gain in inpainting grows with the null space'
     assert said[grows] == 'Holds'

@@ -115,7 +115,9 @@ def test_killed_run_ends_as_one_that_never_was(command_line, tmp_path):
 @pytest.mark.parametrize(
     'moment', ['checkpoint 1', 'checkpoint 2', 'checkpoint 3', 'validation 1']
 )
-@pytest.mark.parametrize('options', ['', 'accumulate', 'early stop'])
+@pytest.mark.parametrize(
+    'options', ['', 'accumulate', 'averages', 'early stop']
+)
 def test_killed_at_an_awkward_moment(
     run, configuration, tmp_path, monkeypatch, moment, options
 ):
@@ -130,6 +132,8 @@ def test_killed_at_an_awkward_moment(
     extra += ['--trainer.val_check_interval', '2']
     if options == 'accumulate':
         extra += ['--trainer.accumulate_grad_batches', '2']
+    if options == 'averages':
+        extra += ['--trainer.averaging', '0.9']
     if options == 'early stop':
         text = configuration.read_text('utf-8')
         stop = (
@@ -373,16 +377,18 @@ def losses(folder):
         }
 
 
+@pytest.mark.parametrize('averages', [(), ('--trainer.averaging', '0.9')])
 def test_two_processes_are_as_one_with_a_doubled_batch(
-    command_line, run, tmp_path
+    command_line, run, tmp_path, averages
 ):
     """The curves of loss and score are the same to 1e-4, and the weights."""
     two = command_line(
         'train', '--trainer.devices', '2', '--trainer.strategy', 'ddp',
-        '--trainer.default_root_dir', 'two', env=without_our_warnings(),
+        '--trainer.default_root_dir', 'two', *averages,
+        env=without_our_warnings(),
     )  # fmt: skip
     options = ('--trainer.default_root_dir', 'one', '--data.batch_size', '4')
-    assert run('train', *options)[0] == 0
+    assert run('train', *options, *averages)[0] == 0
     status, _, error = finished(two)
     assert status == 0, error
     expected, result = losses(tmp_path / 'one'), losses(tmp_path / 'two')

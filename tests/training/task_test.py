@@ -57,7 +57,9 @@ from odl_equivariant.training.reconstruction.image_files import ImageFile
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
 from odl_equivariant.training.runs.schedules import share_of_time
 
-loss = simple_fixture('loss', ['squared', 'relative', 'absolute'])
+loss = simple_fixture(
+    'loss', ['squared', 'relative', 'absolute', 'charbonnier']
+)
 
 
 def ct():
@@ -106,6 +108,10 @@ def test_losses_by_their_formulas(loss):
             'squared': 0.5 * gap.square().mean(),
             'relative': gap.square().sum() / v.square().sum(),
             'absolute': gap.abs().mean(),
+            'charbonnier': (gap.square() / v.square().mean() + 1e-6)
+            .sqrt()
+            .mean()
+            - 1e-3,
         }[loss]
     _attach(task)
     torch.testing.assert_close(task.training_step(batch, 0), expected / 3)
@@ -209,7 +215,7 @@ def test_floor_of_the_relative_loss():
         ({'loss_floor': -1.0}, '`loss_floor` must be a finite'),
         ({'steps_learning_rate': 0.0}, '`steps_learning_rate` must be'),
         ({'loss_floor': math.inf}, '`loss_floor` must be a finite'),
-        ({'loss_floor': 0.1}, 'is for the loss `relative`'),
+        ({'loss_floor': 0.1}, 'is for the losses `relative` and `charb'),
         ({'loss': 'noise'}, 'is for the acquisition `Denoising`'),
         ({'steps_before': -1}, '`steps_before` must be a whole number of'),
         (

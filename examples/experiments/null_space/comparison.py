@@ -360,6 +360,12 @@ def together(earlier, rows, settings):
     rows : list of dict
         In the order of the settings whatever was run first: statements on
         what grows with the null space take problems one after another.
+
+    Raises
+    ------
+    ValueError
+        If an earlier row is of images, a problem or a network that the
+        settings no longer have.
     """
     names = ('images', 'problem', 'network', 'seed')
 
@@ -367,6 +373,17 @@ def together(earlier, rows, settings):
         return tuple(row[name] for name in names)
 
     kinds, problems = list(settings['images']), list(settings['problems'])
+
+    known = {'images': kinds, 'problem': problems, 'network': NETWORKS}
+    for row in earlier:
+        for name, values in known.items():
+            if row[name] not in values:
+                raise ValueError(
+                    f'the results that are kept have rows of the {name} '
+                    f'{row[name]!r}, and the settings have '
+                    f'{", ".join(map(repr, values))}: remove these rows from '
+                    'the file, or name it in the settings again'
+                )
 
     def place(row):
         return (
@@ -452,7 +469,8 @@ def main(arguments=None):
                 f'{options.keep} has results of the scale {kept["scale"]}, '
                 f'and this run has {options.scale}'
             )
-        earlier = kept['rows']
+        # an error now, not after the first training
+        earlier = together(kept['rows'], [], order)
         settings['n_steps'] = max(row['steps'] for row in earlier)
     for kind, chosen in settings['images'].items():
         if chosen != 'all':

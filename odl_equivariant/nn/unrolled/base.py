@@ -15,6 +15,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_equivariant._checks import boolean
 from odl_equivariant._types import Initial
 from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
 from odl_equivariant.nn.blocks.network import is_transformed
@@ -37,14 +38,10 @@ class UnrolledMethod(nn.Module):
         The block of each iteration, or the one of all.
     n_iterations : int
         Number of iterations.
-    checkpointing : bool
-        Whether training keeps the intermediate results of one iteration at a
-        time only. Within a transform of `torch.func` it keeps all.
     """
 
     blocks: nn.ModuleList
     n_iterations: int
-    checkpointing: bool
 
     _layers: Layers
     _operators: OperatorCache
@@ -63,6 +60,18 @@ class UnrolledMethod(nn.Module):
     def architecture(self) -> dict[str, Any]:
         """All that the network can be rebuilt from, except its operators."""
         raise NotImplementedError
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether training keeps the results of one iteration at a time.
+
+        Within a transform of `torch.func` it keeps all.
+        """
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, value: bool) -> None:
+        self._checkpointing = boolean('checkpointing', value)
 
     def block(self, iteration: int) -> nn.Module:
         """Return the block of an iteration, counted from 0.

@@ -25,6 +25,7 @@ from odl_equivariant.nn.blocks.contract import (
     architecture_of,
     precomputed_of,
 )
+from odl_equivariant.nn.energies.base import Energy
 from odl_equivariant.nn.inference import blocks_of
 from odl_equivariant.nn.unrolled.base import (
     UnrolledMethod,
@@ -380,6 +381,12 @@ def _check_denoiser(block, space):
         raise TypeError(
             '`denoiser` must make a `torch.nn.Module`, got '
             f'{type(block).__name__}'
+        )
+    if isinstance(block, Energy):
+        raise ValueError(
+            f'`denoiser` must map images to images, and the energy '
+            f'{type(block).__name__} maps them to numbers: take '
+            '`odl_equivariant.nn.EnergyDenoiser(energy)`'
         )
     name = f'`denoiser`, the module {type(block).__name__},'
     for member, remedy in (

@@ -186,7 +186,13 @@ def _checked_kernel(kernel, space):
     """Return the kernel as a new array of double precision."""
     if isinstance(kernel, torch.Tensor):
         kernel = kernel.detach().cpu().resolve_conj().resolve_neg().numpy()
-    array = np.asarray(kernel)
+    try:
+        array = np.asarray(kernel)
+    except ValueError as error:
+        raise ValueError(
+            '`kernel` must be an array, and has rows of different lengths: '
+            'fill them with zeros, evenly on both sides'
+        ) from error
     if array.dtype.kind not in 'fiuc':
         raise TypeError(
             f'`kernel` must consist of numbers, got dtype {array.dtype}'

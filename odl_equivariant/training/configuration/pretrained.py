@@ -8,6 +8,7 @@
 """Weights that a training starts from."""
 
 import copy
+import logging
 import pathlib
 
 from odl_equivariant import models
@@ -22,7 +23,14 @@ from odl_equivariant.training.configuration.networks import (
     made_splitting,
 )
 
-__all__ = ('check_architecture', 'load_weights', 'loaded_network')
+__all__ = (
+    'check_architecture',
+    'check_no_replaced_values',
+    'load_weights',
+    'loaded_network',
+)
+
+_log = logging.getLogger(__name__)
 
 
 def _operator(acquisition):
@@ -121,6 +129,36 @@ def loaded_network(
         checkpointing,
     )
     return network.to(tensor_dtype(operator.domain)).train()
+
+
+def check_no_replaced_values(own, path):
+    """Raise an error, or say, that those in a file replace given values.
+
+    The stages of a training go on from checkpoints with one configuration.
+    Values in it are those of the start, and a line in the log says so.
+
+    Parameters
+    ----------
+    own : dict
+        Arguments of splitting alone, None where not given. Those of the
+        architecture are compared with the file, and not replaced.
+    path : path-like
+        What the weights are loaded from.
+
+    Raises
+    ------
+    ValueError
+        If the file holds a whole network, and steps or levels are given.
+    """
+    names = ('relative_steps', 'relative_levels')
+    given = {name: own[name] for name in names if own[name] is not None}
+    if pathlib.Path(path).suffix == '.ckpt':
+        for name in given:
+            _log.info('`model.%s` is that of the checkpoint %s', name, path)
+    elif given and not _of_denoiser(path):
+        check_no_own_arguments(
+            given, f'the network in {path} has its own: remove'
+        )
 
 
 def load_weights(network, path, acquisition, chosen=()):

@@ -30,6 +30,7 @@ from odl_equivariant.training.losses.noise2inverse import Noise2Inverse
 from odl_equivariant.training.losses.problem import Problem
 from odl_equivariant.training.losses.recorrupted import RecorruptedData
 from odl_equivariant.training.losses.risk import SURE, MeasurementConsistency
+from odl_equivariant.training.losses.robust import Charbonnier
 from odl_equivariant.training.losses.splitting import (
     EquivariantSplitting,
     MeasurementSplitting,
@@ -37,6 +38,7 @@ from odl_equivariant.training.losses.splitting import (
 from odl_equivariant.training.losses.supervised import Supervised
 
 __all__ = (
+    'Charbonnier',
     'EquivariantImaging',
     'EquivariantSplitting',
     'GaussianNoise',

@@ -16,7 +16,10 @@ from odl_equivariant.data import Denoising
 from odl_equivariant.training.losses.base import Loss
 from odl_equivariant.training.losses.problem import Problem
 
-__all__ = ('LOSSES', 'Supervised', 'check_loss', 'loss_of')
+__all__ = ('LOSSES', 'Supervised', 'charbonnier', 'check_loss', 'loss_of')
+
+# Errors below this share of the root mean square of the truth count squared.
+EPSILON = 1e-3
 
 
 def _squared(result, batch, floor):
@@ -29,6 +32,16 @@ def _relative(result, batch, floor):
     if floor:
         squares = squares + floor * truth[0].numel()
     return (result - truth).square().flatten(1).sum(1) / squares
+
+
+def charbonnier(result, batch, floor, epsilon=EPSILON):
+    """Return the losses of `Charbonnier`, as `loss_of` does."""
+    truth = batch['truth']
+    squares = truth.square().sum(1).flatten(1)
+    means = squares.mean(1, keepdim=True) + floor
+    errors = (result - truth).square().sum(1).flatten(1) / means
+    # the root less epsilon, without a difference of close numbers
+    return (errors / ((errors + epsilon**2).sqrt() + epsilon)).mean(1)
 
 
 def _absolute(result, batch, floor):
@@ -45,6 +58,7 @@ LOSSES = {
     'relative': _relative,
     'absolute': _absolute,
     'noise': _noise,
+    'charbonnier': charbonnier,
 }
 
 
@@ -60,9 +74,10 @@ def check_loss(name, floor, acquisition):
     """
     one_of('loss', name, LOSSES)
     real_number('loss_floor', floor, 0)
-    if floor and name != 'relative':
+    if floor and name not in ('relative', 'charbonnier'):
         raise ValueError(
-            f'`loss_floor` is for the loss `relative`, got `{name}`'
+            '`loss_floor` is for the losses `relative` and `charbonnier`, got '
+            f'`{name}`'
         )
     if name == 'noise' and not isinstance(acquisition, Denoising):
         raise ValueError(
@@ -76,7 +91,7 @@ def loss_of(name, result, batch, floor=0.0):
 
     Parameters
     ----------
-    name : {'squared', 'relative', 'absolute', 'noise'}
+    name : {'squared', 'relative', 'absolute', 'noise', 'charbonnier'}
         Which loss, see `ReconstructionTask`.
     result : torch.Tensor
         Images of shape ``(N, C, n, m)``.
@@ -84,7 +99,8 @@ def loss_of(name, result, batch, floor=0.0):
         Batch of pairs: ``'truth'``, of the shape of ``result``, and for
         ``'noise'`` also ``'sigma'``, of shape ``(N,)``.
     floor : float, optional
-        Added to the mean square of the truth in ``'relative'``.
+        Added to the mean square of the truth in ``'relative'`` and
+        ``'charbonnier'``.
 
     Returns
     -------
@@ -99,10 +115,12 @@ class Supervised(Loss):
 
     Parameters
     ----------
-    kind : {'squared', 'relative', 'absolute', 'noise'}, optional
-        Which distance, see `ReconstructionTask`.
+    kind : str, optional
+        ``'squared'``, ``'relative'``, ``'absolute'``, ``'noise'`` or
+        ``'charbonnier'``, see `ReconstructionTask` and `Charbonnier`.
     floor : float, optional
-        Added to the mean square of the truth in ``'relative'``.
+        Added to the mean square of the truth in ``'relative'`` and
+        ``'charbonnier'``.
 
     Raises
     ------
@@ -134,4 +152,7 @@ class Supervised(Loss):
                 '`odl_equivariant.training.losses.EquivariantSplitting`'
             )
         batch = {'truth': problem.truth, 'sigma': problem.sigma}
-        return loss_of(self.kind, problem.reconstruct(), batch, self.floor)
+        return self._losses(problem.reconstruct(), batch)
+
+    def _losses(self, result, batch):
+        return loss_of(self.kind, result, batch, self.floor)

@@ -159,7 +159,7 @@ class Method:
             try:
                 network = models.load(self.name, acquisition, **options)
             except ValueError as error:
-                if acquisition.space.ndim == 2:
+                if acquisition.space.ndim == 2 or self._fits(acquisition):
                     raise
                 raise ValueError(_NO_VOLUMES.format(error)) from error
             # the acquisition as well, so that its id is not given to another
@@ -167,6 +167,14 @@ class Method:
                 key: (network.as_operator('float32'), acquisition)
             }
         return self._networks[key][0]
+
+    def _fits(self, acquisition):
+        """Return whether the network takes such images, in some unit."""
+        try:
+            models.load(self.name, acquisition.operator)
+        except ValueError:
+            return False
+        return True
 
     def _with_prior(self, acquisition, y, scale):
         """Return a reconstruction with a denoiser or an energy."""

@@ -52,6 +52,7 @@ _LATER = {
         'steps_learning_rate': None,
     },
     'data': {'shapes': None, 'variants': None},
+    'trainer': {'averaging': None},
 }
 
 
@@ -93,7 +94,8 @@ def identity(trainer, task, data):
             'gradient_clip_val': trainer.gradient_clip_val,
             'number of processes': trainer.world_size,
             'precision': trainer.asked_precision,
-        },
+        }
+        | _later('trainer', vars(trainer)),
         # another order of channels rounds differently
         'channels_last': getattr(task, 'channels_last', None),
         # as Lightning's `seed_everything` leaves it
@@ -190,7 +192,8 @@ def decisive(configuration):
         }
     settings['data'] = _with_earlier_settings(settings['data'])
     trainer = settings['trainer']
-    settings['trainer'] = {key: trainer.get(key) for key in _TRAINER}
+    names = [*_TRAINER, *(key for key in _LATER['trainer'] if key in trainer)]
+    settings['trainer'] = {key: trainer.get(key) for key in names}
     settings['seed_everything'] = configuration.get('seed_everything')
     try:
         return _short(json.loads(json.dumps(settings, default=str)))

@@ -12,12 +12,12 @@ import logging
 import pathlib
 
 from odl_equivariant.models.shipped import weights_path
-from odl_equivariant.training.runs.identity import changed_acquisition
-from odl_equivariant.training.runs.run_folder import (
+from odl_equivariant.training.runs.files import (
     BEST,
     CONFIGURATION,
     FINAL,
 )
+from odl_equivariant.training.runs.identity import changed_acquisition
 
 __all__ = ('chosen_weights', 'say_weights')
 

@@ -7,6 +7,7 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """Checks that a checkpoint holds all that a run needs to resume."""
 
+from odl_equivariant.training.runs.averaging import WeightAverage
 from odl_equivariant.training.runs.checkpoints import checkpoint_path
 from odl_equivariant.training.runs.path import is_path
 
@@ -74,6 +75,8 @@ def _missing(checkpoint, trainer, task, key):
     for name in ('python', 'torch'):
         if not isinstance(states, dict) or name not in states:
             yield f'random state of {name}'
+    if trainer.averaging is not None:
+        yield from _missing_averages(checkpoint, task)
     # older versions wrote none
     path = checkpoint['callbacks'][key].get('path')
     if path is not None and not is_path(path):
@@ -89,6 +92,20 @@ def _missing(checkpoint, trainer, task, key):
             theirs = checkpoint['state_dict'].get(name)
             if getattr(theirs, 'shape', None) != tensor.shape:
                 yield f'{name} of the shape {tuple(tensor.shape)}'
+
+
+def _missing_averages(checkpoint, task):
+    own = checkpoint['callbacks'].get(WeightAverage.__qualname__)
+    if own is None:
+        return  # a run without averages, which is another run
+    weights = own.get('weights') if isinstance(own, dict) else None
+    if not isinstance(weights, dict) or type(own.get('n_updates')) is not int:
+        yield 'averages of the weights'
+    if checkpoint['architecture'] == task.network.architecture:
+        for name, parameter in task.named_parameters():
+            theirs = weights.get(name)
+            if getattr(theirs, 'shape', None) != parameter.shape:
+                yield f'average of {name}'
 
 
 def _missing_in_optimizer(optimizer):

@@ -41,6 +41,23 @@ METHODS = {
 }
 
 
+@pytest.mark.parametrize('method', list(METHODS))
+@pytest.mark.parametrize('value', ['no', 'true', 1, None])
+def test_checkpointing_is_a_bool(method, value):
+    """A text such as `no` does not count as true."""
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 4), dtype='float32')
+    network = METHODS[method](
+        RayTransform(
+            space, parallel_beam_geometry(space, 4, 8), impl='astra_matrix'
+        )
+    )
+    assert network.checkpointing is False
+    with pytest.raises(TypeError, match='`checkpointing` must be'):
+        network.checkpointing = value
+    network.checkpointing = True
+    assert network.checkpointing is True
+
+
 # of torch's own code, which it loads with its forward mode
 @pytest.mark.filterwarnings('ignore:.*torch.jit:DeprecationWarning')
 @pytest.mark.parametrize('method', list(METHODS))

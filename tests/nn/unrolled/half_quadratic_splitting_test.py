@@ -25,6 +25,7 @@ from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
 from odl_equivariant.functionals import LeastSquares
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.nn import (
+    EnergyDenoiser,
     EquivariantProximal,
     GradientStepDenoiser,
     GradientStepEnergy,
@@ -33,6 +34,7 @@ from odl_equivariant.nn import (
     MultiscaleDenoiser,
     Normalised,
     OrdinaryProximal,
+    RidgeEnergy,
     for_inference,
     to_convolutional,
 )
@@ -462,6 +464,20 @@ def test_denoisers_of_other_classes():
     )
     assert plain.relative_levels is None
     assert plain(y).isfinite().all()
+
+
+@pytest.mark.parametrize('kind', ['ridge', 'gradient step'])
+def test_energies_are_no_denoisers(kind):
+    """The error comes when the network is made, and names the remedy."""
+    if kind == 'ridge':
+        energy = RidgeEnergy('C4', 3, 4)
+    else:
+        energy = GradientStepEnergy(denoiser(activation='softplus'))
+    with pytest.raises(ValueError, match=r'EnergyDenoiser\(energy\)'):
+        LearnedHalfQuadraticSplitting(ray_transform(), energy)
+    LearnedHalfQuadraticSplitting(
+        ray_transform(), EnergyDenoiser(RidgeEnergy('C4', 3, 4))
+    )
 
 
 # --- Weights, derivatives, copies --- #

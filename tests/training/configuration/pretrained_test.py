@@ -18,7 +18,7 @@ from odl_equivariant.nn import (
     LearnedHalfQuadraticSplitting,
     MultiscaleDenoiser,
 )
-from odl_equivariant.training import ReconstructionTask
+from odl_equivariant.training import CheckpointFiles, ReconstructionTask
 
 shared = simple_fixture('shared', [False, True])
 METHOD = 'half_quadratic_splitting'
@@ -205,6 +205,48 @@ def test_settings_of_a_whole_network(tmp_path):
         ReconstructionTask(
             ct(), method=METHOD, pretrained=path, inner_iterations=4
         )
+
+
+def test_values_that_a_file_replaces(tmp_path, caplog, saved):
+    """They are refused beside a whole network, and named for a checkpoint."""
+    path = tmp_path / 'network.safetensors'
+    network = LearnedHalfQuadraticSplitting(ct().operator, denoiser, 2)
+    models.save(network, path)
+    settings = {
+        'proximal': denoiser,
+        'n_iterations': 2,
+        'method': METHOD,
+        'inner_iterations': 4,
+    }
+    for name in ('relative_steps', 'relative_levels'):
+        with pytest.raises(
+            ValueError, match=f'`model.{name}` would .* its own: remove it$'
+        ):
+            ReconstructionTask(
+                ct(), pretrained=path, **settings, **{name: [3.0, 4.0]}
+            )
+    ReconstructionTask(ct(), pretrained=path, **settings)
+    # a denoiser has none
+    task = ReconstructionTask(
+        ct(), pretrained=saved[1], **settings, relative_steps=[3.0, 4.0]
+    )
+    steps = torch.tensor([3.0, 4.0])
+    assert torch.allclose(task.network.relative_steps, steps)
+    state = {
+        'architecture': task.network.architecture,
+        'state_dict': task.state_dict(),
+        'optimizer_states': [{'state': {}}],
+    }
+    CheckpointFiles().save_checkpoint(state, tmp_path / 'a.ckpt')
+    caplog.set_level('INFO')
+    task = ReconstructionTask(
+        ct(),
+        pretrained=tmp_path / 'a.ckpt',
+        **settings,
+        relative_steps=[5.0, 6.0],
+    )
+    assert '`model.relative_steps` is that of the checkpoint' in caplog.text
+    assert torch.allclose(task.network.relative_steps, steps)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from odl_equivariant.nn import (
 from odl_equivariant.operators import configure_ray_matrices
 from odl_equivariant.training.cli import main
 from odl_equivariant.training.measured.classical import Classical
+from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.volumes import (
     Slicewise,
     acquisition_of_volume,
@@ -203,6 +204,23 @@ def test_models_of_volumes(run, tmp_path, kind):
     assert status == 0, said
     volume = np.load('v.npy')
     assert volume.shape == (N, N, N) and np.isfinite(volume).all()
+
+
+def test_other_faults_of_networks_of_volumes(tmp_path):
+    """The error has no advice for networks of images."""
+    acquisition, _, _ = written(tmp_path)
+    model = LearnedProximalGradient(
+        acquisition.operator,
+        lambda: EquivariantProximal(1, 8, 'D4', 1, axis=2),
+        1,
+        'fbp',
+    )
+    models.save(model, tmp_path / 'own.safetensors')
+    for own, advised in (('own', False), ('sparse_view_ct_c4', True)):
+        name = tmp_path / 'own.safetensors' if own == 'own' else own
+        with pytest.raises(ValueError) as refused:
+            Method(name)._network(acquisition, 'no unit')
+        assert ('asks for a volume' in str(refused.value)) == advised, own
 
 
 def test_nifti_has_the_sides_of_voxels(run, tmp_path):

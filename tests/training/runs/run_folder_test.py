@@ -105,6 +105,7 @@ def test_second_training_in_a_folder_is_refused(tmp_path):
     [
         ({}, {}, {'accumulate_grad_batches': 2}, 'accumulate_grad_batches'),
         ({}, {}, {'gradient_clip_val': 1.0}, 'gradient_clip_val: None inst'),
+        ({}, {}, {'averaging': 0.9}, 'trainer.averaging: None instead of 0.9'),
         ({'n_views': 9}, {'n_views': 9}, {}, r'acquisition: .*n_views=8'),
         ({'loss': 'relative'}, {}, {}, "loss: 'squared' instead of 'relat"),
         ({'learning_rate': 1.0}, {}, {}, 'rate: 0.0001 instead of 1.0'),
@@ -165,7 +166,7 @@ def test_run_of_a_version_without_a_setting_is_the_same():
     """A setting that came later, as it is by default, changes no run."""
     before = {'trainer': {}, 'data': {'seed': 1}, 'model': {'shared': True}}
     now = {
-        'trainer': {},
+        'trainer': {'averaging': None},
         'data': {'seed': 1, 'shapes': None},
         'model': {
             'shared': True,
@@ -188,6 +189,7 @@ def test_run_of_a_version_without_a_setting_is_the_same():
         ('model', 'loss_floor', 0.1),
         ('model', 'schedule_steps', 9),
         ('model', 'steps_before', 3),
+        ('trainer', 'averaging', 0.9),
     ):
         changed = {**now, part: {**now[part], key: value}}
         with pytest.raises(ValueError, match=f'{part}.{key}: None instead'):

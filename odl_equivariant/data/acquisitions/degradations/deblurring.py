@@ -158,7 +158,8 @@ class Deblurring(Degradation):
         backend: Backend = 'numpy',
     ) -> None:
         space = centred_space(shape, side, dtype, backend)
-        if np.ndim(kernel) == 0:
+        # of lists, whose rows may have different lengths, there is no `ndim`
+        if not isinstance(kernel, list | tuple) and np.ndim(kernel) == 0:
             kernel = positive_number('kernel', kernel)
             weights = 2 * _reach(kernel) + 1
             if weights > min(space.shape):

@@ -43,6 +43,8 @@ __all__ = ('Inpainting',)
 Pattern = Literal['random', 'block', 'stripes']
 _PATTERNS = ('random', 'block', 'stripes')
 _STRIPE = 4
+# Settings that say how masks are drawn, and their defaults.
+_OF_DRAWN_MASKS = {'missing': 0.5, 'pattern': 'random', 'seed': 0}
 
 
 class Inpainting(Degradation):
@@ -83,7 +85,8 @@ class Inpainting(Degradation):
     ------
     ValueError
         If the mask has another shape or is zero everywhere, a number is out
-        of range, or both a mask and random masks are asked for; or if the
+        of range, or a mask is given beside random masks or beside settings
+        that say how one is drawn; or if the
         fraction that is missing is rounded to none or to all of the cells.
     TypeError
         If a number is none.
@@ -125,6 +128,8 @@ class Inpainting(Degradation):
         self.pattern = one_of('pattern', pattern, _PATTERNS)
         self.seed = whole_number('seed', seed, 0)
         self.random_masks = boolean('random_masks', random_masks)
+        if mask is not None:
+            self._check_not_drawn()
         if mask is not None and random_masks:
             raise ValueError(
                 '`mask` fixes what is seen, and `random_masks` draws a mask '
@@ -139,6 +144,24 @@ class Inpainting(Degradation):
             drawn = self.draw_mask(seed)
             self._check_drawn(drawn)
         super().__init__(Masking(space, drawn), sigma, side)
+
+    def _check_not_drawn(self):
+        """Raise an error if settings say how a given mask is drawn."""
+        idle = [
+            f'`{name}={getattr(self, name)!r}`'
+            for name, default in _OF_DRAWN_MASKS.items()
+            if getattr(self, name) != default
+        ]
+        if idle:
+            raise ValueError(
+                f'{" and ".join(idle)} would change nothing beside `mask`, '
+                'which fixes what is seen: pass one or the other'
+            )
+
+    def _changed(self, changes):
+        if changes.get('mask') is not None:
+            changes = {**_OF_DRAWN_MASKS, **changes}
+        return super()._changed(changes)
 
     def _check_drawn(self, mask):
         """Raise an error if cells are rounded to all or to none."""
@@ -165,7 +188,7 @@ class Inpainting(Degradation):
     @property
     def _without_effect(self):
         given = self._given is not None
-        return frozenset(('missing', 'pattern', 'seed') if given else ())
+        return frozenset(_OF_DRAWN_MASKS if given else ())
 
     @property
     def mask(self) -> np.ndarray:

@@ -296,7 +296,34 @@ def test_a_given_mask_is_not_drawn_anew():
     assert Inpainting((8, 8)).with_settings(seed=3).seed == 3
 
 
+@pytest.mark.parametrize(
+    'setting', [{'missing': 0.1}, {'pattern': 'block'}, {'seed': 3}]
+)
+def test_a_given_mask_beside_how_it_is_drawn(setting):
+    """It is refused, and a mask in place of a drawn one is taken."""
+    with pytest.raises(ValueError, match='change nothing beside `mask`'):
+        Inpainting((8, 8), mask=np.eye(8), **setting)
+    drawn = Inpainting((8, 8), **setting)
+    given = drawn.with_settings(mask=np.eye(8))
+    np.testing.assert_array_equal(given.mask, np.eye(8, dtype=bool))
+    with pytest.raises(ValueError, match='change nothing beside `mask`'):
+        drawn.with_settings(mask=np.eye(8), **setting)
+    assert drawn.with_shape((16, 16)).settings() == {
+        **drawn.settings(),
+        'shape': (16, 16),
+    }
+
+
 # --- Deblurring --- #
+
+
+@pytest.mark.parametrize('kind', [list, tuple])
+def test_kernels_with_rows_of_different_lengths(kind):
+    """The error says what is wrong with them."""
+    kernel = kind([[1.0, 2.0], [3.0]])
+    with pytest.raises(ValueError, match='`kernel` .* different lengths'):
+        Deblurring((8, 8), kernel)
+    assert Deblurring((8, 8), kind([[1.0, 2.0]])).kernel.shape == (1, 2)
 
 
 def test_gaussian_kernel():
