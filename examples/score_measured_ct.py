@@ -17,8 +17,8 @@ variation with bounds,
     \min_{0 \le u \le \mu} \tfrac12 \|A u - y\|^2 + \lambda \|\nabla u\|_1,
 
 by half-quadratic splitting with a learned denoiser, with a learned energy, and
-by two unrolled networks, of which one takes all units. The script needs files of the user, so that the gallery
-does not run it::
+by two unrolled networks, of which one takes all units. The script needs files
+of the user, so that the gallery does not run it::
 
     python examples/score_measured_ct.py htc2022_tb_90_degrees.mat \
         --segmentation htc2022_tb_segmentation.png \

@@ -247,7 +247,13 @@ def page(name):
         lines += [
             '',
             'On the real slices of {doc}`/regularisers`, beside total '
-            'variation. The parameters of both were tuned on the truth:',
+            'variation. '
+            + (
+                'The weight of the latter was tuned on the truth; '
+                'the network has none:'
+                if kind['is'] == _UNROLLED['is']
+                else 'The parameters of both were tuned on the truth:'
+            ),
             '',
             '| | slice | total variation | this model | turned |',
             '|---|---|---|---|---|',

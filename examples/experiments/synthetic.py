@@ -10,7 +10,7 @@
 
     python -m examples.experiments.synthetic data --patients 20
 
-writes phantoms as `data/LIDC-IDRI` (DICOM series of chest CT, with a scout view
+writes phantoms as `data/LIDC-IDRI` (DICOM series of chest CT, with scout views
 and notes of radiologists between them), `data/fastmri_brain_dicom` (DICOM
 series of several contrasts) and `data/fastmri_brain` (HDF5 files of k-space
 with an ISMRMRD header). Whoever waits for the real collections can try all

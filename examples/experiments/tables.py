@@ -15,7 +15,27 @@ import statistics
 
 from odl_equivariant._files import write_atomically
 
-__all__ = ('mean_and_spread', 'read_rows', 'verdict', 'write_rows')
+__all__ = (
+    'SETS',
+    'mean_and_spread',
+    'read_rows',
+    'set_name',
+    'verdict',
+    'write_rows',
+)
+
+# The sets of images that are shown.
+SETS = 'test', 'slices'
+_NAMES = {
+    ('test', 'small'): ('phantom', 'phantoms'),
+    ('test', 'paper'): ('test image', 'test images'),
+    ('slices', 'small'): ('real slice', 'real slices'),
+}
+
+
+def set_name(images, scale, n_images=2):
+    """Return words for the images of a set, at a scale."""
+    return _NAMES[images, scale][n_images > 1]
 
 
 def write_rows(path, rows):
