@@ -173,7 +173,7 @@ def _refuse_complex(path):
         raise ValueError(
             f'{path} holds complex numbers of shape {array.shape}, and data '
             'of tomography are real. For k-space, take a model of magnetic '
-            'resonance, such as --model cartesian_mri_c4'
+            'resonance, such as --model splitting_mri_c4'
         )
 
 
