@@ -101,7 +101,7 @@ def _uid(*words):
     return generate_uid(entropy_srcs=[*map(str, words)])
 
 
-def write_lidc(folder, n_patients, n_slices=2, side=CT_SIDE):
+def write_lidc(folder, n_patients, n_slices=2):
     """Write chest CT as LIDC-IDRI has it.
 
     Parameters
@@ -110,9 +110,8 @@ def write_lidc(folder, n_patients, n_slices=2, side=CT_SIDE):
         Folder to write into.
     n_patients, n_slices : int
         Number of patients, and of slices of each.
-    side : int, optional
-        Rows and columns of an image.
     """
+    side = CT_SIDE
     x = (np.arange(side) + 0.5) * 2 / side - 1
     field = np.hypot(x[:, None], x) < 1
     for patient in range(n_patients):
@@ -154,7 +153,7 @@ def write_lidc(folder, n_patients, n_slices=2, side=CT_SIDE):
         )
 
 
-def write_brain_dicom(folder, n_patients, n_slices=2, side=MR_SIDE):
+def write_brain_dicom(folder, n_patients, n_slices=2):
     """Write brains as the DICOM files of fastMRI.
 
     Parameters
@@ -163,9 +162,8 @@ def write_brain_dicom(folder, n_patients, n_slices=2, side=MR_SIDE):
         Folder to write into.
     n_patients, n_slices : int
         Number of patients, and of slices of each, for each contrast.
-    side : int, optional
-        Rows and columns of an image.
     """
+    side = MR_SIDE
     for patient in range(n_patients):
         name = f'{patient:010d}'
         for number, series in enumerate(SERIES):

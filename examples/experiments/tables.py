@@ -27,15 +27,14 @@ __all__ = (
 # The sets of images that are shown.
 SETS = 'test', 'slices'
 _NAMES = {
-    ('test', 'small'): ('phantom', 'phantoms'),
-    ('test', 'paper'): ('test image', 'test images'),
-    ('slices', 'small'): ('real slice', 'real slices'),
+    'small': {'test': 'phantom', 'slices': 'real slice'},
+    'paper': {'test': 'test image', 'slices': 'other slice'},
 }
 
 
 def set_name(images, scale, n_images=2):
     """Return words for the images of a set, at a scale."""
-    return _NAMES[images, scale][n_images > 1]
+    return _NAMES[scale][images] + ('s' if n_images > 1 else '')
 
 
 def write_rows(path, rows):
