@@ -199,7 +199,7 @@ COMMANDS = {
         'configuration, it goes on where it was stopped, and never mixes '
         'results of different weights or data in one folder.',
         (
-            'reconstruct my_scan.mat --model sparse_view_ct_c4 '
+            'reconstruct my_scan.mat --model splitting_ct_c4 '
             '--output image.nii.gz',
             'reconstruct --config examples/configs/ct_small.yaml '
             '--input measured --output images',

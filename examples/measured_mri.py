@@ -19,8 +19,8 @@ image to compare with. From the file alone, we
 - divide k-space by one number, so that the image has the range of the images
   in training;
 - reconstruct the image: zero-filled, by total variation, by a denoiser in
-  half-quadratic splitting, by a learned ridge energy, and by an unrolled
-  network.
+  half-quadratic splitting, by a learned ridge energy, and by two unrolled
+  networks, of which one takes all units.
 
 Parameters are chosen without an image: a tenth of the samples (or of the
 lines, where lines were measured) is left out, and the reconstruction from the
@@ -172,7 +172,7 @@ def ridge(acquisition, data, weight, energy):
 
 
 def unrolled(acquisition, data, scale, name):
-    """Apply the shipped network to data times a number."""
+    """Apply a shipped network to data times a number."""
     network = models.load(name, acquisition.operator).as_operator()
     return network(scale * data) / scale
 
@@ -225,9 +225,14 @@ def main():
             lambda a, y, scale: unrolled(a, y, scale, 'cartesian_mri_c4'),
             SCALES,
         ),
+        # to a homogeneous network, a factor of the data is no parameter
+        'unrolled splitting, C4 network': (
+            lambda a, y, _: unrolled(a, y, 1, 'splitting_mri_c4'),
+            [None],
+        ),
     }
     images = {'root of sum of squares': root_sum_of_squares}
-    print(f'\n{"method":26}{"error":>8}{"parameter":>11}{"seconds":>9}')
+    print(f'\n{"method":31}{"error":>8}{"parameter":>11}{"seconds":>9}')
     scores = {}
     for name, (method, candidates) in methods.items():
         found = {c: method(part, y_kept, c) for c in candidates}
@@ -237,7 +242,7 @@ def main():
         error = float(judge(found[best]))
         scores[name] = {'error': round(error, 4), 'parameter': best}
         print(
-            f'{name:26}{error:8.4f}{best or "":>11}'
+            f'{name:31}{error:8.4f}{best or "":>11}'
             f'{time.perf_counter() - start:9.1f}'
         )
 

@@ -17,8 +17,8 @@ variation with bounds,
     \min_{0 \le u \le \mu} \tfrac12 \|A u - y\|^2 + \lambda \|\nabla u\|_1,
 
 by half-quadratic splitting with a learned denoiser, with a learned energy, and
-by an unrolled network. The script needs files of the user, so that the gallery
-does not run it::
+by two unrolled networks, of which one takes all units. The script needs files
+of the user, so that the gallery does not run it::
 
     python examples/score_measured_ct.py htc2022_tb_90_degrees.mat \
         --segmentation htc2022_tb_segmentation.png \
@@ -71,6 +71,7 @@ from odl_equivariant.solvers import (
 DENOISER = 'multiscale_denoiser_c4'
 ENERGY = 'ridge_weakly_convex_c4'
 NETWORK = 'sparse_view_ct_c4'
+SPLITTING = 'splitting_ct_c4'
 # Noise level of the energy, in parts of the largest value of the images.
 LEVEL = 0.05
 
@@ -203,9 +204,9 @@ def ridge(acquisition, data, start, weight, scale, upper, niter=60):
     return u
 
 
-def unrolled(acquisition, data, scale):
-    """Apply a network, which was trained on 50 views over a half turn."""
-    network = models.load(NETWORK, acquisition, unit=scale)
+def unrolled(acquisition, data, name, **unit):
+    """Apply a network, which was trained on views over a half turn."""
+    network = models.load(name, acquisition, **unit)
     return network.as_operator(str(acquisition.space.dtype_identifier))(data)
 
 
@@ -338,8 +339,9 @@ def main():
         )
     for value in arguments.network:
         results[f'network-{value:g}'] = unrolled(
-            acquisition, data, value * scale
+            acquisition, data, NETWORK, unit=value * scale
         )
+    results['unrolled_splitting'] = unrolled(acquisition, data, SPLITTING)
     arguments.output.mkdir(parents=True, exist_ok=True)
     scores = {}
     for name, u in results.items():

@@ -8,6 +8,7 @@
 """The command answers at once, and says the truth about its options."""
 
 import argparse
+import configparser
 import importlib.metadata
 import pathlib
 import re
@@ -200,7 +201,10 @@ def test_without_lightning(missing, monkeypatch, capsys):
 
 def test_installed_command():
     """The entry point is this module."""
-    text = (ROOT / 'setup.cfg').read_text('utf-8')
-    (entry,) = re.findall(r'^ +odl-equivariant = (.+)$', text, re.M)
-    assert entry == f'{odl_equivariant_command.__name__}:main'
-    assert f'py_modules = {odl_equivariant_command.__name__}' in text
+    # a source distribution has the same settings in other white space
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / 'setup.cfg', 'utf-8')
+    name = odl_equivariant_command.__name__
+    scripts = settings['options.entry_points']['console_scripts'].strip()
+    assert scripts == f'odl-equivariant = {name}:main'
+    assert settings['options']['py_modules'] == name

@@ -72,7 +72,8 @@ def test_the_citation_has_what_its_format_requires(citation):
 
 def test_the_licence_is_the_same_everywhere(metadata, citation):
     """The licence of the metadata, of the citation and of the file."""
-    assert metadata['metadata']['license'] == citation['license'] == 'MPL-2.0'
+    expression = metadata['metadata']['license_expression']
+    assert expression == citation['license'] == 'MPL-2.0'
     assert metadata['metadata']['license_files'] == 'LICENSE'
     assert 'Mozilla Public License Version 2.0' in (
         (ROOT / 'LICENSE').read_text('utf-8')

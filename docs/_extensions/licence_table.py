@@ -31,7 +31,8 @@ def licence_of(metadata):
     """Return what the metadata of a package say of its licence, or ``''``.
 
     An expression comes first, then a short text, then classifiers: a long
-    text is the licence itself.
+    text is the licence itself. The list of libraries that CUDA is for pip has
+    none: each of them names its own.
     """
     expression = metadata.get('License-Expression')
     if expression:
@@ -45,6 +46,8 @@ def licence_of(metadata):
         for line in metadata.get_all('Classifier', [])
         if line.startswith('License ::')
     ]
+    if not classifiers and 'meta-package' in metadata.get('Summary', ''):
+        return 'a list of other packages'
     return ', '.join(c for c in classifiers if c != 'OSI Approved')
 
 

@@ -31,6 +31,8 @@ _METHODS = {
     'prior': 'plug-and-play, `multiscale_denoiser_c4`',
     'ridge': '`ridge_weakly_convex_c4`',
     'zero-filled': 'zero-filled',
+    'unrolled splitting': '`splitting_mri_c4`',
+    'unrolled_splitting': '`splitting_ct_c4`',
     'unrolled': '`cartesian_mri_c4`',
     'total variation': 'total variation',
     'splitting': 'half-quadratic splitting, `multiscale_denoiser_c4`',
@@ -65,7 +67,14 @@ def of_discs():
         'htc2022_tb_90_degrees': 'tb, 90 degrees',
     }
     lines = [f'| method | {" | ".join(scans.values())} |', '|---|---|---|']
-    for key in ('fbp', 'network', 'tv', 'prior', 'ridge'):
+    for key in (
+        'fbp',
+        'network',
+        'unrolled_splitting',
+        'tv',
+        'prior',
+        'ridge',
+    ):
         cells = [
             ' / '.join(
                 f'{score["matthews"]:.3f}'

@@ -181,24 +181,25 @@ def _score_rows(name):
 
 
 def _real_rows(name):
-    """Return rows of the slices in the comparison of regularisers."""
+    """Return rows of the slices in the comparison, and if it was tuned."""
     method = name
     for stem, other in _METHODS.items():
         if name.startswith(stem):
             method = other + name.removeprefix(stem)
-    rows = []
+    rows, tuned = [], False
     for modality in ('ct', 'mri'):
         if name.startswith(_OTHERS[modality]):
             continue
         for image, scores in _stored(f'regularisers_{modality}.json').items():
             if method in scores and 'tv' in scores:
                 own = scores[method]
+                tuned |= bool(own['setting'])
                 rows.append(
                     f'| {modality.upper()} | `{image}` '
                     f'| {scores["tv"]["psnr"]:.2f} | {own["psnr"]:.2f} '
                     f'| {own["turned_psnr"]:.2f} |'
                 )
-    return rows
+    return rows, tuned
 
 
 def page(name):
@@ -243,11 +244,18 @@ def page(name):
     lines += [line for line, _ in rows]
     if not all(inside for _, inside in rows):
         lines += ['', '† outside of the training.']
-    if real := _real_rows(name):
+    real, tuned = _real_rows(name)
+    if real:
         lines += [
             '',
             'On the real slices of {doc}`/regularisers`, beside total '
-            'variation. The parameters of both were tuned on the truth:',
+            'variation. '
+            + (
+                'The parameters of both were tuned on the truth:'
+                if tuned
+                else 'The weight of the latter was tuned on the truth, and '
+                'this model has no parameter:'
+            ),
             '',
             '| | slice | total variation | this model | turned |',
             '|---|---|---|---|---|',

@@ -34,7 +34,7 @@ def parser():
         '--output',
         type=pathlib.Path,
         help='folder of runs, tables and figures; by default '
-        'results/experiments/SCALE',
+        'results/experiments/SCALE, or SCALE-rehearsal',
     )
     result.add_argument(
         '--jobs',
@@ -47,6 +47,13 @@ def parser():
         type=pathlib.Path,
         default=FOLDER,
         help='folder of the YAML files',
+    )
+    result.add_argument(
+        '--rehearse',
+        type=int,
+        metavar='SIDE',
+        help='all runs with two steps each, on few images of SIDE x SIDE '
+        'pixels, to see that all goes well before it takes weeks',
     )
     result.add_argument(
         '--only-figures',
@@ -81,19 +88,31 @@ def main(arguments=None):
                 f'there are no experiments {", ".join(unknown)}; known are '
                 f'{", ".join(known)}'
             )
+        side, folder = options.rehearse, options.scale
+        if side is not None:
+            if side < 16:
+                raise ValueError(f'--rehearse must be at least 16, got {side}')
+            folder += '-rehearsal'
         output = options.output or pathlib.Path(
-            'results', 'experiments', options.scale
+            'results', 'experiments', folder
         )
         chosen = [known[name] for name in names]
         if not options.only_figures:
             folders = {'lidc': options.lidc, 'fastmri': options.fastmri}
             study = Study(
-                chosen, options.scale, output, options.settings, folders
+                chosen,
+                options.scale,
+                output,
+                options.settings,
+                folders,
+                side,
             )
             study.run(options.jobs)
         make_figures(chosen, output)
         if options.report:
             command = ['--scale', options.scale, *options.names]
+            if side is not None:
+                command += ['--rehearse', str(side)]
             make_report(chosen, output, options.report, command)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')

@@ -13,14 +13,18 @@ import pathlib
 import numpy as np
 
 from examples.experiments.conditions import CONDITIONS
-from examples.experiments.tables import mean_and_spread, read_rows
+from examples.experiments.tables import (
+    SETS,
+    mean_and_spread,
+    read_rows,
+    set_name,
+)
 from odl_equivariant import plotting
 
 __all__ = ('figure_names', 'make_figures')
 
 _COLORS = {'ordinary': 'tab:orange', 'C4': 'tab:blue', 'TV': 'tab:gray'}
 _LABELS = {'psnr': 'PSNR in dB', 'ssim': 'SSIM'}
-_SETS = {'test': 'phantoms', 'slices': 'real slices'}
 
 
 def figure_names(experiment, output):
@@ -32,7 +36,7 @@ def figure_names(experiment, output):
     rows = read_rows(pathlib.Path(output) / f'{experiment.name}.csv')
     found = dict.fromkeys(row['images'] for row in rows)
     return [
-        f'{experiment.name}_{images}' for images in _SETS if images in found
+        f'{experiment.name}_{images}' for images in SETS if images in found
     ]
 
 
@@ -68,7 +72,8 @@ def make_figures(experiments, output):
                 images = name.rpartition('_')[2]
                 rows = [row for row in rows if row['images'] == images]
                 draw = _bars if experiment.vary == 'arm' else _curves
-                figure = draw(experiment, rows, _SETS[images])
+                what = set_name(images, experiment.scale)
+                figure = draw(experiment, rows, what)
             for ending in ('png', 'pdf'):
                 plotting.save_figure(
                     figure, output / f'{name}.{ending}', dpi=130

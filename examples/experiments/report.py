@@ -13,12 +13,10 @@ import pathlib
 from examples.experiments.conditions import CONDITIONS
 from examples.experiments.figures import figure_names, others_of, summarised
 from examples.experiments.statements import checked
-from examples.experiments.tables import read_rows
+from examples.experiments.tables import SETS, read_rows, set_name
 from odl_equivariant._files import write_atomically
 
 __all__ = ('make_report',)
-
-_SETS = {'test': 'phantoms', 'slices': 'real slices'}
 
 
 def make_report(experiments, output, path, arguments):
@@ -38,6 +36,7 @@ def make_report(experiments, output, path, arguments):
         Arguments of the command that made the tables.
     """
     output, path = pathlib.Path(output), pathlib.Path(path)
+    (scale,) = {experiment.scale for experiment in experiments}
     tables = {}
     for experiment in experiments:
         table = output / f'{experiment.name}.csv'
@@ -67,7 +66,7 @@ def make_report(experiments, output, path, arguments):
         '| statement | measured | agrees |',
         '|---|---|---|',
     ]
-    lines += [f'| {" | ".join(row)} |' for row in checked(tables)]
+    lines += [f'| {" | ".join(row)} |' for row in checked(tables, scale)]
     notes = path.with_name(f'_{path.stem}_notes.md')
     if notes.is_file():
         lines += ['', notes.read_text(encoding='utf-8').strip()]
@@ -82,7 +81,7 @@ def make_report(experiments, output, path, arguments):
         for name in figure_names(experiment, output):
             content = (output / f'{name}.png').read_bytes()
             write_atomically(images / f'{name}.png', content)
-            words = described(name, experiment.title)
+            words = described(name, experiment)
             lines += [f'![{words}](images/experiments/{name}.png)', '']
         rows = tables.get(experiment.name)
         if rows and experiment.cost_of:
@@ -95,21 +94,21 @@ def make_report(experiments, output, path, arguments):
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
 
 
-def described(name, title):
+def described(name, experiment):
     """Return what a figure shows, for those who do not see it.
 
     Parameters
     ----------
     name : str
         Name of the file, which ends in what it shows.
-    title : str
-        Title of the experiment.
+    experiment : Experiment
+        The experiment.
     """
     if name.startswith('pictures'):
         modality = name.rpartition('_')[2].upper()
         return f'{modality}: a slice, its reconstructions and their errors'
-    images = {'test': 'phantoms', 'slices': 'real slices'}
-    return f'{title}: scores on {images[name.rpartition("_")[2]]}'
+    images = set_name(name.rpartition('_')[2], experiment.scale)
+    return f'{experiment.title}: scores on {images}'
 
 
 def _table(header, rows):
@@ -119,7 +118,8 @@ def _table(header, rows):
 
 def _score_tables(experiment, rows):
     lines = []
-    for images, what in _SETS.items():
+    for images in SETS:
+        what = set_name(images, experiment.scale)
         own = [row for row in rows if row['images'] == images]
         if not own:
             continue

@@ -289,7 +289,9 @@ def _mean(values):
 
 
 def _quiet():
-    logging.getLogger('lightning.pytorch').setLevel(logging.ERROR)
+    # the index says once how many files it skipped, and the data each time
+    for name in ('lightning.pytorch', 'odl_equivariant.training.data'):
+        logging.getLogger(name).setLevel(logging.ERROR)
     for words in (
         'The .*dataloader.* does not have many workers',
         '.*isinstance.treespec, LeafSpec.. is deprecated',

@@ -25,7 +25,13 @@ from tqdm import tqdm
 from examples.experiments import runs
 from examples.experiments.cost import measure_cost
 from examples.experiments.pictures import make_pictures
-from examples.experiments.settings import baselines_key, searched, tasks
+from examples.experiments.settings import (
+    baselines_key,
+    rehearsed,
+    rehearsed_task,
+    searched,
+    tasks,
+)
 from examples.experiments.tables import mean_and_spread, write_rows
 
 __all__ = ('Study',)
@@ -48,6 +54,8 @@ class Study:
         Folder of the YAML files.
     folders : dict
         Folders of collections of images by their names, or ``None``.
+    side : int, optional
+        Rows and columns of the images of a rehearsal, see `rehearsed_task`.
 
     Raises
     ------
@@ -57,11 +65,19 @@ class Study:
         If it does not exist.
     """
 
-    def __init__(self, experiments, scale, output, settings, folders):
+    def __init__(
+        self, experiments, scale, output, settings, folders, side=None
+    ):
         self.experiments = experiments
         self.scale = scale
         self.output = pathlib.Path(output)
         self.tasks = tasks(scale, settings)
+        if side is not None:
+            self.experiments = [rehearsed(e) for e in experiments]
+            self.tasks = {
+                name: rehearsed_task(task, side)
+                for name, task in self.tasks.items()
+            }
         self.folders = folders
         self.commit = _commit()
         if self._misses_nilearn():

@@ -22,6 +22,8 @@ __all__ = (
     'Run',
     'baselines_key',
     'experiments',
+    'rehearsed',
+    'rehearsed_task',
     'searched',
     'tasks',
 )
@@ -211,6 +213,49 @@ def tasks(scale, folder=FOLDER):
         name: _at_scale(scales, scale, f'{path}, {name}')
         for name, scales in _read(path).items()
     }
+
+
+def rehearsed_task(settings, side):
+    """Return the settings of a task with two steps on few small images.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the task, see `tasks`.
+    side : int
+        Rows and columns of the images. All that is no size stays.
+    """
+    training = {**settings['training'], 'max_steps': 2}
+    if 'warm_up' in training:
+        training['warm_up'] = min(training['warm_up'], 1)
+    images = dict(settings['images'])
+    if 'folder' in images:
+        images['shape'] = [side, side]
+    return {
+        **settings,
+        'acquisition': {**settings['acquisition'], 'shape': [side, side]},
+        'training': training,
+        'images': images,
+        'search_size': _fewer(settings['search_size']),
+        'n_train': _fewer(settings['n_train']),
+        'n_validation': 1,
+        'n_test': 1,
+    }
+
+
+def rehearsed(experiment):
+    """Return an experiment with as many runs, of fewer images and steps."""
+    return dataclasses.replace(
+        experiment,
+        sizes=tuple(_fewer(size) for size in experiment.sizes),
+        max_steps=experiment.max_steps and 3,
+        rounds=min(experiment.rounds, 1),
+    )
+
+
+def _fewer(size):
+    """Return a number of images, which is larger for a larger size."""
+    return int(size).bit_length() - 1
 
 
 def _read(path):

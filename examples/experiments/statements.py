@@ -9,13 +9,14 @@
 """The statements of the paper, each checked against the tables."""
 
 from examples.experiments.figures import summarised
+from examples.experiments.tables import set_name
 
 __all__ = ('checked',)
 
 _SMALL = 50
 
 
-def checked(tables):
+def checked(tables, scale):
     """Return the statements, and whether the tables agree.
 
     Parameters
@@ -23,6 +24,8 @@ def checked(tables):
     tables : dict
         Rows of the experiments by their names; statements about a table that
         is missing are left out.
+    scale : str
+        ``'small'`` or ``'paper'``, by which sets of images have their names.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def checked(tables):
                 if row['images'] == images and row['seed'] != ''
             ]
             n_images = own[0]['n_images']
-            noun = _SETS[images][n_images > 1]
+            noun = set_name(images, scale, n_images)
             where = f'{task.upper()}, {n_images} {noun}{when}'
             rows += [
                 _better(own, where, 'upright'),
@@ -63,13 +66,6 @@ def checked(tables):
     if 'cost' in tables:
         rows.append(_cost(tables['cost']))
     return rows
-
-
-# Words for one image of a set, and for several.
-_SETS = {
-    'test': ('phantom', 'phantoms'),
-    'slices': ('real slice', 'real slices'),
-}
 
 
 def _gains(rows, condition):

@@ -15,7 +15,26 @@ import statistics
 
 from odl_equivariant._files import write_atomically
 
-__all__ = ('mean_and_spread', 'read_rows', 'verdict', 'write_rows')
+__all__ = (
+    'SETS',
+    'mean_and_spread',
+    'read_rows',
+    'set_name',
+    'verdict',
+    'write_rows',
+)
+
+# The sets of images that are shown.
+SETS = 'test', 'slices'
+_NAMES = {
+    'small': {'test': 'phantom', 'slices': 'real slice'},
+    'paper': {'test': 'test image', 'slices': 'other slice'},
+}
+
+
+def set_name(images, scale, n_images=2):
+    """Return words for the images of a set, at a scale."""
+    return _NAMES[scale][images] + ('s' if n_images > 1 else '')
 
 
 def write_rows(path, rows):

@@ -67,6 +67,7 @@ def test_only_known_requirements_are_not_permissive(licences):
             },
             'BSD License',
         ),
+        ({'Summary': 'CUDA Toolkit meta-package'}, 'a list of other packages'),
         ({}, ''),
     ],
 )

@@ -95,6 +95,17 @@ def test_a_page_says_what_card_and_scores_say(name, pages, measured):
 
 
 @pytest.mark.parametrize('name', models.available())
+def test_only_models_with_a_parameter_are_said_to_be_tuned(name, pages):
+    """Unrolled networks have none, denoisers and energies have."""
+    page = pages.page(name)
+    if '## Measured scores' not in page or 'regularisers' not in page:
+        return
+    is_image_model = models.describe(name).card.modality == 'images'
+    assert ('parameters of both were tuned' in page) == is_image_model
+    assert ('this model has no parameter' in page) == (not is_image_model)
+
+
+@pytest.mark.parametrize('name', models.available())
 def test_only_networks_with_a_unit_are_said_to_have_one(name, pages):
     """A homogeneous network takes values of any size."""
     words = ('largest magnitude of an image', 'Values far from those')

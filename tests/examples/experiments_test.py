@@ -8,6 +8,7 @@
 
 """Tests of the experiments' runner, at a scale of its own."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -18,7 +19,11 @@ import numpy as np
 import pytest
 import yaml
 
+from odl_equivariant.data import FastMRIKspace, FastMRISlices, LIDCSlices
+
 pytest.importorskip('lightning')
+pytest.importorskip('pydicom')
+h5py = pytest.importorskip('h5py')
 
 # Lightning's own, under warnings as errors
 pytestmark = [
@@ -392,6 +397,110 @@ def test_the_scale_of_the_paper_needs_its_images(tmp_path):
         experiments(*arguments)
     with pytest.raises(SystemExit, match='--lidc: there is no folder gone'):
         experiments(*arguments, '--lidc', 'gone')
+
+
+def module(name):
+    """Import a module of the experiments."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module(f'examples.experiments.{name}')
+    finally:
+        sys.path.remove(str(ROOT))
+
+
+@pytest.mark.parametrize('scale', ['small', 'paper'])
+def test_a_rehearsal_has_all_runs_of_its_scale(scale):
+    """As many networks, in all arms, seeds and sizes, of a few steps each."""
+    settings = module('settings')
+    rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
+    tasks = settings.tasks(scale)
+    short = {k: settings.rehearsed_task(v, 32) for k, v in tasks.items()}
+    for experiment in settings.experiments(scale).values():
+        rehearsed = settings.rehearsed(experiment)
+        for task in [experiment.task, *(experiment.picture_of or ())]:
+            if task is None:
+                continue
+            asked = experiment.runs(tasks[task], rates, task)
+            runs = rehearsed.runs(short[task], rates, task)
+            keys, whole_keys = (
+                {run.key for _, run in found} for found in (runs, asked)
+            )
+            assert len(keys) == len(whole_keys)
+            assert [arm for arm, _ in runs] == [arm for arm, _ in asked]
+            for (_, run), (_, whole) in zip(runs, asked, strict=True):
+                assert run.settings['training']['max_steps'] <= 3
+                assert run.settings['network'] == whole.settings['network']
+                assert run.size <= short[task]['n_train'] <= 12
+                assert (run.group, run.rotation, run.seed, run.smoothing) == (
+                    whole.group,
+                    whole.rotation,
+                    whole.seed,
+                    whole.smoothing,
+                )
+
+
+def test_stand_ins_have_the_formats_of_the_collections(tmp_path):
+    """The readers take what they take of the real ones, by their rules."""
+    synthetic = module('synthetic')
+    synthetic.write_lidc(tmp_path / 'ct', 2, 1)
+    chests = LIDCSlices(tmp_path / 'ct', size=[512, 512], progress=False)
+    assert len(set(chests.groups)) == 2 and chests[0].shape == (512, 512)
+    assert all(s['circle'] for s in chests.statistics)
+    # notes are no image, scout views are none of this kind
+    assert {name[-4:] for name, _ in chests.index.skipped} == {'.xml'}
+    synthetic.write_brain_dicom(tmp_path / 'mr', 2, 4)
+    brains = FastMRISlices(tmp_path / 'mr', series='T1', progress=False)
+    assert 0 < len(brains) < 2 * 4 and brains[0].max() == 1
+    synthetic.write_brain_kspace(tmp_path / 'raw', 2, 1, n_coils=2)
+    raw = FastMRIKspace(tmp_path / 'raw', 'T1', (320, 320), progress=False)
+    assert len(raw) == 1 and raw.kspace(0).shape == (2, 320, 640)
+    assert raw.measured_columns == [synthetic.MEASURED]
+    (name,) = raw.names
+    with h5py.File(tmp_path / 'raw' / name.partition('#')[0]) as file:
+        squares = file['reconstruction_rss'][0]
+    # rows of the files run along y
+    error = np.linalg.norm(abs(raw[0]).T - squares)
+    assert error < 0.1 * np.linalg.norm(squares)
+
+
+def test_the_scale_of_the_paper_is_rehearsed_whole(tmp_path):
+    """From the files of the collections to tables, figures and the report."""
+    synthetic = module('synthetic')
+    synthetic.write_lidc(tmp_path / 'ct', 10, 1)
+    synthetic.write_brain_dicom(tmp_path / 'mr', 14, 2)
+    tasks = {}
+    for name, task in module('settings').tasks('paper').items():
+        network = {**task['network'], 'channels': 8, 'n_iterations': 1}
+        tasks[name] = {
+            **task,
+            'network': network,
+            'rates': [1e-4],
+            'tv_weights': [1e-6],
+            'n_train': 200,
+        }
+    sizes = {'sizes': [10, 100], 'seeds': [1]}
+    settings = write_settings(
+        tmp_path / 'settings',
+        tasks,
+        ct_training_size={**EXPERIMENTS['ct_training_size'], 'small': sizes},
+        mri_smoothing=EXPERIMENTS['mri_smoothing'],
+        pictures=EXPERIMENTS['pictures'],
+        cost=EXPERIMENTS['cost'],
+    )
+    output, page = tmp_path / 'output', tmp_path / 'page' / 'results.md'
+    page.parent.mkdir()
+    arguments = [
+        *('--scale', 'paper', '--rehearse', 16, '--settings', settings),
+        *('--lidc', tmp_path / 'ct', '--fastmri', tmp_path / 'mr'),
+        *('--output', output, '--report', page),
+    ]
+    experiments(*arguments)
+    text = page.read_text('utf-8')
+    assert '--scale paper --rehearse 16' in text and 'test images' in text
+    assert 'phantom' not in text
+    before = times(output)
+    experiments(*arguments)
+    assert times(output) == before
 
 
 @pytest.mark.parametrize(

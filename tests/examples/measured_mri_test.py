@@ -86,11 +86,13 @@ def test_example_on_a_file(example, tmp_path, monkeypatch, capsys):
             'total variation',
             'splitting',
             'ridge',
-            'unrolled',
+            'unrolled,',
+            'unrolled splitting',
         ):
             if line.startswith(name):
-                errors[name] = float(line[26:].split()[0])
-    assert len(errors) == 5
+                errors[name] = float(line[31:].split()[0])
+    assert len(errors) == 6
+    assert errors['unrolled splitting'] < errors['zero-filled']
     assert errors['ridge'] < errors['zero-filled']
     assert errors['total variation'] < errors['zero-filled']
     assert figure.stat().st_size > 5_000

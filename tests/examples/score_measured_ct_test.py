@@ -62,6 +62,17 @@ def test_a_weight_means_the_same_in_every_unit_of_length(example):
     assert np.allclose(images[0], images[1], atol=0.01)
 
 
+def test_the_homogeneous_network_needs_no_unit(example):
+    """Twice the readings are twice the image, without a value that is 1."""
+    acquisition, data = scan_in('mm', 0.5)
+    once, twice = (
+        example.unrolled(acquisition, factor * data, example.SPLITTING)
+        for factor in (1, 2)
+    )
+    assert (twice - 2 * once).norm() < 1e-4 * twice.norm()
+    assert 0.05 < once.asarray().max() < 0.2
+
+
 def test_a_larger_weight_fits_the_data_less(example):
     """The prior is neither without effect nor all that counts."""
     acquisition, data = scan_in('mm', 0.5)

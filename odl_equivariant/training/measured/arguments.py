@@ -85,7 +85,7 @@ def parsed(arguments):
     if not options.inputs:
         parser.error(
             'name the files of data, such as `odl-equivariant reconstruct '
-            'my_scan.mat --model sparse_view_ct_c4 --output image.nii.gz`'
+            'my_scan.mat --model splitting_ct_c4 --output image.nii.gz`'
         )
     return options
 

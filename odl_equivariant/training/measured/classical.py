@@ -67,29 +67,22 @@ class Classical(Method):
         self.name, self.unit, self.cell = name, unit, cell
         self.strength = strength
 
-    def scale(self, acquisition, y):
+    def _scale(self, acquisition, start):
         """Return the value that is taken for the largest, or ``None``."""
-        if self.name != 'tv':
-            return None
-        return self.largest(acquisition, y)
+        return None if self.name != 'tv' else self._largest(start)
 
-    def __call__(self, acquisition, y):
-        """Return the image of data, see `Method`."""
-        element = self._element(acquisition, y)
-        image = as_tensor(element)[0, 0].cpu().numpy()
-        return self._in_unit(acquisition, image), element
-
-    def _element(self, acquisition, y):
+    def _element(self, acquisition, y, start, scale):
+        x = start()
         if self.name != 'tv':
-            return acquisition.fbp(y)
+            return x
         space = acquisition.space
-        change = _CHANGE * self.largest(acquisition, y)
+        change = _CHANGE * scale
         noise = noise_of_readings(as_tensor(y)[0, 0].cpu().numpy())
         weight = self.strength * noise**2 / change
         weight *= y.space.cell_volume / space.cell_volume
         weight *= float(min(space.cell_sides))
         variation = InvariantTotalVariation(space, warm_start=True)
-        fit, x = acquisition.data_fit(y), acquisition.fbp(y)
+        fit = acquisition.data_fit(y)
         accelerated_proximal_gradient(
             x,
             weight * variation,

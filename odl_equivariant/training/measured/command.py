@@ -281,8 +281,7 @@ def _reconstruct_file(path, target, method, options):
             if doubt.cause in IMPOSSIBLE:
                 raise ValueError(f'{path}: {doubt}')
         with memory_for_volume(path, acquisition.space):
-            scale = method.scale(acquisition, y)
-            image, element = method(acquisition, y)
+            image, element, scale = method(acquisition, y)
         images.append(image)
         try:
             residuals.append(

@@ -17,6 +17,7 @@ import numpy as np
 from odl.applications import tomo
 
 from odl_equivariant._array_files import read_array
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data import (
     SparseViewCT,
     read_kspace,
@@ -173,7 +174,7 @@ def _refuse_complex(path):
         raise ValueError(
             f'{path} holds complex numbers of shape {array.shape}, and data '
             'of tomography are real. For k-space, take a model of magnetic '
-            'resonance, such as --model cartesian_mri_c4'
+            'resonance, such as --model splitting_mri_c4'
         )
 
 
@@ -267,11 +268,13 @@ def _of_scan(scan, source, path, options):
     if options.axis is not None:
         width = acquisition.geometry.det_partition
         width = float(width.extent[0]) / width.shape[0]
-        offset = (
-            acquisition.find_axis(middle.data(acquisition))
-            if options.axis == 'auto'
-            else -options.axis * width
-        )
+        if options.axis == 'auto':
+            # what is said of the readings is said of the data below
+            with quiet():
+                y = middle.data(acquisition)
+            offset = acquisition.find_axis(y)
+        else:
+            offset = -options.axis * width
         axis = -offset / width
         acquisition = acquisition.with_detector_offset(offset)
         _log.info(

@@ -7,6 +7,8 @@
 # obtain one at https://mozilla.org/MPL/2.0/.
 """What reconstructs: a network, a denoiser or an energy, in a unit."""
 
+import functools
+
 import numpy as np
 import odl
 
@@ -83,10 +85,11 @@ class Method:
             return None
         return card.modality
 
-    def scale(self, acquisition, y):
+    def _scale(self, acquisition, start):
         """Return the value that is 1 for the model, or ``None``.
 
-        It is needed where no unit is known, and for priors.
+        It is needed where no unit is known, and for priors. ``start()`` is
+        the filtered back-projection.
         """
         if isinstance(self.unit, float):
             return self.unit
@@ -100,11 +103,12 @@ class Method:
             and not self._lacks_length(acquisition)
         ):
             return None
-        return self.largest(acquisition, y)
+        return self._largest(start)
 
-    def largest(self, acquisition, y):
+    @staticmethod
+    def _largest(start):
         """Return the largest value of the filtered back-projection."""
-        image = as_tensor(acquisition.fbp(y)).cpu().numpy()
+        image = as_tensor(start()).cpu().numpy()
         value = float(np.quantile(image, _SHARE))
         if not value > 0:
             raise ValueError(
@@ -120,7 +124,7 @@ class Method:
         )
 
     def __call__(self, acquisition, y):
-        """Return the image of data, and the unit of its values.
+        """Return the image of data, and the value that is 1 for the model.
 
         Parameters
         ----------
@@ -135,17 +139,23 @@ class Method:
             Image.
         element : element of ``acquisition.space``
             The same in the unit of the acquisition.
+        scale : float or None
+            The value that is 1 for the model, where one was needed.
         """
-        scale = self.scale(acquisition, y)
-        if self.is_unrolled:
-            element = self._network(acquisition, scale)(y)
-        else:
-            element = self._with_prior(acquisition, y, scale)
+        # for a volume it takes a while, and some methods need it twice
+        start = functools.cache(lambda: acquisition.fbp(y))
+        scale = self._scale(acquisition, start)
+        element = self._element(acquisition, y, start, scale)
         tensor = as_tensor(element)
         if self.modality == 'magnetic resonance':
-            return merge_complex(tensor)[0, 0].cpu().numpy(), element
+            return merge_complex(tensor)[0, 0].cpu().numpy(), element, scale
         image = tensor[0, 0].cpu().numpy()
-        return self._in_unit(acquisition, image), element
+        return self._in_unit(acquisition, image), element, scale
+
+    def _element(self, acquisition, y, start, scale):
+        if self.is_unrolled:
+            return self._network(acquisition, scale)(y)
+        return self._with_prior(acquisition, y, start(), scale)
 
     def _cell_length(self):
         return None if self.cell is None else cell_in_metres(self.cell)
@@ -176,13 +186,12 @@ class Method:
             return False
         return True
 
-    def _with_prior(self, acquisition, y, scale):
-        """Return a reconstruction with a denoiser or an energy."""
+    def _with_prior(self, acquisition, y, x, scale):
+        """Return a reconstruction from a start, which is overwritten."""
         space, fit = acquisition.space, acquisition.data_fit(y)
         noise = noise_of_readings(as_tensor(y)[0, 0].cpu().numpy())
         weight = self.strength * noise**2
         weight *= y.space.cell_volume / space.cell_volume
-        x = acquisition.fbp(y)
         is_energy = self.description.network in ENERGIES
         if is_energy and space.ndim == 3 and dimension_of(self.prior) == 2:
             raise ValueError(

@@ -16,6 +16,7 @@ import torch
 from odl.applications import tomo
 from torch import nn
 
+from odl_equivariant._warnings import quiet
 from odl_equivariant.data import TomographyScan
 from odl_equivariant.training.measured.arguments import (
     cell_in,
@@ -85,7 +86,9 @@ def acquisition_of_volume(
         width = float(width.extent[0]) / width.shape[0]
         offset = -width * axis if axis != 'auto' else None
         if offset is None:
-            offset = plane.find_axis(middle.data(plane))
+            with quiet():  # said of the whole data later
+                y = middle.data(plane)
+            offset = plane.find_axis(y)
         axis, scan = -offset / width, scan.with_detector_offset(offset)
     impl = 'astra_cuda' if tomo.ASTRA_CUDA_AVAILABLE else 'volume_matrix'
     space = {'shape': options.shape, 'cell': cell}

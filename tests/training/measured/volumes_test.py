@@ -12,6 +12,7 @@ import json
 import pathlib
 
 import numpy as np
+import odl
 import pytest
 import torch
 from odl.applications import tomo
@@ -26,7 +27,10 @@ from odl_equivariant.nn import (
 )
 from odl_equivariant.operators import configure_ray_matrices
 from odl_equivariant.training.cli import main
-from odl_equivariant.training.measured.classical import Classical
+from odl_equivariant.training.measured.classical import (
+    CLASSICAL,
+    Classical,
+)
 from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.volumes import (
     Slicewise,
@@ -152,6 +156,36 @@ def test_total_variation_is_better_than_feldkamp(run, tmp_path):
         assert status == 0, said
         errors[model] = relative(np.load(name), truth)
     assert errors['tv'] < 0.8 * errors['fdk']
+
+
+@pytest.mark.parametrize(
+    'name', ['fdk', 'tv', 'denoiser_c4', 'ridge_convex_c4']
+)
+def test_back_projection_runs_once(name, monkeypatch):
+    """It is start and largest value in one; for volumes it takes a while."""
+    scanner = {
+        'kind': 'parallel',
+        'n_detectors': 40,
+        'detector_width': 1.0,
+        'angles': {'first': 0.0, 'step': 15.0, 'n': 12},
+        'angle_unit': 'degrees',
+    }
+    acquisition = MeasuredCT(scanner, {'shape': (24, 24), 'cell': 1.0}, 'mm')
+    disc = acquisition.space.element(
+        lambda x: 1.0 * (x[0] ** 2 + x[1] ** 2 < 36)
+    )
+    y = acquisition.operator(disc)
+    y += odl.core.phantom.white_noise(y.space, stddev=0.1, seed=0)
+    calls = []
+    fbp = MeasuredCT.fbp
+    monkeypatch.setattr(
+        MeasuredCT, 'fbp', lambda *given: calls.append(1) or fbp(*given)
+    )
+    make = Classical if name in CLASSICAL else Method
+    image, element, scale = make(name)(acquisition, y)
+    assert len(calls) == 1
+    assert np.array_equal(image, element.asarray())
+    assert (scale is None) == (name == 'fdk')
 
 
 def test_denoisers_of_images_are_applied_to_slices(run, tmp_path):
@@ -379,7 +413,7 @@ def test_total_variation_does_not_depend_on_the_unit(kind):
         )
         data = acquisition.operator(ball).asarray()
         noise = np.random.default_rng(0).standard_normal(data.shape)
-        image, _ = Classical('tv')(
+        image, *_ = Classical('tv')(
             acquisition, acquisition.operator.range.element(data + 0.2 * noise)
         )
         found.append(cell * image)
