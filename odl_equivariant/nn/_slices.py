@@ -18,6 +18,9 @@ from torch.nn import functional
 
 __all__ = ('are_faster', 'convolution', 'convolution_backward')
 
+# Slices whose parts are added up at once: of two of the three parts of a
+# convolution there is never a whole volume.
+_AT_ONCE = 8
 _LAST = torch.channels_last
 _ORDINARY = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
 
@@ -36,9 +39,10 @@ def are_faster(x: torch.Tensor) -> bool:
     )
 
 
-def _slices(volume):
-    """Return the slices of a volume (C, n, m, l) as images (n, C, m, l)."""
-    return volume.transpose(0, 1).contiguous(memory_format=_LAST)
+def _some(volume, first, n):
+    """Return slices of a volume (C, n, m, l) as images (n, C, m, l)."""
+    some = volume.narrow(1, first, n).transpose(0, 1)
+    return some.contiguous(memory_format=_LAST)
 
 
 def _of_kernel(weight):
@@ -68,15 +72,21 @@ def convolution(
     depth = x.shape[2] - len(parts) + 1
     results = []
     for volume in x.unbind(0):
-        slices = _slices(volume)
-        # the bias is added by the first of them only
-        total = functional.conv2d(slices[:depth], parts[0], bias)
-        for i, part in enumerate(parts[1:], 1):
-            total += functional.conv2d(slices[i : i + depth], part)
+        n, m = (size - len(parts) + 1 for size in volume.shape[2:])
+        total = None
+        for first in range(0, depth, _AT_ONCE):
+            count = min(_AT_ONCE, depth - first)
+            slices = _some(volume, first, count + len(parts) - 1)
+            # the bias is added by the first of them only
+            some = functional.conv2d(slices[:count], parts[0], bias)
+            for i, part in enumerate(parts[1:], 1):
+                some += functional.conv2d(slices[i : i + count], part)
+            if total is None:
+                # in the precision of a region of autocast
+                total = some.new_empty(depth, n, m, len(weight)).movedim(3, 1)
+            total[first : first + count] = some
         results.append(total.transpose(0, 1))
-    if len(results) == 1:
-        return results[0][None]
-    return torch.stack(results)
+    return _batch(results)
 
 
 def convolution_backward(
@@ -107,7 +117,7 @@ def convolution_backward(
     if any(wanted[:2]):
         for volume, one in zip(x.unbind(0), gradient.unbind(0), strict=True):
             by_slices, by_volume = _by_slices(
-                _slices(one), _slices(volume), parts, depth, wanted
+                one, volume, parts, depth, wanted
             )
             by_x.append(by_slices)
             if by_parts is None:
@@ -115,28 +125,42 @@ def convolution_backward(
             elif by_volume is not None:
                 by_parts = by_parts + by_volume
     return (
-        torch.stack(by_x) if wanted[0] else None,
+        _batch(by_x) if wanted[0] else None,
         by_parts,
         gradient.sum((0, 2, 3, 4)) if wanted[2] else None,
     )
 
 
-def _by_slices(gradient, slices, parts, depth, wanted):
+def _batch(volumes):
+    """Return volumes as a batch, channels last, and a single one as it is."""
+    if len(volumes) == 1:
+        return volumes[0][None]
+    return torch.stack([v.movedim(0, -1) for v in volumes]).movedim(-1, 1)
+
+
+def _by_slices(gradient, volume, parts, depth, wanted):
     """Return the gradients by a volume and by the kernel, from its slices."""
-    by_volume = torch.zeros_like(slices) if wanted[0] else None
-    by_parts = []
-    for i, part in enumerate(parts):
-        by_slices, by_part, _ = torch.ops.aten.convolution_backward(
-            gradient,
-            slices[i : i + depth],
-            part,
-            [len(part)],
-            *_ORDINARY,
-            (*wanted[:2], False),
-        )
-        if wanted[0]:
-            by_volume[i : i + depth] += by_slices
-        by_parts.append(by_part)
+    by_volume, by_parts = None, len(parts) * [0.0]
+    if wanted[0]:
+        channels, *shape = volume.shape
+        by_volume = volume.new_zeros(*shape, channels).movedim(3, 1)
+    for first in range(0, depth, _AT_ONCE):
+        count = min(_AT_ONCE, depth - first)
+        some = _some(gradient, first, count)
+        slices = _some(volume, first, count + len(parts) - 1)
+        for i, part in enumerate(parts):
+            by_slices, by_part, _ = torch.ops.aten.convolution_backward(
+                some,
+                slices[i : i + count],
+                part,
+                [len(part)],
+                *_ORDINARY,
+                (*wanted[:2], False),
+            )
+            if wanted[0]:
+                by_volume[first + i : first + i + count] += by_slices
+            if wanted[1]:
+                by_parts[i] = by_parts[i] + by_part
     return (
         by_volume.transpose(0, 1) if wanted[0] else None,
         torch.stack(by_parts, 2) if wanted[1] else None,
