@@ -13,6 +13,8 @@ times as long as those of all slices with the slices of the kernel: oneDNN has
 fast kernels for the latter only.
 """
 
+import itertools
+
 import torch
 from torch.nn import functional
 
@@ -69,24 +71,31 @@ def convolution(
         Volumes, whose channels are last in memory.
     """
     parts = _of_kernel(weight)
-    depth = x.shape[2] - len(parts) + 1
-    results = []
-    for volume in x.unbind(0):
-        n, m = (size - len(parts) + 1 for size in volume.shape[2:])
-        total = None
-        for first in range(0, depth, _AT_ONCE):
-            count = min(_AT_ONCE, depth - first)
+    shape = [n - len(parts) + 1 for n in x.shape[2:]]
+    result = None
+    for k, volume in enumerate(x.unbind(0)):
+        for first in range(0, shape[0], _AT_ONCE):
+            count = min(_AT_ONCE, shape[0] - first)
             slices = _some(volume, first, count + len(parts) - 1)
             # the bias is added by the first of them only
             some = functional.conv2d(slices[:count], parts[0], bias)
             for i, part in enumerate(parts[1:], 1):
                 some += functional.conv2d(slices[i : i + count], part)
-            if total is None:
+            if result is None:
                 # in the precision of a region of autocast
-                total = some.new_empty(depth, n, m, len(weight)).movedim(3, 1)
-            total[first : first + count] = some
-        results.append(total.transpose(0, 1))
-    return _batch(results)
+                result = _empty(some, len(x), shape)
+            result[k, :, first : first + count] = some.transpose(0, 1)
+    return result
+
+
+def _empty(some, n, shape):
+    """Return an array of n volumes for slices, channels last in memory."""
+    return torch.empty(
+        (n, some.shape[1], *shape),
+        dtype=some.dtype,
+        device=some.device,
+        memory_format=torch.channels_last_3d,
+    )
 
 
 def convolution_backward(
@@ -113,41 +122,18 @@ def convolution_backward(
         The gradients, None where they are not wanted.
     """
     parts, depth = _of_kernel(weight), gradient.shape[2]
-    by_x, by_parts = [], None
-    if any(wanted[:2]):
-        for volume, one in zip(x.unbind(0), gradient.unbind(0), strict=True):
-            by_slices, by_volume = _by_slices(
-                one, volume, parts, depth, wanted
-            )
-            by_x.append(by_slices)
-            if by_parts is None:
-                by_parts = by_volume
-            elif by_volume is not None:
-                by_parts = by_parts + by_volume
-    return (
-        _batch(by_x) if wanted[0] else None,
-        by_parts,
-        gradient.sum((0, 2, 3, 4)) if wanted[2] else None,
+    by_x = (
+        torch.zeros_like(x, memory_format=torch.channels_last_3d)
+        if wanted[0]
+        else None
     )
-
-
-def _batch(volumes):
-    """Return volumes as a batch, channels last, and a single one as it is."""
-    if len(volumes) == 1:
-        return volumes[0][None]
-    return torch.stack([v.movedim(0, -1) for v in volumes]).movedim(-1, 1)
-
-
-def _by_slices(gradient, volume, parts, depth, wanted):
-    """Return the gradients by a volume and by the kernel, from its slices."""
-    by_volume, by_parts = None, len(parts) * [0.0]
-    if wanted[0]:
-        channels, *shape = volume.shape
-        by_volume = volume.new_zeros(*shape, channels).movedim(3, 1)
-    for first in range(0, depth, _AT_ONCE):
+    by_parts = len(parts) * [0.0]
+    for k, first in itertools.product(
+        range(len(x) if any(wanted[:2]) else 0), range(0, depth, _AT_ONCE)
+    ):
         count = min(_AT_ONCE, depth - first)
-        some = _some(gradient, first, count)
-        slices = _some(volume, first, count + len(parts) - 1)
+        some = _some(gradient[k], first, count)
+        slices = _some(x[k], first, count + len(parts) - 1)
         for i, part in enumerate(parts):
             by_slices, by_part, _ = torch.ops.aten.convolution_backward(
                 some,
@@ -158,10 +144,12 @@ def _by_slices(gradient, volume, parts, depth, wanted):
                 (*wanted[:2], False),
             )
             if wanted[0]:
-                by_volume[first + i : first + i + count] += by_slices
+                target = by_x[k].narrow(1, first + i, count)
+                target += by_slices.transpose(0, 1)
             if wanted[1]:
                 by_parts[i] = by_parts[i] + by_part
     return (
-        by_volume.transpose(0, 1) if wanted[0] else None,
+        by_x,
         torch.stack(by_parts, 2) if wanted[1] else None,
+        gradient.sum((0, 2, 3, 4)) if wanted[2] else None,
     )

@@ -250,7 +250,7 @@ class LearnedProximalGradient(UnrolledMethod):
         contexts = _own_contexts if by_blocks else noop_context_fn
         for k in range(self.n_iterations):
             if recompute:
-                if memory is not None:
+                if by_blocks and memory is not None:
                     # a part of an array that would be kept as a whole
                     memory = memory.clone()
                 u, memory = checkpoint(
