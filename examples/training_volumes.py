@@ -98,8 +98,10 @@ def main(arguments=None):
     for i in range(options.phantoms):
         phantom = ellipsoid_phantom((64, 64, 64), rng=2021 + i)
         save(phantom, options.output / f'phantom-{i}.npy')
-    print(f'{len(list(options.output.glob("*.npy")))} volumes are in '
-          f'{options.output}')
+    print(
+        f'{len(list(options.output.glob("*.npy")))} volumes are in '
+        f'{options.output}'
+    )
     return 0
 
 

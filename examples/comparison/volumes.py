@@ -26,6 +26,7 @@ __all__ = (
     'phantoms',
     'problems',
     'psnr',
+    'shown',
     'total_variation',
     'turns',
 )
@@ -84,6 +85,18 @@ def phantoms(n, side):
     return [ellipsoid_phantom(3 * (side,), rng=900 + i) for i in range(n)]
 
 
+def shown(file=None):
+    """Return the volumes to score on, in lists by what they show.
+
+    Parameters
+    ----------
+    file : path-like, optional
+        NIfTI file of a brain. Default: phantoms only.
+    """
+    found = {} if file is None else {'brain': [brain(file, SIZE)]}
+    return {**found, 'volumes of phantoms': phantoms(N_PHANTOMS, SIZE)}
+
+
 def problems(file=None):
     """Yield a setting, what is shown, and the problems, for each setting.
 
@@ -92,11 +105,8 @@ def problems(file=None):
     file : path-like, optional
         NIfTI file of a brain. Default: phantoms only.
     """
-    shown = {'volumes of phantoms': phantoms(N_PHANTOMS, SIZE)}
-    if file is not None:
-        shown = {'brain': [brain(file, SIZE)], **shown}
     for acceleration in ACCELERATIONS:
-        for label, volumes in shown.items():
+        for label, volumes in shown(file).items():
             yield (
                 acceleration,
                 label,
