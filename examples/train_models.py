@@ -11,7 +11,8 @@ r"""Training of the models that are shipped
 
 The package ships four reconstruction networks for sparse-view CT, four for
 magnetic resonance imaging from some of the lines, four denoisers that
-are told the noise level, and five energies. Of each two, one is equivariant
+are told the noise level, and five energies. For volumes, it ships two
+networks for magnetic resonance imaging and two denoisers. Of each two, one is equivariant
 and one is ordinary. They have the same width, and see the same images in the
 same order. ``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
 not shipped, and trained here, too.
@@ -33,8 +34,9 @@ one, and their simulated data
 over its weights :math:`\theta`, and a denoiser :math:`\sum_i
 \|\Phi_\theta(y_i; \sigma_i) - u_i\|^2 / \sigma_i`. In magnetic resonance
 imaging, the denominator has a floor, so that dark images count less. The
-networks named ``splitting`` start from a denoiser that is shipped, which is
-trained further together with the steps and noise levels of the method.
+networks named ``splitting``, and those of volumes, start from a denoiser that
+is shipped, which is trained further together with the steps and noise levels
+of the method.
 
 The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its

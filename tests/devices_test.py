@@ -21,7 +21,12 @@ from odl.applications.tomo import RayTransform, parallel_beam_geometry
 
 from odl_equivariant import models, nn
 from odl_equivariant.actions import group_actions
-from odl_equivariant.data import CartesianMRI, SparseViewCT, ellipse_phantom
+from odl_equivariant.data import (
+    CartesianMRI,
+    SparseViewCT,
+    VolumeMRI,
+    ellipse_phantom,
+)
 from odl_equivariant.diagnostics import equivariance_error
 from odl_equivariant.elements import as_tensor, element_from_array, n_channels
 from odl_equivariant.functionals import (
@@ -153,16 +158,20 @@ def test_shipped_models(device, name):
         'splitting_ct': SparseViewCT,
         'cartesian_mri': CartesianMRI,
         'splitting_mri': CartesianMRI,
+        'volume_mri': VolumeMRI,
     }
     kind, sigma = kinds.get(name.rpartition('_')[0]), {}
     if kind is None:
-        model, x = models.load(name), torch.rand(1, 1, 32, 32)
+        model = models.load(name)
+        side = (12, 12, 12) if name.startswith('volume') else (32, 32)
+        x = torch.rand(1, 1, *side)
         sigma = {'sigma': torch.tensor([0.1])}
     else:
-        operator = kind((32, 32)).operator
+        operator = kind((12,) * 3 if kind is VolumeMRI else (32, 32)).operator
         model = models.load(name, operator)
-        n = n_channels(operator.domain)
-        x = OperatorLayer(operator)(torch.rand(1, n, 32, 32))
+        domain = operator.domain
+        x = torch.rand(1, n_channels(domain), *domain.shape)
+        x = OperatorLayer(operator)(x)
     with torch.no_grad():
         expected = model(x, **sigma)
         sigma = {name: value.to(device) for name, value in sigma.items()}

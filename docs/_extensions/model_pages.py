@@ -26,6 +26,8 @@ _IMAGES = {
     'head': 'a head, one slice of pydicom',
     'abdomen': 'an abdomen, one slice of pydicom',
     'phantoms': '{n} random phantoms',
+    'brain': 'the brain of a macaque, a template of MRI',
+    'volumes of phantoms': '{n} volumes of random ellipsoids',
 }
 
 # By kind of model: what it is, how it is used, and where its limits are.
@@ -94,6 +96,41 @@ image = denoise(noisy)""",
             'of k-space are none.',
         ),
     },
+    'volumes of magnetic resonance': _UNROLLED
+    | {
+        'pages': '{doc}`/how-to/volumes`',
+        'code': """from odl_equivariant import models
+from odl_equivariant.data import VolumeMRI, ellipsoid_phantom
+
+mri = VolumeMRI((24, 24, 24), acceleration=4)
+y = mri.simulate(ellipsoid_phantom((24, 24, 24), rng=0), rng=0)
+reconstruct = models.load('{name}', mri.operator).as_operator()
+image = reconstruct(y)""",
+        'limits': (
+            'Samples must lie on a Cartesian grid.',
+            'It was trained for half an hour of one core, on two heads.',
+        ),
+    },
+    'denoiser of volumes': {
+        'is': 'A denoiser of volumes that is told the noise level',
+        'pages': '{doc}`/how-to/volumes` and {doc}`/how-to/plug-and-play`',
+        'code': """import odl
+
+from odl_equivariant import models
+from odl_equivariant.data import ellipsoid_phantom
+from odl_equivariant.functionals import LearnedProximal
+
+space = odl.uniform_discr([0] * 3, [1] * 3, (24, 24, 24), dtype='float32')
+truth = space.element(ellipsoid_phantom((24, 24, 24), rng=0))
+noisy = truth + odl.core.phantom.white_noise(space, stddev=0.05, seed=0)
+denoise = LearnedProximal(space, models.load('{name}')).proximal(0.05)
+image = denoise(noisy)""",
+        'limits': (
+            'It is not a proximal in the strict sense: iterations with it '
+            'need not have a limit. Stop early, or lower the noise level.',
+            'It was trained for a few minutes of one core, on two heads.',
+        ),
+    },
     'energy': {
         'is': 'A learned energy, as a regulariser with a value',
         'pages': '{doc}`/how-to/plug-and-play` and {doc}`/how-to/solvers`',
@@ -133,7 +170,9 @@ _USES = {
     'cartesian_mri': 'a part of k-space: from data to image, fast',
     'splitting_ct': 'few views: from data to image',
     'splitting_mri': 'a part of k-space: from data to image',
+    'volume_mri': 'volumes from a part of k-space: from data to image',
     'denoiser': 'plugging in, small and fast',
+    'volume_denoiser': 'plugging in, volumes',
     'multiscale_denoiser': 'plugging in',
     'gradient_step': 'plugging in, with a value',
     'ridge_convex': 'regularising, with a unique minimiser',
@@ -148,6 +187,12 @@ def uses_of(name):
 
 def _kind(description):
     modality = description.card.modality
+    if len(description.card.shapes[0]) == 3:
+        return _KINDS[
+            'denoiser of volumes'
+            if modality == 'images'
+            else 'volumes of magnetic resonance'
+        ]
     if modality != 'images':
         return _KINDS[modality]
     is_energy = description.network.endswith('Energy')
@@ -156,8 +201,11 @@ def _kind(description):
 
 def _twin(name):
     stem, _, arm = name.rpartition('_')
-    other = f'{stem}_{"c4" if arm == "ordinary" else "ordinary"}'
-    return other if other in models.available() else None
+    arms = ('c4', 'o') if arm == 'ordinary' else ('ordinary',)
+    for other in arms:
+        if f'{stem}_{other}' in models.available():
+            return f'{stem}_{other}'
+    return None
 
 
 def _stored(file):
@@ -202,6 +250,32 @@ def _real_rows(name):
     return rows, tuned
 
 
+def _beside_variation(name):
+    """Return the lines that compare a network of volumes with variation."""
+    own = {
+        (row['setting'].partition(',')[0], row['images']): row
+        for row in _stored('shipped_models.json')['models'][name]['scores']
+    }
+    lines = [
+        '',
+        'Beside total variation, whose weight was tuned on the truth of each '
+        'volume, by `examples/scores/volume_variation.py`:',
+        '',
+        '| data | volumes | total variation | this model |',
+        '|---|---|---|---|',
+    ]
+    for row in _stored('volume_variation.json'):
+        setting = f'acceleration {row["acceleration"]}'
+        found = own.get((setting, row['images']))
+        if found is not None:
+            images = _IMAGES[row['images']].format(n=found['n'])
+            lines.append(
+                f'| {setting} | {images} | {row["psnr"]:.2f} '
+                f'| {found["psnr"]:.2f} |'
+            )
+    return lines
+
+
 def page(name):
     """Return the page of a model in Markdown."""
     description = models.describe(name)
@@ -234,8 +308,10 @@ def page(name):
         '## Measured scores',
         '',
         'PSNR in dB, by `examples/scores/shipped_models.py`. No image was '
-        'seen in training. *Turned*: the object turned by 90 degrees, with '
-        'its noise and the scanner; *change*: of the result, relative to it.',
+        'seen in training. *Turned*: the object turned '
+        + ('as a cube is' if name.startswith('volume_') else 'by 90 degrees')
+        + ', with its noise and the scanner; *change*: of the result, '
+        'relative to it.',
         '',
         '| data | images | without a prior | this model | turned | change |',
         '|---|---|---|---|---|---|',
@@ -244,6 +320,8 @@ def page(name):
     lines += [line for line, _ in rows]
     if not all(inside for _, inside in rows):
         lines += ['', '† outside of the training.']
+    if name.startswith('volume_mri_'):
+        lines += _beside_variation(name)
     real, tuned = _real_rows(name)
     if real:
         lines += [
@@ -270,7 +348,9 @@ def page(name):
     else:
         limits.insert(
             0,
-            'Equivariance is exact for quarter turns. At other angles there '
+            'Equivariance is exact for '
+            + ('rotations of the cube' if group == 'O' else 'quarter turns')
+            + '. At other angles there '
             'is an error of the grid, see {doc}`/how-to/group`.',
         )
     lines += ['', '## Limits', '', *(f'- {limit}' for limit in limits), '']

@@ -19,6 +19,10 @@ writes ``docs/results/shipped_models.json``, in about ten minutes on one core.
 With names of models, only these are measured again, and the others kept. The
 file has a digest of the weights of each model: the tests find scores of
 weights that have changed since.
+
+Models of volumes are scored on phantoms and, with ``--brain FILE``, on the brain
+of a macaque, the template INIA19 of Debian's ``mricron-data``. They are turned
+by rotations of the cube.
 """
 
 import argparse
@@ -35,6 +39,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from comparison import volumes
 from comparison.problems import Problem, problem_of, sample, turned
 
 from odl_equivariant import __version__, models
@@ -69,6 +74,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument('models', nargs='*', help='names; all, if none')
     parser.add_argument('--json', type=pathlib.Path, default=TARGET)
+    parser.add_argument('--brain', type=pathlib.Path, help='a NIfTI file')
     options = parser.parse_args(argv)
     unknown = set(options.models) - set(models.available())
     if unknown:
@@ -80,7 +86,7 @@ def main(argv=None):
     for name in options.models or models.available():
         found[name] = {
             'weights': digest_of_weights(shipped_path(name)),
-            'scores': list(scores_of(name)),
+            'scores': list(scores_of(name, options.brain)),
         }
         print(name, *found[name]['scores'], sep='\n  ')
         report = {
@@ -100,11 +106,17 @@ def digest_of_weights(path):
     return hashlib.sha256(content[8 + length :]).hexdigest()[:32]
 
 
-def scores_of(name):
+def scores_of(name, brain=None):
     """Yield the scores of a model, one dict for each setting and image."""
     card = models.describe(name).card
     torch.manual_seed(0)
     with torch.no_grad():
+        if len(card.shapes[0]) == 3:
+            kind = (
+                of_noisy_volumes if card.modality == 'images' else of_volumes
+            )
+            yield from kind(name, card, brain)
+            return
         yield from {
             'tomography': of_tomography,
             'magnetic resonance': of_resonance,
@@ -205,16 +217,6 @@ def unrolled(name, setting, inside, problems):
 
 def of_denoising(name, card):
     """Yield scores of a denoiser or of an energy, for white noise."""
-    model = models.load(name).eval()
-    if isinstance(model, GradientStepEnergy):
-        model = GradientStepDenoiser(model)
-    elif isinstance(model, Energy):
-        model = EnergyDenoiser(model)
-
-    def denoise(noisy, sigma):
-        tensor = torch.from_numpy(np.ascontiguousarray(noisy))[None, None]
-        return model(tensor.float(), sigma=sigma)[0, 0].numpy()
-
     head, shape = real_images('ct')
     abdomen, _ = real_images('mri')
     head = head[0].reshape(shape[0], 2, shape[1], 2).mean((1, 3))
@@ -226,6 +228,21 @@ def of_denoising(name, card):
             for i in range(N_PHANTOMS)
         ],
     }
+    yield from of_images(name, card, images)
+
+
+def of_images(name, card, images):
+    """Yield scores for white noise on images, or volumes, of some kinds."""
+    model = models.load(name).eval()
+    if isinstance(model, GradientStepEnergy):
+        model = GradientStepDenoiser(model)
+    elif isinstance(model, Energy):
+        model = EnergyDenoiser(model)
+
+    def denoise(noisy, sigma):
+        tensor = torch.from_numpy(np.ascontiguousarray(noisy))[None, None]
+        return model(tensor.float(), sigma=sigma)[0, 0].numpy()
+
     for sigma in LEVELS:
         for label, found in images.items():
             rows = []
@@ -249,6 +266,42 @@ def of_denoising(name, card):
                 within(card.noise, sigma),
                 rows,
             )
+
+
+def of_volumes(name, card, brain):
+    """Yield scores of an unrolled network for volumes."""
+    for acceleration, label, found in volumes.problems(brain):
+        rows = []
+        for problem in found:
+            network = models.load(name, problem.operator)
+            image = network.as_operator()(problem.data)
+            others, gaps = [], []
+            # the object and the scanner are turned, and so the data stay
+            for turn in volumes.turns(problem.space):
+                own = network.with_operator(problem.operator @ turn)
+                again = turn(own.as_operator()(problem.data))
+                others.append(volumes.psnr(again, problem.truth))
+                gaps.append(relative(again.asarray(), image.asarray()))
+            rows.append(
+                (
+                    volumes.psnr(problem.start(), problem.truth),
+                    volumes.psnr(image, problem.truth),
+                    None,
+                    float(np.mean(others)),
+                    max(gaps),
+                )
+            )
+        yield row_of(
+            f'acceleration {acceleration}, noise {volumes.SIGMA:g}',
+            label,
+            within(card.acceleration, acceleration),
+            rows,
+        )
+
+
+def of_noisy_volumes(name, card, brain):
+    """Yield scores of a denoiser of volumes, for white noise."""
+    yield from of_images(name, card, volumes.shown(brain))
 
 
 def real_images(modality):

@@ -14,16 +14,29 @@ import torch
 import yaml
 
 from odl_equivariant import models
-from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
+from odl_equivariant.data import (
+    CartesianMRI,
+    Denoising,
+    SparseViewCT,
+    VolumeDenoising,
+    VolumeMRI,
+)
 
 __all__ = ('CONFIGS', 'MODELS', 'Model')
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs' / 'shipped'
 ACQUISITIONS = {
     f'odl_equivariant.data.{kind.__name__}': kind
-    for kind in (CartesianMRI, Denoising, SparseViewCT)
+    for kind in (
+        CartesianMRI,
+        Denoising,
+        SparseViewCT,
+        VolumeDenoising,
+        VolumeMRI,
+    )
 }
 PHANTOMS = 'random phantoms'
+HEADS = 'magnetic resonance imaging of two heads, phantoms'
 REAL_IMAGES = 'photographs, slices of magnetic resonance imaging, phantoms'
 
 
@@ -178,6 +191,10 @@ def _mri():
     return CartesianMRI((16, 16))
 
 
+def _volume_mri():
+    return VolumeMRI((8, 8, 8))
+
+
 CT_STAGES = [f'sparse_view_ct_stage_{i}' for i in (1, 2, 3)]
 MRI_STAGES = [f'cartesian_mri_stage_{i}' for i in (1, 2, 3, 4)]
 MULTISCALE_STAGES = [f'multiscale_denoiser_stage_{i}' for i in (1, 2)]
@@ -239,6 +256,20 @@ MODELS = {
             (-1, 1),
             _mri,
             trained_on=REAL_IMAGES,
+        ),
+    )
+}
+MODELS |= {
+    model.name: model
+    for kind in ('o', 'ordinary')
+    for model in (
+        Model(f'volume_denoiser_{kind}', [], (0, 1), trained_on=HEADS),
+        Model(
+            f'volume_mri_{kind}',
+            [],
+            (-1, 1),
+            _volume_mri,
+            trained_on=HEADS,
         ),
     )
 }

@@ -38,6 +38,7 @@ from odl_equivariant.data.acquisitions.tomography.measured import MeasuredCT
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
     SparseViewCT,
 )
+from odl_equivariant.data.acquisitions.volumes.denoising import VolumeDenoising
 from odl_equivariant.data.acquisitions.volumes.magnetic_resonance import (
     VolumeMRI,
 )
@@ -135,6 +136,7 @@ __all__ = (
     'TomographyScan',
     'Volume',
     'VolumeGeometry',
+    'VolumeDenoising',
     'VolumeMRI',
     'VolumePatches',
     'Volumes',

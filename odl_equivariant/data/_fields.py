@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Random fields in the plane."""
+"""Random fields in the plane and in space."""
 
 import numpy as np
 import scipy.fft
@@ -76,7 +76,7 @@ def smooth_phase(shape, rng):
 
     Parameters
     ----------
-    shape : tuple of 2 ints
+    shape : tuple of 2 or 3 ints
         Shape of the field.
     rng : numpy.random.Generator
         Source of randomness.
@@ -86,7 +86,38 @@ def smooth_phase(shape, rng):
     field : numpy.ndarray
         complex64, of the given shape.
     """
-    angle = rng.uniform(0, 2 * np.pi) + rng.uniform(0, 1) * random_texture(
+    texture = random_texture if len(shape) == 2 else _texture_of_volume
+    angle = rng.uniform(0, 2 * np.pi) + rng.uniform(0, 1) * texture(
         shape, rng, 0.5, 2.5, 1.0
     )
     return np.exp(1j * angle).astype(np.complex64)
+
+
+def _texture_of_volume(shape, rng, lowest, highest, decay):
+    """Return such a field in space, a sum of few waves.
+
+    Parameters and result are those of `random_texture`, for three axes.
+    """
+    half = int(np.ceil(highest))
+    waves = np.indices((2 * half + 1,) * 3).reshape(3, -1) - half
+    frequency = np.linalg.norm(waves, axis=0)
+    in_band = (frequency >= lowest) & (frequency <= highest)
+    waves, frequency = waves[:, in_band], frequency[in_band]
+    # a fixed number of waves: the same seed draws the same field on any grid
+    real, imaginary = rng.standard_normal((2, frequency.size))
+    amplitude = real + 1j * imaginary
+    amplitude *= frequency**-decay
+    spectrum = np.zeros((2 * half + 1,) * 3, complex)
+    spectrum[tuple(waves + half)] = amplitude
+    field = spectrum
+    for n in shape:
+        turns = np.outer(
+            np.arange(-half, half + 1), np.arange(n) / min(shape)
+        )
+        # the axis in front moves to the end, three times
+        field = np.tensordot(field, np.exp(2j * np.pi * turns), (0, 0))
+    field = field.real - field.real.mean()
+    deviation = field.std()
+    if deviation > 0:
+        field /= deviation
+    return field.astype(np.float32)

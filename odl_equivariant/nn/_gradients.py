@@ -111,6 +111,12 @@ def _prefers_products(x):
     )
 
 
+def _is_lowered(x):
+    """Return whether autocast lowers the precision of convolutions."""
+    kind = x.device.type
+    return torch.is_autocast_enabled(kind) and x.dtype == torch.float32
+
+
 def takes_products() -> bool:
     """Return whether gradients by large kernels are products of matrices."""
     path = followed_path()
@@ -118,11 +124,17 @@ def takes_products() -> bool:
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution whose gradient by the kernel is a sum of products."""
+    """A convolution with a gradient that is faster than that of torch.
+
+    The one by the kernel is a sum of products; or, of volumes, both are
+    computed slice by slice.
+    """
 
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x, weight)
+        if x.ndim == 5:
+            return _slices.convolution(x, weight, bias)
         return functional.conv2d(x, weight, bias)
 
     @staticmethod
@@ -135,10 +147,11 @@ class _Convolution(torch.autograd.Function):
                 x,
                 weight,
                 [len(weight)],
-                *_ORDINARY[2],
+                *_ORDINARY[x.ndim - 2],
                 ctx.needs_input_grad,
             )
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        if x.ndim == 4:
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
         return convolution_backward(gradient, x, weight, ctx.needs_input_grad)
 
 
@@ -146,15 +159,22 @@ def convolution(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """Return a convolution without padding, with a fast gradient."""
+    by_slices = _slices.are_faster(x)
     if (
         bias is not None
-        and weight.requires_grad
         and torch.is_grad_enabled()
         and is_plain_autograd()
-        and _prefers_products(x)
+        and (
+            (
+                by_slices
+                and (weight.requires_grad or x.requires_grad)
+                and not _is_lowered(x)
+            )
+            or (weight.requires_grad and _prefers_products(x))
+        )
     ):
         return _Convolution.apply(x, weight, bias)
-    if _slices.are_faster(x):
+    if by_slices:
         return _slices.convolution(x, weight, bias)
     convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
     return convolve(x, weight, bias)

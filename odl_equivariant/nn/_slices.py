@@ -13,11 +13,16 @@ times as long as those of all slices with the slices of the kernel: oneDNN has
 fast kernels for the latter only.
 """
 
+import itertools
+
 import torch
 from torch.nn import functional
 
 __all__ = ('are_faster', 'convolution', 'convolution_backward')
 
+# Slices whose parts are added up at once: of two of the three parts of a
+# convolution there is never a whole volume.
+_AT_ONCE = 8
 _LAST = torch.channels_last
 _ORDINARY = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
 
@@ -36,9 +41,10 @@ def are_faster(x: torch.Tensor) -> bool:
     )
 
 
-def _slices(volume):
-    """Return the slices of a volume (C, n, m, l) as images (n, C, m, l)."""
-    return volume.transpose(0, 1).contiguous(memory_format=_LAST)
+def _some(volume, first, n):
+    """Return slices of a volume (C, n, m, l) as images (n, C, m, l)."""
+    some = volume.narrow(1, first, n).transpose(0, 1)
+    return some.contiguous(memory_format=_LAST)
 
 
 def _of_kernel(weight):
@@ -65,18 +71,31 @@ def convolution(
         Volumes, whose channels are last in memory.
     """
     parts = _of_kernel(weight)
-    depth = x.shape[2] - len(parts) + 1
-    results = []
-    for volume in x.unbind(0):
-        slices = _slices(volume)
-        # the bias is added by the first of them only
-        total = functional.conv2d(slices[:depth], parts[0], bias)
-        for i, part in enumerate(parts[1:], 1):
-            total += functional.conv2d(slices[i : i + depth], part)
-        results.append(total.transpose(0, 1))
-    if len(results) == 1:
-        return results[0][None]
-    return torch.stack(results)
+    shape = [n - len(parts) + 1 for n in x.shape[2:]]
+    result = None
+    for k, volume in enumerate(x.unbind(0)):
+        for first in range(0, shape[0], _AT_ONCE):
+            count = min(_AT_ONCE, shape[0] - first)
+            slices = _some(volume, first, count + len(parts) - 1)
+            # the bias is added by the first of them only
+            some = functional.conv2d(slices[:count], parts[0], bias)
+            for i, part in enumerate(parts[1:], 1):
+                some += functional.conv2d(slices[i : i + count], part)
+            if result is None:
+                # in the precision of a region of autocast
+                result = _empty(some, len(x), shape)
+            result[k, :, first : first + count] = some.transpose(0, 1)
+    return result
+
+
+def _empty(some, n, shape):
+    """Return an array of n volumes for slices, channels last in memory."""
+    return torch.empty(
+        (n, some.shape[1], *shape),
+        dtype=some.dtype,
+        device=some.device,
+        memory_format=torch.channels_last_3d,
+    )
 
 
 def convolution_backward(
@@ -103,41 +122,34 @@ def convolution_backward(
         The gradients, None where they are not wanted.
     """
     parts, depth = _of_kernel(weight), gradient.shape[2]
-    by_x, by_parts = [], None
-    if any(wanted[:2]):
-        for volume, one in zip(x.unbind(0), gradient.unbind(0), strict=True):
-            by_slices, by_volume = _by_slices(
-                _slices(one), _slices(volume), parts, depth, wanted
-            )
-            by_x.append(by_slices)
-            if by_parts is None:
-                by_parts = by_volume
-            elif by_volume is not None:
-                by_parts = by_parts + by_volume
-    return (
-        torch.stack(by_x) if wanted[0] else None,
-        by_parts,
-        gradient.sum((0, 2, 3, 4)) if wanted[2] else None,
+    by_x = (
+        torch.zeros_like(x, memory_format=torch.channels_last_3d)
+        if wanted[0]
+        else None
     )
-
-
-def _by_slices(gradient, slices, parts, depth, wanted):
-    """Return the gradients by a volume and by the kernel, from its slices."""
-    by_volume = torch.zeros_like(slices) if wanted[0] else None
-    by_parts = []
-    for i, part in enumerate(parts):
-        by_slices, by_part, _ = torch.ops.aten.convolution_backward(
-            gradient,
-            slices[i : i + depth],
-            part,
-            [len(part)],
-            *_ORDINARY,
-            (*wanted[:2], False),
-        )
-        if wanted[0]:
-            by_volume[i : i + depth] += by_slices
-        by_parts.append(by_part)
+    by_parts = len(parts) * [0.0]
+    for k, first in itertools.product(
+        range(len(x) if any(wanted[:2]) else 0), range(0, depth, _AT_ONCE)
+    ):
+        count = min(_AT_ONCE, depth - first)
+        some = _some(gradient[k], first, count)
+        slices = _some(x[k], first, count + len(parts) - 1)
+        for i, part in enumerate(parts):
+            by_slices, by_part, _ = torch.ops.aten.convolution_backward(
+                some,
+                slices[i : i + count],
+                part,
+                [len(part)],
+                *_ORDINARY,
+                (*wanted[:2], False),
+            )
+            if wanted[0]:
+                target = by_x[k].narrow(1, first + i, count)
+                target += by_slices.transpose(0, 1)
+            if wanted[1]:
+                by_parts[i] = by_parts[i] + by_part
     return (
-        by_volume.transpose(0, 1) if wanted[0] else None,
+        by_x,
         torch.stack(by_parts, 2) if wanted[1] else None,
+        gradient.sum((0, 2, 3, 4)) if wanted[2] else None,
     )

@@ -17,7 +17,7 @@ import sys
 import pytest
 
 from odl_equivariant import models
-from odl_equivariant.data import CartesianMRI, SparseViewCT
+from odl_equivariant.data import CartesianMRI, SparseViewCT, VolumeMRI
 from odl_equivariant.models.shipped import shipped_path
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -28,6 +28,8 @@ KINDS = (
     'cartesian_mri_ordinary',
     'denoiser_c4',
     'ridge_convex_c4',
+    'volume_denoiser_o',
+    'volume_mri_o',
 )
 
 
@@ -66,7 +68,7 @@ def test_scores_are_those_of_the_weights_that_ship(name, measured):
 @pytest.mark.parametrize('name', models.available())
 def test_equivariant_models_score_the_same_for_turned_objects(name, measured):
     """A quarter turn moves no score of theirs by 0.01 dB."""
-    if not name.endswith('_c4'):
+    if not name.endswith(('_c4', '_o')):
         pytest.skip('an ordinary network')
     for row in measured[name]['scores']:
         assert abs(row['turned'] - row['psnr']) <= 0.011, row
@@ -114,6 +116,8 @@ def test_only_networks_with_a_unit_are_said_to_have_one(name, pages):
         pytest.skip('no unrolled network')
     if card.modality == 'tomography':
         operator = SparseViewCT((16, 16), n_views=4).operator
+    elif name.startswith('volume'):
+        operator = VolumeMRI((8, 8, 8)).operator
     else:
         operator = CartesianMRI((16, 16)).operator
     network = models.load(name, operator)

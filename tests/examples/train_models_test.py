@@ -21,7 +21,7 @@ import yaml
 from safetensors.torch import load_file
 
 from odl_equivariant import models
-from odl_equivariant.data import CartesianMRI, SparseViewCT
+from odl_equivariant.data import CartesianMRI, SparseViewCT, VolumeMRI
 from odl_equivariant.training import ReconstructionTask
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
@@ -79,6 +79,18 @@ OF_KIND = {
         '--data.acquisition.init_args.shape=[16,16]',
         '--data.batch_size=2',
     ],
+    'volume_denoiser': [
+        '--data.acquisition.init_args.shape=[8,8,8]',
+        '--data.train.init_args.shape=[12,12,12]',
+        '--data.validation.init_args.shape=[8,8,8]',
+    ],
+    'volume_mri': [
+        '--data.validation.init_args.n=1',
+        '--data.acquisition.init_args.shape=[8,8,8]',
+        '--data.variants=[{"shape":[8,8,8]},{"acceleration":2}]',
+        '--data.train.init_args.shape=[12,12,12]',
+        '--data.validation.init_args.shape=[8,8,8]',
+    ],
     'gradient_step': [
         '--model.proximal.init_args.energy.init_args.denoiser'
         '.init_args.channels=4',
@@ -128,11 +140,14 @@ def _folder_of_images(tmp_path, monkeypatch):
         (tmp_path / 'images' / name).mkdir(parents=True)
         rows = rng.integers(0, 255, (40, 40)).astype('uint8')
         picture.fromarray(rows).save(tmp_path / 'images' / name / 'a.png')
+    (tmp_path / 'volumes').mkdir()
+    volume = rng.random((16, 16, 16), 'float32')
+    np.save(tmp_path / 'volumes' / 'a.npy', volume)
 
 
 def kind_of(name):
     """Return the kind of a model."""
-    return name.removesuffix('_c4').removesuffix('_ordinary')
+    return name.rpartition('_')[0]
 
 
 def command(name, output, n_steps):
@@ -140,7 +155,7 @@ def command(name, output, n_steps):
     kind = kind_of(name)
     steps = [f'--output={output}', f'--steps={n_steps}']
     width = '--model.proximal.init_args.channels=4'
-    wide = kind.startswith(('ridge', 'gradient', 'splitting'))
+    wide = kind.startswith(('ridge', 'gradient', 'splitting', 'volume'))
     narrow = [] if wide else [width]
     return [name, *steps, *SMALL, *narrow, *OF_KIND[kind]]
 
@@ -163,6 +178,10 @@ NAMES = (
     'splitting_ct_ordinary',
     'splitting_mri_c4',
     'splitting_mri_ordinary',
+    'volume_denoiser_o',
+    'volume_denoiser_ordinary',
+    'volume_mri_o',
+    'volume_mri_ordinary',
 )
 # Models that are trained by the script, and not shipped.
 UNSHIPPED = ('gradient_step_ordinary',)
@@ -170,7 +189,9 @@ UNSHIPPED = ('gradient_step_ordinary',)
 RESTARTED = tuple(
     name
     for name in NAMES
-    if name.startswith(('multiscale', 'ridge', 'gradient', 'splitting'))
+    if name.startswith(
+        ('multiscale', 'ridge', 'gradient', 'splitting', 'volume')
+    )
 )
 
 
@@ -219,6 +240,8 @@ def test_interrupted_training_ends_with_the_same_weights(
         operator = SparseViewCT((24, 24), n_views=6).operator
     elif name.startswith(('cartesian_mri', 'splitting_mri')):
         operator = CartesianMRI((24, 24)).operator
+    elif name.startswith('volume_mri'):
+        operator = VolumeMRI((8, 8, 8)).operator
     network = models.load(whole / f'{name}.safetensors', operator)
     low = -1.0 if 'mri' in name else 0.0
     assert network.value_range == (low, 1.0)
@@ -274,6 +297,8 @@ def test_networks_are_those_that_are_shipped(script, name):
         operator = SparseViewCT((16, 16), n_views=4).operator
     elif name.startswith(('cartesian_mri', 'splitting_mri')):
         operator = CartesianMRI((16, 16)).operator
+    elif name.startswith('volume_mri'):
+        operator = VolumeMRI((8, 8, 8)).operator
     expected = models.load(name, operator)
 
     content = {}
@@ -282,7 +307,8 @@ def test_networks_are_those_that_are_shipped(script, name):
             if isinstance(value, dict):
                 content.setdefault(key, {}).update(value)
     # small, as the weights do not depend on it
-    content['data']['acquisition']['init_args']['shape'] = [16, 16]
+    small = [8, 8, 8] if name.startswith('volume') else [16, 16]
+    content['data']['acquisition']['init_args']['shape'] = small
     parser = LightningArgumentParser()
     parser.add_lightning_class_args(ReconstructionData, 'data')
     parser.add_lightning_class_args(ReconstructionTask, 'model')

@@ -27,7 +27,8 @@ def test_shipped_models_have_cards(name):
     assert description.value_range is not None
     modality = {'ct': 'tomography', 'mri': 'magnetic resonance'}
     assert card.modality == modality.get(name.split('_')[-2], 'images')
-    assert description.group == ('C4' if name.endswith('_c4') else None)
+    groups = {'c4': 'C4', 'o': 'O', 'ordinary': None}
+    assert description.group == groups[name.rpartition('_')[2]]
     for text in (name, card.trained_on, card.modality):
         assert text in str(description)
 

@@ -116,6 +116,8 @@ class Denoising(Acquisition):
 
     baseline_name = 'noisy'
 
+    _n_axes = 2
+
     def __init__(
         self,
         shape: ImageShape = (64, 64),
@@ -126,7 +128,9 @@ class Denoising(Acquisition):
         levels: Literal['logarithmic', 'uniform'] = 'logarithmic',
     ) -> None:
         self.levels = one_of('levels', levels, _LEVELS)
-        self.space = centred_space(shape, side, dtype, backend)
+        self.space = centred_space(
+            shape, side, dtype, backend, self._n_axes
+        )
         self.sigma = _checked_levels(sigma)
         self.side = positive_number('side', side)
         self.operator = odl.IdentityOperator(self.space)
@@ -282,7 +286,7 @@ class Denoising(Acquisition):
         return {**pair, 'sigma': torch.tensor(sigma, dtype=dtype)}
 
     def _patch(self, array, rng):
-        if array.ndim != 2 or any(
+        if array.ndim != self._n_axes or any(
             n < m for n, m in zip(array.shape, self.shape, strict=True)
         ):
             raise ValueError(

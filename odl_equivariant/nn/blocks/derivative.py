@@ -32,19 +32,39 @@ from odl_equivariant.nn.blocks.network import (
     residual_network,
 )
 
-__all__ = ('evaluate', 'fits', 'is_for', 'recomputing')
+__all__ = ('evaluate', 'fits', 'is_for', 'recomputing', 'replaying')
 
-_recomputing = contextvars.ContextVar('recomputing', default=False)
+# Whether results are kept, or not, or not even computed.
+_KEPT, _RECOMPUTED, _REPLAYED = range(3)
+_mode = contextvars.ContextVar('mode', default=_KEPT)
 
 
 @contextlib.contextmanager
 def recomputing():
     """Context in which blocks keep only their inputs for the derivative."""
-    token = _recomputing.set(True)
+    with _within(_RECOMPUTED):
+        yield
+
+
+@contextlib.contextmanager
+def replaying():
+    """Context in which blocks keep their inputs, and compute nothing.
+
+    `torch.utils.checkpoint.checkpoint` runs an iteration again for the arrays
+    that its derivative needs. The result of a block is none of them: it is
+    added to others, and cut. So the values of the result are arbitrary here.
+    """
+    with _within(_REPLAYED):
+        yield
+
+
+@contextlib.contextmanager
+def _within(mode):
+    token = _mode.set(mode)
     try:
         yield
     finally:
-        _recomputing.reset(token)
+        _mode.reset(token)
 
 
 def is_for(
@@ -93,10 +113,11 @@ def evaluate(
     Notes
     -----
     The result of each residual convolution is kept. Inside `recomputing` it
-    is not, and is computed again, piece by piece.
+    is not, and is computed again, piece by piece. Inside `replaying` there is
+    no result.
     """
     flat = [tensor for kernel in kernels for tensor in kernel]
-    settings = (padding_mode, slope, side, not _recomputing.get())
+    settings = (padding_mode, slope, side, _mode.get())
     return _InPieces.apply(x, settings, *flat)
 
 
@@ -120,12 +141,13 @@ class _InPieces(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, settings, *flat):
-        padding_mode, slope, side, keep = settings
-        kernels = _pairs(flat)
-        grid = pieces.Pieces(x, kernels, padding_mode, side)
+        padding_mode, slope, side, mode = settings
+        kernels, keep = _pairs(flat), mode == _KEPT
         y = x.new_empty(len(x), len(flat[-1]), *x.shape[2:])
         kept = []
-        for images, result in _samples(grid, y):
+        grid = pieces.Pieces(x, kernels, padding_mode, side)
+        samples = [] if mode == _REPLAYED else _samples(grid, y)
+        for images, result in samples:
             for place in grid.places():
                 extent = _extent(place, padding_mode, keep)
                 part = residual_network(
@@ -187,8 +209,8 @@ def _differentiable(x, flat, settings, gradient, wanted):
 
 def _gradients(x, flat, settings, gradient, wanted, kept):
     """Return the gradients, piece by piece."""
-    padding_mode, slope, side, keep = settings
-    kernels = _pairs(flat)
+    padding_mode, slope, side, mode = settings
+    kernels, keep = _pairs(flat), mode == _KEPT
     grid = pieces.Pieces(x, kernels, padding_mode, side)
     by_x = torch.zeros_like(x) if wanted[0] else None
     by_flat = [
@@ -231,17 +253,21 @@ def _of_piece(x, kernels, slope, extent, gradient, hidden, wanted, by_flat):
     first = extent.pad(x, kernels[0])
     start = extent.convolve(first, kernels[0])
     start = activated(extent.pad(start, kernels[1]), 0, slope)
-    # the inputs of all convolutions but the first, and what is added to them
-    inputs, results = [start], []
+    # the inputs of all convolutions but the first, and where the results,
+    # which are added to them, are positive
+    inputs, positive = [start], []
     for i in range(1, len(kernels) - 1):
+        inner = extent.inner(inputs[-1], kernels[i])
         if hidden is None:
             result = extent.convolve(inputs[-1], kernels[i])
             result = activated(result, i, slope)
+            positive.append(result > 0)
+            result += inner
         else:
-            result = hidden[i - 1]
-        results.append(result)
-        result = result + extent.inner(inputs[-1], kernels[i])
+            positive.append(hidden[i - 1] > 0)
+            result = hidden[i - 1] + inner
         inputs.append(extent.pad(result, kernels[i + 1]))
+    result = inner = None
 
     def backward(i, gradient, x, by_x=True):
         mask = (by_x, *wanted[1 + 2 * i : 3 + 2 * i])
@@ -255,11 +281,12 @@ def _of_piece(x, kernels, slope, extent, gradient, hidden, wanted, by_flat):
     gradient = backward(last, gradient, inputs.pop())
     for i in range(last - 1, 0, -1):
         gradient = extent.unpad(gradient, kernels[i + 1])
-        through = _through(gradient, results.pop(), slope)
+        through = torch.where(positive.pop(), gradient, slope * gradient)
         more = backward(i, through, inputs.pop())
         extent.inner(more, kernels[i]).add_(gradient)
         gradient = more
-    gradient = extent.unpad(_through(gradient, start, slope), kernels[1])
+    gradient = torch.ops.aten.leaky_relu_backward(gradient, start, slope, True)
+    start, gradient = None, extent.unpad(gradient, kernels[1])
     earlier = any(wanted[:3])
     if not earlier:
         return None
@@ -267,8 +294,3 @@ def _of_piece(x, kernels, slope, extent, gradient, hidden, wanted, by_flat):
     gradient = gradient.contiguous(memory_format=order)
     gradient = backward(0, gradient, first, wanted[0])
     return extent.unpad(gradient, kernels[0]) if wanted[0] else None
-
-
-def _through(gradient, result, slope):
-    """Return the gradient before a LeakyReLU, from its result."""
-    return torch.ops.aten.leaky_relu_backward(gradient, result, slope, True)

@@ -192,10 +192,7 @@ class AveragePooling(Layer):
         check_images(x, volumes=True)
         exported = is_exported()
         if not exported and _is_fast(x, x.shape[2:]):
-            pool = (
-                functional.avg_pool3d if x.ndim == 5 else functional.avg_pool2d
-            )
-            return pool(x, 2)
+            return _averaged_by_torch(x)
         coarsened = _averaged if exported else _coarsened
         for axis in range(2, x.ndim):
             x = coarsened(x, axis)
@@ -215,6 +212,15 @@ def check_images(x: torch.Tensor, volumes: bool = False) -> None:
             f'expected images of shape (N, C, n, m){also} with at least one '
             f'cell, got {tuple(x.shape)}'
         )
+
+
+def _averaged_by_torch(x):
+    if x.ndim == 4:
+        return functional.avg_pool2d(x, 2)
+    if x.device.type == 'cpu' and x.dtype != torch.float64:
+        # torch has no means of volumes in half precision on a processor
+        return functional.avg_pool3d(x.float(), 2).to(x.dtype)
+    return functional.avg_pool3d(x, 2)
 
 
 def _is_fast(x, size):

@@ -8,14 +8,13 @@
 
 """Learned proximal gradient descent as a torch module."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import odl
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Initial
@@ -28,7 +27,7 @@ from odl_equivariant.nn.blocks.contract import (
     memory_of,
     precomputed_of,
 )
-from odl_equivariant.nn.blocks.derivative import recomputing
+from odl_equivariant.nn.blocks.derivative import recomputing, replaying
 from odl_equivariant.nn.inference import blocks_of
 from odl_equivariant.nn.unrolled.base import (
     UnrolledMethod,
@@ -243,21 +242,29 @@ class LearnedProximalGradient(UnrolledMethod):
             )
 
         recompute = self._computes_again()
-        # blocks that can do it themselves compute less again
+        # of blocks that can do it themselves, only the inputs are made again
         by_blocks = recompute and all(
             isinstance(block, Proximal) and block.recomputes(u)
             for block in self.blocks
         )
-        with recomputing() if by_blocks else contextlib.nullcontext():
-            for k in range(self.n_iterations):
-                if recompute and not by_blocks:
-                    u, memory = checkpoint(
-                        iterate, k, u, memory, use_reentrant=False
-                    )
-                else:
-                    u, memory = iterate(k, u, memory)
-                # within a region of autocast, blocks may lower the precision
-                u = u.to(y.dtype)
+        contexts = _own_contexts if by_blocks else noop_context_fn
+        for k in range(self.n_iterations):
+            if recompute:
+                if by_blocks and memory is not None:
+                    # a part of an array that would be kept as a whole
+                    memory = memory.clone()
+                u, memory = checkpoint(
+                    iterate,
+                    k,
+                    u,
+                    memory,
+                    use_reentrant=False,
+                    context_fn=contexts,
+                )
+            else:
+                u, memory = iterate(k, u, memory)
+            # within a region of autocast, blocks may lower the precision
+            u = u.to(y.dtype)
         return u
 
     def with_operator(
@@ -334,6 +341,11 @@ class LearnedProximalGradient(UnrolledMethod):
             return None
         part = first_part(self.forward_operator.domain)
         return odl.ProductSpace(part.real_space, self.memory)
+
+
+def _own_contexts():
+    """Return the contexts of an iteration, at first and once again."""
+    return recomputing(), replaying()
 
 
 @blocks_of.register

@@ -30,6 +30,7 @@ from odl_equivariant._types import (
     ImageShape,
     Operator,
     Random,
+    VolumeShape,
 )
 from odl_equivariant.data._checks import as_array, image_on
 from odl_equivariant.data.acquisitions.base import Acquisition
@@ -53,27 +54,33 @@ _DTYPES = ('float32', 'float64', 'complex64', 'complex128')
 
 
 def centred_space(
-    shape: ImageShape, side: float, dtype: Dtype, backend: Backend
+    shape: ImageShape | VolumeShape,
+    side: float,
+    dtype: Dtype,
+    backend: Backend,
+    n_axes: int = 2,
 ) -> odl.DiscretizedSpace:
     """Return a space of images with square cells, centred at the origin.
 
     Parameters
     ----------
-    shape : tuple of 2 ints
+    shape : tuple of ints
         Shape of the images.
     side : float
-        Length of the longer side.
+        Length of the longest side.
     dtype : {'float32', 'float64', 'complex64', 'complex128'}
         Precision of the images, and whether they are complex.
     backend : {'numpy', 'pytorch'}
         Array back-end.
+    n_axes : int, optional
+        Number of axes that the shape must have, 3 for volumes of cubic cells.
 
     Raises
     ------
     ValueError
         If the shape or the side is not positive, or a name is unknown.
     """
-    shape = array_shape('shape', shape, 2)
+    shape = array_shape('shape', shape, n_axes)
     one_of('dtype', dtype, _DTYPES)
     one_of('backend', backend, ('numpy', 'pytorch'))
     side = positive_number('side', side)
