@@ -61,6 +61,27 @@ def test_command(script, tmp_path, capsys):
     assert f'{own["psnr"][0]:.2f}' in capsys.readouterr().out
 
 
+def test_total_variation_has_a_best_weight(script):
+    """Of an edge, a weight between two others is best; nothing turns it."""
+    image = np.full((40, 31), 0.2, 'float32')
+    image[:17] = 0.8
+    weights = (0.1, 1.0, 60.0)
+    denoisers = {w: script.by_variation(w) for w in weights}
+    scores = script.scores_of(denoisers, [image], 0.1, 0)
+    small, good, large = (scores[w]['psnr'][0] for w in weights)
+    assert good > small + 3
+    assert good > large + 3
+    assert abs(good - scores[1.0]['turned_psnr'][0]) < 0.05
+
+
+@pytest.mark.parametrize('weight', ['0', '-1', 'nan', 'inf'])
+def test_weights_that_are_not_positive(script, tmp_path, capsys, weight):
+    """They are refused by their option."""
+    with pytest.raises(SystemExit):
+        script.main([str(tmp_path), f'--variation={weight}'])
+    assert '--variation must be positive' in capsys.readouterr().err
+
+
 def test_command_without_denoisers(script, tmp_path):
     """It says what is missing."""
     with pytest.raises(SystemExit):
