@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Networks that learn with ground truth, and without.
+r"""Networks that learn with ground truth, and without.
 
     python -m examples.experiments.without_truth.comparison --scale small
 
@@ -18,12 +18,14 @@ and the same search for rates. Results are written after each network, and the
 same command goes on with a run that was stopped, from its last checkpoint.
 What is compared is in `comparison.yaml`.
 
-    python -m examples.experiments.without_truth.comparison --scale processor \\
-        --slices ct=FOLDER --results docs/results/without_truth.json \\
+    python -m examples.experiments.without_truth.comparison \
+        --scale processor --slices ct=FOLDER \
+        --results docs/results/without_truth.json \
         --report docs/results_without_truth.md
 
-also scores real slices from a folder of files `.npy`, in the unit of the images
-of the acquisition, and writes the page. No image of a patient is learned from.
+also scores real slices from a folder of files `.npy`, in the unit of the
+images of the acquisition, and writes the page. No image of a patient is
+learned from.
 """
 
 import argparse

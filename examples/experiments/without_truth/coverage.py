@@ -344,8 +344,8 @@ def section(found, settings, n_views):
         f'{settings["n_test"]} phantoms of {settings["size"]} x '
         f'{settings["size"]} pixels, {n_views} views and photon noise, from '
         f'{settings["n_samples"]} samples of shipped networks, or '
-        f'{settings["n_members"]} small networks of an ensemble; calibrated on '
-        f'{settings["n_calibration"]} other phantoms, and on '
+        f'{settings["n_members"]} small networks of an ensemble; calibrated '
+        f'on {settings["n_calibration"]} other phantoms, and on '
         f'{settings["n_divisions"]} other divisions of all. In percent, mean '
         'and standard deviation over '
         f'{len(found)} seed{"s" * (len(found) != 1)} of the phantoms.',

@@ -29,6 +29,7 @@ from examples.experiments.without_truth.results import (
 )
 from odl_equivariant import models
 from odl_equivariant.data import read_kspace
+from odl_equivariant.data.kspace.calibration import calibration_block
 from odl_equivariant.plotting import save_figure
 from odl_equivariant.training.cli import main as command
 
@@ -38,7 +39,7 @@ CONFIGURATION = (
     pathlib.Path(__file__).parents[2] / 'configs' / 'own_kspace.yaml'
 )
 # of the samples outside of the middle
-TAKEN, MIDDLE, SEED = 0.05, 0.08, 0
+TAKEN, SEED = 0.05, 0
 
 
 def without_some(kspace):
@@ -57,10 +58,13 @@ def without_some(kspace):
         Booleans of shape ``(nx, ny)``.
     """
     measured = (kspace != 0).any(axis=0)
-    places = [(np.arange(n) - n // 2) / (n / 2) for n in measured.shape]
-    radius = np.hypot(places[0][:, None], places[1])
+    middle = np.zeros_like(measured)
+    # of which coil maps are estimated
+    block = calibration_block(measured, 24)
+    if block is not None:
+        middle[block] = True
     rng = np.random.default_rng(SEED)
-    taken = measured & (radius > MIDDLE) & (rng.random(radius.shape) < TAKEN)
+    taken = measured & ~middle & (rng.random(middle.shape) < TAKEN)
     if not taken.any():
         raise ValueError(
             f'no sample could be taken away of {int(measured.sum())} that '
@@ -113,7 +117,7 @@ def run(kspace, model, steps, folder):
     errors : dict of float
         Their errors.
     """
-    folder = pathlib.Path(folder) / f'{model}_{steps}'
+    folder = pathlib.Path(folder) / f'{pathlib.Path(model).stem}_{steps}'
     folder.mkdir(parents=True, exist_ok=True)
     kept, taken = without_some(kspace)
     path = folder / 'scan' / 'kept.npy'

@@ -56,7 +56,9 @@ def table(rows):
 
 def _costs(costs):
     """Return the costs of steps as a table in Markdown."""
-    arms = list(dict.fromkeys(arm for known in costs.values() for arm in known))
+    arms = list(
+        dict.fromkeys(arm for known in costs.values() for arm in known)
+    )
     lines = [
         f'| problem | {" | ".join(arms)} |',
         '|---' * (1 + len(arms)) + '|',

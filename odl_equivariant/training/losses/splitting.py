@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from typing import Any, Literal
 
 import odl
@@ -79,7 +78,7 @@ class MeasurementSplitting(Loss):
         How errors in data count, so that they do about as in images. With
         ``'ramp'``, those in views of tomography are filtered. With
         ``'density'``, those in k-space are divided by the probability with
-        which masks, drawn for each scan, measure a frequency. See Notes.
+        which masks of lines, drawn for each scan, measure it. See Notes.
 
     Raises
     ------
@@ -114,17 +113,19 @@ class MeasurementSplitting(Loss):
 
     With ``weighting: density``, the error at a frequency that the network was
     not given counts :math:`1 / P(k \text{ is measured} \mid k \text{ is not
-    given})` times, which is 11 for a mask of a quarter of the lines and a
+    given})` times, which is about 12 for a mask of a quarter of the lines and a
     fraction of 0.6. Of masks that are drawn for each scan, with all as target,
     the expectation given :math:`M` is then the error in the image itself,
 
     .. math::
         E[\ell(y) \mid M] = \|F (\Phi(M y; M A) - x)\|^2 = \|\Phi - x\|^2,
 
-    that of supervised training from the same part; without it, what is not
-    measured counts little. Source: Millard and Chiew, *A theoretical framework
-    for self-supervised MR image reconstruction using sub-sampling via variable
-    density Noisier2Noise*, IEEE Transactions on Computational Imaging 9 (2023).
+    that of supervised training from the same part, for lines that are chosen
+    uniformly, and about that for others; without it, what is not
+    measured counts little. Source: Millard and Chiew, *A theoretical
+    framework for self-supervised MR image reconstruction using sub-sampling
+    via variable density Noisier2Noise*, IEEE Transactions on Computational
+    Imaging 9 (2023).
 
     The filtered back-projection at which a network starts is that of the
     given views: each of them stands for half of the gaps beside it.
@@ -165,7 +166,6 @@ class MeasurementSplitting(Loss):
         self.parts = Parts(fraction, over, density, keep)
         self.fraction, self.over = self.parts.fraction, self.parts.over
         self.density, self.keep = self.parts.density, self.parts.keep
-        self._weights = weakref.WeakKeyDictionary()
 
     def check(self, acquisition: Any, network: torch.nn.Module) -> None:
         """Check that there is enough to split, see `Loss.check`."""
@@ -222,12 +222,7 @@ class MeasurementSplitting(Loss):
         """Return the mean of values where they are a target."""
         if self.weighting != 'density':
             return problem.mean_data(values, where)
-        acquisition = problem.acquisition
-        if acquisition not in self._weights:
-            self._weights[acquisition] = density_weights(
-                acquisition, self.parts
-            )
-        others = self._weights[acquisition].to(values)
+        others = density_weights(problem.acquisition, self.parts).to(values)
         weights = torch.where(part.chosen, torch.ones_like(others), others)
         # over all of k-space, measured or not
         everywhere = torch.ones_like(where)

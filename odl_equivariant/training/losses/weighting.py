@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -23,7 +24,10 @@ __all__ = (
 )
 
 WEIGHTINGS = ('none', 'ramp', 'density')
-_N_MASKS = 4000
+_N_MASKS = 2000
+_DENSITIES: weakref.WeakKeyDictionary[Any, dict[Any, torch.Tensor]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def check_weighting(weighting: str, acquisition: Any) -> None:
@@ -36,16 +40,20 @@ def check_weighting(weighting: str, acquisition: Any) -> None:
     acquisition : Acquisition
         Acquisition of the data.
     """
-    if weighting == 'density' and not getattr(
-        acquisition, 'random_masks', False
-    ):
-        raise ValueError(
-            '`weighting: density` divides by the probability that a mask, '
-            'drawn for each scan, measures a frequency, and '
-            f'{type(acquisition).__name__} draws none: take `random_masks: '
-            'true`, if the masks of your scans are like those it draws, or '
-            '`weighting: none`'
-        )
+    if weighting == 'density':
+        if not getattr(acquisition, 'random_masks', False):
+            raise ValueError(
+                '`weighting: density` divides by the probability that a mask, '
+                'drawn for each scan, measures a frequency, and '
+                f'{type(acquisition).__name__} draws none: take '
+                '`random_masks: true`, if the masks of your scans are like '
+                'those it draws, or `weighting: none`'
+            )
+        if acquisition.pattern == 'poisson_disc':
+            raise ValueError(
+                '`weighting: density` is for masks of lines: take another '
+                '`pattern`, or `weighting: none`'
+            )
     if weighting == 'ramp' and not hasattr(acquisition, 'geometry'):
         raise ValueError(
             '`weighting: ramp` is for tomography, whose views a ramp filter '
@@ -105,8 +113,17 @@ def density_weights(acquisition: Any, parts: Parts) -> torch.Tensor:
 
     Notes
     -----
-    The probabilities are shares of 4000 masks and parts, always the same.
+    The probabilities are shares of 2000 masks and parts, always the same.
+    They are kept for each acquisition.
     """
+    known = _DENSITIES.setdefault(acquisition, {})
+    key = (parts.fraction, parts.over, parts.density, parts.keep)
+    if key not in known:
+        known[key] = _density_weights(acquisition, parts)
+    return known[key]
+
+
+def _density_weights(acquisition, parts):
     shape = tuple(acquisition.space.shape)
     measured, given = torch.zeros(shape), torch.zeros(shape)
     generator = torch.Generator().manual_seed(0)
