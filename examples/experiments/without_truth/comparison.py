@@ -29,6 +29,7 @@ learned from.
 """
 
 import argparse
+import contextlib
 import math
 import pathlib
 import time
@@ -40,7 +41,7 @@ import yaml
 from examples.experiments.without_truth.page import table, write_page
 from examples.experiments.without_truth.parallel import quiet, train_all
 from examples.experiments.without_truth.results import write_results
-from examples.experiments.without_truth.study import Study
+from examples.experiments.without_truth.study import OutOfTime, Study
 from examples.experiments.without_truth.verdicts import verdicts
 
 __all__ = ('Study', 'main')
@@ -94,7 +95,8 @@ def main(arguments=None):
             quiet()
             made = Study(*study)
             rows += made.search() if options.search else made.run()
-            costs['/'.join(study[2:4])] = made.costs()
+            with contextlib.suppress(OutOfTime):
+                costs['/'.join(study[2:4])] = made.costs()
             slices[made.name] = sorted(made.slices)
         budget = dict(scale)
         if options.search:

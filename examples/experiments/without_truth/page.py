@@ -111,8 +111,9 @@ def write_page(results, folder, path):
         f'trained in {budget["n_steps"]} steps of '
         f'{_counted(budget["batch"], "image")} of {side} pixels, of '
         f'{budget["n_train"]} phantoms, each measured once, at the best of '
-        f'{_counted(len(budget["rates"]), "learning rate")} or more, which '
-        f'trainings of {budget["search_steps"]} steps had found. '
+        f'{_counted(len(budget["rates"]), "learning rate")}'
+        f'{" or more" * budget.get("widen", True)}, which trainings of '
+        f'{budget["search_steps"]} steps had found. '
         f'Scores are means over {budget["n_test"]} other phantoms and over '
         'real slices, which nothing was learned from, then mean and standard '
         f'deviation over the seeds, {_counted(len(seeds), "seed")} in all.',

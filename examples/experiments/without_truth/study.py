@@ -93,6 +93,7 @@ class Study:
         self.slices = slices_of(self.settings)
         self._pairs = {}
         left_out = ('rates', 'n_steps', 'search_steps', 'seeds', 'changes')
+        left_out += ('widen',)
         shared = {k: v for k, v in self.settings.items() if k not in left_out}
         # a file is what it holds, wherever it lies
         shared['slices'] = {
@@ -183,13 +184,15 @@ class Study:
     def best_rate(self, arm):
         """Return the best rate on the images to choose with.
 
-        The search goes on while the best one is the first or the last.
+        The search goes on while the best one is the first or the last, unless
+        the scale says not to ``widen`` it.
         """
         rates = sorted(self.settings['rates'])
+        narrow = len(rates) == 1 or not self.settings.get('widen', True)
         while True:
             found = [self.searched(arm, rate)['validation'] for rate in rates]
             best = rates[int(np.argmax(found))]
-            if len(rates) == 1 or best not in (rates[0], rates[-1]):
+            if narrow or best not in (rates[0], rates[-1]):
                 return best
             if not 1e-6 < best < 1:
                 return best
