@@ -8,41 +8,85 @@
 
 """Tests of the experiments without ground truth."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
 
-from examples.experiments.without_truth import comparison, coverage
+from examples.experiments.without_truth import comparison, coverage, own_scan
+from examples.experiments.without_truth.results import write_results
+from examples.experiments.without_truth.slices import slices_of
 from examples.experiments.without_truth.verdicts import verdicts
+from odl_equivariant import models
+from odl_equivariant.data import (
+    CartesianMRI,
+    mr_phantom,
+    simulated_coil_maps,
+)
+from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
 
 
 @pytest.mark.slow
 def test_trial_of_the_comparison(tmp_path, monkeypatch, capsys):
     """Networks are trained once by each loss, scored and compared."""
+    slices = tmp_path / 'slices'
+    slices.mkdir()
+    np.save(slices / 'own.npy', np.eye(20, 30, dtype='float32'))
     arguments = ['--scale', 'tiny', '--tasks', 'ct_25/without']
-    arguments += ['--output', str(tmp_path), '--losses']
+    arguments += ['--output', str(tmp_path), '--slices', f'ct={slices}']
+    arguments += ['--results', str(tmp_path / 'found.json'), '--losses']
     arguments += ['supervised', 'equivariant splitting', 'splitting']
     rows = comparison.main(arguments)
     # of the variants, the first seed
     assert len(rows) == 2 * 7 + 4
     assert all(np.isfinite(row['test']) for row in rows)
+    assert all(np.isfinite(row['slices']) for row in rows)
     assert 'by design is within 0.5 dB' in capsys.readouterr().out
-    stored = json.loads((tmp_path / 'comparison.json').read_text())
+    stored = json.loads((tmp_path / 'found.json').read_text())
     assert stored['rows'] == rows
+    assert stored['slices'] == {'ct_25': ['own', 'sample_ct_slice0']}
+    costs = stored['costs']['ct_25/without']
+    assert costs['splitting, ordinary'] == 1
+    assert costs['equivariant splitting, averaging'] > 1.5
 
     def fails(*arguments):
         raise AssertionError('trained again')
 
     monkeypatch.setattr(comparison.Study, '_train', fails)
     page = tmp_path / 'page.md'
+    write_results(
+        tmp_path / 'found.json', {'coverage': {'lines': ['covered']}}
+    )
     assert comparison.main([*arguments, '--report', str(page)]) == rows
     text = page.read_text()
-    assert '2 steps of 1 image of 2 phantoms' in text
+    assert '2 steps of 1 image of 16 x 16 pixels, of 2 phantoms' in text
+    assert 'for ct_25: `own`, `sample_ct_slice0`' in text
+    # a part that another script wrote
+    assert text.endswith('covered\n')
     assert (page.parent / 'images' / 'page_ct_25_without.png').is_file()
 
 
-def row(loss, network, seed, test, seconds=1.0):
+def test_slices_that_are_no_images(tmp_path):
+    """They are refused by the name of their file, or of their folder."""
+    path = tmp_path / 'it.npy'
+    np.save(path, np.zeros((3, 4, 5)))
+    settings = {
+        'acquisition': {'class': 'SparseViewCT', 'shape': [16, 16]},
+        'slices': [str(path)],
+    }
+    with pytest.raises(ValueError, match=r'it\.npy must hold a real image'):
+        slices_of(settings)
+    np.save(path, np.full((4, 5), np.nan))
+    with pytest.raises(ValueError, match='not finite'):
+        slices_of(settings)
+    with pytest.raises(SystemExit):
+        comparison.main(['--slices', f'ct={tmp_path / "none"}'])
+    with pytest.raises(SystemExit):
+        comparison.main(['--slices', str(tmp_path)])
+
+
+def row(loss, network, seed, test, slices=0.0):
     """Return a row of the table."""
     return {
         'problem': 'ct',
@@ -51,30 +95,82 @@ def row(loss, network, seed, test, seconds=1.0):
         'network': network,
         'seed': seed,
         'test': test,
-        'seconds': seconds,
+        'slices': slices,
     }
 
 
 def test_verdicts_are_those_of_the_rows():
-    """A statement holds if it holds for each seed."""
+    """A statement holds if it holds for each seed that both have."""
     rows = [
         row('supervised', 'by design', seed, score)
-        for seed, score in ((1, 30.0), (2, 31.0))
+        for seed, score in ((1, 30.0), (2, 31.0), (3, 0.0))
     ]
     rows += [
-        row('equivariant splitting', 'by design', seed, score, 1.05)
+        row('equivariant splitting', 'by design', seed, score, -1.0)
         for seed, score in ((1, 29.8), (2, 30.0))
     ]
     rows += [row('splitting', 'ordinary', seed, 29.0) for seed in (1, 2)]
     rows.append({**row('equivariant imaging', 'ordinary', None, 0)})
     rows[-1] = {**rows[-1], 'refused': 'symmetric'}
-    found = {sentence: rest for sentence, *rest in verdicts(rows)}
+    costs = {'ct/with': {'equivariant splitting, by design': 1.05}}
+    found = {sentence: rest for sentence, *rest in verdicts(rows, costs)}
     (near,) = (v for k, v in found.items() if '0.5 dB' in k)
-    assert near == ['-0.20, -1.00 dB for the seeds', 'Holds in part']
+    assert near[:2] == ['-0.20, -1.00 dB', 'Holds in part']
+    assert near[2:] == ['-1.00, -1.00 dB', 'Does not hold']
     (above,) = (v for k, v in found.items() if 'with an ordinary' in k)
-    assert above == ['+0.80, +1.00 dB for the seeds', 'Holds']
+    assert above[:2] == ['+0.80, +1.00 dB', 'Holds']
     (cost,) = (v for k, v in found.items() if 'by design, costs' in k)
-    assert cost == ['1.05', 'Holds']
+    assert cost[:2] == ['1.05 times', 'Holds']
+
+
+def test_taken_samples_are_apart():
+    """What is predicted was measured, and is not in the scan any more."""
+    rng = np.random.default_rng(0)
+    kspace = rng.normal(size=(3, 32, 24)) + 1j
+    kspace *= rng.random((32, 24)) < 0.5
+    kept, taken = own_scan.without_some(kspace)
+    assert taken.any()
+    assert (kspace[:, taken] != 0).all()
+    assert not kept[:, taken].any()
+    assert np.array_equal(kept[:, ~taken], kspace[:, ~taken])
+    # of the middle, coil maps are estimated
+    kspace[:, 8:25, 4:21] = 1
+    assert not own_scan.without_some(kspace)[1][8:25, 4:21].any()
+    with pytest.raises(ValueError, match='no sample could be taken away'):
+        own_scan.without_some(np.zeros((3, 8, 8)))
+
+
+@pytest.mark.slow
+def test_own_scan_by_the_command(tmp_path):
+    """A file of k-space is fine-tuned once, scored and shown."""
+    images = simulated_coil_maps((32, 32), 4, rng=0)
+    images = images * mr_phantom((32, 32), rng=0)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(images, (1, 2))), (1, 2)
+    )
+    measured = np.random.default_rng(0).random((32, 32)) < 0.7
+    # coil maps are estimated from the middle
+    measured[10:23, 10:23] = True
+    kspace *= measured
+    np.save(tmp_path / 'scan.npy', kspace)
+    acquisition = CartesianMRI((32, 32), n_coils=4)
+    block = functools.partial(
+        EquivariantProximal, in_channels=2, channels=4, skip=True
+    )
+    network = LearnedProximalGradient(
+        acquisition.operator, block, 2, 'adjoint'
+    )
+    models.save(network, tmp_path / 'small.safetensors')
+    arguments = [str(tmp_path / 'scan.npy'), '--steps', '2', '--models']
+    arguments += [str(tmp_path / 'small.safetensors')]
+    arguments += ['--output', str(tmp_path / 'run')]
+    arguments += ['--results', str(tmp_path / 'found.json')]
+    arguments += ['--picture', str(tmp_path / 'it.png')]
+    (found,) = own_scan.main(arguments).values()
+    assert 0 < found['after'] < 1
+    lines = json.loads((tmp_path / 'found.json').read_text())['own_scan']
+    assert f'{found["after"]:.4f}' in '\n'.join(lines['lines'])
+    assert (tmp_path / 'it.png').is_file()
 
 
 @pytest.mark.slow

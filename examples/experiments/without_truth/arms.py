@@ -92,7 +92,11 @@ def problem_settings(settings, scale, name, noise):
     """Return the settings of a problem, as `examples.experiments` has them."""
     problem, scaled = settings['problems'][name], settings['scales'][scale]
     return {
-        **{k: v for k, v in scaled.items() if k != 'shape'},
+        **{
+            key: value
+            for key, value in scaled.items()
+            if key not in ('shape', 'arms', 'tasks')
+        },
         'acquisition': {
             **problem['acquisition'],
             **problem['noise'][noise],
@@ -182,6 +186,8 @@ def splitting_of(arm, settings, noise):
     _, *changes = arm.loss.split(', ')
     for change in changes:
         options |= settings['variants'][change]
+    if options.pop('corrected', False):
+        options['noise'] = losses.GaussianNoise()
     return options
 
 

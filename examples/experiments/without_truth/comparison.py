@@ -6,7 +6,7 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Networks that learn with ground truth, and without.
+r"""Networks that learn with ground truth, and without.
 
     python -m examples.experiments.without_truth.comparison --scale small
 
@@ -17,10 +17,19 @@ noise and without. All have the same budget, the same images in the same order
 and the same search for rates. Results are written after each network, and the
 same command goes on with a run that was stopped, from its last checkpoint.
 What is compared is in `comparison.yaml`.
+
+    python -m examples.experiments.without_truth.comparison \
+        --scale processor --slices ct=FOLDER \
+        --results docs/results/without_truth.json \
+        --report docs/results_without_truth.md
+
+also scores real slices from a folder of files `.npy`, in the unit of the
+images of the acquisition, and writes the page. No image of a patient is
+learned from.
 """
 
 import argparse
-import json
+import contextlib
 import math
 import pathlib
 import time
@@ -31,9 +40,9 @@ import yaml
 
 from examples.experiments.without_truth.page import table, write_page
 from examples.experiments.without_truth.parallel import quiet, train_all
-from examples.experiments.without_truth.study import Study
+from examples.experiments.without_truth.results import write_results
+from examples.experiments.without_truth.study import OutOfTime, Study
 from examples.experiments.without_truth.verdicts import verdicts
-from odl_equivariant._files import write_atomically
 
 __all__ = ('Study', 'main')
 
@@ -44,28 +53,111 @@ def main(arguments=None):
     """Run what the arguments ask for, and return the rows."""
     with open(SETTINGS, encoding='utf-8') as file:
         settings = yaml.safe_load(file)
+    options = _options(settings, arguments)
+    until = time.time() + options.seconds
+    scale = settings['scales'][options.scale]
+    known = scale.pop('arms', settings['arms'])
+    tasks = options.tasks or scale.pop('tasks', _tasks(settings))
+    settings['arms'] = {}
+    for name in options.losses or known:
+        loss, _, network = name.partition(': ')
+        settings['arms'][loss] = [
+            one
+            for one in known.get(loss, ['by design'])
+            if one in options.networks and network in ('', one)
+        ]
+    if not options.variants:
+        for problem in settings['problems'].values():
+            problem['variants'] = {'with': [], 'without': []}
+    if options.steps:
+        scale['n_steps'] = options.steps
+    for problem in settings['problems'].values():
+        kind = 'mri' if 'MRI' in problem['acquisition']['class'] else 'ct'
+        problem['slices'] += options.slices.get(kind, [])
+    studies = [
+        (
+            settings,
+            options.scale,
+            *task.split('/'),
+            options.output,
+            options.device,
+            until,
+        )
+        for task in tasks
+    ]
+    if options.processes > 1 and not options.search:
+        # seen by all studies
+        scale['n_steps'] = train_all(studies, options.processes)
+    path = options.results or options.output / 'comparison.json'
+    rows, costs, slices = [], {}, {}
+    for study in studies:
+        with warnings.catch_warnings():
+            quiet()
+            made = Study(*study)
+            rows += made.search() if options.search else made.run()
+            with contextlib.suppress(OutOfTime):
+                costs['/'.join(study[2:4])] = made.costs()
+            slices[made.name] = sorted(made.slices)
+        budget = dict(scale)
+        if options.search:
+            budget['n_steps'] = budget['search_steps']
+            budget['n_test'] = budget['n_validation']
+        command = f'--scale {options.scale}' + ' --search' * options.search
+        write_results(
+            path,
+            {
+                'command': command,
+                'budget': budget,
+                'slices': slices,
+                'costs': costs,
+                'rows': rows,
+            },
+        )
+    if options.report:
+        write_page(path, options.output, options.report)
+    print(table(rows))
+    for found in verdicts(rows, costs):
+        print('-', '; '.join(found))
+    return rows
+
+
+def _tasks(settings):
+    return [
+        f'{name}/{noise}'
+        for name in settings['problems']
+        for noise in ('with', 'without')
+    ]
+
+
+def _folder(text):
+    kind, is_named, folder = text.partition('=')
+    if kind not in ('ct', 'mri') or not is_named:
+        raise argparse.ArgumentTypeError(
+            f'expected ct=FOLDER or mri=FOLDER, got {text!r}'
+        )
+    files = sorted(pathlib.Path(folder).glob('*.npy'))
+    if not files:
+        raise argparse.ArgumentTypeError(f'no file .npy in {folder}')
+    return kind, [str(file) for file in files]
+
+
+def _options(settings, arguments):
     parser = argparse.ArgumentParser(
         prog='python -m examples.experiments.without_truth.comparison',
         description='Compare learning with ground truth and without.',
     )
     parser.add_argument('--scale', choices=settings['scales'], default='small')
-    tasks = [
-        f'{name}/{noise}'
-        for name in settings['problems']
-        for noise in ('with', 'without')
-    ]
     parser.add_argument(
         '--tasks',
         nargs='+',
-        choices=tasks,
-        default=tasks,
+        choices=_tasks(settings),
         metavar='TASK',
-        help=f'problems with noise or without, in order: {", ".join(tasks)}',
+        help='problems with noise or without, in order; default: those of '
+        f'the scale, or {", ".join(_tasks(settings))}',
     )
     parser.add_argument(
         '--losses',
         nargs='+',
-        default=list(settings['arms']),
         help='also variants, such as "equivariant splitting, of 80 %%", and '
         'of some networks only, such as "supervised: by design"',
     )
@@ -87,6 +179,14 @@ def main(arguments=None):
         help='compare the short trainings of the search for rates alone',
     )
     parser.add_argument('--steps', type=int, help='steps of each network')
+    parser.add_argument(
+        '--slices',
+        nargs='+',
+        type=_folder,
+        default=[],
+        metavar='KIND=FOLDER',
+        help='files .npy of real slices, scored only: ct=FOLDER, mri=FOLDER',
+    )
     parser.add_argument('--device', default='cpu')
     parser.add_argument(
         '--processes', type=int, default=1, help='networks at the same time'
@@ -98,60 +198,14 @@ def main(arguments=None):
         '--output', type=pathlib.Path, default='results/without_truth'
     )
     parser.add_argument(
+        '--results', type=pathlib.Path, help='JSON file of all scores'
+    )
+    parser.add_argument(
         '--report', type=pathlib.Path, help='page of Markdown to write'
     )
     options = parser.parse_args(arguments)
-    until = time.time() + options.seconds
-    known = settings['arms']
-    settings['arms'] = {}
-    for name in options.losses:
-        loss, _, network = name.partition(': ')
-        settings['arms'][loss] = [
-            one
-            for one in known.get(loss, ['by design'])
-            if one in options.networks and network in ('', one)
-        ]
-    if not options.variants:
-        for problem in settings['problems'].values():
-            problem['variants'] = {'with': [], 'without': []}
-    if options.steps:
-        settings['scales'][options.scale]['n_steps'] = options.steps
-    studies = [
-        (
-            settings,
-            options.scale,
-            *task.split('/'),
-            options.output,
-            options.device,
-            until,
-        )
-        for task in options.tasks
-    ]
-    if options.processes > 1 and not options.search:
-        # seen by all studies
-        settings['scales'][options.scale]['n_steps'] = train_all(
-            studies, options.processes
-        )
-    rows = []
-    for study in studies:
-        with warnings.catch_warnings():
-            quiet()
-            made = Study(*study)
-            rows += made.search() if options.search else made.run()
-        budget = dict(settings['scales'][options.scale])
-        if options.search:
-            budget['n_steps'] = budget['search_steps']
-            budget['n_test'] = budget['n_validation']
-        command = f'--scale {options.scale}' + ' --search' * options.search
-        result = {'command': command, 'budget': budget, 'rows': rows}
-        path = options.output / 'comparison.json'
-        write_atomically(path, json.dumps(result, indent=1).encode())
-    if options.report:
-        write_page(options.output, options.report)
-    print(table(rows))
-    for sentence, figures, verdict in verdicts(rows):
-        print(f'- {sentence}: {figures}. {verdict}.')
-    return rows
+    options.slices = dict(options.slices)
+    return options
 
 
 if __name__ == '__main__':

@@ -25,6 +25,8 @@ import pathlib
 import numpy as np
 import torch
 
+from examples.experiments.tables import mean_and_spread, verdict
+from examples.experiments.without_truth.results import write_results
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
 from odl_equivariant.actions import group_actions
@@ -70,8 +72,8 @@ BOOTSTRAPS = (
     ('ordinary', 'outside of the group'),
     ('ordinary', 'none'),
 )
-# of phantoms: none is used twice
-_CALIBRATION_AND_TEST, _TRAINING = 71, 72
+# of phantoms, with the seed added: none is used twice
+_CALIBRATION_AND_TEST, _TRAINING = 710, 72
 
 
 @dataclasses.dataclass
@@ -200,7 +202,7 @@ def summary(row, settings):
     }
 
 
-def run(settings, n_views, folder):
+def run(settings, n_views, folder, seed=0):
     """Measure what has not been measured, and return all summaries."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,9 +216,9 @@ def run(settings, n_views, folder):
     found, rows = None, {}
     names = [('bootstrap', *choice) for choice in BOOTSTRAPS]
     for name in [*names[:2], ('ensemble',), *names[2:]]:
-        stem = '_'.join((*name, str(n_views))).replace(' ', '_')
+        stem = '_'.join((*name, str(n_views), str(seed))).replace(' ', '_')
         path = folder / f'{stem}.json'
-        stored = {'settings': settings, 'n_views': n_views}
+        stored = {'settings': settings, 'n_views': n_views, 'seed': seed}
         if path.exists():
             known = json.loads(path.read_text(encoding='utf-8'))
             row = known.pop('row')
@@ -225,7 +227,9 @@ def run(settings, n_views, folder):
                     f'{path} is of other settings; take another folder'
                 )
         else:
-            found = found or images(acquisition, number, _CALIBRATION_AND_TEST)
+            found = found or images(
+                acquisition, number, _CALIBRATION_AND_TEST + seed
+            )
             method = method_of(name, acquisition, settings)
             row = measure(method, found, settings)
             write_atomically(path, json.dumps(stored | {'row': row}).encode())
@@ -234,71 +238,123 @@ def run(settings, n_views, folder):
     return rows
 
 
-def table(rows):
-    """Return the coverages as a table in Markdown, in percent."""
+def table(found):
+    """Return the coverages as a table in Markdown, in percent.
+
+    Parameters
+    ----------
+    found : list of dict
+        For each seed, the summaries of all methods.
+    """
     lines = [
         '| method | region | pixels | calibrated region | over divisions | '
         'calibrated pixels | error over its estimate | correlation |',
         '|---|---|---|---|---|---|---|---|',
     ]
-    for name, row in rows.items():
-        percent = [
-            f'{100 * row[key]:.1f}'
-            for key in (
-                'region',
-                'pixels',
-                'calibrated region',
-                'calibrated region, divisions',
-                'calibrated pixels',
-            )
-        ]
-        lines.append(
-            f'| {", ".join(name)} | {" | ".join(percent)} | '
-            f'{row["error over its estimate"]:.2f} | '
-            f'{row["correlation"]:.2f} |'
-        )
+    columns = [
+        ('region', 100, 1),
+        ('pixels', 100, 1),
+        ('calibrated region', 100, 1),
+        ('calibrated region, divisions', 100, 1),
+        ('calibrated pixels', 100, 1),
+        ('error over its estimate', 1, 2),
+        ('correlation', 1, 2),
+    ]
+    for name in found[0]:
+        cells = []
+        for key, unit, digits in columns:
+            values = [unit * rows[name][key] for rows in found]
+            mean, spread = mean_and_spread(values)
+            cells.append(f'{mean:.{digits}f}')
+            if len(found) > 1:
+                cells[-1] += f' ± {spread:.{digits}f}'
+        lines.append(f'| {", ".join(name)} | {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
-def statements(rows, settings):
-    """Return what the figures say: a sentence, the figures, and whether."""
+def statements(found, settings):
+    """Return what the figures of all seeds say.
+
+    Returns
+    -------
+    statements : list of tuple of str
+        A sentence, its figures, and whether it holds, in part or not.
+    """
     level = settings['level']
-    calibrated = [
-        row[key]
-        for row in rows.values()
-        for key in ('calibrated region', 'calibrated pixels')
-    ]
-    gap = max(abs(value - level) for value in calibrated)
-    outside, inside, none = (
-        rows['bootstrap', 'c4', kind]
-        for kind in ('outside of the group', 'quarter turns', 'none')
-    )
+    away, ratios = [], {kind: [] for kind in _KINDS}
+    for rows in found:
+        calibrated = [
+            row[key]
+            for row in rows.values()
+            for key in ('calibrated region', 'calibrated pixels')
+        ]
+        away.append(max(abs(value - level) for value in calibrated))
+        for kind, values in ratios.items():
+            row = rows['bootstrap', 'c4', kind]
+            values.append(row['error over its estimate'])
+    outside, inside, none = ratios.values()
     return [
         (
-            'After calibration, coverage is within 5 points of its level',
-            f'at most {100 * gap:.1f} points away',
-            gap <= 0.05,
+            'After calibration, coverage of all methods is within 5 points '
+            'of its level',
+            'at most ' + _joined(100 * gap for gap in away) + ' points away',
+            verdict([gap <= 0.05 for gap in away]),
         ),
         (
             'Transforms outside of the group bring the estimated error '
             'nearer to the error',
-            f'error over its estimate {outside["error over its estimate"]:.2f}'
-            f' with, {none["error over its estimate"]:.2f} without',
-            abs(np.log(outside['error over its estimate']))
-            < abs(np.log(none['error over its estimate'])),
+            f'error over its estimate {_joined(outside)} with, '
+            f'{_joined(none)} without',
+            verdict(
+                [
+                    abs(np.log(one)) < abs(np.log(other))
+                    for one, other in zip(outside, none, strict=True)
+                ]
+            ),
         ),
         (
             'Transforms of the group bring nothing (a ratio of at most 1.02)',
-            f'error over its estimate {inside["error over its estimate"]:.2f}'
-            f' with, {none["error over its estimate"]:.2f} without',
-            abs(
-                np.log(
-                    inside['error over its estimate']
-                    / none['error over its estimate']
-                )
-            )
-            <= np.log(1.02),
+            f'error over its estimate {_joined(inside)} with, '
+            f'{_joined(none)} without',
+            verdict(
+                [
+                    abs(np.log(one / other)) <= np.log(1.02)
+                    for one, other in zip(inside, none, strict=True)
+                ]
+            ),
         ),
+    ]
+
+
+_KINDS = ('outside of the group', 'quarter turns', 'none')
+
+
+def _joined(values):
+    return ', '.join(f'{value:.2f}' for value in values)
+
+
+def section(found, settings, n_views):
+    """Return the coverages as lines of a page in Markdown."""
+    level = f'{100 * settings["level"]:g} %'
+    return [
+        '## How often a region holds the truth',
+        '',
+        'Made by `python -m examples.experiments.without_truth.coverage '
+        f'--views {n_views}`: regions and intervals of {level}, of '
+        f'{settings["n_test"]} phantoms of {settings["size"]} x '
+        f'{settings["size"]} pixels, {n_views} views and photon noise, from '
+        f'{settings["n_samples"]} samples of shipped networks, or '
+        f'{settings["n_members"]} small networks of an ensemble; calibrated '
+        f'on {settings["n_calibration"]} other phantoms, and on '
+        f'{settings["n_divisions"]} other divisions of all. In percent, mean '
+        'and standard deviation over '
+        f'{len(found)} seed{"s" * (len(found) != 1)} of the phantoms.',
+        '',
+        '| statement | measured | verdict |',
+        '|---|---|---|',
+        *(f'| {" | ".join(row)} |' for row in statements(found, settings)),
+        '',
+        *table(found).splitlines(),
     ]
 
 
@@ -309,18 +365,30 @@ def main(arguments=None):
         description='Count the truths in regions of the bootstrap.',
     )
     parser.add_argument('--views', type=int, default=50)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument(
         '--output', type=pathlib.Path, default='results/coverage'
     )
     parser.add_argument(
         '--quick', action='store_true', help='a trial, in seconds'
     )
+    parser.add_argument(
+        '--results',
+        type=pathlib.Path,
+        help='JSON file of results, to which a part of the page is written',
+    )
     options = parser.parse_args(arguments)
     settings = SETTINGS | (QUICK if options.quick else {})
-    rows = run(settings, options.views, options.output)
-    print(table(rows))
-    for sentence, figures, holds in statements(rows, settings):
-        print(f'- {sentence}: {figures}. {"Holds" if holds else "Does not"}.')
+    found = []
+    for seed in options.seeds:
+        found.append(run(settings, options.views, options.output, seed))
+        if options.results:
+            lines = section(found, settings, options.views)
+            write_results(options.results, {'coverage': {'lines': lines}})
+    print(table(found))
+    for sentence, figures, holds in statements(found, settings):
+        print(f'- {sentence}: {figures}. {holds}.')
+    return found
 
 
 if __name__ == '__main__':

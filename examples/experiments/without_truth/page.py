@@ -10,12 +10,12 @@
 
 import io
 import itertools
-import json
 import pathlib
 
 import numpy as np
 
 from examples.experiments.tables import mean_and_spread
+from examples.experiments.without_truth.results import read_results
 from examples.experiments.without_truth.verdicts import verdicts
 from odl_equivariant._files import write_atomically
 
@@ -26,7 +26,7 @@ def table(rows):
     """Return the scores as a table in Markdown."""
     lines = [
         '| problem | noise | loss | network | phantoms, dB | slices, dB | '
-        'seconds a step |',
+        'rate |',
         '|---|---|---|---|---|---|---|',
     ]
 
@@ -49,58 +49,112 @@ def table(rows):
                 shown.append(f'{mean:.2f} ± {spread:.2f}')
             else:
                 shown.append('')
-        seconds = [row['seconds'] for row in group if row['seconds']]
-        cost = f'{np.median(seconds):.3f}' if seconds else ''
-        lines.append(f'| {cells} | {" | ".join(shown)} | {cost} |')
+        rate = f'{group[0]["rate"]:.1e}' if 'rate' in group[0] else ''
+        lines.append(f'| {cells} | {" | ".join(shown)} | {rate} |')
     return '\n'.join(lines)
 
 
-def write_page(folder, path):
-    """Write the results in a folder as one page of Markdown.
+def _costs(costs):
+    """Return the costs of steps as a table in Markdown."""
+    arms = list(
+        dict.fromkeys(arm for known in costs.values() for arm in known)
+    )
+    lines = [
+        f'| problem | {" | ".join(arms)} |',
+        '|---' * (1 + len(arms)) + '|',
+    ]
+    for name, known in costs.items():
+        cells = [f'{known[arm]:.2f}' if arm in known else '' for arm in arms]
+        words = name.replace('/', ', ') + ' noise'
+        lines.append(f'| {words} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _slices(slices):
+    """Say which real slices are scored."""
+    by_names = {}
+    for problem, names in slices.items():
+        by_names.setdefault(tuple(names), []).append(problem)
+    return '; '.join(
+        f'for {", ".join(problems)}: '
+        + (', '.join(f'`{name}`' for name in names) or 'none')
+        for names, problems in by_names.items()
+    )
+
+
+def write_page(results, folder, path):
+    """Write results as one page of Markdown.
 
     Parameters
     ----------
+    results : path-like
+        File of the results, see `write_results`.
     folder : path-like
-        Folder of the results, with ``comparison.json``.
+        Folder of the trainings, with reconstructions for pictures.
     path : path-like
-        Page to write. Its pictures go into ``images`` beside it. The text of
-        ``_<stem>_notes.md``, if there is such a file, is included.
+        Page to write. Its pictures go into ``images`` beside it, and stay if
+        the folder has none. The text of ``_<stem>_notes.md``, if there is such
+        a file, is included.
     """
     folder, path = pathlib.Path(folder), pathlib.Path(path)
-    result = json.loads((folder / 'comparison.json').read_text('utf-8'))
+    result = read_results(results)
     rows, budget = result['rows'], result['budget']
+    seeds = {row['seed'] for row in rows if row['seed'] is not None}
+    side = ' x '.join(map(str, budget['shape']))
     lines = [
         '# Without ground truth',
         '',
         'Made by `python -m examples.experiments.without_truth.comparison '
-        f'{result["command"]}`. Each network '
-        f'of a problem was trained in {budget["n_steps"]} steps of '
-        f'{_counted(budget["batch"], "image")} of {budget["n_train"]} '
-        'phantoms, at the best of '
-        f'{_counted(len(budget["rates"]), "learning rate")} or more. '
-        f'Scores are means over {budget["n_test"]} other phantoms, then mean '
-        'and standard deviation over the seeds, '
-        f'{_counted(len({row["seed"] for row in rows}), "seed")} in all.',
+        f'{result["command"]}`. Each network of a problem has '
+        f'{budget["network"]["channels"]} channels and '
+        f'{budget["network"]["n_iterations"]} iterations, and was '
+        f'trained in {budget["n_steps"]} steps of '
+        f'{_counted(budget["batch"], "image")} of {side} pixels, of '
+        f'{budget["n_train"]} phantoms, each measured once, at the best of '
+        f'{_counted(len(budget["rates"]), "learning rate")}'
+        f'{" or more" * budget.get("widen", True)}, which trainings of '
+        f'{budget["search_steps"]} steps had found. '
+        f'Scores are means over {budget["n_test"]} other phantoms and over '
+        'real slices, which nothing was learned from, then mean and standard '
+        f'deviation over the seeds, {_counted(len(seeds), "seed")} in all.',
+        '',
+        f'Real slices are, {_slices(result.get("slices", {}))}.',
         '',
         '## What was to be shown',
         '',
-        '| statement | measured | verdict |',
-        '|---|---|---|',
+        'A figure for each seed.',
+        '',
+        '| statement | phantoms | verdict | slices | verdict |',
+        '|---|---|---|---|---|',
     ]
-    lines += [f'| {" | ".join(row)} |' for row in verdicts(rows)]
+    costs = result.get('costs', {})
+    lines += [f'| {" | ".join(row)} |' for row in verdicts(rows, costs)]
     notes = path.with_name(f'_{path.stem}_notes.md')
     if notes.is_file():
         lines += ['', notes.read_text(encoding='utf-8').strip()]
+    if costs:
+        lines += [
+            '',
+            '## What a step costs',
+            '',
+            'Median time of the processor, over that of a step of splitting '
+            'with an ordinary network; steps of all were made in turn.',
+            '',
+            _costs(costs),
+        ]
     lines += ['', '## Scores', '', table(rows), '']
     for name in dict.fromkeys((row['problem'], row['noise']) for row in rows):
+        picture = path.parent / 'images' / f'{path.stem}_{"_".join(name)}.png'
         content = _picture(folder, rows, name)
-        if content is None:
-            continue
-        stem = f'{path.stem}_{"_".join(name)}.png'
-        (path.parent / 'images').mkdir(exist_ok=True)
-        write_atomically(path.parent / 'images' / stem, content)
-        words = f'{name[0]}, {name[1]} noise: a phantom and a real slice'
-        lines += [f'![{words}](images/{stem})', '']
+        if content is not None:
+            picture.parent.mkdir(exist_ok=True)
+            write_atomically(picture, content)
+        if picture.exists():
+            words = f'{name[0]}, {name[1]} noise: a phantom and a real slice'
+            lines += [f'![{words}](images/{picture.name})', '']
+    for part in ('coverage', 'own_scan'):
+        if part in result:
+            lines += [*result[part]['lines'], '']
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
 
 

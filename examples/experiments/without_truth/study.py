@@ -8,6 +8,7 @@
 
 """All networks of a problem: their search, training and scores."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -19,7 +20,7 @@ import zlib
 import numpy as np
 import torch
 
-from examples.experiments.images import acquisition_of, parts, real_slices
+from examples.experiments.images import acquisition_of, parts
 from examples.experiments.kernel_bases import (
     load_checkpoint,
     rate_at,
@@ -34,6 +35,7 @@ from examples.experiments.without_truth.arms import (
     problem_settings,
     reconstruct,
 )
+from examples.experiments.without_truth.slices import slices_of
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training import scores
 from odl_equivariant.training.losses import Problem
@@ -42,6 +44,16 @@ __all__ = ('SEARCH_SEED', 'OutOfTime', 'Study')
 
 SEARCH_SEED = 1000
 CHECKPOINT_EVERY = 50
+COST_ROUNDS = 20
+# whose steps are timed
+COSTED = (
+    Arm('splitting', 'ordinary'),
+    Arm('equivariant splitting', 'by design'),
+    Arm('equivariant splitting', 'ordinary'),
+    Arm('equivariant splitting', 'averaging'),
+    Arm('equivariant imaging', 'by design'),
+    Arm('supervised', 'by design'),
+)
 
 
 class OutOfTime(Exception):
@@ -78,10 +90,16 @@ class Study:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.acquisition = acquisition_of(self.settings)
         self.images = parts(self.settings, {})
-        self.slices = real_slices(self.settings)
+        self.slices = slices_of(self.settings)
         self._pairs = {}
         left_out = ('rates', 'n_steps', 'search_steps', 'seeds', 'changes')
+        left_out += ('widen',)
         shared = {k: v for k, v in self.settings.items() if k not in left_out}
+        # a file is what it holds, wherever it lies
+        shared['slices'] = {
+            name: zlib.crc32(np.ascontiguousarray(image))
+            for name, image in self.slices.items()
+        }
         text = json.dumps(shared, sort_keys=True).encode()
         self._digest = hashlib.blake2b(text, digest_size=6).hexdigest()
 
@@ -111,6 +129,39 @@ class Study:
             found = {'rate': rate, 'test': found['validation'], **found}
             yield self._row(arm, SEARCH_SEED, found)
 
+    def costs(self):
+        """Return what a step of each network costs, by the ordinary split.
+
+        Steps of all networks are made in turn, so that a machine with other
+        work is as busy for each of them.
+
+        Returns
+        -------
+        costs : dict of float
+            For each loss and network, the median over rounds of the time of a
+            step of the processor, over that of a step of splitting with an
+            ordinary network; of the device, if this is another one.
+        """
+        key = f'{self.name}-{self.noise}-costs-{self._digest}'
+        path = self.folder / f'{key}.json'
+        if path.exists():
+            return json.loads(path.read_text(encoding='utf-8'))
+        made = {}
+        for arm in COSTED:
+            steps = self._steps(arm, COST_ROUNDS + 1)
+            # what a loss cannot learn, it refuses; the first step makes more
+            with contextlib.suppress(ValueError):
+                next(steps)
+                made[arm] = steps
+        seconds = np.array(list(zip(*made.values(), strict=True)))
+        ratios = np.median(seconds / seconds[:, :1], axis=0)
+        found = {
+            f'{arm.loss}, {arm.network}': float(ratio)
+            for arm, ratio in zip(made, ratios, strict=True)
+        }
+        write_atomically(path, json.dumps(found).encode())
+        return found
+
     def seeds(self, arm):
         """Return the seeds of an arm: of a variant, the first one."""
         seeds = self.settings['seeds']
@@ -133,13 +184,15 @@ class Study:
     def best_rate(self, arm):
         """Return the best rate on the images to choose with.
 
-        The search goes on while the best one is the first or the last.
+        The search goes on while the best one is the first or the last, unless
+        the scale says not to ``widen`` it.
         """
         rates = sorted(self.settings['rates'])
+        narrow = len(rates) == 1 or not self.settings.get('widen', True)
         while True:
             found = [self.searched(arm, rate)['validation'] for rate in rates]
             best = rates[int(np.argmax(found))]
-            if len(rates) == 1 or best not in (rates[0], rates[-1]):
+            if narrow or best not in (rates[0], rates[-1]):
                 return best
             if not 1e-6 < best < 1:
                 return best
@@ -181,6 +234,18 @@ class Study:
 
         It is that of the processor, or of the device if this is another one.
         """
+        made = self._steps(arm, steps, rate, seed, checkpoint)
+        seconds = []
+        while True:
+            try:
+                seconds.append(next(made))
+            except StopIteration as stopped:
+                network = stopped.value
+                break
+        return network.eval(), float(np.median(seconds)) if seconds else None
+
+    def _steps(self, arm, steps, rate=1e-3, seed=0, checkpoint=None):
+        """Train, yield the time of each step, and return the network."""
         torch.manual_seed(seed)
         network = network_of(arm, self.settings).to(self.device)
         clock = time.process_time
@@ -189,8 +254,8 @@ class Study:
         loss = loss_of(arm, self.settings, self.noise)
         loss.check(self.acquisition, network)
         optimizer = torch.optim.Adam(network.parameters(), rate)
-        start, seconds = 0, []
-        if checkpoint.exists():
+        start = 0
+        if checkpoint is not None and checkpoint.exists():
             start = load_checkpoint(checkpoint, network, optimizer)
         for step in range(start, steps):
             if time.time() > self.until:
@@ -205,10 +270,10 @@ class Study:
             optimizer.step()
             if self.device.type != 'cpu':
                 torch.cuda.synchronize(self.device)
-            seconds.append(clock() - begin)
-            if (step + 1) % CHECKPOINT_EVERY == 0:
+            yield clock() - begin
+            if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
                 save_checkpoint(checkpoint, network, optimizer, step + 1)
-        return network.eval(), float(np.median(seconds)) if seconds else None
+        return network
 
     def _problem(self, network, seed, step):
         """Return the problem of a step, the same for all arms."""

@@ -142,7 +142,7 @@ class Parts:
         measured = torch.ones(acquisition.space.shape, dtype=torch.bool)
         if hasattr(acquisition, 'mask'):
             measured = _full_mask(acquisition)
-        self._choice(measured, acquisition, None)
+        self.choose(measured, acquisition, None)
 
     def draw(self, problem: Problem) -> Part:
         """Return a random part of the measurements of a batch."""
@@ -155,7 +155,7 @@ class Parts:
         n = len(problem) if hasattr(acquisition, 'mask') else 1
         measured = measured.expand(n, *measured.shape[1:]).cpu()
         chosen = [
-            self._choice(one[0], acquisition, problem.generator)
+            self.choose(one[0], acquisition, problem.generator)
             for one in measured
         ]
         return Part(torch.stack(chosen)[:, None].to(problem.data.device))
@@ -185,7 +185,12 @@ class Parts:
             )
         return number
 
-    def _choice(self, measured, acquisition, generator):
+    def choose(
+        self,
+        measured: torch.Tensor,
+        acquisition: Any,
+        generator: torch.Generator | None,
+    ) -> torch.Tensor:
         """Return the chosen part of a mask, of its broadcast shape."""
         shape = tuple(acquisition.space.shape)
         measured = measured.expand(shape)

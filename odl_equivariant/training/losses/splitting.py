@@ -40,14 +40,15 @@ from odl_equivariant.training.losses.problem import (
     mean_square,
 )
 from odl_equivariant.training.losses.weighting import (
+    WEIGHTINGS,
     check_weighting,
+    density_weights,
     weighted_residual,
 )
 
 __all__ = ('EquivariantSplitting', 'MeasurementSplitting')
 
 _TARGETS = ('auto', 'others', 'all')
-_WEIGHTINGS = ('none', 'ramp')
 _LARGEST_ERROR = 0.02
 
 
@@ -73,9 +74,11 @@ class MeasurementSplitting(Loss):
     noise : Noise, optional
         For ``target: all`` and noisy data: the noise, which is corrected
         for, see `SURE`.
-    weighting : {'none', 'ramp'}, optional
-        Whether errors in views of tomography are filtered, so that they count
-        about as they do in images. See Notes.
+    weighting : {'none', 'ramp', 'density'}, optional
+        How errors in data count, so that they do about as in images. With
+        ``'ramp'``, those in views of tomography are filtered. With
+        ``'density'``, those in k-space are divided by the probability with
+        which masks of lines, drawn for each scan, measure it. See Notes.
 
     Raises
     ------
@@ -108,6 +111,22 @@ class MeasurementSplitting(Loss):
     projection has little, count as they do in images. It also lifts the
     noise of the target.
 
+    With ``weighting: density``, the error at a frequency that the network was
+    not given counts :math:`1 / P(k \text{ is measured} \mid k \text{ is not
+    given})` times, which is about 12 for a mask of a quarter of the lines and a
+    fraction of 0.6. Of masks that are drawn for each scan, with all as target,
+    the expectation given :math:`M` is then the error in the image itself,
+
+    .. math::
+        E[\ell(y) \mid M] = \|F (\Phi(M y; M A) - x)\|^2 = \|\Phi - x\|^2,
+
+    that of supervised training from the same part, for lines that are chosen
+    uniformly, and about that for others; without it, what is not
+    measured counts little. Source: Millard and Chiew, *A theoretical
+    framework for self-supervised MR image reconstruction using sub-sampling
+    via variable density Noisier2Noise*, IEEE Transactions on Computational
+    Imaging 9 (2023).
+
     The filtered back-projection at which a network starts is that of the
     given views: each of them stands for half of the gaps beside it.
 
@@ -129,10 +148,10 @@ class MeasurementSplitting(Loss):
         density: Literal['uniform', 'centre'] = 'uniform',
         keep: float = 0.04,
         noise: Noise | None = None,
-        weighting: Literal['none', 'ramp'] = 'none',
+        weighting: Literal['none', 'ramp', 'density'] = 'none',
     ) -> None:
         self.target = one_of('target', target, _TARGETS)
-        self.weighting = one_of('weighting', weighting, _WEIGHTINGS)
+        self.weighting = one_of('weighting', weighting, WEIGHTINGS)
         if noise is not None and weighting == 'ramp':
             raise ValueError(
                 '`noise` corrects for readings that are not filtered: take '
@@ -152,8 +171,7 @@ class MeasurementSplitting(Loss):
         """Check that there is enough to split, see `Loss.check`."""
         self.parts.check(acquisition)
         check_unrolled(network)
-        if self.weighting == 'ramp':
-            check_weighting(acquisition)
+        check_weighting(self.weighting, acquisition)
         if self.noise is not None:
             self.noise.check(acquisition)
         elif self.target == 'all' and _is_noisy(acquisition):
@@ -193,12 +211,22 @@ class MeasurementSplitting(Loss):
             gap = predicted(y) - y
             if self.weighting == 'ramp':
                 gap = weighted_residual(gap)
-            return problem.mean_data(gap.square(), where)
+            return self._mean(problem, part, gap.square(), where)
         variance = self.noise.variance(problem)
         signs = part.chosen * problem.signs()
         value, along = derivative(predicted, y, signs)
-        loss = problem.mean_data((value - y).square() - variance)
-        return loss + 2 * problem.mean_data(variance * signs * along)
+        errors = (value - y).square() - variance + 2 * variance * signs * along
+        return self._mean(problem, part, errors, problem.measured)
+
+    def _mean(self, problem, part, values, where):
+        """Return the mean of values where they are a target."""
+        if self.weighting != 'density':
+            return problem.mean_data(values, where)
+        others = density_weights(problem.acquisition, self.parts).to(values)
+        weights = torch.where(part.chosen, torch.ones_like(others), others)
+        # over all of k-space, measured or not
+        everywhere = torch.ones_like(where)
+        return problem.mean_data(where * weights * values, everywhere)
 
 
 class EquivariantSplitting(MeasurementSplitting):
@@ -278,7 +306,7 @@ class EquivariantSplitting(MeasurementSplitting):
         keep: float = 0.04,
         noise: Noise | None = None,
         actions: Actions | None = None,
-        weighting: Literal['none', 'ramp'] = 'none',
+        weighting: Literal['none', 'ramp', 'density'] = 'none',
     ) -> None:
         super().__init__(
             fraction, over, target, density, keep, noise, weighting

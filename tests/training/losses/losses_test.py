@@ -17,7 +17,12 @@ from torch import nn
 
 from odl_equivariant.actions import InducedAction
 from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
-from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
+from odl_equivariant.elements import (
+    as_tensor,
+    grid_shape,
+    n_channels,
+    tensor_dtype,
+)
 from odl_equivariant.nn import (
     EquivariantProximal,
     LearnedProximalGradient,
@@ -293,6 +298,55 @@ def test_splitting_is_the_error_in_what_is_predicted(modality, target):
     error = float(gap.std()) / math.sqrt(len(gap))
     assert abs(float(gap.mean())) < ERRORS * error
     assert error < 0.05 * float(torch.cat(expected).mean())
+
+
+@pytest.mark.parametrize(
+    'pattern, level',
+    [('random', 0), ('random', 0.05), ('variable_density', 0)],
+)
+def test_errors_by_density_are_those_of_images(pattern, level):
+    """In the mean over masks and their parts, also where data are noisy."""
+    n = 300
+    acquisition = CartesianMRI(
+        (16, 16),
+        acceleration=2,
+        pattern=pattern,
+        sigma=level,
+        random_masks=True,
+    )
+    x = torch.randn((1, 2, 16, 16), generator=torch.Generator().manual_seed(0))
+    image = x[0, 0].numpy() + 1j * x[0, 1].numpy()
+    # apart from those of which the densities are made
+    masks = [acquisition.draw_mask([1, i]).array for i in range(n)]
+    data = [
+        acquisition.simulate(image, [2, i], mask)
+        for i, mask in enumerate(masks)
+    ]
+    problem = losses.Problem(
+        linear_network(acquisition),
+        torch.cat([as_tensor(one) for one in data]),
+        acquisition,
+        [acquisition.forward_operator(mask=mask) for mask in masks],
+        torch.from_numpy(np.stack(masks))[:, None],
+        own=[{'mask': mask} for mask in masks],
+    )
+    noise = losses.GaussianNoise() if level else None
+    loss = losses.MeasurementSplitting(
+        target='all', weighting='density', noise=noise
+    )
+    loss.check(acquisition, problem.network)
+    problem.generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        values = loss(problem)
+        problem.generator.manual_seed(4)
+        part = loss.parts.draw(problem)
+        images = loss.parts.reconstruct(problem, part)
+        plain = losses.MeasurementSplitting(target='all', noise=noise)
+        unweighted = plain(problem)
+    mean = float(problem.mean_images((images - x).square()).mean())
+    assert float(values.mean()) == pytest.approx(mean, rel=0.06)
+    # where all that was measured counts alike, much of the error is missing
+    assert float(unweighted.mean()) < 0.8 * mean
 
 
 def test_noise2inverse_is_the_error_from_the_exact_target():
@@ -762,6 +816,26 @@ def test_noise_levels_are_estimated(modality):
                 ),
             ),
             '`weighting: ramp` is for tomography',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(weighting='density').check(
+                CartesianMRI((16, 16)),
+                LearnedProximalGradient(
+                    CartesianMRI((16, 16)).operator, Identity, 1
+                ),
+            ),
+            '`weighting: density` divides by the probability',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(weighting='density').check(
+                CartesianMRI(
+                    (16, 16), pattern='poisson_disc', random_masks=True
+                ),
+                LearnedProximalGradient(
+                    CartesianMRI((16, 16)).operator, Identity, 1
+                ),
+            ),
+            '`weighting: density` is for masks of lines',
         ),
         (
             lambda: losses.MeasurementSplitting(
