@@ -127,6 +127,12 @@ COMMANDS = {
                 'processor has it.',
                 '32-true',
             ),
+            Option(
+                'trainer.averaging',
+                'DECAY',
+                'Decay, such as 0.999, of moving averages of the weights, '
+                'which are then validated and saved.',
+            ),
             _ACCELERATOR,
             Option(
                 'model.proximal',
@@ -148,7 +154,7 @@ COMMANDS = {
             ),
             Option(
                 'model.loss',
-                ('squared', 'relative', 'absolute', 'noise'),
+                ('squared', 'relative', 'absolute', 'noise', 'charbonnier'),
                 'What is made small; noise is for denoisers.',
                 'squared',
             ),

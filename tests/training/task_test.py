@@ -947,12 +947,14 @@ def test_half_quadratic_splitting_steps(acquisition, shared, tmp_path):
     assert values[-1] < 0.95 * values[0]
     path = tmp_path / 'network.safetensors'
     models.save(task.network, path)
-    again = splitting(acquisition, pretrained=str(path), **settings)
+    # whose steps and levels are those of the file
+    file = {'pretrained': str(path), 'relative_steps': None}
+    again = splitting(acquisition, **file, **settings)
     assert torch.equal(again(batch), task(batch))
     with pytest.raises(ValueError, match='inner_iterations is 3, not 4'):
-        splitting(acquisition, pretrained=str(path), shared=shared)
+        splitting(acquisition, **file, shared=shared)
     more = {**settings, 'inner_iterations': 5}
-    more = splitting(acquisition, pretrained=str(path), **more)
+    more = splitting(acquisition, **file, **more)
     assert more.network.inner_iterations == 5
     assert torch.equal(more.network.log_steps, task.network.log_steps)
 
