@@ -27,6 +27,16 @@ def _ray_transform(space):
     )
 
 
+def _cone_beam_transform(plane):
+    space = odl.uniform_discr(
+        [-1, -1, -1], [1, 1, 1], (4, 4, 4), dtype='float32', impl=plane.impl
+    )
+    geometry = odl.applications.tomo.cone_beam_geometry(space, 4, 4, 6)
+    return odl.applications.tomo.RayTransform(
+        space, geometry, impl='volume_matrix'
+    )
+
+
 MADE = {
     'Rotation': lambda space: actions.Rotation(space, np.pi),
     'Translation': lambda space: actions.Translation(space, [0.25, 0]),
@@ -65,6 +75,9 @@ MADE = {
     ),
     'GroupAverage': lambda space: operators.GroupAverage(
         odl.IdentityOperator(space), actions.group_actions(space, 'D2')
+    ),
+    'filtered_backprojection of cone beams': lambda space: (
+        operators.filtered_backprojection(_cone_beam_transform(space))
     ),
     'filtered_backprojection': lambda space: operators.filtered_backprojection(
         _ray_transform(space)

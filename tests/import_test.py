@@ -12,6 +12,7 @@ import ast
 import importlib
 import json
 import pathlib
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -287,6 +288,21 @@ def test_folders_are_not_too_full():
     """A folder has at most sixteen modules."""
     counts = Counter(path.parent for path in modules())
     assert max(counts.values()) <= 16, counts.most_common(3)
+
+
+def test_map_of_the_house_is_complete():
+    """The table of folders in the design names each folder, and no other."""
+    top = pathlib.Path(__file__).parent.parent
+    table = (top / 'docs' / 'design.md').read_text('utf-8')
+    named = set(re.findall(r'`([a-z_/]+)/`', table))
+    folders = {
+        path.parent.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if path.name != '__init__.py'
+    }
+    assert folders - {'.', 'data'} <= named
+    for name in named:
+        assert any((root / name).is_dir() for root in (PACKAGE, top)), name
 
 
 @each_module

@@ -59,6 +59,14 @@ def forward_gradient(space):
     return odl.Gradient(space, method='forward', pad_mode='symmetric')
 
 
+def generators(actions):
+    """Return the least turn of a group of the square, and a reflection.
+
+    What commutes with these does so with all elements.
+    """
+    return [actions[1], *actions[4:5]]
+
+
 def slope(space):
     """Return a linear operator that is not equivariant."""
     return odl.PartialDerivative(space, 0, pad_mode='symmetric')
@@ -90,7 +98,9 @@ def test_average_is_equivariant(dtype, backend, group):
     space = square(dtype, backend)
     actions = group_actions(space, group)
     assert equivariance_error(slope(space), actions[1]) > 0.1
-    assert_equivariant(GroupAverage(slope(space), actions), actions)
+    assert_equivariant(
+        GroupAverage(slope(space), actions), generators(actions)
+    )
 
 
 def test_average_of_a_network_is_equivariant(group):
@@ -170,8 +180,8 @@ def test_adjoint(dtype, backend):
     space = square(dtype, backend)
     average = GroupAverage(slope(space), group_actions(space, 'D4'))
     assert average.is_linear
-    assert_adjoint(average)
-    assert_adjoint(average.adjoint)
+    assert_adjoint(average, n_samples=1)
+    assert_adjoint(average.adjoint, n_samples=1)
 
 
 def test_adjoint_of_a_sample():
@@ -327,7 +337,8 @@ def test_groups_of_a_user_are_compared_by_their_values(dtype, backend):
     """A user's D4 passes, and three quarter turns do not."""
     space = square(dtype, backend, 4)
     actions = [Opaque(action) for action in group_actions(space, 'D4')]
-    assert_equivariant(GroupAverage(slope(space), actions), actions)
+    average = GroupAverage(slope(space), actions)
+    assert_equivariant(average, generators(actions))
     with pytest.raises(ValueError, match='all elements of a group'):
         GroupAverage(slope(space), actions[:3])
 

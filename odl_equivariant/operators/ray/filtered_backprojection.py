@@ -441,4 +441,6 @@ def filtered_backprojection(
     elif isinstance(geometry, FanBeamGeometry):
         make = _fan
     operator = make(ray_transform, filter_type, frequency_scaling)
-    return CheckedComposition(operator.left, operator.right)
+    if isinstance(operator, odl.OperatorComp):
+        return CheckedComposition(operator.left, operator.right)
+    return operator

@@ -192,7 +192,7 @@ def test_mask_of_magnetic_resonance():
 def test_fit_of_denoising():
     """The proximal is the mean of the image and the data."""
     denoising = Denoising((8, 9), dtype='complex128')
-    image = np.arange(72).reshape(8, 9) * 1j
+    image = np.arange(72).reshape(8, 9) * 1j / 72
     y = denoising.simulate(image, 0)
     fit = denoising.data_fit(y, weighted=True)
     u = fit.proximal(1.0)(denoising.space.zero())

@@ -23,7 +23,7 @@ from odl_equivariant.data import (
     ellipsoid_phantom,
     simulated_coil_maps,
 )
-from odl_equivariant.data.acquisitions import coil_maps
+from odl_equivariant.data.acquisitions.magnetic_resonance import coil_maps
 from odl_equivariant.diagnostics import adjoint_error
 from odl_equivariant.elements import as_element, as_tensor
 from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
