@@ -14,7 +14,8 @@ magnetic resonance imaging from some of the lines, four denoisers that
 are told the noise level, and five energies. For volumes, it ships two
 networks for magnetic resonance imaging and two denoisers. Of each two, one is
 equivariant and one is ordinary. They have the same width, and see the same
-images in the same order. ``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
+images in the same order.
+``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
 not shipped, and trained here, too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
