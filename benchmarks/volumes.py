@@ -69,9 +69,7 @@ class Living(TorchDispatchMode):
 
 def network_of(size, arguments, checkpointing):
     """Return a network for volumes of a size."""
-    space = odl.uniform_discr(
-        [-1] * 3, [1] * 3, [size] * 3, dtype='complex64'
-    )
+    space = odl.uniform_discr([-1] * 3, [1] * 3, [size] * 3, dtype='complex64')
     mask = PoissonDiscMask((size, size), 4, 0.15)
     torch.manual_seed(0)
     return LearnedProximalGradient(

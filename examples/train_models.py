@@ -12,9 +12,10 @@ r"""Training of the models that are shipped
 The package ships four reconstruction networks for sparse-view CT, four for
 magnetic resonance imaging from some of the lines, four denoisers that
 are told the noise level, and five energies. For volumes, it ships two
-networks for magnetic resonance imaging and two denoisers. Of each two, one is equivariant
-and one is ordinary. They have the same width, and see the same images in the
-same order. ``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
+networks for magnetic resonance imaging and two denoisers. Of each two, one is
+equivariant and one is ordinary. They have the same width, and see the same
+images in the same order.
+``gradient_step_ordinary``, the twin of ``gradient_step_c4``, is
 not shipped, and trained here, too.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script

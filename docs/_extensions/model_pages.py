@@ -264,6 +264,7 @@ def _beside_variation(name):
         '| data | volumes | total variation | this model |',
         '|---|---|---|---|',
     ]
+    ahead = []
     for row in _stored('volume_variation.json'):
         setting = f'acceleration {row["acceleration"]}'
         found = own.get((setting, row['images']))
@@ -273,6 +274,9 @@ def _beside_variation(name):
                 f'| {setting} | {images} | {row["psnr"]:.2f} '
                 f'| {found["psnr"]:.2f} |'
             )
+            ahead.append(found['psnr'] > row['psnr'])
+    if ahead and not any(ahead):
+        lines += ['', 'So total variation is ahead on all of them.']
     return lines
 
 

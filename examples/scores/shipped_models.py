@@ -20,9 +20,9 @@ With names of models, only these are measured again, and the others kept. The
 file has a digest of the weights of each model: the tests find scores of
 weights that have changed since.
 
-Models of volumes are scored on phantoms and, with ``--brain FILE``, on the brain
-of a macaque, the template INIA19 of Debian's ``mricron-data``. They are turned
-by rotations of the cube.
+Models of volumes are scored on phantoms and, with ``--brain FILE``, on the
+brain of a macaque, the template INIA19 of Debian's ``mricron-data``. They are
+turned by rotations of the cube.
 """
 
 import argparse

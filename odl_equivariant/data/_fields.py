@@ -111,9 +111,7 @@ def _texture_of_volume(shape, rng, lowest, highest, decay):
     spectrum[tuple(waves + half)] = amplitude
     field = spectrum
     for n in shape:
-        turns = np.outer(
-            np.arange(-half, half + 1), np.arange(n) / min(shape)
-        )
+        turns = np.outer(np.arange(-half, half + 1), np.arange(n) / min(shape))
         # the axis in front moves to the end, three times
         field = np.tensordot(field, np.exp(2j * np.pi * turns), (0, 0))
     field = field.real - field.real.mean()

@@ -104,7 +104,8 @@ class EquivariantProximal(Proximal):
     restrict_to : str, optional
         Subgroup to which the network is restricted with depth. All layers
         after ``restrict_after`` residual blocks, and therefore the whole
-        network, are equivariant under this subgroup only.
+        network, are equivariant under this subgroup only. In space, a group
+        about an axis ends with its letter: ``'C4z'`` is that about axis 2.
     restrict_after : int, optional
         Number of residual blocks before the restriction. Default: all, so
         that only the last convolution is less symmetric.
@@ -325,11 +326,6 @@ class EquivariantProximal(Proximal):
         )
         self._set('representation', checked, 'trivial')
         self._set('phase', boolean('phase', phase), False)
-        if self.dimension == 3 and restrict_to is not None:
-            raise ValueError(
-                '`restrict_to` is for groups of the plane, got '
-                f'{restrict_to!r} with the group {self.group} of the space'
-            )
         if self.phase:
             layout.check_phase(
                 self._acting_group, self.in_channels, self.memory, checked

@@ -128,9 +128,7 @@ class Denoising(Acquisition):
         levels: Literal['logarithmic', 'uniform'] = 'logarithmic',
     ) -> None:
         self.levels = one_of('levels', levels, _LEVELS)
-        self.space = centred_space(
-            shape, side, dtype, backend, self._n_axes
-        )
+        self.space = centred_space(shape, side, dtype, backend, self._n_axes)
         self.sigma = _checked_levels(sigma)
         self.side = positive_number('side', side)
         self.operator = odl.IdentityOperator(self.space)

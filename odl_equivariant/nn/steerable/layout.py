@@ -30,7 +30,13 @@ from odl_equivariant.nn.steerable.representations import (
     elements_in_order,
     field_size,
 )
-from odl_equivariant.nn.steerable.space import dimension_of, n_elements
+from odl_equivariant.nn.steerable.space import (
+    dimension_of,
+    n_elements,
+    order_in_cosets,
+    subgroup_in_space,
+    subgroups_in_space,
+)
 
 __all__ = (
     'check_basis_size',
@@ -296,11 +302,12 @@ def checked_restriction(group, restrict_to, restrict_after, n_blocks):
             raise ValueError(
                 f'restrict_after={restrict_after!r} needs a group as '
                 f'`restrict_to`; subgroups of {group} are '
-                f'{subgroups_of(group)}'
+                f'{_named_subgroups(group)}'
             )
         return None, None
-    restrict_to = checked_group(restrict_to)
-    if not is_subgroup(restrict_to, group):
+    if dimension_of(group) == 3:
+        restrict_to = subgroup_in_space(restrict_to, group)
+    elif not is_subgroup(restrict_to := checked_group(restrict_to), group):
         raise ValueError(
             f'{restrict_to} is no subgroup of {group}, so the network cannot '
             f'be restricted to it; subgroups are {subgroups_of(group)}'
@@ -313,6 +320,11 @@ def checked_restriction(group, restrict_to, restrict_after, n_blocks):
             f'the restriction, at most {n_blocks}, got {restrict_after}'
         )
     return restrict_to, restrict_after
+
+
+def _named_subgroups(group):
+    in_space = dimension_of(group) == 3
+    return (subgroups_in_space if in_space else subgroups_of)(group)
 
 
 def image_fields(
@@ -401,6 +413,9 @@ def hidden_fields(group, acting, channels, max_frequency):
     fields = [('regular', channels // n_elements(acting))]
     if acting == group:
         return fields, None
-    cosets = elements_in_order(group, acting)
+    in_space = dimension_of(group) == 3
+    cosets = (order_in_cosets if in_space else elements_in_order)(
+        group, acting
+    )
     starts = range(0, channels, len(cosets))
     return fields, [start + place for start in starts for place in cosets]

@@ -161,6 +161,80 @@ def size_of_field(group, representation):
     return {'trivial': 1, 'sign': 1, 'standard': 3}[representation]
 
 
+def subgroup_in_space(name, group):
+    """Return the name of a subgroup of a group of the space.
+
+    Parameters
+    ----------
+    name : str
+        Name as `group_in_space` returns it, such as ``'T'`` or ``'C4z'``; or,
+        if the group has an axis, without the letter of this axis.
+    group : str
+        Name from `group_in_space`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such group, or it is no subgroup.
+
+    Examples
+    --------
+    >>> subgroup_in_space('C4z', 'O'), subgroup_in_space('C2', 'D4hz')
+    ('C4z', 'C2z')
+    """
+    own = name
+    if isinstance(name, str) and name in _ABOUT and group[-1] in _AXES:
+        own = name + group[-1]
+    if not isinstance(own, str) or own not in _NAMES:
+        raise ValueError(
+            f'{name!r} names no group of the space: take one of '
+            f'{subgroups_in_space(group)}, where x, y and z are the axes 0, 1 '
+            'and 2'
+        )
+    if not _is_within(own, group):
+        raise ValueError(
+            f'{name} is no subgroup of {group}, so the network cannot be '
+            f'restricted to it; subgroups are {subgroups_in_space(group)}'
+        )
+    return own
+
+
+def subgroups_in_space(group):
+    """Return the names of the subgroups that map cells to cells."""
+    return ', '.join(
+        name for name in sorted(_NAMES) if _is_within(name, group)
+    )
+
+
+def _is_within(name, group):
+    all_of = {matrix.tobytes() for matrix in elements_of(group)}
+    return all(matrix.tobytes() in all_of for matrix in elements_of(name))
+
+
+@functools.cache
+def order_in_cosets(group, subgroup):
+    """Return the place of each element in cosets of a subgroup.
+
+    It is what `representations.elements_in_order` is in the plane.
+
+    Examples
+    --------
+    >>> order_in_cosets('C4z', 'C2z')
+    (0, 2, 1, 3)
+    """
+    elements = elements_of(group)
+    place = {matrix.tobytes(): i for i, matrix in enumerate(elements)}
+    order = [None] * len(elements)
+    n_placed = 0
+    for i, element in enumerate(elements):
+        if order[i] is not None:
+            continue
+        for product in elements_of(subgroup) @ element:
+            order[place[product.tobytes()]] = n_placed
+            n_placed += 1
+    return tuple(order)
+
+
 @functools.cache
 def signed_permutation(group, representation):
     r"""Return how the elements of a group move the channels of a field.
