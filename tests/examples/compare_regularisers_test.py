@@ -22,6 +22,7 @@ from odl_equivariant.data import ellipse_phantom, mr_phantom
 from odl_equivariant.functionals import (
     InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
+    LearnedRegularizer,
 )
 from odl_equivariant.nn import GradientStepEnergy, MultiscaleDenoiser
 
@@ -226,6 +227,26 @@ def test_energies_stop_by_their_residual(example, problems, modality):
     assert (found.image - again.image).norm() == 0
     short, _ = reconstruct(example, problems[modality], name, 2)
     assert not short.converged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('modality', ['ct', 'mri'])
+def test_convex_energies_are_minimised(
+    example, problems, modality, monkeypatch
+):
+    """The image is near the minimiser, for its noise and its objective."""
+    problem, name = problems[modality], 'ridge_convex_c4'
+    found, setting = reconstruct(example, problem, name, 300)
+    monkeypatch.setattr(example.method_module, '_CONVEX_RESIDUAL', 1e-5)
+    long, _ = reconstruct(example, problem, name, 1000)
+    options = {} if modality == 'ct' else {'complex_values': 'parts'}
+    energy = LearnedRegularizer(
+        problem.space, models.load(name), setting['sigma'], **options
+    )
+    value = problem.data_fit() + setting['weight'] * energy
+    assert value(found.image) <= 1.002 * value(long.image)
+    psnr = [problem.scores(x.image)['psnr'] for x in (found, long)]
+    assert psnr[0] == pytest.approx(psnr[1], abs=0.1)
 
 
 def entry(psnr, **others):
