@@ -153,6 +153,8 @@ def write_page(results, folder, path):
             words = f'{name[0]}, {name[1]} noise: a phantom and a real slice'
             lines += [f'![{words}](images/{picture.name})', '']
     for command, other in result.get('others', {}).items():
+        if not other['rows']:
+            continue
         steps, images = (
             other['budget'][key] for key in ('n_steps', 'n_train')
         )
