@@ -50,6 +50,13 @@ def test_trial_of_the_comparison(tmp_path, monkeypatch, capsys):
     assert costs['splitting, ordinary'] == 1
     assert costs['equivariant splitting, averaging'] > 1.5
 
+    # another budget has a table of its own
+    other = [*arguments[:-3], 'supervised: by design', '--seeds', '1']
+    (longer,) = comparison.main([*other, '--steps', '3', '--images', '4'])
+    assert longer['steps'] == 3
+    # and there is none of what the time did not suffice for
+    assert comparison.main([*other, '--steps', '5', '--seconds', '0']) == []
+
     def fails(*arguments):
         raise AssertionError('trained again')
 
@@ -61,6 +68,8 @@ def test_trial_of_the_comparison(tmp_path, monkeypatch, capsys):
     assert comparison.main([*arguments, '--report', str(page)]) == rows
     text = page.read_text()
     assert '2 steps of 1 image of 16 x 16 pixels, of 2 phantoms' in text
+    assert '## With 3 steps and 4 phantoms' in text
+    assert '## With 5 steps' not in text
     assert 'for ct_25: `own`, `sample_ct_slice0`' in text
     # a part that another script wrote
     assert text.endswith('covered\n')

@@ -40,7 +40,10 @@ import yaml
 
 from examples.experiments.without_truth.page import table, write_page
 from examples.experiments.without_truth.parallel import quiet, train_all
-from examples.experiments.without_truth.results import write_results
+from examples.experiments.without_truth.results import (
+    read_results,
+    write_results,
+)
 from examples.experiments.without_truth.study import OutOfTime, Study
 from examples.experiments.without_truth.verdicts import verdicts
 
@@ -69,8 +72,12 @@ def main(arguments=None):
     if not options.variants:
         for problem in settings['problems'].values():
             problem['variants'] = {'with': [], 'without': []}
+    if options.seeds:
+        scale['seeds'] = options.seeds
     if options.steps:
         scale['n_steps'] = options.steps
+    if options.images:
+        scale['n_train'] = options.images
     for problem in settings['problems'].values():
         kind = 'mri' if 'MRI' in problem['acquisition']['class'] else 'ct'
         problem['slices'] += options.slices.get(kind, [])
@@ -103,22 +110,34 @@ def main(arguments=None):
             budget['n_steps'] = budget['search_steps']
             budget['n_test'] = budget['n_validation']
         command = f'--scale {options.scale}' + ' --search' * options.search
-        write_results(
-            path,
-            {
-                'command': command,
-                'budget': budget,
-                'slices': slices,
-                'costs': costs,
-                'rows': rows,
-            },
-        )
+        found = {
+            'command': command,
+            'budget': budget,
+            'slices': slices,
+            'costs': costs,
+            'rows': rows,
+        }
+        if options.steps or options.images:
+            # beside those of the budget of the scale
+            known = read_results(path).get('others', {})
+            other = {'budget': budget, 'rows': rows}
+            found = {'others': known | {_changed(options): other}}
+        write_results(path, found)
     if options.report:
         write_page(path, options.output, options.report)
     print(table(rows))
     for found in verdicts(rows, costs):
         print('-', '; '.join(found))
     return rows
+
+
+def _changed(options):
+    """Return in words by what a budget differs from that of its scale."""
+    words = f'--scale {options.scale}'
+    for name in ('steps', 'images'):
+        value = getattr(options, name)
+        words += f' --{name} {value}' if value else ''
+    return words
 
 
 def _tasks(settings):
@@ -178,7 +197,15 @@ def _options(settings, arguments):
         action='store_true',
         help='compare the short trainings of the search for rates alone',
     )
-    parser.add_argument('--steps', type=int, help='steps of each network')
+    parser.add_argument(
+        '--steps',
+        type=int,
+        help='steps of each network, in a table of their own',
+    )
+    parser.add_argument(
+        '--images', type=int, help='phantoms to train with, as `--steps`'
+    )
+    parser.add_argument('--seeds', type=int, nargs='+')
     parser.add_argument(
         '--slices',
         nargs='+',

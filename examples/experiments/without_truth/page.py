@@ -152,6 +152,20 @@ def write_page(results, folder, path):
         if picture.exists():
             words = f'{name[0]}, {name[1]} noise: a phantom and a real slice'
             lines += [f'![{words}](images/{picture.name})', '']
+    for command, other in result.get('others', {}).items():
+        if not other['rows']:
+            continue
+        steps, images = (
+            other['budget'][key] for key in ('n_steps', 'n_train')
+        )
+        lines += [
+            f'## With {steps} steps and {images} phantoms',
+            '',
+            f'Made with `{command}`. All else is as above.',
+            '',
+            table(other['rows']),
+            '',
+        ]
     for part in ('coverage', 'own_scan'):
         if part in result:
             lines += [*result[part]['lines'], '']
