@@ -108,7 +108,7 @@ reconstruct = models.load('{name}', mri.operator).as_operator()
 image = reconstruct(y)""",
         'limits': (
             'Samples must lie on a Cartesian grid.',
-            'It was trained for half an hour of one core, on two heads.',
+            'It was trained briefly, for 100 steps, on two heads.',
         ),
     },
     'denoiser of volumes': {
@@ -128,7 +128,7 @@ image = denoise(noisy)""",
         'limits': (
             'It is not a proximal in the strict sense: iterations with it '
             'need not have a limit. Stop early, or lower the noise level.',
-            'It was trained for a few minutes of one core, on two heads.',
+            'It was trained briefly, for 800 steps, on two heads.',
         ),
     },
     'energy': {

@@ -80,16 +80,16 @@ OF_KIND = {
         '--data.batch_size=2',
     ],
     'volume_denoiser': [
-        '--data.acquisition.init_args.shape=[8,8,8]',
+        '--data.acquisition.init_args.shape=[12,12,12]',
         '--data.train.init_args.shape=[12,12,12]',
-        '--data.validation.init_args.shape=[8,8,8]',
+        '--data.validation.init_args.shape=[12,12,12]',
     ],
     'volume_mri': [
         '--data.validation.init_args.n=1',
-        '--data.acquisition.init_args.shape=[8,8,8]',
-        '--data.variants=[{"shape":[8,8,8]},{"acceleration":2}]',
+        '--data.acquisition.init_args.shape=[12,12,12]',
+        '--data.variants=[{"shape":[12,12,12]},{"acceleration":2}]',
         '--data.train.init_args.shape=[12,12,12]',
-        '--data.validation.init_args.shape=[8,8,8]',
+        '--data.validation.init_args.shape=[12,12,12]',
     ],
     'gradient_step': [
         '--model.proximal.init_args.energy.init_args.denoiser'
@@ -329,7 +329,8 @@ def test_networks_are_those_that_are_shipped(script, name):
 def test_twins_differ_in_their_blocks_alone(script, kind):
     """Equivariant and ordinary networks have the same data and settings."""
     twins = []
-    for name in (f'{kind}_c4', f'{kind}_ordinary'):
+    arm = 'o' if kind.startswith('volume') else 'c4'
+    for name in (f'{kind}_{arm}', f'{kind}_ordinary'):
         model = script.MODELS[name]
         own = yaml.safe_load(model.stages[0][0].read_text('utf-8'))
         block = own['model'].pop('proximal')
@@ -338,7 +339,12 @@ def test_twins_differ_in_their_blocks_alone(script, kind):
         for part in (block, energy, denoiser):
             part.get('init_args', {}).pop('group', None)
         start = own['model'].pop('pretrained', '')
-        assert start in ('', f'multiscale_denoiser_{name.split("_")[-1]}')
+        own_arm = name.rpartition('_')[2]
+        assert start in (
+            '',
+            f'multiscale_denoiser_{own_arm}',
+            f'volume_denoiser_{own_arm}',
+        )
         twins.append((own, block['init_args']))
         twins[-1] += tuple(stage[1:] for stage in model.stages)
     assert twins[0] == twins[1]
@@ -443,7 +449,8 @@ def test_checkpoint_of_the_former_script_is_refused(script, tmp_path, capsys):
     assert script.main(command('denoiser_c4', tmp_path, 1)) == 1
     error = capsys.readouterr().err
     assert str(old) in error and 'choose another --output' in error
-    assert set(tmp_path.iterdir()) == {old, tmp_path / 'images'}
+    folders = {tmp_path / name for name in ('images', 'volumes')}
+    assert set(tmp_path.iterdir()) == {old, *folders}
 
 
 def test_stage_without_checkpoints_is_refused(script, tmp_path, capsys):
@@ -456,7 +463,8 @@ def test_stage_without_checkpoints_is_refused(script, tmp_path, capsys):
         path.unlink()
     assert script.main(arguments) == 1
     assert f'{folder} has no checkpoints' in capsys.readouterr().err
-    assert set(tmp_path.iterdir()) == {folder.parent, tmp_path / 'images'}
+    folders = {tmp_path / name for name in ('images', 'volumes')}
+    assert set(tmp_path.iterdir()) == {folder.parent, *folders}
 
 
 @pytest.mark.parametrize(
