@@ -113,7 +113,7 @@ class MeasurementSplitting(Loss):
 
     With ``weighting: density``, the error at a frequency that the network was
     not given counts :math:`1 / P(k \text{ is measured} \mid k \text{ is not
-    given})` times, which is about 12 for a mask of a quarter of the lines and a
+    given})` times, about 12 for a mask of a quarter of the lines and a
     fraction of 0.6. Of masks that are drawn for each scan, with all as target,
     the expectation given :math:`M` is then the error in the image itself,
 
