@@ -44,8 +44,9 @@ from odl_equivariant.training.losses.penalties import (
     penalty_of,
 )
 from odl_equivariant.training.losses.supervised import LOSSES, check_loss
-from odl_equivariant.training.parameter_groups import (
+from odl_equivariant.training.optimisation import (
     check_steps_rate,
+    have_finite_norms,
     parameter_groups,
 )
 from odl_equivariant.training.runs.checkpoints import end_of_run
@@ -456,7 +457,7 @@ class ReconstructionTask(EvaluatedTask):
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
             return  # the scaler skips such steps
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        if not gradients or _have_finite_norms(gradients):
+        if not gradients or have_finite_norms(gradients):
             return
         for name, parameter in self.named_parameters():
             gradient = parameter.grad
@@ -496,18 +497,6 @@ class ReconstructionTask(EvaluatedTask):
         return relative_rate(
             self.schedule, step, n_steps, self.warm_up, least_share
         )
-
-
-def _have_finite_norms(tensors):
-    """Return whether all norms are finite, after a single wait for a GPU.
-
-    A norm can overflow where the tensor is finite.
-    """
-    norms = torch._foreach_norm(tensors)
-    if len({(norm.device, norm.dtype) for norm in norms}) > 1:
-        device = norms[0].device
-        norms = [norm.to(device, torch.double) for norm in norms]
-    return bool(torch.stack(norms).isfinite().all())
 
 
 def _partition(space):

@@ -5,12 +5,14 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Which parameters learn at which rate."""
+"""Which parameters learn at which rate, and whether gradients are finite."""
+
+import torch
 
 from odl_equivariant._checks import positive_number
 from odl_equivariant.nn import UnrolledMethod
 
-__all__ = ('check_steps_rate', 'parameter_groups')
+__all__ = ('check_steps_rate', 'have_finite_norms', 'parameter_groups')
 
 
 def check_steps_rate(steps_learning_rate, network):
@@ -65,6 +67,23 @@ def parameter_groups(module, network, steps_learning_rate):
     rest = [p for p in module.parameters() if id(p) not in of_steps]
     # steps first, as in the network: an optimiser numbers its moments so
     return [{'params': steps, 'lr': steps_learning_rate}, {'params': rest}]
+
+
+def have_finite_norms(tensors):
+    """Return whether all norms are finite, after a single wait for a GPU.
+
+    A norm can overflow where the tensor is finite.
+
+    Parameters
+    ----------
+    tensors : list of torch.Tensor
+        Gradients, on any devices.
+    """
+    norms = torch._foreach_norm(tensors)
+    if len({(norm.device, norm.dtype) for norm in norms}) > 1:
+        device = norms[0].device
+        norms = [norm.to(device, torch.double) for norm in norms]
+    return bool(torch.stack(norms).isfinite().all())
 
 
 def _steps_of(network):
