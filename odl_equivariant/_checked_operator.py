@@ -57,8 +57,8 @@ class CheckedOperator(odl.Operator):
         x = self._element(x)
         if out is not None and out not in self.range:
             raise OpRangeError(
-                f'`out` must be an element of the range {self.range!r}, got '
-                f'{_described(out)}'
+                f'`out` must be an element of the range, {_name(self.range)}, '
+                f'which an array is not, got {_described(out)}'
             )
         return super().__call__(x, out, **kwargs)
 
@@ -83,18 +83,33 @@ class CheckedComposition(CheckedOperator, odl.OperatorComp):
     operator sees it.
     """
 
+    @property
+    def adjoint(self) -> CheckedComposition:
+        """The composition of the adjoints, checked as well."""
+        adjoint = super().adjoint
+        return CheckedComposition(adjoint.left, adjoint.right)
+
+
+def _has_grid(space):
+    return isinstance(space, odl.core.set.space.LinearSpace) and not (
+        isinstance(space, odl.Field)
+    )
+
+
+def _name(space):
+    """Describe a space, or the numbers."""
+    return describe_space(space) if _has_grid(space) else repr(space)
+
 
 def _expected(space):
     """Describe what a space takes."""
-    if not isinstance(space, odl.core.set.space.LinearSpace) or isinstance(
-        space, odl.Field
-    ):
+    if not _has_grid(space):
         return f'an element of {space!r}'
     *products, _ = descend(space)
     shape = (*map(len, products), *grid_shape(space))
     numbers = 'complex' if is_complex(space) else 'real'
     return (
-        f'an element of {describe_space(space)}, or an array of shape {shape} '
+        f'an element of {_name(space)}, or an array of shape {shape} '
         f'of {numbers} numbers'
     )
 

@@ -11,7 +11,7 @@
 import numpy as np
 import odl
 import pytest
-from odl.core.operator import OpDomainError
+from odl.core.operator import OpDomainError, OpRangeError
 
 from odl_equivariant import actions, operators
 from odl_equivariant.elements import as_tensor
@@ -81,6 +81,9 @@ MADE = {
     ),
     'filtered_backprojection': lambda space: operators.filtered_backprojection(
         _ray_transform(space)
+    ),
+    'filtered_backprojection.adjoint': lambda space: (
+        operators.filtered_backprojection(_ray_transform(space)).adjoint
     ),
 }
 
@@ -190,3 +193,13 @@ def test_none_is_no_part(backend):
     turn = _turn_of_pairs(backend)
     with pytest.raises(OpDomainError, match='got list of None, ndarray of'):
         turn([None, np.ones(SHAPE)])
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_an_array_is_no_output(backend):
+    """The error says what `out` must be, without its values."""
+    turn = _operator('Rotation', backend)
+    with pytest.raises(
+        OpRangeError, match=r'out` must be .* got ndarray of shape \(4, 8\)'
+    ):
+        turn(np.ones(SHAPE), out=np.zeros(SHAPE))
