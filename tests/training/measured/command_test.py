@@ -506,7 +506,7 @@ def test_file_of_another_format(run, tmp_path):
         assert 'pickle' not in text
 
 
-def test_error_names_its_file_once(run, tmp_path):
+def test_error_names_its_file_once(run):
     """Each line of the list of failures begins with its file."""
     folder = tmp_path / 'in'
     folder.mkdir()
@@ -574,3 +574,15 @@ def test_folder_of_one_scan(run, tmp_path):
     written(folder, 'other')
     status, text = run('in', *GRID, '--output', 'image.npy')
     assert status == 1 and 'there are 2 files of data' in text
+
+
+def test_error_names_its_file_once(run):
+    """k-space whose maps cannot be estimated is named, and only once."""
+    rng = np.random.default_rng(0)
+    kspace = rng.standard_normal((4, 16, 16)) + 0j
+    kspace[..., ::2] = 0
+    np.save('scan.npy', kspace)
+    model = 'splitting_mri_c4'
+    status, text = run('scan.npy', '--output', 'image.npy', model=model)
+    assert status == 1 and 'coil maps' in text
+    assert text.count('scan.npy') == 1
