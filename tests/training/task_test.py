@@ -962,7 +962,9 @@ def test_half_quadratic_splitting_steps(acquisition, shared, tmp_path):
 @pytest.mark.parametrize('moments', [False, True])
 def test_steps_have_a_rate_of_their_own(moments):
     """The first step of Adam moves each number by its rate, at most."""
-    task = _attach(splitting(ct(), learning_rate=1e-3, steps_learning_rate=0.1))
+    task = _attach(
+        splitting(ct(), learning_rate=1e-3, steps_learning_rate=0.1)
+    )
     task.log = lambda *args, **kwargs: None
     optimizer = torch.optim.Adam(
         parameter_groups(task, task.network, task.steps_learning_rate), lr=1e-3

@@ -506,7 +506,7 @@ def test_file_of_another_format(run, tmp_path):
         assert 'pickle' not in text
 
 
-def test_error_names_its_file_once(run):
+def test_error_names_its_file_once(run, tmp_path):
     """Each line of the list of failures begins with its file."""
     folder = tmp_path / 'in'
     folder.mkdir()
@@ -576,7 +576,7 @@ def test_folder_of_one_scan(run, tmp_path):
     assert status == 1 and 'there are 2 files of data' in text
 
 
-def test_error_names_its_file_once(run):
+def test_coil_maps_that_cannot_be_estimated(run):
     """k-space whose maps cannot be estimated is named, and only once."""
     rng = np.random.default_rng(0)
     kspace = rng.standard_normal((4, 16, 16)) + 0j
