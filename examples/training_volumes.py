@@ -25,6 +25,7 @@ with `nilearn <https://nilearn.github.io>`_, and ``ch2.nii.gz`` with Debian's
 """
 
 import argparse
+import io
 import pathlib
 import sys
 
@@ -40,7 +41,13 @@ MARGIN, LEAST = 2, 48
 
 def prepared(volume):
     """Return a volume with values from 0 to 1, without the air around it."""
-    values = np.clip(volume / np.quantile(volume, WHITE), 0, 1)
+    white = np.quantile(volume, WHITE)
+    if not white > 0:
+        raise ValueError(
+            'a head has positive values, and those of this volume are up to '
+            f'{white:g} at the quantile {WHITE:g}: is it a mask, or empty?'
+        )
+    values = np.clip(volume / white, 0, 1)
     inside = np.argwhere(values > AIR)
     low, high = inside.min(0) - MARGIN, inside.max(0) + MARGIN + 1
     # both sides alike, where a small head needs more air
@@ -55,8 +62,6 @@ def prepared(volume):
 
 def save(array, path):
     """Write an array to a file, whole or not at all."""
-    import io
-
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +95,17 @@ def main(arguments=None):
     )
     parser.add_argument('--phantoms', type=int, default=2, metavar='N')
     options = parser.parse_args(arguments)
-    for file in options.heads:
-        stem = pathlib.Path(file).name.partition('.')[0]
+    stems = [
+        pathlib.Path(file).name.partition('.')[0] for file in options.heads
+    ]
+    if len(set(stems)) < len(stems):
+        parser.error(
+            f'--heads have the names {", ".join(stems)}, by which the files '
+            'of arrays are named: rename those that are equal'
+        )
+    if options.phantoms < 0:
+        parser.error(f'--phantoms must be at least 0, got {options.phantoms}')
+    for stem, file in zip(stems, options.heads, strict=True):
         for side in options.spacing:
             volume = NiftiVolumes(file, spacing=side, progress=False)[0]
             save(prepared(volume), options.output / f'{stem}-{side:g}mm.npy')

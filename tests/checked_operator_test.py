@@ -11,7 +11,7 @@
 import numpy as np
 import odl
 import pytest
-from odl.core.operator import OpDomainError
+from odl.core.operator import OpDomainError, OpRangeError
 
 from odl_equivariant import actions, operators
 from odl_equivariant.elements import as_tensor
@@ -82,6 +82,9 @@ MADE = {
     'filtered_backprojection': lambda space: operators.filtered_backprojection(
         _ray_transform(space)
     ),
+    'filtered_backprojection.adjoint': lambda space: (
+        operators.filtered_backprojection(_ray_transform(space)).adjoint
+    ),
 }
 
 
@@ -114,7 +117,7 @@ def test_order_of_bytes_does_not_matter(name, backend):
     """An array of the other order of bytes has the same values."""
     operator = _operator(name, backend)
     native = _sample(operator.domain)
-    foreign = native.astype(native.dtype.newbyteorder('S'))
+    foreign = _foreign(native)
     assert not foreign.dtype.isnative
     expected, found = as_tensor(operator(native)), as_tensor(operator(foreign))
     assert (found == expected).all()
@@ -139,3 +142,64 @@ def test_numbers_are_named_with_the_shape():
         OpDomainError, match='of real numbers, got .* and dtype complex128'
     ):
         operator(np.ones(SHAPE, complex))
+
+
+def _turn_of_pairs(backend):
+    space = odl.uniform_discr(
+        [-0.5, -1], [0.5, 1], SHAPE, dtype='float32', impl=backend
+    )
+    return actions.Rotation(space**2, np.pi)
+
+
+def _foreign(array):
+    return array.astype(array.dtype.newbyteorder('S'))
+
+
+def _backwards(array):
+    return array[::-1].copy()[::-1]
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('mirrored', [np.flipud, np.fliplr, np.flip])
+def test_steps_backwards_do_not_matter(backend, mirrored):
+    """A mirrored array, which is a view, has the values of its copy."""
+    turn = _operator('Rotation', backend)
+    view = mirrored(np.arange(32.0).reshape(SHAPE))
+    assert min(view.strides) < 0
+    assert (as_tensor(turn(view)) == as_tensor(turn(view.copy()))).all()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_booleans_are_zeros_and_ones(backend):
+    """A mask is an image, with either back-end."""
+    turn, mask = _operator('Rotation', backend), np.eye(*SHAPE, dtype=bool)
+    expected = turn(mask.astype('float32'))
+    assert (as_tensor(turn(mask)) == as_tensor(expected)).all()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('given', [_foreign, _backwards, np.ndarray.tolist])
+def test_parts_are_read_like_the_whole(backend, given):
+    """A list of arrays is the element of the product of their spaces."""
+    turn = _turn_of_pairs(backend)
+    whole = np.arange(64.0).reshape(2, *SHAPE)
+    parts = [given(part) for part in whole]
+    assert (as_tensor(turn(parts)) == as_tensor(turn(whole))).all()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_none_is_no_part(backend):
+    """None is refused as a part of an element."""
+    turn = _turn_of_pairs(backend)
+    with pytest.raises(OpDomainError, match='got list of None, ndarray of'):
+        turn([None, np.ones(SHAPE)])
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_an_array_is_no_output(backend):
+    """The error says what `out` must be, without its values."""
+    turn = _operator('Rotation', backend)
+    with pytest.raises(
+        OpRangeError, match=r'out` must be .* got ndarray of shape \(4, 8\)'
+    ):
+        turn(np.ones(SHAPE), out=np.zeros(SHAPE))

@@ -180,6 +180,12 @@ def test_own_scan_by_the_command(tmp_path):
     lines = json.loads((tmp_path / 'found.json').read_text())['own_scan']
     assert f'{found["after"]:.4f}' in '\n'.join(lines['lines'])
     assert (tmp_path / 'it.png').is_file()
+    # another scan is learned from again, the same one is not
+    own_scan.main(arguments)
+    assert len(list((tmp_path / 'run').iterdir())) == 1
+    np.save(tmp_path / 'scan.npy', kspace[::-1])
+    own_scan.main(arguments)
+    assert len(list((tmp_path / 'run').glob('*/finished'))) == 2
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ ever sees these, and both networks must predict them.
 
 import argparse
 import pathlib
+import zlib
 
 import numpy as np
 import torch
@@ -117,9 +118,12 @@ def run(kspace, model, steps, folder):
     errors : dict of float
         Their errors.
     """
-    folder = pathlib.Path(folder) / f'{pathlib.Path(model).stem}_{steps}'
-    folder.mkdir(parents=True, exist_ok=True)
     kept, taken = without_some(kspace)
+    # another scan is no reason to take the network of the last one
+    digest = zlib.crc32(np.ascontiguousarray(kept))
+    stem = pathlib.Path(model).stem
+    folder = pathlib.Path(folder) / f'{stem}_{steps}_{digest:08x}'
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / 'scan' / 'kept.npy'
     path.parent.mkdir(exist_ok=True)
     np.save(path, kept)

@@ -289,7 +289,7 @@ class KspaceScan:
                 )
             except ValueError as error:
                 if self.source:
-                    error.add_note(f'This happened with {self.source}.')
+                    error.add_note(f'(file {self.source})')
                 raise
         return dataclasses.replace(self, coil_maps=coil_maps)
 

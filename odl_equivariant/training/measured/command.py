@@ -104,7 +104,8 @@ def reconstruct(arguments):
         # a library may raise anything for a damaged file, and the others go on
         except Exception as error:
             if len(files) == 1:
-                if str(path) not in str(error):
+                notes = getattr(error, '__notes__', ())
+                if not any(str(path) in one for one in (str(error), *notes)):
                     error.add_note(f'(file {path})')
                 raise
             text = ' '.join(str(error).split())

@@ -574,3 +574,15 @@ def test_folder_of_one_scan(run, tmp_path):
     written(folder, 'other')
     status, text = run('in', *GRID, '--output', 'image.npy')
     assert status == 1 and 'there are 2 files of data' in text
+
+
+def test_coil_maps_that_cannot_be_estimated(run):
+    """k-space whose maps cannot be estimated is named, and only once."""
+    rng = np.random.default_rng(0)
+    kspace = rng.standard_normal((4, 16, 16)) + 0j
+    kspace[..., ::2] = 0
+    np.save('scan.npy', kspace)
+    model = 'splitting_mri_c4'
+    status, text = run('scan.npy', '--output', 'image.npy', model=model)
+    assert status == 1 and 'coil maps' in text
+    assert text.count('scan.npy') == 1

@@ -93,7 +93,7 @@ def _check_sum(path):
 
     Reading voxels ends before it, and takes damaged values as they are.
     """
-    if str(path).endswith('.gz'):
+    if str(path).lower().endswith('.gz'):
         with gzip.open(path) as file:
             while file.read(_PIECE):
                 pass
