@@ -134,10 +134,10 @@ class Trainer(LightningTrainer):
         logger: Logger | list[Logger] | bool = True,
         callbacks: Callback | list[Callback] | None = None,
         plugins: _Plugin | list[_Plugin] | None = None,
+        averaging: float | None = None,
         num_sanity_val_steps: int = 0,
         log_every_n_steps: int = 10,
         enable_progress_bar: bool = True,
-        averaging: float | None = None,
         **kwargs: Any,
     ) -> None:
         self.configuration: str | None = None
