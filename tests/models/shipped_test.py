@@ -161,7 +161,8 @@ import sys, odl
 sys.modules['escnn'] = None  # importing it fails from now on
 from odl_equivariant import models
 operators = {
-    dtype: odl.IdentityOperator(odl.rn((8, 8)).astype(dtype))
+    (n, dtype): odl.IdentityOperator(odl.rn((8,) * n).astype(dtype))
+    for n in (2, 3)
     for dtype in ('float32', 'complex64')
 }
 for name in models.available():
@@ -169,7 +170,8 @@ for name in models.available():
         models.load(name)
     else:
         dtype = 'complex64' if 'mri' in name else 'float32'
-        models.load(name, operators[dtype], 'zero')
+        n = 3 if 'volume' in name else 2
+        models.load(name, operators[n, dtype], 'zero')
     print(name)
 """
     result = subprocess.run(

@@ -400,7 +400,7 @@ def test_anisotropic_cells():
     [
         ({'channels': 16, 'group': 'O'}, 'order 24.*nearest are 24'),
         ({'basis': 'escnn', 'group': 'O'}, "basis='grid'"),
-        ({'group': 'O', 'restrict_to': 'C4'}, 'groups of the plane'),
+        ({'group': 'O', 'restrict_to': 'C4'}, 'names no group of the space'),
         ({'group': 'O', 'nonlinearity': 'norm'}, 'finite group O'),
         ({'group': 'O', 'representation': 'standard'}, 'in_channels=3'),
         ({'group': 'D4h'}, 'give `axis`'),
