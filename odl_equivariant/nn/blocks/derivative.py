@@ -52,7 +52,7 @@ def replaying():
 
     `torch.utils.checkpoint.checkpoint` runs an iteration again for the arrays
     that its derivative needs. The result of a block is none of them: it is
-    added to others, and cut. So the values of the result are arbitrary here.
+    added to others, and cut. So the result consists of NaN here.
     """
     with _within(_REPLAYED):
         yield
@@ -146,7 +146,11 @@ class _InPieces(torch.autograd.Function):
         y = x.new_empty(len(x), len(flat[-1]), *x.shape[2:])
         kept = []
         grid = pieces.Pieces(x, kernels, padding_mode, side)
-        samples = [] if mode == _REPLAYED else _samples(grid, y)
+        samples = _samples(grid, y)
+        if mode == _REPLAYED:
+            # what reads it all the same does not go wrong without a word
+            y.fill_(torch.nan)
+            samples = []
         for images, result in samples:
             for place in grid.places():
                 extent = _extent(place, padding_mode, keep)

@@ -11,6 +11,7 @@ import odl
 import torch
 
 from odl_equivariant.nn import LearnedProximalGradient, OrdinaryProximal
+from odl_equivariant.nn.blocks.derivative import replaying
 
 
 def test_hooks_see_results():
@@ -38,3 +39,17 @@ def test_hooks_see_results():
         loss = network(y).square().sum()
         found += torch.autograd.grad(loss, factor)
     torch.testing.assert_close(*found)
+
+
+def test_what_is_not_computed_again_is_no_number():
+    """A result that a derivative does not need is NaN, not what memory has."""
+    block = OrdinaryProximal(
+        channels=128, memory=0, dimension=3, kernel_size=1, gradient=False
+    )
+    x = torch.randn(1, 1, 12, 11, 10, requires_grad=True)
+    assert block.recomputes(x)
+    with replaying():
+        result = block(x)
+    assert result.isnan().all()
+    result.sum().backward()
+    assert x.grad.isfinite().all()
