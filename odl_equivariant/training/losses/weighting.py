@@ -114,7 +114,9 @@ def density_weights(acquisition: Any, parts: Parts) -> torch.Tensor:
     Notes
     -----
     The probabilities are shares of 2000 masks and parts, always the same.
-    They are kept for each acquisition.
+    They are kept for each acquisition. They are those of whole scans: where a
+    share of each is held out, for a validation, the weights are too small by
+    about that share.
     """
     known = _DENSITIES.setdefault(acquisition, {})
     key = (parts.fraction, parts.over, parts.density, parts.keep)

@@ -13,41 +13,8 @@ import odl
 import pytest
 
 from odl_equivariant.actions import Dilation, Rotation
-from odl_equivariant.diagnostics import (
-    adjoint_error,
-)
-
-each_space = pytest.mark.parametrize(
-    'impl, dtype',
-    [
-        ('numpy', 'float32'),
-        ('numpy', 'complex128'),
-        ('pytorch', 'float64'),
-        ('pytorch', 'complex64'),
-    ],
-)
-
-
-def plane(impl='numpy', dtype='float64', shape=(8, 9)):
-    """Return functions on a rectangle that is not centred."""
-    return odl.uniform_discr([0, 0], [2, 3], shape, dtype=dtype, impl=impl)
-
-
-def array(element):
-    """Return the values as a numpy array."""
-    return np.asarray(element.data).copy()
-
-
-def noise(space, seed=0):
-    """Return standard normal noise."""
-    if isinstance(space, odl.ProductSpace):
-        parts = [noise(part, seed + i) for i, part in enumerate(space)]
-        return space.element(parts)
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(space.shape)
-    if space.is_complex:
-        values = values + 1j * rng.standard_normal(space.shape)
-    return space.element(values.astype(str(space.dtype_identifier)))
+from odl_equivariant.diagnostics import adjoint_error
+from tests.actions.intensity_test import each_space, noise, plane
 
 
 @each_space
