@@ -40,6 +40,7 @@ from odl_equivariant.nn.blocks.values import (
     with_unit_sums,
 )
 from odl_equivariant.nn.steerable.activations import MODULUS, make_activation
+from odl_equivariant.nn.steerable.expansion import expanded_together
 from odl_equivariant.nn.steerable.space import dimension_of, group_in_space
 
 __all__ = ('Proximal',)
@@ -352,7 +353,9 @@ class Proximal(InPieces, nn.Module):
             flow through them to the weights. They are out of date once the
             weights change.
         """
-        kernels = [layer.kernel() for layer in self.convolutions()]
+        layers = self.convolutions()
+        with expanded_together(layers):
+            kernels = [layer.kernel() for layer in layers]
         if self.shift_equivariant:
             kernels = with_unit_sums(kernels, self.in_channels, self.skip)
         return kernels

@@ -11,7 +11,7 @@
 import inspect
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from odl_equivariant._types import Space
+from odl_equivariant.nn.steerable.expansion import expanded_together
 
 __all__ = (
     'Block',
@@ -29,6 +30,7 @@ __all__ = (
     'memory_of',
     'parameters_of',
     'precomputed_of',
+    'precomputed_of_all',
 )
 
 
@@ -206,6 +208,21 @@ def parameters_of(module: nn.Module) -> Mapping[str, inspect.Parameter]:
 def precomputed_of(block: nn.Module) -> Mapping[str, Any]:
     """Return the arguments of a block that depend on its weights alone."""
     return _member(block, 'precomputed')()
+
+
+def precomputed_of_all(
+    blocks: Iterable[nn.Module],
+) -> dict[nn.Module, Mapping[str, Any]]:
+    """Return `precomputed_of` each block, by block; all are computed at once.
+
+    Parameters
+    ----------
+    blocks : iterable of torch.nn.Module
+        Blocks; one that comes twice is computed once.
+    """
+    blocks = dict.fromkeys(blocks)
+    with expanded_together(blocks):
+        return {block: precomputed_of(block) for block in blocks}
 
 
 def architecture_of(block: nn.Module) -> Mapping[str, Any]:

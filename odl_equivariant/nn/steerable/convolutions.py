@@ -32,6 +32,7 @@ from odl_equivariant.nn._convolution import (
 )
 from odl_equivariant.nn._defaults import tensor_defaults
 from odl_equivariant.nn._precision import in_full_precision
+from odl_equivariant.nn.steerable.expansion import ExpandedKernel
 from odl_equivariant.nn.steerable.grid import (
     checked_basis,
     grid_basis,
@@ -212,7 +213,7 @@ def _has_invariants(representation):
     return representation == 'trivial' or is_hidden(representation)
 
 
-class SteerableConvolution(nn.Module):
+class SteerableConvolution(ExpandedKernel, nn.Module):
     r"""A convolution that is equivariant by the choice of its kernels.
 
     Parameters
@@ -326,30 +327,35 @@ class SteerableConvolution(nn.Module):
         dtype = torch.promote_types(self.weight.dtype, torch.float32)
         return self.exact_basis.to(self.weight.device, dtype, copy=True)
 
-    def kernel(self):
-        """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
+    def _kind(self):
+        # bases that are given may differ under the same name
+        return self.basis_key, id(self.exact_basis)
+
+    def _expand(self, weights, biases):
         _, rows, columns, *size = self.basis.shape
-        out_fields, in_fields, _ = self.weight.shape
+        n, out_fields, in_fields, _ = weights.shape
         # In lowered precision, the sums would be equivariant up to rounding
         # only, where rounding their values keeps them so exactly.
-        with in_full_precision(self.weight.device):
-            weight = self.weight.flatten(0, 1).to(self.basis.dtype)
-            kernel = weight @ self.basis.flatten(1)
-            kernel = kernel.to(self.weight.dtype)
-        kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
-        kernel = kernel.transpose(1, 2).reshape(
-            out_fields * rows, in_fields * columns, *size
+        with in_full_precision(weights.device):
+            kernels = weights.flatten(0, 2).to(self.basis.dtype)
+            kernels = kernels @ self.basis.flatten(1)
+            kernels = kernels.to(weights.dtype)
+        kernels = kernels.reshape(
+            n, out_fields, in_fields, rows, columns, *size
         )
-        return kernel, self._bias_of_channels(kernel)
+        kernels = kernels.transpose(2, 3).reshape(
+            n, out_fields * rows, in_fields * columns, *size
+        )
+        return kernels, self._biases_of_channels(kernels, biases)
 
-    def _bias_of_channels(self, kernel):
+    def _biases_of_channels(self, kernels, biases):
         target = self.basis_key[2]
         rows = self.basis.shape[1]
-        if self.bias is None:
-            return kernel.new_zeros(kernel.shape[0])
+        if biases is None:
+            return kernels.new_zeros(kernels.shape[:2])
         if target in ('trivial', 'regular'):
-            return self.bias.repeat_interleave(rows)
-        return functional.pad(self.bias[:, None], (0, rows - 1)).flatten()
+            return biases.repeat_interleave(rows, 1)
+        return functional.pad(biases[..., None], (0, rows - 1)).flatten(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(N, in channels, n, m)`` to ``(N, out channels, n, m)``."""

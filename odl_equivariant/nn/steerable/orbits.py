@@ -28,6 +28,7 @@ from odl_equivariant.nn.steerable.convolutions import (
     SteerableConvolution,
     has_kernels,
 )
+from odl_equivariant.nn.steerable.expansion import ExpandedKernel
 from odl_equivariant.nn.steerable.grid import checked_basis
 from odl_equivariant.nn.steerable.space import (
     dimension_of,
@@ -130,7 +131,7 @@ def _moved_cells(matrices, kernel_size):
     return (moved + kernel_size // 2) @ strides
 
 
-class OrbitConvolution(nn.Module):
+class OrbitConvolution(ExpandedKernel, nn.Module):
     r"""A convolution of volumes that is equivariant by its kernels.
 
     Parameters
@@ -209,24 +210,29 @@ class OrbitConvolution(nn.Module):
         # `assign=True` brings weights of another device or precision
         self._register()
 
-    def kernel(self):
-        """Return the convolution kernel and bias, as `torch.nn.Conv3d` has."""
-        out_fields, in_fields, n = self.weight.shape
+    def _kind(self):
+        # the tables are cached, the same for all layers of a kind
+        return id(self.orbits)
+
+    def _expand(self, weights, biases):
+        n, out_fields, in_fields, n_orbits = weights.shape
         rows, columns, *size = self.orbits.index.shape
         # gathering and products keep their precision inside autocast
-        weight = self.weight.flatten(0, 1).to(self.value.dtype)
-        if n:
-            kernel = weight.index_select(1, self.index) * self.value
+        kernels = weights.flatten(0, 2).to(self.value.dtype)
+        if n_orbits:
+            kernels = kernels.index_select(1, self.index) * self.value
         else:
-            kernel = self.value.expand(len(weight), -1)
-        kernel = kernel.to(self.weight.dtype)
-        kernel = kernel.reshape(out_fields, in_fields, rows, columns, *size)
-        kernel = kernel.transpose(1, 2).reshape(
-            out_fields * rows, in_fields * columns, *size
+            kernels = self.value.expand(len(kernels), -1)
+        kernels = kernels.to(weights.dtype)
+        kernels = kernels.reshape(
+            n, out_fields, in_fields, rows, columns, *size
         )
-        if self.bias is None:
-            return kernel, kernel.new_zeros(len(kernel))
-        return kernel, self.bias.repeat_interleave(rows)
+        kernels = kernels.transpose(2, 3).reshape(
+            n, out_fields * rows, in_fields * columns, *size
+        )
+        if biases is None:
+            return kernels, kernels.new_zeros(kernels.shape[:2])
+        return kernels, biases.repeat_interleave(rows, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(N, in channels, ...)`` to ``(N, out channels, ...)``."""

@@ -23,7 +23,7 @@ from odl_equivariant.elements import first_part, n_channels, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.nn.blocks.contract import (
     architecture_of,
-    precomputed_of,
+    precomputed_of_all,
 )
 from odl_equivariant.nn.energies.base import Energy
 from odl_equivariant.nn.inference import blocks_of
@@ -262,9 +262,7 @@ class LearnedHalfQuadraticSplitting(UnrolledMethod):
         )
         z = layers.initial(y)
         squared_norm = per_sample(layers.squared_norm, z)
-        precomputed = {
-            block: precomputed_of(block) for block in self.blocks.children()
-        }
+        precomputed = precomputed_of_all(self.blocks)
         steps, levels = self.relative_steps, self.relative_levels
         weights = None if self._weights is None else self._weights.to(z)
 

@@ -27,7 +27,7 @@ from odl_equivariant.nn.blocks.contract import (
     architecture_of,
     check_block,
     memory_of,
-    precomputed_of,
+    precomputed_of_all,
 )
 from odl_equivariant.nn.inference import blocks_of, duals_of
 from odl_equivariant.nn.unrolled.base import (
@@ -267,11 +267,7 @@ class LearnedPrimalDual(UnrolledMethod):
         to_image = 1 / (self._ratio * norms[1])
         n_data, n_image = y.shape[1], u.shape[1]
         extrapolates = self.extrapolates
-        precomputed = {
-            block: precomputed_of(block)
-            for blocks in (self.blocks, self.duals)
-            for block in blocks.children()
-        }
+        precomputed = precomputed_of_all((*self.blocks, *self.duals))
         data = to_data * y
 
         def iterate(k, u, memory, h):

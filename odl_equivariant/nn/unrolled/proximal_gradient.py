@@ -25,7 +25,7 @@ from odl_equivariant.nn.blocks.contract import (
     architecture_of,
     check_block,
     memory_of,
-    precomputed_of,
+    precomputed_of_all,
 )
 from odl_equivariant.nn.blocks.derivative import recomputing, replaying
 from odl_equivariant.nn.inference import blocks_of
@@ -230,9 +230,7 @@ class LearnedProximalGradient(UnrolledMethod):
         )
         u, memory = layers.initial(y), None
         squared_norm = per_sample(layers.squared_norm, u)
-        precomputed = {
-            block: precomputed_of(block) for block in self.blocks.children()
-        }
+        precomputed = precomputed_of_all(self.blocks)
 
         def iterate(k, u, memory):
             block, step = self.block(k), self.relative_steps[k] / squared_norm
