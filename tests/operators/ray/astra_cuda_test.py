@@ -12,6 +12,7 @@ Without one, ASTRA's part is played by the matrix of the same transform, which
 shows all but ASTRA itself; the tests that are marked ``cuda`` show that too.
 """
 
+import math
 import threading
 
 import numpy as np
@@ -19,6 +20,8 @@ import odl
 import pytest
 import torch
 from odl.applications.tomo import (
+    FanBeamGeometry,
+    Parallel2dGeometry,
     RayTransform,
     cone_beam_geometry,
     parallel_beam_geometry,
@@ -28,10 +31,10 @@ from odl.applications.tomo.backends.astra_setup import (
     astra_volume_geometry,
 )
 
-from odl_equivariant.diagnostics import adjoint_error
 from odl_equivariant.operators import OperatorLayer
 from odl_equivariant.operators.ray.astra_cuda import (
     CudaRays,
+    check_cells,
     stacked_geometries,
 )
 
@@ -189,7 +192,61 @@ def test_rows_of_the_detector_see_their_slices(size):
     assert vol['GridSliceCount'] == proj['DetectorRowCount'] == size
 
 
+def scaled_geometry(kind, space, width):
+    """Return a geometry of 40 views, with detector cells in image cells."""
+    cell = width * space.cell_sides[0]
+    reach = 1.5 * np.linalg.norm(space.max_pt)
+    if kind == 'fan':
+        # twice as large on the detector
+        cell, reach = 2 * cell, 2 * reach
+    n_cells = max(3, math.ceil(2 * reach / cell))
+    end = 0.5 * n_cells * cell
+    detector = odl.uniform_partition(-end, end, n_cells)
+    if kind == 'fan':
+        angles = odl.uniform_partition(0, 2 * np.pi, 40)
+        radius = 5 * reach
+        return FanBeamGeometry(angles, detector, radius, radius)
+    angles = odl.uniform_partition(0, np.pi, 40)
+    return Parallel2dGeometry(angles, detector)
+
+
+@pytest.mark.parametrize('kind', ['parallel', 'fan'])
+@pytest.mark.parametrize('unit', [1e-3, 1, 1e3])
+@pytest.mark.parametrize('width', [0.2, 0.5, 0.7, 1, 1.4, 2, 10])
+def test_warning_of_an_adjoint_that_is_none(kind, unit, width):
+    """Cells of another width, in any unit, are said to spoil gradients."""
+    space = odl.uniform_discr([-unit] * 2, [unit] * 2, (8, 8), dtype='float32')
+    operator = RayTransform(
+        space, scaled_geometry(kind, space, width), impl=PlayedByMatrix
+    )
+    if 0.6 < width < 1.5:
+        CudaRays(operator)
+        return
+    with pytest.warns(UserWarning, match=f'{width:.3g} times the width'):
+        CudaRays(operator)
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+def test_warning_in_space(axis):
+    """The rows of a detector are compared with the cells too."""
+    vectors = np.zeros((5, 12))
+    vectors[:, 1], vectors[:, 4] = -4, 4
+    vectors[:, 6], vectors[:, 11] = 2, 2
+    geometry = {'type': 'cone_vec', 'Vectors': vectors}
+    check_cells([1, 1, 1], geometry)
+    vectors[:, (6, 11)[axis]] = 6
+    with pytest.warns(UserWarning, match='3 times the width') as warned:
+        check_cells([1, 1, 1], geometry)
+    assert 'astra_matrix' not in str(warned[0].message)
+
+
 # --- On a GPU --- #
+
+
+def smooth_images(n_samples):
+    """Return discs of the size of several cells."""
+    noise = torch.rand(n_samples, 1, 64, 64).round()
+    return torch.nn.functional.avg_pool2d(noise, 9, 1, 4)
 
 
 @pytest.mark.cuda
@@ -199,25 +256,28 @@ def test_cuda_layer_equals_its_operator(kind, backend):
     """A batch on the GPU is ODL's transform of each sample."""
     device = 'cuda:0' if backend == 'pytorch' else 'cpu'
     space = image_space((64, 64), impl=backend, device=device)
-    operator = RayTransform(space, geometry_of(kind, space), impl='astra_cuda')
+    geometry = scaled_geometry(kind, space, 1)
+    operator = RayTransform(space, geometry, impl='astra_cuda')
     layer = OperatorLayer(operator).to('cuda')
-    loop = RayTransform(
-        image_space((64, 64)),
-        geometry_of(kind, image_space((64, 64))),
-        impl='astra_matrix',
-    )
+    loop = RayTransform(image_space((64, 64)), geometry, impl='astra_matrix')
     reference = OperatorLayer(loop)
-    x = torch.randn(5, 1, 64, 64, device='cuda', requires_grad=True)
-    y = torch.randn(5, *reference(x[:1].cpu()).shape[1:], device='cuda')
+    x = smooth_images(5).cuda().requires_grad_()
     result = layer(x)
     assert result.device == x.device
     expected = reference(x.cpu())
-    assert (result.cpu() - expected).norm() < 2e-2 * expected.norm()
-    (gradient,) = torch.autograd.grad(result, x, y)
-    transposed = reference.adjoint(y.cpu())
+    assert (result.cpu() - expected).norm() < 5e-3 * expected.norm()
     scale = loop.domain.weighting.const / loop.range.weighting.const
-    transposed = transposed * scale
-    assert (gradient.cpu() - transposed).norm() < 2e-2 * transposed.norm()
+    # of noise, back-projection and transpose differ, see `CudaRays`
+    for y, bound in (
+        (expected.detach(), 0.05),
+        (torch.randn_like(expected), 0.5),
+    ):
+        (gradient,) = torch.autograd.grad(
+            result, x, y.cuda(), retain_graph=True
+        )
+        transposed = reference.adjoint(y) * scale
+        error = (gradient.cpu() - transposed).norm()
+        assert error < bound * transposed.norm()
 
 
 @pytest.mark.cuda
@@ -248,9 +308,35 @@ def test_cuda_layer_in_three_dimensions(kind):
 
 @pytest.mark.cuda
 def test_cuda_adjoint():
-    """The adjoint is right to the accuracy of ASTRA."""
+    """The adjoint of smooth data is right to the accuracy of ASTRA."""
     space = image_space((64, 64))
     operator = RayTransform(
-        space, geometry_of('parallel', space), impl='astra_cuda'
+        space, scaled_geometry('parallel', space, 1), impl='astra_cuda'
     )
-    assert adjoint_error(OperatorLayer(operator).adjoint.operator) < 1e-2
+    layer = OperatorLayer(operator).to('cuda')
+    x = smooth_images(1).cuda()
+    y = layer(x.flip(-1))
+    weights = (s.weighting.const for s in (operator.range, operator.domain))
+    left, right = (
+        weight * float((a * b).sum())
+        for weight, a, b in zip(
+            weights, (layer(x), x), (y, layer.adjoint(y)), strict=True
+        )
+    )
+    assert abs(left - right) < 1e-2 * abs(left)
+
+
+@pytest.mark.cuda
+def test_cuda_gradients_of_coarse_detectors():
+    """Where the layer warns, gradients of noise are indeed far off."""
+    space = image_space((64, 64))
+    geometry = scaled_geometry('parallel', space, 3)
+    with pytest.warns(UserWarning, match='3 times the width'):
+        layer = OperatorLayer(
+            RayTransform(space, geometry, impl='astra_cuda')
+        ).to('cuda')
+    exact = OperatorLayer(RayTransform(space, geometry, impl='astra_matrix'))
+    y = torch.randn(1, 1, *geometry.partition.shape)
+    expected = exact.adjoint(y)
+    error = (layer.adjoint(y.cuda()).cpu() - expected).norm()
+    assert error > 0.4 * expected.norm()
