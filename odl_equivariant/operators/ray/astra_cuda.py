@@ -27,7 +27,7 @@ _TOLERANCE = 1e-3
 
 # Widths of detector cells in image cells, beyond which the back-projection of
 # noise has an error of half its size.
-_NARROWEST, _WIDEST = 2 / 3, 1.5
+_NARROWEST, _WIDEST = 0.55, 1.5
 
 
 def stacked_geometries(vol_geom, proj_geom, size):
