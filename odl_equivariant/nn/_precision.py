@@ -131,8 +131,8 @@ class Path(NamedTuple):
     cache : int
         Bytes for the channels of a piece of an image, see `blocks.pieces`.
     products : bool
-        Whether gradients by kernels are products of matrices, see
-        `_gradients`.
+        Whether gradients by kernels, and convolutions of many channels, are
+        products of matrices, see `_gradients`.
     """
 
     cache: int
