@@ -104,8 +104,17 @@ def _convolved(x, weight, bias, margin):
     # the numbers of a kernel by its cells, the 9 first, then the 36
     kernel = weight.permute(2, 3, 1, 0).reshape(9, -1)
     kernel = (_squared(x) @ kernel).view(_TILE**2, n_in, n_out)
-    y = x.new_empty(len(x), n, m, n_out)
-    for image, result in zip(_cells(x), y, strict=True):
+    # no view, which could not be activated in place
+    y = torch.empty(
+        len(x),
+        n_out,
+        n,
+        m,
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+    for image, result in zip(_cells(x), _cells(y), strict=True):
         for band in _bands(n, m):
             part = _taken(image, band, _TILE - _STEP, margin)
             part = torch.bmm(_of_image(part, band), kernel)
@@ -115,7 +124,7 @@ def _convolved(x, weight, bias, margin):
                 target.copy_(part)
             else:
                 torch.add(part, bias, out=target)
-    return y.permute(0, 3, 1, 2)
+    return y
 
 
 def _cells(images):

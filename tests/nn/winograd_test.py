@@ -164,16 +164,14 @@ def test_where_it_is_taken(taken, monkeypatch):
 def test_block(taken, has_gradient, monkeypatch):
     """A block gives the same, with gradients, turned too."""
     torch.manual_seed(0)
-    block = EquivariantProximal(
-        channels=64, basis='grid', gradient=False, memory=0
-    )
+    block = EquivariantProximal(channels=64, basis='grid', memory=0)
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     block.requires_grad_(has_gradient)
     x = torch.randn(1, 1, 71, 80)
 
     def results(x):
-        y = block(x)
+        y = block(x, 0.1 * x)
         if not has_gradient:
             return [y]
         loss = y.square().mean()
