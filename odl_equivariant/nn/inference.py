@@ -318,7 +318,19 @@ def _compiler(function):
     """Return the compiled function, in a list that is emptied if it fails."""
     with quiet():
         # torch warns about its own code while it imports it.
-        return [torch.compile(function, dynamic=True)]
+        options = {'cpp.simdlen': _vector_length()}
+        return [torch.compile(function, dynamic=True, options=options)]
+
+
+def _vector_length():
+    """Return the bits of a processor's vectors, None if torch is to find out.
+
+    torch keeps compiled code on disk, and would take that for other vectors:
+    of a run with another `ATEN_CPU_CAPABILITY`, or on another machine with
+    the same folder. The results are wrong then, or memory is damaged.
+    """
+    lengths = {'AVX2': 256, 'AVX512': 512}
+    return lengths.get(torch.backends.cpu.get_cpu_capability())
 
 
 # Kinds of arguments that the functions were compiled for.

@@ -448,6 +448,22 @@ def test_compiled_network_is_in_one_piece(compiler, monkeypatch):
         sizes.clear()
 
 
+@pytest.mark.parametrize(
+    'capability, bits', [('AVX2', 256), ('AVX512', 512), ('DEFAULT', None)]
+)
+def test_compiled_code_is_for_the_vectors(monkeypatch, capability, bits):
+    """What torch keeps on disk is not taken for vectors of another length."""
+    given = []
+    monkeypatch.setattr(
+        torch.backends.cpu, 'get_cpu_capability', lambda: capability
+    )
+    monkeypatch.setattr(
+        torch, 'compile', lambda *args, **named: given.append(named)
+    )
+    inference._compiler.__wrapped__(pieces.layers)
+    assert given[0]['options'] == {'cpp.simdlen': bits}
+
+
 @pytest.mark.slow
 def test_compiled_layers_give_the_same():
     """Compiled layers compute the same, or are not used."""
