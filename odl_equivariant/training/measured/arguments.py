@@ -61,7 +61,8 @@ def parsed(arguments):
     -------
     options : argparse.Namespace
         ``inputs``, ``model``, ``output``, ``unit``, ``cell``, ``shape``,
-        ``geometry``, ``axis``, ``slice``, ``strength`` and ``pictures``.
+        ``geometry``, ``axis``, ``slice``, ``coil_maps``, ``kernel``,
+        ``strength``, ``maxiter``, ``format`` and ``pictures``.
     """
     parser = _Parser(prog='odl-equivariant reconstruct', allow_abbrev=False)
     add = parser.add_argument
@@ -75,7 +76,10 @@ def parsed(arguments):
     add('--geometry', type=pathlib.Path)
     add('--axis', type=_axis)
     add('--slice', type=_slice)
+    add('--coil-maps', type=pathlib.Path)
+    add('--kernel', type=_count)
     add('--strength', type=_positive, default=1.0)
+    add('--maxiter', type=_count)
     add('--format', choices=FORMATS)
     add('--pictures', choices=('true', 'false'), default='false')
     rest = [argument for argument in arguments if argument != 'reconstruct']
@@ -104,6 +108,14 @@ def _positive(text):
             f'expected a positive number, got {text!r}'
         )
     return value
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(
+            f'expected a positive whole number, got {text!r}'
+        )
+    return int(text)
 
 
 def _unit(text):

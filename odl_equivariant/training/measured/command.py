@@ -79,17 +79,20 @@ def reconstruct(arguments):
     """
     options = parsed(arguments)
     make = Classical if options.model in CLASSICAL else Method
-    method = make(options.model, options.unit, options.cell, options.strength)
+    method = make(
+        options.model,
+        options.unit,
+        options.cell,
+        options.strength,
+        options.maxiter,
+    )
     options.line = arguments
     endings = SCANS
     if method.modality == 'magnetic resonance':
         endings = KSPACE
         _refuse_options(options)
-    elif options.slice is not None:
-        raise ValueError(
-            f'--slice is for k-space, and {options.model} reconstructs '
-            'tomography, of which all rows of a detector are reconstructed'
-        )
+    else:
+        _refuse_options_of_kspace(options)
     files = _files(options.inputs, endings, options)
     targets = _targets(files, options)
     _check_formats(targets.values(), options)
@@ -137,6 +140,22 @@ def _refuse_options(options):
         raise ValueError(
             f'{", ".join(given)}: {options.model} reconstructs magnetic '
             'resonance, where the file says all of this'
+        )
+
+
+def _refuse_options_of_kspace(options):
+    """Raise an error for an option of magnetic resonance."""
+    names = {'--coil-maps': options.coil_maps, '--kernel': options.kernel}
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise ValueError(
+            f'{", ".join(given)}: {options.model} reconstructs tomography, '
+            'and these are for k-space of several coils: leave them out'
+        )
+    if options.slice is not None:
+        raise ValueError(
+            f'--slice is for k-space, and {options.model} reconstructs '
+            'tomography, of which all rows of a detector are reconstructed'
         )
 
 
@@ -270,7 +289,9 @@ def _warnings_of(path):
 def _reconstruct_file(path, target, method, options):
     is_magnetic = method.modality == 'magnetic resonance'
     if is_magnetic:
-        measured = measured_kspace(path, options.slice)
+        measured = measured_kspace(
+            path, options.slice, options.coil_maps, options.kernel
+        )
     else:
         measured = measured_tomography(path, options)
     acquisition = measured.acquisition

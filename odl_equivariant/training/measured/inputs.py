@@ -87,7 +87,7 @@ class Measured:
     covered: float = 1.0
 
 
-def measured_kspace(path, slice=None):
+def measured_kspace(path, slice=None, coil_maps=None, kernel=None):
     """Return k-space of a file, with coil maps, in the unit of networks.
 
     Parameters
@@ -96,13 +96,19 @@ def measured_kspace(path, slice=None):
         File, see `odl_equivariant.data.read_kspace`.
     slice : int, optional
         Which of several slices.
+    coil_maps : pathlib.Path, optional
+        File ``.npy`` with the sensitivities of the coils. Default: they are
+        estimated.
+    kernel : int, optional
+        For their estimate, see `odl_equivariant.data.estimate_coil_maps`.
 
     Returns
     -------
     measured : Measured
         k-space whose zero-filled image has the largest magnitude 1.
     """
-    scan = read_kspace(path, slice).with_coil_maps().normalised()
+    scan = _with_coil_maps(read_kspace(path, slice), coil_maps, kernel)
+    scan = scan.normalised()
     acquisition = scan.acquisition()
     return Measured(
         acquisition,
@@ -112,6 +118,29 @@ def measured_kspace(path, slice=None):
         scan.scale,
         scan=scan,
     )
+
+
+def _with_coil_maps(scan, path, kernel):
+    """Return a scan with coil maps, by the options of the command."""
+    if path is not None and kernel is not None:
+        raise ValueError(
+            f'--kernel {kernel} is for maps that are estimated, and '
+            f'--coil-maps {path} has them: leave one of them out'
+        )
+    if path is not None:
+        maps = read_array(path, 'is no array of numbers, or it ends early')
+        try:
+            return scan.with_coil_maps(maps)
+        except (TypeError, ValueError) as error:
+            error.add_note(f'(--coil-maps {path})')
+            raise
+    try:
+        return scan.with_coil_maps(
+            **({} if kernel is None else {'kernel': kernel})
+        )
+    except ValueError as error:
+        error.add_note('(as options: --coil-maps FILE.npy, --kernel N)')
+        raise
 
 
 def measured_tomography(path, options):
