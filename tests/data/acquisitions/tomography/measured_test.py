@@ -23,6 +23,7 @@ from odl_equivariant.data import (
     ellipse_phantom,
 )
 from odl_equivariant.functionals import InvariantTotalVariation
+from odl_equivariant.operators import filtered_backprojection
 
 N = 48
 # the middle and the radius of a disc, in cells of 1 mm
@@ -293,7 +294,24 @@ def test_degrees_of_a_geometry_are_asked_for():
         odl.uniform_partition(-40, 40, 80),
     )
     with pytest.warns(UserWarning, match='are these degrees'):
-        MeasuredCT(geometry, (N, N), 'mm')
+        ct = MeasuredCT(geometry, (N, N), 'mm')
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter('always')
+        ct.fbp(ct.operator.range.zero())
+        filtered_backprojection(ct.operator)
+    assert not [r for r in record if 'degrees?' in str(r.message)]
+
+
+def test_radians_that_are_stated_are_not_asked_for():
+    """A description whose unit is radians is believed."""
+    values = described('parallel') | {
+        'angles': {'first': 0.0, 'step': 0.5, 'n': 120},
+        'angle_unit': 'radians',
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', '.*degrees?')
+        ct = MeasuredCT(values, (N, N), 'mm')
+        ct.fbp(ct.operator.range.zero())
 
 
 @pytest.mark.parametrize('name', ['parallel, offset', 'curved'])
