@@ -8,7 +8,7 @@
 
 """Tables of scores, from files of scores.
 
-The examples ``measured_mri.py`` and ``score_measured_ct.py`` write the files of
+The examples ``measured_mri.py`` and ``score_measured_ct.py`` write those of
 measured data to ``docs/results`` by their option ``--json``, and
 ``scores/units.py`` that of units.
 """

@@ -41,7 +41,9 @@ def test_normalised_denoisers_do_not_know_the_unit(tables):
     """What the page says of units is what was measured."""
     stored = (DOCS / 'results' / 'units.json').read_text('utf-8')
     scores = json.loads(stored)
-    own, normalised, scaled = zip(*(s.values() for s in scores.values()))
+    own, normalised, scaled = zip(
+        *(s.values() for s in scores.values()), strict=True
+    )
     assert max(normalised) - min(normalised) < 0.1
     # the zero of Hounsfield units is another one
     assert max(scaled[:-1]) - min(scaled[:-1]) < 0.1 < own[0] - own[1]
