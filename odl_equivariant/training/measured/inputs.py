@@ -23,6 +23,7 @@ from odl_equivariant.data import (
     read_kspace,
     read_scan,
 )
+from odl_equivariant.data.acquisitions.ranges import IMPOSSIBLE_EXPONENT
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.training.measured.arguments import (
     cell_in,
@@ -36,8 +37,6 @@ __all__ = ('Measured', 'SCANS', 'measured_kspace', 'measured_tomography')
 # Endings of the files of scans, and of k-space.
 SCANS = ('.npy', '.mat', '.h5', '.hdf5', '.hdf', '.xtekct', '.tif', '.tiff')
 KSPACE = ('.npy', '.h5', '.hdf5', '.mrd')
-# Exponents of Beer's law above this leave one photon of e^30.
-_LARGEST_EXPONENT = 30.0
 # A grid with more cells along a side is not chosen by itself.
 _LARGEST_SIDE = 512
 # A side of a cell that makes others is taken for a mistake of its unit.
@@ -367,7 +366,7 @@ def _grid(scan, options, path):
 def _check_exponents(array, mu, path, source):
     """Raise an error if data cannot be line integrals."""
     most = mu * float(np.max(array))
-    if most > _LARGEST_EXPONENT:
+    if most > IMPOSSIBLE_EXPONENT:
         advice = (
             'if they are readings of the detector, say `kind: counts` and '
             'the reading without an object as `white`'

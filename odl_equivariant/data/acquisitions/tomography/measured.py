@@ -35,6 +35,7 @@ from odl_equivariant._types import (
     Samples,
 )
 from odl_equivariant.data._checks import as_array, as_real_array
+from odl_equivariant.data.acquisitions.ranges import IMPOSSIBLE_EXPONENT
 from odl_equivariant.data.acquisitions.sinograms.truncation import (
     extrapolated,
 )
@@ -71,6 +72,8 @@ __all__ = ('MeasuredCT',)
 
 # Cells are 1 long in their own unit, up to rounding.
 _SAME = 1e-6
+# All but a hundredth of the data are below this quantile.
+_SHARE = 0.99
 
 
 class MeasuredCT(TransmissionTomography):
@@ -274,9 +277,9 @@ class MeasuredCT(TransmissionTomography):
         Warns
         -----
         UserWarning
-            Once, if the object goes on past the ends of the detector, or if
-            no object can have the first data in this geometry, see
-            `inconsistency`.
+            Once, if the object goes on past the ends of the detector, if no
+            object can have the first data in this geometry, see
+            `inconsistency`, or if no photon could pass the object.
         LimitedAngleWarning
             If some lines are not measured.
         """
@@ -292,6 +295,15 @@ class MeasuredCT(TransmissionTomography):
         return super().fbp(data, filter_type, frequency_scaling)
 
     def _check_data(self, data):
+        typical = float(np.quantile(as_array(data), _SHARE))
+        if typical > IMPOSSIBLE_EXPONENT:
+            self._scale_check.warn(
+                'exponents',
+                f'line integrals reach {typical:.4g}, and are exponents of '
+                "Beer's law: less than one photon of e^30 would be left. Are "
+                'they readings, which `line_integrals` converts, or in '
+                'another unit, such as thousandths?',
+            )
         found = self.truncation(data)
         doubt = None
         if found or self._is_unchecked:
