@@ -14,6 +14,7 @@ import pytest
 from odl.core.operator import OpDomainError, OpRangeError
 
 from odl_equivariant import actions, operators
+from odl_equivariant.data import CartesianMRI
 from odl_equivariant.elements import as_tensor
 
 BACKENDS = ['numpy', 'pytorch']
@@ -66,6 +67,12 @@ MADE = {
         operators.NonUniformFourierTransform(
             space, operators.radial_trajectory(space, 3)
         )
+    ),
+    'gridding': lambda space: operators.gridding(
+        MADE['NonUniformFourierTransform'](space), np.ones((3, 16))
+    ),
+    'CartesianMRI of several coils': lambda space: (
+        CartesianMRI(SHAPE, n_coils=2, backend=space.impl).operator
     ),
     'FramewiseOperator': lambda space: operators.FramewiseOperator(
         [odl.IdentityOperator(space)] * 3
