@@ -295,15 +295,6 @@ class MeasuredCT(TransmissionTomography):
         return super().fbp(data, filter_type, frequency_scaling)
 
     def _check_data(self, data):
-        typical = float(np.quantile(as_array(data), _SHARE))
-        if typical > IMPOSSIBLE_EXPONENT:
-            self._scale_check.warn(
-                'exponents',
-                f'line integrals reach {typical:.4g}, and are exponents of '
-                "Beer's law: less than one photon of e^30 would be left. Are "
-                'they readings, which `line_integrals` converts, or in '
-                'another unit, such as thousandths?',
-            )
         found = self.truncation(data)
         doubt = None
         if found or self._is_unchecked:
@@ -313,6 +304,15 @@ class MeasuredCT(TransmissionTomography):
             if self._is_unchecked:
                 # the geometry is the same for all data
                 self._is_unchecked = not doubt.errors
+        typical = float(np.quantile(as_array(data), _SHARE))
+        if typical > IMPOSSIBLE_EXPONENT and not doubt:
+            self._scale_check.warn(
+                'exponents',
+                f'line integrals reach {typical:.4g}, and are exponents of '
+                "Beer's law: less than one photon of e^30 would be left. Are "
+                'they readings, which `line_integrals` converts, or in '
+                'another unit, such as thousandths?',
+            )
         if found and not doubt:
             self._scale_check.warn(
                 'truncated',
@@ -323,6 +323,7 @@ class MeasuredCT(TransmissionTomography):
                 '`acquisition, data = acquisition.padded(data)` continues '
                 'the data first.',
             )
+        return bool(doubt)
 
     def padded(
         self, data: ElementLike, share: float = 0.25

@@ -259,11 +259,13 @@ class SparseViewCT(TransmissionTomography):
         )
 
     def _check_data(self, data):
-        super()._check_data(data)
+        if super()._check_data(data):
+            return True
         low, typical = np.quantile(as_array(data), [_SHARE, 1 - _SHARE])
         length = math.hypot(*self.space.partition.extent)
         # numbers of both signs are a test, and no data
-        if typical > max(_LARGEST_MEAN * length, -low / _NEGATIVE):
+        is_wrong = typical > max(_LARGEST_MEAN * length, -low / _NEGATIVE)
+        if is_wrong:
             self._scale_check.warn(
                 'data',
                 f'line integrals of {typical:.3g} belong to an image whose '
@@ -273,6 +275,7 @@ class SparseViewCT(TransmissionTomography):
                 "Beer's law? Divide them by `acquisition.mu_max`, or take "
                 '`MeasuredCT`.',
             )
+        return is_wrong
 
     def _how_to_convert(self):
         return (

@@ -349,12 +349,17 @@ class TransmissionTomography(Acquisition):
         return operator(data)
 
     def _check_data(self, data):
-        """Warn if no image is right, whatever the geometry."""
+        """Warn if no image is right, whatever the geometry.
+
+        Returns whether it is so.
+        """
         if self.space.ndim == 3:
-            return
+            return False
         found = self._wrong_kind(as_array(data))
-        if found.cause in IMPOSSIBLE:
+        is_wrong = found.cause in IMPOSSIBLE
+        if is_wrong:
             self._scale_check.warn(f'doubt {found.cause}', f'{found}.')
+        return is_wrong
 
     def _wrong_kind(self, array):
         """Return what data are instead of line integrals, see `kinds`."""

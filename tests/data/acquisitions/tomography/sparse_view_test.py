@@ -410,3 +410,6 @@ def test_line_integrals_give_no_warning(geometry, shape, n_photons):
             image = ellipse_phantom(ct.image_shape, rng=seed)
             ct.fbp(ct.simulate(image, rng=seed))
         ct.fbp(ct.operator.range.zero())
+        few = SparseViewCT(shape, 8, n_photons=n_photons, geometry=geometry)
+        image = ellipse_phantom(few.image_shape, rng=3)
+        assert few.inconsistency(few.simulate(image, rng=3)).cause is None
