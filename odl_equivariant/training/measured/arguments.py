@@ -14,7 +14,14 @@ import re
 
 from odl_equivariant.data.units import ATTENUATION_UNITS, metres
 
-__all__ = ('cell_in', 'cell_in_metres', 'is_direct', 'parsed')
+__all__ = (
+    'cell_in',
+    'cell_in_metres',
+    'is_direct',
+    'parsed',
+    'refuse_options_of_kspace',
+    'refuse_options_of_tomography',
+)
 
 _LENGTH = re.compile(r'([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(m|cm|mm|um)?')
 
@@ -221,3 +228,58 @@ def cell_in_metres(cell):
             'number needs a unit, such as 0.65um'
         )
     return value * metres(unit)
+
+
+def refuse_options_of_tomography(options):
+    """Raise an error for an option of tomography.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Options of a command for k-space.
+
+    Raises
+    ------
+    ValueError
+        If one is given that is for the other kind of data.
+    """
+    names = {
+        '--unit': options.unit,
+        '--cell-size': options.cell,
+        '--shape': options.shape,
+        '--geometry': options.geometry,
+        '--axis': options.axis,
+    }
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise ValueError(
+            f'{", ".join(given)}: {options.model} reconstructs magnetic '
+            'resonance, where the file says all of this'
+        )
+
+
+def refuse_options_of_kspace(options):
+    """Raise an error for an option of magnetic resonance.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Options of a command for tomography.
+
+    Raises
+    ------
+    ValueError
+        If one is given that is for the other kind of data.
+    """
+    names = {'--coil-maps': options.coil_maps, '--kernel': options.kernel}
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise ValueError(
+            f'{", ".join(given)}: {options.model} reconstructs tomography, '
+            'and these are for k-space of several coils: leave them out'
+        )
+    if options.slice is not None:
+        raise ValueError(
+            f'--slice is for k-space, and {options.model} reconstructs '
+            'tomography, of which all rows of a detector are reconstructed'
+        )

@@ -24,17 +24,18 @@ from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.training.measured.arguments import (
     cell_in_metres,
     parsed,
+    refuse_options_of_kspace,
+    refuse_options_of_tomography,
 )
 from odl_equivariant.training.measured.classical import (
     CLASSICAL,
     Classical,
 )
 from odl_equivariant.training.measured.inputs import (
-    KSPACE,
     SCANS,
-    measured_kspace,
     measured_tomography,
 )
+from odl_equivariant.training.measured.kspace import KSPACE, measured_kspace
 from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.outputs import (
     check_writable,
@@ -90,9 +91,9 @@ def reconstruct(arguments):
     endings = SCANS
     if method.modality == 'magnetic resonance':
         endings = KSPACE
-        _refuse_options(options)
+        refuse_options_of_tomography(options)
     else:
-        _refuse_options_of_kspace(options)
+        refuse_options_of_kspace(options)
     files = _files(options.inputs, endings, options)
     targets = _targets(files, options)
     _check_formats(targets.values(), options)
@@ -124,39 +125,6 @@ def reconstruct(arguments):
             file=sys.stderr,
         )
     return 1 if failed else 0
-
-
-def _refuse_options(options):
-    """Raise an error for an option of tomography."""
-    names = {
-        '--unit': options.unit,
-        '--cell-size': options.cell,
-        '--shape': options.shape,
-        '--geometry': options.geometry,
-        '--axis': options.axis,
-    }
-    given = [name for name, value in names.items() if value is not None]
-    if given:
-        raise ValueError(
-            f'{", ".join(given)}: {options.model} reconstructs magnetic '
-            'resonance, where the file says all of this'
-        )
-
-
-def _refuse_options_of_kspace(options):
-    """Raise an error for an option of magnetic resonance."""
-    names = {'--coil-maps': options.coil_maps, '--kernel': options.kernel}
-    given = [name for name, value in names.items() if value is not None]
-    if given:
-        raise ValueError(
-            f'{", ".join(given)}: {options.model} reconstructs tomography, '
-            'and these are for k-space of several coils: leave them out'
-        )
-    if options.slice is not None:
-        raise ValueError(
-            f'--slice is for k-space, and {options.model} reconstructs '
-            'tomography, of which all rows of a detector are reconstructed'
-        )
 
 
 def _is_one_scan(folder, options):

@@ -20,7 +20,6 @@ from odl_equivariant._array_files import read_array
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data import (
     SparseViewCT,
-    read_kspace,
     read_scan,
 )
 from odl_equivariant.data.acquisitions.ranges import IMPOSSIBLE_EXPONENT
@@ -32,11 +31,10 @@ from odl_equivariant.training.measured.arguments import (
 from odl_equivariant.training.measured.volumes import acquisition_of_volume
 from odl_equivariant.training.reconstruction.headers import HEADER, header_path
 
-__all__ = ('Measured', 'SCANS', 'measured_kspace', 'measured_tomography')
+__all__ = ('Measured', 'SCANS', 'measured_tomography')
 
-# Endings of the files of scans, and of k-space.
+# Endings of the files of scans.
 SCANS = ('.npy', '.mat', '.h5', '.hdf5', '.hdf', '.xtekct', '.tif', '.tiff')
-KSPACE = ('.npy', '.h5', '.hdf5', '.mrd')
 # A grid with more cells along a side is not chosen by itself.
 _LARGEST_SIDE = 512
 # A side of a cell that makes others is taken for a mistake of its unit.
@@ -84,62 +82,6 @@ class Measured:
     axis: float | None = None
     scan: Any = None
     covered: float = 1.0
-
-
-def measured_kspace(path, slice=None, coil_maps=None, kernel=None):
-    """Return k-space of a file, with coil maps, in the unit of networks.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File, see `odl_equivariant.data.read_kspace`.
-    slice : int, optional
-        Which of several slices.
-    coil_maps : pathlib.Path, optional
-        File ``.npy`` with the sensitivities of the coils. Default: they are
-        estimated.
-    kernel : int, optional
-        For their estimate, see `odl_equivariant.data.estimate_coil_maps`.
-
-    Returns
-    -------
-    measured : Measured
-        k-space whose zero-filled image has the largest magnitude 1.
-    """
-    scan = _with_coil_maps(read_kspace(path, slice), coil_maps, kernel)
-    scan = scan.normalised()
-    acquisition = scan.acquisition()
-    return Measured(
-        acquisition,
-        [scan.data(acquisition)],
-        True,
-        str(path),
-        scan.scale,
-        scan=scan,
-    )
-
-
-def _with_coil_maps(scan, path, kernel):
-    """Return a scan with coil maps, by the options of the command."""
-    if path is not None and kernel is not None:
-        raise ValueError(
-            f'--kernel {kernel} is for maps that are estimated, and '
-            f'--coil-maps {path} has them: leave one of them out'
-        )
-    if path is not None:
-        maps = read_array(path, 'is no array of numbers, or it ends early')
-        try:
-            return scan.with_coil_maps(maps)
-        except (TypeError, ValueError) as error:
-            error.add_note(f'(--coil-maps {path})')
-            raise
-    try:
-        return scan.with_coil_maps(
-            **({} if kernel is None else {'kernel': kernel})
-        )
-    except ValueError as error:
-        error.add_note('(as options: --coil-maps FILE.npy, --kernel N)')
-        raise
 
 
 def measured_tomography(path, options):
