@@ -20,7 +20,6 @@ from odl_equivariant.data.units import AIR_ATTENUATION, WATER_ATTENUATION
 __all__ = (
     'HIDING_NOISE',
     'IMAGE_SCALE',
-    'IMPOSSIBLE_EXPONENT',
     'ScaleCheck',
     'check_attenuation',
     'check_noise',
@@ -30,8 +29,6 @@ __all__ = (
 # A body of half a metre stays below it. e^-12 leaves one photon of 160 000.
 HIGHEST_EXPONENT = 12.0
 LARGEST_STARVED_SHARE = 0.5
-# Line integrals above it leave one photon of e^30, which no scanner counts.
-IMPOSSIBLE_EXPONENT = 30.0
 # Without noise, photons cannot be missing: ten times the mean of a body.
 HIGHEST_MEAN_EXPONENT = 50.0
 # If all exponents are below this share of the noise, the image is hidden.

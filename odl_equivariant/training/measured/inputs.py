@@ -22,7 +22,6 @@ from odl_equivariant.data import (
     SparseViewCT,
     read_scan,
 )
-from odl_equivariant.data.acquisitions.ranges import IMPOSSIBLE_EXPONENT
 from odl_equivariant.elements import element_from_array
 from odl_equivariant.training.measured.arguments import (
     cell_in,
@@ -35,6 +34,8 @@ __all__ = ('Measured', 'SCANS', 'measured_tomography')
 
 # Endings of the files of scans.
 SCANS = ('.npy', '.mat', '.h5', '.hdf5', '.hdf', '.xtekct', '.tif', '.tiff')
+# Exponents of Beer's law above this leave one photon of e^30.
+_LARGEST_EXPONENT = 30.0
 # A grid with more cells along a side is not chosen by itself.
 _LARGEST_SIDE = 512
 # A side of a cell that makes others is taken for a mistake of its unit.
@@ -308,7 +309,7 @@ def _grid(scan, options, path):
 def _check_exponents(array, mu, path, source):
     """Raise an error if data cannot be line integrals."""
     most = mu * float(np.max(array))
-    if most > IMPOSSIBLE_EXPONENT:
+    if most > _LARGEST_EXPONENT:
         advice = (
             'if they are readings of the detector, say `kind: counts` and '
             'the reading without an object as `white`'

@@ -35,7 +35,6 @@ from odl_equivariant._types import (
     Samples,
 )
 from odl_equivariant.data._checks import as_array, as_real_array
-from odl_equivariant.data.acquisitions.ranges import IMPOSSIBLE_EXPONENT
 from odl_equivariant.data.acquisitions.sinograms.truncation import (
     extrapolated,
 )
@@ -72,8 +71,6 @@ __all__ = ('MeasuredCT',)
 
 # Cells are 1 long in their own unit, up to rounding.
 _SAME = 1e-6
-# All but a hundredth of the data are below this quantile.
-_SHARE = 0.99
 
 
 class MeasuredCT(TransmissionTomography):
@@ -277,9 +274,9 @@ class MeasuredCT(TransmissionTomography):
         Warns
         -----
         UserWarning
-            Once, if the object goes on past the ends of the detector, if no
-            object can have the first data in this geometry, see
-            `inconsistency`, or if no photon could pass the object.
+            Once, if the object goes on past the ends of the detector, or if
+            no object can have the first data in this geometry, see
+            `inconsistency`.
         LimitedAngleWarning
             If some lines are not measured.
         """
@@ -304,15 +301,6 @@ class MeasuredCT(TransmissionTomography):
             if self._is_unchecked:
                 # the geometry is the same for all data
                 self._is_unchecked = not doubt.errors
-        typical = float(np.quantile(as_array(data), _SHARE))
-        if typical > IMPOSSIBLE_EXPONENT and not doubt:
-            self._scale_check.warn(
-                'exponents',
-                f'line integrals reach {typical:.4g}, and are exponents of '
-                "Beer's law: less than one photon of e^30 would be left. Are "
-                'they readings, which `line_integrals` converts, or in '
-                'another unit, such as thousandths?',
-            )
         if found and not doubt:
             self._scale_check.warn(
                 'truncated',

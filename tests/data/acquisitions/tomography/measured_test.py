@@ -331,17 +331,6 @@ def test_wrong_offsets_are_noticed(offset):
     assert found.value == pytest.approx(-offset, abs=0.1)
 
 
-def test_line_integrals_in_thousandths_are_named():
-    """Exponents that no photon survives give one warning."""
-    ct = acquisition('fan')
-    x = np.linspace(-24, 24, 96)
-    data = ct.simulate(0.02 * (x[:, None] ** 2 + x**2 < 200))
-    with pytest.warns(UserWarning, match='in another unit') as record:
-        ct.fbp(1000 * data)
-        ct.fbp(1000 * data)
-    assert len(record) == 1
-
-
 def test_radians_that_are_stated_are_not_asked_for():
     """A description whose unit is radians is believed."""
     values = described('parallel') | {
