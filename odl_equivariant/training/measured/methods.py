@@ -229,13 +229,15 @@ class Method:
         prior = self.prior
         if space.ndim == 3 and dimension_of(prior) == 2:
             prior = Slicewise(prior)
+        n_levels = self.maxiter or _N_LEVELS
         half_quadratic_splitting(
             x,
             prior,
             fit,
-            _FIRST_LEVEL * scale,
+            # of one level, it is the last one
+            (_LAST_LEVEL if n_levels == 1 else _FIRST_LEVEL) * scale,
             _LAST_LEVEL * scale,
-            self.maxiter or _N_LEVELS,
+            n_levels,
             weight,
             scale=scale,
         )

@@ -399,6 +399,16 @@ def test_number_of_iterations(run, tmp_path, monkeypatch, model):
     assert counted == [2]
 
 
+def test_fewer_iterations_end_at_the_same_level(run, tmp_path):
+    """Whatever `--maxiter` is, the last noise level is the same."""
+    _, truth = written(tmp_path)
+    given, model = ('scan.npy', *GRID, '--output', 'image.npy'), 'denoiser_c4'
+    for n in (1, 2):
+        status, text = run(*given, '--maxiter', n, model=model)
+        assert status == 0, text
+        assert relative(np.load('image.npy'), truth) < 0.25, n
+
+
 def test_kspace(run, tmp_path):
     """k-space of several coils is reconstructed, in the unit of the file."""
     from odl_equivariant.data import simulated_coil_maps
