@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-import pathlib
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -136,7 +135,7 @@ class ImageSlices(SlicesOfGivenPixels):
         )
         files = [name for name, _ in index.entries]
         names = [
-            name if entry['page'] is None else f'{name}#{entry["page"]}'
+            f'{name}#{entry["page"]}' if entry['several'] else name
             for name, entry in index.entries
         ]
         super().__init__(
@@ -149,33 +148,37 @@ class ImageSlices(SlicesOfGivenPixels):
         return SliceGeometry(tuple(entry['shape']), self.pixel_size)
 
     def _read(self, path, name, entry):
-        return _grey_values(path, entry['page'] or 0)[0]
+        from PIL import Image
+
+        with Image.open(path) as file:
+            file.seek(entry['page'])
+            return _grey_values(file)[0]
 
 
 def _describe(path):
     """Return the index entries of the pictures of a file."""
     from PIL import Image
 
+    entries = []
     with Image.open(path) as file:
         n = getattr(file, 'n_frames', 1) if file.format == 'TIFF' else 1
-        pages = []
         for page in range(n):
             file.seek(page)
-            tags = getattr(file, 'tag_v2', {})
-            if not tags.get(_SUBFILE, 0) & _SMALLER:
-                pages.append(page)
-    entries = []
-    for page in pages or [0]:
-        values, white = _grey_values(path, page)
-        entries.append(
-            {
-                'shape': list(values.shape),
-                'page': page if len(pages) > 1 else None,
-                # of 16 bits, how much of white there is
-                'largest': float(values.max()) if white > 255 else None,
-            }
-        )
-    return entries
+            if getattr(file, 'tag_v2', {}).get(_SUBFILE, 0) & _SMALLER:
+                continue
+            values, white = _grey_values(file)
+            entries.append(
+                {
+                    'shape': list(values.shape),
+                    'page': page,
+                    # of 16 bits, how much of white there is
+                    'largest': float(values.max()) if white > 255 else None,
+                }
+            )
+    if not entries:
+        raise NoImage('all of its pictures are smaller copies of others')
+    several = len(entries) > 1
+    return [{**entry, 'several': several} for entry in entries]
 
 
 def _check_white(largest):
@@ -193,21 +196,21 @@ def _check_white(largest):
         )
 
 
-def _grey_values(path: pathlib.Path, page: int) -> tuple[np.ndarray, int]:
-    """Return a picture of a file, with axis 0 to the right, and white."""
-    from PIL import Image, ImageOps
+def _grey_values(file: Any) -> tuple[np.ndarray, int]:
+    """Return the picture of an open file, with axis 0 to the right.
 
-    with Image.open(path) as file:
-        if page:
-            file.seek(page)
-        picture = ImageOps.exif_transpose(file)
-        if picture.mode == 'I':
-            raise NoImage(
-                'it has integers of 32 bits, of which white is not known: '
-                'convert it to 16 bits or to floating-point numbers'
-            )
-        if picture.mode != _FLOATS and picture.mode not in _WHITE:
-            picture = picture.convert('L')
-        white = _WHITE.get(picture.mode, 1)
-        values = np.asarray(picture, 'float32') / np.float32(white)
+    And the value of white.
+    """
+    from PIL import ImageOps
+
+    picture = ImageOps.exif_transpose(file)
+    if picture.mode == 'I':
+        raise NoImage(
+            'it has integers of 32 bits, of which white is not known: '
+            'convert it to 16 bits or to floating-point numbers'
+        )
+    if picture.mode != _FLOATS and picture.mode not in _WHITE:
+        picture = picture.convert('L')
+    white = _WHITE.get(picture.mode, 1)
+    values = np.asarray(picture, 'float32') / np.float32(white)
     return np.ascontiguousarray(values[::-1].T), white

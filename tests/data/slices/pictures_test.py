@@ -90,6 +90,16 @@ def test_smaller_copies_are_no_images(tmp_path):
     page.save(tmp_path / 'a.tif', save_all=True, append_images=[small])
     slices = ImageSlices(tmp_path)
     assert slices.names == ['a.tif'] and slices[0].shape == (8, 8)
+    # ... wherever it lies
+    small.encoderinfo, page.encoderinfo = {}, {'tiffinfo': {254: 0}}
+    small.save(
+        tmp_path / 'a.tif',
+        save_all=True,
+        append_images=[page],
+        tiffinfo={254: 1},
+    )
+    slices = ImageSlices(tmp_path)
+    assert slices.names == ['a.tif'] and slices[0].shape == (8, 8)
 
 
 def test_twelve_bits_in_sixteen_are_named(tmp_path):
