@@ -71,6 +71,7 @@ scores: $(VENV)/.installed-docs
 	@$(PY) examples/quickstart.py --output docs/images/quickstart.png \
 	    --json docs/results/quickstart.json
 	@$(PY) examples/scores/readme.py
+	@$(PY) examples/scores/units.py
 
 lint: $(VENV)/.installed-test
 	@$(PY) -m ruff check .

@@ -201,9 +201,11 @@ COMMANDS = {
         'shipped model or a file of weights. It takes scans (.mat, .h5, '
         '.xtekct, TIFF, .npy with a header) or k-space, and maybe --geometry '
         'FILE.yaml, --axis auto, --cell-size 0.2mm, --shape 512x512, --unit '
-        '1/mm or HU, --strength, --format nii.gz, --pictures true. With a '
-        'configuration, it goes on where it was stopped, and never mixes '
-        'results of different weights or data in one folder.',
+        '1/mm or HU, --strength and --maxiter of a prior, --slice, '
+        '--coil-maps FILE.npy or --kernel of k-space, --format nii.gz, '
+        '--pictures true. With a configuration, it goes on where it was '
+        'stopped, and never mixes results of different weights or data in '
+        'one folder.',
         (
             'reconstruct my_scan.mat --model splitting_ct_c4 '
             '--output image.nii.gz',

@@ -9,17 +9,21 @@
 """Whether angles that count as radians could be degrees."""
 
 import math
+import weakref
 
 import numpy as np
 
 from odl_equivariant._warnings import warn_user
 
-__all__ = ('are_round', 'ask_for_degrees')
+__all__ = ('are_radians', 'are_round', 'ask_for_degrees')
 
 # Radians are parts of a turn, and degrees are round numbers.
 _ROUND = 1e-6
 # As they are measured, steps are not exactly whole.
 _WHOLE = 2e-4
+# Geometries whose angles have been asked for. A geometry that is made, and
+# then used by an operator, is one question.
+_ASKED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 def are_round(angles):
@@ -54,14 +58,31 @@ def are_round(angles):
     return bool(step and abs(step - round(step)) < _WHOLE * step)
 
 
-def ask_for_degrees(angles):
+def are_radians(geometry):
+    """Note that a geometry has radians for certain, and ask no more.
+
+    Parameters
+    ----------
+    geometry : odl.applications.tomo.Geometry
+        Geometry, of which the unit of the angles was stated.
+    """
+    _ASKED[id(geometry)] = geometry
+
+
+def ask_for_degrees(angles, geometry=None):
     """Give a warning that asks whether angles are degrees.
 
     Parameters
     ----------
     angles : array-like
         Angles that count as radians.
+    geometry : odl.applications.tomo.Geometry, optional
+        What has these angles. It is asked for once.
     """
+    if geometry is not None:
+        if _ASKED.get(id(geometry)) is geometry:
+            return
+        are_radians(geometry)
     angles = np.asarray(angles, dtype=float)
     largest = float(np.abs(angles).max())
     warn_user(

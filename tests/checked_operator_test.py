@@ -13,7 +13,8 @@ import odl
 import pytest
 from odl.core.operator import OpDomainError, OpRangeError
 
-from odl_equivariant import actions, operators
+from odl_equivariant import actions, functionals, operators
+from odl_equivariant.data import CartesianMRI
 from odl_equivariant.elements import as_tensor
 
 BACKENDS = ['numpy', 'pytorch']
@@ -35,6 +36,10 @@ def _cone_beam_transform(plane):
     return odl.applications.tomo.RayTransform(
         space, geometry, impl='volume_matrix'
     )
+
+
+def _fit(space):
+    return functionals.LeastSquares(odl.IdentityOperator(space), space.one())
 
 
 MADE = {
@@ -67,6 +72,12 @@ MADE = {
             space, operators.radial_trajectory(space, 3)
         )
     ),
+    'gridding': lambda space: operators.gridding(
+        MADE['NonUniformFourierTransform'](space), np.ones((3, 16))
+    ),
+    'CartesianMRI of several coils': lambda space: (
+        CartesianMRI(SHAPE, n_coils=2, backend=space.impl).operator
+    ),
     'FramewiseOperator': lambda space: operators.FramewiseOperator(
         [odl.IdentityOperator(space)] * 3
     ),
@@ -76,6 +87,15 @@ MADE = {
     'GroupAverage': lambda space: operators.GroupAverage(
         odl.IdentityOperator(space), actions.group_actions(space, 'D2')
     ),
+    'OneSidedGradients': functionals.OneSidedGradients,
+    'InvariantTotalVariation.proximal': lambda space: (
+        functionals.InvariantTotalVariation(space).proximal(0.1)
+    ),
+    'LeastSquares.gradient': lambda space: _fit(space).gradient,
+    'LeastSquares.derivative of the gradient': lambda space: _fit(
+        space
+    ).gradient.derivative(space.one()),
+    'LeastSquares.proximal': lambda space: _fit(space).proximal(0.1),
     'filtered_backprojection of cone beams': lambda space: (
         operators.filtered_backprojection(_cone_beam_transform(space))
     ),
@@ -87,12 +107,28 @@ MADE = {
     ),
 }
 
+# Those whose values are numbers, or whose arguments have parts of parts.
+OTHERS = {
+    'OneSidedGradients.adjoint': lambda space: (
+        functionals.OneSidedGradients(space).adjoint
+    ),
+    'LiftedGradients': functionals.LiftedGradients,
+    'InvariantTotalVariation': functionals.InvariantTotalVariation,
+    'InvariantTotalGeneralizedVariation': (
+        functionals.InvariantTotalGeneralizedVariation
+    ),
+    'LeastSquares': _fit,
+    'TransmissionLikelihood': lambda space: functionals.TransmissionLikelihood(
+        odl.IdentityOperator(space), np.ones(SHAPE), 10.0
+    ),
+}
+
 
 def _operator(name, backend='numpy'):
     space = odl.uniform_discr(
         [-0.5, -1], [0.5, 1], SHAPE, dtype='float32', impl=backend
     )
-    return MADE[name](space)
+    return (MADE | OTHERS)[name](space)
 
 
 def _sample(space):
@@ -104,7 +140,7 @@ def _sample(space):
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-@pytest.mark.parametrize('name', MADE)
+@pytest.mark.parametrize('name', [*MADE, *OTHERS])
 def test_none_is_no_argument(name, backend):
     """None is refused: ODL would take whatever lies in memory."""
     with pytest.raises(OpDomainError, match='got None'):

@@ -6,10 +6,11 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Tables of the scores for measured data, from files of scores.
+"""Tables of scores, from files of scores.
 
-The examples ``measured_mri.py`` and ``score_measured_ct.py`` write these files
-to ``docs/results`` by their option ``--json``.
+The examples ``measured_mri.py`` and ``score_measured_ct.py`` write those of
+measured data to ``docs/results`` by their option ``--json``, and
+``scores/units.py`` that of units.
 """
 
 import json
@@ -96,7 +97,26 @@ def of_tooth():
     return lines
 
 
-TABLES = {'kspace': of_kspace, 'discs': of_discs, 'tooth': of_tooth}
+def of_units():
+    """Return the lines of the table of images in several units."""
+    scores = _stored('units')
+    names = list(next(iter(scores.values())))
+    lines = [
+        f'| unit of the image | {" | ".join(names)} |',
+        f'|{"---|" * (1 + len(names))}',
+    ]
+    for unit, own in scores.items():
+        cells = [f'{own[name]:.1f} dB' for name in names]
+        lines.append(f'| {unit} | {" | ".join(cells)} |')
+    return lines
+
+
+TABLES = {
+    'kspace': of_kspace,
+    'discs': of_discs,
+    'tooth': of_tooth,
+    'units': of_units,
+}
 
 
 class _MeasuredTable(SphinxDirective):

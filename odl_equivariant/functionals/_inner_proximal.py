@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._types import Operator, Space
 from odl_equivariant._warnings import ConvergenceWarning, warn_user
@@ -45,7 +46,7 @@ class Inner(NamedTuple):
     shortfall: str | None = None
 
 
-class InnerProximal(odl.Operator):
+class InnerProximal(CheckedOperator):
     """Proximal of a functional that has an inner solver.
 
     Parameters
@@ -85,7 +86,7 @@ def _warn_of_former_name():
     )
 
 
-class Variation(odl.functionals.Functional):
+class Variation(CheckedOperator, odl.functionals.Functional):
     """Functional whose proximal is computed by an inner solver.
 
     Subclasses have ``operator`` and ``norm_functional``, and the methods

@@ -16,6 +16,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import positive_number
 from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant._warnings import warn_user
@@ -38,7 +39,7 @@ from odl_equivariant.operators.batching.registry import (
 __all__ = ('InvariantTotalGeneralizedVariation', 'LiftedGradients')
 
 
-class LiftedGradients(odl.Operator):
+class LiftedGradients(CheckedOperator):
     r"""Gradients minus fields, and the derivatives of the fields.
 
     Parameters

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import odl
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant.functionals import _variation_dual
 from odl_equivariant.functionals._inner_proximal import (
@@ -38,7 +39,7 @@ __all__ = (
 _LEAST_SPLIT = 1e-6
 
 
-class OneSidedGradients(odl.Operator):
+class OneSidedGradients(CheckedOperator):
     r"""The gradients by all one-sided stencils, divided by their number.
 
     Parameters
@@ -124,7 +125,7 @@ def _weights_argument(axis_weights):
     return f', axis_weights={list(map(float, axis_weights))}'
 
 
-class _OneSidedDivergence(odl.Operator):
+class _OneSidedDivergence(CheckedOperator):
     """Adjoint of `OneSidedGradients`."""
 
     def __init__(self, gradients):

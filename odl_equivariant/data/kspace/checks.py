@@ -10,12 +10,22 @@
 
 import numpy as np
 
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import as_array
 
-__all__ = ('check_center', 'checked_kspace', 'checked_sampling', 'energy')
+__all__ = (
+    'check_center',
+    'checked_kspace',
+    'checked_sampling',
+    'energy',
+    'warn_of_image',
+)
 
 # Coils are in the last axis if both others are so many times longer.
 _LONGER = 4
+# Of the energy of an image so much at most, and of that of its transform so
+# much at least, is around the middle.
+_SPREAD, _CONCENTRATED = 0.5, 0.75
 
 
 def checked_kspace(kspace, name='kspace'):
@@ -124,6 +134,38 @@ def check_center(kspace, name):
             f'{name} has {parts[axes] / power.sum():.0%} of its energy around '
             f'the index {at}, and the zero frequency must be at {middle}, '
             f'`n // 2`: {advice}'
+        )
+
+
+def warn_of_image(kspace, name):
+    """Warn if an array that should be k-space looks like an image.
+
+    Parameters
+    ----------
+    kspace : numpy.ndarray
+        Complex array of shape ``(n_coils, nx, ny)``.
+    name : str
+        What the message calls it.
+
+    Notes
+    -----
+    The energy of k-space is around its zero frequency, and that of an image
+    is not. Of an image, the Fourier transform is as k-space should be.
+    """
+    own, transformed = (
+        _around_middle(power) / power.sum()
+        for power in (
+            energy(kspace),
+            np.fft.fftshift(energy(np.fft.fft2(kspace, axes=(1, 2)))),
+        )
+    )
+    if own < _SPREAD and transformed > _CONCENTRATED:
+        warn_user(
+            f'{name} looks like an image: {own:.0%} of its energy are around '
+            f'the middle, and {transformed:.0%} of that of its Fourier '
+            'transform. If it is one, nothing is left to reconstruct; to '
+            'simulate k-space of it, take `CartesianMRI`',
+            UserWarning,
         )
 
 

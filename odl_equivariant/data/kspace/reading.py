@@ -18,7 +18,7 @@ from odl_equivariant._array_files import read_array
 from odl_equivariant._checks import whole_number
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike
-from odl_equivariant.data.kspace.checks import checked_kspace
+from odl_equivariant.data.kspace.checks import checked_kspace, warn_of_image
 from odl_equivariant.data.kspace.fastmri import fastmri_scan
 from odl_equivariant.data.kspace.ismrmrd import ismrmrd_group, ismrmrd_scan
 from odl_equivariant.data.kspace.scan import KspaceScan
@@ -159,4 +159,6 @@ def _from_numpy(path, coil_axis, centred):
     if not centred:
         kspace = np.fft.fftshift(kspace, axes=(1, 2))
     kspace = np.ascontiguousarray(kspace.astype(np.complex64))
-    return KspaceScan(kspace, source=str(path))
+    scan = KspaceScan(kspace, source=str(path))
+    warn_of_image(kspace, str(path))
+    return scan

@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-import pathlib
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike, Spacing
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.base import checked_spacing
 from odl_equivariant.data.slices.folders import SlicesOfGivenPixels
@@ -29,6 +29,10 @@ _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 # Modes of pillow whose values are grey, and the value of white.
 _WHITE = {'1': 1, 'L': 255, 'I;16': 65535, 'I;16B': 65535, 'I;16L': 65535}
 _FLOATS = 'F'
+# The tag NewSubfileType of TIFF, and its bit for a smaller copy.
+_SUBFILE, _SMALLER = 254, 1
+# Pictures of 16 bits whose largest value is between these are dark.
+_BYTE, _DARK = 255 / 65535, 0.25
 
 
 class ImageSlices(SlicesOfGivenPixels):
@@ -36,7 +40,8 @@ class ImageSlices(SlicesOfGivenPixels):
 
     Colours become the luminance of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B.
     Transparency is ignored. Pictures of floating-point numbers keep their
-    values. The orientation in the EXIF data of a photograph is applied.
+    values. The orientation in the EXIF data of a photograph is applied. All
+    pages of a TIFF file are images, of other formats the first picture.
 
     Parameters
     ----------
@@ -62,9 +67,10 @@ class ImageSlices(SlicesOfGivenPixels):
     Attributes
     ----------
     names : list of str
-        Path of each file relative to ``folder``.
+        Path of each file relative to ``folder``, and ``#i`` for page i of
+        several.
     groups : list of str
-        The same: each picture is a group of its own.
+        Path of the file of each image.
     index : object
         ``index.skipped`` has the name of each file that could not be used,
         and the reason.
@@ -79,12 +85,18 @@ class ImageSlices(SlicesOfGivenPixels):
     ImportError
         If pillow is not installed.
 
+    Warns
+    -----
+    UserWarning
+        If no picture of 16 bits is above a quarter of white, as where 12 bits
+        are stored in 16, and there is no ``scale``.
+
     Notes
     -----
     Axis 0 is x, to the viewer's right, axis 1 is y, upwards: of a picture
     with n columns and m rows, the image has the shape ``(n, m)``, and
-    ``image[0, 0]`` is its lower left pixel. Of a file with several pictures,
-    the first one is taken.
+    ``image[0, 0]`` is its lower left pixel. Smaller copies of a picture in a
+    TIFF file are left out.
 
     Examples
     --------
@@ -116,40 +128,89 @@ class ImageSlices(SlicesOfGivenPixels):
             folder,
             'pictures',
             _describe,
+            {'pages': 'all'},
             suffixes=_SUFFIXES,
             cache=cache,
             progress=progress,
         )
-        names = [name for name, _ in index.entries]
+        files = [name for name, _ in index.entries]
+        names = [
+            f'{name}#{entry["page"]}' if entry['several'] else name
+            for name, entry in index.entries
+        ]
         super().__init__(
-            index, index.entries, names, names, shape, spacing, names, values
+            index, index.entries, names, files, shape, spacing, files, values
         )
+        if scale is None:
+            _check_white([entry['largest'] for _, entry in index.entries])
 
     def _located(self, entry):
         return SliceGeometry(tuple(entry['shape']), self.pixel_size)
 
     def _read(self, path, name, entry):
-        return _grey_values(path)
+        from PIL import Image
+
+        with Image.open(path) as file:
+            file.seek(entry['page'])
+            return _grey_values(file)[0]
 
 
 def _describe(path):
-    """Return the index entry of a picture, in a list."""
-    return [{'shape': list(_grey_values(path).shape)}]
+    """Return the index entries of the pictures of a file."""
+    from PIL import Image
 
-
-def _grey_values(path: pathlib.Path) -> np.ndarray:
-    """Return the first picture of a file, with axis 0 to the right."""
-    from PIL import Image, ImageOps
-
+    entries = []
     with Image.open(path) as file:
-        picture = ImageOps.exif_transpose(file)
-        if picture.mode == 'I':
-            raise NoImage(
-                'it has integers of 32 bits, of which white is not known: '
-                'convert it to 16 bits or to floating-point numbers'
+        n = getattr(file, 'n_frames', 1) if file.format == 'TIFF' else 1
+        for page in range(n):
+            file.seek(page)
+            if getattr(file, 'tag_v2', {}).get(_SUBFILE, 0) & _SMALLER:
+                continue
+            values, white = _grey_values(file)
+            entries.append(
+                {
+                    'shape': list(values.shape),
+                    'page': page,
+                    # of 16 bits, how much of white there is
+                    'largest': float(values.max()) if white > 255 else None,
+                }
             )
-        if picture.mode != _FLOATS and picture.mode not in _WHITE:
-            picture = picture.convert('L')
-        white = _WHITE.get(picture.mode, 1)
-        values = np.asarray(picture, 'float32') / np.float32(white)
-    return np.ascontiguousarray(values[::-1].T)
+    if not entries:
+        raise NoImage('all of its pictures are smaller copies of others')
+    several = len(entries) > 1
+    return [{**entry, 'several': several} for entry in entries]
+
+
+def _check_white(largest):
+    """Warn if pictures of 16 bits are dark, all of them."""
+    known = [value for value in largest if value is not None]
+    # more than a byte, as a byte in 16 bits has hardly any values
+    if known and _BYTE < max(known) <= _DARK:
+        warn_user(
+            f'none of the {len(known)} pictures of 16 bits is brighter than '
+            f'{round(65535 * max(known))} of 65535, {max(known):.3g} of '
+            "white: are fewer bits stored in them? `scale='max'` makes the "
+            'largest value of each file 1, and a number multiplies all, such '
+            'as `scale=65535 / 4095` for 12 bits',
+            UserWarning,
+        )
+
+
+def _grey_values(file: Any) -> tuple[np.ndarray, int]:
+    """Return the picture of an open file, with axis 0 to the right.
+
+    And the value of white.
+    """
+    from PIL import ImageOps
+
+    picture = ImageOps.exif_transpose(file)
+    if picture.mode == 'I':
+        raise NoImage(
+            'it has integers of 32 bits, of which white is not known: '
+            'convert it to 16 bits or to floating-point numbers'
+        )
+    if picture.mode != _FLOATS and picture.mode not in _WHITE:
+        picture = picture.convert('L')
+    white = _WHITE.get(picture.mode, 1)
+    values = np.asarray(picture, 'float32') / np.float32(white)
+    return np.ascontiguousarray(values[::-1].T), white

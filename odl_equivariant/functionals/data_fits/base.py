@@ -16,6 +16,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import boolean, positive_number, whole_number
 from odl_equivariant._types import Element, ElementLike, Operator, Space
 from odl_equivariant._warnings import ConvergenceWarning, warn_user
@@ -42,7 +43,7 @@ _DEFAULT_TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-8}
 _LEAST_SYMBOL = 0.01
 
 
-class SmoothFit(odl.functionals.Functional):
+class SmoothFit(CheckedOperator, odl.functionals.Functional):
     r"""Functional :math:`F(A u)` with a sum of smooth convex functions F.
 
     Subclasses have the methods ``_value(t)``, the value at ``t = A u`` as a
@@ -171,7 +172,7 @@ class SmoothFit(odl.functionals.Functional):
         return _Proximal(self, positive_number('sigma', sigma))
 
 
-class _Gradient(odl.Operator):
+class _Gradient(CheckedOperator):
     """Gradient of a `SmoothFit`."""
 
     def __init__(self, fit):
@@ -186,7 +187,7 @@ class _Gradient(odl.Operator):
         return _Hessian(self.fit, as_tensor(self.domain.element(x)))
 
 
-class _Hessian(odl.Operator):
+class _Hessian(CheckedOperator):
     """Hessian of a `SmoothFit` at a point."""
 
     def __init__(self, fit, point):
@@ -202,7 +203,7 @@ class _Hessian(odl.Operator):
         return self
 
 
-class _Proximal(odl.Operator):
+class _Proximal(CheckedOperator):
     """Proximal of a `SmoothFit`, by Newton's method."""
 
     def __init__(self, fit, sigma):

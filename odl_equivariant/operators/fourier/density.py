@@ -15,6 +15,7 @@ import odl
 import torch
 
 from odl_equivariant import _checks
+from odl_equivariant._checked_operator import CheckedComposition
 from odl_equivariant._types import Operator, Samples
 from odl_equivariant.elements import (
     element_from_array,
@@ -263,7 +264,9 @@ def gridding(
     """
     check_transform(transform)
     array = checked_weights(weights, transform)
-    return transform.adjoint * _multiplication(transform.range, array)
+    return CheckedComposition(
+        transform.adjoint, _multiplication(transform.range, array)
+    )
 
 
 def _multiplication(space, array):

@@ -434,7 +434,7 @@ def filtered_backprojection(
             f'got the partition {geometry.det_partition!r}'
         )
     if are_round(geometry.angles):
-        ask_for_degrees(geometry.angles)
+        ask_for_degrees(geometry.angles, geometry)
     make = _parallel
     if isinstance(geometry, ConeBeamGeometry):
         make = _cone

@@ -14,7 +14,14 @@ import re
 
 from odl_equivariant.data.units import ATTENUATION_UNITS, metres
 
-__all__ = ('cell_in', 'cell_in_metres', 'is_direct', 'parsed')
+__all__ = (
+    'cell_in',
+    'cell_in_metres',
+    'is_direct',
+    'parsed',
+    'refuse_options_of_kspace',
+    'refuse_options_of_tomography',
+)
 
 _LENGTH = re.compile(r'([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(m|cm|mm|um)?')
 
@@ -61,7 +68,8 @@ def parsed(arguments):
     -------
     options : argparse.Namespace
         ``inputs``, ``model``, ``output``, ``unit``, ``cell``, ``shape``,
-        ``geometry``, ``axis``, ``slice``, ``strength`` and ``pictures``.
+        ``geometry``, ``axis``, ``slice``, ``coil_maps``, ``kernel``,
+        ``strength``, ``maxiter``, ``format`` and ``pictures``.
     """
     parser = _Parser(prog='odl-equivariant reconstruct', allow_abbrev=False)
     add = parser.add_argument
@@ -75,7 +83,10 @@ def parsed(arguments):
     add('--geometry', type=pathlib.Path)
     add('--axis', type=_axis)
     add('--slice', type=_slice)
+    add('--coil-maps', type=pathlib.Path)
+    add('--kernel', type=_count)
     add('--strength', type=_positive, default=1.0)
+    add('--maxiter', type=_count)
     add('--format', choices=FORMATS)
     add('--pictures', choices=('true', 'false'), default='false')
     rest = [argument for argument in arguments if argument != 'reconstruct']
@@ -104,6 +115,14 @@ def _positive(text):
             f'expected a positive number, got {text!r}'
         )
     return value
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(
+            f'expected a positive whole number, got {text!r}'
+        )
+    return int(text)
 
 
 def _unit(text):
@@ -209,3 +228,58 @@ def cell_in_metres(cell):
             'number needs a unit, such as 0.65um'
         )
     return value * metres(unit)
+
+
+def refuse_options_of_tomography(options):
+    """Raise an error for an option of tomography.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Options of a command for k-space.
+
+    Raises
+    ------
+    ValueError
+        If one is given that is for the other kind of data.
+    """
+    names = {
+        '--unit': options.unit,
+        '--cell-size': options.cell,
+        '--shape': options.shape,
+        '--geometry': options.geometry,
+        '--axis': options.axis,
+    }
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise ValueError(
+            f'{", ".join(given)}: {options.model} reconstructs magnetic '
+            'resonance, where the file says all of this'
+        )
+
+
+def refuse_options_of_kspace(options):
+    """Raise an error for an option of magnetic resonance.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Options of a command for tomography.
+
+    Raises
+    ------
+    ValueError
+        If one is given that is for the other kind of data.
+    """
+    names = {'--coil-maps': options.coil_maps, '--kernel': options.kernel}
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise ValueError(
+            f'{", ".join(given)}: {options.model} reconstructs tomography, '
+            'and these are for k-space of several coils: leave them out'
+        )
+    if options.slice is not None:
+        raise ValueError(
+            f'--slice is for k-space, and {options.model} reconstructs '
+            'tomography, of which all rows of a detector are reconstructed'
+        )

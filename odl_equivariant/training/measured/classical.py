@@ -42,22 +42,30 @@ class Classical(Method):
         Side of a cell, where the scan has lengths in cells.
     strength : float
         The factor s.
+    maxiter : int or None
+        Number of iterations with total variation. Default: 60.
 
     Raises
     ------
     ValueError
-        If a strength or a unit is given that the method has not.
+        If a strength, a unit or a number of iterations is given that the
+        method has not.
     """
 
     modality = 'tomography'
     is_unrolled = False
     prior = None
 
-    def __init__(self, name, unit=None, cell=None, strength=1.0):
+    def __init__(self, name, unit=None, cell=None, strength=1.0, maxiter=None):
         if name != 'tv' and strength != 1:
             raise ValueError(
                 f'--strength {strength:g}: {name} has no weight of a prior: '
                 'leave it out, or take --model tv'
+            )
+        if name != 'tv' and maxiter is not None:
+            raise ValueError(
+                f'--maxiter {maxiter}: {name} has no iterations: leave it '
+                'out, or take --model tv'
             )
         if unit == 'auto' or isinstance(unit, float):
             raise ValueError(
@@ -65,7 +73,7 @@ class Classical(Method):
                 'no value that is 1: leave it out, or name a unit'
             )
         self.name, self.unit, self.cell = name, unit, cell
-        self.strength = strength
+        self.strength, self.maxiter = strength, maxiter
 
     def _scale(self, acquisition, start):
         """Return the value that is taken for the largest, or ``None``."""
@@ -88,7 +96,7 @@ class Classical(Method):
             weight * variation,
             fit,
             0.99 / fit.grad_lipschitz,
-            _N_ITERATIONS,
+            self.maxiter or _N_ITERATIONS,
             line_search=False,
             objective=False,
         )

@@ -24,17 +24,18 @@ from odl_equivariant.models.shipped import weights_path
 from odl_equivariant.training.measured.arguments import (
     cell_in_metres,
     parsed,
+    refuse_options_of_kspace,
+    refuse_options_of_tomography,
 )
 from odl_equivariant.training.measured.classical import (
     CLASSICAL,
     Classical,
 )
 from odl_equivariant.training.measured.inputs import (
-    KSPACE,
     SCANS,
-    measured_kspace,
     measured_tomography,
 )
+from odl_equivariant.training.measured.kspace import KSPACE, measured_kspace
 from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.outputs import (
     check_writable,
@@ -79,17 +80,20 @@ def reconstruct(arguments):
     """
     options = parsed(arguments)
     make = Classical if options.model in CLASSICAL else Method
-    method = make(options.model, options.unit, options.cell, options.strength)
+    method = make(
+        options.model,
+        options.unit,
+        options.cell,
+        options.strength,
+        options.maxiter,
+    )
     options.line = arguments
     endings = SCANS
     if method.modality == 'magnetic resonance':
         endings = KSPACE
-        _refuse_options(options)
-    elif options.slice is not None:
-        raise ValueError(
-            f'--slice is for k-space, and {options.model} reconstructs '
-            'tomography, of which all rows of a detector are reconstructed'
-        )
+        refuse_options_of_tomography(options)
+    else:
+        refuse_options_of_kspace(options)
     files = _files(options.inputs, endings, options)
     targets = _targets(files, options)
     _check_formats(targets.values(), options)
@@ -121,23 +125,6 @@ def reconstruct(arguments):
             file=sys.stderr,
         )
     return 1 if failed else 0
-
-
-def _refuse_options(options):
-    """Raise an error for an option of tomography."""
-    names = {
-        '--unit': options.unit,
-        '--cell-size': options.cell,
-        '--shape': options.shape,
-        '--geometry': options.geometry,
-        '--axis': options.axis,
-    }
-    given = [name for name, value in names.items() if value is not None]
-    if given:
-        raise ValueError(
-            f'{", ".join(given)}: {options.model} reconstructs magnetic '
-            'resonance, where the file says all of this'
-        )
 
 
 def _is_one_scan(folder, options):
@@ -270,7 +257,9 @@ def _warnings_of(path):
 def _reconstruct_file(path, target, method, options):
     is_magnetic = method.modality == 'magnetic resonance'
     if is_magnetic:
-        measured = measured_kspace(path, options.slice)
+        measured = measured_kspace(
+            path, options.slice, options.coil_maps, options.kernel
+        )
     else:
         measured = measured_tomography(path, options)
     acquisition = measured.acquisition

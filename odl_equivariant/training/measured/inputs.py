@@ -20,7 +20,6 @@ from odl_equivariant._array_files import read_array
 from odl_equivariant._warnings import quiet
 from odl_equivariant.data import (
     SparseViewCT,
-    read_kspace,
     read_scan,
 )
 from odl_equivariant.elements import element_from_array
@@ -31,11 +30,10 @@ from odl_equivariant.training.measured.arguments import (
 from odl_equivariant.training.measured.volumes import acquisition_of_volume
 from odl_equivariant.training.reconstruction.headers import HEADER, header_path
 
-__all__ = ('Measured', 'SCANS', 'measured_kspace', 'measured_tomography')
+__all__ = ('Measured', 'SCANS', 'measured_tomography')
 
-# Endings of the files of scans, and of k-space.
+# Endings of the files of scans.
 SCANS = ('.npy', '.mat', '.h5', '.hdf5', '.hdf', '.xtekct', '.tif', '.tiff')
-KSPACE = ('.npy', '.h5', '.hdf5', '.mrd')
 # Exponents of Beer's law above this leave one photon of e^30.
 _LARGEST_EXPONENT = 30.0
 # A grid with more cells along a side is not chosen by itself.
@@ -85,33 +83,6 @@ class Measured:
     axis: float | None = None
     scan: Any = None
     covered: float = 1.0
-
-
-def measured_kspace(path, slice=None):
-    """Return k-space of a file, with coil maps, in the unit of networks.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File, see `odl_equivariant.data.read_kspace`.
-    slice : int, optional
-        Which of several slices.
-
-    Returns
-    -------
-    measured : Measured
-        k-space whose zero-filled image has the largest magnitude 1.
-    """
-    scan = read_kspace(path, slice).with_coil_maps().normalised()
-    acquisition = scan.acquisition()
-    return Measured(
-        acquisition,
-        [scan.data(acquisition)],
-        True,
-        str(path),
-        scan.scale,
-        scan=scan,
-    )
 
 
 def measured_tomography(path, options):

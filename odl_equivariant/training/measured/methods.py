@@ -31,6 +31,9 @@ __all__ = ('Method', 'noise_of_readings')
 _FIRST_LEVEL, _LAST_LEVEL, _N_LEVELS = 0.1, 0.005, 8
 # Noise level of an energy, and the number of iterations.
 _LEVEL, _N_ITERATIONS = 0.05, 100
+# Of the proximals of the data fit, below the noise of any scan. With 1e-4, a
+# scan of 90 degrees takes twice the time, and its image differs by 0.2 %.
+_TOLERANCE = 3e-3
 # Share of the pixels whose values are at most 1, if the unit is unknown.
 _SHARE = 0.999
 _LEAST_ELEMENTS = 3
@@ -56,16 +59,20 @@ class Method:
         Side of a cell, where the scan has lengths in cells.
     strength : float
         Factor of the weight of a prior.
+    maxiter : int or None
+        Number of iterations with a prior. Default: 8 noise levels of a
+        denoiser, 100 iterations for an energy.
 
     Raises
     ------
     ValueError
-        If there is no such model, or a strength is given and no prior.
+        If there is no such model, or a strength or a number of iterations
+        is given and no prior.
     """
 
-    def __init__(self, name, unit=None, cell=None, strength=1.0):
+    def __init__(self, name, unit=None, cell=None, strength=1.0, maxiter=None):
         self.name, self.unit, self.cell = name, unit, cell
-        self.strength = strength
+        self.strength, self.maxiter = strength, maxiter
         self.description = models.describe(name)
         self.is_unrolled = self.description.network in UNROLLED
         if self.is_unrolled and strength != 1:
@@ -73,6 +80,12 @@ class Method:
                 f'--strength {strength:g}: {name} is an unrolled network, and '
                 'has no weight of a prior: leave it out, or take a denoiser '
                 'or an energy'
+            )
+        if self.is_unrolled and maxiter is not None:
+            raise ValueError(
+                f'--maxiter {maxiter}: {name} is an unrolled network, with as '
+                'many iterations as it was trained with: leave it out, or '
+                'take a denoiser or an energy'
             )
         self.prior = None if self.is_unrolled else models.load(name)
         self._networks = {}
@@ -188,7 +201,8 @@ class Method:
 
     def _with_prior(self, acquisition, y, x, scale):
         """Return a reconstruction from a start, which is overwritten."""
-        space, fit = acquisition.space, acquisition.data_fit(y)
+        space = acquisition.space
+        fit = acquisition.data_fit(y, tol=_TOLERANCE)
         noise = noise_of_readings(as_tensor(y)[0, 0].cpu().numpy())
         weight = self.strength * noise**2
         weight *= y.space.cell_volume / space.cell_volume
@@ -208,20 +222,22 @@ class Method:
                 x,
                 odl.functionals.IndicatorNonnegativity(space),
                 fit + weight / (_LEVEL * scale) ** 2 * energy,
-                maxiter=_N_ITERATIONS,
+                maxiter=self.maxiter or _N_ITERATIONS,
                 restart='function',
             )
             return x
         prior = self.prior
         if space.ndim == 3 and dimension_of(prior) == 2:
             prior = Slicewise(prior)
+        n_levels = self.maxiter or _N_LEVELS
         half_quadratic_splitting(
             x,
             prior,
             fit,
-            _FIRST_LEVEL * scale,
+            # of one level, it is the last one
+            (_LAST_LEVEL if n_levels == 1 else _FIRST_LEVEL) * scale,
             _LAST_LEVEL * scale,
-            _N_LEVELS,
+            n_levels,
             weight,
             scale=scale,
         )

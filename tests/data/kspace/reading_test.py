@@ -8,6 +8,8 @@
 
 """Files of k-space, written by the tests in the formats of scanners."""
 
+import warnings
+
 import h5py
 import numpy as np
 import pytest
@@ -379,3 +381,23 @@ def test_discarded_samples_were_not_measured(tmp_path):
     mask[3:-2] = True
     assert np.array_equal(np.broadcast_to(scan.mask, (NX, NY)), mask)
     np.testing.assert_allclose(scan.kspace, mask * kspace, rtol=1e-6)
+
+
+@pytest.mark.parametrize('shape', [(32, 32), (48, 33)])
+def test_images_are_no_kspace(tmp_path, shape):
+    """An image in place of k-space gives a word, and k-space none."""
+    coils = simulated_coil_maps(shape, 3, rng=0) * mr_phantom(shape, 0)
+    np.save(tmp_path / 'image.npy', coils)
+    with pytest.warns(UserWarning, match='image.npy looks like an image'):
+        read_kspace(tmp_path / 'image.npy')
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(coils, (1, 2))), (1, 2)
+    )
+    noise = np.random.default_rng(0).standard_normal((2, *kspace.shape))
+    for mask in (1, np.arange(shape[1]) % 3 == 1):
+        for deviation in (0.0, 0.5, 1e6):
+            scan = mask * (kspace + deviation * (noise[0] + 1j * noise[1]))
+            np.save(tmp_path / 'scan.npy', scan)
+            with warnings.catch_warnings():
+                warnings.simplefilter('error')
+                read_kspace(tmp_path / 'scan.npy')

@@ -8,6 +8,7 @@
 """Laws of pictures as images."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -62,6 +63,60 @@ def test_colours_become_grey(mode, tmp_path):
     picture.convert(mode).save(tmp_path / 'a.tif')
     image = ImageSlices(tmp_path)[0]
     assert np.allclose(image[:, 0], [0.299, 0.587, 0.114, 1], atol=0.003)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'float32'])
+def test_all_pages_of_a_file_are_images(dtype, tmp_path):
+    """The pages of a TIFF file are one group, and keep their order."""
+    rows = [rows_of((5, 7 + i), 200, dtype) for i in range(3)]
+    pages = [Image.fromarray(one) for one in rows]
+    pages[0].save(tmp_path / 'a.tif', save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / 'b.tif')
+    slices = ImageSlices(tmp_path, scale=1.0)
+    assert slices.names == ['a.tif#0', 'a.tif#1', 'a.tif#2', 'b.tif']
+    assert slices.groups == 3 * ['a.tif'] + ['b.tif']
+    white = {'uint8': 255, 'uint16': 65535, 'float32': 1}[dtype]
+    for image, one in zip(slices, [*rows, rows[0]], strict=True):
+        np.testing.assert_allclose(image, one[::-1].T / white, rtol=1e-6)
+    again = ImageSlices(tmp_path, scale=1.0)
+    assert again.names == slices.names and again.index.n_files == 2
+
+
+def test_smaller_copies_are_no_images(tmp_path):
+    """The thumbnail in a TIFF file is not an image of its own."""
+    page = Image.fromarray(rows_of((8, 8)))
+    small = page.resize((4, 4))
+    small.encoderinfo = {'tiffinfo': {254: 1}}
+    page.save(tmp_path / 'a.tif', save_all=True, append_images=[small])
+    slices = ImageSlices(tmp_path)
+    assert slices.names == ['a.tif'] and slices[0].shape == (8, 8)
+    # ... wherever it lies
+    small.encoderinfo, page.encoderinfo = {}, {'tiffinfo': {254: 0}}
+    small.save(
+        tmp_path / 'a.tif',
+        save_all=True,
+        append_images=[page],
+        tiffinfo={254: 1},
+    )
+    slices = ImageSlices(tmp_path)
+    assert slices.names == ['a.tif'] and slices[0].shape == (8, 8)
+
+
+def test_twelve_bits_in_sixteen_are_named(tmp_path):
+    """Pictures that are all dark give one warning, unless there is a scale."""
+    for i in range(2):
+        rows = rows_of(most=4095, dtype='uint16')
+        Image.fromarray(rows).save(tmp_path / f'{i}.png')
+    with pytest.warns(UserWarning, match='none of the 2 pictures') as record:
+        ImageSlices(tmp_path)
+    assert len(record) == 1 and record[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ImageSlices(tmp_path, scale=65535 / 4095)
+        Image.fromarray(rows_of(most=65535, dtype='uint16')).save(
+            tmp_path / '2.png'
+        )
+        ImageSlices(tmp_path)
 
 
 def test_black_and_white(tmp_path):

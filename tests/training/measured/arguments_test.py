@@ -20,6 +20,7 @@ from odl_equivariant.training.measured.arguments import (
     is_direct,
     parsed,
 )
+from odl_equivariant.training.measured.classical import Classical
 from odl_equivariant.training.measured.outputs import ending_of, write_images
 
 NAMED = ['reconstruct', 'a.npy', '--model', 'm', '--output', 'o.npy']
@@ -51,6 +52,9 @@ def test_defaults():
         ('--axis', 'auto', 'axis', 'auto'),
         ('--axis', '-2.5', 'axis', -2.5),
         ('--strength', '0.1', 'strength', 0.1),
+        ('--maxiter', '3', 'maxiter', 3),
+        ('--kernel', '4', 'kernel', 4),
+        ('--coil-maps', 'm.npy', 'coil_maps', pathlib.Path('m.npy')),
         ('--geometry', 'g.yaml', 'geometry', pathlib.Path('g.yaml')),
         ('--pictures', 'true', 'pictures', True),
         ('--format', 'nii.gz', 'format', 'nii.gz'),
@@ -76,6 +80,8 @@ def test_values_are_read(option, text, name, value):
         ([*NAMED, '--shape', '4x5x6x7'], 'expected a shape'),
         ([*NAMED, '--axis', 'inf'], 'expected `auto`'),
         ([*NAMED, '--strength', 'inf'], 'positive number'),
+        ([*NAMED, '--maxiter', '0'], 'positive whole number'),
+        ([*NAMED, '--kernel', '2.5'], 'positive whole number'),
         ([*NAMED, '--pictures', 'yes'], 'true'),
     ],
 )
@@ -106,9 +112,13 @@ def test_lengths_of_cells():
 
 
 def test_networks_have_no_strength():
-    """The weight of a prior is refused where there is no prior."""
+    """The options of a prior are refused where there is no prior."""
     with pytest.raises(ValueError, match='--strength 2: .* unrolled'):
         methods.Method('sparse_view_ct_c4', strength=2.0)
+    with pytest.raises(ValueError, match='--maxiter 2: .* unrolled'):
+        methods.Method('sparse_view_ct_c4', maxiter=2)
+    with pytest.raises(ValueError, match='--maxiter 2: fbp has no'):
+        Classical('fbp', maxiter=2)
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,48 @@ def test_priors(run, tmp_path, model):
     assert relative(np.load('image.npy'), truth) < 0.2
 
 
+@pytest.mark.parametrize('model', ['denoiser_c4', 'tv', 'ridge'])
+def test_number_of_iterations(run, tmp_path, monkeypatch, model):
+    """`--maxiter` is the number of iterations of a prior."""
+    from odl_equivariant.nn import RidgeEnergy
+    from odl_equivariant.training.measured import classical, methods
+
+    written(tmp_path)
+    if model == 'ridge':
+        model = 'ridge.safetensors'
+        models.save(RidgeEnergy('C4', 5, 4), model, (0, 1))
+    counted = []
+
+    def recorded(solver):
+        def solve(*args, **kwargs):
+            counted.append(solver(*args, **kwargs).n_iter)
+
+        return solve
+
+    for module in (classical, methods):
+        for name in (
+            'half_quadratic_splitting',
+            'accelerated_proximal_gradient',
+        ):
+            if hasattr(module, name):
+                solver = recorded(getattr(module, name))
+                monkeypatch.setattr(module, name, solver)
+    options = ('--maxiter', '2', '--output', 'image.npy')
+    status, text = run('scan.npy', *GRID, *options, model=model)
+    assert status == 0, text
+    assert counted == [2]
+
+
+def test_fewer_iterations_end_at_the_same_level(run, tmp_path):
+    """Whatever `--maxiter` is, the last noise level is the same."""
+    _, truth = written(tmp_path)
+    given, model = ('scan.npy', *GRID, '--output', 'image.npy'), 'denoiser_c4'
+    for n in (1, 2):
+        status, text = run(*given, '--maxiter', n, model=model)
+        assert status == 0, text
+        assert relative(np.load('image.npy'), truth) < 0.25, n
+
+
 def test_kspace(run, tmp_path):
     """k-space of several coils is reconstructed, in the unit of the file."""
     from odl_equivariant.data import simulated_coil_maps
@@ -392,6 +434,35 @@ def test_kspace(run, tmp_path):
         'scan.npy', '--axis', 'auto', '--output', 'image.npy', model=model
     )
     assert status == 1 and '--axis: cartesian_mri_c4 reconstructs' in text
+
+
+def test_coil_maps_of_a_file(run):
+    """Maps of a file are used as they are, and wrong ones are named."""
+    from odl_equivariant.data import simulated_coil_maps
+
+    maps = simulated_coil_maps((32, 32), 3, rng=0)
+    image = maps * mr_phantom((32, 32), 3)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(image, (1, 2)), norm='ortho'), (1, 2)
+    )
+    np.save('scan.npy', kspace)
+    np.save('maps.npy', maps)
+    model = 'cartesian_mri_c4'
+    given = ('scan.npy', '--output', 'image.npy', '--coil-maps', 'maps.npy')
+    status, text = run(*given, model=model)
+    assert status == 0, text
+    scan = read_kspace('scan.npy').with_coil_maps(maps).normalised()
+    acquisition = scan.acquisition()
+    network = models.load(model, acquisition.operator).as_operator()
+    expected = scan.scale * network(scan.data(acquisition)).asarray()
+    assert relative(np.load('image.npy'), expected) < 1e-5
+    status, text = run(*given, '--kernel', '4', model=model)
+    assert status == 1 and 'leave one of them out' in text
+    np.save('maps.npy', maps[:2])
+    status, text = run(*given, model=model)
+    assert status == 1 and '(--coil-maps maps.npy)' in text
+    status, text = run(*given, model='denoiser_c4')
+    assert status == 1 and '--coil-maps: denoiser_c4 reconstructs' in text
 
 
 def test_slice_of_kspace(run, tmp_path):
@@ -584,5 +655,22 @@ def test_coil_maps_that_cannot_be_estimated(run):
     np.save('scan.npy', kspace)
     model = 'splitting_mri_c4'
     status, text = run('scan.npy', '--output', 'image.npy', model=model)
-    assert status == 1 and 'coil maps' in text
+    assert status == 1 and '--coil-maps FILE.npy, --kernel N' in text
     assert text.count('scan.npy') == 1
+
+
+def test_a_smaller_kernel(run):
+    """A middle too small for the default kernel is enough for another one."""
+    from odl_equivariant.data import simulated_coil_maps
+
+    image = simulated_coil_maps((32, 32), 3, rng=0) * mr_phantom((32, 32), 3)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(image, (1, 2)), norm='ortho'), (1, 2)
+    )
+    kspace[:, :, [*range(0, 13, 2), *range(20, 32, 2)]] = 0
+    np.save('scan.npy', kspace)
+    given, model = ('scan.npy', '--output', 'image.npy'), 'splitting_mri_c4'
+    status, text = run(*given, model=model)
+    assert status == 1 and '--kernel N' in text
+    status, text = run(*given, '--kernel', '4', model=model)
+    assert status == 0, text

@@ -13,6 +13,7 @@ import functools
 import numpy as np
 import torch
 
+from odl_equivariant._checked_operator import CheckedComposition
 from odl_equivariant._checks import whole_number
 from odl_equivariant.data._checks import as_array
 from odl_equivariant.elements import (
@@ -81,7 +82,7 @@ class Coils:
         """Return the operator that maps an image to its samples."""
         if self._encoding is None:
             return sampled
-        return sampled * self._encoding
+        return CheckedComposition(sampled, self._encoding)
 
     def combined(self, data):
         """Return the image of k-space, combined over the coils."""

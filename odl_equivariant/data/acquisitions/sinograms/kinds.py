@@ -68,7 +68,7 @@ _DIFFERENCES = {2: 6.0, 4: 70.0}
 # Views are reversed if they fit their neighbours so much better that way, in
 # so many of the steps that are clear.
 _BETTER, _OFTEN = 0.5, 0.8
-# Views that are further apart are no neighbours: those half a turn apart are
+# Views that are so far apart are no neighbours: those half a turn apart are
 # mirror images.
 _WIDEST_STEP = math.pi / 4
 # Two estimates of the deviation of white noise differ by less, and fewer
@@ -217,8 +217,8 @@ def swapping_views(data, angles=None):
     data : numpy.ndarray
         Line integrals of shape ``(n_views, n_elements)``.
     angles : numpy.ndarray, optional
-        Angles of the views, in radians. Steps of more than an eighth of a
-        turn tell nothing. Default: all steps are smaller.
+        Angles of the views, in radians. Steps of an eighth of a turn or more
+        tell nothing. Default: all steps are smaller.
 
     Returns
     -------
@@ -232,7 +232,7 @@ def swapping_views(data, angles=None):
     near = np.ones(len(data) - 1, dtype=bool)
     if angles is not None:
         steps = np.remainder(np.diff(angles) + math.pi, 2 * math.pi) - math.pi
-        near = np.abs(steps) < 1.001 * _WIDEST_STEP
+        near = np.abs(steps) < 0.999 * _WIDEST_STEP
         if not near.any():
             return 0.0
     before, after = data[:-1], data[1:]

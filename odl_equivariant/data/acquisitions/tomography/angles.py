@@ -134,14 +134,15 @@ def seem_degrees(angles):
     )
 
 
-def warn_of_degrees(angles: Any) -> None:
-    """Give a warning if angles in radians could be degrees.
+def warn_of_degrees(geometry: Any) -> None:
+    """Give a warning if the angles of a geometry could be degrees.
 
     Parameters
     ----------
-    angles : array-like
-        Angles that count as radians.
+    geometry : odl.applications.tomo.Geometry
+        Geometry whose angles count as radians. It is warned of once, here
+        and in `filtered_backprojection`.
     """
-    angles = np.asarray(angles, dtype=float).ravel()
+    angles = np.asarray(geometry.angles, dtype=float).ravel()
     if seem_degrees(angles):
-        ask_for_degrees(angles)
+        ask_for_degrees(angles, geometry)

@@ -350,29 +350,31 @@ def _are_equal(one, other):
         ends = [np.asarray(getattr(g.partition, name)) for g in (one, other)]
         if not np.allclose(*ends, rtol=_SAME, atol=1e-12):
             return False
-    # a few views, and the corners of the detector
-    angles = np.asarray(other.angles, dtype=float).ravel()
-    corners = np.stack(
-        [other.det_partition.min_pt, other.det_partition.max_pt]
-    )
-    for angle in angles[:: max(1, len(angles) // 7)]:
-        for corner in corners:
-            place = corner if len(corner) > 1 else corner[0]
+    # a few views, and the corners of the detector; each geometry at its own,
+    # as those of the other one are outside of it by rounding
+    views = [np.asarray(g.angles, dtype=float).ravel() for g in (one, other)]
+    if len(views[0]) != len(views[1]):
+        return False
+    for i in range(0, len(views[0]), max(1, len(views[0]) // 7)):
+        for end in ('min_pt', 'max_pt'):
             points = [
-                (
-                    np.ravel(g.det_point_position(angle, place)),
-                    np.ravel(
-                        g.det_to_src(angle, place, normalized=False)
-                        if hasattr(g, 'src_radius')
-                        else g.det_to_src(angle, place)
-                    ),
-                )
-                for g in (one, other)
+                _line(g, angles[i], getattr(g.det_partition, end))
+                for g, angles in zip((one, other), views, strict=True)
             ]
             size = np.abs(points[1]).max() + np.abs(points[1][0]).max()
             if not np.allclose(*points, rtol=0, atol=1e-9 * size):
                 return False
     return True
+
+
+def _line(geometry, angle, corner):
+    """Return a point of the detector, and the vector from it to the source."""
+    place = corner if len(corner) > 1 else corner[0]
+    options = {'normalized': False} if hasattr(geometry, 'src_radius') else {}
+    return (
+        np.ravel(geometry.det_point_position(angle, place)),
+        np.ravel(geometry.det_to_src(angle, place, **options)),
+    )
 
 
 def detector_reach(geometry: tomo.Geometry) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from odl_equivariant._checks import (
     positive_number,
     real_number,
 )
+from odl_equivariant._degrees import are_radians
 from odl_equivariant._types import (
     Backend,
     Element,
@@ -34,7 +35,6 @@ from odl_equivariant._types import (
     Samples,
 )
 from odl_equivariant.data._checks import as_array, as_real_array
-from odl_equivariant.data.acquisitions.ranges import ScaleCheck
 from odl_equivariant.data.acquisitions.sinograms.truncation import (
     extrapolated,
 )
@@ -168,12 +168,13 @@ class MeasuredCT(TransmissionTomography):
     ) -> None:
         self.length_unit = one_of('length_unit', length_unit, LENGTH_UNITS)
         if isinstance(geometry, tomo.Geometry):
-            warn_of_degrees(geometry.angles)
+            warn_of_degrees(geometry)
             self._geometry = describe_geometry(geometry, length_unit)
             self._geometry = self._geometry or geometry
         else:
             self._geometry = normalised_description(geometry, length_unit)
             geometry = ct_geometry(self._geometry)
+            are_radians(geometry)
         space = space_of(space, geometry, dtype, backend)
         check_back_end(geometry, space, impl)
         warn_of_lengths(space, geometry)
@@ -187,7 +188,6 @@ class MeasuredCT(TransmissionTomography):
             )
         self.n_photons = _photons(n_photons, geometry)
         self.dark, self.white = dark, white
-        self._scale_check = ScaleCheck()
         self._is_unchecked = True
         self._set_operators(space, geometry, impl)
 
@@ -289,7 +289,9 @@ class MeasuredCT(TransmissionTomography):
                 '`odl.applications.tomo.fbp_op(acquisition.operator)`, or '
                 'iterate with `data_fit`'
             )
-        data = self._data_element(data)
+        return super().fbp(data, filter_type, frequency_scaling)
+
+    def _check_data(self, data):
         found = self.truncation(data)
         doubt = None
         if found or self._is_unchecked:
@@ -309,7 +311,7 @@ class MeasuredCT(TransmissionTomography):
                 '`acquisition, data = acquisition.padded(data)` continues '
                 'the data first.',
             )
-        return super().fbp(data, filter_type, frequency_scaling)
+        return bool(doubt)
 
     def padded(
         self, data: ElementLike, share: float = 0.25

@@ -27,9 +27,9 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import Backend, ImageShape, Precision
+from odl_equivariant.data._checks import as_array
 from odl_equivariant.data.acquisitions.base import check_names
 from odl_equivariant.data.acquisitions.ranges import (
-    ScaleCheck,
     attenuation_of_hounsfield,
     check_attenuation,
 )
@@ -48,6 +48,9 @@ from odl_equivariant.data.acquisitions.tomography.transmission import (
 __all__ = ('SparseViewCT',)
 
 _N_VIEWS = 50
+# All but this share of the data count, the rest may be metal. The largest mean
+# of an image along a line, and how negative line integrals are by noise.
+_SHARE, _LARGEST_MEAN, _NEGATIVE = 0.01, 2.0, 0.25
 # distances from the axis, in sides of the field of view
 _RADII = {'source': 1.5, 'detector': 1.0}
 
@@ -196,7 +199,6 @@ class SparseViewCT(TransmissionTomography):
         self.n_photons = n_photons
         self.mu_max = positive_number('mu_max', mu_max)
         self._mu = self.mu_max
-        self._scale_check = ScaleCheck()
 
         pixel = self.side / max(shape)
         corner = [pixel * n / 2 for n in shape]
@@ -255,6 +257,25 @@ class SparseViewCT(TransmissionTomography):
         check_attenuation(
             self._scale_check, image, exponents, self.n_photons, self.mu_max
         )
+
+    def _check_data(self, data):
+        if super()._check_data(data):
+            return True
+        low, typical = np.quantile(as_array(data), [_SHARE, 1 - _SHARE])
+        length = math.hypot(*self.space.partition.extent)
+        # numbers of both signs are a test, and no data
+        is_wrong = typical > max(_LARGEST_MEAN * length, -low / _NEGATIVE)
+        if is_wrong:
+            self._scale_check.warn(
+                'data',
+                f'line integrals of {typical:.3g} belong to an image whose '
+                f'mean is {typical / length:.3g} along a line through all of '
+                f'the field of view, {length:.3g} m, and images are fractions '
+                f'of `mu_max`: are the data the exponents of '
+                "Beer's law? Divide them by `acquisition.mu_max`, or take "
+                '`MeasuredCT`.',
+            )
+        return is_wrong
 
     def _how_to_convert(self):
         return (

@@ -38,7 +38,9 @@ from odl_equivariant.data.acquisitions.base import (
     as_pair,
     has_own_simulation,
 )
+from odl_equivariant.data.acquisitions.ranges import ScaleCheck
 from odl_equivariant.data.acquisitions.sinograms.consistency import (
+    IMPOSSIBLE,
     Inconsistency,
     find_inconsistency,
     find_wrong_kind,
@@ -120,6 +122,7 @@ class TransmissionTomography(Acquisition):
     def _set_operators(self, space, geometry, impl):
         """Set the space, the finer one, the geometry and the operators."""
         self.space, self.geometry, self.impl = space, geometry, impl
+        self._scale_check = ScaleCheck()
         factor = self._refinement
         self.fine_space = odl.uniform_discr(
             space.min_pt,
@@ -328,9 +331,41 @@ class TransmissionTomography(Acquisition):
         -------
         image : element of ``space``
             Reconstruction, possibly with negative values.
+
+        Raises
+        ------
+        ValueError
+            If the data have another shape or are not finite.
+
+        Warns
+        -----
+        UserWarning
+            Once, if the data are no line integrals of attenuation: negated,
+            readings without logarithm, or with swapped axes.
         """
         operator = self._fbp_operator(filter_type, frequency_scaling)
-        return operator(self._data_element(data))
+        data = self._data_element(data)
+        self._check_data(data)
+        return operator(data)
+
+    def _check_data(self, data):
+        """Warn if no image is right, whatever the geometry.
+
+        Returns whether it is so.
+        """
+        if self.space.ndim == 3:
+            return False
+        found = self._wrong_kind(as_array(data))
+        is_wrong = found.cause in IMPOSSIBLE
+        if is_wrong:
+            self._scale_check.warn(f'doubt {found.cause}', f'{found}.')
+        return is_wrong
+
+    def _wrong_kind(self, array):
+        """Return what data are instead of line integrals, see `kinds`."""
+        return find_wrong_kind(
+            self._mu * array.astype(float), np.asarray(self.geometry.angles)
+        )
 
     def _data_element(self, data):
         """Return finite data of the right shape as an element."""
@@ -414,7 +449,7 @@ class TransmissionTomography(Acquisition):
         array = as_array(data).astype(float)
         if array.ndim == 3:
             array = array[:, :, array.shape[2] // 2]
-        found = find_wrong_kind(array, np.asarray(self.geometry.angles))
+        found = self._wrong_kind(array)
         # the unit does not matter
         values = describe_geometry(self.geometry, 'm')
         if (

@@ -22,7 +22,11 @@ from odl_equivariant.data import (
     ct_geometry,
     ellipse_phantom,
 )
+from odl_equivariant.data.acquisitions.tomography.geometries import (
+    describe_geometry,
+)
 from odl_equivariant.functionals import InvariantTotalVariation
+from odl_equivariant.operators import filtered_backprojection
 
 N = 48
 # the middle and the radius of a disc, in cells of 1 mm
@@ -293,7 +297,50 @@ def test_degrees_of_a_geometry_are_asked_for():
         odl.uniform_partition(-40, 40, 80),
     )
     with pytest.warns(UserWarning, match='are these degrees'):
-        MeasuredCT(geometry, (N, N), 'mm')
+        ct = MeasuredCT(geometry, (N, N), 'mm')
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter('always')
+        ct.fbp(ct.operator.range.zero())
+        filtered_backprojection(ct.operator)
+    assert not [r for r in record if 'degrees?' in str(r.message)]
+
+
+@pytest.mark.parametrize('kind', ['parallel', 'fan', 'curved'])
+def test_geometries_with_any_offset_are_described(kind):
+    """Rounding does not make a geometry one that plain values leave out.
+
+    Else nothing is tested: where it was, a shifted axis was not noticed.
+    """
+    for offset in np.arange(-9, 9, 0.1):
+        values = described(kind) | {'detector_offset': float(offset)}
+        found = describe_geometry(ct_geometry(values), 'mm')
+        assert found is not None, offset
+        assert found['detector_offset'] == pytest.approx(offset, abs=1e-12)
+
+
+@pytest.mark.parametrize('offset', [-6.0, -2.0, 3.0])
+def test_wrong_offsets_are_noticed(offset):
+    """The data of a centred detector have no object on a shifted one."""
+    centred = acquisition('fan')
+    x = np.linspace(-24, 24, 96)
+    disc = 0.02 * ((x[:, None] - 4) ** 2 + (x + 3) ** 2 < 100)
+    data = centred.simulate(disc)
+    assert not centred.inconsistency(data)
+    found = centred.with_detector_offset(offset).inconsistency(data)
+    assert found.cause == 'axis'
+    assert found.value == pytest.approx(-offset, abs=0.1)
+
+
+def test_radians_that_are_stated_are_not_asked_for():
+    """A description whose unit is radians is believed."""
+    values = described('parallel') | {
+        'angles': {'first': 0.0, 'step': 0.5, 'n': 120},
+        'angle_unit': 'radians',
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', '.*degrees?')
+        ct = MeasuredCT(values, (N, N), 'mm')
+        ct.fbp(ct.operator.range.zero())
 
 
 @pytest.mark.parametrize('name', ['parallel, offset', 'curved'])

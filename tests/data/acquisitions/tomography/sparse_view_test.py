@@ -363,3 +363,53 @@ def test_double_precision_without_the_matrix_is_refused():
     """ODL's own back-end is limited to single precision, and says so."""
     with pytest.raises(ValueError, match='limited to float32'):
         _acquisition(dtype='float64')
+
+
+# --- Data of another kind --- #
+
+
+WRONG = {
+    'negated': (lambda y, ct: -y, 'Pass `-data`'),
+    'transposed': (lambda y, ct: y.T, 'the axes are swapped'),
+    'counts': (lambda y, ct: 1e4 * np.exp(-ct.mu_max * y), 'readings of a'),
+    'exponents': (lambda y, ct: ct.mu_max * y, 'Divide them by'),
+}
+
+
+@pytest.fixture(scope='module', params=['parallel', 'fan'])
+def square(request):
+    """Return an acquisition with square data, and data of a disc."""
+    ct = SparseViewCT((64, 64), 91, 91, geometry=request.param)
+    x = np.linspace(-1, 1, 128)
+    disc = 0.25 * ((x[:, None] - 0.3) ** 2 + x**2 < 0.3)
+    return ct, ct.simulate(disc, rng=0).asarray()
+
+
+@pytest.mark.parametrize('method', ['fbp', 'baseline'])
+@pytest.mark.parametrize('kind', WRONG)
+def test_other_data_than_line_integrals_are_named_once(square, kind, method):
+    """Data of which no image is right give a warning with the remedy."""
+    ct, y = square
+    ct = pickle.loads(pickle.dumps(ct))
+    change, words = WRONG[kind]
+    with pytest.warns(UserWarning, match=words) as record:
+        getattr(ct, method)(change(y, ct))
+        getattr(ct, method)(change(y, ct))
+    assert len(record) == 1 and record[0].filename == __file__
+
+
+@pytest.mark.parametrize('n_photons', [100, 1e4, None])
+@pytest.mark.parametrize('shape', [(32, 32), (48, 96), (33, 20)])
+@pytest.mark.parametrize('geometry', ['parallel', 'fan'])
+def test_line_integrals_give_no_warning(geometry, shape, n_photons):
+    """Simulated data are what they have to be, with little light as well."""
+    ct = SparseViewCT(shape, 46, n_photons=n_photons, geometry=geometry)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for seed in range(3):
+            image = ellipse_phantom(ct.image_shape, rng=seed)
+            ct.fbp(ct.simulate(image, rng=seed))
+        ct.fbp(ct.operator.range.zero())
+        few = SparseViewCT(shape, 8, n_photons=n_photons, geometry=geometry)
+        image = ellipse_phantom(few.image_shape, rng=3)
+        assert few.inconsistency(few.simulate(image, rng=3)).cause is None
