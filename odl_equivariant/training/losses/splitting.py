@@ -27,6 +27,7 @@ from odl_equivariant.training.losses.groups import (
     induced,
     made_actions,
     symmetries_of,
+    unseen_share,
 )
 from odl_equivariant.training.losses.noise import Noise
 from odl_equivariant.training.losses.parts import (
@@ -50,6 +51,7 @@ __all__ = ('EquivariantSplitting', 'MeasurementSplitting')
 
 _TARGETS = ('auto', 'others', 'all')
 _LARGEST_ERROR = 0.02
+_LARGEST_UNSEEN = 0.05
 
 
 class MeasurementSplitting(Loss):
@@ -340,6 +342,10 @@ class EquivariantSplitting(MeasurementSplitting):
                 ),
                 UserWarning,
             )
+        elif _has_one_mask(acquisition):
+            if self.actions is None:
+                group = _group_by_design(network, space)
+            _warn_of_unseen(acquisition, group)
 
     def _move(self, problem):
         if not self._made:
@@ -360,6 +366,43 @@ def _is_noisy(acquisition):
     if hasattr(acquisition, 'n_photons'):
         return acquisition.n_photons is not None
     return bool(getattr(acquisition, 'sigma', 0))
+
+
+def _has_one_mask(acquisition):
+    """Return whether each scan has the same samples, and no maps of its own.
+
+    What the coils of a patient add to a mask, the acquisition cannot know.
+    """
+    return (
+        getattr(acquisition, 'random_masks', None) is False
+        and not getattr(acquisition, 'own_coil_maps', False)
+        and acquisition.space.ndim == 2
+    )
+
+
+def _warn_of_unseen(acquisition, group):
+    """Warn of frequencies that a mask measures in no pose of a group."""
+    share = unseen_share(acquisition.operator, group)
+    if share > _LARGEST_UNSEEN:
+        warn_user(
+            f'the mask of {type(acquisition).__name__} and its {len(group)} '
+            f'moves by the group of the loss leave {100 * share:.0f} % of '
+            'k-space unseen, and splitting learns nothing of it. Masks that '
+            'differ between scans (`random_masks: true`) leave nothing, and '
+            'finer turns as `actions`, such as `C16`, leave less: see '
+            '`odl_equivariant.training.losses.unseen_share`',
+            UserWarning,
+        )
+
+
+def _group_by_design(network, space):
+    """Return the actions of the group of the blocks of a network.
+
+    All rotations are as many as the grid tells apart.
+    """
+    group = network.blocks[0].group
+    finite = {'SO2': 'C16', 'O2': 'D16'}
+    return made_actions(finite.get(group, group), space)
 
 
 def _element_by_design(acquisition, network):
