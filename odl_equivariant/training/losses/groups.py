@@ -208,9 +208,7 @@ def unseen_share(
     wanted = image.double().flatten().numpy()
     n = len(wanted)
     matrix = LinearOperator((n, n), matvec=product, dtype=np.float64)
-    seen, _ = cg(
-        matrix, product(wanted), rtol=_SOLVED, maxiter=n_iterations
-    )
+    seen, _ = cg(matrix, product(wanted), rtol=_SOLVED, maxiter=n_iterations)
     return float(np.sum((wanted - seen) ** 2) / np.sum(wanted**2))
 
 

@@ -72,7 +72,8 @@ class MeasurementSplitting(Loss):
         more often.
     keep : float, optional
         Part of k-space around the zero frequency that the network is always
-        given.
+        given. Default: with ``weighting: density``, what all masks measure
+        there, and 0.04 otherwise.
     noise : Noise, optional
         For ``target: all`` and noisy data: the noise, which is corrected
         for, see `SURE`.
@@ -148,7 +149,7 @@ class MeasurementSplitting(Loss):
         over: Units = 'auto',
         target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float = 0.04,
+        keep: float | None = None,
         noise: Noise | None = None,
         weighting: Literal['none', 'ramp', 'density'] = 'none',
     ) -> None:
@@ -165,6 +166,8 @@ class MeasurementSplitting(Loss):
                 'independent of the input, and needs no correction'
             )
         self.noise = noise
+        if keep is None and weighting != 'density':
+            keep = 0.04
         self.parts = Parts(fraction, over, density, keep)
         self.fraction, self.over = self.parts.fraction, self.parts.over
         self.density, self.keep = self.parts.density, self.parts.keep
@@ -305,7 +308,7 @@ class EquivariantSplitting(MeasurementSplitting):
         over: Units = 'auto',
         target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float = 0.04,
+        keep: float | None = None,
         noise: Noise | None = None,
         actions: Actions | None = None,
         weighting: Literal['none', 'ramp', 'density'] = 'none',

@@ -37,7 +37,10 @@ from odl_equivariant.training.losses.parts import (
     of_views,
 )
 from odl_equivariant.training.losses.problem import applied, data_gain
-from odl_equivariant.training.losses.weighting import weighted_residual
+from odl_equivariant.training.losses.weighting import (
+    density_weights,
+    weighted_residual,
+)
 
 N = 40_000
 ERRORS = 4.5  # standard errors that a mean may be off
@@ -347,6 +350,35 @@ def test_errors_by_density_are_those_of_images(pattern, level):
     assert float(values.mean()) == pytest.approx(mean, rel=0.06)
     # where all that was measured counts alike, much of the error is missing
     assert float(unweighted.mean()) < 0.8 * mean
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize('pattern', ['random', 'equispaced'])
+@pytest.mark.parametrize('n', [32, 47])
+def test_a_split_by_density_keeps_what_all_masks_measure(n, pattern, axis):
+    """And no more: all other frequencies have a weight."""
+    acquisition = CartesianMRI(
+        (n, n),
+        center_fraction=0.1,
+        pattern=pattern,
+        axis=axis,
+        random_masks=True,
+    )
+    masks = np.stack([acquisition.draw_mask([3, i]).array for i in range(99)])
+    always = torch.from_numpy(masks.all(0))
+    assert always.sum() == n * round(0.1 * n)
+    loss = losses.MeasurementSplitting(0.4, weighting='density')
+    generator = torch.Generator().manual_seed(0)
+    given = [
+        loss.parts.choose(torch.from_numpy(one), acquisition, generator)
+        for one in masks
+    ]
+    given = torch.stack(given).expand(-1, n, n)
+    assert bool((given.all(0) == always).all())
+    weights = density_weights(acquisition, loss.parts)
+    assert bool(((weights == 0) == always).all())
+    # the middle of k-space alone is kept of splits without weights
+    assert losses.MeasurementSplitting(0.4).keep == 0.04
 
 
 def test_noise2inverse_is_the_error_from_the_exact_target():
