@@ -1,0 +1,345 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Why splitting of k-space is below supervised training.
+
+    python -m examples.experiments.without_truth.gap --output FOLDER
+
+changes one thing at a time between the two, at the scale `processor` of
+the comparison, and divides the errors by where they are in k-space.
+What was trained is not trained again: the same command goes on with a run
+that was stopped.
+"""
+
+import argparse
+import contextlib
+import functools
+import pathlib
+import warnings
+
+import numpy as np
+import torch
+import yaml
+
+from examples.experiments.tables import mean_and_spread
+from examples.experiments.without_truth.arms import Arm
+from examples.experiments.without_truth.comparison import SETTINGS
+from examples.experiments.without_truth.parallel import quiet
+from examples.experiments.without_truth.results import write_results
+from examples.experiments.without_truth.study import OutOfTime, Study
+from odl_equivariant.training import losses
+from odl_equivariant.training.losses.parts import Parts
+from odl_equivariant.training.losses.problem import applied
+from odl_equivariant.training.losses.weighting import density_weights
+
+__all__ = ('FromPart', 'Gap', 'main')
+
+
+class FromPart(losses.Loss):
+    """Supervised training of networks that are given a part of the lines.
+
+    Parameters
+    ----------
+    fraction, keep : float
+        The part, see `MeasurementSplitting`.
+    n_targets : int, optional
+        The truth is known on so many sets of lines, and on the given ones.
+        Each has as many lines as are held out, at random, and counts by its
+        density. Default: the truth is known everywhere.
+    """
+
+    needs_truth = True
+
+    def __init__(self, fraction, keep, n_targets=None):
+        self.fraction, self.keep = fraction, keep
+        self.n_targets = n_targets
+        self.parts = Parts(fraction, keep=keep)
+
+    def __call__(self, problem):
+        """Return the losses of the samples, see `Loss`."""
+        part = self.parts.draw(problem)
+        error = self.parts.reconstruct(problem, part) - problem.truth
+        if self.n_targets is None:
+            return error.square().flatten(1).mean(1)
+        squares = in_fourier(problem.acquisition, error).square()
+        weights = density_weights(problem.acquisition, self.parts)[:1]
+        total = 0.0
+        for _ in range(self.n_targets):
+            where = self._target(problem, part, weights) | part.chosen
+            counted = torch.where(part.chosen, 1.0, weights.to(squares))
+            total = total + (where * counted * squares).flatten(1).mean(1)
+        return total / self.n_targets
+
+    def _target(self, problem, part, weights):
+        """Return as many random lines as those that are held out."""
+        held_out = problem.measured[..., :1, :] & ~part.chosen
+        # where no chance is involved, those that are held out
+        certain = (weights > 0) & (weights < 1.5)
+        target = held_out & certain
+        free = ~part.chosen & ~certain
+        numbers = (held_out & ~certain).sum(-1)
+        order = torch.rand(free.shape, generator=problem.generator)
+        order = order.masked_fill(~free, 2.0).argsort(-1).argsort(-1)
+        return target | (free & (order < numbers[..., None]))
+
+
+def in_fourier(acquisition, images):
+    """Return the unitary Fourier transforms of images, all of them."""
+    full = np.ones(acquisition.space.shape, bool)
+    return applied(acquisition.forward_operator(mask=full), images)
+
+
+def splitting(actions=None, **options):
+    """Return a maker of a loss that splits."""
+    return functools.partial(
+        losses.EquivariantSplitting, 0.6, actions=actions, **options
+    )
+
+
+# problem: rows, each with a network and a maker of the loss
+ROWS = {
+    'mri_4_masks': {
+        'supervised': ('by design', losses.Supervised),
+        'supervised, given 60 %': (
+            'by design',
+            functools.partial(FromPart, 0.6, 0.04),
+        ),
+        'that, truth on random lines': (
+            'by design',
+            functools.partial(FromPart, 0.6, 0.04, 1),
+        ),
+        'that, on 16 times as many': (
+            'by design',
+            functools.partial(FromPart, 0.6, 0.04, 16),
+        ),
+        'splitting, of 4 % kept': (
+            'by design',
+            splitting(keep=0.04, weighting='density'),
+        ),
+        'splitting, of 4 % kept, to the others': (
+            'by design',
+            splitting(keep=0.04, weighting='density', target='others'),
+        ),
+        'supervised, given 60 %, centre kept': (
+            'by design',
+            functools.partial(FromPart, 0.6, None),
+        ),
+        'that, centre kept, truth on random lines': (
+            'by design',
+            functools.partial(FromPart, 0.6, None, 1),
+        ),
+        'splitting, centre kept': (
+            'by design',
+            splitting(weighting='density'),
+        ),
+        'splitting, centre kept, to the others': (
+            'by design',
+            splitting(weighting='density', target='others'),
+        ),
+    },
+    'mri_4': {
+        'supervised': ('by design', losses.Supervised),
+        'equivariant splitting': ('by design', splitting()),
+        'splitting': (
+            'ordinary',
+            functools.partial(losses.MeasurementSplitting, 0.6),
+        ),
+        'equivariant splitting, C16': ('by design', splitting('C16')),
+        'equivariant splitting, C4': ('ordinary', splitting('C4')),
+        'equivariant splitting, C16, ordinary': ('ordinary', splitting('C16')),
+        'equivariant imaging': (
+            'by design',
+            functools.partial(losses.EquivariantImaging, 'C8'),
+        ),
+        'equivariant splitting, centre kept': (
+            'by design',
+            splitting(keep=0.084),
+        ),
+        'equivariant splitting, C16, centre kept': (
+            'by design',
+            splitting('C16', keep=0.084),
+        ),
+        'measurement consistency': (
+            'by design',
+            losses.MeasurementConsistency,
+        ),
+    },
+}
+
+
+class Gap(Study):
+    """Networks of one problem, by losses of `ROWS`."""
+
+    def _loss(self, arm):
+        self.n_clipped = 0
+        return ROWS[self.name][arm.loss][1]()
+
+    @torch.no_grad()
+    def _also(self, network):
+        """Return the errors in parts of k-space, as shares of the images."""
+        known = self._test('test')
+        images = network(known.data, known.operators)
+        space = self.acquisition.space
+        measured = torch.from_numpy(self.acquisition.mask.copy())
+        masks = {'measured': measured.expand(space.shape)}
+        if known.measured is not None:
+            masks = {'measured': known.measured[:, 0].expand(-1, *space.shape)}
+        else:
+            turned = turned_mask(masks['measured'])
+            masks['in another pose'] = turned & ~masks['measured']
+        unseen = ~sum(masks.values()).bool()
+        masks['unseen'] = unseen
+        error, size = (
+            in_fourier(self.acquisition, one).square().sum(1)
+            for one in (images - known.truth, known.truth)
+        )
+        return {
+            'n_clipped': self.n_clipped,
+            'parts': {
+                name: {
+                    'share': float(mask.double().mean()),
+                    'error': float((mask * error).sum() / size.sum()),
+                    'size': float((mask * size).sum() / size.sum()),
+                }
+                for name, mask in masks.items()
+            },
+        }
+
+
+def turned_mask(mask):
+    """Return what a mask of k-space measures in four poses."""
+    n = len(mask)
+    i, j = np.meshgrid(np.arange(n), np.arange(n), indexing='ij')
+    seen = torch.zeros_like(mask)
+    for _ in range(4):
+        seen = seen | mask[i, j]
+        # about the zero frequency, and frequencies repeat after n
+        i, j = (2 * (n // 2) - j) % n, i
+    return seen
+
+
+def section(found):
+    """Return the rows as lines of a page in Markdown.
+
+    Parameters
+    ----------
+    found : dict of dict
+        For each problem and row, what `Study.trained` returns for each seed.
+    """
+    lines = []
+    for problem, rows in found.items():
+        first = next(iter(rows.values()))[0]['parts']
+        where = ', '.join(
+            f'{name} {100 * one["share"]:.0f} % of k-space with '
+            f'{1000 * one["size"]:.1f} thousandths of the energy'
+            for name, one in first.items()
+        )
+        lines += [
+            f'Of {problem}, without noise: {where}. Errors are in thousandths '
+            'of the energy of the images.',
+            '',
+            f'| loss | network | phantoms, dB | {" | ".join(first)} |',
+            '|---' * (3 + len(first)) + '|',
+        ]
+        for name, seeds in rows.items():
+            cells = [name, ROWS[problem][name][0]]
+            cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
+            for part in first:
+                mean, _ = mean_and_spread(
+                    [1000 * one['parts'][part]['error'] for one in seeds]
+                )
+                cells.append(f'{mean:.2f}')
+            lines.append(f'| {" | ".join(cells)} |')
+        clipped = sum(
+            one['n_clipped'] for seeds in rows.values() for one in seeds
+        )
+        steps = sum(one['steps'] for seeds in rows.values() for one in seeds)
+        lines += ['', f'Gradients were clipped in {clipped} of {steps} steps.']
+        lines.append('')
+    return lines[:-1]
+
+
+def main(arguments=None):
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(
+        prog='python -m examples.experiments.without_truth.gap',
+        description='Change one thing at a time between two losses.',
+    )
+    parser.add_argument('--scale', default='processor')
+    parser.add_argument('--problems', nargs='+', choices=ROWS, default=ROWS)
+    parser.add_argument(
+        '--rows', type=int, nargs='+', help='their places; default: all'
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2])
+    parser.add_argument('--rates', type=float, nargs='+', default=[1e-2])
+    parser.add_argument(
+        '--known', action='store_true', help='show what was trained alone'
+    )
+    parser.add_argument('--output', type=pathlib.Path, default='results/gap')
+    parser.add_argument(
+        '--results',
+        type=pathlib.Path,
+        help='JSON file of results, to which a part of the page is written',
+    )
+    options = parser.parse_args(arguments)
+    with open(SETTINGS, encoding='utf-8') as file:
+        settings = yaml.safe_load(file)
+    settings['arms'] = {}
+    scale = settings['scales'][options.scale]
+    scale.pop('arms', None), scale.pop('tasks', None)
+    until = 0.0 if options.known else np.inf
+    found = {}
+    for problem in options.problems:
+        with warnings.catch_warnings():
+            quiet()
+            rows = list(ROWS[problem])
+            study = Gap(
+                settings,
+                options.scale,
+                problem,
+                'without',
+                options.output,
+                until=until,
+            )
+            rows = [rows[i] for i in options.rows or range(len(rows))]
+            known = found[problem] = _trained(study, rows, options)
+        if not known:
+            del found[problem]
+    lines = section(found)
+    if options.results:
+        write_results(options.results, {'gap': {'lines': lines}})
+    print('\n'.join(lines))
+    return found
+
+
+def _trained(study, names, options):
+    """Return the seeds of each row, at its best rate."""
+    steps = study.settings['n_steps']
+    found = {}
+    for rate in options.rates:
+        for seed in options.seeds:
+            for name in names:
+                arm = Arm(name, ROWS[study.name][name][0])
+                with contextlib.suppress(OutOfTime):
+                    one = study.trained(arm, rate, seed, steps)
+                    known = found.setdefault(name, {}).setdefault(rate, [])
+                    known.append(one | {'rate': rate})
+
+    def score(seeds):
+        return np.mean([one['validation'] for one in seeds])
+
+    return {
+        name: max(found[name].values(), key=score)
+        for name in names
+        if name in found
+    }
+
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    main()
