@@ -17,6 +17,7 @@ import odl
 import torch
 from scipy.sparse.linalg import LinearOperator, cg
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.actions import Action, InducedAction, group_actions
 from odl_equivariant.diagnostics.symmetries import (
     Symmetries,
@@ -161,6 +162,13 @@ def unseen_share(
         what the operators :math:`A` and :math:`A T` see together. All
         frequencies of :math:`x` have the same size, and random phases.
 
+    Raises
+    ------
+    TypeError
+        If the operator is not one on functions on a grid.
+    ValueError
+        If an action acts on other functions, or the operator is not linear.
+
     Notes
     -----
     :math:`P x` is the limit of the conjugate gradient method for
@@ -189,6 +197,18 @@ def unseen_share(
     0.28
     """
     space = operator.domain
+    if not isinstance(space, odl.DiscretizedSpace):
+        raise TypeError(
+            'expected an operator on functions on one grid, which have '
+            f'frequencies, got the domain {describe_space(space)}'
+        )
+    whole_number('n_iterations', n_iterations, 1)
+    for action in actions:
+        if action.domain != space:
+            raise ValueError(
+                f'{action} acts on {describe_space(action.domain)}, and the '
+                f'operator on {describe_space(space)}'
+            )
     layer = OperatorLayer(operator)
     moves = [OperatorLayer(action) for action in actions]
 

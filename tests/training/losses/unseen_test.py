@@ -128,3 +128,18 @@ def test_nothing_is_said_where_all_is_seen(acquisition, actions):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         checked(acquisition, actions=actions)
+
+
+def test_what_has_no_frequencies_or_another_grid():
+    """Is refused, by what it is."""
+    with pytest.raises(TypeError, match='which have frequencies'):
+        unseen_share(odl.IdentityOperator(odl.rn(3)))
+    space = odl.uniform_discr([-1, -1], [1, 1], (4, 4))
+    other = odl.uniform_discr([-1, -1], [1, 1], (5, 5))
+    with pytest.raises(ValueError, match='acts on'):
+        unseen_share(odl.IdentityOperator(space), group_actions(other, 'C4'))
+    with pytest.raises(ValueError, match='n_iterations'):
+        unseen_share(odl.IdentityOperator(space), n_iterations=0)
+    nonlinear = odl.PowerOperator(space, 2)
+    with pytest.raises((TypeError, ValueError), match='linear'):
+        unseen_share(nonlinear)
