@@ -258,7 +258,9 @@ class EquivariantSplitting(MeasurementSplitting):
     Warns
     -----
     UserWarning
-        If the operator is equivariant under all of the group.
+        If the operator is equivariant under all of the group, or one mask of
+        k-space, in all poses of the group, leaves more than 5 % unseen, see
+        `unseen_share`.
 
     Notes
     -----
@@ -388,11 +390,12 @@ def _warn_of_unseen(acquisition, group):
     share = unseen_share(acquisition.operator, group)
     if share > _LARGEST_UNSEEN:
         warn_user(
-            f'the mask of {type(acquisition).__name__} and its {len(group)} '
-            f'moves by the group of the loss leave {100 * share:.0f} % of '
-            'k-space unseen, and splitting learns nothing of it. Masks that '
-            'differ between scans (`random_masks: true`) leave nothing, and '
-            'finer turns as `actions`, such as `C16`, leave less: see '
+            f'if all scans have the mask of {type(acquisition).__name__}, it '
+            f'and its {len(group)} moves by the group of the loss leave '
+            f'{100 * share:.0f} % of k-space unseen, and splitting learns '
+            'nothing of it. Masks that differ between scans (`random_masks: '
+            'true`) leave nothing, and finer turns as `actions`, such as '
+            '`C16`, leave less: see '
             '`odl_equivariant.training.losses.unseen_share`',
             UserWarning,
         )
