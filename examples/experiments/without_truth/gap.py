@@ -26,7 +26,6 @@ import numpy as np
 import torch
 import yaml
 
-from examples.experiments.tables import mean_and_spread
 from examples.experiments.without_truth.arms import Arm
 from examples.experiments.without_truth.comparison import SETTINGS
 from examples.experiments.without_truth.parallel import quiet
@@ -186,29 +185,44 @@ class Gap(Study):
         images = network(known.data, known.operators)
         space = self.acquisition.space
         measured = torch.from_numpy(self.acquisition.mask.copy())
-        masks = {'measured': measured.expand(space.shape)}
+        masks = {'measured': measured.expand(1, *space.shape)}
         if known.measured is not None:
             masks = {'measured': known.measured[:, 0].expand(-1, *space.shape)}
         else:
-            turned = turned_mask(masks['measured'])
+            turned = turned_mask(measured.expand(space.shape))
             masks['in another pose'] = turned & ~masks['measured']
         unseen = ~sum(masks.values()).bool()
         masks['unseen'] = unseen
-        error, size = (
-            in_fourier(self.acquisition, one).square().sum(1)
-            for one in (images - known.truth, known.truth)
+        result, truth = (
+            in_fourier(self.acquisition, one) for one in (images, known.truth)
         )
         return {
             'n_clipped': self.n_clipped,
             'parts': {
-                name: {
-                    'share': float(mask.double().mean()),
-                    'error': float((mask * error).sum() / size.sum()),
-                    'size': float((mask * size).sum() / size.sum()),
-                }
+                name: in_part(result, truth, mask)
                 for name, mask in masks.items()
             },
         }
+
+
+def in_part(result, truth, mask):
+    """Return the share, size, error, slope and energy of a part of k-space.
+
+    Size and error are shares of the energy of all of the truth. The slope of
+    the regression on the truth, and the energy over its own, are the same for
+    a conditional mean; more energy is invented.
+    """
+    size = (mask[:, None] * truth.square()).sum()
+    return {
+        'share': float(mask.double().mean()),
+        'size': float(size / truth.square().sum()),
+        'error': float(
+            (mask[:, None] * (result - truth).square()).sum()
+            / truth.square().sum()
+        ),
+        'slope': float((mask[:, None] * result * truth).sum() / size),
+        'energy': float((mask[:, None] * result.square()).sum() / size),
+    }
 
 
 def turned_mask(mask):
@@ -241,7 +255,9 @@ def section(found):
         )
         lines += [
             f'Of {problem}, without noise: {where}. Errors are in thousandths '
-            'of the energy of the images.',
+            'of the energy of the images, and in brackets the slope of the '
+            'regression on the truth, and the energy over that of the truth: '
+            'both are the same for a conditional mean.',
             '',
             f'| loss | network | phantoms, dB | {" | ".join(first)} |',
             '|---' * (3 + len(first)) + '|',
@@ -250,10 +266,12 @@ def section(found):
             cells = [name, ROWS[problem][name][0]]
             cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
             for part in first:
-                mean, _ = mean_and_spread(
-                    [1000 * one['parts'][part]['error'] for one in seeds]
+                error, slope, energy = (
+                    np.mean([one['parts'][part][key] for one in seeds])
+                    for key in ('error', 'slope', 'energy')
                 )
-                cells.append(f'{mean:.2f}')
+                words = f'{1000 * error:.1f} ({slope:.2f}, {energy:.2f})'
+                cells.append(words)
             lines.append(f'| {" | ".join(cells)} |')
         clipped = sum(
             one['n_clipped'] for seeds in rows.values() for one in seeds
