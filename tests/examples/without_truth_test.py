@@ -287,8 +287,9 @@ def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(gap.Gap, '_train', fails)
     assert gap.main(arguments) == found
-    # what was not trained has no row
-    shown = gap.main([*arguments[:4], '3', '--known', *arguments[5:]])
-    assert [list(rows) for rows in shown.values()] == [
-        list(rows) for rows in found.values()
-    ]
+    # what was not trained has no row, and kept images are of the first seed
+    text = ['--known', '--rows', '0', '5', '--kept', str(tmp_path)]
+    shown = gap.main([*arguments[:2], *arguments[-4:], *text])
+    assert [len(rows) for rows in shown.values()] == [1, 1]
+    lines = json.loads(results.read_text())['gap']['lines']
+    assert sum('| supervised, by design | ' in line for line in lines) == 2

@@ -19,6 +19,7 @@ that was stopped.
 import argparse
 import contextlib
 import functools
+import json
 import pathlib
 import warnings
 
@@ -100,6 +101,15 @@ def splitting(actions=None, **options):
     )
 
 
+HEAD = [
+    '## Errors in parts of k-space',
+    '',
+    'Made by `python -m examples.experiments.without_truth.gap`. Errors are '
+    'in thousandths of the energy of the images, and in brackets the slope of '
+    'the regression on the truth, and the energy over that of the truth: both '
+    'are the same for a conditional mean, and more energy is invented.',
+    '',
+]
 # problem: rows, each with a network and a maker of the loss
 ROWS = {
     'mri_4_masks': {
@@ -180,9 +190,17 @@ class Gap(Study):
 
     @torch.no_grad()
     def _also(self, network):
-        """Return the errors in parts of k-space, as shares of the images."""
         known = self._test('test')
         images = network(known.data, known.operators)
+        parts = self.parts(known, images)
+        return {'n_clipped': self.n_clipped, 'parts': parts}
+
+    def parts(self, known, images):
+        """Return what `in_part` says of each part of k-space.
+
+        Lines are measured, or not; of one mask for all scans they may be
+        measured in another pose.
+        """
         space = self.acquisition.space
         measured = torch.from_numpy(self.acquisition.mask.copy())
         masks = {'measured': measured.expand(1, *space.shape)}
@@ -191,18 +209,53 @@ class Gap(Study):
         else:
             turned = turned_mask(measured.expand(space.shape))
             masks['in another pose'] = turned & ~masks['measured']
-        unseen = ~sum(masks.values()).bool()
-        masks['unseen'] = unseen
+        masks['unseen'] = ~sum(masks.values()).bool()
         result, truth = (
             in_fourier(self.acquisition, one) for one in (images, known.truth)
         )
         return {
-            'n_clipped': self.n_clipped,
-            'parts': {
-                name: in_part(result, truth, mask)
-                for name, mask in masks.items()
-            },
+            name: in_part(result, truth, mask) for name, mask in masks.items()
         }
+
+    def kept(self, folder, seed=1):
+        """Return the parts of the images that the comparison kept.
+
+        Parameters
+        ----------
+        folder : path-like
+            Folder of the comparison.
+        seed : int, optional
+            Seed of the networks.
+
+        Returns
+        -------
+        parts : dict of dict
+            For each loss and network, those of one phantom and of one real
+            slice.
+        """
+        steps = self.settings['n_steps']
+        name = f'{self.name}-{self.noise}-*-{seed}-{steps}-*.npz'
+        found = {}
+        for file in sorted(pathlib.Path(folder).glob(name)):
+            row = json.loads(file.with_suffix('.json').read_text('utf-8'))
+            _, _, loss, network = file.name.split('-')[:4]
+            arm = f'{loss}, {network}'.replace('_', ' ')
+            if row['test'] < found.get(arm, row)['test']:
+                continue
+            with np.load(file) as arrays:
+                images = {
+                    kind: torch.from_numpy(
+                        np.float32(arrays[f'{kind} result'])
+                    )
+                    for kind in ('test', 'slices')
+                }
+            found[arm] = row | {
+                kind + ' parts': self.parts(
+                    self._test(kind).of([0]), one[None]
+                )
+                for kind, one in images.items()
+            }
+        return found
 
 
 def in_part(result, truth, mask):
@@ -254,10 +307,7 @@ def section(found):
             for name, one in first.items()
         )
         lines += [
-            f'Of {problem}, without noise: {where}. Errors are in thousandths '
-            'of the energy of the images, and in brackets the slope of the '
-            'regression on the truth, and the energy over that of the truth: '
-            'both are the same for a conditional mean.',
+            f'Of {problem}, without noise: {where}.',
             '',
             f'| loss | network | phantoms, dB | {" | ".join(first)} |',
             '|---' * (3 + len(first)) + '|',
@@ -266,12 +316,7 @@ def section(found):
             cells = [name, ROWS[problem][name][0]]
             cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
             for part in first:
-                error, slope, energy = (
-                    np.mean([one['parts'][part][key] for one in seeds])
-                    for key in ('error', 'slope', 'energy')
-                )
-                words = f'{1000 * error:.1f} ({slope:.2f}, {energy:.2f})'
-                cells.append(words)
+                cells.append(_of_part([one['parts'][part] for one in seeds]))
             lines.append(f'| {" | ".join(cells)} |')
         clipped = sum(
             one['n_clipped'] for seeds in rows.values() for one in seeds
@@ -279,7 +324,36 @@ def section(found):
         steps = sum(one['steps'] for seeds in rows.values() for one in seeds)
         lines += ['', f'Gradients were clipped in {clipped} of {steps} steps.']
         lines.append('')
-    return lines[:-1]
+    return lines
+
+
+def section_of_kept(problem, found):
+    """Return the parts of kept images as lines of a page in Markdown."""
+    kinds = {'test parts': 'phantom', 'slices parts': 'slice'}
+    parts = list(next(iter(found.values()))['test parts'])
+    heads = [f'{words}, {part}' for words in kinds.values() for part in parts]
+    lines = [
+        f'Of {problem}, without noise, one phantom and one real slice of the '
+        'networks of the comparison:',
+        '',
+        f'| loss and network | {" | ".join(heads)} |',
+        '|---' * (1 + len(heads)) + '|',
+    ]
+    for arm, row in found.items():
+        cells = [
+            _of_part([row[kind][part]]) for kind in kinds for part in parts
+        ]
+        lines.append(f'| {arm} | {" | ".join(cells)} |')
+    return lines
+
+
+def _of_part(parts):
+    """Return the mean of the error, slope and energy of a part, in words."""
+    error, slope, energy = (
+        np.mean([one[key] for one in parts])
+        for key in ('error', 'slope', 'energy')
+    )
+    return f'{1000 * error:.1f} ({slope:.2f}, {energy:.2f})'
 
 
 def main(arguments=None):
@@ -300,6 +374,11 @@ def main(arguments=None):
     )
     parser.add_argument('--output', type=pathlib.Path, default='results/gap')
     parser.add_argument(
+        '--kept',
+        type=pathlib.Path,
+        help='folder of the comparison, whose kept images are divided too',
+    )
+    parser.add_argument(
         '--results',
         type=pathlib.Path,
         help='JSON file of results, to which a part of the page is written',
@@ -311,7 +390,7 @@ def main(arguments=None):
     scale = settings['scales'][options.scale]
     scale.pop('arms', None), scale.pop('tasks', None)
     until = 0.0 if options.known else np.inf
-    found = {}
+    found, kept = {}, []
     for problem in options.problems:
         with warnings.catch_warnings():
             quiet()
@@ -328,7 +407,12 @@ def main(arguments=None):
             known = found[problem] = _trained(study, rows, options)
         if not known:
             del found[problem]
-    lines = section(found)
+        images = study.kept(options.kept) if options.kept else {}
+        if images:
+            kept += [*section_of_kept(problem, images), '']
+    lines = [*HEAD, *section(found), *kept]
+    while not lines[-1]:
+        lines.pop()
     if options.results:
         write_results(options.results, {'gap': {'lines': lines}})
     print('\n'.join(lines))
