@@ -125,7 +125,10 @@ class MeasurementSplitting(Loss):
 
     that of supervised training from the same part, for lines that are chosen
     uniformly, and about that for others; without it, what is not
-    measured counts little. Source: Millard and Chiew, *A theoretical
+    measured counts little. This is so since all lines that every mask
+    measures are kept: else the more of them a part lacks, the fewer others are
+    held out. It also makes the part like the data of the end, where none of
+    them is missing. Source: Millard and Chiew, *A theoretical
     framework for self-supervised MR image reconstruction using sub-sampling
     via variable density Noisier2Noise*, IEEE Transactions on Computational
     Imaging 9 (2023).
@@ -174,9 +177,9 @@ class MeasurementSplitting(Loss):
 
     def check(self, acquisition: Any, network: torch.nn.Module) -> None:
         """Check that there is enough to split, see `Loss.check`."""
+        check_weighting(self.weighting, acquisition)
         self.parts.check(acquisition)
         check_unrolled(network)
-        check_weighting(self.weighting, acquisition)
         if self.noise is not None:
             self.noise.check(acquisition)
         elif self.target == 'all' and _is_noisy(acquisition):

@@ -16,7 +16,12 @@ import torch
 from torch import nn
 
 from odl_equivariant.actions import InducedAction
-from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
+from odl_equivariant.data import (
+    CartesianMRI,
+    Denoising,
+    Inpainting,
+    SparseViewCT,
+)
 from odl_equivariant.elements import (
     as_tensor,
     grid_shape,
@@ -377,6 +382,18 @@ def test_a_split_by_density_keeps_what_all_masks_measure(n, pattern, axis):
     assert bool((given.all(0) == always).all())
     weights = density_weights(acquisition, loss.parts)
     assert bool(((weights == 0) == always).all())
+    if pattern == 'random':
+        # the same for each part: of the other lines, some are held out
+        n_given, n_measured = int(given[0, 0].sum()), int(masks[0, 0].sum())
+        if axis == 0:
+            n_given = int(given[0, :, 0].sum())
+            n_measured = int(masks[0, :, 0].sum())
+        expected = torch.tensor((n - n_given) / (n_measured - n_given))
+        found = weights[~always]
+        torch.testing.assert_close(
+            found, expected.expand_as(found), rtol=0.35, atol=0
+        )
+        torch.testing.assert_close(found.mean(), expected, rtol=0.03, atol=0)
     # the middle of k-space alone is kept of splits without weights
     assert losses.MeasurementSplitting(0.4).keep == 0.04
 
@@ -857,6 +874,12 @@ def test_noise_levels_are_estimated(modality):
                 ),
             ),
             '`weighting: density` divides by the probability',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(weighting='density').check(
+                Inpainting((8, 8)), None
+            ),
+            'Inpainting draws none',
         ),
         (
             lambda: losses.MeasurementSplitting(weighting='density').check(
