@@ -19,6 +19,7 @@ from examples.experiments.without_truth import (
     comparison,
     coverage,
     gap,
+    given,
     own_scan,
 )
 from examples.experiments.without_truth.arms import Measured
@@ -293,3 +294,19 @@ def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
     assert [len(rows) for rows in shown.values()] == [1, 1]
     lines = json.loads(results.read_text())['gap']['lines']
     assert sum('| supervised, by design | ' in line for line in lines) == 2
+
+
+def test_parts_with_the_centre_are_nearer_to_all_lines(tmp_path):
+    """For a zero-filled image, of each fraction; and the page says so."""
+    results = tmp_path / 'found.json'
+    arguments = ['--side', '32', '--number', '2', '--results', str(results)]
+    found = given.main(arguments)
+    for fraction in given.FRACTIONS:
+        without, kept = (
+            found[f'{100 * fraction:.0f} %, {words}']['zero-filled']
+            for words in given.KEPT
+        )
+        assert without <= kept <= found['all lines']['zero-filled']
+    lines = json.loads(results.read_text())['given']['lines']
+    score = found['all lines'][given.MODEL]
+    assert any(f'{score:.2f}' in line for line in lines)
