@@ -23,6 +23,7 @@ from examples.experiments.without_truth import (
     own_scan,
 )
 from examples.experiments.without_truth.arms import Measured
+from examples.experiments.without_truth.gap_losses import FromPart
 from examples.experiments.without_truth.results import write_results
 from examples.experiments.without_truth.slices import slices_of
 from examples.experiments.without_truth.verdicts import verdicts
@@ -33,7 +34,6 @@ from odl_equivariant.data import (
     simulated_coil_maps,
 )
 from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
-from odl_equivariant.training import losses
 
 
 @pytest.mark.slow
@@ -249,18 +249,11 @@ def test_truth_on_random_lines_is_truth_everywhere():
     )
     found = []
     for n_targets in (None, 300, 1):
-        problem = losses.Problem(
-            network,
-            known.data,
-            acquisition,
-            known.operators,
-            known.measured,
-            known.truth,
-            own=known.own,
-            generator=torch.Generator().manual_seed(1),
+        problem = known.problem(
+            network, acquisition, torch.Generator().manual_seed(1)
         )
         with torch.no_grad():
-            found.append(gap.FromPart(0.6, None, n_targets)(problem))
+            found.append(FromPart(0.6, None, n_targets)(problem))
     everywhere, many, one = found
     torch.testing.assert_close(many, everywhere, rtol=0.1, atol=0)
     # of one set of lines, only in the mean

@@ -27,7 +27,6 @@ from odl_equivariant import models
 from odl_equivariant.data import CartesianMRI, Phantoms, mr_phantom
 from odl_equivariant.operators import OperatorLayer
 from odl_equivariant.training import scores
-from odl_equivariant.training.losses import Problem
 from odl_equivariant.training.losses.parts import Part, Parts
 
 __all__ = ('main', 'scores_of_parts', 'section')
@@ -61,15 +60,7 @@ def scores_of_parts(side=SIDE, number=NUMBER, sigma=0.0):
     pairs = [acquisition.pair(slices[i], [SEED, i]) for i in range(number)]
     known = Measured.of_pairs(pairs, acquisition, 'cpu')
     network = models.load(MODEL, acquisition).eval()
-    problem = Problem(
-        network,
-        known.data,
-        acquisition,
-        known.operators,
-        known.measured,
-        known.truth,
-        own=known.own,
-    )
+    problem = known.problem(network, acquisition)
 
     def found(parts, part):
         zero_filled = [

@@ -38,7 +38,6 @@ from examples.experiments.without_truth.arms import (
 from examples.experiments.without_truth.slices import slices_of
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training import scores
-from odl_equivariant.training.losses import Problem
 
 __all__ = ('SEARCH_SEED', 'OutOfTime', 'Study')
 
@@ -297,16 +296,7 @@ class Study:
         first = step % per_round * size
         batch = known.of(order[first : first + size])
         generator = torch.Generator().manual_seed(10**6 * seed + step)
-        return Problem(
-            network,
-            batch.data,
-            self.acquisition,
-            batch.operators,
-            batch.measured,
-            batch.truth,
-            own=batch.own,
-            generator=generator,
-        )
+        return batch.problem(network, self.acquisition, generator)
 
     def _training(self, seed):
         """Return the measured training images.
