@@ -292,11 +292,12 @@ class EquivariantSplitting(MeasurementSplitting):
     design, up to the boundary.
 
     The condition is on :math:`A T` *given* :math:`M A T`. A part that shows
-    its pose, such as views at angles that only one :math:`A T` has, leaves
-    one term of the expectation, and its null space: what a network makes of
+    its pose, such as views at angles that only one :math:`A T` has, or the
+    lines of one mask, leaves one term of the expectation, and its null space: what a network makes of
     it is learned from other poses, by its own symmetry and locality, and no
     theorem. So a gap to supervised training stays. Operators that vary
-    between samples, such as masks of k-space, close it.
+    between samples, such as masks of k-space, need no such luck: of them
+    the loss is that in the image.
 
     Losses without ground truth trust :math:`A`. Where the data come from
     another operator, such as one on a finer grid, supervised training learns
