@@ -293,11 +293,11 @@ class EquivariantSplitting(MeasurementSplitting):
 
     The condition is on :math:`A T` *given* :math:`M A T`. A part that shows
     its pose, such as views at angles that only one :math:`A T` has, or the
-    lines of one mask, leaves one term of the expectation, and its null space: what a network makes of
-    it is learned from other poses, by its own symmetry and locality, and no
-    theorem. So a gap to supervised training stays. Operators that vary
-    between samples, such as masks of k-space, need no such luck: of them
-    the loss is that in the image.
+    lines of one mask, leaves one term of the expectation, and its null
+    space: what a network makes of it is learned from other poses, by its own
+    symmetry and locality, and no theorem. So a gap to supervised training
+    stays. It does not for operators that vary between samples and together
+    see all of the image, such as masks of k-space that are drawn for each.
 
     Losses without ground truth trust :math:`A`. Where the data come from
     another operator, such as one on a finer grid, supervised training learns
