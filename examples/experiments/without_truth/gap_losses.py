@@ -116,11 +116,11 @@ ROWS = {
         ),
         'splitting, centre kept': (
             'by design',
-            splitting(weighting='density'),
+            splitting(keep=None, weighting='density'),
         ),
         'splitting, centre kept, to the others': (
             'by design',
-            splitting(weighting='density', target='others'),
+            splitting(keep=None, weighting='density', target='others'),
         ),
     },
     'mri_4': {

@@ -142,6 +142,12 @@ class Parts:
     def check(self, acquisition: Any) -> None:
         """Raise a ValueError if there are too few measurements to split."""
         check_splittable(acquisition)
+        if self.keep is None and not getattr(acquisition, 'random_masks', 0):
+            raise ValueError(
+                '`keep: null` is what all masks measure that are drawn, and '
+                f'{type(acquisition).__name__} draws none: take a fraction '
+                'of k-space, such as 0.04'
+            )
         if self.units(acquisition) == 'views':
             self._number(acquisition.operator.range.shape[0], 'views')
             return

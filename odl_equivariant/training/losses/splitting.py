@@ -70,10 +70,10 @@ class MeasurementSplitting(Loss):
     density : {'uniform', 'centre'}, optional
         Whether the network is given measurements near the zero frequency
         more often.
-    keep : float, optional
+    keep : float or None, optional
         Part of k-space around the zero frequency that the network is always
-        given. Default: with ``weighting: density``, what all masks measure
-        there, and 0.04 otherwise.
+        given. ``None`` is all that each mask measures, for acquisitions that
+        draw masks.
     noise : Noise, optional
         For ``target: all`` and noisy data: the noise, which is corrected
         for, see `SURE`.
@@ -125,10 +125,9 @@ class MeasurementSplitting(Loss):
 
     that of supervised training from the same part, for lines that are chosen
     uniformly, and about that for others; without it, what is not
-    measured counts little. This is so since all lines that every mask
-    measures are kept: else the more of them a part lacks, the fewer others are
-    held out. It also makes the part like the data of the end, where none of
-    them is missing. Source: Millard and Chiew, *A theoretical
+    measured counts little. It is exact for each part with ``keep=None``: else
+    the more of the lines a part lacks that every mask measures, the fewer
+    others are held out. Source: Millard and Chiew, *A theoretical
     framework for self-supervised MR image reconstruction using sub-sampling
     via variable density Noisier2Noise*, IEEE Transactions on Computational
     Imaging 9 (2023).
@@ -152,7 +151,7 @@ class MeasurementSplitting(Loss):
         over: Units = 'auto',
         target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float | None = None,
+        keep: float | None = 0.04,
         noise: Noise | None = None,
         weighting: Literal['none', 'ramp', 'density'] = 'none',
     ) -> None:
@@ -169,8 +168,6 @@ class MeasurementSplitting(Loss):
                 'independent of the input, and needs no correction'
             )
         self.noise = noise
-        if keep is None and weighting != 'density':
-            keep = 0.04
         self.parts = Parts(fraction, over, density, keep)
         self.fraction, self.over = self.parts.fraction, self.parts.over
         self.density, self.keep = self.parts.density, self.parts.keep
@@ -314,7 +311,7 @@ class EquivariantSplitting(MeasurementSplitting):
         over: Units = 'auto',
         target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float | None = None,
+        keep: float | None = 0.04,
         noise: Noise | None = None,
         actions: Actions | None = None,
         weighting: Literal['none', 'ramp', 'density'] = 'none',

@@ -360,7 +360,7 @@ def test_errors_by_density_are_those_of_images(pattern, level):
 @pytest.mark.parametrize('axis', [0, 1])
 @pytest.mark.parametrize('pattern', ['random', 'equispaced'])
 @pytest.mark.parametrize('n', [32, 47])
-def test_a_split_by_density_keeps_what_all_masks_measure(n, pattern, axis):
+def test_a_split_can_keep_what_all_masks_measure(n, pattern, axis):
     """And no more: all other frequencies have a weight."""
     acquisition = CartesianMRI(
         (n, n),
@@ -372,7 +372,7 @@ def test_a_split_by_density_keeps_what_all_masks_measure(n, pattern, axis):
     masks = np.stack([acquisition.draw_mask([3, i]).array for i in range(99)])
     always = torch.from_numpy(masks.all(0))
     assert always.sum() == n * round(0.1 * n)
-    loss = losses.MeasurementSplitting(0.4, weighting='density')
+    loss = losses.MeasurementSplitting(0.4, keep=None, weighting='density')
     generator = torch.Generator().manual_seed(0)
     given = [
         loss.parts.choose(torch.from_numpy(one), acquisition, generator)
@@ -394,8 +394,6 @@ def test_a_split_by_density_keeps_what_all_masks_measure(n, pattern, axis):
             found, expected.expand_as(found), rtol=0.35, atol=0
         )
         torch.testing.assert_close(found.mean(), expected, rtol=0.03, atol=0)
-    # the middle of k-space alone is kept of splits without weights
-    assert losses.MeasurementSplitting(0.4).keep == 0.04
 
 
 def test_noise2inverse_is_the_error_from_the_exact_target():
@@ -880,6 +878,12 @@ def test_noise_levels_are_estimated(modality):
                 Inpainting((8, 8)), None
             ),
             'Inpainting draws none',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(keep=None).check(
+                Inpainting((8, 8)), None
+            ),
+            'what all masks measure',
         ),
         (
             lambda: losses.MeasurementSplitting(weighting='density').check(
