@@ -13,8 +13,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from examples.experiments.without_truth import comparison, coverage, own_scan
+from examples.experiments.without_truth import (
+    comparison,
+    coverage,
+    gap,
+    given,
+    own_scan,
+)
+from examples.experiments.without_truth.arms import Measured
+from examples.experiments.without_truth.gap_losses import FromPart
 from examples.experiments.without_truth.results import write_results
 from examples.experiments.without_truth.slices import slices_of
 from examples.experiments.without_truth.verdicts import verdicts
@@ -222,3 +231,75 @@ def test_coverage_of_known_scores():
     assert found['pixels'] == 0.5
     assert found['calibrated region'] == 0.5
     assert found['calibrated pixels'] == 0.75
+
+
+def test_truth_on_random_lines_is_truth_everywhere():
+    """In the mean over lines, of the same part, by their densities."""
+    acquisition = CartesianMRI((16, 16), acceleration=2, random_masks=True)
+    pairs = [
+        acquisition.pair(mr_phantom((16, 16), rng=i), [4, i]) for i in range(3)
+    ]
+    known = Measured.of_pairs(pairs, acquisition, 'cpu')
+    torch.manual_seed(0)
+    network = LearnedProximalGradient(
+        acquisition.operator,
+        lambda: EquivariantProximal(in_channels=2, channels=4, skip=True),
+        1,
+        'adjoint',
+    )
+    found = []
+    for n_targets in (None, 300, 1):
+        problem = known.problem(
+            network, acquisition, torch.Generator().manual_seed(1)
+        )
+        with torch.no_grad():
+            found.append(FromPart(0.6, None, n_targets)(problem))
+    everywhere, many, one = found
+    torch.testing.assert_close(many, everywhere, rtol=0.1, atol=0)
+    # of one set of lines, only in the mean
+    assert bool((one / everywhere - 1).abs().max() > 0.1)
+
+
+@pytest.mark.slow
+def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
+    """Each row is trained once for each seed, and its errors are divided."""
+    results = tmp_path / 'found.json'
+    arguments = ['--scale', 'tiny', '--seeds', '1', '2', '--rows', '0', '1']
+    arguments += ['--output', str(tmp_path), '--results', str(results)]
+    found = gap.main(arguments)
+    for rows in found.values():
+        assert [len(seeds) for seeds in rows.values()] == [2, 2]
+        parts = next(iter(rows.values()))[0]['parts'].values()
+        assert sum(part['share'] for part in parts) == pytest.approx(1)
+        assert sum(part['size'] for part in parts) == pytest.approx(1)
+    lines = json.loads(results.read_text())['gap']['lines']
+    assert '\n'.join(lines) in capsys.readouterr().out
+    assert 'Gradients were clipped in' in '\n'.join(lines)
+
+    def fails(*arguments):
+        raise AssertionError('trained again')
+
+    monkeypatch.setattr(gap.Gap, '_train', fails)
+    assert gap.main(arguments) == found
+    # what was not trained has no row, and kept images are of the first seed
+    text = ['--known', '--rows', '0', '5', '--kept', str(tmp_path)]
+    shown = gap.main([*arguments[:2], *arguments[-4:], *text])
+    assert [len(rows) for rows in shown.values()] == [1, 1]
+    lines = json.loads(results.read_text())['gap']['lines']
+    assert sum('| supervised, by design | ' in line for line in lines) == 2
+
+
+def test_parts_with_the_centre_are_nearer_to_all_lines(tmp_path):
+    """For a zero-filled image, of each fraction; and the page says so."""
+    results = tmp_path / 'found.json'
+    arguments = ['--side', '32', '--number', '2', '--results', str(results)]
+    found = given.main(arguments)
+    for fraction in given.FRACTIONS:
+        without, kept = (
+            found[f'{100 * fraction:.0f} %, {words}']['zero-filled']
+            for words in given.KEPT
+        )
+        assert without <= kept <= found['all lines']['zero-filled']
+    lines = json.loads(results.read_text())['given']['lines']
+    score = found['all lines'][given.MODEL]
+    assert any(f'{score:.2f}' in line for line in lines)

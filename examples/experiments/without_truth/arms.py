@@ -80,6 +80,19 @@ class Measured:
             [self.operators[i] for i in places],
         )
 
+    def problem(self, network, acquisition, generator=None):
+        """Return what a loss is given of these images."""
+        return losses.Problem(
+            network,
+            self.data,
+            acquisition,
+            self.operators,
+            self.measured,
+            self.truth,
+            own=self.own,
+            generator=generator,
+        )
+
     @property
     def own(self):
         """The mask of each image, as `Problem` takes it."""

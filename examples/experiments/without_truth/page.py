@@ -166,7 +166,7 @@ def write_page(results, folder, path):
             table(other['rows']),
             '',
         ]
-    for part in ('coverage', 'own_scan'):
+    for part in ('given', 'gap', 'coverage', 'own_scan'):
         if part in result:
             lines += [*result[part]['lines'], '']
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())

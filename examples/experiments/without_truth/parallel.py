@@ -29,6 +29,7 @@ _USED = 0.8
 def quiet():
     """Hide warnings of what the table of the experiment tells."""
     warnings.filterwarnings('ignore', '.*equivariant under the group')
+    warnings.filterwarnings('ignore', '.*of k-space unseen')
     warnings.filterwarnings('ignore', '.*is applied to one sample')
     warnings.filterwarnings('ignore', '.*Sparse CSR tensor support is in beta')
 

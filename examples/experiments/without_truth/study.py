@@ -38,13 +38,13 @@ from examples.experiments.without_truth.arms import (
 from examples.experiments.without_truth.slices import slices_of
 from odl_equivariant._files import write_atomically
 from odl_equivariant.training import scores
-from odl_equivariant.training.losses import Problem
 
 __all__ = ('SEARCH_SEED', 'OutOfTime', 'Study')
 
 SEARCH_SEED = 1000
 CHECKPOINT_EVERY = 50
 COST_ROUNDS = 20
+LARGEST_GRADIENT = 1.0
 # whose steps are timed
 COSTED = (
     Arm('splitting', 'ordinary'),
@@ -91,6 +91,7 @@ class Study:
         self.acquisition = acquisition_of(self.settings)
         self.images = parts(self.settings, {})
         self.slices = slices_of(self.settings)
+        self.n_clipped = 0
         self._pairs = {}
         left_out = ('rates', 'n_steps', 'search_steps', 'seeds', 'changes')
         left_out += ('widen',)
@@ -221,6 +222,7 @@ class Study:
         found = {'steps': steps}
         sets = ['validation'] + ['test', 'slices'] * (seed != SEARCH_SEED)
         found |= {one: self._score(arm, network, one) for one in sets}
+        found |= self._also(network)
         if seed == self.settings['seeds'][0]:
             self._write_pictures(arm, network, name)
         found['seconds'] = cost
@@ -228,6 +230,13 @@ class Study:
         checkpoint.unlink(missing_ok=True)
         print(name, found, flush=True)
         return found
+
+    def _loss(self, arm):
+        return loss_of(arm, self.settings, self.noise)
+
+    def _also(self, network):
+        """Return what else is kept of a trained network."""
+        return {}
 
     def _train(self, arm, rate, seed, steps, checkpoint):
         """Return a network, and the time of a step in seconds.
@@ -251,7 +260,7 @@ class Study:
         clock = time.process_time
         if self.device.type != 'cpu':
             clock = time.perf_counter
-        loss = loss_of(arm, self.settings, self.noise)
+        loss = self._loss(arm)
         loss.check(self.acquisition, network)
         optimizer = torch.optim.Adam(network.parameters(), rate)
         start = 0
@@ -263,7 +272,9 @@ class Study:
             begin = clock()
             optimizer.zero_grad()
             loss(self._problem(network, seed, step)).mean().backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            weights = network.parameters()
+            norm = torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
+            self.n_clipped += bool(norm > LARGEST_GRADIENT)
             for group in optimizer.param_groups:
                 warm_up = self.settings['warm_up']
                 group['lr'] = rate * rate_at(step, steps, warm_up)
@@ -285,16 +296,7 @@ class Study:
         first = step % per_round * size
         batch = known.of(order[first : first + size])
         generator = torch.Generator().manual_seed(10**6 * seed + step)
-        return Problem(
-            network,
-            batch.data,
-            self.acquisition,
-            batch.operators,
-            batch.measured,
-            batch.truth,
-            own=batch.own,
-            generator=generator,
-        )
+        return batch.problem(network, self.acquisition, generator)
 
     def _training(self, seed):
         """Return the measured training images.

@@ -15,7 +15,10 @@ ones (`EquivariantSplitting`, `EquivariantImaging`).
 """
 
 from odl_equivariant.training.losses.base import Loss, SumOfLosses
-from odl_equivariant.training.losses.groups import commutation_error
+from odl_equivariant.training.losses.groups import (
+    commutation_error,
+    unseen_share,
+)
 from odl_equivariant.training.losses.imaging import (
     EquivariantImaging,
     RobustEquivariantImaging,
@@ -56,4 +59,5 @@ __all__ = (
     'SumOfLosses',
     'Supervised',
     'commutation_error',
+    'unseen_share',
 )

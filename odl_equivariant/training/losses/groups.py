@@ -12,8 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import odl
+import torch
+from scipy.sparse.linalg import LinearOperator, cg
 
+from odl_equivariant._checks import whole_number
 from odl_equivariant.actions import Action, InducedAction, group_actions
 from odl_equivariant.diagnostics.symmetries import (
     Symmetries,
@@ -21,7 +25,13 @@ from odl_equivariant.diagnostics.symmetries import (
     induced,
     smooth_images,
 )
-from odl_equivariant.elements import describe_space
+from odl_equivariant.elements import (
+    as_tensor,
+    describe_space,
+    element_from_array,
+    is_complex,
+)
+from odl_equivariant.operators.layer import OperatorLayer
 from odl_equivariant.training.losses.problem import applied, mean_square
 
 __all__ = (
@@ -30,11 +40,14 @@ __all__ = (
     'induced',
     'made_actions',
     'symmetries_of',
+    'unseen_share',
 )
 
 Actions = str | list[Callable[[odl.DiscretizedSpace], Action]]
 
 _SAME = 1e-5
+# relative residual of a system of equations in single precision
+_SOLVED = 1e-4
 
 
 def made_actions(actions: Any, space: odl.DiscretizedSpace) -> list[Action]:
@@ -122,3 +135,108 @@ def symmetries_of(acquisition: Any) -> Symmetries:
     """
     known = getattr(acquisition, 'symmetries', None)
     return Symmetries(acquisition.operator) if known is None else known
+
+
+def unseen_share(
+    operator: odl.Operator,
+    actions: Sequence[odl.Operator] = (),
+    n_iterations: int = 12,
+) -> float:
+    r"""Return the share of an image that an operator sees in no pose.
+
+    Parameters
+    ----------
+    operator : odl.Operator
+        Linear operator :math:`A` on functions of a grid.
+    actions : sequence of odl.Operator, optional
+        Linear actions :math:`T` on its domain, besides the identity. Default:
+        none, for the null space of the operator alone.
+    n_iterations : int, optional
+        Steps of the conjugate gradient method. Each applies the operator and
+        its adjoint once for each pose.
+
+    Returns
+    -------
+    share : float
+        :math:`\|x - P x\|^2 / \|x\|^2`, with the projection :math:`P` onto
+        what the operators :math:`A` and :math:`A T` see together. All
+        frequencies of :math:`x` have the same size, and random phases.
+
+    Raises
+    ------
+    TypeError
+        If the operator is not one on functions on a grid.
+    ValueError
+        If an action acts on other functions, or the operator is not linear.
+
+    Notes
+    -----
+    :math:`P x` is the limit of the conjugate gradient method for
+
+    .. math::
+        M z = M x, \qquad M = A^* A + \sum_T T^* A^* A\, T,
+
+    from zero. It takes as many steps as :math:`M` has eigenvalues. So for
+    masks of k-space and turns that are exact, the share is a count of
+    frequencies. For turns that interpolate, and for tomography, what counts
+    as unseen after so many steps is also what is hardly seen. A loss
+    without ground truth that relies on the symmetry of images needs the share
+    to be zero: necessary is that :math:`M` is invertible (Sechaud et al.,
+    *Equivariant splitting*, 2025; Tachella, Chen and Davies, *Sensing
+    theorems*, JMLR 24 (2023)).
+
+    Examples
+    --------
+    >>> from odl_equivariant.actions import group_actions
+    >>> from odl_equivariant.data import CartesianMRI
+    >>> acquisition = CartesianMRI((15, 15), acceleration=3)
+    >>> print(f'{unseen_share(acquisition.operator):.2f}')
+    0.67
+    >>> turns = group_actions(acquisition.space, 'C4')
+    >>> print(f'{unseen_share(acquisition.operator, turns[1:]):.2f}')
+    0.28
+    """
+    space = operator.domain
+    if not isinstance(space, odl.DiscretizedSpace):
+        raise TypeError(
+            'expected an operator on functions on one grid, which have '
+            f'frequencies, got the domain {describe_space(space)}'
+        )
+    whole_number('n_iterations', n_iterations, 1)
+    for action in actions:
+        if action.domain != space:
+            raise ValueError(
+                f'{action} acts on {describe_space(action.domain)}, and the '
+                f'operator on {describe_space(space)}'
+            )
+    layer = OperatorLayer(operator)
+    moves = [OperatorLayer(action) for action in actions]
+
+    def normal(x):
+        once = layer.adjoint(layer(x))
+        for move in moves:
+            once = once + move.adjoint(layer.adjoint(layer(move(x))))
+        return once
+
+    image = as_tensor(_white(space))
+
+    def product(values):
+        x = torch.from_numpy(values.reshape(image.shape)).to(image)
+        with torch.no_grad():
+            return normal(x).double().flatten().numpy()
+
+    wanted = image.double().flatten().numpy()
+    n = len(wanted)
+    matrix = LinearOperator((n, n), matvec=product, dtype=np.float64)
+    seen, _ = cg(matrix, product(wanted), rtol=_SOLVED, maxiter=n_iterations)
+    return float(np.sum((wanted - seen) ** 2) / np.sum(wanted**2))
+
+
+def _white(space):
+    """Return an image whose frequencies have one size, and random phases."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2, *space.shape))
+    noise = noise[0] + 1j * noise[1] * is_complex(space)
+    spectrum = np.fft.fftn(noise)
+    flat = np.fft.ifftn(spectrum / np.abs(spectrum))
+    return element_from_array(flat if is_complex(space) else flat.real, space)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from typing import Any, Literal
 
 import numpy as np
@@ -38,6 +39,10 @@ Units = Literal['auto', 'views', 'lines', 'samples']
 _UNITS = ('auto', 'views', 'lines', 'samples')
 _DENSITIES = ('uniform', 'centre')
 _N_KEPT = 16
+_N_DRAWN = 64
+_ALWAYS: weakref.WeakKeyDictionary[Any, torch.Tensor] = (
+    weakref.WeakKeyDictionary()
+)
 _WIDTH = 0.4
 
 
@@ -71,8 +76,9 @@ class Parts:
     density : {'uniform', 'centre'}
         Whether all units are chosen with the same probability, or those
         near the zero frequency, or the middle of the data, more often.
-    keep : float
-        Fraction of k-space around the zero frequency that is always chosen.
+    keep : float or None
+        Fraction of k-space around the zero frequency that is always chosen;
+        ``None`` is what all masks measure that the acquisition draws.
     """
 
     def __init__(
@@ -80,7 +86,7 @@ class Parts:
         fraction: float,
         over: Units = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float = 0.04,
+        keep: float | None = 0.04,
     ) -> None:
         self.fraction = real_number('fraction', fraction, 0, 1)
         if not 0 < self.fraction < 1:
@@ -90,7 +96,7 @@ class Parts:
             )
         self.over = one_of('over', over, _UNITS)
         self.density = one_of('density', density, _DENSITIES)
-        self.keep = real_number('keep', keep, 0, 1)
+        self.keep = None if keep is None else real_number('keep', keep, 0, 1)
         self._networks = {}
 
     def units(
@@ -136,6 +142,12 @@ class Parts:
     def check(self, acquisition: Any) -> None:
         """Raise a ValueError if there are too few measurements to split."""
         check_splittable(acquisition)
+        if self.keep is None and not getattr(acquisition, 'random_masks', 0):
+            raise ValueError(
+                '`keep: null` is what all masks measure that are drawn, and '
+                f'{type(acquisition).__name__} draws none: take a fraction '
+                'of k-space, such as 0.04'
+            )
         if self.units(acquisition) == 'views':
             self._number(acquisition.operator.range.shape[0], 'views')
             return
@@ -198,16 +210,24 @@ class Parts:
         if units == 'lines':
             measured = measured.narrow(1 - _line_axis(measured), 0, 1)
         radius = _radius(measured.shape, shape)
-        centre = measured & (radius < self.keep)
+        if self.keep is not None:
+            centre = measured & (radius < self.keep)
+        else:
+            always = _always_measured(acquisition)
+            centre = (
+                measured
+                & always.expand(shape)[tuple(slice(n) for n in measured.shape)]
+            )
         if not hasattr(acquisition, 'mask'):
             centre = torch.zeros_like(measured)
         others = (measured & ~centre).flatten().nonzero().flatten()
         if not len(others):
             raise ValueError(
                 f'the measurements consist of {int(measured.sum())} {units}, '
-                f'all within the part `keep: {self.keep:g}` of k-space that '
+                f'all within the part `keep: {self.keep}` of k-space that '
                 'is always given to the network: nothing is left to hold '
-                'out. Take a smaller `keep`, or more measurements'
+                'out. Take a smaller `keep`, such as 0.04, or more '
+                'measurements'
             )
         number = self._number(len(others), units)
         uniform = torch.rand(
@@ -383,6 +403,14 @@ def factors_of_views(problem: Problem, part: Part) -> np.ndarray:
         cells = np.concatenate([[low], (own[1:] + own[:-1]) / 2, [high]])
         factors[inside] = np.diff(cells)[: len(own)]
     return factors / scan.widths
+
+
+def _always_measured(acquisition):
+    """Return what all masks have in common that an acquisition draws."""
+    if acquisition not in _ALWAYS:
+        masks = [acquisition.draw_mask(i).array for i in range(_N_DRAWN)]
+        _ALWAYS[acquisition] = torch.from_numpy(np.all(masks, axis=0))
+    return _ALWAYS[acquisition]
 
 
 def _full_mask(acquisition):

@@ -27,6 +27,7 @@ from odl_equivariant.training.losses.groups import (
     induced,
     made_actions,
     symmetries_of,
+    unseen_share,
 )
 from odl_equivariant.training.losses.noise import Noise
 from odl_equivariant.training.losses.parts import (
@@ -50,6 +51,7 @@ __all__ = ('EquivariantSplitting', 'MeasurementSplitting')
 
 _TARGETS = ('auto', 'others', 'all')
 _LARGEST_ERROR = 0.02
+_LARGEST_UNSEEN = 0.05
 
 
 class MeasurementSplitting(Loss):
@@ -68,9 +70,10 @@ class MeasurementSplitting(Loss):
     density : {'uniform', 'centre'}, optional
         Whether the network is given measurements near the zero frequency
         more often.
-    keep : float, optional
+    keep : float or None, optional
         Part of k-space around the zero frequency that the network is always
-        given.
+        given. ``None`` is all that each mask measures, for acquisitions that
+        draw masks.
     noise : Noise, optional
         For ``target: all`` and noisy data: the noise, which is corrected
         for, see `SURE`.
@@ -122,7 +125,9 @@ class MeasurementSplitting(Loss):
 
     that of supervised training from the same part, for lines that are chosen
     uniformly, and about that for others; without it, what is not
-    measured counts little. Source: Millard and Chiew, *A theoretical
+    measured counts little. It is exact for each part with ``keep=None``: else
+    the more of the lines a part lacks that every mask measures, the fewer
+    others are held out. Source: Millard and Chiew, *A theoretical
     framework for self-supervised MR image reconstruction using sub-sampling
     via variable density Noisier2Noise*, IEEE Transactions on Computational
     Imaging 9 (2023).
@@ -146,7 +151,7 @@ class MeasurementSplitting(Loss):
         over: Units = 'auto',
         target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float = 0.04,
+        keep: float | None = 0.04,
         noise: Noise | None = None,
         weighting: Literal['none', 'ramp', 'density'] = 'none',
     ) -> None:
@@ -169,9 +174,9 @@ class MeasurementSplitting(Loss):
 
     def check(self, acquisition: Any, network: torch.nn.Module) -> None:
         """Check that there is enough to split, see `Loss.check`."""
+        check_weighting(self.weighting, acquisition)
         self.parts.check(acquisition)
         check_unrolled(network)
-        check_weighting(self.weighting, acquisition)
         if self.noise is not None:
             self.noise.check(acquisition)
         elif self.target == 'all' and _is_noisy(acquisition):
@@ -253,7 +258,9 @@ class EquivariantSplitting(MeasurementSplitting):
     Warns
     -----
     UserWarning
-        If the operator is equivariant under all of the group.
+        If the operator is equivariant under all of the group, or one mask of
+        k-space, in all poses of the group, leaves more than 5 % unseen, see
+        `unseen_share`.
 
     Notes
     -----
@@ -282,11 +289,12 @@ class EquivariantSplitting(MeasurementSplitting):
     design, up to the boundary.
 
     The condition is on :math:`A T` *given* :math:`M A T`. A part that shows
-    its pose, such as views at angles that only one :math:`A T` has, leaves
-    one term of the expectation, and its null space: what a network makes of
-    it is learned from other poses, by its own symmetry and locality, and no
-    theorem. So a gap to supervised training stays. Operators that vary
-    between samples, such as masks of k-space, close it.
+    its pose, such as views at angles that only one :math:`A T` has, or the
+    lines of one mask, leaves one term of the expectation, and its null
+    space: what a network makes of it is learned from other poses, by its own
+    symmetry and locality, and no theorem. So a gap to supervised training
+    stays. It does not for operators that vary between samples and together
+    see all of the image, such as masks of k-space that are drawn for each.
 
     Losses without ground truth trust :math:`A`. Where the data come from
     another operator, such as one on a finer grid, supervised training learns
@@ -303,7 +311,7 @@ class EquivariantSplitting(MeasurementSplitting):
         over: Units = 'auto',
         target: Literal['auto', 'others', 'all'] = 'auto',
         density: Literal['uniform', 'centre'] = 'uniform',
-        keep: float = 0.04,
+        keep: float | None = 0.04,
         noise: Noise | None = None,
         actions: Actions | None = None,
         weighting: Literal['none', 'ramp', 'density'] = 'none',
@@ -340,6 +348,10 @@ class EquivariantSplitting(MeasurementSplitting):
                 ),
                 UserWarning,
             )
+        elif _has_one_mask(acquisition):
+            if self.actions is None:
+                group = _group_by_design(network, space)
+            _warn_of_unseen(acquisition, group)
 
     def _move(self, problem):
         if not self._made:
@@ -360,6 +372,44 @@ def _is_noisy(acquisition):
     if hasattr(acquisition, 'n_photons'):
         return acquisition.n_photons is not None
     return bool(getattr(acquisition, 'sigma', 0))
+
+
+def _has_one_mask(acquisition):
+    """Return whether each scan has the same samples, and no maps of its own.
+
+    What the coils of a patient add to a mask, the acquisition cannot know.
+    """
+    return (
+        getattr(acquisition, 'random_masks', None) is False
+        and not getattr(acquisition, 'own_coil_maps', False)
+        and acquisition.space.ndim == 2
+    )
+
+
+def _warn_of_unseen(acquisition, group):
+    """Warn of frequencies that a mask measures in no pose of a group."""
+    share = unseen_share(acquisition.operator, group)
+    if share > _LARGEST_UNSEEN:
+        warn_user(
+            f'if all scans have the mask of {type(acquisition).__name__}, it '
+            f'and its {len(group)} moves by the group of the loss leave '
+            f'{100 * share:.0f} % of k-space unseen, and splitting learns '
+            'nothing of it. Masks that differ between scans (`random_masks: '
+            'true`) leave nothing, and finer turns as `actions`, such as '
+            '`C16`, leave less: see '
+            '`odl_equivariant.training.losses.unseen_share`',
+            UserWarning,
+        )
+
+
+def _group_by_design(network, space):
+    """Return the actions of the group of the blocks of a network.
+
+    All rotations are as many as the grid tells apart.
+    """
+    group = network.blocks[0].group
+    finite = {'SO2': 'C16', 'O2': 'D16'}
+    return made_actions(finite.get(group, group), space)
 
 
 def _element_by_design(acquisition, network):

@@ -16,7 +16,12 @@ import torch
 from torch import nn
 
 from odl_equivariant.actions import InducedAction
-from odl_equivariant.data import CartesianMRI, Denoising, SparseViewCT
+from odl_equivariant.data import (
+    CartesianMRI,
+    Denoising,
+    Inpainting,
+    SparseViewCT,
+)
 from odl_equivariant.elements import (
     as_tensor,
     grid_shape,
@@ -37,7 +42,10 @@ from odl_equivariant.training.losses.parts import (
     of_views,
 )
 from odl_equivariant.training.losses.problem import applied, data_gain
-from odl_equivariant.training.losses.weighting import weighted_residual
+from odl_equivariant.training.losses.weighting import (
+    density_weights,
+    weighted_residual,
+)
 
 N = 40_000
 ERRORS = 4.5  # standard errors that a mean may be off
@@ -347,6 +355,45 @@ def test_errors_by_density_are_those_of_images(pattern, level):
     assert float(values.mean()) == pytest.approx(mean, rel=0.06)
     # where all that was measured counts alike, much of the error is missing
     assert float(unweighted.mean()) < 0.8 * mean
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize('pattern', ['random', 'equispaced'])
+@pytest.mark.parametrize('n', [32, 47])
+def test_a_split_can_keep_what_all_masks_measure(n, pattern, axis):
+    """And no more: all other frequencies have a weight."""
+    acquisition = CartesianMRI(
+        (n, n),
+        center_fraction=0.1,
+        pattern=pattern,
+        axis=axis,
+        random_masks=True,
+    )
+    masks = np.stack([acquisition.draw_mask([3, i]).array for i in range(99)])
+    always = torch.from_numpy(masks.all(0))
+    assert always.sum() == n * round(0.1 * n)
+    loss = losses.MeasurementSplitting(0.4, keep=None, weighting='density')
+    generator = torch.Generator().manual_seed(0)
+    given = [
+        loss.parts.choose(torch.from_numpy(one), acquisition, generator)
+        for one in masks
+    ]
+    given = torch.stack(given).expand(-1, n, n)
+    assert bool((given.all(0) == always).all())
+    weights = density_weights(acquisition, loss.parts)
+    assert bool(((weights == 0) == always).all())
+    if pattern == 'random':
+        # the same for each part: of the other lines, some are held out
+        n_given, n_measured = int(given[0, 0].sum()), int(masks[0, 0].sum())
+        if axis == 0:
+            n_given = int(given[0, :, 0].sum())
+            n_measured = int(masks[0, :, 0].sum())
+        expected = torch.tensor((n - n_given) / (n_measured - n_given))
+        found = weights[~always]
+        torch.testing.assert_close(
+            found, expected.expand_as(found), rtol=0.35, atol=0
+        )
+        torch.testing.assert_close(found.mean(), expected, rtol=0.03, atol=0)
 
 
 def test_noise2inverse_is_the_error_from_the_exact_target():
@@ -825,6 +872,18 @@ def test_noise_levels_are_estimated(modality):
                 ),
             ),
             '`weighting: density` divides by the probability',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(weighting='density').check(
+                Inpainting((8, 8)), None
+            ),
+            'Inpainting draws none',
+        ),
+        (
+            lambda: losses.MeasurementSplitting(keep=None).check(
+                Inpainting((8, 8)), None
+            ),
+            'what all masks measure',
         ),
         (
             lambda: losses.MeasurementSplitting(weighting='density').check(

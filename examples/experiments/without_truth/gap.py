@@ -1,0 +1,313 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Why splitting of k-space is below supervised training.
+
+    python -m examples.experiments.without_truth.gap --output FOLDER
+
+changes one thing at a time between the two, at the scale `processor` of
+the comparison, and divides the errors by where they are in k-space.
+What was trained is not trained again: the same command goes on with a run
+that was stopped.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import warnings
+
+import numpy as np
+import torch
+import yaml
+
+from examples.experiments.without_truth.arms import Arm
+from examples.experiments.without_truth.comparison import SETTINGS
+from examples.experiments.without_truth.gap_losses import ROWS, in_fourier
+from examples.experiments.without_truth.parallel import quiet
+from examples.experiments.without_truth.results import write_results
+from examples.experiments.without_truth.study import OutOfTime, Study
+
+__all__ = ('Gap', 'main')
+
+
+HEAD = [
+    '## Errors in parts of k-space',
+    '',
+    'Made by `python -m examples.experiments.without_truth.gap`. Errors are '
+    'in thousandths of the energy of the images, and in brackets the slope of '
+    'the regression on the truth, and the energy over that of the truth: both '
+    'are the same for a conditional mean, and more energy is invented.',
+    '',
+]
+
+
+class Gap(Study):
+    """Networks of one problem, by losses of `ROWS`."""
+
+    def _loss(self, arm):
+        self.n_clipped = 0
+        return ROWS[self.name][arm.loss][1]()
+
+    @torch.no_grad()
+    def _also(self, network):
+        known = self._test('test')
+        images = network(known.data, known.operators)
+        parts = self.parts(known, images)
+        return {'n_clipped': self.n_clipped, 'parts': parts}
+
+    def parts(self, known, images):
+        """Return what `in_part` says of each part of k-space.
+
+        Lines are measured, or not; of one mask for all scans they may be
+        measured in another pose.
+        """
+        space = self.acquisition.space
+        measured = torch.from_numpy(self.acquisition.mask.copy())
+        masks = {'measured': measured.expand(1, *space.shape)}
+        if known.measured is not None:
+            masks = {'measured': known.measured[:, 0].expand(-1, *space.shape)}
+        else:
+            turned = turned_mask(measured.expand(space.shape))
+            masks['in another pose'] = turned & ~masks['measured']
+        masks['unseen'] = ~sum(masks.values()).bool()
+        result, truth = (
+            in_fourier(self.acquisition, one) for one in (images, known.truth)
+        )
+        return {
+            name: in_part(result, truth, mask) for name, mask in masks.items()
+        }
+
+    def kept(self, folder, seed=1):
+        """Return the parts of the images that the comparison kept.
+
+        Parameters
+        ----------
+        folder : path-like
+            Folder of the comparison.
+        seed : int, optional
+            Seed of the networks.
+
+        Returns
+        -------
+        parts : dict of dict
+            For each loss and network, those of one phantom and of one real
+            slice.
+        """
+        steps = self.settings['n_steps']
+        name = f'{self.name}-{self.noise}-*-{seed}-{steps}-*.npz'
+        found = {}
+        for file in sorted(pathlib.Path(folder).glob(name)):
+            row = json.loads(file.with_suffix('.json').read_text('utf-8'))
+            _, _, loss, network = file.name.split('-')[:4]
+            arm = f'{loss}, {network}'.replace('_', ' ')
+            if row['test'] < found.get(arm, row)['test']:
+                continue
+            with np.load(file) as arrays:
+                images = {
+                    kind: torch.from_numpy(
+                        np.float32(arrays[f'{kind} result'])
+                    )
+                    for kind in ('test', 'slices')
+                }
+            found[arm] = row | {
+                kind + ' parts': self.parts(
+                    self._test(kind).of([0]), one[None]
+                )
+                for kind, one in images.items()
+            }
+        return found
+
+
+def in_part(result, truth, mask):
+    """Return the share, size, error, slope and energy of a part of k-space.
+
+    Size and error are shares of the energy of all of the truth. The slope of
+    the regression on the truth, and the energy over its own, are the same for
+    a conditional mean; more energy is invented.
+    """
+    size = (mask[:, None] * truth.square()).sum()
+    return {
+        'share': float(mask.double().mean()),
+        'size': float(size / truth.square().sum()),
+        'error': float(
+            (mask[:, None] * (result - truth).square()).sum()
+            / truth.square().sum()
+        ),
+        'slope': float((mask[:, None] * result * truth).sum() / size),
+        'energy': float((mask[:, None] * result.square()).sum() / size),
+    }
+
+
+def turned_mask(mask):
+    """Return what a mask of k-space measures in four poses."""
+    n = len(mask)
+    i, j = np.meshgrid(np.arange(n), np.arange(n), indexing='ij')
+    seen = torch.zeros_like(mask)
+    for _ in range(4):
+        seen = seen | mask[i, j]
+        # about the zero frequency, and frequencies repeat after n
+        i, j = (2 * (n // 2) - j) % n, i
+    return seen
+
+
+def section(found):
+    """Return the rows as lines of a page in Markdown.
+
+    Parameters
+    ----------
+    found : dict of dict
+        For each problem and row, what `Study.trained` returns for each seed.
+    """
+    lines = []
+    for problem, rows in found.items():
+        first = next(iter(rows.values()))[0]['parts']
+        where = ', '.join(
+            f'{name} {100 * one["share"]:.0f} % of k-space with '
+            f'{1000 * one["size"]:.1f} thousandths of the energy'
+            for name, one in first.items()
+        )
+        lines += [
+            f'Of {problem}, without noise: {where}.',
+            '',
+            f'| loss | network | phantoms, dB | {" | ".join(first)} |',
+            '|---' * (3 + len(first)) + '|',
+        ]
+        for name, seeds in rows.items():
+            cells = [name, ROWS[problem][name][0]]
+            cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
+            for part in first:
+                cells.append(_of_part([one['parts'][part] for one in seeds]))
+            lines.append(f'| {" | ".join(cells)} |')
+        clipped = sum(
+            one['n_clipped'] for seeds in rows.values() for one in seeds
+        )
+        steps = sum(one['steps'] for seeds in rows.values() for one in seeds)
+        lines += ['', f'Gradients were clipped in {clipped} of {steps} steps.']
+        lines.append('')
+    return lines
+
+
+def section_of_kept(problem, found):
+    """Return the parts of kept images as lines of a page in Markdown."""
+    kinds = {'test parts': 'phantom', 'slices parts': 'slice'}
+    parts = list(next(iter(found.values()))['test parts'])
+    heads = [f'{words}, {part}' for words in kinds.values() for part in parts]
+    lines = [
+        f'Of {problem}, without noise, one phantom and one real slice of the '
+        'networks of the comparison:',
+        '',
+        f'| loss and network | {" | ".join(heads)} |',
+        '|---' * (1 + len(heads)) + '|',
+    ]
+    for arm, row in found.items():
+        cells = [
+            _of_part([row[kind][part]]) for kind in kinds for part in parts
+        ]
+        lines.append(f'| {arm} | {" | ".join(cells)} |')
+    return lines
+
+
+def _of_part(parts):
+    """Return the mean of the error, slope and energy of a part, in words."""
+    error, slope, energy = (
+        np.mean([one[key] for one in parts])
+        for key in ('error', 'slope', 'energy')
+    )
+    return f'{1000 * error:.1f} ({slope:.2f}, {energy:.2f})'
+
+
+def main(arguments=None):
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(
+        prog='python -m examples.experiments.without_truth.gap',
+        description='Change one thing at a time between two losses.',
+    )
+    parser.add_argument('--scale', default='processor')
+    parser.add_argument('--problems', nargs='+', choices=ROWS, default=ROWS)
+    parser.add_argument(
+        '--rows', type=int, nargs='+', help='their places; default: all'
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2])
+    parser.add_argument('--rates', type=float, nargs='+', default=[1e-2])
+    parser.add_argument(
+        '--known', action='store_true', help='show what was trained alone'
+    )
+    parser.add_argument('--output', type=pathlib.Path, default='results/gap')
+    parser.add_argument(
+        '--kept',
+        type=pathlib.Path,
+        help='folder of the comparison, whose kept images are divided too',
+    )
+    parser.add_argument(
+        '--results',
+        type=pathlib.Path,
+        help='JSON file of results, to which a part of the page is written',
+    )
+    options = parser.parse_args(arguments)
+    with open(SETTINGS, encoding='utf-8') as file:
+        settings = yaml.safe_load(file)
+    settings['arms'] = {}
+    scale = settings['scales'][options.scale]
+    scale.pop('arms', None), scale.pop('tasks', None)
+    until = 0.0 if options.known else np.inf
+    found, kept = {}, []
+    for problem in options.problems:
+        with warnings.catch_warnings():
+            quiet()
+            rows = list(ROWS[problem])
+            study = Gap(
+                settings,
+                options.scale,
+                problem,
+                'without',
+                options.output,
+                until=until,
+            )
+            rows = [rows[i] for i in options.rows or range(len(rows))]
+            known = found[problem] = _trained(study, rows, options)
+        if not known:
+            del found[problem]
+        images = study.kept(options.kept) if options.kept else {}
+        if images:
+            kept += [*section_of_kept(problem, images), '']
+    lines = [*HEAD, *section(found), *kept]
+    while not lines[-1]:
+        lines.pop()
+    if options.results:
+        write_results(options.results, {'gap': {'lines': lines}})
+    print('\n'.join(lines))
+    return found
+
+
+def _trained(study, names, options):
+    """Return the seeds of each row, at its best rate."""
+    steps = study.settings['n_steps']
+    found = {}
+    for rate in options.rates:
+        for seed in options.seeds:
+            for name in names:
+                arm = Arm(name, ROWS[study.name][name][0])
+                with contextlib.suppress(OutOfTime):
+                    one = study.trained(arm, rate, seed, steps)
+                    known = found.setdefault(name, {}).setdefault(rate, [])
+                    known.append(one | {'rate': rate})
+
+    def score(seeds):
+        return np.mean([one['validation'] for one in seeds])
+
+    return {
+        name: max(found[name].values(), key=score)
+        for name in names
+        if name in found
+    }
+
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    main()

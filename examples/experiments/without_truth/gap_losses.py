@@ -1,0 +1,153 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+
+"""Losses between splitting and supervised training."""
+
+import functools
+
+import numpy as np
+import torch
+
+from odl_equivariant.training import losses
+from odl_equivariant.training.losses.parts import Parts
+from odl_equivariant.training.losses.problem import applied
+from odl_equivariant.training.losses.weighting import density_weights
+
+__all__ = ('ROWS', 'FromPart', 'in_fourier')
+
+
+class FromPart(losses.Loss):
+    """Supervised training of networks that are given a part of the lines.
+
+    Parameters
+    ----------
+    fraction, keep : float
+        The part, see `MeasurementSplitting`.
+    n_targets : int, optional
+        The truth is known on so many sets of lines, and on the given ones.
+        Each has as many lines as are held out, at random, and counts by its
+        density. Default: the truth is known everywhere.
+    """
+
+    needs_truth = True
+
+    def __init__(self, fraction, keep, n_targets=None):
+        self.fraction, self.keep = fraction, keep
+        self.n_targets = n_targets
+        self.parts = Parts(fraction, keep=keep)
+
+    def __call__(self, problem):
+        """Return the losses of the samples, see `Loss`."""
+        part = self.parts.draw(problem)
+        error = self.parts.reconstruct(problem, part) - problem.truth
+        if self.n_targets is None:
+            return error.square().flatten(1).mean(1)
+        squares = in_fourier(problem.acquisition, error).square()
+        weights = density_weights(problem.acquisition, self.parts)[:1]
+        total = 0.0
+        for _ in range(self.n_targets):
+            where = self._target(problem, part, weights) | part.chosen
+            counted = torch.where(part.chosen, 1.0, weights.to(squares))
+            total = total + (where * counted * squares).flatten(1).mean(1)
+        return total / self.n_targets
+
+    def _target(self, problem, part, weights):
+        """Return as many random lines as those that are held out."""
+        held_out = problem.measured[..., :1, :] & ~part.chosen
+        # where no chance is involved, those that are held out
+        certain = (weights > 0) & (weights < 1.5)
+        target = held_out & certain
+        free = ~part.chosen & ~certain
+        numbers = (held_out & ~certain).sum(-1)
+        order = torch.rand(free.shape, generator=problem.generator)
+        order = order.masked_fill(~free, 2.0).argsort(-1).argsort(-1)
+        return target | (free & (order < numbers[..., None]))
+
+
+def in_fourier(acquisition, images):
+    """Return the unitary Fourier transforms of images, all of them."""
+    full = np.ones(acquisition.space.shape, bool)
+    return applied(acquisition.forward_operator(mask=full), images)
+
+
+def splitting(actions=None, **options):
+    """Return a maker of a loss that splits."""
+    return functools.partial(
+        losses.EquivariantSplitting, 0.6, actions=actions, **options
+    )
+
+
+# problem: rows, each with a network and a maker of the loss
+ROWS = {
+    'mri_4_masks': {
+        'supervised': ('by design', losses.Supervised),
+        'supervised, given 60 %': (
+            'by design',
+            functools.partial(FromPart, 0.6, 0.04),
+        ),
+        'that, truth on random lines': (
+            'by design',
+            functools.partial(FromPart, 0.6, 0.04, 1),
+        ),
+        'that, on 16 times as many': (
+            'by design',
+            functools.partial(FromPart, 0.6, 0.04, 16),
+        ),
+        'splitting, of 4 % kept': (
+            'by design',
+            splitting(keep=0.04, weighting='density'),
+        ),
+        'splitting, of 4 % kept, to the others': (
+            'by design',
+            splitting(keep=0.04, weighting='density', target='others'),
+        ),
+        'supervised, given 60 %, centre kept': (
+            'by design',
+            functools.partial(FromPart, 0.6, None),
+        ),
+        'that, centre kept, truth on random lines': (
+            'by design',
+            functools.partial(FromPart, 0.6, None, 1),
+        ),
+        'splitting, centre kept': (
+            'by design',
+            splitting(keep=None, weighting='density'),
+        ),
+        'splitting, centre kept, to the others': (
+            'by design',
+            splitting(keep=None, weighting='density', target='others'),
+        ),
+    },
+    'mri_4': {
+        'supervised': ('by design', losses.Supervised),
+        'equivariant splitting': ('by design', splitting()),
+        'splitting': (
+            'ordinary',
+            functools.partial(losses.MeasurementSplitting, 0.6),
+        ),
+        'equivariant splitting, C16': ('by design', splitting('C16')),
+        'equivariant splitting, C4': ('ordinary', splitting('C4')),
+        'equivariant splitting, C16, ordinary': ('ordinary', splitting('C16')),
+        'equivariant imaging': (
+            'by design',
+            functools.partial(losses.EquivariantImaging, 'C8'),
+        ),
+        'equivariant splitting, centre kept': (
+            'by design',
+            splitting(keep=0.084),
+        ),
+        'equivariant splitting, C16, centre kept': (
+            'by design',
+            splitting('C16', keep=0.084),
+        ),
+        'measurement consistency': (
+            'by design',
+            losses.MeasurementConsistency,
+        ),
+    },
+}
