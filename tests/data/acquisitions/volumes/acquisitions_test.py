@@ -234,7 +234,7 @@ def test_networks_start_at_the_stack_of_backprojections():
         # a block of one line, and of several
         ((8, 9, 8), 73, 'less than one of the 72'),
         ((8, 9, 8), 1e12, 'less than one'),
-        ((4, 32, 31), 100, 'fully sampled block has 9 of 992'),
+        ((4, 32, 31), 200, 'fully sampled block has 9 of 992'),
     ],
 )
 def test_too_few_lines_are_refused(shape, acceleration, match):
