@@ -31,12 +31,12 @@ line is
 
     python examples/volumes/dynamic_mri.py --output film.png
 
-Networks are better after a longer training. The table of the documentation is
-that of
+Networks are better after a longer training. The table of the documentation
+was written by
 
 .. code-block:: text
 
-    python examples/volumes/dynamic_mri.py --steps 2000 \
+    python examples/volumes/dynamic_mri.py --steps 200 \
         --json docs/results/dynamic_mri.json
 """
 
