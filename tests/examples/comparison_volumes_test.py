@@ -8,6 +8,7 @@
 """Tests of the problems of volumes, and of total variation for them."""
 
 import importlib.util
+import json
 import pathlib
 
 import pytest
@@ -58,3 +59,20 @@ def test_search_of_weights_ends(volumes, problem, weights, match):
     """A search that gets nowhere is an error, and so are no weights."""
     with pytest.raises(ValueError, match=match):
         volumes.total_variation(problem, weights, 5)
+
+
+def test_shipped_network_of_the_cube_is_above_total_variation():
+    """On all volumes and at all accelerations, by what scripts measured."""
+    results = PATH.parents[1] / 'docs' / 'results'
+    variation, shipped = (
+        json.loads((results / f'{name}.json').read_text('utf-8'))
+        for name in ('volume_variation', 'shipped_models')
+    )
+    own = {
+        (row['setting'].partition(',')[0], row['images']): row['psnr']
+        for row in shipped['models']['volume_mri_o']['scores']
+    }
+    assert len(variation) == len(own) == 6
+    for row in variation:
+        setting = f'acceleration {row["acceleration"]}'
+        assert own[setting, row['images']] > row['psnr']
