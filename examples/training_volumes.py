@@ -22,7 +22,8 @@ quantile 0.998.
 
 The heads are templates that come with other packages: the MNI152 T1 template
 with `nilearn <https://nilearn.github.io>`_, and ``ch2.nii.gz`` with Debian's
-``mricron-data``, where ``ch2bet.nii.gz`` is its brain alone. Only weights are shipped, and none of these volumes.
+``mricron-data``, where ``ch2bet.nii.gz`` is its brain alone. Only weights are
+shipped, and none of these volumes.
 """
 
 import argparse
