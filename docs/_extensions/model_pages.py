@@ -129,8 +129,8 @@ image = denoise(noisy)""",
         'limits': (
             'It is not a proximal in the strict sense: iterations with it '
             'need not have a limit. Stop early, or lower the noise level.',
-            'It was trained briefly, on two heads. For noise of 0.03 and less, '
-            'total variation with the best weight was ahead of '
+            'It was trained briefly, on two heads. For noise of 0.03 and '
+            'less, total variation with the best weight was ahead of '
             '`volume_denoiser_o` on one of them.',
         ),
     },
