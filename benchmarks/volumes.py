@@ -5,28 +5,34 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Memory and time of a training step on volumes, by checkpointing.
+"""Memory and time of networks for volumes, with and without checkpointing.
 
 A network of 4 iterations for complex volumes of 64 x 64 x 64 cells, of which a
 quarter of k-space is given. What is counted are the arrays of torch that are
 alive at once: what a process takes beside them depends on how its allocator
-returns memory. Times are those of the processor, in one run:
+returns memory. Times are those of the processor, on one thread, in turn with
+those of the ordinary network of the same width:
 
-    python benchmarks/volumes.py
+    python benchmarks/volumes.py --output volumes.md
     python benchmarks/volumes.py --size 32
 """
 
 import argparse
+import datetime
 import time
 import weakref
 
 import odl
 import torch
-from _timing import table
+from _timing import machine, published, side_by_side, table
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
+from odl_equivariant.nn import (
+    EquivariantProximal,
+    LearnedProximalGradient,
+    OrdinaryProximal,
+)
 from odl_equivariant.operators import (
     PoissonDiscMask,
     SubsampledFourierTransform,
@@ -36,6 +42,8 @@ NETWORKS = {
     'O, width 24': {'group': 'O', 'channels': 24},
     'D4h, width 16': {'group': 'D4h', 'channels': 16, 'axis': 2},
 }
+# Goals: of memory, of a reconstruction and of a step of training.
+MEMORY, RECONSTRUCTION, STEP = 0.35, 1.05, 1.15
 
 
 class Living(TorchDispatchMode):
@@ -67,59 +75,112 @@ class Living(TorchDispatchMode):
         self.now -= size
 
 
-def network_of(size, arguments, checkpointing):
-    """Return a network for volumes of a size."""
+def network_of(size, arguments, checkpointing=False):
+    """Return a network for volumes of a size, ordinary if without group."""
     space = odl.uniform_discr([-1] * 3, [1] * 3, [size] * 3, dtype='complex64')
     mask = PoissonDiscMask((size, size), 4, 0.15)
+    common = {'memory': 4, 'skip': True}
+
+    def block():
+        if 'group' in arguments:
+            return EquivariantProximal(2, **common, **arguments)
+        return OrdinaryProximal(2, dimension=3, **common, **arguments)
+
     torch.manual_seed(0)
     return LearnedProximalGradient(
         SubsampledFourierTransform(space, mask.array[None]),
-        lambda: EquivariantProximal(2, memory=4, skip=True, **arguments),
+        block,
         n_iterations=4,
         checkpointing=checkpointing,
     )
 
 
-def measured(size, arguments, checkpointing):
-    """Return the most bytes at once, and seconds, of a training step."""
+def step_of(size, arguments, checkpointing=False):
+    """Return a function that makes a step of training."""
     network = network_of(size, arguments, checkpointing)
     y, truth = torch.randn(2, 1, 2, size, size, size)
 
     def step():
         (network(y) - truth).square().mean().backward()
 
+    return step
+
+
+def reconstruction_of(size, arguments):
+    """Return a function that reconstructs a volume."""
+    network = network_of(size, arguments)
+    y = torch.randn(1, 2, size, size, size)
+    return torch.no_grad()(lambda: network(y))
+
+
+def most_alive(step):
+    """Return the most bytes at once of a step, after a first one."""
     step()
-    start = time.process_time()
-    step()
-    seconds = time.process_time() - start
     with Living() as living:
         step()
-    return living.most, seconds
+    return living.most
 
 
-def main():
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--size', type=int, default=64)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+def memory(size):
+    """Return the table of memory, and of what checkpointing costs."""
     rows = []
     for name, settings in NETWORKS.items():
-        (most, seconds), (less, longer) = (
-            measured(arguments.size, settings, checkpointing)
+        steps = {
+            checkpointing: step_of(size, settings, checkpointing)
             for checkpointing in (False, True)
-        )
+        }
+        most, less = map(most_alive, steps.values())
+        times = side_by_side(steps, clock=time.process_time)
         rows.append(
             [
                 name,
                 f'{most / 2**20:.0f} MiB',
                 f'{less / 2**20:.0f} MiB',
                 f'{less / most:.2f}',
-                f'{longer / seconds:.2f}',
+                f'{times[True][1]:.2f}',
             ]
         )
     header = ['', 'memory', 'with checkpointing', 'ratio', 'ratio of times']
-    print(table(header, rows))
+    return table(header, rows)
+
+
+def times(size):
+    """Return the table of times beside those of the ordinary network."""
+    rows = []
+    for name, settings in NETWORKS.items():
+        both = {'ordinary': {'channels': settings['channels']}, name: settings}
+        ratios = [
+            side_by_side(
+                {key: make(size, own) for key, own in both.items()},
+                clock=time.process_time,
+            )[name][1]
+            for make in (reconstruction_of, step_of)
+        ]
+        rows.append([name, *(f'{ratio:.2f}' for ratio in ratios)])
+    return table(['', 'a reconstruction', 'a step of training'], rows)
+
+
+def main(arguments=None):
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--size', type=int, default=64)
+    parser.add_argument('--output', help='file to write the tables to')
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    size = options.size
+    heading = (
+        '# Benchmark of volumes\n\nMade by `python benchmarks/volumes.py` on '
+        f'{datetime.date.today()}, {machine()}.\n\nNetworks of 4 iterations '
+        f'for complex volumes of {size} x {size} x {size} cells.'
+    )
+    sections = {
+        'Memory of a step of training': memory(size)
+        + '\n\nWhat is counted are the arrays of torch that are alive at '
+        f'once. The goal was a ratio of {MEMORY:g}.',
+        'Times beside the ordinary network of the same width': times(size)
+        + f'\n\nThe goals were {RECONSTRUCTION:g} and {STEP:g}.',
+    }
+    published(heading, sections, options.output)
 
 
 if __name__ == '__main__':

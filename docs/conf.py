@@ -28,6 +28,7 @@ version = release = odl_equivariant.__version__
 
 extensions = [
     'code_figure',
+    'film_table',
     'licence_table',
     'mathml',
     'measured_tables',

@@ -13,7 +13,8 @@ The shipped networks for volumes are trained on two heads, at several sizes of
 a voxel, and on phantoms of ellipsoids. This script writes both as arrays, from
 which `VolumePatches` takes boxes without reading the rest::
 
-    python examples/training_volumes.py volumes --heads T1.nii.gz ch2.nii.gz
+    python examples/training_volumes.py volumes \
+        --heads T1.nii.gz ch2.nii.gz ch2bet.nii.gz
 
 A head becomes one file for each side in ``--spacing``, in millimetres. It is
 cut to the box around what is not air, and its values go from 0 to 1, at the
@@ -21,7 +22,8 @@ quantile 0.998.
 
 The heads are templates that come with other packages: the MNI152 T1 template
 with `nilearn <https://nilearn.github.io>`_, and ``ch2.nii.gz`` with Debian's
-``mricron-data``. Only weights are shipped, and none of these volumes.
+``mricron-data``, where ``ch2bet.nii.gz`` is its brain alone. Only weights are
+shipped, and none of these volumes.
 """
 
 import argparse
@@ -90,10 +92,10 @@ def main(arguments=None):
         '--spacing',
         nargs='+',
         type=float,
-        default=[1.5, 2.0, 2.5, 3.0, 4.0],
+        default=[1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0],
         metavar='MM',
     )
-    parser.add_argument('--phantoms', type=int, default=2, metavar='N')
+    parser.add_argument('--phantoms', type=int, default=8, metavar='N')
     options = parser.parse_args(arguments)
     stems = [
         pathlib.Path(file).name.partition('.')[0] for file in options.heads

@@ -38,8 +38,10 @@ N_PHANTOMS = 2
 # Weights of the total variation, over the standard deviation of the noise
 # and the side of a cell: the best one is taken, by the truth.
 WEIGHTS = (0.15, 0.3, 0.6)
-# Of the 24 rotations, two that exchange axes.
-_TURNS = (1, 9)
+# Beyond the first and the last one, further weights by factors of two.
+_MOST_FURTHER = 6
+# Of the 24 rotations, one that exchanges axes.
+_TURNS = (9,)
 
 
 class VolumeProblem:
@@ -142,7 +144,17 @@ def total_variation(problem, weights=WEIGHTS, n_iterations=25):
         the first or the last one.
     n_iterations : int, optional
         Number of accelerated proximal gradient steps.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, one is not positive, or the best one is still
+        the least or the greatest after six further ones.
     """
+    if len(weights) == 0 or not all(weight > 0 for weight in weights):
+        raise ValueError(
+            f'`weights` must be positive numbers, at least one, got {weights}'
+        )
     A = problem.operator
     fit = 0.5 * odl.functionals.L2NormSquared(A.range).translated(problem.data)
     fit = fit @ A
@@ -167,6 +179,14 @@ def total_variation(problem, weights=WEIGHTS, n_iterations=25):
 
     for weight in weights:
         score(weight)
+    most = len(found) + _MOST_FURTHER
     while (best := max(found, key=found.get)) in (min(found), max(found)):
+        if len(found) == most:
+            raise ValueError(
+                f'total variation is still best with the weight {best:g}, the '
+                f'end of {min(found):g} to {max(found):g}: is the noise level '
+                f'{problem.acquisition.sigma:g} of the acquisition that of '
+                'the data? Pass `weights` around the best one'
+            )
         score(best / 2 if best == min(found) else 2 * best)
     return found[best], best

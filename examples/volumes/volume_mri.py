@@ -122,7 +122,7 @@ def main(arguments=None):
 
         volumes[name] = method(A, y)
         errors[name] = max(
-            reconstruction_equivariance_error(method, A, turn)
+            reconstruction_equivariance_error(method, A, turn, y)
             for turn in turns
         )
         print(f'{name}: missed by {errors[name]:.1e} in turned scans')

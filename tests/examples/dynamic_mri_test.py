@@ -21,7 +21,7 @@ def test_films_turn_and_are_written(run_example, tmp_path):
         'volumes/dynamic_mri.py',
         tmp_path,
         [
-            ('N_TEST = 3', 'N_TEST = 1'),
+            ('N_TRAINING, N_TEST = 200, 6', 'N_TRAINING, N_TEST = 8, 1'),
             ('    main()\n', f'    scores, errors = main({arguments})\n'),
         ],
     )

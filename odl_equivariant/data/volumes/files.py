@@ -11,20 +11,22 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from odl_equivariant._array_files import read_array
-from odl_equivariant._packages import import_package
 from odl_equivariant._types import PathLike, VolumeShape, VoxelSpacing
 from odl_equivariant.data.slices.base import checked_spacing
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.grids import float_dtype
 from odl_equivariant.data.slices.index import FolderIndex, NoImage
-from odl_equivariant.data.slices.nifti.files import check_hounsfield, describe
+from odl_equivariant.data.slices.nifti.files import (
+    group_of,
+    nifti_index,
+    placed,
+)
 from odl_equivariant.data.slices.values import (
     AIR_HU,
     LOWEST_HU,
@@ -35,8 +37,6 @@ from odl_equivariant.data.volumes.base import Volumes
 from odl_equivariant.data.volumes.geometry import VolumeGeometry
 
 __all__ = ('NiftiVolumes', 'NumpyVolumes')
-
-_SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
 
 
 class _FolderVolumes(Volumes, FolderSlices):
@@ -188,27 +188,15 @@ class NiftiVolumes(_FolderVolumes):
         unit: Literal['HU', '1/m', 'relative'] | None = None,
         scale: Literal['max', 'percentile'] | float | None = None,
     ) -> None:
-        import_package('nibabel', 'reading NIfTI files')
         values = Values(unit, scale)
-        index = FolderIndex(
-            folder,
-            'nifti',
-            describe,
-            suffixes=('.nii', '.nii.gz'),
-            cache=cache,
-            progress=progress,
-        )
-        if unit is not None:
-            for name, entry in index.entries:
-                check_hounsfield(index.path(name), entry['shape'], unit)
+        index = nifti_index(folder, unit, cache, progress)
         items, names, groups = [], [], []
         for name, entry in index.entries:
-            subject = _SUBJECT.search(name)
             for others in itertools.product(*map(range, entry['shape'][3:])):
                 number = '.'.join(map(str, others))
                 items.append((name, {**entry, 'volume': list(others)}))
                 names.append(f'{name}#{number}' if number else name)
-                groups.append(subject[1] if subject else name)
+                groups.append(group_of(name))
         super().__init__(index, items, names, groups, shape, spacing, values)
 
     def _mapped(self, path, name, entry):
@@ -231,21 +219,10 @@ class NiftiVolumes(_FolderVolumes):
         return entry['fault']
 
     def _located(self, entry):
-        affine = np.array(entry['affine'])
-        # from right and front to left and back
-        affine[:2] *= -1
-        corner, directions = np.zeros(3), []
-        for k, sign in zip(entry['axes'], entry['signs'], strict=True):
-            corner[k] = 0 if sign > 0 else entry['shape'][k] - 1
-            step = sign * affine[:3, k] / entry['sides'][k]
-            directions.append(tuple(step.tolist()))
-        first, second, third = directions
-        return VolumeGeometry(
-            tuple(entry['shape'][k] for k in entry['axes']),
-            tuple(entry['sides'][k] for k in entry['axes']),
-            tuple((affine[:3, :3] @ corner + affine[:3, 3]).tolist()),
-            (first, second, third),
-        )
+        axes = list(zip(entry['axes'], entry['signs'], strict=True))
+        shape, position, directions = placed(entry, axes)
+        sides = tuple(entry['sides'][k] for k in entry['axes'])
+        return VolumeGeometry(shape, sides, position, directions)
 
 
 class NumpyVolumes(_FolderVolumes):

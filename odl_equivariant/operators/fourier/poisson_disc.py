@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -39,9 +40,10 @@ class PoissonDiscMask(Mask):
         Shape of k-space, with the zero frequency at index ``n // 2`` of each
         axis.
     acceleration : float, optional
-        Number of all samples over the number of measured ones, at least 1.
-        With a symmetry, samples are chosen by orbits, so that there may be
-        more of them, by less than the order of the group.
+        Number of all samples over the number of measured ones, from 1 to the
+        number of all samples. With a symmetry, samples are chosen by orbits,
+        so that there may be more of them, by less than the order of the
+        group.
     center_fraction : float, optional
         Fraction of each axis, between 0 and 1, that the fully sampled block
         around the zero frequency covers. Its lengths are rounded to odd
@@ -118,7 +120,13 @@ class PoissonDiscMask(Mask):
 
     def _choose(self):
         acceleration, center_fraction, slope, symmetry, seed = self._parameters
-        n_wanted = max(1, round(np.prod(self._shape) / acceleration))
+        n_all = math.prod(self._shape)
+        if acceleration > n_all:
+            raise ValueError(
+                f'an acceleration of {acceleration:g} leaves less than one of '
+                f'the {n_all} samples: choose a smaller one, at most {n_all}'
+            )
+        n_wanted = round(n_all / acceleration)
         block = np.zeros(self._shape, dtype=bool)
         # the zero frequency alone, or as far on both sides
         reach = [int(n * center_fraction) // 2 for n in self._shape]

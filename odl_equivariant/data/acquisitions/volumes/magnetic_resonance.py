@@ -104,8 +104,9 @@ class VolumeMRI(CartesianMRI):
     ------
     ValueError
         If a size or a length is not positive, ``sigma`` is negative, the
-        mask or the coil maps do not fit, or both a mask and random masks, or
-        maps and a number of coils, are asked for.
+        acceleration leaves fewer lines than the block around the zero
+        frequency has, or none, the mask or the coil maps do not fit, or both
+        a mask and random masks, or maps and a number of coils, are asked for.
     TypeError
         If a number is expected and something else is given.
 

@@ -10,19 +10,108 @@
 
 import gzip
 import math
+import re
 
 import numpy as np
 
-from odl_equivariant.data.slices.index import NoImage
+from odl_equivariant._packages import import_package
+from odl_equivariant.data.slices.index import FolderIndex, NoImage
 from odl_equivariant.data.slices.values import check_air
 
-__all__ = ('check_hounsfield', 'describe')
+__all__ = ('group_of', 'nifti_index', 'placed')
 
 # Codes of xyzt_units: metre, millimetre, micrometre.
 MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}
 # Columns of an affine map are perpendicular up to so much.
 SKEW = 1e-2
 _PIECE = 2**20
+_SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
+
+
+def nifti_index(folder, unit, cache, progress):
+    """Return the index of the files of NIfTI in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder, including folders below it, or a single file.
+    unit : str or None
+        As for `NiftiSlices`. Default: values may be any.
+    cache, progress
+        As for `DicomSlices`.
+
+    Returns
+    -------
+    index : FolderIndex
+        Its entries are those of `describe`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If there is no volume, or one cannot be in Hounsfield units, and
+        ``unit`` is given.
+    ImportError
+        If nibabel is not installed.
+    """
+    import_package('nibabel', 'reading NIfTI files')
+    index = FolderIndex(
+        folder,
+        'nifti',
+        describe,
+        suffixes=('.nii', '.nii.gz'),
+        cache=cache,
+        progress=progress,
+    )
+    if unit is not None:
+        for name, entry in index.entries:
+            check_hounsfield(index.path(name), entry['shape'], unit)
+    return index
+
+
+def group_of(name):
+    """Return the subject that the name of a file contains, or the name."""
+    subject = _SUBJECT.search(name)
+    return subject[1] if subject else name
+
+
+def placed(entry, axes, inside=None):
+    """Return where a part of a volume lies, in the coordinates of DICOM.
+
+    Parameters
+    ----------
+    entry : dict
+        What `describe` says of the file.
+    axes : sequence of tuple
+        The axes of the file along the part, and their directions, 1 or -1.
+    inside : dict, optional
+        The index along each of the other axes.
+
+    Returns
+    -------
+    shape : tuple of int
+        Number of voxels along the axes.
+    position : tuple of 3 floats
+        Centre of the first voxel, in millimetres.
+    directions : tuple of tuples of 3 floats
+        Unit vectors along the axes.
+    """
+    affine = np.array(entry['affine'])
+    # from right and front to left and back
+    affine[:2] *= -1
+    corner, directions = np.zeros(3), []
+    for k, i in (inside or {}).items():
+        corner[k] = i
+    for k, sign in axes:
+        corner[k] = 0 if sign > 0 else entry['shape'][k] - 1
+        step = sign * affine[:3, k] / entry['sides'][k]
+        directions.append(tuple(step.tolist()))
+    return (
+        tuple(entry['shape'][k] for k, _ in axes),
+        tuple((affine[:3, :3] @ corner + affine[:3, 3]).tolist()),
+        tuple(directions),
+    )
 
 
 def describe(path):

@@ -11,26 +11,26 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Literal
 
 import numpy as np
 
 from odl_equivariant._checks import one_of, whole_number
-from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant.data._checks import grid
 from odl_equivariant.data.slices.folders import FolderSlices
 from odl_equivariant.data.slices.geometry import SliceGeometry
-from odl_equivariant.data.slices.index import FolderIndex
-from odl_equivariant.data.slices.nifti.files import check_hounsfield, describe
+from odl_equivariant.data.slices.nifti.files import (
+    group_of,
+    nifti_index,
+    placed,
+)
 from odl_equivariant.data.slices.values import Values
 
 __all__ = ('NiftiSlices',)
 
 
 CONVENTIONS = ('radiological', 'neurological')
-_SUBJECT = re.compile(r'(?:^|/|_)(sub-[A-Za-z0-9]+)')
 
 
 class NiftiSlices(FolderSlices):
@@ -134,22 +134,11 @@ class NiftiSlices(FolderSlices):
         unit: Literal['HU', '1/m', 'relative'] | None = None,
         scale: Literal['max', 'percentile'] | float | None = None,
     ) -> None:
-        import_package('nibabel', 'reading NIfTI files')
         values = Values(unit, scale)
         self.axis = whole_number('axis', axis, 0, 2)
         self.convention = one_of('convention', convention, CONVENTIONS)
         shape = grid(shape)
-        index = FolderIndex(
-            folder,
-            'nifti',
-            describe,
-            suffixes=('.nii', '.nii.gz'),
-            cache=cache,
-            progress=progress,
-        )
-        if unit is not None:
-            for name, volume in index.entries:
-                check_hounsfield(index.path(name), volume['shape'], unit)
+        index = nifti_index(folder, unit, cache, progress)
         items, names, volumes = [], [], []
         for name, volume in index.entries:
             counts = range(volume['shape'][volume['axes'][self.axis]])
@@ -163,7 +152,7 @@ class NiftiSlices(FolderSlices):
             index,
             items,
             names,
-            [_subject(name) or name for name, _ in items],
+            [group_of(name) for name, _ in items],
             shape,
             spacing,
             volumes,
@@ -220,34 +209,17 @@ class NiftiSlices(FolderSlices):
         return entry['fault']
 
     def _located(self, entry):
-        shape, affine = entry['shape'], np.array(entry['affine'])
-        # from right and front to left and back
-        affine[:2] *= -1
-        n = shape[entry['axes'][self.axis]]
-        i = entry['slice']
-        corner = [0.0, 0.0, 0.0]
-        corner[entry['axes'][self.axis]] = (
-            i if entry['signs'][self.axis] > 0 else n - 1 - i
+        across = entry['axes'][self.axis]
+        n, i = entry['shape'][across], entry['slice']
+        where = i if entry['signs'][self.axis] > 0 else n - 1 - i
+        shape, position, directions = placed(
+            entry, self._in_plane(entry), {across: where}
         )
-        directions = []
-        for k, sign in self._in_plane(entry):
-            corner[k] = 0 if sign > 0 else shape[k] - 1
-            step = sign * affine[:3, k] / entry['sides'][k]
-            directions.append(tuple(step.tolist()))
-        first, second = self._in_plane(entry)
         return SliceGeometry(
-            (shape[first[0]], shape[second[0]]),
-            tuple(self._pixel(entry)),
-            tuple((affine[:3, :3] @ corner + affine[:3, 3]).tolist()),
-            tuple(directions),
+            shape, tuple(self._pixel(entry)), position, directions
         )
 
 
 def _numbers(others):
     """Return the number of a volume of a file, if there are several."""
     return ['.'.join(map(str, others))] if others else []
-
-
-def _subject(name):
-    match = _SUBJECT.search(name)
-    return match and match[1]

@@ -228,6 +228,22 @@ def test_networks_start_at_the_stack_of_backprojections():
     assert np.allclose(start[0, 0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    'shape, acceleration, match',
+    [
+        # a block of one line, and of several
+        ((8, 9, 8), 73, 'less than one of the 72'),
+        ((8, 9, 8), 1e12, 'less than one'),
+        ((4, 32, 31), 200, 'fully sampled block has 9 of 992'),
+    ],
+)
+def test_too_few_lines_are_refused(shape, acceleration, match):
+    """An acceleration leaves the lines around the zero frequency."""
+    with pytest.raises(ValueError, match=match):
+        VolumeMRI(shape, acceleration, center_fraction=0.12)
+    assert VolumeMRI((8, 9, 8), 72, center_fraction=0.12).mask.sum() == 1
+
+
 # --- Coils of each volume --- #
 
 
