@@ -192,13 +192,32 @@ def _cost_table(rows):
 
 def _rate_table(rows):
     return _table(
-        ['task', 'arm', 'rate', 'PSNR of the validation images', 'chosen'],
+        [
+            'task',
+            'steps',
+            'images',
+            'width',
+            'arm',
+            'rate',
+            'PSNR of the validation images',
+            'of the test images',
+            'of the slices',
+            'chosen',
+        ],
         [
             [
                 row['task'],
-                row['arm'],
+                row['steps'],
+                row['size'],
+                row['channels'],
+                f'{row["arm"]} {row["basis"]}'.strip(),
                 row['rate'],
-                f'{row["validation_psnr"]:.2f} dB',
+                *(
+                    f'{row[f"{images}_psnr"]:.2f} dB'
+                    if row.get(f'{images}_psnr', '') != ''
+                    else ''
+                    for images in ('validation', *SETS)
+                ),
                 'yes' if row['chosen'] else '',
             ]
             for row in rows

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,17 @@ EXPERIMENTS = {
         'picture_of': {'ct': 'ct_training_size'},
         'arms': ['ordinary', 'C4'],
         'small': {'sizes': [2], 'seeds': [1]},
+    },
+    'mri_longer': {
+        'title': 'Longer',
+        'task': 'mri',
+        'vary': 'size',
+        'arms': ['ordinary', 'C4'],
+        'own_rates': True,
+        'max_steps': 4,
+        'channels': 12,
+        'basis': 'grid',
+        'small': {'sizes': [1, 2], 'seeds': [1]},
     },
     'cost': {
         'title': 'Cost',
@@ -218,10 +230,42 @@ def test_averages_over_the_group_are_equivariant_too(done):
 def test_rates_are_those_with_the_best_validation(done):
     """Of each arm one, from images that are not tested with."""
     rows = table(done[1] / 'learning_rates.csv')
-    for task, arm in {(r['task'], r['arm']) for r in rows}:
-        own = [r for r in rows if (r['task'], r['arm']) == (task, arm)]
+    keys = 'task', 'steps', 'size', 'channels', 'basis', 'arm'
+    searches = {tuple(r[k] for k in keys) for r in rows}
+    # two tasks at their own size, and one of two sizes with its own steps
+    assert len(searches) == 2 * 2 + 2 * 2
+    for search in searches:
+        own = [r for r in rows if tuple(r[k] for k in keys) == search]
         best = max(own, key=lambda r: r['validation_psnr'])
         assert [r['rate'] for r in own if r['chosen']] == [best['rate']]
+
+
+def test_experiments_with_own_rates_are_as_they_say(done):
+    """Rates of their size and steps; another width and basis of kernels."""
+    rates = {
+        (r['size'], r['arm']): r['rate']
+        for r in table(done[1] / 'learning_rates.csv')
+        if r['steps'] == 4 and r['chosen']
+    }
+    kinds = {'ordinary': 'ordinary', 'C4': 'equivariant'}
+    rows = table(done[1] / 'mri_longer.csv')
+    for row in rows:
+        assert row['rate'] == rates[row['size'], kinds[row['arm']]]
+        assert row['steps'] == 4
+    bases = {
+        (r['channels'], r['basis'], r['arm'])
+        for r in table(done[1] / 'learning_rates.csv')
+        if r['steps'] == 4
+    }
+    assert bases == {(12, '', 'ordinary'), (12, 'grid', 'equivariant')}
+
+
+def test_tables_of_rates_keep_those_of_other_experiments(copied):
+    """A call for some experiments leaves the rows of the others."""
+    settings, output = copied
+    text = (output / 'learning_rates.csv').read_text()
+    experiments('mri_longer', '--settings', settings, '--output', output)
+    assert (output / 'learning_rates.csv').read_text() == text
 
 
 def test_rates_that_diverge_are_not_chosen():
@@ -412,7 +456,7 @@ def module(name):
 def test_a_rehearsal_has_all_runs_of_its_scale(scale):
     """As many networks, in all arms, seeds and sizes, of a few steps each."""
     settings = module('settings')
-    rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
+    rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
     tasks = settings.tasks(scale)
     short = {k: settings.rehearsed_task(v, 32) for k, v in tasks.items()}
     for experiment in settings.experiments(scale).values():
@@ -546,7 +590,7 @@ def test_the_settings_that_come_with_the_package_are_whole():
         tasks = settings.tasks(scale)
         found = settings.experiments(scale)
         assert len(found) == 9
-        rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
+        rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
         for experiment in found.values():
             for task in [experiment.task, *(experiment.picture_of or ())]:
                 if task is None:
