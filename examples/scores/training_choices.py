@@ -34,8 +34,7 @@ import torch
 import yaml
 from torch.nn import functional
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'examples'))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from comparison.problems import problem_of, sample
 
@@ -46,6 +45,7 @@ from odl_equivariant.elements import as_tensor
 from odl_equivariant.training import cli
 from odl_equivariant.training.runs.checkpoints import end_of_run, last_whole
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'examples' / 'configs' / 'shipped'
 TARGET = ROOT / 'docs' / 'results' / 'training_choices.json'
 PAGE = ROOT / 'docs' / 'training.md'
