@@ -9,11 +9,12 @@
 """The statements of the paper, each checked against the tables."""
 
 from examples.experiments.figures import summarised
-from examples.experiments.tables import set_name
+from examples.experiments.tables import SETS, set_name
 
 __all__ = ('checked',)
 
 _SMALL = 50
+_ARMS = 'ordinary', 'C4'
 
 
 def checked(tables, scale):
@@ -63,6 +64,10 @@ def checked(tables, scale):
             ]
             if task == 'mri':
                 rows.append(_smooth(own, where))
+    for task in ('ct', 'mri'):
+        names = f'{task}_training_size', f'{task}_longer'
+        if set(names) <= tables.keys():
+            rows += _chosen_steps([tables[name] for name in names], scale)
     if 'cost' in tables:
         rows.append(_cost(tables['cost']))
     return rows
@@ -110,6 +115,58 @@ def _better(rows, where, condition):
         measured,
         _verdict(_mean(values) > 0 for values in gains.values()),
     )
+
+
+def _chosen_steps(short_and_long, scale):
+    """Return the same statement, where each arm has its own steps.
+
+    They are those of the table with the better validation of the arm.
+    """
+    found = {}
+    for table in short_and_long:
+        for row in table:
+            if row['seed'] == '' or row['condition'] != 'upright':
+                continue
+            key = row['size'], row['arm']
+            own = found.setdefault(key, {}).setdefault(row['steps'], {})
+            own.setdefault(row['images'], {})[row['seed']] = row['psnr']
+    (task,) = {row['run'].partition('-')[0] for row in short_and_long[0]}
+    statements = []
+    for images in SETS:
+        gains, words = [], []
+        for size in sorted({size for size, _ in found}):
+            budgets = [found.get((size, arm), {}) for arm in _ARMS]
+            # one table has more sizes than the other
+            if size > _SMALL or min(map(len, budgets)) < 2:
+                continue
+            steps = [
+                max(own, key=lambda n: _mean(own[n]['validation'].values()))
+                for own in budgets
+            ]
+            ordinary, c4 = (
+                own[n].get(images, {})
+                for own, n in zip(budgets, steps, strict=True)
+            )
+            if not c4:
+                continue
+            values = [c4[seed] - ordinary[seed] for seed in c4]
+            gains.append(_mean(values))
+            words.append(
+                f'{size}: {_mean(values):+.2f} dB '
+                f'({sum(v > 0 for v in values)} of {len(values)} seeds), '
+                f'{steps[0]} steps of ordinary, {steps[1]} of C4'
+            )
+        if gains:
+            statements.append(
+                (
+                    f'{task.upper()}, {set_name(images, scale)}, each network '
+                    'with the number of steps that is better on validation '
+                    'images: C4 is above ordinary',
+                    '; '.join(words),
+                    _verdict(gain > 0 for gain in gains),
+                )
+            )
+    return statements
 
 
 def _changes(rows, arm):

@@ -605,3 +605,36 @@ def test_the_settings_that_come_with_the_package_are_whole():
                         order = int(run.group[1:])
                         order *= 2 if run.group[0] == 'D' else 1
                         assert channels % order == 0
+
+
+def scored(steps, **psnr):
+    """Return the rows of two arms with scores of validation and slices."""
+    return [
+        {
+            'arm': arm,
+            'size': 5,
+            'steps': steps,
+            'seed': seed,
+            'run': f'mri-{arm}',
+            'images': images,
+            'condition': 'upright',
+            'psnr': value + 0.1 * seed,
+        }
+        for arm, values in psnr.items()
+        for images, value in zip(('validation', 'slices'), values, strict=True)
+        for seed in (1, 2)
+    ]
+
+
+def test_each_arm_has_the_steps_that_validation_chooses():
+    """Not those with the best scores on the images that are tested with."""
+    statements = module('statements')
+    short = scored(600, ordinary=(20, 21), C4=(25, 24))
+    longer = scored(2400, ordinary=(22, 23), C4=(24, 29))
+    (row,) = statements._chosen_steps([short, longer], 'small')
+    assert row[0].startswith('MRI, real slices')
+    assert '5: +1.00 dB (2 of 2 seeds), 2400 steps of ordinary' in row[1]
+    assert row[1].endswith('600 of C4') and row[2] == 'yes'
+    longer = scored(2400, ordinary=(22, 25), C4=(24, 29))
+    (row,) = statements._chosen_steps([short, longer], 'small')
+    assert row[2] == 'no'
