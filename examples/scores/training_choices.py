@@ -196,9 +196,9 @@ def write_page(report, path):
     """Replace what lies between the marks of a page by the table."""
     text = path.read_text('utf-8')
     before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    if not after:
-        raise ValueError(f'{path} has no line {MARKS[0]!r} and {MARKS[1]!r}')
+    _, end, after = rest.partition(MARKS[1])
+    if not end:
+        raise ValueError(f'{path} has no lines {MARKS[0]!r} and {MARKS[1]!r}')
     lines = '\n'.join(table(report))
     text = f'{before}{MARKS[0]}\n\n{lines}\n\n{MARKS[1]}{after}'
     write_atomically(path, text.encode())
