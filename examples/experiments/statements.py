@@ -40,6 +40,11 @@ def checked(tables, scale):
         ('ct_longer', 'ct', ', four times as many steps'),
         ('mri_training_size', 'mri', ''),
         ('mri_longer', 'mri', ', four times as many steps'),
+        (
+            'mri_own_rates',
+            'mri',
+            ', four times as many steps, rates searched for them',
+        ),
     ):
         table = tables.get(name)
         if table is None:
@@ -60,10 +65,32 @@ def checked(tables, scale):
                 _better(own, where, 'random angles'),
                 _exact(own, where),
                 _falls(own, where),
-                _gap(own, where),
             ]
+            if len({row['size'] for row in own}) > 1:
+                rows.append(_gap(own, where))
             if task == 'mri':
                 rows.append(_smooth(own, where))
+    for name, arm, others, words in (
+        (
+            'ct_augmentation',
+            'C4',
+            ('quarter turns', 'any angle', 'averaged'),
+            'is above augmentation and averages',
+        ),
+        ('ct_angles', 'C8', ('C4',), 'is above quarter turns'),
+        ('ct_angles', 'SO2', ('C4', 'C8'), 'is above finite rotations'),
+        (
+            'ct_complete_basis',
+            'C4',
+            ('ordinary',),
+            'with all kernels of the grid is above ordinary',
+        ),
+    ):
+        for images in SETS if name in tables else ():
+            own = [row for row in tables[name] if row['images'] == images]
+            if own:
+                where = f'CT, {set_name(images, scale, own[0]["n_images"])}'
+                rows.append(_above(own, where, arm, others, words))
     for task in ('ct', 'mri'):
         names = f'{task}_training_size', f'{task}_longer'
         if set(names) <= tables.keys():
@@ -167,6 +194,32 @@ def _chosen_steps(short_and_long, scale):
                 )
             )
     return statements
+
+
+def _above(rows, where, arm, others, words):
+    """Return whether an arm is above others at random angles."""
+    found = {
+        (row['arm'], row['seed']): row['psnr']
+        for row in rows
+        if row['condition'] == 'random angles'
+    }
+    gains = {
+        other: [
+            value - found[other, seed]
+            for (own, seed), value in found.items()
+            if own == arm
+        ]
+        for other in others
+    }
+    return (
+        f'{where}, random angles: {arm} {words}',
+        ', '.join(
+            f'{other}: {_mean(values):+.2f} dB '
+            f'({sum(v > 0 for v in values)} of {len(values)} seeds)'
+            for other, values in gains.items()
+        ),
+        _verdict(_mean(values) > 0 for values in gains.values()),
+    )
 
 
 def _changes(rows, arm):

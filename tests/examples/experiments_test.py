@@ -589,7 +589,7 @@ def test_the_settings_that_come_with_the_package_are_whole():
     for scale in settings.SCALES:
         tasks = settings.tasks(scale)
         found = settings.experiments(scale)
-        assert len(found) == 9
+        assert len(found) == 12
         rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
         for experiment in found.values():
             for task in [experiment.task, *(experiment.picture_of or ())]:
@@ -601,7 +601,7 @@ def test_the_settings_that_come_with_the_package_are_whole():
                 )
                 channels = tasks[task]['network']['channels']
                 for _, run in runs:
-                    if run.group:
+                    if run.group and run.group != 'SO2':
                         order = int(run.group[1:])
                         order *= 2 if run.group[0] == 'D' else 1
                         assert channels % order == 0
@@ -624,6 +624,30 @@ def scored(steps, **psnr):
         for images, value in zip(('validation', 'slices'), values, strict=True)
         for seed in (1, 2)
     ]
+
+
+def test_arms_are_compared_at_random_angles():
+    """With each of the others, by the mean over the seeds."""
+    rows = [
+        {
+            'arm': arm,
+            'seed': seed,
+            'images': 'test',
+            'n_images': 3,
+            'condition': condition,
+            'psnr': value
+            + 5 * (condition == 'upright')
+            + seed * (arm == 'C4'),
+        }
+        for arm, value in {'C4': 20, 'C8': 23, 'SO2': 22.5}.items()
+        for condition in ('upright', 'random angles')
+        for seed in (1, 3)
+    ]
+    checked = module('statements').checked({'ct_angles': rows}, 'small')
+    assert [row[2] for row in checked] == ['yes', 'in part']
+    assert checked[0][0].startswith('CT, phantoms, random angles: C8 is')
+    assert checked[0][1] == 'C4: +1.00 dB (1 of 2 seeds)'
+    assert checked[1][1].endswith('C8: -0.50 dB (0 of 2 seeds)')
 
 
 def test_each_arm_has_the_steps_that_validation_chooses():
