@@ -71,6 +71,10 @@ def main(argv=None):
     parser.add_argument('--images', type=pathlib.Path, default='images')
     parser.add_argument('--output', type=pathlib.Path, default='results')
     parser.add_argument('--steps', type=int, default=100)
+    parser.add_argument('--seeds', type=int, nargs='+', default=SEEDS)
+    parser.add_argument(
+        '--schedules', choices=SCHEDULES, nargs='+', default=SCHEDULES
+    )
     parser.add_argument('--json', type=pathlib.Path, default=TARGET)
     parser.add_argument('--docs', type=pathlib.Path, default=PAGE)
     options = parser.parse_args(argv)
@@ -80,8 +84,8 @@ def main(argv=None):
         if found['steps'] == options.steps:
             report = found
     done = {key_of(run) for run in report['runs']}
-    for schedule in SCHEDULES:
-        for seed in SEEDS:
+    for schedule in options.schedules:
+        for seed in options.seeds:
             for loss in LOSSES:
                 if (loss, schedule, seed) in done:
                     continue
@@ -207,6 +211,7 @@ def write_page(report, path):
 def table(report):
     """Return the lines of the table, and what follows from it."""
     seeds = sorted({run['seed'] for run in report['runs']})
+    schedules = dict.fromkeys(run['schedule'] for run in report['runs'])
     kinds = ('photographs', 'head')
     lines = [
         f'| rate | loss | weights | {" | ".join(kinds)} |',
@@ -214,7 +219,7 @@ def table(report):
     ]
     base = 'relative', 'last'
     sentences = []
-    for schedule in SCHEDULES:
+    for schedule in schedules:
         score = {
             (loss, weights, kind): np.array(
                 [
