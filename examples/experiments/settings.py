@@ -111,6 +111,7 @@ class Experiment:
     channels: int = None
     basis: str = None
     own_rates: bool = False
+    rates: tuple = ()
     sizes: tuple = ()
     seeds: tuple = ()
     smoothings: tuple = (0,)
@@ -144,7 +145,7 @@ class Experiment:
         searches : dict of dict
             By the size of the training set, the runs of each kind of arms.
             With ``own_rates`` they are of this size and all settings of the
-            experiment. Without, all sizes have the same runs, of the settings
+            experiment, its ``rates`` included. Without, all sizes have the same runs, of the settings
             of the task.
         """
         task = task or self.task
@@ -152,6 +153,8 @@ class Experiment:
             runs = searched(task, self.scale, common, common['search_size'])
             return dict.fromkeys(self.sizes, runs)
         common = self.changed(common)
+        if self.rates:
+            common = {**common, 'rates': self.rates}
         return {
             size: searched(task, self.scale, common, size)
             for size in self.sizes

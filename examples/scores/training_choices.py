@@ -57,9 +57,9 @@ LOSSES = ('relative', 'charbonnier')
 SCHEDULES = ('cosine', 'constant')
 WEIGHTS = ('last', 'averaged')
 SEEDS = (1, 2, 3)
-SIDE, N_PHOTOGRAPHS = 96, 10
+SIDE, N_PHOTOGRAPHS = 64, 10
 FINE = (2 * SIDE, 2 * SIDE)  # grid of the objects
-VIEWS, PHOTONS = (19, 38), 4e3
+VIEWS, PHOTONS = (13, 25), 3e3
 # Brighter photographs fill all rays and leave no photons; the training, which
 # changes the brightness, has some like these.
 BRIGHTNESS = 0.15
