@@ -260,8 +260,9 @@ def table(report):
             sentences.append(f'{name}, {schedule} rate: {", ".join(words)}.')
     head = (
         f'Mean PSNR in dB of {len(seeds)} seeds after {report["steps"]} '
-        'steps; in brackets the mean, least and greatest change of a seed '
-        'against the last weights with the loss `relative`:'
+        f'steps on {SIDE} x {SIDE} cells; in brackets the mean, least and '
+        'greatest change of a seed against the last weights with the loss '
+        '`relative`:'
     )
     return [head, '', *lines, '', *[f'- {s}' for s in sentences]]
 
