@@ -250,7 +250,14 @@ class Study:
                 summary = runs.finished(folder)
                 upright = {
                     row['images']: row
-                    for row in _summed(runs.scores_of(folder), {})
+                    for row in _summed(
+                        [
+                            row
+                            for row in runs.scores_of(folder)
+                            if not row.get('averaged')
+                        ],
+                        {},
+                    )
                     if row['condition'] == 'upright'
                 }
                 network = run.settings['network']

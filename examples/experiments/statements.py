@@ -92,9 +92,14 @@ def checked(tables, scale):
                 where = f'CT, {set_name(images, scale, own[0]["n_images"])}'
                 rows.append(_above(own, where, arm, others, words))
     for task in ('ct', 'mri'):
-        names = f'{task}_training_size', f'{task}_longer'
-        if set(names) <= tables.keys():
-            rows += _chosen_steps([tables[name] for name in names], scale)
+        for longer, when in (
+            ('longer', ''),
+            ('own_rates', ', rates of long runs searched for them'),
+        ):
+            names = f'{task}_training_size', f'{task}_{longer}'
+            if set(names) <= tables.keys():
+                both = [tables[name] for name in names]
+                rows += _chosen_steps(both, scale, when)
     if 'cost' in tables:
         rows.append(_cost(tables['cost']))
     return rows
@@ -144,7 +149,7 @@ def _better(rows, where, condition):
     )
 
 
-def _chosen_steps(short_and_long, scale):
+def _chosen_steps(short_and_long, scale, when=''):
     """Return the same statement, where each arm has its own steps.
 
     They are those of the table with the better validation of the arm.
@@ -188,7 +193,7 @@ def _chosen_steps(short_and_long, scale):
                 (
                     f'{task.upper()}, {set_name(images, scale)}, each network '
                     'with the number of steps that is better on validation '
-                    'images: C4 is above ordinary',
+                    f'images{when}: C4 is above ordinary',
                     '; '.join(words),
                     _verdict(gain > 0 for gain in gains),
                 )

@@ -626,6 +626,14 @@ def scored(steps, **psnr):
     ]
 
 
+def test_commits_are_no_numbers(tmp_path):
+    """Also those of digits alone, or with an e among them."""
+    tables = module('tables')
+    rows = [{'commit': name, 'psnr': 1.5} for name in ('0123456', '12e4567')]
+    tables.write_rows(tmp_path / 'a.csv', rows)
+    assert tables.read_rows(tmp_path / 'a.csv') == rows
+
+
 def test_arms_are_compared_at_random_angles():
     """With each of the others, by the mean over the seeds."""
     rows = [
