@@ -145,8 +145,8 @@ class Experiment:
         searches : dict of dict
             By the size of the training set, the runs of each kind of arms.
             With ``own_rates`` they are of this size and all settings of the
-            experiment, its ``rates`` included. Without, all sizes have the same runs, of the settings
-            of the task.
+            experiment, its ``rates`` included. Without, all sizes have the
+            same runs, of the settings of the task.
         """
         task = task or self.task
         if not self.own_rates:
