@@ -340,7 +340,7 @@ def test_figures_are_made_from_the_tables_alone(copied):
         for path in output.iterdir()
         if path.suffix in ('.png', '.pdf')
     }
-    assert len(before) == 14
+    assert len(before) == 18
     (output / 'pictures_ct.png').unlink()
     experiments(
         'pictures',
