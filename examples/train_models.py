@@ -9,7 +9,7 @@
 r"""Training of the models that are shipped
 =======================================
 
-The package ships four reconstruction networks for sparse-view CT, four for
+The package ships six reconstruction networks for sparse-view CT, four for
 magnetic resonance imaging from some of the lines, four denoisers that
 are told the noise level, and five energies. For volumes, it ships two
 networks for magnetic resonance imaging and two denoisers. Of each two, one is
@@ -43,11 +43,12 @@ The training of a reconstruction network has stages, first on small images,
 where a step costs a fraction, then on larger ones. Each stage is a run of its
 own. It starts from the last checkpoint of the stage before. The learning rate
 falls over the stages on phantoms, and once more over the last one; or, of the
-splitting networks, over each. If the training is interrupted, the same command
-resumes it. Of the networks that begin on phantoms, what is shipped is the mean
-of the weights before and after the last stage, see Wortsman et al., *Robust
-fine-tuning of zero-shot models*, CVPR 2022: on heads it is as good as the
-weights before, and on other images nearly as good as those after. With
+splitting networks, over each, and of the primal-dual ones over both together.
+If the training is interrupted, the same command resumes it. Of the networks
+that begin on phantoms, what is shipped is the mean of the weights before and
+after the last stage, see Wortsman et al., *Robust fine-tuning of zero-shot
+models*, CVPR 2022: on heads it is as good as the weights before, and on other
+images nearly as good as those after. With
 ``--seconds N``, a denoiser or an energy is trained for that time, and the
 learning rate has fallen when it is over::
 
@@ -157,7 +158,7 @@ def train(model, output, n_steps=None, options=(), seconds=None):
         start = [f'--model.pretrained={last}']
     path = output / f'{model.name}.safetensors'
     before = None
-    if model.n_shared:
+    if 0 < model.n_shared < len(lengths):
         before = folder.with_name(f'stage_{model.n_shared}') / _FINAL
     model.save(folder / _FINAL, path, before)
     print(f'{model.name}: the weights are in {path}', flush=True)

@@ -156,6 +156,7 @@ def test_shipped_models(device, name):
     kinds = {
         'sparse_view_ct': SparseViewCT,
         'splitting_ct': SparseViewCT,
+        'primal_dual_ct': SparseViewCT,
         'cartesian_mri': CartesianMRI,
         'splitting_mri': CartesianMRI,
         'volume_mri': VolumeMRI,

@@ -166,11 +166,12 @@ _METHODS = {
 # The models of the other modality.
 _OTHERS = {
     'ct': ('cartesian_mri_', 'splitting_mri_'),
-    'mri': ('sparse_view_ct_', 'splitting_ct_'),
+    'mri': ('sparse_view_ct_', 'splitting_ct_', 'primal_dual_ct_'),
 }
 _USES = {
     'sparse_view_ct': 'few views: from data to image, fast',
     'cartesian_mri': 'a part of k-space: from data to image, fast',
+    'primal_dual_ct': 'few views on a half turn: from data to image',
     'splitting_ct': 'few views: from data to image',
     'splitting_mri': 'a part of k-space: from data to image',
     'volume_mri': 'volumes from a part of k-space: from data to image',
@@ -347,6 +348,14 @@ def page(name):
             *real,
         ]
     limits = list(kind['limits'])
+    if name.startswith('primal_dual_'):
+        limits.insert(
+            0,
+            'Parallel beams over a half turn'
+            + (', and an even number of views' if group else '')
+            + ': the blocks see the data as well, and have learned how '
+            'their views follow each other. See {doc}`/how-to/primal-dual`.',
+        )
     # homogeneous networks take all units
     if 'unit' in kind and not name.startswith('splitting_'):
         limits.append(kind['unit'])

@@ -126,7 +126,7 @@ def _mr_slice():
 def _mni152():
     """Return axial slices of the MNI152 template, if nilearn is installed."""
     spec = importlib.util.find_spec('nilearn')
-    if spec is None:
+    if spec is None or spec.origin is None:
         return []
     import nibabel
 

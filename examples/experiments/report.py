@@ -25,7 +25,8 @@ def make_report(experiments, output, path, arguments):
     Parameters
     ----------
     experiments : list of Experiment
-        Experiments whose tables are in the folder.
+        Experiments whose tables are in the folder. Those without a table are
+        named as such.
     output : path-like
         Folder of tables and figures.
     path : path-like
@@ -76,7 +77,15 @@ def make_report(experiments, output, path, arguments):
         folder.mkdir(parents=True, exist_ok=True)
     for table in sorted(output.glob('*.csv')):
         write_atomically(copies / table.name, table.read_bytes())
-    for experiment in experiments:
+    done = [
+        experiment
+        for experiment in experiments
+        if not experiment.task or experiment.name in tables
+    ]
+    if len(done) < len(experiments):
+        missing = [e.title for e in experiments if e not in done]
+        lines += ['', f'Without results yet: {"; ".join(missing)}.']
+    for experiment in done:
         lines += ['', f'## {experiment.title}', '']
         for name in figure_names(experiment, output):
             content = (output / f'{name}.png').read_bytes()
@@ -192,13 +201,32 @@ def _cost_table(rows):
 
 def _rate_table(rows):
     return _table(
-        ['task', 'arm', 'rate', 'PSNR of the validation images', 'chosen'],
+        [
+            'task',
+            'steps',
+            'images',
+            'width',
+            'arm',
+            'rate',
+            'PSNR of the validation images',
+            'of the test images',
+            'of the slices',
+            'chosen',
+        ],
         [
             [
                 row['task'],
-                row['arm'],
+                row['steps'],
+                row['size'],
+                row['channels'],
+                f'{row["arm"]} {row["basis"]}'.strip(),
                 row['rate'],
-                f'{row["validation_psnr"]:.2f} dB',
+                *(
+                    f'{row[f"{images}_psnr"]:.2f} dB'
+                    if row.get(f'{images}_psnr', '') != ''
+                    else ''
+                    for images in ('validation', *SETS)
+                ),
                 'yes' if row['chosen'] else '',
             ]
             for row in rows

@@ -123,10 +123,11 @@ def _training(run, settings, folder, folders):
         'channels': network.pop('channels'),
         'skip': network.pop('skip'),
     }
+    basis = network.pop('basis', None)
     proximal = functools.partial(OrdinaryProximal, **arguments)
     if run.group is not None:
         proximal = functools.partial(
-            EquivariantProximal, group=run.group, **arguments
+            EquivariantProximal, group=run.group, basis=basis, **arguments
         )
     max_steps = training.pop('max_steps')
     trainer = Trainer(

@@ -29,10 +29,14 @@ from examples.experiments.settings import (
     baselines_key,
     rehearsed,
     rehearsed_task,
-    searched,
     tasks,
 )
-from examples.experiments.tables import mean_and_spread, write_rows
+from examples.experiments.tables import (
+    SETS,
+    mean_and_spread,
+    read_rows,
+    write_rows,
+)
 
 __all__ = ('Study',)
 
@@ -131,18 +135,10 @@ class Study:
         if jobs < 1:
             raise ValueError(f'--jobs must be at least 1, got {jobs}')
         self.output.mkdir(parents=True, exist_ok=True)
-        trains = [e for e in self.experiments if e.task or e.picture_of]
-        searches = {
-            name: searched(name, self.scale, self.tasks[name])
-            for name in self._used_tasks()
-            if any(
-                name == e.task or name in (e.picture_of or ()) for e in trains
-            )
-        }
+        searches = self._searches()
         search_runs = {
             run.key: run
-            for arms in searches.values()
-            for candidates in arms.values()
+            for _, candidates in searches.values()
             for run in candidates
         }
         baselines = {
@@ -152,10 +148,10 @@ class Study:
         with bar, _pool(jobs) as pool:
             bar.total = len(search_runs) + len(baselines)
             self._work(pool, bar, search_runs, baselines)
-            rates = self._write_searches(searches)
+            self._write_searches(searches)
             needed = {}
             for experiment in self.experiments:
-                for _, run in self._runs(experiment, rates):
+                for _, run in self._runs(experiment):
                     needed[run.key] = run
             bar.total += len(needed)
             bar.set_description('networks')
@@ -163,25 +159,55 @@ class Study:
             bar.set_description('tables')
         for experiment in self.experiments:
             if experiment.task:
-                self._write_table(experiment, rates)
+                self._write_table(experiment)
             elif experiment.picture_of:
-                self._make_pictures(experiment, rates)
+                self._make_pictures(experiment)
             elif experiment.cost_of:
                 rows = measure_cost(
                     self.tasks[experiment.cost_of], experiment, self.commit
                 )
                 write_rows(self.output / f'{experiment.name}.csv', rows)
 
-    def _runs(self, experiment, rates):
-        """Return pairs of an arm and a run, for all tasks of an experiment."""
+    def _names(self, experiment):
+        """Return the tasks that an experiment trains networks for."""
         if experiment.task:
-            names = [experiment.task]
-        else:
-            names = list(experiment.picture_of or ())
+            return [experiment.task]
+        return list(experiment.picture_of or ())
+
+    def _searches(self):
+        """Return all searches of a rate once, by the keys of their runs."""
+        return {
+            tuple(run.key for run in candidates): (arm, candidates)
+            for experiment in self.experiments
+            for name in self._names(experiment)
+            for arms in experiment.searches(self.tasks[name], name).values()
+            for arm, candidates in arms.items()
+        }
+
+    def _rates(self, experiment, name):
+        """Return the best rates of a task, by size and kind of arms."""
+        return {
+            size: {arm: self._best(found) for arm, found in arms.items()}
+            for size, arms in experiment.searches(
+                self.tasks[name], name
+            ).items()
+        }
+
+    def _best(self, candidates):
+        """Return the rate of the run with the best validation."""
+        return max(
+            candidates,
+            key=lambda run: _or_worst(runs.finished(self._folder(run.key))),
+        ).rate
+
+    def _runs(self, experiment):
+        """Return pairs of an arm and a run, for all tasks of an experiment."""
         return [
             pair
-            for name in names
-            for pair in experiment.runs(self.tasks[name], rates[name], name)
+            for name in self._names(experiment)
+            for pair in experiment.runs(
+                self.tasks[name], self._rates(experiment, name), name
+            )
         ]
 
     def _work(self, pool, bar, needed, baselines=()):
@@ -215,36 +241,60 @@ class Study:
             raise
 
     def _write_searches(self, searches):
-        """Write a table of all learning rates, and return the best ones."""
-        rows, rates = [], {}
-        for name, arms in searches.items():
-            rates[name] = {}
-            for arm, candidates in arms.items():
-                found = {
-                    run.rate: runs.finished(self._folder(run.key))
-                    for run in candidates
+        """Write all learning rates, beside those of other experiments."""
+        rows = []
+        for arm, candidates in searches.values():
+            best = self._best(candidates)
+            for run in candidates:
+                folder = self._folder(run.key)
+                summary = runs.finished(folder)
+                upright = {
+                    row['images']: row
+                    for row in _summed(
+                        [
+                            row
+                            for row in runs.scores_of(folder)
+                            if not row.get('averaged')
+                        ],
+                        {},
+                    )
+                    if row['condition'] == 'upright'
                 }
-                best = max(found, key=lambda r: _or_worst(found[r]))
-                rates[name][arm] = best
-                rows += [
+                network = run.settings['network']
+                rows.append(
                     {
-                        'task': name,
+                        'task': run.task,
+                        'steps': summary['steps'],
+                        'size': run.size,
+                        'channels': network['channels'],
+                        'basis': network.get('basis', ''),
                         'arm': arm,
-                        'rate': rate,
+                        'rate': run.rate,
                         'validation_psnr': summary['validation'],
-                        'chosen': int(rate == best),
+                        # no part of the choice
+                        **{
+                            f'{images}_psnr': upright[images]['psnr']
+                            for images in SETS
+                            if images in upright
+                        },
+                        'chosen': int(run.rate == best),
                         'commit': summary['commit'],
                     }
-                    for rate, summary in found.items()
-                ]
-        if rows:
-            write_rows(self.output / 'learning_rates.csv', rows)
-        return rates
+                )
+        if not rows:
+            return
+        path = self.output / 'learning_rates.csv'
+        keys = 'task', 'steps', 'size', 'channels', 'basis', 'arm'
+        found = {tuple(row[k] for k in keys) for row in rows}
+        others = read_rows(path) if path.is_file() else []
+        rows += [r for r in others if tuple(r[k] for k in keys) not in found]
+        rows.sort(key=lambda row: (*(row[k] for k in keys), row['rate']))
+        write_rows(path, rows)
 
-    def _write_table(self, experiment, rates):
+    def _write_table(self, experiment):
         """Write one row for each run, set of images and condition."""
         rows = []
-        for arm, run in self._runs(experiment, rates):
+        for arm, run in self._runs(experiment):
             folder = self._folder(run.key)
             summary = runs.finished(folder)
             rows += _summed(
@@ -280,12 +330,12 @@ class Study:
                 )
         write_rows(self.output / f'{experiment.name}.csv', rows)
 
-    def _make_pictures(self, experiment, rates):
+    def _make_pictures(self, experiment):
         for name in experiment.picture_of:
             found = {
                 arm: self._folder(run.key)
                 for arm, run in experiment.runs(
-                    self.tasks[name], rates[name], name
+                    self.tasks[name], self._rates(experiment, name), name
                 )
             }
             make_pictures(

@@ -44,6 +44,7 @@ ARMS = (
     'C8',
     'C12',
     'D4',
+    'SO2',
 )
 SEARCH_SEED = 1000
 
@@ -107,12 +108,57 @@ class Experiment:
     vary: str = None
     baselines: bool = False
     max_steps: int = None
+    channels: int = None
+    basis: str = None
+    own_rates: bool = False
+    rates: tuple = ()
     sizes: tuple = ()
     seeds: tuple = ()
     smoothings: tuple = (0,)
     picture_of: dict = None
     cost_of: str = None
     rounds: int = 0
+
+    def changed(self, common):
+        """Return the settings of a task with what the experiment changes."""
+        training, network = dict(common['training']), dict(common['network'])
+        if self.max_steps:
+            training['max_steps'] = self.max_steps
+        if self.channels:
+            network['channels'] = self.channels
+        if self.basis:
+            network['basis'] = self.basis
+        return {**common, 'training': training, 'network': network}
+
+    def searches(self, common, task=None):
+        """Return the runs that choose the learning rates.
+
+        Parameters
+        ----------
+        common : dict
+            Settings that all runs of the task share, see `tasks`.
+        task : str, optional
+            The task. Default: that of the experiment.
+
+        Returns
+        -------
+        searches : dict of dict
+            By the size of the training set, the runs of each kind of arms.
+            With ``own_rates`` they are of this size and all settings of the
+            experiment, its ``rates`` included. Without, all sizes have the
+            same runs, of the settings of the task.
+        """
+        task = task or self.task
+        if not self.own_rates:
+            runs = searched(task, self.scale, common, common['search_size'])
+            return dict.fromkeys(self.sizes, runs)
+        common = self.changed(common)
+        if self.rates:
+            common = {**common, 'rates': self.rates}
+        return {
+            size: searched(task, self.scale, common, size)
+            for size in self.sizes
+        }
 
     def runs(self, common, rates, task=None):
         """Return a run for each arm, size, seed and smoothness.
@@ -121,8 +167,9 @@ class Experiment:
         ----------
         common : dict
             Settings that all runs of the task share, see `tasks`.
-        rates : dict
-            Learning rates of ``'ordinary'`` and ``'equivariant'`` arms.
+        rates : dict of dict
+            By the size of the training set, the learning rates of
+            ``'ordinary'`` and ``'equivariant'`` arms.
         task : str, optional
             The task. Default: that of the experiment.
 
@@ -131,9 +178,7 @@ class Experiment:
         runs : list of tuple
             Pairs of the name of an arm and its `Run`.
         """
-        if self.max_steps:
-            training = {**common['training'], 'max_steps': self.max_steps}
-            common = {**common, 'training': training}
+        common = self.changed(common)
         return [
             (
                 arm,
@@ -145,7 +190,7 @@ class Experiment:
                     seed,
                     smoothing,
                     common,
-                    rates,
+                    rates[size],
                 ),
             )
             for seed in self.seeds
@@ -158,6 +203,10 @@ class Experiment:
 def trained(task, scale, arm, size, seed, smoothing, common, rates):
     """Return the run that trains the network of an arm."""
     is_ordinary = arm == 'ordinary' or arm in _ROTATIONS or arm in _UNTRAINED
+    if is_ordinary:
+        # there is one basis of ordinary kernels
+        network = {k: v for k, v in common['network'].items() if k != 'basis'}
+        common = {**common, 'network': network}
     return Run(
         task,
         scale,
@@ -171,15 +220,15 @@ def trained(task, scale, arm, size, seed, smoothing, common, rates):
     )
 
 
-def searched(task, scale, common):
-    """Return the runs that choose learning rates, for each arm."""
+def searched(task, scale, common, size):
+    """Return the runs that choose learning rates, for each kind of arms."""
     return {
         arm: [
             trained(
                 task,
                 scale,
                 group,
-                common['search_size'],
+                size,
                 SEARCH_SEED,
                 0,
                 common,

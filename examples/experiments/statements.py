@@ -9,11 +9,12 @@
 """The statements of the paper, each checked against the tables."""
 
 from examples.experiments.figures import summarised
-from examples.experiments.tables import set_name
+from examples.experiments.tables import SETS, set_name
 
 __all__ = ('checked',)
 
 _SMALL = 50
+_ARMS = 'ordinary', 'C4'
 
 
 def checked(tables, scale):
@@ -39,6 +40,11 @@ def checked(tables, scale):
         ('ct_longer', 'ct', ', four times as many steps'),
         ('mri_training_size', 'mri', ''),
         ('mri_longer', 'mri', ', four times as many steps'),
+        (
+            'mri_own_rates',
+            'mri',
+            ', four times as many steps, rates searched for them',
+        ),
     ):
         table = tables.get(name)
         if table is None:
@@ -59,10 +65,41 @@ def checked(tables, scale):
                 _better(own, where, 'random angles'),
                 _exact(own, where),
                 _falls(own, where),
-                _gap(own, where),
             ]
+            if len({row['size'] for row in own}) > 1:
+                rows.append(_gap(own, where))
             if task == 'mri':
                 rows.append(_smooth(own, where))
+    for name, arm, others, words in (
+        (
+            'ct_augmentation',
+            'C4',
+            ('quarter turns', 'any angle', 'averaged'),
+            'is above augmentation and averages',
+        ),
+        ('ct_angles', 'C8', ('C4',), 'is above quarter turns'),
+        ('ct_angles', 'SO2', ('C4', 'C8'), 'is above finite rotations'),
+        (
+            'ct_complete_basis',
+            'C4',
+            ('ordinary',),
+            'with all kernels of the grid is above ordinary',
+        ),
+    ):
+        for images in SETS if name in tables else ():
+            own = [row for row in tables[name] if row['images'] == images]
+            if own:
+                where = f'CT, {set_name(images, scale, own[0]["n_images"])}'
+                rows.append(_above(own, where, arm, others, words))
+    for task in ('ct', 'mri'):
+        for longer, when in (
+            ('longer', ''),
+            ('own_rates', ', rates of long runs searched for them'),
+        ):
+            names = f'{task}_training_size', f'{task}_{longer}'
+            if set(names) <= tables.keys():
+                both = [tables[name] for name in names]
+                rows += _chosen_steps(both, scale, when)
     if 'cost' in tables:
         rows.append(_cost(tables['cost']))
     return rows
@@ -108,6 +145,84 @@ def _better(rows, where, condition):
         f'{where}, {condition}: C4 is above ordinary for up to {_SMALL} '
         'training images',
         measured,
+        _verdict(_mean(values) > 0 for values in gains.values()),
+    )
+
+
+def _chosen_steps(short_and_long, scale, when=''):
+    """Return the same statement, where each arm has its own steps.
+
+    They are those of the table with the better validation of the arm.
+    """
+    found = {}
+    for table in short_and_long:
+        for row in table:
+            if row['seed'] == '' or row['condition'] != 'upright':
+                continue
+            key = row['size'], row['arm']
+            own = found.setdefault(key, {}).setdefault(row['steps'], {})
+            own.setdefault(row['images'], {})[row['seed']] = row['psnr']
+    (task,) = {row['run'].partition('-')[0] for row in short_and_long[0]}
+    statements = []
+    for images in SETS:
+        gains, words = [], []
+        for size in sorted({size for size, _ in found}):
+            budgets = [found.get((size, arm), {}) for arm in _ARMS]
+            # one table has more sizes than the other
+            if size > _SMALL or min(map(len, budgets)) < 2:
+                continue
+            steps = [
+                max(own, key=lambda n: _mean(own[n]['validation'].values()))
+                for own in budgets
+            ]
+            ordinary, c4 = (
+                own[n].get(images, {})
+                for own, n in zip(budgets, steps, strict=True)
+            )
+            if not c4:
+                continue
+            values = [c4[seed] - ordinary[seed] for seed in c4]
+            gains.append(_mean(values))
+            words.append(
+                f'{size}: {_mean(values):+.2f} dB '
+                f'({sum(v > 0 for v in values)} of {len(values)} seeds), '
+                f'{steps[0]} steps of ordinary, {steps[1]} of C4'
+            )
+        if gains:
+            statements.append(
+                (
+                    f'{task.upper()}, {set_name(images, scale)}, each network '
+                    'with the number of steps that is better on validation '
+                    f'images{when}: C4 is above ordinary',
+                    '; '.join(words),
+                    _verdict(gain > 0 for gain in gains),
+                )
+            )
+    return statements
+
+
+def _above(rows, where, arm, others, words):
+    """Return whether an arm is above others at random angles."""
+    found = {
+        (row['arm'], row['seed']): row['psnr']
+        for row in rows
+        if row['condition'] == 'random angles'
+    }
+    gains = {
+        other: [
+            value - found[other, seed]
+            for (own, seed), value in found.items()
+            if own == arm
+        ]
+        for other in others
+    }
+    return (
+        f'{where}, random angles: {arm} {words}',
+        ', '.join(
+            f'{other}: {_mean(values):+.2f} dB '
+            f'({sum(v > 0 for v in values)} of {len(values)} seeds)'
+            for other, values in gains.items()
+        ),
         _verdict(_mean(values) > 0 for values in gains.values()),
     )
 

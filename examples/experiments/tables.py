@@ -56,10 +56,16 @@ def write_rows(path, rows):
 
 
 def read_rows(path):
-    """Return the rows of a table, with numbers converted."""
+    """Return the rows of a table, with numbers converted.
+
+    Names of commits stay as they are: some look like numbers.
+    """
     with open(path, newline='', encoding='utf-8') as file:
         return [
-            {key: _number(value) for key, value in row.items()}
+            {
+                key: value if key == 'commit' else _number(value)
+                for key, value in row.items()
+            }
             for row in csv.DictReader(file)
         ]
 

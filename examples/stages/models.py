@@ -59,9 +59,9 @@ class Model:
         What its images show, in words.
     n_shared : int, optional
         Over how many of the first stages the learning rate falls together.
-        The stage after them has a schedule of its own, and the mean of the
-        weights at its start and at its end is saved. Default: each stage has
-        a schedule of its own.
+        If there is a stage after them, it has a schedule of its own, and the
+        mean of the weights at its start and at its end is saved. Default:
+        each stage has a schedule of its own.
     first_share : float, optional
         Share of the time, where it is limited, of the first of two stages.
     """
@@ -103,9 +103,13 @@ class Model:
         ]
         if n_steps is None:
             return lengths
-        share = n_steps / sum(lengths)
-        first = [max(1, round(share * length)) for length in lengths[:-1]]
-        return [*first, max(1, n_steps - sum(first))]
+        share, left, first = n_steps / sum(lengths), n_steps, []
+        for i, length in enumerate(lengths[:-1], 1):
+            # one is left for each stage after it
+            most = left - (len(lengths) - i)
+            first.append(max(1, min(round(share * length), most)))
+            left -= first[-1]
+        return [*first, max(1, left)]
 
     def times(self, seconds=None):
         """Return the time limit of each stage in seconds, or None.
@@ -243,6 +247,14 @@ MODELS = {
             first_share=0.4,
         ),
         Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
+        Model(
+            f'primal_dual_ct_{kind}',
+            [f'primal_dual_ct_stage_{i}' for i in (1, 2)],
+            (0, 1),
+            _ct,
+            trained_on=REAL_IMAGES,
+            n_shared=2,
+        ),
         Model(
             f'splitting_ct_{kind}',
             [f'splitting_ct_stage_{i}' for i in (1, 2, 3, 4)],

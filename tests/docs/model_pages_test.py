@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 SCORES = ROOT / 'docs' / 'results' / 'shipped_models.json'
 KINDS = (
     'splitting_ct_c4',
+    'primal_dual_ct_c4',
     'sparse_view_ct_c4',
     'cartesian_mri_ordinary',
     'denoiser_c4',

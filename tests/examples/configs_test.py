@@ -67,11 +67,13 @@ def test_there_are_configurations():
 @pytest.mark.parametrize('stage', [1, 2])
 def test_arms_of_learned_primal_dual(stage, tmp_path):
     """They differ in their blocks alone, and take all variants of the data."""
-    folder = CONFIGURATIONS[0].parent / 'primal_dual'
-    data = yaml.safe_load((folder / f'ct_stage_{stage}.yaml').read_text())
+    folder = CONFIGURATIONS[0].parent / 'shipped'
+    stage = folder / f'primal_dual_ct_stage_{stage}.yaml'
+    data = yaml.safe_load(stage.read_text())
     arms = []
     for kind in ('c4', 'ordinary'):
-        arm = yaml.safe_load((folder / f'ct_{kind}.yaml').read_text())
+        arm = folder / f'primal_dual_ct_{kind}.yaml'
+        arm = yaml.safe_load(arm.read_text())
         path = tmp_path / 'both.yaml'
         both = {**data, 'model': {**arm['model'], **data['model']}}
         # the images that are not there

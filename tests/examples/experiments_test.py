@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,17 @@ EXPERIMENTS = {
         'picture_of': {'ct': 'ct_training_size'},
         'arms': ['ordinary', 'C4'],
         'small': {'sizes': [2], 'seeds': [1]},
+    },
+    'mri_longer': {
+        'title': 'Longer',
+        'task': 'mri',
+        'vary': 'size',
+        'arms': ['ordinary', 'C4'],
+        'own_rates': True,
+        'max_steps': 4,
+        'channels': 12,
+        'basis': 'grid',
+        'small': {'sizes': [1, 2], 'seeds': [1]},
     },
     'cost': {
         'title': 'Cost',
@@ -218,10 +230,42 @@ def test_averages_over_the_group_are_equivariant_too(done):
 def test_rates_are_those_with_the_best_validation(done):
     """Of each arm one, from images that are not tested with."""
     rows = table(done[1] / 'learning_rates.csv')
-    for task, arm in {(r['task'], r['arm']) for r in rows}:
-        own = [r for r in rows if (r['task'], r['arm']) == (task, arm)]
+    keys = 'task', 'steps', 'size', 'channels', 'basis', 'arm'
+    searches = {tuple(r[k] for k in keys) for r in rows}
+    # two tasks at their own size, and one of two sizes with its own steps
+    assert len(searches) == 2 * 2 + 2 * 2
+    for search in searches:
+        own = [r for r in rows if tuple(r[k] for k in keys) == search]
         best = max(own, key=lambda r: r['validation_psnr'])
         assert [r['rate'] for r in own if r['chosen']] == [best['rate']]
+
+
+def test_experiments_with_own_rates_are_as_they_say(done):
+    """Rates of their size and steps; another width and basis of kernels."""
+    rates = {
+        (r['size'], r['arm']): r['rate']
+        for r in table(done[1] / 'learning_rates.csv')
+        if r['steps'] == 4 and r['chosen']
+    }
+    kinds = {'ordinary': 'ordinary', 'C4': 'equivariant'}
+    rows = table(done[1] / 'mri_longer.csv')
+    for row in rows:
+        assert row['rate'] == rates[row['size'], kinds[row['arm']]]
+        assert row['steps'] == 4
+    bases = {
+        (r['channels'], r['basis'], r['arm'])
+        for r in table(done[1] / 'learning_rates.csv')
+        if r['steps'] == 4
+    }
+    assert bases == {(12, '', 'ordinary'), (12, 'grid', 'equivariant')}
+
+
+def test_tables_of_rates_keep_those_of_other_experiments(copied):
+    """A call for some experiments leaves the rows of the others."""
+    settings, output = copied
+    text = (output / 'learning_rates.csv').read_text()
+    experiments('mri_longer', '--settings', settings, '--output', output)
+    assert (output / 'learning_rates.csv').read_text() == text
 
 
 def test_rates_that_diverge_are_not_chosen():
@@ -296,7 +340,7 @@ def test_figures_are_made_from_the_tables_alone(copied):
         for path in output.iterdir()
         if path.suffix in ('.png', '.pdf')
     }
-    assert len(before) == 14
+    assert len(before) == 18
     (output / 'pictures_ct.png').unlink()
     experiments(
         'pictures',
@@ -412,7 +456,7 @@ def module(name):
 def test_a_rehearsal_has_all_runs_of_its_scale(scale):
     """As many networks, in all arms, seeds and sizes, of a few steps each."""
     settings = module('settings')
-    rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
+    rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
     tasks = settings.tasks(scale)
     short = {k: settings.rehearsed_task(v, 32) for k, v in tasks.items()}
     for experiment in settings.experiments(scale).values():
@@ -545,8 +589,8 @@ def test_the_settings_that_come_with_the_package_are_whole():
     for scale in settings.SCALES:
         tasks = settings.tasks(scale)
         found = settings.experiments(scale)
-        assert len(found) == 9
-        rates = {'ordinary': 1e-3, 'equivariant': 1e-3}
+        assert len(found) == 12
+        rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
         for experiment in found.values():
             for task in [experiment.task, *(experiment.picture_of or ())]:
                 if task is None:
@@ -557,7 +601,72 @@ def test_the_settings_that_come_with_the_package_are_whole():
                 )
                 channels = tasks[task]['network']['channels']
                 for _, run in runs:
-                    if run.group:
+                    if run.group and run.group != 'SO2':
                         order = int(run.group[1:])
                         order *= 2 if run.group[0] == 'D' else 1
                         assert channels % order == 0
+
+
+def scored(steps, **psnr):
+    """Return the rows of two arms with scores of validation and slices."""
+    return [
+        {
+            'arm': arm,
+            'size': 5,
+            'steps': steps,
+            'seed': seed,
+            'run': f'mri-{arm}',
+            'images': images,
+            'condition': 'upright',
+            'psnr': value + 0.1 * seed,
+        }
+        for arm, values in psnr.items()
+        for images, value in zip(('validation', 'slices'), values, strict=True)
+        for seed in (1, 2)
+    ]
+
+
+def test_commits_are_no_numbers(tmp_path):
+    """Also those of digits alone, or with an e among them."""
+    tables = module('tables')
+    rows = [{'commit': name, 'psnr': 1.5} for name in ('0123456', '12e4567')]
+    tables.write_rows(tmp_path / 'a.csv', rows)
+    assert tables.read_rows(tmp_path / 'a.csv') == rows
+
+
+def test_arms_are_compared_at_random_angles():
+    """With each of the others, by the mean over the seeds."""
+    rows = [
+        {
+            'arm': arm,
+            'seed': seed,
+            'images': 'test',
+            'n_images': 3,
+            'condition': condition,
+            'psnr': value
+            + 5 * (condition == 'upright')
+            + seed * (arm == 'C4'),
+        }
+        for arm, value in {'C4': 20, 'C8': 23, 'SO2': 22.5}.items()
+        for condition in ('upright', 'random angles')
+        for seed in (1, 3)
+    ]
+    checked = module('statements').checked({'ct_angles': rows}, 'small')
+    assert [row[2] for row in checked] == ['yes', 'in part']
+    assert checked[0][0].startswith('CT, phantoms, random angles: C8 is')
+    assert checked[0][1] == 'C4: +1.00 dB (1 of 2 seeds)'
+    assert checked[1][1].endswith('C8: -0.50 dB (0 of 2 seeds)')
+
+
+def test_each_arm_has_the_steps_that_validation_chooses():
+    """Not those with the best scores on the images that are tested with."""
+    statements = module('statements')
+    short = scored(600, ordinary=(20, 21), C4=(25, 24))
+    longer = scored(2400, ordinary=(22, 23), C4=(24, 29))
+    (row,) = statements._chosen_steps([short, longer], 'small')
+    assert row[0].startswith('MRI, real slices')
+    assert '5: +1.00 dB (2 of 2 seeds), 2400 steps of ordinary' in row[1]
+    assert row[1].endswith('600 of C4') and row[2] == 'yes'
+    longer = scored(2400, ordinary=(22, 25), C4=(24, 29))
+    (row,) = statements._chosen_steps([short, longer], 'small')
+    assert row[2] == 'no'

@@ -54,6 +54,14 @@ OF_KIND = {
         '--data.train.init_args.shape=[16,16]',
         '--data.validation.init_args.shape=[16,16]',
     ],
+    'primal_dual_ct': [
+        '--model.dual.init_args.channels=4',
+        '--data.validation.init_args.n=1',
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.acquisition.init_args.n_views=4',
+        '--data.variants=[{"n_views":4},{"n_views":6,"n_photons":1e3}]',
+        '--data.validation.init_args.shape=[32,32]',
+    ],
     'splitting_ct': [
         '--data.validation.init_args.n=1',
         '--data.acquisition.init_args.shape=[16,16]',
@@ -168,6 +176,8 @@ NAMES = (
     'gradient_step_c4',
     'multiscale_denoiser_c4',
     'multiscale_denoiser_ordinary',
+    'primal_dual_ct_c4',
+    'primal_dual_ct_ordinary',
     'ridge_convex_c4',
     'ridge_convex_ordinary',
     'ridge_weakly_convex_c4',
@@ -236,7 +246,7 @@ def test_interrupted_training_ends_with_the_same_weights(
         assert torch.equal(result[key], value), key
 
     operator = None
-    if name.startswith(('sparse_view_ct', 'splitting_ct')):
+    if name.rpartition('_')[0].endswith('_ct'):
         operator = SparseViewCT((24, 24), n_views=6).operator
     elif name.startswith(('cartesian_mri', 'splitting_mri')):
         operator = CartesianMRI((24, 24)).operator
@@ -293,7 +303,7 @@ def test_networks_are_those_that_are_shipped(script, name):
     from odl_equivariant.training import ReconstructionData
 
     operator = None
-    if name.startswith(('sparse_view_ct', 'splitting_ct')):
+    if name.rpartition('_')[0].endswith('_ct'):
         operator = SparseViewCT((16, 16), n_views=4).operator
     elif name.startswith(('cartesian_mri', 'splitting_mri')):
         operator = CartesianMRI((16, 16)).operator
@@ -338,6 +348,10 @@ def test_twins_differ_in_their_blocks_alone(script, kind):
         denoiser = energy.get('init_args', {}).get('denoiser', {})
         for part in (block, energy, denoiser):
             part.get('init_args', {}).pop('group', None)
+        dual = own['model'].get('dual', {}).get('init_args', {})
+        # ordinary data end with zeros, others with what is measured there
+        ends = dual.pop('group', None), dual.pop('padding_mode', 'twisted')
+        assert ends in ((None, 'twisted'), ('C4', 'twisted'), ('C1', 'zeros'))
         start = own['model'].pop('pretrained', '')
         own_arm = name.rpartition('_')[2]
         assert start in (

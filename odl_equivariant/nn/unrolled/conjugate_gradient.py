@@ -56,6 +56,13 @@ def implicit_gradient(
     to rounding errors is left as it is, since further iterations, and their
     derivatives, would divide rounding errors by each other. Gradients of
     torch flow through all of it, the step included.
+
+    The same proximal is :math:`u - \tau A^* (I + \tau A A^*)^{-1} (A u - y)`,
+    whose iterations are in the space of the data and span the same spaces of
+    images. They are no way to larger steps: in float32, for tomography and
+    relative steps from 40 to 4000, the results after 4 to 30 iterations were
+    as far from the proximal or farther, and followed turned objects less
+    closely.
     """
     axes = tuple(range(1, gradient.ndim))
 
