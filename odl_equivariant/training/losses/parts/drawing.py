@@ -9,57 +9,41 @@
 
 from __future__ import annotations
 
-import dataclasses
-import weakref
 from typing import Any, Literal
 
-import numpy as np
 import odl
 import torch
-from odl.applications import tomo
 
 from odl_equivariant._checks import one_of, real_number, whole_number
-from odl_equivariant.elements import as_element
 from odl_equivariant.nn import UnrolledMethod
-from odl_equivariant.operators.ray.view_weights import Scan
+from odl_equivariant.training.losses.parts.lines import (
+    always_measured,
+    full_mask,
+    line_axis,
+    radius_of,
+)
+from odl_equivariant.training.losses.parts.operators import (
+    Part,
+    masked,
+    network_of_part,
+    of_views,
+    usable_views,
+)
 from odl_equivariant.training.losses.problem import Problem
 
 __all__ = (
-    'Part',
     'Parts',
+    'Units',
     'check_splittable',
     'check_unrolled',
-    'factors_of_views',
-    'of_views',
     'predicted_measurements',
-    'usable_views',
 )
 
 Units = Literal['auto', 'views', 'lines', 'samples']
 _UNITS = ('auto', 'views', 'lines', 'samples')
 _DENSITIES = ('uniform', 'centre')
 _N_KEPT = 16
-_N_DRAWN = 64
-_ALWAYS: weakref.WeakKeyDictionary[Any, torch.Tensor] = (
-    weakref.WeakKeyDictionary()
-)
 _WIDTH = 0.4
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A part of the measurements.
-
-    Parameters
-    ----------
-    chosen : torch.Tensor
-        Booleans that broadcast to the data, true in the part.
-    key : bytes or None
-        What is the same for the same part, if it comes again.
-    """
-
-    chosen: torch.Tensor
-    key: bytes | None = None
 
 
 class Parts:
@@ -122,8 +106,8 @@ class Parts:
             kind = 'samples'
         else:
             if measured is None:
-                measured = _full_mask(acquisition)
-            kind = 'samples' if _line_axis(measured) is None else 'lines'
+                measured = full_mask(acquisition)
+            kind = 'samples' if line_axis(measured) is None else 'lines'
         if self.over == 'auto':
             return kind
         if (self.over == 'views') != (kind == 'views'):
@@ -153,7 +137,7 @@ class Parts:
             return
         measured = torch.ones(acquisition.space.shape, dtype=torch.bool)
         if hasattr(acquisition, 'mask'):
-            measured = _full_mask(acquisition)
+            measured = full_mask(acquisition)
         self.choose(measured, acquisition, None)
 
     def draw(self, problem: Problem) -> Part:
@@ -208,12 +192,12 @@ class Parts:
         measured = measured.expand(shape)
         units = self.units(acquisition, measured)
         if units == 'lines':
-            measured = measured.narrow(1 - _line_axis(measured), 0, 1)
-        radius = _radius(measured.shape, shape)
+            measured = measured.narrow(1 - line_axis(measured), 0, 1)
+        radius = radius_of(measured.shape, shape)
         if self.keep is not None:
             centre = measured & (radius < self.keep)
         else:
-            always = _always_measured(acquisition)
+            always = always_measured(acquisition)
             centre = (
                 measured
                 & always.expand(shape)[tuple(slice(n) for n in measured.shape)]
@@ -272,7 +256,7 @@ class Parts:
         chosen = part.chosen
         given = chosen * data
         if hasattr(problem.acquisition, 'mask'):
-            operators = _masked(problem, chosen, action)
+            operators = masked(problem, chosen, action)
             return problem.reconstruct(given, operators)
         network = self._network(problem, part, action)
         return network(given)
@@ -283,7 +267,7 @@ class Parts:
         if part.key is not None:
             key = (id(problem.network), part.key, id(action))
         if key is None or key not in self._networks:
-            network = _of_part(problem, part, action)
+            network = network_of_part(problem, part, action)
             if key is None:
                 return network
             # the originals as well, so that their ids are not given again
@@ -291,154 +275,6 @@ class Parts:
         network = self._networks[key][0]
         network.train(problem.network.training)
         return network
-
-
-def usable_views(problem: Problem) -> torch.Tensor:
-    """Return which views are not held out, as booleans on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the samples of the batch hold out different views.
-    """
-    n = problem.data.shape[2]
-    measured = problem.measured.cpu()
-    if measured.ndim == 0:
-        return torch.ones(n, dtype=torch.bool)
-    measured = measured.expand(*measured.shape[:2], n, *measured.shape[3:])
-    views = measured.transpose(1, 2).flatten(2).all(2)
-    if not bool((views == views[:1]).all()):
-        raise ValueError(
-            'the samples of a batch hold out different views: take '
-            '`data.batch_size` 1'
-        )
-    return views[0]
-
-
-def of_views(problem: Problem, views: torch.Tensor) -> Part:
-    """Return the part of some views, which may come again."""
-    shape = [1, 1, -1, *(problem.data.ndim - 3) * [1]]
-    chosen = views.reshape(shape).to(problem.data.device)
-    return Part(chosen, views.numpy().tobytes())
-
-
-def _masked(problem, masks, action=None):
-    """Return the operator of each sample, with a mask."""
-    masks = masks.expand(len(problem), *masks.shape[1:])[:, 0].cpu()
-    operators = []
-    for mask, own in zip(
-        masks, problem.own or len(problem) * [{}], strict=True
-    ):
-        own = {**own, 'mask': mask.numpy()}
-        operator = problem.acquisition.forward_operator(**own)
-        if action is not None:
-            operator = odl.OperatorComp(operator, action)
-        operators.append(operator)
-    return operators
-
-
-def _of_part(problem, part, action):
-    """Return the network of the operator ``M A T``."""
-    own = problem.operator
-    mask = part.chosen.to(problem.data).expand(1, *problem.data.shape[1:])
-    multiply = odl.MultiplyOperator(
-        as_element(mask.cpu(), own.range), own.range, own.range
-    )
-    operator = odl.OperatorComp(multiply, own)
-    initial = None
-    kind = problem.network.architecture['arguments']['initial']
-    if kind == 'fbp':
-        factors = torch.from_numpy(factors_of_views(problem, part))
-        factors = factors.to(mask).reshape(-1, *(own.range.ndim - 1) * [1])
-        weigh = odl.MultiplyOperator(
-            as_element((factors * mask).cpu(), own.range), own.range, own.range
-        )
-        start = problem.network._layers.apply_initial.operator
-        initial = odl.OperatorComp(start, weigh)
-    if action is not None:
-        operator = odl.OperatorComp(operator, action)
-        if initial is not None:
-            initial = odl.OperatorComp(action.inverse, initial)
-    return problem.network.with_operator(operator, initial)
-
-
-def factors_of_views(problem: Problem, part: Part) -> np.ndarray:
-    """Return how much more each view of a part stands for than among all.
-
-    In the filtered back-projection of some views, each of them stands for
-    half of the gaps beside it. The same factor for all would not be an
-    integral over the angles: random views leave large gaps and small ones.
-    What the scan itself leaves out, such as the rest of the half circle of a
-    limited range of angles, is no gap.
-
-    Parameters
-    ----------
-    problem : Problem
-        Data of a batch.
-    part : Part
-        Some of their views, the same for all samples.
-
-    Returns
-    -------
-    factors : numpy.ndarray
-        A number for each view, 0 for those that are not in the part.
-    """
-    geometry = problem.acquisition.geometry
-    is_parallel = isinstance(geometry, tomo.ParallelBeamGeometry)
-    period = np.pi if is_parallel else 2 * np.pi
-    scan = Scan.of_partition(geometry.motion_partition, period)
-    n_views = len(scan.angles)
-    chosen = part.chosen[0, 0].reshape(n_views, -1).all(1).cpu().numpy()
-    angles, factors = scan.angles[chosen], np.zeros(n_views)
-    if scan.turns is not None:
-        # of several turns, all together
-        period = scan.turns * period
-        before, after = angles[-1:] - period, angles[:1] + period
-        ends = np.concatenate([before, angles, after])
-        factors[chosen] = (ends[2:] - ends[:-2]) / 2
-        return factors / scan.widths
-    for low, high in scan.arcs:
-        inside = chosen & (scan.angles >= low) & (scan.angles <= high)
-        own = scan.angles[inside]
-        cells = np.concatenate([[low], (own[1:] + own[:-1]) / 2, [high]])
-        factors[inside] = np.diff(cells)[: len(own)]
-    return factors / scan.widths
-
-
-def _always_measured(acquisition):
-    """Return what all masks have in common that an acquisition draws."""
-    if acquisition not in _ALWAYS:
-        masks = [acquisition.draw_mask(i).array for i in range(_N_DRAWN)]
-        _ALWAYS[acquisition] = torch.from_numpy(np.all(masks, axis=0))
-    return _ALWAYS[acquisition]
-
-
-def _full_mask(acquisition):
-    mask = np.broadcast_to(acquisition.mask, acquisition.space.shape)
-    return torch.as_tensor(mask.copy())
-
-
-def _line_axis(mask):
-    """Return the axis along which lines are counted, if there are lines."""
-    if mask.ndim != 2:
-        return None
-    # of a full mask, those that are read out along the first axis
-    for axis in (1, 0):
-        if bool((mask == mask.narrow(1 - axis, 0, 1)).all()):
-            return axis
-    return None
-
-
-def _radius(shape, full):
-    """Return the distance from the middle, 1 at the ends of an axis."""
-    radius = torch.zeros((), dtype=torch.float64)
-    for axis, (m, n) in enumerate(zip(shape, full, strict=True)):
-        if m == 1:
-            continue
-        place = [-1 if i == axis else 1 for i in range(len(shape))]
-        at = (torch.arange(n, dtype=torch.float64) - n // 2) / (n / 2)
-        radius = radius + at.square().reshape(place)
-    return radius.sqrt()
 
 
 def check_splittable(acquisition: Any) -> None:
@@ -487,7 +323,7 @@ def predicted_measurements(
     images = Parts(0.5).reconstruct(problem, Part(problem.measured))
     operators = None
     if hasattr(problem.acquisition, 'mask'):
-        operators = _masked(problem, where)
+        operators = masked(problem, where)
     gap = problem.project(images, operators) - problem.data
     error = problem.mean_data(gap.square(), where)
     size = problem.mean_data(problem.data.square(), where)
