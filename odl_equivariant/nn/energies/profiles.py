@@ -86,10 +86,14 @@ class _Tables(NamedTuple):
     def _places(self, responses):
         """Return interval, index in the tables, and place in the interval."""
         t = responses.abs() * self.scales
-        place = t.detach().sqrt() if self.dense else t.detach()
-        whole = place.clamp(max=self.rises.shape[-1] - 1.0).long()
+        whole = self._intervals(t.detach()).long()
         passed = whole.square() if self.dense else whole
         return whole + self._first(whole.dtype), t - passed
+
+    def _intervals(self, t):
+        """Return the intervals of responses in steps, not yet rounded."""
+        place = t.sqrt() if self.dense else t
+        return place.clamp(max=self.rises.shape[-1] - 1.0)
 
     def _first(self, dtype):
         """Return where the table of each image and filter begins."""
@@ -194,15 +198,9 @@ class _Tables(NamedTuple):
 
     def _quick_places(self, responses):
         t = responses.abs().mul_(self.scales)
-        most = self.rises.shape[-1] - 1.0
         # 32 bits are converted, and looked up, in less time
-        if self.dense:
-            passed = t.sqrt().clamp_(max=most).floor_()
-            whole = passed.int()
-            t.addcmul_(passed, passed, value=-1)
-        else:
-            whole = t.clamp(max=most).int()
-            t.sub_(whole)
+        whole = self._intervals(t).int()
+        t.sub_(whole.square() if self.dense else whole)
         return t, whole.add_(self._first(whole.dtype)).flatten()
 
     @staticmethod

@@ -116,9 +116,8 @@ class RidgeEnergy(Energy):
     **Profiles** [GNBDU2023]_, [GNU2024]_. The derivative of a profile is a
     linear spline, odd, on 40 intervals in the response, and constant behind
     the last knot, 8. With M intervals, the knot k of :math:`\psi` is at 8 k /
-    M, or at :math:`8 (k / M)^2` if ``dense_knots``. Its slopes are at most
-    :math:`\mu_i(\sigma)`, and at least 0 if ``convex`` and -1 otherwise. For
-    the noise level,
+    M, or at :math:`8 (k / M)^2` if ``dense_knots``. Its slopes are at most :math:`\mu_i(\sigma)`, and at least
+    0 if ``convex`` and -1 otherwise. For the noise level,
 
     .. math::
         \psi_i(t; \sigma) = \alpha_i(\sigma)^{-2} \psi(\alpha_i(\sigma) t),

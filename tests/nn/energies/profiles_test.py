@@ -127,9 +127,7 @@ def test_images_may_share_a_table(dense):
     tables = one.prepared()
     together = tables.derivative(t)
     for i in range(2):
-        assert torch.equal(
-            tables.of(i).derivative(t[i : i + 1])[0], together[i]
-        )
+        assert torch.equal(tables.of(i).derivative(t[i : i + 1])[0], together[i])
     some = made.prepared()
     part = some.of(slice(1, 2)).derivative(t[1:])
     assert torch.equal(part, some.derivative(t)[1:])

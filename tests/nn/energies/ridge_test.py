@@ -175,7 +175,9 @@ def test_hessian_is_symmetric(group):
 @pytest.mark.parametrize('after_step', [False, True])
 @pytest.mark.parametrize('convex', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
-def test_hessian_is_within_its_bounds(group, convex, after_step, dense_knots):
+def test_hessian_is_within_its_bounds(
+    group, convex, after_step, dense_knots
+):
     """Eigenvalues lie from -modulus to the Lipschitz constant, modulus <= 1.
 
     Whatever the weights are, also after a step of an optimiser.
@@ -407,9 +409,13 @@ def test_changed_weights_are_noticed():
 @pytest.mark.parametrize('dense_knots', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
 @pytest.mark.parametrize('dtype', DTYPES)
-def test_energy_is_saved_and_loaded(group, dtype, dense_knots, tmp_path):
+def test_energy_is_saved_and_loaded(
+    group, dtype, dense_knots, tmp_path
+):
     """A loaded energy has the same values and the same architecture."""
-    energy = make(group, dtype, shared_profile=True, dense_knots=dense_knots)
+    energy = make(
+        group, dtype, shared_profile=True, dense_knots=dense_knots
+    )
     models.save(energy, tmp_path / 'j.safetensors', value_range=(0, 1))
     loaded = models.load(tmp_path / 'j.safetensors')
     u = images(dtype=dtype)
