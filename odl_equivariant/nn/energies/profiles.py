@@ -37,23 +37,19 @@ class Splines(NamedTuple):
         Slopes of :math:`\psi'` between the knots, and the slope 0 behind the
         last one, of shape ``(N, F, M + 1)``.
     step : float
-        First knot of :math:`\alpha t`.
-    dense : bool
-        Whether the knot k is at :math:`k^2` steps. Otherwise it is at k.
+        Distance of the knots of :math:`\alpha t`.
     """
 
     scales: torch.Tensor
     slopes: torch.Tensor
     step: float
-    dense: bool
 
     def prepared(self):
         """Return tables for `derivative` and `value`, image by image."""
         zero = torch.zeros_like(self.slopes[..., :1])
-        widths = self.step * _widths(self.slopes[..., :-1], self.dense)
-        rises = widths * self.slopes[..., :-1]
+        rises = self.step * self.slopes[..., :-1]
         values = torch.cat([zero, rises.cumsum(-1)], -1)
-        areas = widths * (values[..., :-1] + 0.5 * rises)
+        areas = self.step * (values[..., :-1] + 0.5 * rises)
         areas = torch.cat([zero, areas.cumsum(-1)], -1)
         return _Tables(
             (self.scales / self.step)[:, :, None, None],
@@ -62,7 +58,6 @@ class Splines(NamedTuple):
             values,
             areas,
             self.step,
-            self.dense,
         )
 
 
@@ -75,25 +70,21 @@ class _Tables(NamedTuple):
     values: torch.Tensor
     areas: torch.Tensor
     step: float
-    dense: bool
 
     def of(self, images):
         """Return the tables of some images; they may share one table."""
         if len(self.rises) == 1:
             return self
-        return _Tables(*(t[images] for t in self[:5]), *self[5:])
+        return _Tables(*(t[images] for t in self[:5]), self.step)
 
     def _places(self, responses):
         """Return interval, index in the tables, and place in the interval."""
+        n_knots = self.rises.shape[-1]
+        # what has no graph may be overwritten
         t = responses.abs() * self.scales
-        whole = self._intervals(t.detach()).long()
-        passed = whole.square() if self.dense else whole
-        return whole + self._first(whole.dtype), t - passed
-
-    def _intervals(self, t):
-        """Return the intervals of responses in steps, not yet rounded."""
-        place = t.sqrt() if self.dense else t
-        return place.clamp(max=self.rises.shape[-1] - 1.0)
+        whole = t.detach().clamp(max=n_knots - 1.0).long()
+        fraction = t - whole
+        return whole + self._first(whole.dtype), fraction
 
     def _first(self, dtype):
         """Return where the table of each image and filter begins."""
@@ -147,9 +138,8 @@ class _Tables(NamedTuple):
         n_knots = self.rises.shape[-1]
         values = self.values / self.step
         slopes = self.rises / self.step
-        # where the knots lie among the t, in steps
-        places = torch.arange(n_knots, device=values.device)
-        knots = values + (places.square() if self.dense else places)
+        # where the knots lie among the t, in units of their distance
+        knots = values + torch.arange(n_knots, device=values.device)
         t = responses.abs() * self.scales
         interval = torch.searchsorted(
             knots.detach().expand(len(t), -1, -1).contiguous(),
@@ -199,8 +189,8 @@ class _Tables(NamedTuple):
     def _quick_places(self, responses):
         t = responses.abs().mul_(self.scales)
         # 32 bits are converted, and looked up, in less time
-        whole = self._intervals(t).int()
-        t.sub_(whole.square() if self.dense else whole)
+        whole = t.clamp(max=self.rises.shape[-1] - 1.0).int()
+        t.sub_(whole)
         return t, whole.add_(self._first(whole.dtype)).flatten()
 
     @staticmethod
@@ -208,22 +198,16 @@ class _Tables(NamedTuple):
         return table.flatten().index_select(0, index).view(like.shape)
 
 
-def _widths(slopes, dense):
-    """Return the distances of the knots of some slopes, in steps."""
-    first = torch.arange(slopes.shape[-1], device=slopes.device)
-    return (2 * first + 1 if dense else torch.ones_like(first)).to(slopes)
-
-
-def _of_rising(slopes, widths):
+def _of_rising(slopes):
     """Return the slopes of psi' if it stays at zero instead of below.
 
     So psi is least at zero, and energies are at least 0: otherwise an energy
     could fall without a bound in directions that the data do not see. No
     slope becomes smaller.
     """
-    sums = torch.nn.functional.pad((slopes * widths).cumsum(-1), (1, 0))
+    sums = torch.nn.functional.pad(slopes.cumsum(-1), (1, 0))
     values = sums - sums.cummin(-1).values
-    return values.diff(dim=-1) / widths
+    return values.diff(dim=-1)
 
 
 class Profiles(nn.Module):
@@ -247,9 +231,6 @@ class Profiles(nn.Module):
         Usual norm of a filter.
     largest : float, optional
         Bound of the slopes. Default: none.
-    dense : bool, optional
-        Whether the knots are dense at zero: the knot k at the square of k
-        over their number, in place of k over their number.
 
     Notes
     -----
@@ -276,25 +257,20 @@ class Profiles(nn.Module):
         n_levels,
         usual,
         largest=None,
-        dense=False,
     ):
         super().__init__()
-        self.largest, self.dense = largest, dense
+        self.largest = largest
         self.least = 0.0 if convex else -1.0
-        self.step, self.usual = reach / n_knots ** (1 + dense), usual
+        self.step, self.usual = reach / n_knots, usual
         n_profiles = 1 if shared else n_filters
-        middle = (torch.arange(n_knots) + 0.5) ** (1 + dense) * self.step
-        # dense knots can begin closer to the absolute value
-        kink, height = (0.6, 2.0) if convex else (0.8, 3.0)
-        if dense:
-            kink, height = 0.2, 10.0
+        middle = (torch.arange(n_knots) + 0.5) * self.step
         if convex:
-            slopes = torch.where(middle < kink, 2.0, -3.0)
+            slopes = torch.where(middle < 0.6, 2.0, -3.0)
         else:
             slopes = torch.where(middle < 4, -2.0, -1.4)
-            slopes = torch.where(middle < kink, 2.0, slopes)
+            slopes = torch.where(middle < 0.8, 2.0, slopes)
         self.slopes = nn.Parameter(slopes.repeat(n_profiles, 1) / _GAIN)
-        start = math.log(height) / _GAIN
+        start = math.log(2.0 if convex else 3.0) / _GAIN
         self.heights = nn.Parameter(torch.full((n_profiles, n_levels), start))
         self.scales = nn.Parameter(torch.zeros(n_filters, n_levels))
 
@@ -316,8 +292,7 @@ class Profiles(nn.Module):
         share = torch.sigmoid(_GAIN * self.slopes)
         slopes = self.least + (heights - self.least) * share
         if self.least < 0:
-            widths = _widths(slopes, self.dense)
-            slopes = _of_rising(slopes, widths).clamp(min=self.least)
+            slopes = _of_rising(slopes).clamp(min=self.least)
         slopes = torch.nn.functional.pad(slopes, (0, 1))
         slopes = slopes.expand(-1, scales.shape[1], -1)
-        return Splines(scales, slopes, self.step, self.dense)
+        return Splines(scales, slopes, self.step)

@@ -90,10 +90,6 @@ class RidgeEnergy(Energy):
     dimension : {2, 3}, optional
         Number of axes of an image, 3 for volumes. Default: that of the
         group, and 2 without one.
-    dense_knots : bool, optional
-        Whether the knots of the profiles are dense at zero. With evenly
-        spaced ones, a profile is either steep at zero, or has knots at large
-        responses, where a profile that is not convex becomes constant.
 
     Attributes
     ----------
@@ -115,8 +111,7 @@ class RidgeEnergy(Energy):
     -----
     **Profiles** [GNBDU2023]_, [GNU2024]_. The derivative of a profile is a
     linear spline, odd, on 40 intervals in the response, and constant behind
-    the last knot, 8. With M intervals, the knot k of :math:`\psi` is at 8 k /
-    M, or at :math:`8 (k / M)^2` if ``dense_knots``. Its slopes are at most :math:`\mu_i(\sigma)`, and at least
+    the last knot. Its slopes are at most :math:`\mu_i(\sigma)`, and at least
     0 if ``convex`` and -1 otherwise. For the noise level,
 
     .. math::
@@ -209,7 +204,6 @@ class RidgeEnergy(Energy):
         largest_slope: float | None = None,
         axis: int | None = None,
         dimension: int | None = None,
-        dense_knots: bool = False,
     ) -> None:
         super().__init__()
         name, self.dimension = checked_symmetry(group, axis, dimension)
@@ -224,7 +218,6 @@ class RidgeEnergy(Energy):
         if largest_slope is not None:
             largest_slope = positive_number('largest_slope', largest_slope)
         self.largest_slope = largest_slope
-        self.dense_knots = boolean('dense_knots', dense_knots)
         if self.kernel_size % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, so that turned filters have the '
@@ -243,7 +236,6 @@ class RidgeEnergy(Energy):
             _N_LEVELS,
             1 / math.sqrt(self.n_filters),
             self.largest_slope,
-            self.dense_knots,
         )
         self._normalised = filters.Normalised()
 
@@ -267,8 +259,6 @@ class RidgeEnergy(Energy):
                 arguments[name] = getattr(self, name)
         if self.group is None and self.dimension == 3:
             arguments['dimension'] = 3
-        if self.dense_knots:
-            arguments['dense_knots'] = True
         return arguments
 
     def extra_repr(self) -> str:

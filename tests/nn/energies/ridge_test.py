@@ -97,13 +97,11 @@ def test_gradient_is_equivariant(group, name, dtype):
     assert (given - expected).abs().max() <= LIMIT[dtype]
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
 @pytest.mark.parametrize('convex', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
-def test_gradient_is_that_of_the_value(group, convex, dense_knots):
+def test_gradient_is_that_of_the_value(group, convex):
     """With and without a graph, the gradient is the one of autograd."""
-    energy = make(group, convex=convex, dense_knots=dense_knots)
-    u = images().requires_grad_()
+    energy, u = make(group, convex=convex), images().requires_grad_()
     (expected,) = torch.autograd.grad(energy(u, levels(u)).sum(), u)
     assert torch.allclose(energy.gradient(u, levels(u)), expected)
     with torch.no_grad():
@@ -145,12 +143,10 @@ def test_bounds_of_several_levels_are_those_of_each(group, convex):
         assert moduli[i] == pytest.approx(energy.weak_convexity(level))
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
-def test_hessian_is_the_derivative_of_the_gradient(group, dense_knots):
+def test_hessian_is_the_derivative_of_the_gradient(group):
     """The Hessian's product is that of autograd, however it is computed."""
-    energy = make(group, dense_knots=dense_knots)
-    v = images(seed=1)
+    energy, v = make(group), images(seed=1)
     u = images().requires_grad_()
     (expected,) = torch.autograd.grad(energy.gradient(u, levels(u)), u, v)
     u = u.detach()
@@ -171,18 +167,15 @@ def test_hessian_is_symmetric(group):
     assert torch.isclose(one, other, rtol=1e-12)
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
 @pytest.mark.parametrize('after_step', [False, True])
 @pytest.mark.parametrize('convex', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
-def test_hessian_is_within_its_bounds(
-    group, convex, after_step, dense_knots
-):
+def test_hessian_is_within_its_bounds(group, convex, after_step):
     """Eigenvalues lie from -modulus to the Lipschitz constant, modulus <= 1.
 
     Whatever the weights are, also after a step of an optimiser.
     """
-    energy = make(group, convex=convex, dense_knots=dense_knots)
+    energy = make(group, convex=convex)
     u = images((9, 10), n=1)
     if after_step:
         optimizer = torch.optim.Adam(energy.parameters(), lr=0.3)
@@ -229,22 +222,19 @@ def test_constants_do_not_count(group):
     assert torch.allclose(energy(u + 3, 0.1), energy(u, 0.1), rtol=1e-9)
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
-def test_energy_is_positive_and_zero_at_constants(dense_knots):
+def test_energy_is_positive_and_zero_at_constants():
     """Zero is the least value: no direction makes the energy fall for ever."""
     for seed in range(3):
-        energy = shaken(make(dense_knots=dense_knots), seed)
+        energy = shaken(make(), seed)
         with torch.no_grad():
             energy.profiles.slopes -= 0.5 * seed
         assert (energy(10 * images(), 0.1) >= 0).all()
         assert energy(torch.ones(1, 1, 9, 9).double(), 0.1).abs() < 1e-20
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
-def test_energy_scales_with_the_unit(dense_knots):
+def test_energy_scales_with_the_unit():
     """With constant knots, J(c u; c sigma) = c^2 J(u; sigma)."""
-    energy = RidgeEnergy('C4', 5, 8, dense_knots=dense_knots).double()
-    u = images()
+    energy, u = RidgeEnergy('C4', 5, 8).double(), images()
     assert torch.allclose(energy(u / 9, 0.01), energy(u, 0.09) / 81)
 
 
@@ -277,11 +267,10 @@ def test_shrinkage_of_a_convex_energy_is_firmly_non_expansive(group):
     assert (change * (u - v)).sum() >= square * (1 - 1e-9)
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
 @pytest.mark.parametrize('convex', [False, True])
-def test_shrinkage_is_the_proximal_at_each_response(convex, dense_knots):
+def test_shrinkage_is_the_proximal_at_each_response(convex):
     """The residual r = psi'(y) of t solves y + psi'(y) = t."""
-    energy = make(None, convex=convex, dense_knots=dense_knots)
+    energy = make(None, convex=convex)
     tables = energy.profiles(torch.tensor([0.1, 0.03]).double()).prepared()
     t = torch.linspace(-1, 1, 800).double().view(1, 1, 20, 40)
     t = t * torch.tensor([1.0, 3.0]).double().view(2, 1, 1, 1)
@@ -406,16 +395,11 @@ def test_changed_weights_are_noticed():
     assert torch.allclose(after, fresh(u, 0.1).detach(), rtol=1e-12)
 
 
-@pytest.mark.parametrize('dense_knots', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
 @pytest.mark.parametrize('dtype', DTYPES)
-def test_energy_is_saved_and_loaded(
-    group, dtype, dense_knots, tmp_path
-):
+def test_energy_is_saved_and_loaded(group, dtype, tmp_path):
     """A loaded energy has the same values and the same architecture."""
-    energy = make(
-        group, dtype, shared_profile=True, dense_knots=dense_knots
-    )
+    energy = make(group, dtype, shared_profile=True)
     models.save(energy, tmp_path / 'j.safetensors', value_range=(0, 1))
     loaded = models.load(tmp_path / 'j.safetensors')
     u = images(dtype=dtype)
