@@ -26,6 +26,8 @@ _FEW_CELLS = 1600
 # Channels and cells above which filtering by Winograd is faster, by 1.3 to 2.
 _MANY_FOR_TILES = 64
 _CELLS_FOR_TILES = 4000
+# Images are taken one by one, which does not pay for smaller ones.
+_CELLS_OF_IMAGE = 1000
 # Cells of a block of rows, so that its products stay in the cache.
 _BLOCK = 2048
 
@@ -126,6 +128,7 @@ def _prefers_tiles(x, weight):
         and weight.dtype == x.dtype
         and min(weight.shape[:2]) >= _MANY_FOR_TILES
         and len(x) * x.shape[2:].numel() >= _CELLS_FOR_TILES
+        and x.shape[2:].numel() >= _CELLS_OF_IMAGE
         and _prefers_products(x)
         and not _is_lowered(x)
     )
@@ -192,7 +195,11 @@ def convolution(
                 and (weight.requires_grad or x.requires_grad)
                 and not _is_lowered(x)
             )
-            or (weight.requires_grad and _prefers_products(x))
+            or (
+                weight.requires_grad
+                and _prefers_products(x)
+                and not _is_lowered(x)
+            )
         )
     ):
         return _Convolution.apply(x, weight, bias)

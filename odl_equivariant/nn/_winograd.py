@@ -15,7 +15,8 @@ Of a tile :math:`d` of 6 x 6 cells, a kernel :math:`g` gives 4 x 4 cells
 
 with 36 products instead of 144. The sums over the channels turn the 36
 products into products of matrices, which all processors are good at. Rounding
-errors are about four times those of the sum over nine cells. See Winograd,
+errors are four to nine times those of the sum over nine cells. What is not
+finite spreads to the other cells of its tile. See Winograd,
 "Arithmetic Complexity of Computations", 1980, and Lavin and Gray, "Fast
 Algorithms for Convolutional Neural Networks", 2016, for the matrices.
 """

@@ -140,6 +140,12 @@ def test_where_it_is_taken(taken, monkeypatch):
     for given in (
         many(side=60),
         many(channels=48),
+        [
+            torch.cat(9 * [many(side=24)[0]]).contiguous(
+                memory_format=torch.channels_last
+            ),
+            *many()[1:],
+        ],
         many(dtype=torch.float64),
         [part.contiguous() for part in many()],
     ):
@@ -147,7 +153,12 @@ def test_where_it_is_taken(taken, monkeypatch):
     assert not taken
     given = many()
     with torch.autocast('cpu', torch.bfloat16):
-        assert _gradients.convolution(*given).dtype == torch.bfloat16
+        given[1].requires_grad_()
+        y = _gradients.convolution(*given)
+        assert y.dtype == torch.bfloat16
+    y.sum().backward()
+    assert given[1].grad.dtype == torch.float32
+    given[1].requires_grad_(False)
     torch.func.vmap(lambda x: _gradients.convolution(x, *given[1:]))(
         given[0][None]
     )

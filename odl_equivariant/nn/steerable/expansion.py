@@ -27,7 +27,9 @@ _joint = contextvars.ContextVar('joint', default=None)
 class ExpandedKernel:
     """Mix-in of convolutions with a parameter ``weight`` of coefficients.
 
-    A derived class has a parameter ``bias`` too, which may be None.
+    A derived class has a parameter ``bias`` too, which may be None. Within
+    `expanded_together` kernels are parts of one array, which torch lets
+    nobody change in place where gradients are needed.
     """
 
     def _kind(self):
@@ -53,10 +55,12 @@ class ExpandedKernel:
 
     def kernel(self):
         """Return the convolution kernel and bias, as `torch.nn.Conv2d` has."""
-        group = (_joint.get() or {}).get(self)
-        if group is not None:
-            return group.kernel(self)
-        return _expanded([self])[0]
+        found = None
+        # torch compiles no variables of a context
+        if not _is_traced():
+            group = (_joint.get() or {}).get(self)
+            found = None if group is None else group.taken(self)
+        return _expanded([self])[0] if found is None else found
 
 
 class _Group:
@@ -64,12 +68,20 @@ class _Group:
 
     def __init__(self):
         self.layers, self._kernels = [], None
+        self._has_gradients = torch.is_grad_enabled()
 
-    def kernel(self, layer):
+    def taken(self, layer):
+        """Return the kernel of a layer once, so that no change of it leaks.
+
+        None where it was taken, or where gradients are not as they were when
+        the context began.
+        """
+        if torch.is_grad_enabled() != self._has_gradients:
+            return None
         if self._kernels is None:
             kernels = _expanded(self.layers)
             self._kernels = dict(zip(self.layers, kernels, strict=True))
-        return self._kernels[layer]
+        return self._kernels.pop(layer, None)
 
 
 @contextlib.contextmanager
@@ -77,7 +89,8 @@ def expanded_together(modules):
     """Context in which layers of the same kind are expanded in one go.
 
     The results are those of the layers alone, up to rounding. The weights must
-    not change in the context. Within another such context, and where torch
+    not change in the context. Layers of a kind that are not asked for have
+    gradients of zero, not None. Within another such context, and where torch
     compiles or exports, it has no effect.
 
     Parameters
@@ -85,11 +98,7 @@ def expanded_together(modules):
     modules : iterable of torch.nn.Module
         Modules whose layers are meant, those inside of them included.
     """
-    if (
-        _joint.get() is not None
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-    ):
+    if _is_traced() or _joint.get() is not None:
         yield
         return
     groups, joint = {}, {}
@@ -104,6 +113,10 @@ def expanded_together(modules):
         yield
     finally:
         _joint.reset(token)
+
+
+def _is_traced():
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _key(layer):
@@ -121,4 +134,6 @@ def _expanded(layers):
     if layers[0].bias is not None:
         biases = torch.stack([layer.bias for layer in layers])
     kernels, biases = layers[0]._expand(weights, biases)
+    if len(layers) == 1:
+        return [(kernels.squeeze(0), biases.squeeze(0))]
     return list(zip(kernels.unbind(), biases.unbind(), strict=True))

@@ -124,17 +124,54 @@ def test_kinds_are_kept_apart(counted):
     ]
 
 
-def test_a_layer_that_comes_twice_is_expanded_once(counted):
-    """Shared layers, and copies, do not add to the work."""
-    layer = plane()
-    with expanded_together([layer, nn.Sequential(layer)]):
-        first, second = layer.kernel(), layer.kernel()
-    assert counted == [1]
-    assert first[0] is second[0]
+def test_a_layer_that_comes_twice(counted):
+    """Shared layers are expanded once, and copies give the same."""
+    layer, other = plane(), plane()
     copied = copy.deepcopy(layer)
-    with expanded_together([layer, copied]):
+    with expanded_together([layer, nn.Sequential(layer, copied), other]):
         kernels = layer.kernel()[0], copied.kernel()[0]
+        other.kernel()
+    assert sorted(counted) == [1, 2]
     torch.testing.assert_close(*kernels)
+
+
+def test_kernels_without_gradients():
+    """What is asked for without gradients takes none from the others."""
+    layers = randomised([plane(), plane()])
+    with expanded_together(layers):
+        with torch.no_grad():
+            norm = layers[0].kernel()[0].norm()
+        kernels = kernels_of(layers)
+    assert all(kernel.requires_grad for kernel in kernels)
+    assert norm == kernels[0].norm()
+
+
+@torch.no_grad()
+def test_changes_do_not_leak():
+    """A kernel that is changed in place is that of its taker only."""
+    layers = randomised([plane(), plane()])
+    expected = layers[0].kernel()[0].clone()
+    with expanded_together(layers):
+        layers[0].kernel()[0].zero_()
+        torch.testing.assert_close(layers[0].kernel()[0], expected)
+
+
+def test_kernels_alone_can_be_changed():
+    """Outside of the context, kernels are arrays of their own."""
+    layer = plane()
+    for part in layer.kernel():
+        part.mul_(2).sum().backward(retain_graph=True)
+    assert layer.weight.grad is not None
+
+
+def test_compiled_in_one_graph():
+    """Torch can compile and export blocks as a whole."""
+    block = EquivariantProximal(channels=8, memory=0).eval()
+    x = torch.randn(1, 1, 12, 12)
+    compiled = torch.compile(block, backend='eager', fullgraph=True)
+    torch.testing.assert_close(compiled(x, x), block(x, x))
+    exported = torch.export.export(block, (x, x), strict=True)
+    torch.testing.assert_close(exported.module()(x, x), block(x, x))
 
 
 def test_context_ends(counted):
