@@ -8,6 +8,7 @@
 
 """Train one network and score it under all conditions."""
 
+import contextlib
 import functools
 import json
 import logging
@@ -38,6 +39,31 @@ __all__ = ('finished', 'make_baselines', 'make_run', 'network_of', 'test_sets')
 SCORES, DONE = 'scores.csv', 'run.json'
 
 
+@contextlib.contextmanager
+def _quiet():
+    # the index says once how many files it skipped, and the data each time
+    loggers = [
+        logging.getLogger(name)
+        for name in ('lightning.pytorch', 'odl_equivariant.training.data')
+    ]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for words in (
+            'The .*dataloader.* does not have many workers',
+            '.*isinstance.treespec, LeafSpec.. is deprecated',
+            '.*is applied to one sample of a batch after the other',
+            '.*across ranks',
+        ):
+            warnings.filterwarnings('ignore', words)
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
 def finished(folder):
     """Return the record of a finished run, or ``None``."""
     path = pathlib.Path(folder) / DONE
@@ -46,6 +72,7 @@ def finished(folder):
     return json.loads(path.read_text(encoding='utf-8'))
 
 
+@_quiet()
 def make_run(run, folder, folders, commit):
     """Train the network of a run and score it, unless this is done.
 
@@ -63,7 +90,6 @@ def make_run(run, folder, folders, commit):
     folder = pathlib.Path(folder)
     if finished(folder) is not None:
         return
-    _quiet()
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     settings = run.settings
@@ -218,6 +244,7 @@ def _scored(reconstruct, acquisition, settings, smoothing, folders):
     return rows
 
 
+@_quiet()
 def make_baselines(settings, folder, folders, commit):
     """Score total variation and the baseline of the acquisition.
 
@@ -235,7 +262,6 @@ def make_baselines(settings, folder, folders, commit):
     folder = pathlib.Path(folder)
     if finished(folder) is not None:
         return
-    _quiet()
     folder.mkdir(parents=True, exist_ok=True)
     acquisition = acquisition_of(settings)
 
@@ -287,16 +313,3 @@ def scores_of(folder):
 def _mean(values):
     values = list(values)
     return sum(values) / len(values)
-
-
-def _quiet():
-    # the index says once how many files it skipped, and the data each time
-    for name in ('lightning.pytorch', 'odl_equivariant.training.data'):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for words in (
-        'The .*dataloader.* does not have many workers',
-        '.*isinstance.treespec, LeafSpec.. is deprecated',
-        '.*is applied to one sample of a batch after the other',
-        '.*across ranks',
-    ):
-        warnings.filterwarnings('ignore', words)

@@ -352,6 +352,9 @@ def test_twins_differ_in_their_blocks_alone(script, kind):
         # ordinary data end with zeros, others with what is measured there
         ends = dual.pop('group', None), dual.pop('padding_mode', 'twisted')
         assert ends in ((None, 'twisted'), ('C4', 'twisted'), ('C1', 'zeros'))
+        if kind == 'volume_denoiser':
+            # at the rate of its twin, the equivariant one diverges
+            own['model'].pop('learning_rate')
         start = own['model'].pop('pretrained', '')
         own_arm = name.rpartition('_')[2]
         assert start in (

@@ -160,6 +160,7 @@ def test_models_load_without_escnn():
 import sys, odl
 sys.modules['escnn'] = None  # importing it fails from now on
 from odl_equivariant import models
+from odl_equivariant.data import SparseViewCT
 operators = {
     (n, dtype): odl.IdentityOperator(odl.rn((8,) * n).astype(dtype))
     for n in (2, 3)
@@ -168,6 +169,8 @@ operators = {
 for name in models.available():
     if any(kind in name for kind in ('denoiser', 'ridge', 'gradient')):
         models.load(name)
+    elif 'primal_dual' in name:
+        models.load(name, SparseViewCT((16, 16), n_views=8).operator)
     else:
         dtype = 'complex64' if 'mri' in name else 'float32'
         n = 3 if 'volume' in name else 2
