@@ -57,29 +57,22 @@ def stacked_geometries(vol_geom, proj_geom, size):
     return vol_geom, proj_geom
 
 
-def check_cells(sides, proj_geom):
+def check_cells(sides, geometry):
     """Warn if the back-projection on a GPU is far from the transpose.
 
     Parameters
     ----------
     sides : sequence of float
         Sides of the image cells, two or three.
-    proj_geom : dict
-        ASTRA's geometry of the rays in space, given by vectors, with lengths
-        in the unit of the sides.
+    geometry : odl.applications.tomo.Geometry
+        Rays, with lengths in the unit of the sides.
     """
-    vectors = np.asarray(proj_geom['Vectors'], dtype=float)
-    source, detector, along, across = np.split(vectors, 4, axis=1)
-    # the layers of a stack are as thick as its rows are high
-    cells = (along, across) if len(sides) == 3 else (along,)
-    widths = np.linalg.norm(cells, axis=-1)
-    if proj_geom['type'].startswith('cone'):
-        length = np.linalg.norm(source - detector, axis=1)
-        widths = widths * np.linalg.norm(source, axis=1) / length
-    narrowest, widest = (
-        np.min(widths) / np.max(sides),
-        np.max(widths) / np.min(sides),
-    )
+    ratios = [
+        width / side
+        for width, those in _compared(np.asarray(sides, float), geometry)
+        for side in those
+    ]
+    narrowest, widest = min(ratios), max(ratios)
     slack = 1 + _TOLERANCE
     if narrowest * slack >= _NARROWEST and widest <= _WIDEST * slack:
         return
@@ -95,6 +88,33 @@ def check_cells(sides, proj_geom):
         'wide',
         UserWarning,
     )
+
+
+def _compared(sides, geometry):
+    """Return widths of a detector's cells, and the image's beside each."""
+    widths = np.array(geometry.det_partition.cell_sides, dtype=float)
+    radius = getattr(geometry, 'det_curvature_radius', None)
+    if radius is not None:
+        # of a curved detector, they are angles
+        curved = np.atleast_1d(np.asarray(radius, dtype=float))
+        widths[: len(curved)] *= curved
+    if hasattr(geometry, 'src_radius'):
+        source, detector = geometry.src_radius, geometry.det_radius
+        widths *= source / (source + detector)
+    if len(sides) == 2:
+        return [(widths[0], sides)]
+    axis = np.abs(getattr(geometry, 'axis', np.zeros(3)))
+    if np.max(axis) < 1 - _TOLERANCE:
+        # the rays turn about no axis of the grid
+        return [(width, sides) for width in widths]
+    along = int(np.argmax(axis))
+    across = np.delete(sides, along)
+    return [
+        (width, sides[[along]] if abs(direction[along]) > 0.5 else across)
+        for width, direction in zip(
+            widths, geometry.det_axes_init, strict=True
+        )
+    ]
 
 
 class CudaRays:
@@ -124,7 +144,7 @@ class CudaRays:
         self.implementation = operator.get_impl(operator.use_cache)
         self.domain, self.range = layouts(operator)
         self.stacks = isinstance(operator.geometry, Parallel2dGeometry)
-        check_cells(operator.domain.cell_sides, self.implementation.proj_geom)
+        check_cells(operator.domain.cell_sides, operator.geometry)
         w_domain, w_range = self.domain.weights(), self.range.weights()
         self._forward_scale = float(self.implementation.fp_scaling_factor)
         # the back-end scales for the weighted adjoint A^* = A^T w_Y / w_X

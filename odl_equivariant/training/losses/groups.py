@@ -165,9 +165,10 @@ def unseen_share(
     Raises
     ------
     TypeError
-        If the operator is not one on functions on a grid.
+        If the operator is not one on functions on a grid, or not linear, or
+        the actions are no operators.
     ValueError
-        If an action acts on other functions, or the operator is not linear.
+        If an action acts on other functions.
 
     Notes
     -----
@@ -204,6 +205,12 @@ def unseen_share(
         )
     whole_number('n_iterations', n_iterations, 1)
     for action in actions:
+        if not isinstance(action, odl.Operator):
+            raise TypeError(
+                '`actions` must be operators, such as '
+                "`odl_equivariant.actions.group_actions(space, 'C4')`, got "
+                f'{actions!r}'
+            )
         if action.domain != space:
             raise ValueError(
                 f'{action} acts on {describe_space(action.domain)}, and the '

@@ -52,6 +52,9 @@ __all__ = ('EquivariantSplitting', 'MeasurementSplitting')
 _TARGETS = ('auto', 'others', 'all')
 _LARGEST_ERROR = 0.02
 _LARGEST_UNSEEN = 0.05
+_MANY_STEPS = 100
+# Elements of a group that is hardly made finer.
+_FINE = 15
 
 
 class MeasurementSplitting(Loss):
@@ -390,16 +393,22 @@ def _warn_of_unseen(acquisition, group):
     """Warn of frequencies that a mask measures in no pose of a group."""
     share = unseen_share(acquisition.operator, group)
     if share > _LARGEST_UNSEEN:
-        warn_user(
-            f'if all scans have the mask of {type(acquisition).__name__}, it '
-            f'and its {len(group)} moves by the group of the loss leave '
-            f'{100 * share:.0f} % of k-space unseen, and splitting learns '
-            'nothing of it. Masks that differ between scans (`random_masks: '
-            'true`) leave nothing, and finer turns as `actions`, such as '
-            '`C16`, leave less: see '
-            '`odl_equivariant.training.losses.unseen_share`',
-            UserWarning,
-        )
+        # turns that interpolate take more steps
+        share = unseen_share(acquisition.operator, group, _MANY_STEPS)
+    if share <= _LARGEST_UNSEEN:
+        return
+    finer = ''
+    if len(group) < _FINE:
+        finer = ', and finer turns as `actions`, such as `C16`, leave less'
+    warn_user(
+        f'if all scans have the mask of {type(acquisition).__name__}, it '
+        'leaves, in all poses of the group of the loss, '
+        f'{100 * share:.0f} % of k-space unseen, and splitting learns '
+        'nothing of it. Masks that differ between scans (`random_masks: '
+        f'true`) leave nothing{finer}: see '
+        '`odl_equivariant.training.losses.unseen_share`',
+        UserWarning,
+    )
 
 
 def _group_by_design(network, space):

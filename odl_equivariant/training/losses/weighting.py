@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from odl_equivariant.training.losses.parts import Parts
+from odl_equivariant.training.losses.parts.lines import drawn_mask
 
 __all__ = (
     'WEIGHTINGS',
@@ -130,7 +131,7 @@ def _density_weights(acquisition, parts):
     measured, given = torch.zeros(shape), torch.zeros(shape)
     generator = torch.Generator().manual_seed(0)
     for i in range(_N_MASKS):
-        mask = torch.from_numpy(acquisition.draw_mask(i).array.copy())
+        mask = torch.from_numpy(drawn_mask(acquisition, i).copy())
         part = parts.choose(mask, acquisition, generator)
         measured += mask
         given += part

@@ -20,8 +20,10 @@ import odl
 import pytest
 import torch
 from odl.applications.tomo import (
+    ConeBeamGeometry,
     FanBeamGeometry,
     Parallel2dGeometry,
+    Parallel3dAxisGeometry,
     RayTransform,
     cone_beam_geometry,
     parallel_beam_geometry,
@@ -226,18 +228,58 @@ def test_warning_of_an_adjoint_that_is_none(kind, unit, width):
         CudaRays(operator)
 
 
-@pytest.mark.parametrize('axis', [0, 1])
-def test_warning_in_space(axis):
+def detector(columns, rows):
+    """Return a detector of four times four cells."""
+    return odl.uniform_partition(
+        [-2 * columns, -2 * rows], [2 * columns, 2 * rows], (4, 4)
+    )
+
+
+def cone(columns, rows, **named):
+    """Return a cone-beam geometry that enlarges twice."""
+    angles = odl.uniform_partition(0, 2 * np.pi, 5)
+    return ConeBeamGeometry(angles, detector(columns, rows), 8, 8, **named)
+
+
+@pytest.mark.parametrize('columns, rows', [(6, 2), (2, 6), (6, 6)])
+def test_warning_in_space(columns, rows):
     """The rows of a detector are compared with the cells too."""
-    vectors = np.zeros((5, 12))
-    vectors[:, 1], vectors[:, 4] = -4, 4
-    vectors[:, 6], vectors[:, 11] = 2, 2
-    geometry = {'type': 'cone_vec', 'Vectors': vectors}
-    check_cells([1, 1, 1], geometry)
-    vectors[:, (6, 11)[axis]] = 6
+    check_cells([1, 1, 1], cone(2, 2))
     with pytest.warns(UserWarning, match='3 times the width') as warned:
-        check_cells([1, 1, 1], geometry)
+        check_cells([1, 1, 1], cone(columns, rows))
     assert 'astra_matrix' not in str(warned[0].message)
+
+
+def test_cells_are_compared_along_their_axes():
+    """Thick slices fit high rows, wherever the source is."""
+    check_cells([1, 1, 4], cone(2, 8))
+    check_cells([1, 4, 1], cone(2, 8, axis=[0, 1, 0]))
+    check_cells([1, 1, 1], cone(2, 2, pitch=1e3))
+    check_cells([1, 1, 1], cone(2, 2, translation=[300, 0, 50]))
+    angles = odl.uniform_partition(0, np.pi, 5)
+    check_cells([1, 1, 4], Parallel3dAxisGeometry(angles, detector(1, 4)))
+    with pytest.warns(UserWarning, match='4 times the width'):
+        check_cells([1, 1, 4], Parallel3dAxisGeometry(angles, detector(4, 4)))
+    with pytest.warns(UserWarning, match='times the width'):
+        check_cells([1, 1, 4], cone(2, 8, axis=[1, 0, 1]))
+
+
+def test_curved_detectors():
+    """Their cells are angles, times the radius of the curve."""
+    angles = odl.uniform_partition(0, 2 * np.pi, 5)
+    for radius, ratio in ((20, 1), (60, 3)):
+        geometry = FanBeamGeometry(
+            angles,
+            odl.uniform_partition(-0.2, 0.2, 4),
+            10,
+            10,
+            det_curvature_radius=radius,
+        )
+        if ratio == 1:
+            check_cells([1, 1], geometry)
+            continue
+        with pytest.warns(UserWarning, match=f'{ratio} times the width'):
+            check_cells([1, 1], geometry)
 
 
 # --- On a GPU --- #

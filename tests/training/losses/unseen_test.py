@@ -12,12 +12,23 @@ import warnings
 import numpy as np
 import odl
 import pytest
+import torch
 
 from odl_equivariant.actions import group_actions
-from odl_equivariant.data import CartesianMRI, SparseViewCT
+from odl_equivariant.data import (
+    CartesianMRI,
+    DynamicMRI,
+    SparseViewCT,
+    VolumeMRI,
+)
 from odl_equivariant.nn import EquivariantProximal, LearnedProximalGradient
 from odl_equivariant.operators import Masking
-from odl_equivariant.training.losses import EquivariantSplitting, unseen_share
+from odl_equivariant.training.losses import (
+    EquivariantSplitting,
+    MeasurementSplitting,
+    unseen_share,
+)
+from odl_equivariant.training.losses.parts.lines import always_measured
 
 
 def turned(mask):
@@ -109,7 +120,7 @@ def test_splitting_says_what_its_group_leaves_unseen(group):
             warnings.simplefilter('error')
             checked(acquisition, group)
         return
-    with pytest.warns(UserWarning, match=r'leave \d\d % of k-space unseen'):
+    with pytest.warns(UserWarning, match=r'\d\d % of k-space unseen'):
         checked(acquisition, group)
 
 
@@ -119,9 +130,16 @@ def test_splitting_says_what_its_group_leaves_unseen(group):
         (CartesianMRI((16, 16), random_masks=True), None),
         (CartesianMRI((16, 16), n_coils=2), None),
         (CartesianMRI((16, 16), acceleration=4), 'C16'),
+        (CartesianMRI((32, 32), acceleration=4), 'C16'),
         (SparseViewCT((16, 16), n_views=9), None),
     ],
-    ids=['masks that differ', 'own maps', 'finer turns', 'views'],
+    ids=[
+        'masks that differ',
+        'own maps',
+        'finer turns',
+        'more steps',
+        'views',
+    ],
 )
 def test_nothing_is_said_where_all_is_seen(acquisition, actions):
     """Or where the acquisition cannot know."""
@@ -138,8 +156,35 @@ def test_what_has_no_frequencies_or_another_grid():
     other = odl.uniform_discr([-1, -1], [1, 1], (5, 5))
     with pytest.raises(ValueError, match='acts on'):
         unseen_share(odl.IdentityOperator(space), group_actions(other, 'C4'))
+    with pytest.raises(TypeError, match="must be operators.*got 'C'"):
+        unseen_share(odl.IdentityOperator(space), 'C4')
     with pytest.raises(ValueError, match='n_iterations'):
         unseen_share(odl.IdentityOperator(space), n_iterations=0)
     nonlinear = odl.PowerOperator(space, 2)
     with pytest.raises((TypeError, ValueError), match='linear'):
         unseen_share(nonlinear)
+
+
+@pytest.mark.parametrize(
+    'acquisition',
+    [
+        VolumeMRI((8, 8, 8), random_masks=True),
+        DynamicMRI((12, 12), n_frames=3, random_masks=True),
+    ],
+    ids=['volume', 'film'],
+)
+def test_kept_are_what_masks_of_volumes_and_films_share(acquisition):
+    """Their masks are arrays."""
+    MeasurementSplitting(keep=None).parts.check(acquisition)
+    masks = [np.asarray(acquisition.draw_mask(i)) for i in range(64)]
+    expected = torch.from_numpy(np.all(masks, axis=0))
+    assert torch.equal(always_measured(acquisition), expected)
+
+
+def test_keeping_what_no_draws_tell():
+    """Masks of Poisson discs have no samples that all of them measure."""
+    acquisition = CartesianMRI(
+        (16, 16), pattern='poisson_disc', random_masks=True
+    )
+    with pytest.raises(ValueError, match='`keep: null`.*poisson_disc'):
+        MeasurementSplitting(keep=None).parts.check(acquisition)

@@ -132,6 +132,14 @@ class Parts:
                 f'{type(acquisition).__name__} draws none: take a fraction '
                 'of k-space, such as 0.04'
             )
+        if self.keep is None and (
+            getattr(acquisition, 'pattern', None) == 'poisson_disc'
+        ):
+            raise ValueError(
+                '`keep: null` is what all masks measure, which of masks of '
+                '`pattern: poisson_disc` no number of draws tells: take a '
+                'fraction of k-space, such as 0.04'
+            )
         if self.units(acquisition) == 'views':
             self._number(acquisition.operator.range.shape[0], 'views')
             return

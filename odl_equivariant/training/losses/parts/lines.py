@@ -17,6 +17,7 @@ import torch
 
 __all__ = (
     'always_measured',
+    'drawn_mask',
     'full_mask',
     'line_axis',
     'radius_of',
@@ -32,9 +33,16 @@ _ALWAYS: weakref.WeakKeyDictionary[Any, torch.Tensor] = (
 def always_measured(acquisition):
     """Return what all masks have in common that an acquisition draws."""
     if acquisition not in _ALWAYS:
-        masks = [acquisition.draw_mask(i).array for i in range(_N_DRAWN)]
+        masks = [drawn_mask(acquisition, i) for i in range(_N_DRAWN)]
         _ALWAYS[acquisition] = torch.from_numpy(np.all(masks, axis=0))
     return _ALWAYS[acquisition]
+
+
+def drawn_mask(acquisition, number):
+    """Return the mask of the scan of a number, as an array."""
+    mask = acquisition.draw_mask(number)
+    # those of volumes and films are arrays
+    return np.asarray(getattr(mask, 'array', mask))
 
 
 def full_mask(acquisition):
