@@ -11,7 +11,7 @@
 import contextlib
 
 import torch
-from _gpu_operators import ray_transform
+from _gpu_operators import forget_rays, ray_transform
 from _plain_network import MEMORY, PlainNetwork
 
 from odl_equivariant.nn import (
@@ -48,6 +48,7 @@ def arithmetic(bench, precision):
 def network_of(bench, kind, impl):
     """Return a network, and data for it, on the device."""
     size, channels, n_iterations = bench.shape
+    forget_rays(bench)
     operator = ray_transform('parallel', size, impl)
     if kind == 'plain':
         network = PlainNetwork(operator, channels, n_iterations)

@@ -27,7 +27,7 @@ from odl_equivariant.operators import (
     SubsampledFourierTransform,
 )
 
-__all__ = ('fourier', 'ray_transform', 'rays')
+__all__ = ('fourier', 'forget_rays', 'ray_transform', 'rays')
 
 N_VIEWS, N_COILS = 50, 8
 
@@ -49,6 +49,12 @@ def ray_transform(kind, size, impl):
             det_radius=1,
         )
     return RayTransform(space, geometry, impl=impl)
+
+
+def forget_rays(bench):
+    """Free the ray transforms, whose matrices stay on the device."""
+    ray_transform.cache_clear()
+    bench.release()
 
 
 def rays(bench):
@@ -91,12 +97,14 @@ def rays(bench):
                     'ODL module': lambda k=kind, x=x: odl_module(k, x),
                     'deepinv': lambda k=kind, x=x: deepinv_rays(k, x),
                 }
+                forget_rays(bench)
                 bench.compare(f'{kind}, {size}, batch {batch}', makers)
 
 
 def fourier(bench):
     """Measure subsampled Fourier transforms, with one coil and with eight."""
     fft, axes = torch.fft, (-2, -1)
+    forget_rays(bench)
 
     def centred(x):
         x = fft.fft2(fft.ifftshift(x, axes), norm='ortho')
@@ -124,6 +132,7 @@ def fourier(bench):
         for batch in bench.batches:
             shape = (batch, 1, size, size)
             x = torch.randn(shape, dtype=torch.complex64, device=bench.device)
+            bench.release()
             bench.compare(
                 f'subsampled, {size}, batch {batch}',
                 {
@@ -133,6 +142,7 @@ def fourier(bench):
                     ),
                 },
             )
+            bench.release()
             bench.compare(
                 f'{N_COILS} coils, {size}, batch {batch}',
                 {

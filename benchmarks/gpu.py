@@ -15,7 +15,8 @@
 The results are written as JSON after each section, and printed as tables.
 Times are medians of alternating rounds, measured with events of the GPU. The
 first row of each case is the reference of the ratios: how many times longer
-the others take. Memory is the highest that torch has allocated. ASTRA's own
+the others take. Memory is the highest that torch has allocated, with what the
+ways before it in the same case hold, and nothing of earlier cases. ASTRA's own
 memory is not in it.
 
 A way that fails is a row with its message, and the rest goes on. The exit

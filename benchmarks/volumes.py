@@ -13,7 +13,7 @@ alive at once: what a process takes beside them depends on how its allocator
 returns memory. Times are those of the processor, on one thread, in turn with
 those of the ordinary network of the same width:
 
-    python benchmarks/volumes.py --output volumes.md
+    python benchmarks/volumes.py --output docs/benchmarks_volumes.md
     python benchmarks/volumes.py --size 32
 """
 

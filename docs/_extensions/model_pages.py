@@ -108,8 +108,8 @@ reconstruct = models.load('{name}', mri.operator).as_operator()
 image = reconstruct(y)""",
         'limits': (
             'Samples must lie on a Cartesian grid.',
-            'It was trained briefly, on two heads: its denoiser alone, with '
-            'steps and levels that suit it.',
+            'Its denoiser was trained on boxes of two heads and of phantoms, '
+            'and is taken as it is, with steps and levels that suit it.',
         ),
     },
     'denoiser of volumes': {
@@ -129,9 +129,7 @@ image = denoise(noisy)""",
         'limits': (
             'It is not a proximal in the strict sense: iterations with it '
             'need not have a limit. Stop early, or lower the noise level.',
-            'It was trained briefly, on two heads. For noise of 0.03 and '
-            'less, total variation with the best weight was ahead of '
-            '`volume_denoiser_o` on one of them.',
+            'It was trained on boxes of two heads and of phantoms alone.',
         ),
     },
     'energy': {
@@ -279,9 +277,31 @@ def _beside_variation(name):
                 f'| {found["psnr"]:.2f} |'
             )
             ahead.append(found['psnr'] > row['psnr'])
-    if ahead and not any(ahead):
-        lines += ['', 'So total variation is ahead on all of them.']
+    if ahead:
+        lines += [
+            '',
+            f'This model is ahead in {sum(ahead)} of {len(ahead)} rows.',
+        ]
     return lines
+
+
+def _beside_twin(name, twin):
+    """Return in words how a model scores beside its twin."""
+    measured = _stored('shipped_models.json')['models']
+    own, other = (
+        {(row['setting'], row['images']): row['psnr'] for row in found}
+        for found in (measured[name]['scores'], measured[twin]['scores'])
+    )
+    both = [(own[key], other[key]) for key in own if key in other]
+    weights = [
+        int(models.describe(key).rows()['weights']) for key in (name, twin)
+    ]
+    return (
+        f'In {len(both)} rows of scores, this model is above its twin in '
+        f'{sum(a > b for a, b in both)} and below it in '
+        f'{sum(a < b for a, b in both)}. It has {weights[0]} weights, and '
+        f'the twin has {weights[1]}.'
+    )
 
 
 def page(name):
@@ -302,8 +322,12 @@ def page(name):
         '',
     ]
     if twin := _twin(name):
-        words = 'The equivariant' if group is None else 'The ordinary'
-        lines += [f'{words} network of the same width: {{doc}}`{twin}`.', '']
+        words = 'equivariant' if group is None else 'ordinary'
+        lines += [
+            f'Its twin is the {words} network of the same width: '
+            f'{{doc}}`{twin}`. {_beside_twin(name, twin)}',
+            '',
+        ]
     code = kind['code'].format(name=name)
     lines += ['```python', code, '```', '', '## What it was trained on', '']
     lines += ['| | |', '|---|---|']

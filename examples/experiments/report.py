@@ -43,8 +43,15 @@ def make_report(experiments, output, path, arguments):
         table = output / f'{experiment.name}.csv'
         if table.is_file():
             tables[experiment.name] = read_rows(table)
+    rates = output / 'learning_rates.csv'
+    searched = read_rows(rates) if rates.is_file() else []
     commits = sorted(
-        {row['commit'] for rows in tables.values() for row in rows}
+        {
+            row['commit']
+            for rows in (*tables.values(), searched)
+            for row in rows
+            if row.get('commit')
+        }
     )
     command = ' '.join(['python -m examples.experiments', *arguments])
     lines = [
@@ -52,8 +59,8 @@ def make_report(experiments, output, path, arguments):
         '',
         f'Made by `{command} --report {path.as_posix()}`, from the tables '
         'that this command writes (kept in '
-        f'`{(path.parent / path.stem).as_posix()}`); the networks and scores '
-        'are of the '
+        f'`{(path.parent / path.stem).as_posix()}`); the networks, '
+        'scores and searched rates are of the '
         f'{"commit" if len(commits) == 1 else "commits"} '
         f'{", ".join(f"`{c}`" for c in commits)}. Scores are means over the '
         'test images, then mean and standard deviation over the seeds: of '
@@ -97,9 +104,8 @@ def make_report(experiments, output, path, arguments):
             lines += _cost_table(rows)
         elif rows:
             lines += _score_tables(experiment, rows)
-    rates = output / 'learning_rates.csv'
-    if rates.is_file():
-        lines += ['', '## Learning rates', '', *_rate_table(read_rows(rates))]
+    if searched:
+        lines += ['', '## Learning rates', '', *_rate_table(searched)]
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
 
 

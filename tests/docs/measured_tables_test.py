@@ -8,6 +8,7 @@
 
 """The tables of scores that pages show."""
 
+import csv
 import importlib
 import json
 import pathlib
@@ -48,3 +49,14 @@ def test_normalised_denoisers_do_not_know_the_unit(tables):
     # the zero of Hounsfield units is another one
     assert max(scaled[:-1]) - min(scaled[:-1]) < 0.1 < own[0] - own[1]
     assert own[0] - scaled[-1] > 10
+
+
+def test_the_page_of_results_names_the_commits_of_its_tables():
+    """Those of the networks, of the scores and of the searched rates."""
+    head = (DOCS / 'results.md').read_text('utf-8').splitlines()[2]
+    found = set()
+    for path in (DOCS / 'results').glob('*.csv'):
+        with path.open(encoding='utf-8', newline='') as file:
+            found |= {row.get('commit') for row in csv.DictReader(file)}
+    found -= {None, ''}
+    assert found and all(f'`{commit}`' in head for commit in found)
