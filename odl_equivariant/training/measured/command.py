@@ -35,7 +35,11 @@ from odl_equivariant.training.measured.inputs import (
     SCANS,
     measured_tomography,
 )
-from odl_equivariant.training.measured.kspace import KSPACE, measured_kspace
+from odl_equivariant.training.measured.kspace import (
+    KSPACE,
+    doubt_of_kspace,
+    measured_kspace,
+)
 from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.outputs import (
     check_writable,
@@ -283,6 +287,10 @@ def _reconstruct_file(path, target, method, options):
     worst, noise = max(residuals, default=(None, 0.0))
     if is_magnetic:
         images = [measured.scan.cropped(measured.scale * u) for u in images]
+        (y,) = measured.data
+        unlikely = doubt_of_kspace(worst or 0.0, y, options.coil_maps)
+        if unlikely:
+            _log.warning('%s: %s', path, unlikely)
     elif doubt:
         _log.warning(
             '%s: the image leaves %s of the data unexplained, as '

@@ -28,7 +28,7 @@ from odl_equivariant.nn import (
     MultiscaleDenoiser,
 )
 from odl_equivariant.training.cli import main
-from odl_equivariant.training.measured import inputs
+from odl_equivariant.training.measured import inputs, kspace
 
 MODEL = 'sparse_view_ct_c4'
 WIDTH = 3.0  # of an element, in millimetres
@@ -463,6 +463,45 @@ def test_coil_maps_of_a_file(run):
     assert status == 1 and '(--coil-maps maps.npy)' in text
     status, text = run(*given, model='denoiser_c4')
     assert status == 1 and '--coil-maps: denoiser_c4 reconstructs' in text
+
+
+@pytest.mark.parametrize('noise', [0.0, 0.06])
+def test_wrong_coil_maps_are_named(run, noise):
+    """Maps of coils in another order are not silent, and right ones are."""
+    from odl_equivariant.data import simulated_coil_maps
+
+    maps = simulated_coil_maps((48, 40), 4, rng=0)
+    image = maps * mr_phantom((48, 40), 3)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(image, (1, 2)), norm='ortho'), (1, 2)
+    )
+    parts = np.random.default_rng(0).normal(size=(2, *kspace.shape))
+    kspace += noise * (parts[0] + 1j * parts[1])
+    kspace[:, :, np.r_[1:12:2, 28:40:2]] = 0
+    np.save('scan.npy', kspace)
+    np.save('maps.npy', maps)
+    np.save('swapped.npy', maps[[1, 0, 3, 2]])
+    model = 'cartesian_mri_c4'
+    given = ('scan.npy', '--output', 'image.npy')
+    # maps are not estimated from noise
+    estimated = [()] if noise == 0 else []
+    for options in (*estimated, ('--coil-maps', 'maps.npy')):
+        status, text = run(*given, *options, model=model)
+        assert status == 0 and 'unexplained' not in text
+    status, text = run(*given, '--coil-maps', 'swapped.npy', model=model)
+    assert status == 0 and 'of k-space unexplained' in text
+    assert 'scan.npy: ' in text and '--coil-maps swapped.npy' in text
+    assert 'in another order of the coils' in text
+
+
+def test_kspace_that_no_image_explains():
+    """Without a file of maps, the warning is about what was estimated."""
+    acquisition = SparseViewCT((8, 8), n_views=4)
+    y = acquisition.operator.range.one()
+    text = kspace.doubt_of_kspace(2.0, y)
+    assert 'the order of the axes' in text and '--coil-maps FILE.npy' in text
+    assert not kspace.doubt_of_kspace(0.2, y)
+    assert not kspace.doubt_of_kspace(2.0, 0 * y)
 
 
 def test_slice_of_kspace(run, tmp_path):
