@@ -116,7 +116,7 @@ def reconstruct(arguments):
                 if not any(str(path) in one for one in (str(error), *notes)):
                     error.add_note(f'(file {path})')
                 raise
-            text = ' '.join(str(error).split())
+            text = _text_of(error, path)
             if not isinstance(error, _EXPECTED):
                 text = f'{type(error).__name__}: {text}'
             failed[path] = text if str(path) in text else f'{path}: {text}'
@@ -129,6 +129,13 @@ def reconstruct(arguments):
             file=sys.stderr,
         )
     return 1 if failed else 0
+
+
+def _text_of(error, path):
+    """Return an error and its notes in one line, without that of its file."""
+    notes = getattr(error, '__notes__', ())
+    others = [note for note in notes if note != f'(file {path})']
+    return ' '.join(' '.join((str(error), *others)).split())
 
 
 def _is_one_scan(folder, options):

@@ -63,6 +63,12 @@ def _with_coil_maps(scan, path, kernel):
             f'--kernel {kernel} is for maps that are estimated, and '
             f'--coil-maps {path} has them: leave one of them out'
         )
+    if kernel is not None and scan.n_coils == 1:
+        raise ValueError(
+            f'--kernel {kernel} is for the maps of several coils, and '
+            f'{scan.source or "the scan"} has one, whose map is constant: '
+            'leave it out'
+        )
     if path is not None:
         maps = read_array(path, 'is no array of numbers, or it ends early')
         try:

@@ -630,6 +630,27 @@ def test_error_names_its_file_once(run, tmp_path):
         assert line.count(name) == 1, line
 
 
+def test_failed_files_have_their_notes(run, tmp_path):
+    """The list of failures names the option that an error is about."""
+    rng = np.random.default_rng(0)
+    (tmp_path / 'in').mkdir()
+    for name in ('a', 'b'):
+        kspace = rng.standard_normal((4, 16, 16)) + 0j
+        kspace[..., ::2] = 0
+        np.save(f'in/{name}.npy', kspace)
+    model = 'splitting_mri_c4'
+    np.save('maps.npy', np.ones((3, 16, 16)))
+    for options, note in (
+        (('--coil-maps', 'maps.npy'), '(--coil-maps maps.npy)'),
+        ((), '--coil-maps FILE.npy, --kernel N'),
+    ):
+        status, text = run('in', '--output', 'out', *options, model=model)
+        lines = [line for line in text.splitlines() if line[:2] == '  ']
+        assert status == 1 and len(lines) == 2
+        for name, line in zip(('in/a.npy', 'in/b.npy'), lines, strict=True):
+            assert note in line and line.count(name) == 1, line
+
+
 def test_warnings_name_the_file(run, tmp_path):
     """A warning has the file of data, and no line of this package."""
     written(tmp_path, n_views=12, angles={'first': 0, 'step': 5, 'n': 12})
@@ -712,4 +733,18 @@ def test_a_smaller_kernel(run):
     status, text = run(*given, model=model)
     assert status == 1 and '--kernel N' in text
     status, text = run(*given, '--kernel', '4', model=model)
+    assert status == 0, text
+
+
+def test_a_kernel_for_one_coil(run):
+    """k-space of one coil has no maps to estimate, and the option is named."""
+    image = mr_phantom((32, 32), 3)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(image), norm='ortho')
+    )
+    np.save('scan.npy', kspace)
+    given, model = ('scan.npy', '--output', 'image.npy'), 'splitting_mri_c4'
+    status, text = run(*given, '--kernel', '4', model=model)
+    assert status == 1 and 'scan.npy has one' in text and '--kernel 4' in text
+    status, text = run(*given, model=model)
     assert status == 0, text
