@@ -381,9 +381,6 @@ def _tomography(acquisition):
     measured = isinstance(acquisition, MeasuredCT)
     unit = acquisition.length_unit if measured else 'm'
     geometry = acquisition.geometry
-    angles = np.ravel(geometry.angles)
-    step = np.ptp(angles) / max(1, len(angles) - 1)
-    covered = math.degrees(np.ptp(angles) + step)
     cell = None
     sides = acquisition.space.cell_sides
     if unit != 'cell' and np.allclose(sides, sides[0], rtol=1e-6):
@@ -396,8 +393,8 @@ def _tomography(acquisition):
         'image_unit': acquisition.image_unit if measured else 'relative',
         'mu_max': None if measured else acquisition.mu_max,
         'geometry': beams_of(geometry),
-        'views': len(angles),
-        'angular_range': covered,
+        'views': len(np.ravel(geometry.angles)),
+        'angular_range': range_of(geometry),
         'detectors': geometry.det_partition.shape[0],
         'cell': cell,
         'photons': photons,
@@ -418,3 +415,17 @@ def beams_of(geometry: tomo.Geometry) -> str:
     if geometry.ndim == 3:
         return 'cone beams'
     return 'fan beams'
+
+
+def range_of(geometry: tomo.Geometry) -> float:
+    """Return the angle that all views of a geometry cover, in degrees.
+
+    Examples
+    --------
+    >>> from odl_equivariant.data import SparseViewCT
+    >>> round(range_of(SparseViewCT((16, 16), n_views=4).geometry))
+    180
+    """
+    angles = np.ravel(geometry.angles)
+    step = np.ptp(angles) / max(1, len(angles) - 1)
+    return math.degrees(np.ptp(angles) + step)

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import odl
 import torch
+from odl.applications import tomo
 from torch import nn
 
 from odl_equivariant._checks import positive_number, real_number
 from odl_equivariant._types import Initial, Operator
+from odl_equivariant._warnings import warn_user
 from odl_equivariant.data import Acquisition, MeasuredCT, SparseViewCT
 from odl_equivariant.data.units import (
     ATTENUATION_UNITS,
@@ -27,7 +29,7 @@ from odl_equivariant.data.units import (
     metres,
 )
 from odl_equivariant.functionals._values import ValueCheck
-from odl_equivariant.models.cards import ModelCard
+from odl_equivariant.models.cards import ModelCard, beams_of, range_of
 from odl_equivariant.nn import UnrolledMethod
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
 from odl_equivariant.operators.network import NetworkOperator
@@ -35,12 +37,16 @@ from odl_equivariant.operators.network import NetworkOperator
 __all__ = (
     'ConvertedNetwork',
     'check_square_cells',
+    'check_views',
     'converted',
     'operator_and_unit',
 )
 
 # Sides of a square cell are equal up to rounding.
 _SAME = 1e-4
+# Ranges of angles differ from those of the training by more than this part.
+_OTHER_RANGE = 0.15
+_BEAMS = ('parallel beams', 'fan beams', 'cone beams')
 
 
 class _RangeCheck(ValueCheck):
@@ -275,6 +281,54 @@ def check_square_cells(operator: Operator, name: str) -> None:
             f'{" x ".join(f"{side:.6g}" for side in sides)}: reconstruct on '
             'square cells, such as those of the shorter side, and resample '
             'afterwards'
+        )
+
+
+def check_views(operator: Operator, card: ModelCard | None, name: str) -> None:
+    """Warn if beams or their range are others than those of the training.
+
+    Parameters
+    ----------
+    operator : odl.Operator
+        Forward operator. Only ray transforms have a geometry.
+    card : ModelCard or None
+        What the network was trained on.
+    name : str
+        Name of the model, for the message.
+
+    Warns
+    -----
+    UserWarning
+        If the kind of the beams is not in the card, or the range of the
+        angles is outside of that in the card by more than 15 %.
+    """
+    geometry = getattr(operator, 'geometry', None)
+    if (
+        card is None
+        or card.modality != 'tomography'
+        or not isinstance(geometry, tomo.Geometry)
+    ):
+        return
+    found, trained = [], []
+    # a card may have other words
+    known = [kind for kind in _BEAMS if kind in (card.geometry or '')]
+    beams = beams_of(geometry)
+    if known and beams not in known:
+        found.append(beams)
+        trained.append(' and '.join(known))
+    covered = range_of(geometry)
+    low, high = card.angular_range or (covered, covered)
+    if not (1 - _OTHER_RANGE) * low < covered < (1 + _OTHER_RANGE) * high:
+        found.append(f'views over {covered:.4g} degrees')
+        ends = f'{low:.4g}' if low == high else f'{low:.4g} to {high:.4g}'
+        trained.append(f'views over {ends} degrees')
+    if found:
+        warn_user(
+            f'{name} was trained on {", ".join(trained)}, and the operator '
+            f'has {", ".join(found)}: images may be worse than filtered '
+            'back-projection. Compare both, or take a model for this '
+            'geometry, see `odl_equivariant.models.describe`',
+            UserWarning,
         )
 
 

@@ -43,6 +43,7 @@ from odl_equivariant.models.cards import ModelCard, card_from_header
 from odl_equivariant.models.conversion import (
     ConvertedNetwork,
     check_square_cells,
+    check_views,
     converted,
     operator_and_unit,
 )
@@ -224,6 +225,12 @@ def load(
     FileNotFoundError
         If there is no such file.
 
+    Warns
+    -----
+    UserWarning
+        If the operator is a ray transform with another kind of beams than
+        those of the training, or with views over another range of angles.
+
     Examples
     --------
     >>> denoiser = load('denoiser_c4')
@@ -305,6 +312,7 @@ def load(
         ),
         **arguments,
     )
+    check_views(forward_operator, card, path.name)
     with torch.no_grad():
         for name in OF_ITERATIONS[kind]:
             if name in tensors:

@@ -294,3 +294,48 @@ def test_the_cell_of_a_scanner_is_in_metres():
         space = {'shape': (4, 4), 'cell': side_of_cell}
         _, own = operator_and_unit(MeasuredCT(geometry, space, unit))
         assert own.get('cell') == pytest.approx(side)
+
+
+def loads(name, operator):
+    """Return the warnings of loading a model, as texts."""
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter('always', UserWarning)
+        models.load(name, operator, 'adjoint')
+    assert all(one.filename == __file__ for one in record)
+    return [str(one.message) for one in record]
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'n_views': 26}, []),
+        ({'angles': np.linspace(0, np.pi, 26)}, []),
+        ({'angles': np.linspace(1, 1 + np.pi, 26, False)}, []),
+        ({'n_views': 26, 'geometry': 'fan'}, ['fan beams', '360 degrees']),
+        (
+            {'angles': np.linspace(0, 2 * np.pi, 26, False)},
+            ['views over 180 degrees', 'views over 360 degrees'],
+        ),
+        (
+            {'angles': np.linspace(0, np.pi / 2, 26, False)},
+            ['views over 90 degrees'],
+        ),
+    ],
+    ids=['trained', 'closed', 'shifted', 'fan', 'full turn', 'quarter'],
+)
+def test_other_geometries_than_those_of_the_training(options, words):
+    """Loading warns once of beams and ranges that the card does not have."""
+    operator = SparseViewCT((32, 32), **options).operator
+    texts = loads('primal_dual_ct_ordinary', operator)
+    assert len(texts) == bool(words)
+    for word in words:
+        assert word in texts[0]
+
+
+def test_geometries_of_the_training_give_no_warning():
+    """A card with two kinds of beams has both, and other operators none."""
+    for geometry in ('parallel', 'fan'):
+        operator = SparseViewCT((32, 32), 26, geometry=geometry).operator
+        assert not loads('splitting_ct_c4', operator)
+    space = SparseViewCT((32, 32), 26).space
+    assert not loads('splitting_ct_c4', odl.IdentityOperator(space))

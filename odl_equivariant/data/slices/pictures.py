@@ -31,6 +31,8 @@ _WHITE = {'1': 1, 'L': 255, 'I;16': 65535, 'I;16B': 65535, 'I;16L': 65535}
 _FLOATS = 'F'
 # The tag NewSubfileType of TIFF, and its bit for a smaller copy.
 _SUBFILE, _SMALLER = 254, 1
+# The tag PhotometricInterpretation of TIFF, and its value for a negative.
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 # Pictures of 16 bits whose largest value is between these are dark.
 _BYTE, _DARK = 255 / 65535, 0.25
 
@@ -40,8 +42,9 @@ class ImageSlices(SlicesOfGivenPixels):
 
     Colours become the luminance of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B.
     Transparency is ignored. Pictures of floating-point numbers keep their
-    values. The orientation in the EXIF data of a photograph is applied. All
-    pages of a TIFF file are images, of other formats the first picture.
+    values. Negatives in TIFF files, where 0 is white, are inverted. The
+    orientation in the EXIF data of a photograph is applied. All pages of a
+    TIFF file are images, of other formats the first picture.
 
     Parameters
     ----------
@@ -213,4 +216,8 @@ def _grey_values(file: Any) -> tuple[np.ndarray, int]:
         picture = picture.convert('L')
     white = _WHITE.get(picture.mode, 1)
     values = np.asarray(picture, 'float32') / np.float32(white)
+    tags = getattr(file, 'tag_v2', {})
+    # pillow inverts negatives of 8 bits itself
+    if white > 255 and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = 1 - values
     return np.ascontiguousarray(values[::-1].T), white

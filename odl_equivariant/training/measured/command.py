@@ -35,7 +35,11 @@ from odl_equivariant.training.measured.inputs import (
     SCANS,
     measured_tomography,
 )
-from odl_equivariant.training.measured.kspace import KSPACE, measured_kspace
+from odl_equivariant.training.measured.kspace import (
+    KSPACE,
+    doubt_of_kspace,
+    measured_kspace,
+)
 from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.outputs import (
     check_writable,
@@ -112,7 +116,7 @@ def reconstruct(arguments):
                 if not any(str(path) in one for one in (str(error), *notes)):
                     error.add_note(f'(file {path})')
                 raise
-            text = ' '.join(str(error).split())
+            text = _text_of(error, path)
             if not isinstance(error, _EXPECTED):
                 text = f'{type(error).__name__}: {text}'
             failed[path] = text if str(path) in text else f'{path}: {text}'
@@ -125,6 +129,13 @@ def reconstruct(arguments):
             file=sys.stderr,
         )
     return 1 if failed else 0
+
+
+def _text_of(error, path):
+    """Return an error and its notes in one line, without that of its file."""
+    notes = getattr(error, '__notes__', ())
+    others = [note for note in notes if note != f'(file {path})']
+    return ' '.join(' '.join((str(error), *others)).split())
 
 
 def _is_one_scan(folder, options):
@@ -283,6 +294,10 @@ def _reconstruct_file(path, target, method, options):
     worst, noise = max(residuals, default=(None, 0.0))
     if is_magnetic:
         images = [measured.scan.cropped(measured.scale * u) for u in images]
+        (y,) = measured.data
+        unlikely = doubt_of_kspace(worst or 0.0, y, options.coil_maps)
+        if unlikely:
+            _log.warning('%s: %s', path, unlikely)
     elif doubt:
         _log.warning(
             '%s: the image leaves %s of the data unexplained, as '

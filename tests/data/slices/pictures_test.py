@@ -8,6 +8,7 @@
 """Laws of pictures as images."""
 
 import pickle
+import struct
 import warnings
 
 import numpy as np
@@ -44,6 +45,41 @@ def test_sixteen_bits_keep_their_precision(tmp_path):
     image = ImageSlices(tmp_path)[0]
     assert np.allclose(image, rows[::-1].T / 65535, atol=1e-7)
     assert image[0, -1] == 1
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+@pytest.mark.parametrize('n_bits', [8, 16])
+def test_negatives_are_inverted(n_bits, order, tmp_path):
+    """Where a TIFF file says that 0 is white, it is 1."""
+    rows = rows_of(most=2**n_bits, dtype=f'uint{n_bits}')
+    for name, photometric in (('negative.tif', 0), ('positive.tif', 1)):
+        write_tiff(tmp_path / name, rows, photometric, order)
+    slices = ImageSlices(tmp_path)
+    expected = rows[::-1].T / (2**n_bits - 1)
+    np.testing.assert_allclose(slices[len(slices) - 1], expected, atol=1e-6)
+    if slices.index.skipped:
+        # pillow does not read them
+        assert (n_bits, order) == (16, '>')
+        assert slices.index.skipped[0][0] == 'negative.tif'
+        return
+    np.testing.assert_allclose(slices[0], 1 - expected, atol=1e-6)
+    assert len(slices) == 2 and slices[0].dtype == np.float32
+
+
+def write_tiff(path, rows, photometric, order):
+    """Write a grey picture, in an order of bytes, by hand."""
+    n, m = rows.shape
+    data = rows.astype(rows.dtype.newbyteorder(order)).tobytes()
+    values = {
+        256: m, 257: n, 258: 8 * rows.itemsize, 259: 1, 262: photometric,
+        273: 8, 277: 1, 278: n, 279: len(data),
+    }  # fmt: skip
+    header = {'<': b'II*\0', '>': b'MM\0*'}[order]
+    content = header + struct.pack(order + 'I', 8 + len(data)) + data
+    content += struct.pack(order + 'H', len(values))
+    for tag, value in values.items():
+        content += struct.pack(order + 'HHII', tag, 4, 1, value)
+    path.write_bytes(content + bytes(4))
 
 
 def test_floating_point_values_are_kept(tmp_path):

@@ -28,7 +28,7 @@ from odl_equivariant.nn import (
     MultiscaleDenoiser,
 )
 from odl_equivariant.training.cli import main
-from odl_equivariant.training.measured import inputs
+from odl_equivariant.training.measured import inputs, kspace
 
 MODEL = 'sparse_view_ct_c4'
 WIDTH = 3.0  # of an element, in millimetres
@@ -465,6 +465,45 @@ def test_coil_maps_of_a_file(run):
     assert status == 1 and '--coil-maps: denoiser_c4 reconstructs' in text
 
 
+@pytest.mark.parametrize('noise', [0.0, 0.06])
+def test_wrong_coil_maps_are_named(run, noise):
+    """Maps of coils in another order are not silent, and right ones are."""
+    from odl_equivariant.data import simulated_coil_maps
+
+    maps = simulated_coil_maps((48, 40), 4, rng=0)
+    image = maps * mr_phantom((48, 40), 3)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(image, (1, 2)), norm='ortho'), (1, 2)
+    )
+    parts = np.random.default_rng(0).normal(size=(2, *kspace.shape))
+    kspace += noise * (parts[0] + 1j * parts[1])
+    kspace[:, :, np.r_[1:12:2, 28:40:2]] = 0
+    np.save('scan.npy', kspace)
+    np.save('maps.npy', maps)
+    np.save('swapped.npy', maps[[1, 0, 3, 2]])
+    model = 'cartesian_mri_c4'
+    given = ('scan.npy', '--output', 'image.npy')
+    # maps are not estimated from noise
+    estimated = [()] if noise == 0 else []
+    for options in (*estimated, ('--coil-maps', 'maps.npy')):
+        status, text = run(*given, *options, model=model)
+        assert status == 0 and 'unexplained' not in text
+    status, text = run(*given, '--coil-maps', 'swapped.npy', model=model)
+    assert status == 0 and 'of k-space unexplained' in text
+    assert 'scan.npy: ' in text and '--coil-maps swapped.npy' in text
+    assert 'in another order of the coils' in text
+
+
+def test_kspace_that_no_image_explains():
+    """Without a file of maps, the warning is about what was estimated."""
+    acquisition = SparseViewCT((8, 8), n_views=4)
+    y = acquisition.operator.range.one()
+    text = kspace.doubt_of_kspace(2.0, y)
+    assert 'the order of the axes' in text and '--coil-maps FILE.npy' in text
+    assert not kspace.doubt_of_kspace(0.2, y)
+    assert not kspace.doubt_of_kspace(2.0, 0 * y)
+
+
 def test_slice_of_kspace(run, tmp_path):
     """Of a file with several slices, the one that is named is taken."""
     h5py = pytest.importorskip('h5py')
@@ -591,6 +630,27 @@ def test_error_names_its_file_once(run, tmp_path):
         assert line.count(name) == 1, line
 
 
+def test_failed_files_have_their_notes(run, tmp_path):
+    """The list of failures names the option that an error is about."""
+    rng = np.random.default_rng(0)
+    (tmp_path / 'in').mkdir()
+    for name in ('a', 'b'):
+        kspace = rng.standard_normal((4, 16, 16)) + 0j
+        kspace[..., ::2] = 0
+        np.save(f'in/{name}.npy', kspace)
+    model = 'splitting_mri_c4'
+    np.save('maps.npy', np.ones((3, 16, 16)))
+    for options, note in (
+        (('--coil-maps', 'maps.npy'), '(--coil-maps maps.npy)'),
+        ((), '--coil-maps FILE.npy, --kernel N'),
+    ):
+        status, text = run('in', '--output', 'out', *options, model=model)
+        lines = [line for line in text.splitlines() if line[:2] == '  ']
+        assert status == 1 and len(lines) == 2
+        for name, line in zip(('in/a.npy', 'in/b.npy'), lines, strict=True):
+            assert note in line and line.count(name) == 1, line
+
+
 def test_warnings_name_the_file(run, tmp_path):
     """A warning has the file of data, and no line of this package."""
     written(tmp_path, n_views=12, angles={'first': 0, 'step': 5, 'n': 12})
@@ -673,4 +733,18 @@ def test_a_smaller_kernel(run):
     status, text = run(*given, model=model)
     assert status == 1 and '--kernel N' in text
     status, text = run(*given, '--kernel', '4', model=model)
+    assert status == 0, text
+
+
+def test_a_kernel_for_one_coil(run):
+    """k-space of one coil has no maps to estimate, and the option is named."""
+    image = mr_phantom((32, 32), 3)
+    kspace = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(image), norm='ortho')
+    )
+    np.save('scan.npy', kspace)
+    given, model = ('scan.npy', '--output', 'image.npy'), 'splitting_mri_c4'
+    status, text = run(*given, '--kernel', '4', model=model)
+    assert status == 1 and 'scan.npy has one' in text and '--kernel 4' in text
+    status, text = run(*given, model=model)
     assert status == 0, text

@@ -178,6 +178,9 @@ class DynamicCT(FilmAcquisition):
                 )
         self.frames = tuple(by_angles[tuple(a)] for a in self.angles.tolist())
         first = self.frames[0]
+        for frame in by_angles.values():
+            # what one frame has said is not said of the others
+            frame._scale_check = first._scale_check
         detector = first.operator.range.partition.byaxis[1]
         data_space = odl.uniform_discr_frompartition(
             odl.uniform_partition(0, math.pi, self.n_views).append(detector),
@@ -299,6 +302,12 @@ class DynamicCT(FilmAcquisition):
         -------
         film : element of ``space``
             Film, whose frames have streaks of few views.
+
+        Warns
+        -----
+        UserWarning
+            Once for all frames, if data are no line integrals, see
+            `SparseViewCT.fbp`.
         """
         array = as_array(self.operator.range.element(data))
         frames = [

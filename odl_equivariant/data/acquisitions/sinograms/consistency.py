@@ -217,7 +217,7 @@ _KINDS = {
     '`line_integrals(data, dark, white)`, or name them counts',
     'transposed': 'some views see no object, and others do, but the columns '
     'of the data have equal sums: the axes are swapped. Pass `data.T`, of '
-    'shape (views, detector elements)',
+    'shape (views, detector elements), or `data.swapaxes(0, 1)` of slices',
     'zigzag': 'in {:.0f} % of the steps from one view to the next, the '
     'detector is reversed, as in a scan to and fro: reverse these views, such '
     'as `data[1::2] = data[1::2, ::-1]`',

@@ -297,7 +297,7 @@ class MeasuredCT(TransmissionTomography):
         if found or self._is_unchecked:
             doubt = self.inconsistency(data)
             if doubt:
-                self._scale_check.warn(f'doubt {doubt.cause}', f'{doubt}.')
+                self._warn_of(doubt)
             if self._is_unchecked:
                 # the geometry is the same for all data
                 self._is_unchecked = not doubt.errors

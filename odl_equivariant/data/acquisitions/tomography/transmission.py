@@ -341,7 +341,9 @@ class TransmissionTomography(Acquisition):
         -----
         UserWarning
             Once, if the data are no line integrals of attenuation: negated,
-            readings without logarithm, or with swapped axes.
+            readings without logarithm, or with swapped axes. Of several
+            slices, the middle one counts. Residuals, which may have any sign,
+            are for `fbp_operator`, which does not look at data.
         """
         operator = self._fbp_operator(filter_type, frequency_scaling)
         data = self._data_element(data)
@@ -358,8 +360,19 @@ class TransmissionTomography(Acquisition):
         found = self._wrong_kind(as_array(data))
         is_wrong = found.cause in IMPOSSIBLE
         if is_wrong:
-            self._scale_check.warn(f'doubt {found.cause}', f'{found}.')
+            self._warn_of(found)
         return is_wrong
+
+    def _warn_of(self, found):
+        """Give the warning of an inconsistency, and what residuals take."""
+        hint = ''
+        if found.cause == 'sign':
+            hint = (
+                ' If they are a residual, such as `operator(u) - y`, nothing '
+                'is wrong: take `acquisition.fbp_operator`, of films that of '
+                '`acquisition.frames`, which is for any data.'
+            )
+        self._scale_check.warn(f'doubt {found.cause}', f'{found}.{hint}')
 
     def _wrong_kind(self, array):
         """Return what data are instead of line integrals, see `kinds`."""

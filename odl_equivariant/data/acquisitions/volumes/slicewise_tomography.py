@@ -19,6 +19,7 @@ import odl
 from odl_equivariant._checks import array_shape, positive_number
 from odl_equivariant._types import Backend, Operator, Precision, VolumeShape
 from odl_equivariant._warnings import quiet
+from odl_equivariant.data._checks import as_array
 from odl_equivariant.data.acquisitions.tomography.sparse_view import (
     SparseViewCT,
 )
@@ -158,6 +159,11 @@ detector_radius : optional
                 self.of_slice._fbp_operator(*window)
             )
         return self._filters[window]
+
+    def _check_data(self, data):
+        # the middle slice counts, as for `inconsistency`
+        array = as_array(data)
+        return self.of_slice._check_data(array[..., array.shape[-1] // 2])
 
     def _refined(self, array):
         return array.repeat(2, axis=0).repeat(2, axis=1)

@@ -201,3 +201,14 @@ def test_wrong_arguments(arguments, error, match):
     """Arguments out of their range are refused."""
     with pytest.raises(error, match=match):
         DynamicCT(**{'shape': (12, 12), 'n_frames': 2, **arguments})
+
+
+@pytest.mark.parametrize('order', ['interleaved', 'golden', 'repeated'])
+def test_negated_films_are_named_once(order):
+    """All frames together give one warning."""
+    acquisition = DynamicCT((16, 16), 4, 6, order=order)
+    data = acquisition.simulate(film_of(acquisition), rng=0)
+    with pytest.warns(UserWarning, match='This is said once') as record:
+        acquisition.sliding_window(-data, 1)
+        acquisition.fbp(-data)
+    assert len(record) == 1

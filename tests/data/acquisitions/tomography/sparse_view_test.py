@@ -398,6 +398,23 @@ def test_other_data_than_line_integrals_are_named_once(square, kind, method):
     assert len(record) == 1 and record[0].filename == __file__
 
 
+def test_residuals_have_a_way_without_warning(square):
+    """The warning about negative data names what residuals may take."""
+    ct, y = square
+    ct = pickle.loads(pickle.dumps(ct))
+    residual = ct.operator(ct.space.zero()) - ct.operator.range.element(y)
+    with pytest.warns(UserWarning, match=r'`acquisition\.fbp_operator`'):
+        expected = ct.fbp(residual)
+    other = pickle.loads(pickle.dumps(ct))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        image = other.fbp_operator(residual)
+    np.testing.assert_array_equal(image.asarray(), expected.asarray())
+    with pytest.warns(UserWarning, match='readings of a') as record:
+        other.fbp(1e4 * np.exp(-ct.mu_max * y))
+    assert 'residual' not in str(record[0].message)
+
+
 @pytest.mark.parametrize('n_photons', [100, 1e4, None])
 @pytest.mark.parametrize('shape', [(32, 32), (48, 96), (33, 20)])
 @pytest.mark.parametrize('geometry', ['parallel', 'fan'])

@@ -334,3 +334,32 @@ def test_unrolled_networks_take_the_maps_of_each_volume(volume):
         for i, operator in enumerate(operators):
             alone = network.with_operator(operator)(data[i : i + 1])
             torch.testing.assert_close(together[i : i + 1], alone)
+
+
+@pytest.mark.parametrize('geometry', ['parallel', 'fan'])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda y, mu: -y, 'Pass `-data`'),
+        (lambda y, mu: np.exp(-mu * y), 'readings of a detector'),
+        (lambda y, mu: mu * y, 'Divide them by'),
+        (lambda y, mu: y.swapaxes(0, 1), r'data.swapaxes\(0, 1\)'),
+    ],
+    ids=['negated', 'readings', 'exponents', 'transposed'],
+)
+def test_slices_that_are_no_line_integrals_are_named_once(
+    change, words, geometry
+):
+    """Filtered back-projection of volumes checks data as that of images."""
+    x = np.linspace(-1, 1, 64)
+    disc = 0.25 * ((x[:, None] - 0.3) ** 2 + x**2 < 0.3)
+    ct = SlicewiseCT((32, 32, 3), 46, 46, geometry=geometry)
+    y = ct.simulate(np.stack(3 * [disc], -1), rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ct.fbp(y)
+    y = ct.operator.range.element(change(y.asarray(), ct.mu_max))
+    with pytest.warns(UserWarning, match=words) as record:
+        for _ in range(2):
+            ct.fbp(y)
+    assert len(record) == 1
