@@ -159,6 +159,8 @@ def test_where_it_is_taken(taken, monkeypatch):
     y.sum().backward()
     assert given[1].grad.dtype == torch.float32
     given[1].requires_grad_(False)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert _gradients.convolution(*given).dtype == torch.bfloat16
     torch.func.vmap(lambda x: _gradients.convolution(x, *given[1:]))(
         given[0][None]
     )

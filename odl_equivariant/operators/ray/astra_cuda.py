@@ -66,6 +66,14 @@ def check_cells(sides, geometry):
         Sides of the image cells, two or three.
     geometry : odl.applications.tomo.Geometry
         Rays, with lengths in the unit of the sides.
+
+    Warns
+    -----
+    UserWarning
+        If a detector cell, scaled to the centre of rotation, has less than
+        0.55 or more than 1.5 times the width of an image cell. Columns are
+        compared with the sides across the axis of rotation, and rows with
+        that along it.
     """
     ratios = [
         width / side

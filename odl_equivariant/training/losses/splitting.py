@@ -381,6 +381,7 @@ def _has_one_mask(acquisition):
     """Return whether each scan has the same samples, and no maps of its own.
 
     What the coils of a patient add to a mask, the acquisition cannot know.
+    Volumes are not asked: all of their poses would take too long.
     """
     return (
         getattr(acquisition, 'random_masks', None) is False

@@ -120,8 +120,18 @@ def test_splitting_says_what_its_group_leaves_unseen(group):
             warnings.simplefilter('error')
             checked(acquisition, group)
         return
-    with pytest.warns(UserWarning, match=r'\d\d % of k-space unseen'):
+    with pytest.warns(UserWarning, match=r'\d\d % of k-space unseen.*`C16`'):
         checked(acquisition, group)
+
+
+def test_no_finer_turns_are_named_than_were_taken():
+    """The middle of k-space is measured in no turn, however fine."""
+    mask = np.zeros((32, 32), dtype=bool)
+    mask[:, :5] = True
+    acquisition = CartesianMRI((32, 32), mask=mask)
+    with pytest.warns(UserWarning, match='% of k-space unseen') as warned:
+        checked(acquisition, actions='C16')
+    assert 'finer turns' not in str(warned[0].message)
 
 
 @pytest.mark.parametrize(
