@@ -18,12 +18,14 @@ import torch
 from examples.experiments.without_truth import (
     comparison,
     coverage,
+    covered,
     gap,
     given,
     own_scan,
 )
 from examples.experiments.without_truth.arms import Measured
 from examples.experiments.without_truth.gap_losses import FromPart
+from examples.experiments.without_truth.pose import FromCrossings
 from examples.experiments.without_truth.results import write_results
 from examples.experiments.without_truth.slices import slices_of
 from examples.experiments.without_truth.verdicts import verdicts
@@ -226,7 +228,7 @@ def test_coverage_of_known_scores():
         'width factor': 1.0,
     }
     settings = {'n_calibration': 2, 'level': 0.5, 'n_divisions': 5}
-    found = coverage.summary(row, settings)
+    found = covered.summary(row, settings)
     assert found['region'] == 0.5
     assert found['pixels'] == 0.5
     assert found['calibrated region'] == 0.5
@@ -258,6 +260,90 @@ def test_truth_on_random_lines_is_truth_everywhere():
     torch.testing.assert_close(many, everywhere, rtol=0.1, atol=0)
     # of one set of lines, only in the mean
     assert bool((one / everywhere - 1).abs().max() > 0.1)
+
+
+def coverages(region, pixels, ratios=(1.5, 2.0, 2.0)):
+    """Return the summaries of a draw, alike for all methods."""
+    return {
+        ('bootstrap', 'c4', kind): {
+            'calibrated region': region,
+            'calibrated region, divisions': 0.9,
+            'calibrated pixels': pixels,
+            'error over its estimate': ratio,
+        }
+        for kind, ratio in zip(covered.KINDS, ratios, strict=True)
+    }
+
+
+def test_coverage_of_draws_and_of_their_mean():
+    """A draw may be further from the level than the mean of all is."""
+    settings = {'n_calibration': 200, 'n_test': 200, 'level': 0.9}
+    draws = [coverages(0.84, 0.9), coverages(0.96, 0.9)]
+    found = covered.statements(draws, settings)
+    mean, each = (
+        next(row for row in found if 'regions' in row[0] and words in row[0])
+        for words in ('mean over the draws', 'in each draw')
+    )
+    assert mean[1].startswith('+0.0, +0.0, +0.0 points, with')
+    assert 'standard deviation of 2.1 by' in mean[1]
+    assert mean[2] == 'Holds'
+    assert each[1].startswith('-6.0, +6.0, -6.0, +6.0')
+    assert 'standard deviation of 3.0 by' in each[1]
+    assert each[2] == 'Does not hold'
+    assert [row[2] for row in found if row[0].startswith('Trans')] == [
+        'Holds',
+        'Holds',
+    ]
+    # of one draw there is no mean
+    assert len(covered.statements(draws[:1], settings)) == len(found) - 2
+
+
+def crossings_of(acquisition, hidden, number):
+    """Return crossings that were drawn, as sets of places of k-space."""
+    drawn = set()
+
+    class Network:
+        def __call__(self, data, operators):
+            drawn.update(one.mask.tobytes() for one in operators)
+            return torch.zeros(len(data), 2, *acquisition.space.shape)
+
+    pair = acquisition.pair(mr_phantom(acquisition.space.shape, rng=0), 0)
+    known = Measured.of_pairs([pair], acquisition, 'cpu')
+    loss = FromCrossings(hidden)
+    loss.check(acquisition, None)
+    for seed in range(number):
+        generator = torch.Generator().manual_seed(seed)
+        loss(known.problem(Network(), acquisition, generator))
+    return {
+        np.frombuffer(one, bool).reshape(acquisition.space.shape).tobytes()
+        for one in drawn
+    }
+
+
+@pytest.mark.parametrize('hidden', [True, False])
+@pytest.mark.parametrize('side', [24, 25])
+def test_hidden_crossings_are_those_of_another_pose(hidden, side):
+    """Of the mask and of the turned one; others show the pose."""
+    acquisition = CartesianMRI((side, side), acceleration=3)
+    own = crossings_of(acquisition, hidden, 8)
+    back = (2 * (side // 2) - np.arange(side)) % side
+    turned = {
+        np.frombuffer(one, bool).reshape(side, side)[back].T.tobytes()
+        for one in own
+    }
+    assert len(own) == 2 if hidden else len(own) > 4
+    assert bool(own & turned) == hidden
+
+
+def test_crossings_need_one_mask_of_lines():
+    """Others are refused."""
+    for acquisition in (
+        CartesianMRI((16, 24)),
+        CartesianMRI((16, 16), pattern='poisson_disc'),
+        CartesianMRI((16, 16), axis=0),
+    ):
+        with pytest.raises(ValueError, match='one mask of lines'):
+            FromCrossings().check(acquisition, None)
 
 
 @pytest.mark.slow
