@@ -56,9 +56,9 @@ SETTINGS = {
     'side': 0.135,
     'n_detectors': 136,
     'level': 0.9,
-    # so many that chance alone moves one coverage by 2.4 points
-    'n_calibration': 300,
-    'n_test': 300,
+    # so many that chance alone moves one coverage by 3 points
+    'n_calibration': 200,
+    'n_test': 200,
     'n_samples': 8,
     'n_members': 4,
     'n_steps': 150,
