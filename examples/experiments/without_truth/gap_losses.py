@@ -125,6 +125,9 @@ ROWS = {
         'that, truth on the lines of all poses': by_design(
             FromPart, 0.6, 0.04, poses=True
         ),
+        'truth on the lines of all poses, ordinary': ordinary(
+            FromPart, 0.6, 0.04, poses=True
+        ),
         'equivariant splitting': by_design(losses.EquivariantSplitting, 0.6),
         'equivariant splitting, C4': ordinary(
             losses.EquivariantSplitting, 0.6, actions='C4'
@@ -145,6 +148,9 @@ ROWS = {
         'equivariant imaging': by_design(losses.EquivariantImaging, 'C8'),
         'crossings, supervised': by_design(FromCrossings, truth=True),
         'crossings, pose hidden': by_design(FromCrossings),
+        'crossings, pose shown, supervised': by_design(
+            FromCrossings, hidden=False, truth=True
+        ),
         'crossings, pose shown': by_design(FromCrossings, hidden=False),
         'crossings, pose hidden, ordinary': ordinary(FromCrossings),
     },
