@@ -112,11 +112,17 @@ ROWS = {
             losses.EquivariantSplitting, 0.6, keep=0.04, weighting='density'
         ),
         'supervised, given 60 %, centre kept': by_design(FromPart, 0.6, None),
+        'that, centre kept, on 16 times as many': by_design(
+            FromPart, 0.6, None, 16
+        ),
         'that, centre kept, truth on random lines': by_design(
             FromPart, 0.6, None, 1
         ),
         'splitting, centre kept': by_design(
             losses.EquivariantSplitting, 0.6, keep=None, weighting='density'
+        ),
+        'splitting of 30 %, centre kept': by_design(
+            losses.EquivariantSplitting, 0.3, keep=None, weighting='density'
         ),
     },
     'mri_4': {
