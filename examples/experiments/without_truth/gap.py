@@ -18,6 +18,7 @@ that was stopped.
 
 import argparse
 import contextlib
+import itertools
 import json
 import pathlib
 import warnings
@@ -201,7 +202,7 @@ def _table(problem, rows):
         '|---' * (4 + len(first)) + '|',
     ]
     for name, seeds in rows.items():
-        cells = [name, ROWS[problem][name][0]]
+        cells = [name, seeds[0]['network']]
         cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
         cells.append(f'{seeds[0]["rate"]:.0e}')
         for part in first:
@@ -253,6 +254,9 @@ def main(arguments=None):
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--rates', type=float, nargs='+', default=[1e-2])
     parser.add_argument(
+        '--steps', type=int, nargs='+', help='default: those of the scale'
+    )
+    parser.add_argument(
         '--known', action='store_true', help='show what was trained alone'
     )
     parser.add_argument('--output', type=pathlib.Path, default='results/gap')
@@ -303,26 +307,24 @@ def main(arguments=None):
 
 
 def _trained(study, names, options):
-    """Return the seeds of each row, at its best rate."""
-    steps = study.settings['n_steps']
+    """Return the seeds of each row and number of steps, at its best rate."""
+    usual = study.settings['n_steps']
     found = {}
-    for rate in options.rates:
-        for seed in options.seeds:
-            for name in names:
-                arm = Arm(name, ROWS[study.name][name][0])
-                with contextlib.suppress(OutOfTime):
-                    one = study.trained(arm, rate, seed, steps)
-                    known = found.setdefault(name, {}).setdefault(rate, [])
-                    known.append(one | {'rate': rate})
+    for steps, rate, seed, name in itertools.product(
+        options.steps or [usual], options.rates, options.seeds, names
+    ):
+        arm = Arm(name, ROWS[study.name][name][0])
+        words = name if steps == usual else f'{name}, {steps} steps'
+        with contextlib.suppress(OutOfTime):
+            one = study.trained(arm, rate, seed, steps)
+            known = found.setdefault(words, {}).setdefault(rate, [])
+            known.append(one | {'rate': rate, 'network': arm.network})
 
     def score(seeds):
-        return np.mean([one['validation'] for one in seeds])
+        # one seed says less than two
+        return len(seeds), np.mean([one['validation'] for one in seeds])
 
-    return {
-        name: max(found[name].values(), key=score)
-        for name in names
-        if name in found
-    }
+    return {name: max(found[name].values(), key=score) for name in found}
 
 
 if __name__ == '__main__':
