@@ -29,7 +29,11 @@ import yaml
 
 from examples.experiments.without_truth.arms import Arm
 from examples.experiments.without_truth.comparison import SETTINGS
-from examples.experiments.without_truth.gap_losses import ROWS, in_fourier
+from examples.experiments.without_truth.gap_losses import (
+    CAUSES,
+    ROWS,
+    in_fourier,
+)
 from examples.experiments.without_truth.parallel import quiet
 from examples.experiments.without_truth.pose import FromCrossings, turned_mask
 from examples.experiments.without_truth.results import write_results
@@ -177,6 +181,7 @@ def section(found):
         for name, seeds in rows.items():
             parts = tuple(seeds[0]['parts'])
             tables.setdefault(parts, {})[name] = seeds
+        lines += causes(problem, rows)
         for table in tables.values():
             lines += [*_table(problem, table), '']
         clipped = sum(
@@ -185,6 +190,44 @@ def section(found):
         steps = sum(one['steps'] for seeds in rows.values() for one in seeds)
         lines += [f'Gradients were clipped in {clipped} of {steps} steps.', '']
     return lines
+
+
+def causes(problem, rows):
+    """Return what single changes of a problem bring, as a table.
+
+    Parameters
+    ----------
+    problem : str
+        Name of the problem.
+    rows : dict of list of dict
+        For each row, what was trained for each seed.
+
+    Returns
+    -------
+    lines : list of str
+        None where no change has both of its rows.
+    """
+    lines = []
+    for words, *pair in CAUSES[problem]:
+        if not all(name in rows for name in pair):
+            continue
+        before, after = (
+            {one['seed']: one['test'] for one in rows[name]} for name in pair
+        )
+        changes = [after[s] - before[s] for s in before if s in after]
+        shown = ', '.join(f'{change:+.2f}' for change in changes)
+        lines.append(f'| {words} | {" | ".join(pair)} | {shown} |')
+    if not lines:
+        return []
+    return [
+        f'What changes alone, of {problem}, without noise, a figure for each '
+        'seed:',
+        '',
+        '| change | from | to | phantoms, dB |',
+        '|---|---|---|---|',
+        *lines,
+        '',
+    ]
 
 
 def _table(problem, rows):
@@ -318,7 +361,8 @@ def _trained(study, names, options):
         with contextlib.suppress(OutOfTime):
             one = study.trained(arm, rate, seed, steps)
             known = found.setdefault(words, {}).setdefault(rate, [])
-            known.append(one | {'rate': rate, 'network': arm.network})
+            more = {'seed': seed, 'rate': rate, 'network': arm.network}
+            known.append(one | more)
 
     def score(seeds):
         # one seed says less than two

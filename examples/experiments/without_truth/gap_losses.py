@@ -22,7 +22,7 @@ from odl_equivariant.training.losses.parts import Parts
 from odl_equivariant.training.losses.problem import applied
 from odl_equivariant.training.losses.weighting import density_weights
 
-__all__ = ('ROWS', 'FromPart', 'in_fourier')
+__all__ = ('CAUSES', 'ROWS', 'FromPart', 'in_fourier')
 
 
 class FromPart(losses.Loss):
@@ -160,4 +160,102 @@ ROWS = {
         'crossings, pose shown': by_design(FromCrossings, hidden=False),
         'crossings, pose hidden, ordinary': ordinary(FromCrossings),
     },
+}
+# problem: in words what changes alone, from which row to which
+CAUSES = {
+    'mri_4_masks': [
+        (
+            'the network is given 60 % of the lines and 4 % of the centre',
+            'supervised',
+            'supervised, given 60 %',
+        ),
+        (
+            'of these, the target in a step is a few lines, not all',
+            'supervised, given 60 %',
+            'that, truth on random lines',
+        ),
+        (
+            'it is 16 times a few lines',
+            'supervised, given 60 %',
+            'that, on 16 times as many',
+        ),
+        (
+            'the few lines are those that were measured, without truth',
+            'that, truth on random lines',
+            'splitting, of 4 % kept',
+        ),
+        (
+            'the network is given 60 % of the lines and the whole centre',
+            'supervised',
+            'supervised, given 60 %, centre kept',
+        ),
+        (
+            'of these, the target in a step is a few lines, not all',
+            'supervised, given 60 %, centre kept',
+            'that, centre kept, truth on random lines',
+        ),
+        (
+            'it is 16 times a few lines',
+            'supervised, given 60 %, centre kept',
+            'that, centre kept, on 16 times as many',
+        ),
+        (
+            'the few lines are those that were measured, without truth',
+            'that, centre kept, truth on random lines',
+            'splitting, centre kept',
+        ),
+        (
+            'fewer lines are given, so that more are a target',
+            'splitting, centre kept',
+            'splitting of 30 %, centre kept',
+        ),
+        (
+            'four times as many steps',
+            'splitting, centre kept',
+            'splitting, centre kept, 1600 steps',
+        ),
+    ],
+    'mri_4': [
+        (
+            'by design, the target is the lines of all poses, not all of '
+            'k-space',
+            'supervised, given 60 %',
+            'that, truth on the lines of all poses',
+        ),
+        (
+            'by design, the target is the lines of one pose, not of all',
+            'that, truth on the lines of all poses',
+            'equivariant splitting',
+        ),
+        (
+            'ordinary, the target is the lines of one pose, not of all',
+            'truth on the lines of all poses, ordinary',
+            'splitting',
+        ),
+        (
+            'from crossings that hide the pose, by design: no truth',
+            'crossings, supervised',
+            'crossings, pose hidden',
+        ),
+        (
+            'from crossings that show the pose, by design: no truth',
+            'crossings, pose shown, supervised',
+            'crossings, pose shown',
+        ),
+        (
+            'by design, half of the loss is from crossings',
+            'equivariant splitting',
+            'equivariant splitting, also of crossings',
+        ),
+        (
+            'by design, finer turns in the loss (C16)',
+            'equivariant splitting',
+            'equivariant splitting, C16',
+        ),
+        (
+            'ordinary, turns in the loss (C4)',
+            'splitting',
+            'equivariant splitting, C4',
+        ),
+    ],
 }
