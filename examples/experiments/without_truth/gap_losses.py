@@ -142,16 +142,12 @@ ROWS = {
         'equivariant splitting, C16': by_design(
             losses.EquivariantSplitting, 0.6, actions='C16'
         ),
-        'equivariant splitting, C16, ordinary': ordinary(
-            losses.EquivariantSplitting, 0.6, actions='C16'
-        ),
         'equivariant splitting, also of crossings': by_design(
             also_of_crossings, losses.EquivariantSplitting
         ),
         'splitting, also of crossings': ordinary(
             also_of_crossings, losses.MeasurementSplitting
         ),
-        'equivariant imaging': by_design(losses.EquivariantImaging, 'C8'),
         'crossings, supervised': by_design(FromCrossings, truth=True),
         'crossings, pose hidden': by_design(FromCrossings),
         'crossings, pose shown, supervised': by_design(
@@ -210,7 +206,12 @@ CAUSES = {
             'splitting of 30 %, centre kept',
         ),
         (
-            'four times as many steps',
+            'four times as many steps, with new lines in each',
+            'that, centre kept, truth on random lines',
+            'that, centre kept, truth on random lines, 1600 steps',
+        ),
+        (
+            'four times as many steps, with the lines that were measured',
             'splitting, centre kept',
             'splitting, centre kept, 1600 steps',
         ),
