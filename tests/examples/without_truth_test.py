@@ -346,6 +346,24 @@ def test_crossings_need_one_mask_of_lines():
             FromCrossings().check(acquisition, None)
 
 
+def test_causes_name_rows_and_compare_seeds():
+    """Each change is between rows that are trained, seed by seed."""
+    for problem, changes in gap.CAUSES.items():
+        for _, *pair in changes:
+            for name in pair:
+                row, _, more = name.partition(', 1600 steps')
+                assert row in gap.ROWS[problem]
+                assert not more
+    one, other = 'crossings, supervised', 'crossings, pose hidden'
+    rows = {
+        one: [{'seed': 1, 'test': 24.0}, {'seed': 2, 'test': 25.0}],
+        other: [{'seed': 2, 'test': 24.5}],
+    }
+    lines = gap.causes('mri_4', rows)
+    assert lines[-2].endswith(f'| {one} | {other} | -0.50 |')
+    assert gap.causes('mri_4', {one: rows[one]}) == []
+
+
 @pytest.mark.slow
 def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
     """Each row is trained once for each seed, and its errors are divided."""
@@ -361,6 +379,9 @@ def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
     lines = json.loads(results.read_text())['gap']['lines']
     assert '\n'.join(lines) in capsys.readouterr().out
     assert 'Gradients were clipped in' in '\n'.join(lines)
+    # one change of one problem has both of its rows, of two seeds
+    (change,) = [line for line in lines if line.startswith('| the network is')]
+    assert change.split('|')[-2].count(',') == 1
 
     def fails(*arguments):
         raise AssertionError('trained again')
