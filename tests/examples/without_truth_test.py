@@ -227,7 +227,7 @@ def test_coverage_of_known_scores():
         'radius factor': 1.6,
         'width factor': 1.0,
     }
-    settings = {'n_calibration': 2, 'level': 0.5, 'n_divisions': 5}
+    settings = {'n_calibration': 2, 'level': 0.5}
     found = covered.summary(row, settings)
     assert found['region'] == 0.5
     assert found['pixels'] == 0.5
@@ -262,12 +262,12 @@ def test_truth_on_random_lines_is_truth_everywhere():
     assert bool((one / everywhere - 1).abs().max() > 0.1)
 
 
-def coverages(region, pixels, ratios=(1.5, 2.0, 2.0)):
+def coverages(region, pixels, scores, ratios=(1.5, 2.0, 2.0)):
     """Return the summaries of a draw, alike for all methods."""
     return {
         ('bootstrap', 'c4', kind): {
+            'scores': scores,
             'calibrated region': region,
-            'calibrated region, divisions': 0.9,
             'calibrated pixels': pixels,
             'error over its estimate': ratio,
         }
@@ -278,24 +278,35 @@ def coverages(region, pixels, ratios=(1.5, 2.0, 2.0)):
 def test_coverage_of_draws_and_of_their_mean():
     """A draw may be further from the level than the mean of all is."""
     settings = {'n_calibration': 200, 'n_test': 200, 'level': 0.9}
-    draws = [coverages(0.84, 0.9), coverages(0.96, 0.9)]
-    found = covered.statements(draws, settings)
-    mean, each = (
-        next(row for row in found if 'regions' in row[0] and words in row[0])
-        for words in ('mean over the draws', 'in each draw')
+    draws = [
+        coverages(region, 0.9, list(range(400))) for region in (0.84, 0.96)
+    ]
+    others, mean, each, pixels, *transforms = covered.statements(
+        draws, settings
     )
-    assert mean[1].startswith('+0.0, +0.0, +0.0 points, with')
-    assert 'standard deviation of 2.1 by' in mean[1]
+    assert mean[1] == '+0.0, +0.0, +0.0 points, of which chance makes 2.1'
     assert mean[2] == 'Holds'
     assert each[1].startswith('-6.0, +6.0, -6.0, +6.0')
-    assert 'standard deviation of 3.0 by' in each[1]
+    assert each[1].endswith('3.0')
     assert each[2] == 'Does not hold'
-    assert [row[2] for row in found if row[0].startswith('Trans')] == [
-        'Holds',
-        'Holds',
+    assert pixels[2] == 'Holds'
+    assert [row[2] for row in transforms] == ['Holds', 'Holds']
+    assert others[2] == 'Holds'
+    # of one draw there is neither a mean nor another draw
+    assert len(covered.statements(draws[:1], settings)) == 4
+
+
+def test_regions_that_other_draws_calibrate():
+    """Their factor is of the others alone, of all of their images."""
+    found = [
+        coverages(0, 0, scores)
+        for scores in ([1.0, 2.0, 3.0], [5.0, 4.0, 6.0], [0.0, 9.0, 2.5])
     ]
-    # of one draw there is no mean
-    assert len(covered.statements(draws[:1], settings)) == len(found) - 2
+    # the fourth smallest of six scores
+    wanted = [1.0, 0.0, 2 / 3]
+    shown = covered.by_other_draws(found, 0.5)
+    assert shown.shape == (3, 3)
+    assert np.allclose(shown.T, wanted)
 
 
 def crossings_of(acquisition, hidden, number):

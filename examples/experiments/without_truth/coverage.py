@@ -64,8 +64,6 @@ SETTINGS = {
     'n_steps': 150,
     'channels': 16,
     'rate': 3e-3,
-    # of the errors of many divisions into calibration and test
-    'n_divisions': 1000,
 }
 # What `--quick` changes: all code runs, and the figures mean nothing.
 QUICK = {
@@ -77,7 +75,6 @@ QUICK = {
     'n_members': 2,
     'n_steps': 1,
     'channels': 4,
-    'n_divisions': 3,
 }
 # networks, and the transforms of their bootstraps
 BOOTSTRAPS = (
@@ -226,7 +223,8 @@ def run(settings, n_views, folder, seed=0, kinds=KINDS):
             row = measure(method, found, settings)
             write_atomically(path, json.dumps(stored | {'row': row}).encode())
         rows[name] = summary(row, settings)
-        print(', '.join(name), rows[name], flush=True)
+        shown = {k: v for k, v in rows[name].items() if k != 'scores'}
+        print(', '.join(name), shown, flush=True)
     return rows
 
 

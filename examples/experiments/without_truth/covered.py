@@ -42,12 +42,9 @@ def summary(row, settings):
     n = settings['n_calibration']
     test = slice(n, None)
     scores = error / size
-    rng = np.random.default_rng(0)
-    divided = []
-    for _ in range(settings['n_divisions']):
-        mixed = rng.permutation(scores)
-        divided.append(_share(mixed[:n], mixed[test], settings['level']))
     return {
+        # of all images, for `by_other_draws`
+        'scores': scores.tolist(),
         'error over its estimate': float(np.sqrt(np.mean(scores**2))),
         'correlation': float(np.corrcoef(error, size)[0, 1]),
         'region': float(np.mean(error[test] <= radius[test])),
@@ -55,16 +52,35 @@ def summary(row, settings):
         'calibrated region': float(
             np.mean(scores[test] <= row['radius factor'])
         ),
-        'calibrated region, divisions': float(np.mean(divided)),
         'calibrated pixels': float(np.mean(row['calibrated pixels'])),
         'radius factor': row['radius factor'],
     }
 
 
-def _share(calibration, test, level):
-    """Return the share of scores below the factor of a calibration."""
-    rank = int(np.ceil(round((len(calibration) + 1) * level, 9)))
-    return float(np.mean(test <= np.sort(calibration)[rank - 1]))
+def by_other_draws(found, level):
+    """Return the coverage of regions that all other draws calibrate.
+
+    Parameters
+    ----------
+    found : list of dict
+        For each draw, at least two, the summaries of all methods.
+    level : float
+        Level of the regions.
+
+    Returns
+    -------
+    coverages : numpy.ndarray
+        Array of draws and methods. All images of a draw are counted.
+    """
+    scores = np.array(
+        [[row['scores'] for row in rows.values()] for rows in found]
+    )
+    coverages = np.empty(scores.shape[:2])
+    for i, j in np.ndindex(coverages.shape):
+        others = np.sort(np.delete(scores, i, axis=0)[:, j].ravel())
+        rank = int(np.ceil(round((len(others) + 1) * level, 9)))
+        coverages[i, j] = np.mean(scores[i, j] <= others[rank - 1])
+    return coverages
 
 
 def table(found):
@@ -76,15 +92,14 @@ def table(found):
         For each draw, the summaries of all methods.
     """
     lines = [
-        '| method | region | pixels | calibrated region | over divisions | '
-        'calibrated pixels | error over its estimate | correlation |',
-        '|---|---|---|---|---|---|---|---|',
+        '| method | region | pixels | calibrated region | calibrated pixels | '
+        'error over its estimate | correlation |',
+        '|---|---|---|---|---|---|---|',
     ]
     columns = [
         ('region', 100, 1),
         ('pixels', 100, 1),
         ('calibrated region', 100, 1),
-        ('calibrated region, divisions', 100, 1),
         ('calibrated pixels', 100, 1),
         ('error over its estimate', 1, 2),
         ('correlation', 1, 2),
@@ -118,45 +133,58 @@ def statements(found, settings):
         A sentence, its figures, and whether it holds, in part or not.
     """
     n, n_test = settings['n_calibration'], settings['n_test']
-    calibrated = f'Calibrated on {n} phantoms, coverage of '
-    near = ' is within 5 points of its level on others, for each method'
-    # of the factor, and of the count; the share below it is a beta variable
-    level = settings['level']
-    spread = np.sqrt(level * (1 - level) * (1 / (n + 2) + 1 / n_test))
-    of_mean = spread / len(found) ** 0.5
-    result = []
-    for words, key, chance in (
-        ('regions', 'calibrated region', True),
-        ('pixels', 'calibrated pixels', False),
-    ):
-        away = _away(found, key, level)
-        by_chance = ', with a standard deviation of {:.1f} by chance alone'
-        if len(found) > 1:
-            result.append(
-                (
-                    f'{calibrated}{words}{near}: mean over the draws',
-                    _points(away.mean(0))
-                    + by_chance.format(100 * of_mean) * chance,
-                    verdict(abs(away.mean(0)) <= MOST_AWAY),
-                )
-            )
-        result.append(
-            (
-                f'{calibrated}{words}{near}: in each draw',
-                _points(away.T.flatten())
-                + by_chance.format(100 * spread) * chance,
-                verdict((abs(away) <= MOST_AWAY).flatten()),
-            )
-        )
-    away = _away(found, 'calibrated region, divisions', level)
-    result.append(
-        (
-            f'{calibrated}regions{near}: mean over divisions of all phantoms',
-            _points(away.mean(0)),
-            verdict(abs(away.mean(0)) <= MOST_AWAY),
-        )
+    level, many = settings['level'], len(found) > 1
+    near = ' is within 5 points of its level on {} others, for each method'
+    once = f'Calibrated on {n} phantoms, coverage of {{}}' + near.format(
+        n_test
     )
+    away = _away(found, 'calibrated region', level)
+    chance = _chance(level, n, n_test)
+    result = []
+    if many:
+        others = (len(found) - 1) * (n + n_test)
+        result += [
+            (
+                f'Calibrated on the {others} phantoms of the other draws, '
+                'coverage of regions' + near.format(n + n_test) + ' and draw',
+                *_judged(
+                    by_other_draws(found, level) - level,
+                    _chance(level, others, n + n_test),
+                ),
+            ),
+            (
+                f'{once.format("regions")}: mean over the draws',
+                *_judged(away.mean(0), chance / len(found) ** 0.5),
+            ),
+        ]
+    result += [
+        (
+            once.format('regions') + ' and draw' * many,
+            *_judged(away, chance),
+        ),
+        (
+            once.format('pixels') + ' and draw' * many,
+            *_judged(_away(found, 'calibrated pixels', level)),
+        ),
+    ]
     return result + _of_transforms(found)
+
+
+def _chance(level, n, n_test):
+    """Return the standard deviation of a coverage of regions, by chance.
+
+    The share below the factor of a calibration is a beta variable, and that
+    share of so many images is counted.
+    """
+    return np.sqrt(level * (1 - level) * (1 / (n + 2) + 1 / n_test))
+
+
+def _judged(away, chance=None):
+    """Return figures of all methods and draws, and what they say."""
+    figures = _points(away.T.ravel())
+    if chance is not None:
+        figures += f', of which chance makes {100 * chance:.1f}'
+    return figures, verdict((abs(away) <= MOST_AWAY).ravel())
 
 
 def _away(found, key, level):
@@ -236,14 +264,14 @@ def section(found, settings, n_views):
         f'{settings["n_test"]} phantoms of {settings["size"]} x '
         f'{settings["size"]} pixels, {n_views} views and photon noise, from '
         f'{settings["n_samples"]} samples of shipped networks{ensemble}; '
-        f'calibrated on {settings["n_calibration"]} other phantoms, and on '
-        f'{settings["n_divisions"]} other divisions of all. '
+        f'calibrated on {settings["n_calibration"]} other phantoms. '
         + (
             f'Means over {len(found)} draws of all phantoms, and each of them.'
             if len(found) > 1
             else 'Of 1 draw of the phantoms.'
         )
-        + ' In the order of the table.',
+        + ' Statements have the methods in the order of the table, and of '
+        'each all draws. Chance is one standard deviation.',
         '',
         '| statement | measured | verdict |',
         '|---|---|---|',
