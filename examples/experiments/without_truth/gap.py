@@ -350,7 +350,10 @@ def main(arguments=None):
 
 
 def _trained(study, names, options):
-    """Return the seeds of each row and number of steps, at its best rate."""
+    """Return the seeds of each row and number of steps, at its best rate.
+
+    It is the best of the first seed, on the images to choose with.
+    """
     usual = study.settings['n_steps']
     found = {}
     for steps, rate, seed, name in itertools.product(
@@ -365,8 +368,8 @@ def _trained(study, names, options):
             known.append(one | more)
 
     def score(seeds):
-        # one seed says less than two
-        return len(seeds), np.mean([one['validation'] for one in seeds])
+        first = seeds[0]
+        return (first['seed'] == options.seeds[0]) * first['validation']
 
     return {name: max(found[name].values(), key=score) for name in found}
 
