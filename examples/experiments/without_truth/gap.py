@@ -369,7 +369,8 @@ def _trained(study, names, options):
 
     def score(seeds):
         first = seeds[0]
-        return (first['seed'] == options.seeds[0]) * first['validation']
+        is_first = first['seed'] == options.seeds[0]
+        return first['validation'] if is_first else -np.inf
 
     return {name: max(found[name].values(), key=score) for name in found}
 
