@@ -128,6 +128,7 @@ ROWS = {
     'mri_4': {
         'supervised': by_design(losses.Supervised),
         'supervised, given 60 %': by_design(FromPart, 0.6, 0.04),
+        'supervised, given 60 %, ordinary': ordinary(FromPart, 0.6, 0.04),
         'that, truth on the lines of all poses': by_design(
             FromPart, 0.6, 0.04, poses=True
         ),
@@ -155,7 +156,6 @@ ROWS = {
         ),
         'crossings, pose shown': by_design(FromCrossings, hidden=False),
         'crossings, pose hidden, ordinary': ordinary(FromCrossings),
-        'supervised, given 60 %, ordinary': ordinary(FromPart, 0.6, 0.04),
     },
 }
 # problem: in words what changes alone, from which row to which
