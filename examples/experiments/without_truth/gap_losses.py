@@ -211,6 +211,16 @@ CAUSES = {
             'splitting, centre kept',
             'splitting, centre kept, 1600 steps',
         ),
+        (
+            'splitting in place of supervised training',
+            'supervised',
+            'splitting, centre kept',
+        ),
+        (
+            'splitting in place of supervised training, 1600 steps',
+            'supervised, 1600 steps',
+            'splitting, centre kept, 1600 steps',
+        ),
     ],
     'mri_4': [
         (
