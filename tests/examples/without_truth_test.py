@@ -18,12 +18,14 @@ import torch
 from examples.experiments.without_truth import (
     comparison,
     coverage,
+    covered,
     gap,
     given,
     own_scan,
 )
 from examples.experiments.without_truth.arms import Measured
 from examples.experiments.without_truth.gap_losses import FromPart
+from examples.experiments.without_truth.pose import FromCrossings
 from examples.experiments.without_truth.results import write_results
 from examples.experiments.without_truth.slices import slices_of
 from examples.experiments.without_truth.verdicts import verdicts
@@ -225,8 +227,8 @@ def test_coverage_of_known_scores():
         'radius factor': 1.6,
         'width factor': 1.0,
     }
-    settings = {'n_calibration': 2, 'level': 0.5, 'n_divisions': 5}
-    found = coverage.summary(row, settings)
+    settings = {'n_calibration': 2, 'level': 0.5}
+    found = covered.summary(row, settings)
     assert found['region'] == 0.5
     assert found['pixels'] == 0.5
     assert found['calibrated region'] == 0.5
@@ -260,6 +262,118 @@ def test_truth_on_random_lines_is_truth_everywhere():
     assert bool((one / everywhere - 1).abs().max() > 0.1)
 
 
+def coverages(region, pixels, scores, ratios=(1.5, 2.0, 2.0)):
+    """Return the summaries of a draw, alike for all methods."""
+    return {
+        ('bootstrap', 'c4', kind): {
+            'scores': scores,
+            'calibrated region': region,
+            'calibrated pixels': pixels,
+            'error over its estimate': ratio,
+        }
+        for kind, ratio in zip(covered.KINDS, ratios, strict=True)
+    }
+
+
+def test_coverage_of_draws_and_of_their_mean():
+    """A draw may be further from the level than the mean of all is."""
+    settings = {'n_calibration': 200, 'n_test': 200, 'level': 0.9}
+    draws = [
+        coverages(region, 0.9, list(range(400))) for region in (0.84, 0.96)
+    ]
+    others, mean, each, pixels, *transforms = covered.statements(
+        draws, settings
+    )
+    assert mean[1] == '+0.0, +0.0, +0.0 points, of which chance makes 2.1'
+    assert mean[2] == 'Holds'
+    assert each[1].startswith('-6.0, +6.0, -6.0, +6.0')
+    assert each[1].endswith('3.0')
+    assert each[2] == 'Does not hold'
+    assert pixels[2] == 'Holds'
+    assert [row[2] for row in transforms] == ['Holds', 'Holds']
+    assert others[2] == 'Holds'
+    # of one draw there is neither a mean nor another draw
+    assert len(covered.statements(draws[:1], settings)) == 4
+
+
+def test_regions_that_other_draws_calibrate():
+    """Their factor is of the others alone, of all of their images."""
+    found = [
+        coverages(0, 0, scores)
+        for scores in ([1.0, 2.0, 3.0], [5.0, 4.0, 6.0], [0.0, 9.0, 2.5])
+    ]
+    # the fourth smallest of six scores
+    wanted = [1.0, 0.0, 2 / 3]
+    shown = covered.by_other_draws(found, 0.5)
+    assert shown.shape == (3, 3)
+    assert np.allclose(shown.T, wanted)
+
+
+def crossings_of(acquisition, hidden, number):
+    """Return crossings that were drawn, as sets of places of k-space."""
+    drawn = set()
+
+    class Network:
+        def __call__(self, data, operators):
+            drawn.update(one.mask.tobytes() for one in operators)
+            return torch.zeros(len(data), 2, *acquisition.space.shape)
+
+    pair = acquisition.pair(mr_phantom(acquisition.space.shape, rng=0), 0)
+    known = Measured.of_pairs([pair], acquisition, 'cpu')
+    loss = FromCrossings(hidden)
+    loss.check(acquisition, None)
+    for seed in range(number):
+        generator = torch.Generator().manual_seed(seed)
+        loss(known.problem(Network(), acquisition, generator))
+    return {
+        np.frombuffer(one, bool).reshape(acquisition.space.shape).tobytes()
+        for one in drawn
+    }
+
+
+@pytest.mark.parametrize('hidden', [True, False])
+@pytest.mark.parametrize('side', [24, 25])
+def test_hidden_crossings_are_those_of_another_pose(hidden, side):
+    """Of the mask and of the turned one; others show the pose."""
+    acquisition = CartesianMRI((side, side), acceleration=3)
+    own = crossings_of(acquisition, hidden, 8)
+    back = (2 * (side // 2) - np.arange(side)) % side
+    turned = {
+        np.frombuffer(one, bool).reshape(side, side)[back].T.tobytes()
+        for one in own
+    }
+    assert len(own) == 2 if hidden else len(own) > 4
+    assert bool(own & turned) == hidden
+
+
+def test_crossings_need_one_mask_of_lines():
+    """Others are refused."""
+    for acquisition in (
+        CartesianMRI((16, 24)),
+        CartesianMRI((16, 16), pattern='poisson_disc'),
+        CartesianMRI((16, 16), axis=0),
+    ):
+        with pytest.raises(ValueError, match='one mask of lines'):
+            FromCrossings().check(acquisition, None)
+
+
+def test_causes_name_rows_and_compare_seeds():
+    """Each change is between rows that are trained, seed by seed."""
+    for problem, changes in gap.CAUSES.items():
+        for _, *pair in changes:
+            for name in pair:
+                row = name.removesuffix(', 1600 steps')
+                assert row in gap.ROWS[problem]
+    one, other = 'crossings, supervised', 'crossings, pose hidden'
+    rows = {
+        one: [{'seed': 1, 'test': 24.0}, {'seed': 2, 'test': 25.0}],
+        other: [{'seed': 2, 'test': 24.5}],
+    }
+    lines = gap.causes('mri_4', rows)
+    assert lines[-2].endswith(f'| {one} | {other} | -0.50 |')
+    assert gap.causes('mri_4', {one: rows[one]}) == []
+
+
 @pytest.mark.slow
 def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
     """Each row is trained once for each seed, and its errors are divided."""
@@ -275,6 +389,9 @@ def test_trial_of_the_gap(tmp_path, monkeypatch, capsys):
     lines = json.loads(results.read_text())['gap']['lines']
     assert '\n'.join(lines) in capsys.readouterr().out
     assert 'Gradients were clipped in' in '\n'.join(lines)
+    # one change of one problem has both of its rows, of two seeds
+    (change,) = [line for line in lines if line.startswith('| the network is')]
+    assert change.split('|')[-2].count(',') == 1
 
     def fails(*arguments):
         raise AssertionError('trained again')

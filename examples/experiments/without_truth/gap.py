@@ -18,6 +18,7 @@ that was stopped.
 
 import argparse
 import contextlib
+import itertools
 import json
 import pathlib
 import warnings
@@ -28,8 +29,13 @@ import yaml
 
 from examples.experiments.without_truth.arms import Arm
 from examples.experiments.without_truth.comparison import SETTINGS
-from examples.experiments.without_truth.gap_losses import ROWS, in_fourier
+from examples.experiments.without_truth.gap_losses import (
+    CAUSES,
+    ROWS,
+    in_fourier,
+)
 from examples.experiments.without_truth.parallel import quiet
+from examples.experiments.without_truth.pose import FromCrossings, turned_mask
 from examples.experiments.without_truth.results import write_results
 from examples.experiments.without_truth.study import OutOfTime, Study
 
@@ -52,21 +58,43 @@ class Gap(Study):
 
     def _loss(self, arm):
         self.n_clipped = 0
-        return ROWS[self.name][arm.loss][1]()
+        self._made = ROWS[self.name][arm.loss][1]()
+        return self._made
 
     @torch.no_grad()
-    def _also(self, network):
+    def _also(self, arm, network):
         known = self._test('test')
-        images = network(known.data, known.operators)
-        parts = self.parts(known, images)
+        images, masks = self._at_the_end(arm, network, known)
+        parts = self.parts(known, images, masks)
         return {'n_clipped': self.n_clipped, 'parts': parts}
 
-    def parts(self, known, images):
+    def _images(self, arm, network, known):
+        return self._at_the_end(arm, network, known)[0]
+
+    @torch.no_grad()
+    def _at_the_end(self, arm, network, known):
+        """Return images of what a loss gives at the end, and its parts."""
+        if isinstance(self._made, FromCrossings):
+            problem = known.problem(network, self.acquisition)
+            return self._made.at_the_end(problem)
+        return super()._images(arm, network, known), None
+
+    def parts(self, known, images, masks=None):
         """Return what `in_part` says of each part of k-space.
 
-        Lines are measured, or not; of one mask for all scans they may be
-        measured in another pose.
+        Unless there are ``masks`` of parts, lines are measured, or not; of
+        one mask for all scans they may be measured in another pose.
         """
+        masks = self._masks(known) if masks is None else masks
+        result, truth = (
+            in_fourier(self.acquisition, one) for one in (images, known.truth)
+        )
+        return {
+            name: in_part(result, truth, mask) for name, mask in masks.items()
+        }
+
+    def _masks(self, known):
+        """Return the parts of k-space, as booleans."""
         space = self.acquisition.space
         measured = torch.from_numpy(self.acquisition.mask.copy())
         masks = {'measured': measured.expand(1, *space.shape)}
@@ -75,13 +103,7 @@ class Gap(Study):
         else:
             turned = turned_mask(measured.expand(space.shape))
             masks['in another pose'] = turned & ~masks['measured']
-        masks['unseen'] = ~sum(masks.values()).bool()
-        result, truth = (
-            in_fourier(self.acquisition, one) for one in (images, known.truth)
-        )
-        return {
-            name: in_part(result, truth, mask) for name, mask in masks.items()
-        }
+        return masks | {'unseen': ~sum(masks.values()).bool()}
 
     def kept(self, folder, seed=1):
         """Return the parts of the images that the comparison kept.
@@ -144,18 +166,6 @@ def in_part(result, truth, mask):
     }
 
 
-def turned_mask(mask):
-    """Return what a mask of k-space measures in four poses."""
-    n = len(mask)
-    i, j = np.meshgrid(np.arange(n), np.arange(n), indexing='ij')
-    seen = torch.zeros_like(mask)
-    for _ in range(4):
-        seen = seen | mask[i, j]
-        # about the zero frequency, and frequencies repeat after n
-        i, j = (2 * (n // 2) - j) % n, i
-    return seen
-
-
 def section(found):
     """Return the rows as lines of a page in Markdown.
 
@@ -166,30 +176,81 @@ def section(found):
     """
     lines = []
     for problem, rows in found.items():
-        first = next(iter(rows.values()))[0]['parts']
-        where = ', '.join(
-            f'{name} {100 * one["share"]:.0f} % of k-space with '
-            f'{1000 * one["size"]:.1f} thousandths of the energy'
-            for name, one in first.items()
-        )
-        lines += [
-            f'Of {problem}, without noise: {where}.',
-            '',
-            f'| loss | network | phantoms, dB | {" | ".join(first)} |',
-            '|---' * (3 + len(first)) + '|',
-        ]
+        # those with the same parts of k-space
+        tables = {}
         for name, seeds in rows.items():
-            cells = [name, ROWS[problem][name][0]]
-            cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
-            for part in first:
-                cells.append(_of_part([one['parts'][part] for one in seeds]))
-            lines.append(f'| {" | ".join(cells)} |')
+            parts = tuple(seeds[0]['parts'])
+            tables.setdefault(parts, {})[name] = seeds
+        lines += causes(problem, rows)
+        for table in tables.values():
+            lines += [*_table(problem, table), '']
         clipped = sum(
             one['n_clipped'] for seeds in rows.values() for one in seeds
         )
         steps = sum(one['steps'] for seeds in rows.values() for one in seeds)
-        lines += ['', f'Gradients were clipped in {clipped} of {steps} steps.']
-        lines.append('')
+        lines += [f'Gradients were clipped in {clipped} of {steps} steps.', '']
+    return lines
+
+
+def causes(problem, rows):
+    """Return what single changes of a problem bring, as a table.
+
+    Parameters
+    ----------
+    problem : str
+        Name of the problem.
+    rows : dict of list of dict
+        For each row, what was trained for each seed.
+
+    Returns
+    -------
+    lines : list of str
+        None where no change has both of its rows.
+    """
+    lines = []
+    for words, *pair in CAUSES[problem]:
+        if not all(name in rows for name in pair):
+            continue
+        before, after = (
+            {one['seed']: one['test'] for one in rows[name]} for name in pair
+        )
+        changes = [after[s] - before[s] for s in before if s in after]
+        shown = ', '.join(f'{change:+.2f}' for change in changes)
+        lines.append(f'| {words} | {" | ".join(pair)} | {shown} |')
+    if not lines:
+        return []
+    return [
+        f'What changes alone, of {problem}, without noise, a figure for each '
+        'seed:',
+        '',
+        '| change | from | to | phantoms, dB |',
+        '|---|---|---|---|',
+        *lines,
+        '',
+    ]
+
+
+def _table(problem, rows):
+    """Return the lines of rows whose parts of k-space are the same."""
+    first = next(iter(rows.values()))[0]['parts']
+    where = ', '.join(
+        f'{name} {100 * one["share"]:.0f} % of k-space with '
+        f'{1000 * one["size"]:.1f} thousandths of the energy'
+        for name, one in first.items()
+    )
+    lines = [
+        f'Of {problem}, without noise: {where}.',
+        '',
+        f'| loss | network | phantoms, dB | rate | {" | ".join(first)} |',
+        '|---' * (4 + len(first)) + '|',
+    ]
+    for name, seeds in rows.items():
+        cells = [name, seeds[0]['network']]
+        cells.append(', '.join(f'{one["test"]:.2f}' for one in seeds))
+        cells.append(f'{seeds[0]["rate"]:.0e}')
+        for part in first:
+            cells.append(_of_part([one['parts'][part] for one in seeds]))
+        lines.append(f'| {" | ".join(cells)} |')
     return lines
 
 
@@ -235,6 +296,9 @@ def main(arguments=None):
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--rates', type=float, nargs='+', default=[1e-2])
+    parser.add_argument(
+        '--steps', type=int, nargs='+', help='default: those of the scale'
+    )
     parser.add_argument(
         '--known', action='store_true', help='show what was trained alone'
     )
@@ -286,26 +350,29 @@ def main(arguments=None):
 
 
 def _trained(study, names, options):
-    """Return the seeds of each row, at its best rate."""
-    steps = study.settings['n_steps']
+    """Return the seeds of each row and number of steps, at its best rate.
+
+    It is the best of the first seed, on the images to choose with.
+    """
+    usual = study.settings['n_steps']
     found = {}
-    for rate in options.rates:
-        for seed in options.seeds:
-            for name in names:
-                arm = Arm(name, ROWS[study.name][name][0])
-                with contextlib.suppress(OutOfTime):
-                    one = study.trained(arm, rate, seed, steps)
-                    known = found.setdefault(name, {}).setdefault(rate, [])
-                    known.append(one | {'rate': rate})
+    for steps, rate, seed, name in itertools.product(
+        options.steps or [usual], options.rates, options.seeds, names
+    ):
+        arm = Arm(name, ROWS[study.name][name][0])
+        words = name if steps == usual else f'{name}, {steps} steps'
+        with contextlib.suppress(OutOfTime):
+            one = study.trained(arm, rate, seed, steps)
+            known = found.setdefault(words, {}).setdefault(rate, [])
+            more = {'seed': seed, 'rate': rate, 'network': arm.network}
+            known.append(one | more)
 
     def score(seeds):
-        return np.mean([one['validation'] for one in seeds])
+        first = seeds[0]
+        is_first = first['seed'] == options.seeds[0]
+        return first['validation'] if is_first else -np.inf
 
-    return {
-        name: max(found[name].values(), key=score)
-        for name in names
-        if name in found
-    }
+    return {name: max(found[name].values(), key=score) for name in found}
 
 
 if __name__ == '__main__':

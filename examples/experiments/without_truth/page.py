@@ -21,6 +21,9 @@ from odl_equivariant._files import write_atomically
 
 __all__ = ('table', 'write_page')
 
+# pictures beside each other
+_COLUMNS = 6
+
 
 def table(rows):
     """Return the scores as a table in Markdown."""
@@ -194,14 +197,20 @@ def _picture(folder, rows, name):
             found[title] = {k: images[f'{k} result'] for k in truths}
     if not found:
         return None
-    figure = Figure((1.7 * len(found), 4.0), layout='compressed')
-    axes = figure.subplots(2, len(found), squeeze=False)
-    for column, (title, images) in zip(axes.T, found.items(), strict=True):
-        column[0].set_title(title, fontsize=6)
-        for ax, (kind, image) in zip(column, images.items(), strict=True):
+    # in as few rows as a page has room for
+    columns = min(len(found), _COLUMNS)
+    n_rows = 2 * -(-len(found) // columns)
+    figure = Figure((1.7 * columns, 2.0 * n_rows), layout='compressed')
+    axes = figure.subplots(n_rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for place, (title, images) in enumerate(found.items()):
+        row, column = divmod(place, columns)
+        axes[2 * row, column].set_title(title, fontsize=6)
+        for i, (kind, image) in enumerate(images.items()):
             high = found['ground truth'][kind].max()
+            ax = axes[2 * row + i, column]
             ax.imshow(image, cmap='gray', vmin=0, vmax=high)
-            ax.set_axis_off()
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=110)
     return content.getvalue()

@@ -222,7 +222,7 @@ class Study:
         found = {'steps': steps}
         sets = ['validation'] + ['test', 'slices'] * (seed != SEARCH_SEED)
         found |= {one: self._score(arm, network, one) for one in sets}
-        found |= self._also(network)
+        found |= self._also(arm, network)
         if seed == self.settings['seeds'][0]:
             self._write_pictures(arm, network, name)
         found['seconds'] = cost
@@ -234,9 +234,13 @@ class Study:
     def _loss(self, arm):
         return loss_of(arm, self.settings, self.noise)
 
-    def _also(self, network):
+    def _also(self, arm, network):
         """Return what else is kept of a trained network."""
         return {}
+
+    def _images(self, arm, network, known):
+        """Return what a trained network makes of measured images."""
+        return reconstruct(arm, network, known, self.settings)
 
     def _train(self, arm, rate, seed, steps, checkpoint):
         """Return a network, and the time of a step in seconds.
@@ -341,7 +345,7 @@ class Study:
     def _score(self, arm, network, name):
         """Return the mean PSNR in dB, -inf where training diverged."""
         known = self._test(name)
-        result = reconstruct(arm, network, known, self.settings)
+        result = self._images(arm, network, known)
         if not bool(torch.isfinite(result).all()):
             return -math.inf
         return float(scores(result, known.truth)['psnr'].mean())
@@ -351,7 +355,7 @@ class Study:
         found = {}
         for kind in ('test', 'slices'):
             known = self._test(kind).of([0])
-            result = reconstruct(arm, network, known, self.settings)
+            result = self._images(arm, network, known)
             for key, image in (('truth', known.truth), ('result', result)):
                 values = image[0].cpu().numpy().astype(np.float16)
                 found[f'{kind} {key}'] = values
