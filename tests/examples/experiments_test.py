@@ -272,11 +272,10 @@ def test_rates_that_diverge_are_not_chosen():
     """A score that is NaN is below all others, also where it comes first."""
     sys.path.insert(0, str(ROOT))
     try:
-        from examples.experiments.schedule import _or_worst
+        from examples.experiments.records import _or_worst
     finally:
         sys.path.remove(str(ROOT))
-    found = [{'validation': np.nan}, {'validation': -3.0}]
-    assert max(found, key=_or_worst) == found[1]
+    assert max([np.nan, -3.0], key=_or_worst) == -3.0
 
 
 def test_pictures_hold_the_images_and_scores(done):
@@ -304,6 +303,60 @@ def test_nothing_is_done_twice(copied):
     experiments('ct_training_size', '--settings', settings, '--output', output)
     assert times(output) == before
     assert (output / 'ct_training_size.csv').read_text() == text
+
+
+def test_tables_that_are_kept_stand_for_their_runs(copied):
+    """Their rows come back as they were; pictures alone need networks."""
+    settings, output = copied
+    names = [name for name in EXPERIMENTS if name != 'pictures']
+    anew = output.parent / 'anew'
+    arguments = ['--settings', settings, '--output', anew, '--keep', output]
+    experiments(*names, *arguments)
+    assert not times(anew)
+    for path in output.glob('*.csv'):
+        assert (anew / path.name).read_text() == path.read_text()
+    experiments('pictures', *arguments)
+    assert len(times(anew)) == 2
+
+
+def test_what_tables_do_not_have_is_done(copied):
+    """A run without rows, and the rates of a search that lacks one."""
+    settings, output = copied
+    (output / 'ct_training_size.csv').unlink()
+    write = module('tables').write_rows
+    rows = table(output / 'ct_arms.csv')
+    write(output / 'ct_arms.csv', [r for r in rows if r['arm'] != 'averaged'])
+    rates = table(output / 'learning_rates.csv')
+    (lost,) = {
+        row['run']
+        for row in rates
+        if (row['task'], row['arm'], row['rate'])
+        == ('ct', 'equivariant', 0.01)
+    }
+    write(
+        output / 'learning_rates.csv',
+        [row for row in rates if row['run'] != lost],
+    )
+    anew = output.parent / 'anew'
+    arguments = ['--settings', settings, '--output', anew, '--keep', output]
+    experiments('ct_arms', *arguments)
+    averaged = {row['run'] for row in rows if row['arm'] == 'averaged'}
+    assert times(anew).keys() == {lost} | averaged
+    assert {row['arm'] for row in table(anew / 'ct_arms.csv')} == {
+        row['arm'] for row in rows
+    }
+
+
+def test_the_times_of_runs_are_those_of_whole_ones(copied):
+    """One that was stopped has none: what was spent before is not known."""
+    settings, output = copied
+    rows = table(output / 'ct_arms.csv')
+    assert all(0 < row['seconds'] < 60 for row in rows)
+    key = rows[-1]['run']
+    (output / 'runs' / key / 'run.json').unlink()
+    experiments('ct_arms', '--settings', settings, '--output', output)
+    lost = [r for r in table(output / 'ct_arms.csv') if r['seconds'] == '']
+    assert {row['run'] for row in lost} == {key}
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_scores(copied):
@@ -391,10 +444,10 @@ _WORKERS = """
 import os
 import time
 
-from examples.experiments.schedule import _pool
+from examples.experiments.workers import pool_of
 
 if __name__ == '__main__':
-    with _pool(2) as pool:
+    with pool_of(2) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
         time.sleep(120)
 """
@@ -651,7 +704,7 @@ def test_arms_are_compared_at_random_angles():
         for condition in ('upright', 'random angles')
         for seed in (1, 3)
     ]
-    checked = module('statements').checked({'ct_angles': rows}, 'small')
+    checked = module('page.statements').checked({'ct_angles': rows}, 'small')
     assert [row[2] for row in checked] == ['yes', 'in part']
     assert checked[0][0].startswith('CT, phantoms, random angles: C8 is')
     assert checked[0][1] == 'C4: +1.00 dB (1 of 2 seeds)'
@@ -660,7 +713,7 @@ def test_arms_are_compared_at_random_angles():
 
 def test_each_arm_has_the_steps_that_validation_chooses():
     """Not those with the best scores on the images that are tested with."""
-    statements = module('statements')
+    statements = module('page.statements')
     short = scored(600, ordinary=(20, 21), C4=(25, 24))
     longer = scored(2400, ordinary=(22, 23), C4=(24, 29))
     (row,) = statements._chosen_steps([short, longer], 'small')

@@ -8,7 +8,7 @@
 
 """The statements of the paper, each checked against the tables."""
 
-from examples.experiments.figures import summarised
+from examples.experiments.page.figures import summarised
 from examples.experiments.tables import SETS, set_name
 
 __all__ = ('checked',)

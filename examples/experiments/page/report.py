@@ -11,8 +11,12 @@
 import pathlib
 
 from examples.experiments.conditions import CONDITIONS
-from examples.experiments.figures import figure_names, others_of, summarised
-from examples.experiments.statements import checked
+from examples.experiments.page.figures import (
+    figure_names,
+    others_of,
+    summarised,
+)
+from examples.experiments.page.statements import checked
 from examples.experiments.tables import SETS, read_rows, set_name
 from odl_equivariant._files import write_atomically
 
