@@ -260,6 +260,24 @@ def test_experiments_with_own_rates_are_as_they_say(done):
     assert bases == {(12, '', 'ordinary'), (12, 'grid', 'equivariant')}
 
 
+def test_each_group_may_have_a_rate_of_its_own():
+    """C4 has that of equivariant arms, and averages that of ordinary ones."""
+    settings = module('settings')
+    common = settings.tasks('small')['ct']
+    arms = ('ordinary', 'averaged', 'C4', 'C8', 'SO2')
+    experiment = settings.Experiment(
+        'a', 'A', arms, 'small', 'ct', each_rate=True, sizes=(5,), seeds=(1,)
+    )
+    (searches,) = experiment.searches(common).values()
+    assert list(searches) == ['ordinary', 'equivariant', 'C8', 'SO2']
+    for arm in ('C8', 'SO2'):
+        assert {run.group for run in searches[arm]} == {arm}
+        assert [run.rate for run in searches[arm]] == common['rates']
+    rates = {'ordinary': 1, 'equivariant': 2, 'C8': 3, 'SO2': 4}
+    runs = experiment.runs(common, {5: rates})
+    assert [run.rate for _, run in runs] == [1, 1, 2, 3, 4]
+
+
 def test_tables_of_rates_keep_those_of_other_experiments(copied):
     """A call for some experiments leaves the rows of the others."""
     settings, output = copied
@@ -709,6 +727,30 @@ def test_arms_are_compared_at_random_angles():
     assert checked[0][0].startswith('CT, phantoms, random angles: C8 is')
     assert checked[0][1] == 'C4: +1.00 dB (1 of 2 seeds)'
     assert checked[1][1].endswith('C8: -0.50 dB (0 of 2 seeds)')
+
+
+def test_all_networks_take_the_time_of_those_that_were_timed():
+    """Each once; others count by the steps of their task, where known."""
+    hour = {'seed': 1, 'size': 5, 'arm': 'C4', 'rate': 1, 'steps': 100}
+    one = {**hour, 'run': 'ct-C4-1', 'seconds': 3600.0}
+    tables = {
+        'a': [one, one, {**one, 'seconds': ''}],
+        'b': [{**hour, 'run': 'ct-C4-2', 'steps': 400}],
+        'c': [{'arm': 'TV', 'seed': '', 'run': 'ct-baselines'}],
+        'd': [{'arm': 'C4', 'training_seconds': 0.1}],
+    }
+    search = {**hour, 'task': 'ct', 'steps': 50}
+    rates = [{**search, 'rate': rate, 'seed': ''} for rate in (1, 2)]
+    duration = module('page.duration').duration
+    words = duration(tables, rates)
+    assert words.startswith('The 1 networks whose time was stored took 1.0 h')
+    assert 'all 4 take about 6.0 hours' in words
+    assert 'more no time' not in words
+    tables['b'][0]['run'] = 'mri-C4-2'
+    words = duration(tables, rates)
+    assert 'all 3 take about 2.0 hours' in words
+    assert '; of 1 more no time is known' in words
+    assert duration({'b': tables['b']}, rates) == ''
 
 
 def test_each_arm_has_the_steps_that_validation_chooses():

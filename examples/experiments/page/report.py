@@ -11,6 +11,7 @@
 import pathlib
 
 from examples.experiments.conditions import CONDITIONS
+from examples.experiments.page.duration import duration
 from examples.experiments.page.figures import (
     figure_names,
     others_of,
@@ -73,6 +74,10 @@ def make_report(experiments, output, path, arguments):
         '`training`, `plots` and `data`, and takes slices of the MNI152 '
         'template from nilearn where that is installed.',
         '',
+    ]
+    if words := duration(tables, searched):
+        lines += [words, '']
+    lines += [
         '## What the paper states',
         '',
         '| statement | measured | agrees |',
