@@ -706,27 +706,45 @@ def test_commits_are_no_numbers(tmp_path):
 
 
 def test_arms_are_compared_at_random_angles():
-    """With each of the others, by the mean over the seeds."""
-    rows = [
-        {
-            'arm': arm,
-            'seed': seed,
-            'images': 'test',
-            'n_images': 3,
-            'condition': condition,
-            'psnr': value
-            + 5 * (condition == 'upright')
-            + seed * (arm == 'C4'),
-        }
-        for arm, value in {'C4': 20, 'C8': 23, 'SO2': 22.5}.items()
-        for condition in ('upright', 'random angles')
-        for seed in (1, 3)
+    """By the mean over the seeds, each beside the arm with the same seed."""
+
+    def rows(**arms):
+        return [
+            {
+                'arm': arm,
+                'seed': seed,
+                'images': 'test',
+                'n_images': 3,
+                'condition': condition,
+                'psnr': value
+                + 5 * (condition != 'random angles')
+                + seed * (arm == 'C4')
+                + 0.1 * (condition == 'quarter turns' and arm == 'ordinary'),
+            }
+            for arm, value in arms.items()
+            for condition in ('upright', 'quarter turns', 'random angles')
+            for seed in (1, 3)
+        ]
+
+    tables = {
+        'ct_angles': rows(ordinary=19, C4=20, C8=23, SO2=22.5),
+        'ct_complete_basis': rows(ordinary=19, C2=18, C4=20, D4=20),
+        'ct_group_order': rows(ordinary=19, C2=21, C4=21, D4=21),
+    }
+    found = module('page.comparisons').compared(tables, 'small')
+    assert [row[2] for row in found] == [
+        *('yes', 'yes', 'in part', 'in part', 'no', 'yes', 'yes')
     ]
-    checked = module('page.statements').checked({'ct_angles': rows}, 'small')
-    assert [row[2] for row in checked] == ['yes', 'in part']
-    assert checked[0][0].startswith('CT, phantoms, random angles: C8 is')
-    assert checked[0][1] == 'C4: +1.00 dB (1 of 2 seeds)'
-    assert checked[1][1].endswith('C8: -0.50 dB (0 of 2 seeds)')
+    assert found[1][0].startswith('CT, phantoms, random angles: eighths')
+    assert found[1][1] == 'C8 over C4: +1.00 dB (1 of 2 seeds)'
+    assert found[2][1].endswith('SO2 over C8: -0.50 dB (0 of 2 seeds)')
+    assert found[4][1].startswith('C2: -3.00 dB (0 of 2 seeds)')
+    moved = [
+        {**row, 'psnr': row['psnr'] + (row['condition'] == 'upright')}
+        for row in tables['ct_angles']
+    ]
+    found = module('page.comparisons').compared({'ct_angles': moved}, 'small')
+    assert found[-1][1:] == ('at most 1.0e+00 dB', 'no')
 
 
 def test_all_networks_take_the_time_of_those_that_were_timed():

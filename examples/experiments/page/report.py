@@ -11,6 +11,7 @@
 import pathlib
 
 from examples.experiments.conditions import CONDITIONS
+from examples.experiments.page.comparisons import compared
 from examples.experiments.page.duration import duration
 from examples.experiments.page.figures import (
     figure_names,
@@ -84,6 +85,9 @@ def make_report(experiments, output, path, arguments):
         '|---|---|---|',
     ]
     lines += [f'| {" | ".join(row)} |' for row in checked(tables, scale)]
+    if further := compared(tables, scale):
+        header = ['statement', 'measured', 'holds']
+        lines += ['', '## Further comparisons', '', *_table(header, further)]
     notes = path.with_name(f'_{path.stem}_notes.md')
     if notes.is_file():
         lines += ['', notes.read_text(encoding='utf-8').strip()]
