@@ -129,20 +129,19 @@ def main(argv=None):
     tv = found['tv']
     slices = {}
     for name, problem in head_problems(options.file).items():
+        scores = []
 
-        def score(setting, problem=problem):
-            return problem.scores(tv.run(problem, setting).image)['psnr']
+        def score(setting, problem=problem, scores=scores):
+            image = tv.run(problem, setting).image
+            scores.append(problem.scores(image)['psnr'])
+            return scores[-1]
 
         setting, report = search(score, tv.parameters(problem), EVALUATIONS)
-        slices[name] = {
-            'psnr': round(score(setting), 2),
-            'weight': setting['weight'],
-            **report,
-        }
+        slices[name] = {'psnr': round(max(scores), 2), **setting, **report}
         print(name, slices[name], flush=True)
-    result = {'views': VIEWS, 'photons': PHOTONS, 'slices': slices}
-    text = json.dumps(result, indent=1) + '\n'
-    write_atomically(options.json, text.encode())
+        result = {'views': VIEWS, 'photons': PHOTONS, 'slices': slices}
+        text = json.dumps(result, indent=1) + '\n'
+        write_atomically(options.json, text.encode())
 
 
 if __name__ == '__main__':
