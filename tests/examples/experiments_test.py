@@ -713,6 +713,8 @@ def test_arms_are_compared_at_random_angles():
             {
                 'arm': arm,
                 'seed': seed,
+                'run': f'ct-{arm}-{seed}',
+                'commit': 'a',
                 'images': 'test',
                 'n_images': 3,
                 'condition': condition,
@@ -745,6 +747,30 @@ def test_arms_are_compared_at_random_angles():
     ]
     found = module('page.comparisons').compared({'ct_angles': moved}, 'small')
     assert found[-1][1:] == ('at most 1.0e+00 dB', 'no')
+
+
+def test_networks_that_were_trained_twice_are_compared():
+    """Those of one name and other commits, by the gaps of their scores."""
+
+    def row(run, commit, psnr, seed=1):
+        return {
+            **{'run': run, 'commit': commit, 'psnr': psnr, 'seed': seed},
+            **{'arm': 'C4', 'images': 'test', 'n_images': 2},
+            'condition': 'upright',
+        }
+
+    tables = {
+        'one': [row('ct-1', 'a', 20.0), row('ct-2', 'a', 21.0)],
+        'two': [row('ct-1', 'b', 20.5), row('ct-2', 'a', 21.0)],
+        'mri': [row('mri-1', 'a', 20.0), row('mri-1', 'b', 20.0)],
+        'tv': [row('mri-tv', 'a', 1, ''), row('mri-tv', 'b', 2, '')],
+    }
+    ct, mri = module('page.comparisons').compared(tables, 'small')
+    assert ct[1:] == (
+        '1 networks: 0.50 dB apart on the mean, at most 0.50 dB',
+        'no',
+    )
+    assert mri[0].startswith('MRI') and mri[2] == 'yes'
 
 
 def test_all_networks_take_the_time_of_those_that_were_timed():

@@ -84,7 +84,7 @@ def compared(tables, scale):
     for name, groups in _EXACT.items():
         for where, scores in _sets(tables.get(name), scale):
             rows.append(_unmoved(where, scores, groups))
-    return rows
+    return rows + _repeated(tables, scale)
 
 
 def _sets(table, scale):
@@ -117,6 +117,42 @@ def _said(statement, gains):
     )
     flags = [statistics.fmean(values) > 0 for values in gains.values()]
     return statement, measured, judged(flags)
+
+
+def _repeated(tables, scale):
+    """Return whether networks that were trained twice have the same scores.
+
+    They have the same settings and seed, and the commits differ.
+    """
+    found = {}
+    for row in (row for table in tables.values() for row in table):
+        if row.get('condition') != 'upright' or row['images'] not in SETS:
+            continue
+        if row['seed'] == '':
+            continue
+        key = row['run'].partition('-')[0], row['images'], row['n_images']
+        networks = found.setdefault(key, {})
+        scores = networks.setdefault((row['run'], row['arm']), {})
+        scores[row['commit']] = row['psnr']
+    statements = []
+    for (task, images, n_images), networks in found.items():
+        gaps = [
+            max(scores.values()) - min(scores.values())
+            for scores in networks.values()
+            if len(scores) > 1
+        ]
+        if gaps:
+            where = f'{task.upper()}, {set_name(images, scale, n_images)}'
+            statements.append(
+                (
+                    f'{where}, upright: networks trained again by another '
+                    'commit have the same scores (0.01 dB)',
+                    f'{len(gaps)} networks: {statistics.fmean(gaps):.2f} dB '
+                    f'apart on the mean, at most {max(gaps):.2f} dB',
+                    judged(gap < 0.01 for gap in gaps),
+                )
+            )
+    return statements
 
 
 def _unmoved(where, scores, groups):
