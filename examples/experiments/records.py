@@ -48,7 +48,7 @@ class Records:
         for path in paths:
             rows = read_rows(path)
             if path.name == RATES:
-                self._rates = {(*_search(r), r['rate']): r for r in rows}
+                self._rates = _by_rate(rows, path)
                 continue
             self._tables[path.stem] = rows
             found = {}
@@ -193,6 +193,16 @@ def _columns(arm, run):
         'basis': network.get('basis', ''),
         'arm': arm,
     }
+
+
+def _by_rate(rows, path):
+    try:
+        return {(*_search(row), row['rate']): row for row in rows}
+    except KeyError as error:
+        raise ValueError(
+            f'{path} is no table of learning rates of this version: it has no '
+            f'column {error}'
+        ) from error
 
 
 def _search(row):

@@ -359,6 +359,11 @@ def test_what_tables_do_not_have_is_done(copied):
     arguments = ['--settings', settings, '--output', anew, '--keep', output]
     experiments('ct_arms', *arguments)
     averaged = {row['run'] for row in rows if row['arm'] == 'averaged'}
+    (output / 'learning_rates.csv').write_text('task,rate\nct,1\n')
+    with pytest.raises(SystemExit, match="rates.csv .* no column 'steps'"):
+        experiments('ct_arms', *arguments)
+    with pytest.raises(SystemExit, match='--keep: there is no folder gone'):
+        experiments('ct_arms', *arguments[:-1], 'gone')
     assert times(anew).keys() == {lost} | averaged
     assert {row['arm'] for row in table(anew / 'ct_arms.csv')} == {
         row['arm'] for row in rows

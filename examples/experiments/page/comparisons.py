@@ -46,22 +46,7 @@ _EXACT = {'ct_angles': ('C4', 'C8', 'SO2'), 'ct_complete_basis': ('C4', 'D4')}
 
 
 def compared(tables, scale):
-    """Return the statements, and whether the tables agree.
-
-    Parameters
-    ----------
-    tables : dict
-        Rows of the experiments by their names; statements about a table that
-        is missing are left out.
-    scale : str
-        ``'small'`` or ``'paper'``, by which sets of images have their names.
-
-    Returns
-    -------
-    rows : list of tuple
-        For each statement its words, the measured figures, and ``'yes'``,
-        ``'no'`` or ``'in part'``.
-    """
+    """Return further statements as `checked` does, and if they hold."""
     rows = []
     for name, pairs, words in _PAIRS:
         for where, scores in _sets(tables.get(name), scale):
