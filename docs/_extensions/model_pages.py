@@ -16,189 +16,33 @@ The scores are in ``docs/results``: ``shipped_models.json``, which
 import json
 import pathlib
 
+from model_words import IMAGES, KINDS, METHODS, OTHERS, USES
+
 from odl_equivariant import models
 
 __all__ = ('FOLDER', 'page', 'setup', 'uses_of')
 
 DOCS = pathlib.Path(__file__).parents[1]
 FOLDER = DOCS / 'models' / 'generated'
-_IMAGES = {
-    'head': 'a head, one slice of pydicom',
-    'abdomen': 'an abdomen, one slice of pydicom',
-    'phantoms': '{n} random phantoms',
-    'brain': 'the brain of a macaque, a template of MRI',
-    'volumes of phantoms': '{n} volumes of random ellipsoids',
-}
-
-# By kind of model: what it is, how it is used, and where its limits are.
-_UNROLLED = {
-    'is': 'An unrolled network, from data to image',
-    'pages': '{doc}`/how-to/models` and {doc}`/how-to/deploying`',
-}
-_KINDS = {
-    'tomography': _UNROLLED
-    | {
-        'code': """from odl_equivariant import models
-from odl_equivariant.data import SparseViewCT, ellipse_phantom
-
-ct = SparseViewCT((64, 64), n_views=50)
-y = ct.simulate(ellipse_phantom((128, 128), rng=0), rng=0)
-reconstruct = models.load('{name}', ct).as_operator()
-image = reconstruct(y)""",
-        'limits': (
-            'It does not fill in views that are missing: on less than a half '
-            'turn its images have streaks. Plug a denoiser in instead, see '
-            '{doc}`/how-to/sinogram`.',
-            'Cells must be square.',
-        ),
-        'unit': (
-            'Values far from those of the training are named once, with both '
-            'ranges. Give `load` the acquisition, or a `unit`.'
-        ),
-    },
-    'magnetic resonance': _UNROLLED
-    | {
-        'code': """from odl_equivariant import models
-from odl_equivariant.data import CartesianMRI, mr_phantom
-
-mri = CartesianMRI((64, 64), acceleration=4)
-y = mri.simulate(mr_phantom((64, 64), rng=0), rng=0)
-reconstruct = models.load('{name}', mri.operator).as_operator()
-image = reconstruct(y)""",
-        'limits': (
-            'Samples must lie on a Cartesian grid. For spokes and spirals '
-            'plug a denoiser in, see {doc}`/how-to/non-cartesian`.',
-        ),
-        'unit': (
-            'The largest magnitude of an image must be about 1: '
-            '`normalised()` divides measured data, see '
-            '{doc}`/how-to/kspace`.'
-        ),
-    },
-    'denoiser': {
-        'is': 'A denoiser that is told the noise level',
-        'pages': '{doc}`/how-to/plug-and-play` and {doc}`/how-to/solvers`',
-        'code': """import odl
-
-from odl_equivariant import models
-from odl_equivariant.data import ellipse_phantom
-from odl_equivariant.functionals import LearnedProximal
-
-space = odl.uniform_discr([0, 0], [1, 1], (64, 64), dtype='float32')
-truth = space.element(ellipse_phantom((64, 64), rng=0))
-noisy = truth + odl.core.phantom.white_noise(space, stddev=0.05, seed=0)
-denoise = LearnedProximal(space, models.load('{name}')).proximal(0.05)
-image = denoise(noisy)""",
-        'limits': (
-            'It is not a proximal in the strict sense: iterations with it '
-            'need not have a limit. Stop early, or lower the noise level.',
-            'It was trained for white noise. Streaks of few views and folds '
-            'of k-space are none.',
-        ),
-    },
-    'volumes of magnetic resonance': _UNROLLED
-    | {
-        'pages': '{doc}`/how-to/volumes`',
-        'code': """from odl_equivariant import models
-from odl_equivariant.data import VolumeMRI, ellipsoid_phantom
-
-mri = VolumeMRI((24, 24, 24), acceleration=4)
-y = mri.simulate(ellipsoid_phantom((24, 24, 24), rng=0), rng=0)
-reconstruct = models.load('{name}', mri.operator).as_operator()
-image = reconstruct(y)""",
-        'limits': (
-            'Samples must lie on a Cartesian grid.',
-            'Its denoiser was trained on boxes of two heads and of phantoms, '
-            'and is taken as it is, with steps and levels that suit it.',
-        ),
-    },
-    'denoiser of volumes': {
-        'is': 'A denoiser of volumes that is told the noise level',
-        'pages': '{doc}`/how-to/volumes` and {doc}`/how-to/plug-and-play`',
-        'code': """import odl
-
-from odl_equivariant import models
-from odl_equivariant.data import ellipsoid_phantom
-from odl_equivariant.functionals import LearnedProximal
-
-space = odl.uniform_discr([0] * 3, [1] * 3, (24, 24, 24), dtype='float32')
-truth = space.element(ellipsoid_phantom((24, 24, 24), rng=0))
-noisy = truth + odl.core.phantom.white_noise(space, stddev=0.05, seed=0)
-denoise = LearnedProximal(space, models.load('{name}')).proximal(0.05)
-image = denoise(noisy)""",
-        'limits': (
-            'It is not a proximal in the strict sense: iterations with it '
-            'need not have a limit. Stop early, or lower the noise level.',
-            'It was trained on boxes of two heads and of phantoms alone.',
-        ),
-    },
-    'energy': {
-        'is': 'A learned energy, as a regulariser with a value',
-        'pages': '{doc}`/how-to/plug-and-play` and {doc}`/how-to/solvers`',
-        'code': """import odl
-
-from odl_equivariant import models
-from odl_equivariant.data import ellipse_phantom
-from odl_equivariant.functionals import LearnedRegularizer
-
-space = odl.uniform_discr([0, 0], [1, 1], (64, 64), dtype='float32')
-truth = space.element(ellipse_phantom((64, 64), rng=0))
-R = LearnedRegularizer(space, models.load('{name}'), sigma=0.05)
-value, slope = R(truth), R.gradient(truth)""",
-        'limits': (
-            'A reconstruction takes many gradients, and its weight has to be '
-            'chosen.',
-            'Values are expected from 0 to 1; for others pass `scale`, see '
-            '{doc}`/how-to/units`.',
-        ),
-    },
-}
-# The method of `compare_regularisers.py` that a model is.
-_METHODS = {
-    'sparse_view_ct_': 'unrolled_',
-    'cartesian_mri_': 'unrolled_',
-    'multiscale_denoiser_': 'plug_and_play_',
-    'splitting_ct_': 'unrolled_splitting_',
-    'splitting_mri_': 'unrolled_splitting_',
-}
-# The models of the other modality.
-_OTHERS = {
-    'ct': ('cartesian_mri_', 'splitting_mri_'),
-    'mri': ('sparse_view_ct_', 'splitting_ct_', 'primal_dual_ct_'),
-}
-_USES = {
-    'sparse_view_ct': 'few views: from data to image, fast',
-    'cartesian_mri': 'a part of k-space: from data to image, fast',
-    'primal_dual_ct': 'few views on a half turn: from data to image',
-    'splitting_ct': 'few views: from data to image',
-    'splitting_mri': 'a part of k-space: from data to image',
-    'volume_mri': 'volumes from a part of k-space: from data to image',
-    'denoiser': 'plugging in, small and fast',
-    'volume_denoiser': 'plugging in, volumes',
-    'multiscale_denoiser': 'plugging in',
-    'gradient_step': 'plugging in, with a value',
-    'ridge_convex': 'regularising, with a unique minimiser',
-    'ridge_weakly_convex': 'regularising',
-}
 
 
 def uses_of(name):
     """Return what a model is for, in words."""
-    return _USES[name.rpartition('_')[0]]
+    return USES[name.rpartition('_')[0]]
 
 
 def _kind(description):
     modality = description.card.modality
     if len(description.card.shapes[0]) == 3:
-        return _KINDS[
+        return KINDS[
             'denoiser of volumes'
             if modality == 'images'
             else 'volumes of magnetic resonance'
         ]
     if modality != 'images':
-        return _KINDS[modality]
+        return KINDS[modality]
     is_energy = description.network.endswith('Energy')
-    return _KINDS['energy' if is_energy else 'denoiser']
+    return KINDS['energy' if is_energy else 'denoiser']
 
 
 def _twin(name):
@@ -220,7 +64,7 @@ def _score_rows(name):
     if name not in measured:
         raise ValueError(f'{name} has no scores: call `make scores`')
     for row in measured[name]['scores']:
-        images = _IMAGES[row['images']].format(n=row['n'])
+        images = IMAGES[row['images']].format(n=row['n'])
         mark = '' if row['inside'] else ' †'
         yield (
             f'| {row["setting"]}{mark} | {images} | {row["baseline"]:.2f} '
@@ -233,12 +77,12 @@ def _score_rows(name):
 def _real_rows(name):
     """Return rows of the slices in the comparison, and if it was tuned."""
     method = name
-    for stem, other in _METHODS.items():
+    for stem, other in METHODS.items():
         if name.startswith(stem):
             method = other + name.removeprefix(stem)
     rows, tuned = [], False
     for modality in ('ct', 'mri'):
-        if name.startswith(_OTHERS[modality]):
+        if name.startswith(OTHERS[modality]):
             continue
         for image, scores in _stored(f'regularisers_{modality}.json').items():
             if method in scores and 'tv' in scores:
@@ -271,7 +115,7 @@ def _beside_variation(name):
         setting = f'acceleration {row["acceleration"]}'
         found = own.get((setting, row['images']))
         if found is not None:
-            images = _IMAGES[row['images']].format(n=found['n'])
+            images = IMAGES[row['images']].format(n=found['n'])
             lines.append(
                 f'| {setting} | {images} | {row["psnr"]:.2f} '
                 f'| {found["psnr"]:.2f} |'
@@ -282,6 +126,44 @@ def _beside_variation(name):
             '',
             f'This model is ahead in {sum(ahead)} of {len(ahead)} rows.',
         ]
+    return lines
+
+
+def _beside_heads(name):
+    """Return the lines that compare a network with variation on a head."""
+    found = [
+        row
+        for row in _stored('shipped_models.json')['models'][name]['scores']
+        if row['images'] == 'heads'
+    ]
+    if not found:
+        return []
+    (row,) = found
+    others = _stored('head_variation.json')['slices']
+    gains = [
+        own - other['psnr']
+        for own, other in zip(row['each'], others.values(), strict=True)
+    ]
+    lines = [
+        '',
+        f'On the {row["n"]} slices of another head (`Cranium.inv3` of '
+        "Debian's `invesalius-examples`), beside total variation, whose "
+        'weight was tuned on the truth of each slice, by '
+        f'`examples/scores/heads.py`: {row["setting"]}.',
+        '',
+        '| | total variation | this model |',
+        '|---|---|---|',
+    ]
+    for (which, other), own in zip(others.items(), row['each'], strict=True):
+        lines.append(f'| {which} | {other["psnr"]:.2f} | {own:.2f} |')
+    mean = sum(other['psnr'] for other in others.values()) / len(others)
+    lines += [
+        f'| mean | {mean:.2f} | {row["psnr"]:.2f} |',
+        '',
+        f'This model is above total variation on {sum(g > 0 for g in gains)} '
+        f'of {len(gains)} slices, by {min(gains):.2f} to {max(gains):.2f} dB.'
+        ' The data were simulated on the grid of the images.',
+    ]
     return lines
 
 
@@ -354,6 +236,7 @@ def page(name):
         lines += ['', '† outside of the training.']
     if name.startswith('volume_mri_'):
         lines += _beside_variation(name)
+    lines += _beside_heads(name)
     real, tuned = _real_rows(name)
     if real:
         lines += [

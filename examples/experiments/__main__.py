@@ -12,8 +12,8 @@ import argparse
 import pathlib
 import sys
 
-from examples.experiments.figures import make_figures
-from examples.experiments.report import make_report
+from examples.experiments.page.figures import make_figures
+from examples.experiments.page.report import make_report
 from examples.experiments.schedule import Study
 from examples.experiments.settings import FOLDER, SCALES, experiments
 
@@ -54,6 +54,13 @@ def parser():
         metavar='SIDE',
         help='all runs with two steps each, on few images of SIDE x SIDE '
         'pixels, to see that all goes well before it takes weeks',
+    )
+    result.add_argument(
+        '--keep',
+        type=pathlib.Path,
+        metavar='FOLDER',
+        help='tables of earlier runs, such as docs/results: what they have is '
+        'not done again, but for the networks of pictures',
     )
     result.add_argument(
         '--only-figures',
@@ -97,6 +104,10 @@ def main(arguments=None):
             'results', 'experiments', folder
         )
         chosen = [known[name] for name in names]
+        if options.keep is not None and not options.keep.is_dir():
+            raise FileNotFoundError(
+                f'--keep: there is no folder {options.keep}'
+            )
         if not options.only_figures:
             folders = {'lidc': options.lidc, 'fastmri': options.fastmri}
             study = Study(
@@ -106,6 +117,7 @@ def main(arguments=None):
                 options.settings,
                 folders,
                 side,
+                options.keep,
             )
             study.run(options.jobs)
         make_figures(chosen, output)

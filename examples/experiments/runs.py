@@ -13,6 +13,7 @@ import functools
 import json
 import logging
 import pathlib
+import time
 import warnings
 
 import torch
@@ -91,6 +92,9 @@ def make_run(run, folder, folders, commit):
     if finished(folder) is not None:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    # what an earlier process spent on it is not known
+    is_whole = not any(folder.iterdir())
+    begin = time.process_time()
     torch.manual_seed(run.seed)
     settings = run.settings
     task, trainer, datamodule = _training(run, settings, folder, folders)
@@ -124,6 +128,7 @@ def make_run(run, folder, folders, commit):
         'validation': _mean(
             r['psnr'] for r in validation if 'averaged' not in r
         ),
+        'seconds': time.process_time() - begin if is_whole else '',
         'commit': commit,
     }
     write_atomically(folder / DONE, json.dumps(summary).encode())

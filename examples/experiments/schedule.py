@@ -10,33 +10,24 @@
 
 import concurrent.futures
 import importlib.util
-import math
-import multiprocessing
-import multiprocessing.connection
-import os
 import pathlib
 import subprocess
 import sys
-import threading
 
-import torch
 from tqdm import tqdm
 
 from examples.experiments import runs
 from examples.experiments.cost import measure_cost
 from examples.experiments.pictures import make_pictures
+from examples.experiments.records import Records
 from examples.experiments.settings import (
     baselines_key,
     rehearsed,
     rehearsed_task,
     tasks,
 )
-from examples.experiments.tables import (
-    SETS,
-    mean_and_spread,
-    read_rows,
-    write_rows,
-)
+from examples.experiments.tables import write_rows
+from examples.experiments.workers import pool_of
 
 __all__ = ('Study',)
 
@@ -60,6 +51,9 @@ class Study:
         Folders of collections of images by their names, or ``None``.
     side : int, optional
         Rows and columns of the images of a rehearsal, see `rehearsed_task`.
+    keep : path-like, optional
+        Folder of tables of earlier runs. What they have is not done again,
+        but for the networks of pictures.
 
     Raises
     ------
@@ -70,11 +64,19 @@ class Study:
     """
 
     def __init__(
-        self, experiments, scale, output, settings, folders, side=None
+        self,
+        experiments,
+        scale,
+        output,
+        settings,
+        folders,
+        side=None,
+        keep=None,
     ):
         self.experiments = experiments
         self.scale = scale
         self.output = pathlib.Path(output)
+        self.records = Records(output, keep)
         self.tasks = tasks(scale, settings)
         if side is not None:
             self.experiments = [rehearsed(e) for e in experiments]
@@ -118,11 +120,8 @@ class Study:
         )
         return wanted and importlib.util.find_spec('nilearn') is None
 
-    def _folder(self, key):
-        return self.output / 'runs' / key
-
-    def _baselines_folder(self, name):
-        return self._folder(baselines_key(name, self.tasks[name]))
+    def _baselines(self, name):
+        return baselines_key(name, self.tasks[name])
 
     def run(self, jobs):
         """Do all runs that are not finished, and write the tables.
@@ -138,21 +137,30 @@ class Study:
         searches = self._searches()
         search_runs = {
             run.key: run
-            for _, candidates in searches.values()
+            for arm, candidates in searches
             for run in candidates
+            if not self.records.has_rate(arm, run)
         }
         baselines = {
-            e.task for e in self.experiments if e.task and e.baselines
+            e.task
+            for e in self.experiments
+            if e.task
+            and e.baselines
+            and not self.records.has_baselines(self._baselines(e.task))
         }
         bar = tqdm(unit='run', desc='learning rates', dynamic_ncols=True)
-        with bar, _pool(jobs) as pool:
+        with bar, pool_of(jobs) as pool:
             bar.total = len(search_runs) + len(baselines)
             self._work(pool, bar, search_runs, baselines)
-            self._write_searches(searches)
-            needed = {}
-            for experiment in self.experiments:
-                for _, run in self._runs(experiment):
-                    needed[run.key] = run
+            self.records.write_rates(searches)
+            needed = {
+                run.key: run
+                for experiment in self.experiments
+                for arm, run in self._runs(experiment)
+                # pictures need the networks
+                if experiment.picture_of
+                or not self.records.has_rows(run.key, arm)
+            }
             bar.total += len(needed)
             bar.set_description('networks')
             self._work(pool, bar, needed)
@@ -163,7 +171,7 @@ class Study:
             elif experiment.picture_of:
                 self._make_pictures(experiment)
             elif experiment.cost_of:
-                rows = measure_cost(
+                rows = self.records.table(experiment.name) or measure_cost(
                     self.tasks[experiment.cost_of], experiment, self.commit
                 )
                 write_rows(self.output / f'{experiment.name}.csv', rows)
@@ -175,30 +183,27 @@ class Study:
         return list(experiment.picture_of or ())
 
     def _searches(self):
-        """Return all searches of a rate once, by the keys of their runs."""
-        return {
+        """Return all searches of a rate once: kind of arms, and runs."""
+        found = {
             tuple(run.key for run in candidates): (arm, candidates)
             for experiment in self.experiments
             for name in self._names(experiment)
             for arms in experiment.searches(self.tasks[name], name).values()
             for arm, candidates in arms.items()
         }
+        return list(found.values())
 
     def _rates(self, experiment, name):
         """Return the best rates of a task, by size and kind of arms."""
         return {
-            size: {arm: self._best(found) for arm, found in arms.items()}
+            size: {
+                arm: self.records.best(arm, found)
+                for arm, found in arms.items()
+            }
             for size, arms in experiment.searches(
                 self.tasks[name], name
             ).items()
         }
-
-    def _best(self, candidates):
-        """Return the rate of the run with the best validation."""
-        return max(
-            candidates,
-            key=lambda run: _or_worst(runs.finished(self._folder(run.key))),
-        ).rate
 
     def _runs(self, experiment):
         """Return pairs of an arm and a run, for all tasks of an experiment."""
@@ -215,7 +220,7 @@ class Study:
             pool.submit(
                 runs.make_run,
                 run,
-                self._folder(key),
+                self.records.folder(key),
                 self.folders,
                 self.commit,
             )
@@ -225,7 +230,7 @@ class Study:
             pool.submit(
                 runs.make_baselines,
                 self.tasks[name],
-                self._baselines_folder(name),
+                self.records.folder(self._baselines(name)),
                 self.folders,
                 self.commit,
             )
@@ -240,100 +245,19 @@ class Study:
                 future.cancel()
             raise
 
-    def _write_searches(self, searches):
-        """Write all learning rates, beside those of other experiments."""
-        rows = []
-        for arm, candidates in searches.values():
-            best = self._best(candidates)
-            for run in candidates:
-                folder = self._folder(run.key)
-                summary = runs.finished(folder)
-                upright = {
-                    row['images']: row
-                    for row in _summed(
-                        [
-                            row
-                            for row in runs.scores_of(folder)
-                            if not row.get('averaged')
-                        ],
-                        {},
-                    )
-                    if row['condition'] == 'upright'
-                }
-                network = run.settings['network']
-                rows.append(
-                    {
-                        'task': run.task,
-                        'steps': summary['steps'],
-                        'size': run.size,
-                        'channels': network['channels'],
-                        'basis': network.get('basis', ''),
-                        'arm': arm,
-                        'rate': run.rate,
-                        'validation_psnr': summary['validation'],
-                        # no part of the choice
-                        **{
-                            f'{images}_psnr': upright[images]['psnr']
-                            for images in SETS
-                            if images in upright
-                        },
-                        'chosen': int(run.rate == best),
-                        'commit': summary['commit'],
-                    }
-                )
-        if not rows:
-            return
-        path = self.output / 'learning_rates.csv'
-        keys = 'task', 'steps', 'size', 'channels', 'basis', 'arm'
-        found = {tuple(row[k] for k in keys) for row in rows}
-        others = read_rows(path) if path.is_file() else []
-        rows += [r for r in others if tuple(r[k] for k in keys) not in found]
-        rows.sort(key=lambda row: (*(row[k] for k in keys), row['rate']))
-        write_rows(path, rows)
-
     def _write_table(self, experiment):
         """Write one row for each run, set of images and condition."""
         rows = []
         for arm, run in self._runs(experiment):
-            folder = self._folder(run.key)
-            summary = runs.finished(folder)
-            rows += _summed(
-                [
-                    row
-                    for row in runs.scores_of(folder)
-                    if bool(row.get('averaged')) == (arm == 'averaged')
-                ],
-                {
-                    'arm': arm,
-                    'size': run.size,
-                    'smoothing': run.smoothing,
-                    'seed': run.seed,
-                    'rate': run.rate,
-                    'steps': summary['steps'],
-                    'parameters': summary['parameters'],
-                    'run': run.key,
-                    'commit': summary['commit'],
-                },
-            )
+            rows += self.records.rows(run, arm)
         if experiment.baselines:
-            folder = self._baselines_folder(experiment.task)
-            summary = runs.finished(folder)
-            scores = runs.scores_of(folder)
-            for arm in dict.fromkeys(row['arm'] for row in scores):
-                rows += _summed(
-                    [row for row in scores if row['arm'] == arm],
-                    {
-                        'arm': arm,
-                        'run': folder.name,
-                        'commit': summary['commit'],
-                    },
-                )
+            rows += self.records.baselines(self._baselines(experiment.task))
         write_rows(self.output / f'{experiment.name}.csv', rows)
 
     def _make_pictures(self, experiment):
         for name in experiment.picture_of:
             found = {
-                arm: self._folder(run.key)
+                arm: self.records.folder(run.key)
                 for arm, run in experiment.runs(
                     self.tasks[name], self._rates(experiment, name), name
                 )
@@ -344,77 +268,6 @@ class Study:
                 self.output / f'{experiment.name}_{name}.npz',
                 self.folders,
             )
-
-
-class _Here(concurrent.futures.Executor):
-    """Stands in for a pool: calls at once, here, with one thread."""
-
-    def __enter__(self):
-        self._threads = torch.get_num_threads()
-        _one_thread()
-        return self
-
-    def __exit__(self, *error):
-        torch.set_num_threads(self._threads)
-
-    def submit(self, function, *arguments):
-        future = concurrent.futures.Future()
-        future.set_result(function(*arguments))
-        return future
-
-
-def _pool(jobs):
-    if jobs == 1:
-        return _Here()
-    return concurrent.futures.ProcessPoolExecutor(
-        jobs, multiprocessing.get_context('spawn'), initializer=_start_worker
-    )
-
-
-def _or_worst(summary):
-    """Return a score, which is below all others for a diverged run."""
-    score = summary['validation']
-    return -math.inf if math.isnan(score) else score
-
-
-def _summed(rows, columns):
-    """Return the mean over the images of each set, with further columns."""
-    groups = {}
-    for row in rows:
-        key = row['images'], row['condition']
-        groups.setdefault(key, []).append(row)
-    result = []
-    for (images, condition), members in groups.items():
-        values = {}
-        for name in ('psnr', 'ssim'):
-            mean, spread = mean_and_spread(row[name] for row in members)
-            values |= {name: mean, f'{name}_spread': spread}
-        result.append(
-            {
-                **columns,
-                'images': images,
-                'condition': condition,
-                'n_images': len(members),
-                **values,
-            }
-        )
-    return result
-
-
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-def _start_worker():
-    """Compute with one thread, and end together with the parent process."""
-    _one_thread()
-    parent = multiprocessing.parent_process()
-
-    def wait():
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _commit():

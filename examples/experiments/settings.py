@@ -111,6 +111,7 @@ class Experiment:
     channels: int = None
     basis: str = None
     own_rates: bool = False
+    each_rate: bool = False
     rates: tuple = ()
     sizes: tuple = ()
     seeds: tuple = ()
@@ -143,20 +144,25 @@ class Experiment:
         Returns
         -------
         searches : dict of dict
-            By the size of the training set, the runs of each kind of arms.
+            By the size of the training set, the runs of each kind of arms:
+            ``'ordinary'``, and ``'equivariant'``, which is C4; with
+            ``each_rate``, each other group has runs of its own, too.
             With ``own_rates`` they are of this size and all settings of the
             experiment, its ``rates`` included. Without, all sizes have the
             same runs, of the settings of the task.
         """
-        task = task or self.task
+        task, groups = task or self.task, ()
+        if self.each_rate:
+            groups = [a for a in self.arms if a != 'C4' and not _ordinary(a)]
         if not self.own_rates:
-            runs = searched(task, self.scale, common, common['search_size'])
+            size = common['search_size']
+            runs = searched(task, self.scale, common, size, groups)
             return dict.fromkeys(self.sizes, runs)
         common = self.changed(common)
         if self.rates:
             common = {**common, 'rates': self.rates}
         return {
-            size: searched(task, self.scale, common, size)
+            size: searched(task, self.scale, common, size, groups)
             for size in self.sizes
         }
 
@@ -169,7 +175,8 @@ class Experiment:
             Settings that all runs of the task share, see `tasks`.
         rates : dict of dict
             By the size of the training set, the learning rates of
-            ``'ordinary'`` and ``'equivariant'`` arms.
+            ``'ordinary'`` and ``'equivariant'`` arms, and possibly of groups
+            by their names.
         task : str, optional
             The task. Default: that of the experiment.
 
@@ -202,7 +209,8 @@ class Experiment:
 
 def trained(task, scale, arm, size, seed, smoothing, common, rates):
     """Return the run that trains the network of an arm."""
-    is_ordinary = arm == 'ordinary' or arm in _ROTATIONS or arm in _UNTRAINED
+    is_ordinary = _ordinary(arm)
+    kind = 'ordinary' if is_ordinary else 'equivariant'
     if is_ordinary:
         # there is one basis of ordinary kernels
         network = {k: v for k, v in common['network'].items() if k != 'basis'}
@@ -215,13 +223,19 @@ def trained(task, scale, arm, size, seed, smoothing, common, rates):
         float(smoothing),
         size,
         seed,
-        rates['ordinary' if is_ordinary else 'equivariant'],
+        rates[arm if arm in rates else kind],
         _shared(common),
     )
 
 
-def searched(task, scale, common, size):
+def _ordinary(arm):
+    return arm == 'ordinary' or arm in _ROTATIONS or arm in _UNTRAINED
+
+
+def searched(task, scale, common, size, groups=()):
     """Return the runs that choose learning rates, for each kind of arms."""
+    kinds = {'ordinary': 'ordinary', 'equivariant': 'C4'}
+    kinds |= {group: group for group in groups}
     return {
         arm: [
             trained(
@@ -236,7 +250,7 @@ def searched(task, scale, common, size):
             )
             for rate in common['rates']
         ]
-        for arm, group in (('ordinary', 'ordinary'), ('equivariant', 'C4'))
+        for arm, group in kinds.items()
     }
 
 

@@ -16,19 +16,22 @@ with its noise and the scanner::
     python examples/scores/shipped_models.py
 
 writes ``docs/results/shipped_models.json``, in about ten minutes on one core.
-With names of models, only these are measured again, and the others kept. The
+With names of models, only these are measured again, and the others kept; with
+``--only-heads``, only these images, while the weights are the same. The
 file has a digest of the weights of each model: the tests find scores of
 weights that have changed since.
 
-Models of volumes are scored on phantoms and, with ``--brain FILE``, on the
-brain of a macaque, the template INIA19 of Debian's ``mricron-data``. They are
-turned by rotations of the cube.
+Some images come with neither package. Networks for tomography are also scored
+on slices of a head with ``--heads Cranium.inv3``, an example of InVesalius in
+Debian's ``invesalius-examples``, and models of volumes, beside phantoms, on
+the brain of a macaque with ``--brain inia19-t1-brain.nii.gz``, a template of
+Debian's ``mricron-data``. Volumes are turned by rotations of the cube. Without
+these files, earlier scores of the same weights are kept.
 """
 
 import argparse
 import hashlib
 import json
-import math
 import pathlib
 import sys
 import time
@@ -40,18 +43,14 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from comparison import volumes
-from comparison.problems import Problem, problem_of, sample, turned
+from comparison.problems import problem_of, sample
+from scores.heads import PHOTONS, VIEWS, head_problems
+from scores.rows import of_images, relative, row_of, unrolled, within
 
 from odl_equivariant import __version__, models
 from odl_equivariant._files import write_atomically
 from odl_equivariant.data import ellipse_phantom, mr_phantom
 from odl_equivariant.models.shipped import shipped_path
-from odl_equivariant.nn import (
-    Energy,
-    EnergyDenoiser,
-    GradientStepDenoiser,
-    GradientStepEnergy,
-)
 
 TARGET = (
     pathlib.Path(__file__).resolve().parents[2]
@@ -75,7 +74,15 @@ def main(argv=None):
     parser.add_argument('models', nargs='*', help='names; all, if none')
     parser.add_argument('--json', type=pathlib.Path, default=TARGET)
     parser.add_argument('--brain', type=pathlib.Path, help='a NIfTI file')
+    parser.add_argument('--heads', type=pathlib.Path, help='Cranium.inv3')
+    parser.add_argument(
+        '--only-heads',
+        action='store_true',
+        help='keep the scores of all other images',
+    )
     options = parser.parse_args(argv)
+    if options.only_heads and options.heads is None:
+        parser.error('--only-heads needs --heads FILE')
     unknown = set(options.models) - set(models.available())
     if unknown:
         parser.error(f'there are no models {", ".join(sorted(unknown))}')
@@ -84,10 +91,23 @@ def main(argv=None):
         found = json.loads(options.json.read_text('utf-8'))['models']
     found = {key: found[key] for key in models.available() if key in found}
     for name in options.models or models.available():
-        found[name] = {
-            'weights': digest_of_weights(shipped_path(name)),
-            'scores': list(scores_of(name, options.brain)),
-        }
+        weights = digest_of_weights(shipped_path(name))
+        before = found.get(name, {})
+        earlier = before.get('scores', [])
+        if before.get('weights') != weights:
+            if options.only_heads:
+                parser.error(
+                    f'the weights of {name} are not those that were '
+                    'measured: leave out --only-heads'
+                )
+            earlier = []
+        rows = []
+        if not options.only_heads:
+            rows += scores_of(name, options.brain)
+        if options.heads is not None:
+            rows += of_heads(name, options.heads)
+        rows = together(earlier, rows, options)
+        found[name] = {'weights': weights, 'scores': rows}
         print(name, *found[name]['scores'], sep='\n  ')
         report = {
             'version': __version__,
@@ -104,6 +124,27 @@ def digest_of_weights(path):
     content = pathlib.Path(path).read_bytes()
     length = int.from_bytes(content[:8], 'little')
     return hashlib.sha256(content[8 + length :]).hexdigest()[:32]
+
+
+def together(earlier, rows, options):
+    """Return new rows, and earlier ones of images that were not measured.
+
+    Parameters
+    ----------
+    earlier, rows : list of dict
+        Scores of the same weights.
+    options : argparse.Namespace
+        ``brain`` and ``heads``, files or None, and ``only_heads``.
+    """
+    given = {'brain': options.brain, 'heads': options.heads}
+
+    def is_measured(images):
+        if images == 'heads' or not options.only_heads:
+            return given.get(images, '') is not None
+        return False
+
+    kept = [row for row in earlier if not is_measured(row['images'])]
+    return kept + rows if options.only_heads else rows + kept
 
 
 def scores_of(name, brain=None):
@@ -161,6 +202,22 @@ def of_tomography(name, card):
         )
 
 
+@torch.no_grad()
+def of_heads(name, file):
+    """Return the scores of a network for tomography on slices of a head."""
+    card = models.describe(name).card
+    if card.modality != 'tomography':
+        return []
+    return list(
+        unrolled(
+            name,
+            f'{VIEWS} views, {PHOTONS:g} photons',
+            within(card.views, VIEWS) and within(card.photons, PHOTONS),
+            {'heads': list(head_problems(file).values())},
+        )
+    )
+
+
 def of_resonance(name, card):
     """Yield scores of an unrolled network for a part of k-space."""
     for acceleration in RESONANCE:
@@ -191,30 +248,6 @@ def of_resonance(name, card):
         )
 
 
-def unrolled(name, setting, inside, problems):
-    """Yield scores of an unrolled network on problems, by their images."""
-
-    def reconstruct(problem):
-        operator = problem.acquisition.operator
-        return models.load(name, operator).as_operator()(problem.data)
-
-    for label, each in problems.items():
-        rows = []
-        for problem in each:
-            image, other = reconstruct(problem), turned(problem)
-            again = reconstruct(other)
-            rows.append(
-                (
-                    problem.scores(problem.start())['psnr'],
-                    problem.scores(image)['psnr'],
-                    problem.scores(image)['ssim'],
-                    Problem.scores(other, again)['psnr'],
-                    relative(again.asarray(), np.rot90(image.asarray())),
-                )
-            )
-        yield row_of(setting, label, inside, rows)
-
-
 def of_denoising(name, card):
     """Yield scores of a denoiser or of an energy, for white noise."""
     head, shape = real_images('ct')
@@ -228,44 +261,7 @@ def of_denoising(name, card):
             for i in range(N_PHANTOMS)
         ],
     }
-    yield from of_images(name, card, images)
-
-
-def of_images(name, card, images):
-    """Yield scores for white noise on images, or volumes, of some kinds."""
-    model = models.load(name).eval()
-    if isinstance(model, GradientStepEnergy):
-        model = GradientStepDenoiser(model)
-    elif isinstance(model, Energy):
-        model = EnergyDenoiser(model)
-
-    def denoise(noisy, sigma):
-        tensor = torch.from_numpy(np.ascontiguousarray(noisy))[None, None]
-        return model(tensor.float(), sigma=sigma)[0, 0].numpy()
-
-    for sigma in LEVELS:
-        for label, found in images.items():
-            rows = []
-            for seed, truth in enumerate(found):
-                noise = np.random.default_rng(seed).normal(size=truth.shape)
-                noisy = (truth + sigma * noise).astype('float32')
-                image = denoise(noisy, sigma)
-                again = denoise(np.rot90(noisy), sigma)
-                rows.append(
-                    (
-                        psnr(noisy, truth),
-                        psnr(image, truth),
-                        None,
-                        psnr(again, np.rot90(truth)),
-                        relative(again, np.rot90(image)),
-                    )
-                )
-            yield row_of(
-                f'white noise of {sigma:g}',
-                label,
-                within(card.noise, sigma),
-                rows,
-            )
+    yield from of_images(name, card, images, LEVELS)
 
 
 def of_volumes(name, card, brain):
@@ -301,7 +297,7 @@ def of_volumes(name, card, brain):
 
 def of_noisy_volumes(name, card, brain):
     """Yield scores of a denoiser of volumes, for white noise."""
-    yield from of_images(name, card, volumes.shown(brain))
+    yield from of_images(name, card, volumes.shown(brain), LEVELS)
 
 
 def real_images(modality):
@@ -316,40 +312,6 @@ def middle(image):
         slice(max(0, (n - 256) // 2), (n + 256) // 2) for n in image.shape
     )
     return image[tuple(parts)]
-
-
-def within(ends, value):
-    """Return whether a value lies in an interval of the model card."""
-    return ends is None or ends[0] <= value <= ends[1]
-
-
-def relative(image, other):
-    """Return the relative distance of two arrays."""
-    return float(np.linalg.norm(image - other) / np.linalg.norm(other))
-
-
-def psnr(image, truth):
-    """Return the peak signal-to-noise ratio, at the peak of the truth."""
-    error = float(np.mean((image - truth) ** 2))
-    return 10 * math.log10(float(truth.max()) ** 2 / error)
-
-
-def row_of(setting, images, inside, rows):
-    """Return the means over some images as a row of the report."""
-    baseline, score, ssim, turned_score, error = zip(*rows, strict=True)
-    row = {
-        'setting': setting,
-        'images': images,
-        'n': len(rows),
-        'inside': bool(inside),
-        'baseline': round(float(np.mean(baseline)), 2),
-        'psnr': round(float(np.mean(score)), 2),
-        'turned': round(float(np.mean(turned_score)), 2),
-        'equivariance_error': float(f'{max(error):.1e}'),
-    }
-    if None not in ssim:
-        row['ssim'] = round(float(np.mean(ssim)), 3)
-    return row
 
 
 if __name__ == '__main__':

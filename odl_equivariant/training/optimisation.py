@@ -5,14 +5,18 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Which parameters learn at which rate, and whether gradients are finite."""
+"""The optimiser of a training, and whether gradients are finite."""
 
 import torch
 
 from odl_equivariant._checks import positive_number
 from odl_equivariant.nn import UnrolledMethod
 
-__all__ = ('check_steps_rate', 'have_finite_norms', 'parameter_groups')
+__all__ = (
+    'adam',
+    'check_gradients',
+    'check_steps_rate',
+)
 
 
 def check_steps_rate(steps_learning_rate, network):
@@ -43,8 +47,8 @@ def check_steps_rate(steps_learning_rate, network):
         )
 
 
-def parameter_groups(module, network, steps_learning_rate):
-    """Return parameters in the form that an optimiser takes.
+def adam(module, network, rate, steps_learning_rate=None, moments=None):
+    """Return Adam for all that is trained.
 
     Parameters
     ----------
@@ -52,14 +56,29 @@ def parameter_groups(module, network, steps_learning_rate):
         All that is trained.
     network : torch.nn.Module
         The network in it.
-    steps_learning_rate : float or None
+    rate : float
+        Learning rate.
+    steps_learning_rate : float, optional
         Learning rate of its steps and noise levels, if it is one of their own.
+    moments : dict, optional
+        Moments of each parameter at the end of another run.
 
     Returns
     -------
-    groups : list of dict or list of torch.nn.Parameter
-        The parameters, or groups of them.
+    optimizer : torch.optim.Adam
+        The optimiser.
     """
+    optimizer = torch.optim.Adam(
+        _parameter_groups(module, network, steps_learning_rate), lr=rate
+    )
+    if moments is not None:
+        own = optimizer.state_dict()
+        optimizer.load_state_dict({**own, 'state': moments})
+    return optimizer
+
+
+def _parameter_groups(module, network, steps_learning_rate):
+    """Return parameters in the form that an optimiser takes."""
     if steps_learning_rate is None:
         return list(module.parameters())
     steps = list(_steps_of(network))
@@ -69,7 +88,37 @@ def parameter_groups(module, network, steps_learning_rate):
     return [{'params': steps, 'lr': steps_learning_rate}, {'params': rest}]
 
 
-def have_finite_norms(tensors):
+def check_gradients(module, names, step):
+    """Raise an error if a gradient is not finite.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        All that is trained.
+    names : str
+        Samples of the batch, for the message.
+    step : int
+        Number of the step, for the message.
+
+    Raises
+    ------
+    FloatingPointError
+        If it is infinite or no number. The message names the parameter.
+    """
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    if not gradients or _have_finite_norms(gradients):
+        return
+    for name, parameter in module.named_parameters():
+        gradient = parameter.grad
+        if gradient is not None and not gradient.isfinite().all():
+            raise FloatingPointError(
+                f'the gradient of {name} is not finite for {names} at step '
+                f'{step}; the last checkpoint was written before. Check these '
+                'data, or take a smaller learning rate'
+            )
+
+
+def _have_finite_norms(tensors):
     """Return whether all norms are finite, after a single wait for a GPU.
 
     A norm can overflow where the tensor is finite.

@@ -45,9 +45,9 @@ from odl_equivariant.training.losses.penalties import (
 )
 from odl_equivariant.training.losses.supervised import LOSSES, check_loss
 from odl_equivariant.training.optimisation import (
+    adam,
+    check_gradients,
     check_steps_rate,
-    have_finite_norms,
-    parameter_groups,
 )
 from odl_equivariant.training.runs.checkpoints import end_of_run
 from odl_equivariant.training.runs.schedules import (
@@ -456,29 +456,18 @@ class ReconstructionTask(EvaluatedTask):
         """Raise an error if a gradient is not finite."""
         if getattr(self.trainer.precision_plugin, 'scaler', None) is not None:
             return  # the scaler skips such steps
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        if not gradients or have_finite_norms(gradients):
-            return
-        for name, parameter in self.named_parameters():
-            gradient = parameter.grad
-            if gradient is not None and not gradient.isfinite().all():
-                raise FloatingPointError(
-                    f'the gradient of {name} is not finite for {self._names} '
-                    f'at step {self.global_step}; the last checkpoint was '
-                    'written before. Check these data, or take a smaller '
-                    'learning rate'
-                )
+        check_gradients(self, self._names, self.global_step)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return Adam and the schedule of its learning rate."""
-        optimizer = torch.optim.Adam(
-            parameter_groups(self, self.network, self.steps_learning_rate),
-            lr=self.learning_rate,
+        optimizer = adam(
+            self,
+            self.network,
+            self.learning_rate,
+            self.steps_learning_rate,
+            self._moments,
         )
-        if self._moments is not None:
-            own = optimizer.state_dict()
-            optimizer.load_state_dict({**own, 'state': self._moments})
-            self._moments = None
+        self._moments = None
         n_steps = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,

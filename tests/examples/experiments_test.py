@@ -260,6 +260,24 @@ def test_experiments_with_own_rates_are_as_they_say(done):
     assert bases == {(12, '', 'ordinary'), (12, 'grid', 'equivariant')}
 
 
+def test_each_group_may_have_a_rate_of_its_own():
+    """C4 has that of equivariant arms, and averages that of ordinary ones."""
+    settings = module('settings')
+    common = settings.tasks('small')['ct']
+    arms = ('ordinary', 'averaged', 'C4', 'C8', 'SO2')
+    experiment = settings.Experiment(
+        'a', 'A', arms, 'small', 'ct', each_rate=True, sizes=(5,), seeds=(1,)
+    )
+    (searches,) = experiment.searches(common).values()
+    assert list(searches) == ['ordinary', 'equivariant', 'C8', 'SO2']
+    for arm in ('C8', 'SO2'):
+        assert {run.group for run in searches[arm]} == {arm}
+        assert [run.rate for run in searches[arm]] == common['rates']
+    rates = {'ordinary': 1, 'equivariant': 2, 'C8': 3, 'SO2': 4}
+    runs = experiment.runs(common, {5: rates})
+    assert [run.rate for _, run in runs] == [1, 1, 2, 3, 4]
+
+
 def test_tables_of_rates_keep_those_of_other_experiments(copied):
     """A call for some experiments leaves the rows of the others."""
     settings, output = copied
@@ -272,11 +290,10 @@ def test_rates_that_diverge_are_not_chosen():
     """A score that is NaN is below all others, also where it comes first."""
     sys.path.insert(0, str(ROOT))
     try:
-        from examples.experiments.schedule import _or_worst
+        from examples.experiments.records import _or_worst
     finally:
         sys.path.remove(str(ROOT))
-    found = [{'validation': np.nan}, {'validation': -3.0}]
-    assert max(found, key=_or_worst) == found[1]
+    assert max([np.nan, -3.0], key=_or_worst) == -3.0
 
 
 def test_pictures_hold_the_images_and_scores(done):
@@ -304,6 +321,65 @@ def test_nothing_is_done_twice(copied):
     experiments('ct_training_size', '--settings', settings, '--output', output)
     assert times(output) == before
     assert (output / 'ct_training_size.csv').read_text() == text
+
+
+def test_tables_that_are_kept_stand_for_their_runs(copied):
+    """Their rows come back as they were; pictures alone need networks."""
+    settings, output = copied
+    names = [name for name in EXPERIMENTS if name != 'pictures']
+    anew = output.parent / 'anew'
+    arguments = ['--settings', settings, '--output', anew, '--keep', output]
+    experiments(*names, *arguments)
+    assert not times(anew)
+    for path in output.glob('*.csv'):
+        assert (anew / path.name).read_text() == path.read_text()
+    experiments('pictures', *arguments)
+    assert len(times(anew)) == 2
+
+
+def test_what_tables_do_not_have_is_done(copied):
+    """A run without rows, and the rates of a search that lacks one."""
+    settings, output = copied
+    (output / 'ct_training_size.csv').unlink()
+    write = module('tables').write_rows
+    rows = table(output / 'ct_arms.csv')
+    write(output / 'ct_arms.csv', [r for r in rows if r['arm'] != 'averaged'])
+    rates = table(output / 'learning_rates.csv')
+    (lost,) = {
+        row['run']
+        for row in rates
+        if (row['task'], row['arm'], row['rate'])
+        == ('ct', 'equivariant', 0.01)
+    }
+    write(
+        output / 'learning_rates.csv',
+        [row for row in rates if row['run'] != lost],
+    )
+    anew = output.parent / 'anew'
+    arguments = ['--settings', settings, '--output', anew, '--keep', output]
+    experiments('ct_arms', *arguments)
+    averaged = {row['run'] for row in rows if row['arm'] == 'averaged'}
+    (output / 'learning_rates.csv').write_text('task,rate\nct,1\n')
+    with pytest.raises(SystemExit, match="rates.csv .* no column 'steps'"):
+        experiments('ct_arms', *arguments)
+    with pytest.raises(SystemExit, match='--keep: there is no folder gone'):
+        experiments('ct_arms', *arguments[:-1], 'gone')
+    assert times(anew).keys() == {lost} | averaged
+    assert {row['arm'] for row in table(anew / 'ct_arms.csv')} == {
+        row['arm'] for row in rows
+    }
+
+
+def test_the_times_of_runs_are_those_of_whole_ones(copied):
+    """One that was stopped has none: what was spent before is not known."""
+    settings, output = copied
+    rows = table(output / 'ct_arms.csv')
+    assert all(0 < row['seconds'] < 60 for row in rows)
+    key = rows[-1]['run']
+    (output / 'runs' / key / 'run.json').unlink()
+    experiments('ct_arms', '--settings', settings, '--output', output)
+    lost = [r for r in table(output / 'ct_arms.csv') if r['seconds'] == '']
+    assert {row['run'] for row in lost} == {key}
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_scores(copied):
@@ -391,10 +467,10 @@ _WORKERS = """
 import os
 import time
 
-from examples.experiments.schedule import _pool
+from examples.experiments.workers import pool_of
 
 if __name__ == '__main__':
-    with _pool(2) as pool:
+    with pool_of(2) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
         time.sleep(120)
 """
@@ -635,32 +711,100 @@ def test_commits_are_no_numbers(tmp_path):
 
 
 def test_arms_are_compared_at_random_angles():
-    """With each of the others, by the mean over the seeds."""
-    rows = [
-        {
-            'arm': arm,
-            'seed': seed,
-            'images': 'test',
-            'n_images': 3,
-            'condition': condition,
-            'psnr': value
-            + 5 * (condition == 'upright')
-            + seed * (arm == 'C4'),
-        }
-        for arm, value in {'C4': 20, 'C8': 23, 'SO2': 22.5}.items()
-        for condition in ('upright', 'random angles')
-        for seed in (1, 3)
+    """By the mean over the seeds, each beside the arm with the same seed."""
+
+    def rows(**arms):
+        return [
+            {
+                'arm': arm,
+                'seed': seed,
+                'run': f'ct-{arm}-{seed}',
+                'commit': 'a',
+                'images': 'test',
+                'n_images': 3,
+                'condition': condition,
+                'psnr': value
+                + 5 * (condition != 'random angles')
+                + seed * (arm == 'C4')
+                + 0.1 * (condition == 'quarter turns' and arm == 'ordinary'),
+            }
+            for arm, value in arms.items()
+            for condition in ('upright', 'quarter turns', 'random angles')
+            for seed in (1, 3)
+        ]
+
+    tables = {
+        'ct_angles': rows(ordinary=19, C4=20, C8=23, SO2=22.5),
+        'ct_complete_basis': rows(ordinary=19, C2=18, C4=20, D4=20),
+        'ct_group_order': rows(ordinary=19, C2=21, C4=21, D4=21),
+    }
+    found = module('page.comparisons').compared(tables, 'small')
+    assert [row[2] for row in found] == [
+        *('yes', 'yes', 'in part', 'in part', 'no', 'yes', 'yes')
     ]
-    checked = module('statements').checked({'ct_angles': rows}, 'small')
-    assert [row[2] for row in checked] == ['yes', 'in part']
-    assert checked[0][0].startswith('CT, phantoms, random angles: C8 is')
-    assert checked[0][1] == 'C4: +1.00 dB (1 of 2 seeds)'
-    assert checked[1][1].endswith('C8: -0.50 dB (0 of 2 seeds)')
+    assert found[1][0].startswith('CT, phantoms, random angles: eighths')
+    assert found[1][1] == 'C8 over C4: +1.00 dB (1 of 2 seeds)'
+    assert found[2][1].endswith('SO2 over C8: -0.50 dB (0 of 2 seeds)')
+    assert found[4][1].startswith('C2: -3.00 dB (0 of 2 seeds)')
+    moved = [
+        {**row, 'psnr': row['psnr'] + (row['condition'] == 'upright')}
+        for row in tables['ct_angles']
+    ]
+    found = module('page.comparisons').compared({'ct_angles': moved}, 'small')
+    assert found[-1][1:] == ('at most 1.0e+00 dB', 'no')
+
+
+def test_networks_that_were_trained_twice_are_compared():
+    """Those of one name and other commits, by the gaps of their scores."""
+
+    def row(run, commit, psnr, seed=1):
+        return {
+            **{'run': run, 'commit': commit, 'psnr': psnr, 'seed': seed},
+            **{'arm': 'C4', 'images': 'test', 'n_images': 2},
+            'condition': 'upright',
+        }
+
+    tables = {
+        'one': [row('ct-1', 'a', 20.0), row('ct-2', 'a', 21.0)],
+        'two': [row('ct-1', 'b', 20.5), row('ct-2', 'a', 21.0)],
+        'mri': [row('mri-1', 'a', 20.0), row('mri-1', 'b', 20.0)],
+        'tv': [row('mri-tv', 'a', 1, ''), row('mri-tv', 'b', 2, '')],
+    }
+    ct, mri = module('page.comparisons').compared(tables, 'small')
+    assert ct[1:] == (
+        '1 networks: 0.50 dB apart on the mean, at most 0.50 dB',
+        'no',
+    )
+    assert mri[0].startswith('MRI') and mri[2] == 'yes'
+
+
+def test_all_networks_take_the_time_of_those_that_were_timed():
+    """Each once; others count by the steps of their task, where known."""
+    hour = {'seed': 1, 'size': 5, 'arm': 'C4', 'rate': 1, 'steps': 100}
+    one = {**hour, 'run': 'ct-C4-1', 'seconds': 3600.0}
+    tables = {
+        'a': [one, one, {**one, 'seconds': ''}],
+        'b': [{**hour, 'run': 'ct-C4-2', 'steps': 400}],
+        'c': [{'arm': 'TV', 'seed': '', 'run': 'ct-baselines'}],
+        'd': [{'arm': 'C4', 'training_seconds': 0.1}],
+    }
+    search = {**hour, 'task': 'ct', 'steps': 50}
+    rates = [{**search, 'rate': rate, 'seed': ''} for rate in (1, 2)]
+    duration = module('page.duration').duration
+    words = duration(tables, rates)
+    assert words.startswith('The 1 networks whose time was stored took 1.0 h')
+    assert 'all 4 take about 6.0 hours' in words
+    assert 'more no time' not in words
+    tables['b'][0]['run'] = 'mri-C4-2'
+    words = duration(tables, rates)
+    assert 'all 3 take about 2.0 hours' in words
+    assert '; of 1 more no time is known' in words
+    assert duration({'b': tables['b']}, rates) == ''
 
 
 def test_each_arm_has_the_steps_that_validation_chooses():
     """Not those with the best scores on the images that are tested with."""
-    statements = module('statements')
+    statements = module('page.statements')
     short = scored(600, ordinary=(20, 21), C4=(25, 24))
     longer = scored(2400, ordinary=(22, 23), C4=(24, 29))
     (row,) = statements._chosen_steps([short, longer], 'small')

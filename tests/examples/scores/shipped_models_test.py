@@ -9,8 +9,11 @@
 """The script that measures the shipped models."""
 
 import importlib.util
+import io
 import json
 import pathlib
+import plistlib
+import tarfile
 
 import numpy as np
 import pytest
@@ -81,4 +84,113 @@ def test_only_named_models_are_measured_again(script, tmp_path):
 def test_psnr_is_that_of_its_formula(script):
     """A constant error of a tenth of the peak is 20 dB."""
     truth = np.array([[0.0, 2.0]])
-    assert script.psnr(truth + 0.2, truth) == pytest.approx(20)
+    psnr = importlib.import_module('scores.rows').psnr
+    assert psnr(truth + 0.2, truth) == pytest.approx(20)
+
+
+def write_head(path, shape=(95, 24, 20), dtype='int16'):
+    """Write a project of InVesalius: a box of bone in each slice."""
+    values = np.full(shape, -1000, dtype)
+    values[:, 4:10, 3:17] = 1000
+    values[:, 4:6, 3:5] = 3000
+    about = {'matrix': {'dtype': dtype, 'shape': list(shape)}}
+    files = {
+        'main.plist': plistlib.dumps(about),
+        'matrix.dat': values.tobytes(),
+    }
+    with tarfile.open(path, 'w:gz') as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f'folder/{name}')
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def test_slices_of_a_head_stand_upright_in_relative_units(script, tmp_path):
+    """The first row of a slice is on top, and air is nearly nothing."""
+    write_head(tmp_path / 'head.inv3')
+    heads = importlib.import_module('scores.heads')
+    slices = heads.head_slices(tmp_path / 'head.inv3')
+    assert len(slices) == 5
+    for image in slices.values():
+        assert image.shape == (20, 24)
+        # axis 0 is x, axis 1 is y, upwards
+        assert image[3, 19] == image.max() > 1.9 * image[10, 15] > 0.5
+        assert 0 <= image[0, 0] < 1e-3
+
+
+def test_files_that_are_no_heads_are_named(script, tmp_path):
+    """No archive, other files, and too few slices."""
+    heads = importlib.import_module('scores.heads')
+    path = tmp_path / 'head.inv3'
+    path.write_bytes(b'no archive')
+    with pytest.raises(ValueError, match='head.inv3 must be a project'):
+        heads.head_slices(path)
+    with tarfile.open(path, 'w'):
+        pass
+    with pytest.raises(ValueError, match='head.inv3 must be a project'):
+        heads.head_slices(path)
+    write_head(path, (10, 24, 20))
+    with pytest.raises(ValueError, match='head.inv3 must be a project'):
+        heads.head_slices(path)
+
+
+def test_scores_of_files_that_are_not_given_are_kept(script, tmp_path):
+    """And those of all other images with `--only-heads`."""
+    write_head(tmp_path / 'head.inv3')
+    arguments = ['sparse_view_ct_c4', '--json', str(tmp_path / 'a.json')]
+    heads = [*arguments, '--heads', str(tmp_path / 'head.inv3')]
+
+    def measured():
+        text = (tmp_path / 'a.json').read_text()
+        return json.loads(text)['models']['sparse_view_ct_c4']['scores']
+
+    with pytest.raises(SystemExit):
+        script.main([*heads, '--only-heads'])
+    script.main(arguments)
+    first = measured()
+    script.main([*heads, '--only-heads'])
+    both = measured()
+    assert both[:-1] == first and both[-1]['images'] == 'heads'
+    assert np.mean(both[-1]['each']) == pytest.approx(
+        both[-1]['psnr'], abs=0.011
+    )
+    script.main(arguments)
+    assert measured() == both
+
+
+def test_shipped_networks_are_above_total_variation_on_a_head():
+    """C4 on each slice and above its twin, by what the scripts measured."""
+    results = PATH.parents[1] / 'docs' / 'results'
+    variation = json.loads((results / 'head_variation.json').read_text())
+    tuned = [one['psnr'] for one in variation['slices'].values()]
+    assert not any(one['at_end'] for one in variation['slices'].values())
+    shipped = json.loads((results / 'shipped_models.json').read_text())
+    found = {
+        name: row
+        for name, model in shipped['models'].items()
+        for row in model['scores']
+        if row['images'] == 'heads'
+    }
+    assert len(found) == 6
+    for name, row in found.items():
+        assert row['psnr'] > np.mean(tuned)
+        if name.endswith('_c4'):
+            pairs = zip(row['each'], tuned, strict=True)
+            assert all(one > other for one, other in pairs)
+            twin = found[name.removesuffix('c4') + 'ordinary']
+            assert row['psnr'] > twin['psnr'] + 0.5
+
+
+def test_total_variation_is_tuned_on_each_head(tmp_path, monkeypatch, script):
+    """Its best weight is between others."""
+    heads = importlib.import_module('scores.heads')
+    monkeypatch.setattr(heads, 'ITERATIONS', {'variations': 20})
+    monkeypatch.setattr(heads, 'EVALUATIONS', 4)
+    write_head(tmp_path / 'head.inv3')
+    target = tmp_path / 'a.json'
+    heads.main([str(tmp_path / 'head.inv3'), '--json', str(target)])
+    slices = json.loads(target.read_text())['slices']
+    assert len(slices) == 5
+    for one in slices.values():
+        assert one['psnr'] > 20 and one['weight'] > 0
+        assert one['evaluations'] >= 4

@@ -8,10 +8,10 @@
 
 """The statements of the paper, each checked against the tables."""
 
-from examples.experiments.figures import summarised
+from examples.experiments.page.figures import summarised
 from examples.experiments.tables import SETS, set_name
 
-__all__ = ('checked',)
+__all__ = ('checked', 'judged')
 
 _SMALL = 50
 _ARMS = 'ordinary', 'C4'
@@ -70,27 +70,6 @@ def checked(tables, scale):
                 rows.append(_gap(own, where))
             if task == 'mri':
                 rows.append(_smooth(own, where))
-    for name, arm, others, words in (
-        (
-            'ct_augmentation',
-            'C4',
-            ('quarter turns', 'any angle', 'averaged'),
-            'is above augmentation and averages',
-        ),
-        ('ct_angles', 'C8', ('C4',), 'is above quarter turns'),
-        ('ct_angles', 'SO2', ('C4', 'C8'), 'is above finite rotations'),
-        (
-            'ct_complete_basis',
-            'C4',
-            ('ordinary',),
-            'with all kernels of the grid is above ordinary',
-        ),
-    ):
-        for images in SETS if name in tables else ():
-            own = [row for row in tables[name] if row['images'] == images]
-            if own:
-                where = f'CT, {set_name(images, scale, own[0]["n_images"])}'
-                rows.append(_above(own, where, arm, others, words))
     for task in ('ct', 'mri'):
         for longer, when in (
             ('longer', ''),
@@ -121,7 +100,8 @@ def _gains(rows, condition):
     return dict(sorted(gains.items()))
 
 
-def _verdict(flags):
+def judged(flags):
+    """Return in words whether all, some or none of the flags are true."""
     flags = list(flags)
     return 'yes' if all(flags) else 'in part' if any(flags) else 'no'
 
@@ -145,7 +125,7 @@ def _better(rows, where, condition):
         f'{where}, {condition}: C4 is above ordinary for up to {_SMALL} '
         'training images',
         measured,
-        _verdict(_mean(values) > 0 for values in gains.values()),
+        judged(_mean(values) > 0 for values in gains.values()),
     )
 
 
@@ -195,36 +175,10 @@ def _chosen_steps(short_and_long, scale, when=''):
                     'with the number of steps that is better on validation '
                     f'images{when}: C4 is above ordinary',
                     '; '.join(words),
-                    _verdict(gain > 0 for gain in gains),
+                    judged(gain > 0 for gain in gains),
                 )
             )
     return statements
-
-
-def _above(rows, where, arm, others, words):
-    """Return whether an arm is above others at random angles."""
-    found = {
-        (row['arm'], row['seed']): row['psnr']
-        for row in rows
-        if row['condition'] == 'random angles'
-    }
-    gains = {
-        other: [
-            value - found[other, seed]
-            for (own, seed), value in found.items()
-            if own == arm
-        ]
-        for other in others
-    }
-    return (
-        f'{where}, random angles: {arm} {words}',
-        ', '.join(
-            f'{other}: {_mean(values):+.2f} dB '
-            f'({sum(v > 0 for v in values)} of {len(values)} seeds)'
-            for other, values in gains.items()
-        ),
-        _verdict(_mean(values) > 0 for values in gains.values()),
-    )
 
 
 def _changes(rows, arm):
@@ -246,7 +200,7 @@ def _exact(rows, where):
     return (
         f'{where}: exact quarter turns do not move the score of C4 (0.01 dB)',
         f'at most {largest:.1e} dB',
-        _verdict([largest < 0.01]),
+        judged([largest < 0.01]),
     )
 
 
@@ -257,7 +211,7 @@ def _falls(rows, where):
         'network',
         f'{_mean(changes):+.2f} dB on average, lower in '
         f'{sum(c < 0 for c in changes)} of {len(changes)} runs',
-        _verdict([_mean(changes) < 0]),
+        judged([_mean(changes) < 0]),
     )
 
 
@@ -273,7 +227,7 @@ def _gap(rows, where):
         f'{where}, upright: the gain is larger for smaller training sets',
         f'{few:+.2f} dB for {_range(sizes[:half])} images, '
         f'{many:+.2f} dB for {_range(sizes[-half:])}',
-        _verdict([few > many]),
+        judged([few > many]),
     )
 
 
@@ -310,7 +264,7 @@ def _smooth(rows, where):
         f'{where}: turned images score higher because interpolation smooths '
         'them, as turning there and back does, and exact turns do not',
         '; '.join(words) + ' dB against upright',
-        _verdict(flags),
+        judged(flags),
     )
 
 
@@ -321,5 +275,5 @@ def _cost(rows):
         '(a ratio of at most 1.02)',
         f'{row["inference_ratio"]:.3f}; a training step '
         f'{row["training_ratio"]:.3f}',
-        _verdict([row['inference_ratio'] <= 1.02]),
+        judged([row['inference_ratio'] <= 1.02]),
     )

@@ -11,8 +11,14 @@
 import pathlib
 
 from examples.experiments.conditions import CONDITIONS
-from examples.experiments.figures import figure_names, others_of, summarised
-from examples.experiments.statements import checked
+from examples.experiments.page.comparisons import compared
+from examples.experiments.page.duration import duration
+from examples.experiments.page.figures import (
+    figure_names,
+    others_of,
+    summarised,
+)
+from examples.experiments.page.statements import checked
 from examples.experiments.tables import SETS, read_rows, set_name
 from odl_equivariant._files import write_atomically
 
@@ -69,12 +75,19 @@ def make_report(experiments, output, path, arguments):
         '`training`, `plots` and `data`, and takes slices of the MNI152 '
         'template from nilearn where that is installed.',
         '',
+    ]
+    if words := duration(tables, searched):
+        lines += [words, '']
+    lines += [
         '## What the paper states',
         '',
         '| statement | measured | agrees |',
         '|---|---|---|',
     ]
     lines += [f'| {" | ".join(row)} |' for row in checked(tables, scale)]
+    if further := compared(tables, scale):
+        header = ['statement', 'measured', 'holds']
+        lines += ['', '## Further comparisons', '', *_table(header, further)]
     notes = path.with_name(f'_{path.stem}_notes.md')
     if notes.is_file():
         lines += ['', notes.read_text(encoding='utf-8').strip()]
