@@ -36,6 +36,7 @@ extensions = [
     'model_table',
     'reference',
     'symmetry_table',
+    'volume_table',
     'thumbnails',
     'myst_parser',
     'numpydoc',

@@ -1,0 +1,52 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""The table of networks that were trained on few volumes."""
+
+import importlib
+import json
+import pathlib
+import sys
+
+import pytest
+
+pytest.importorskip('sphinx')
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def volumes(monkeypatch):
+    """Return the extension that makes the table."""
+    folder = ROOT / 'docs' / '_extensions'
+    monkeypatch.setattr(sys, 'path', [str(folder), *sys.path])
+    return importlib.import_module('volume_table')
+
+
+def test_scores_are_means_of_seeds_of_a_training(volumes, tmp_path):
+    """Each training and test has a row, with mean and spread of each arm."""
+    rows = [
+        {'arm': arm, 'n_volumes': n, 'seed': seed, 'missed': miss * (1 + seed)}
+        | {'brain': 20.0 + n + 2 * seed}
+        for n in (1, 2)
+        for seed in (0, 1)
+        for arm, miss in (('O', 1e-7), ('ordinary', 0.1))
+    ]
+    stored = {
+        'n_steps': 3,
+        'n_weights': {'O': 10, 'ordinary': 1240},
+        'total_variation': {'brain': 20.126},
+        'rows': rows,
+    }
+    path = tmp_path / 'volumes.json'
+    path.write_text(json.dumps(stored))
+    text, _, head, _, *found, _, last = volumes.table(path)
+    assert '3 steps' in text and '2 seeds' in text
+    assert head.split(' | ')[2:4] == ['O', 'ordinary']
+    cells = '22.00 ± 1.41 | 22.00 ± 1.41 | 20.13 |'
+    assert found[0] == f'| 1 volume | brain | {cells}'
+    assert found[1].startswith('| 2 volumes | brain | 23.00 ± 1.41')
+    assert 'ordinary 1 240' in last and 'O 2e-07, ordinary 2e-01' in last
