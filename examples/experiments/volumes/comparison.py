@@ -22,8 +22,9 @@ variation, at the weight that is best for the truth, is measured beside them.
 
 The heads are templates of nilearn and of Debian's ``mricron-data``. Without
 them, networks are trained on phantoms. What is trained or scored is kept in
-the folder ``--output``, and the same command goes on with what is missing. All
-of it takes a quarter of an hour on one core. What is compared is in `comparison.yaml`.
+the folder ``--output``, and the same command goes on with what is missing. It
+takes a quarter of an hour on one core. What is compared is in
+`comparison.yaml`.
 """
 
 import argparse
