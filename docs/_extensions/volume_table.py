@@ -39,7 +39,7 @@ def table(stored=STORED):
         f'{arm} {n:,}'.replace(',', ' ') for arm, n in own['n_weights'].items()
     ]
     missed = {
-        arm: max(row['missed'] for row in rows if row['arm'] == arm)
+        arm: max(row.get('missed', 0) for row in rows if row['arm'] == arm)
         for arm in arms
     }
     errors = [f'{arm} {error:.0e}' for arm, error in missed.items()]
