@@ -36,13 +36,14 @@ def table(stored=STORED):
     rows = own['rows']
     seeds = len({row['seed'] for row in rows})
     weights = [
-        f'{arm} {n:,}'.replace(',', ' ') for arm, n in own['n_weights'].items()
+        f'{arm}: ' + f'{n:,}'.replace(',', ' ')
+        for arm, n in own['n_weights'].items()
     ]
     missed = {
         arm: max(row.get('missed', 0) for row in rows if row['arm'] == arm)
         for arm in arms
     }
-    errors = [f'{arm} {error:.0e}' for arm, error in missed.items()]
+    errors = [f'{arm}: {error:.0e}' for arm, error in missed.items()]
     lines = [
         f'PSNR in dB after {own["n_steps"]} steps, mean and standard '
         f'deviation of {seeds} seeds:',
@@ -68,8 +69,8 @@ def table(stored=STORED):
     return [
         *lines,
         '',
-        f'Numbers of weights: {", ".join(weights)}. Largest error over all '
-        f'rotations of a scan and all networks: {", ".join(errors)}.',
+        f'Numbers of weights: {"; ".join(weights)}. Largest error over all '
+        f'rotations of a scan: {"; ".join(errors)}.',
     ]
 
 

@@ -55,4 +55,37 @@ def test_scores_are_means_of_seeds_of_a_training(volumes, tmp_path):
     cells = '22.00 ± 1.41 | 22.00 ± 1.41 | 20.13 |'
     assert found[0] == f'| 1 volume | brain | {cells}'
     assert found[1].startswith('| 2 volumes | brain | 23.00 ± 1.41')
-    assert 'ordinary 1 240' in last and 'O 2e-07, ordinary 2e-01' in last
+    assert 'ordinary: 1 240' in last and 'O: 2e-07; ordinary: 2e-01' in last
+
+
+def test_what_the_page_says_of_few_volumes_was_measured(volumes):
+    """Where the network of the cube is above others, and where it is not."""
+    stored = json.loads(volumes.STORED.read_text('utf-8'))
+
+    def mean(arm, n_volumes, label):
+        scores = [
+            row[label]
+            for row in stored['rows']
+            if (row['arm'], row['n_volumes']) == (arm, n_volumes)
+        ]
+        assert len(scores) == 3
+        return sum(scores) / 3
+
+    variation, few = stored['total_variation'], 'ordinary, as few weights'
+    for n in (1, 2, 5):
+        for label, of_variation in variation.items():
+            ours = mean('O', n, label)
+            assert ours > mean(few, n, label)
+            assert (ours > of_variation) == ('brain' in label)
+        upright = [mean(arm, n, 'brain') for arm in ('O', 'ordinary')]
+        assert abs(upright[0] - upright[1]) < 0.4
+        assert upright[1] > variation['brain']
+        lying = [mean(arm, n, 'brain, lying') for arm in ('O', 'ordinary')]
+        assert lying[0] > lying[1]
+        phantoms = [mean(arm, n, 'phantoms') for arm in ('O', 'ordinary')]
+        assert (phantoms[0] > phantoms[1]) == (n < 5)
+    for row in stored['rows']:
+        if 'missed' in row:
+            assert (row['missed'] < 1e-5) == (row['arm'] == 'O')
+            assert row['arm'] == 'O' or row['missed'] > 1e-2
+    assert stored['n_weights']['ordinary'] == 24 * stored['n_weights']['O']

@@ -14,13 +14,13 @@ r"""Networks for volumes that were trained on few of them.
 
 trains networks for magnetic resonance imaging on boxes of the first head, of
 the first two, and of all five: networks that commute with the 24 rotations of
-the cube, and ordinary ones of the same width. As the shipped ones, these are
-half-quadratic splitting with a denoiser that is trained, and with the steps
-and levels of `volume_mri_o`. All denoisers are trained for as many steps, on
-the same boxes with the same noise, at the best of as many rates. They are
-scored on volumes that no network has seen: the brain of another kind, upright
-and lying, and phantoms. Total variation, at the weight that is best for the
-truth, is measured beside them.
+the cube, ordinary ones of the same width, and ordinary ones of about as few
+weights. As the shipped ones, these are half-quadratic splitting with a
+denoiser that is trained, and with the steps and levels of `volume_mri_o`. All
+denoisers are trained for as many steps, on the same boxes with the same noise,
+at the best of as many rates. They are scored on volumes that no network has
+seen: the brain of a macaque, upright and lying, and phantoms. Total variation,
+at the weight that is best for the truth, is measured beside them.
 
 The heads are templates of nilearn and of Debian's ``mricron-data``. Without
 them, networks are trained on phantoms. What is trained or scored is kept in
@@ -145,10 +145,13 @@ class Study:
         corner = [rng.integers(n - side + 1) for n in volume.shape]
         return volume[tuple(slice(k, k + side) for k in corner)]
 
+    def _path(self, arm, n_volumes, rate, seed, n_steps, suffix):
+        name = f'{arm}-{n_volumes}-{rate:.1e}-{seed}-{n_steps}'
+        return self.folder / f'{name}-{self._digest}{suffix}'
+
     def trained(self, arm, n_volumes, rate, seed, n_steps):
         """Return a denoiser, trained unless it is in a file."""
-        name = f'{arm}-{n_volumes}-{rate:.1e}-{seed}-{n_steps}'
-        path = self.folder / f'{name}-{self._digest}.safetensors'
+        path = self._path(arm, n_volumes, rate, seed, n_steps, '.safetensors')
         if path.exists():
             return models.load(path)
         torch.manual_seed(seed)
@@ -204,19 +207,25 @@ class Study:
                 yield label, self._problem(volume, seed)
 
     def row(self, arm, n_volumes, rate, seed):
-        """Return the scores of a network."""
-        denoiser = self.trained(
-            arm, n_volumes, rate, seed, self.settings['n_steps']
-        )
-        found = {}
-        for label, problem in self.problems():
-            score = self._score(denoiser, problem)
-            found.setdefault(label, []).append(score)
+        """Return the scores of a network, kept in a file."""
+        n_steps = self.settings['n_steps']
+        path = self._path(arm, n_volumes, rate, seed, n_steps, '.json')
+        if path.exists():
+            return json.loads(path.read_text('utf-8'))
+        denoiser = self.trained(arm, n_volumes, rate, seed, n_steps)
         row = {'arm': arm, 'n_volumes': n_volumes, 'seed': seed, 'rate': rate}
-        row |= _means(found)
+        row |= self._means(lambda problem: self._score(denoiser, problem))
         if seed == self.settings['seeds'][0]:
             row['missed'] = self._missed(denoiser)
+        write_atomically(path, json.dumps(row).encode())
         return row
+
+    def _means(self, score):
+        """Return the mean of a score for what the test volumes show."""
+        found = {}
+        for label, problem in self.problems():
+            found.setdefault(label, []).append(score(problem))
+        return {label: float(np.mean(own)) for label, own in found.items()}
 
     def _missed(self, denoiser):
         """Return the largest error of all turns of a scan."""
@@ -234,16 +243,9 @@ class Study:
         """Return the scores of total variation, kept in a file."""
         path = self.folder / f'variation-{self._digest}.json'
         if not path.exists():
-            found = {}
-            for label, problem in self.problems():
-                score = total_variation(problem)[0]
-                found.setdefault(label, []).append(score)
-            write_atomically(path, json.dumps(_means(found)).encode())
+            found = self._means(lambda problem: total_variation(problem)[0])
+            write_atomically(path, json.dumps(found).encode())
         return json.loads(path.read_text('utf-8'))
-
-
-def _means(scores):
-    return {label: float(np.mean(values)) for label, values in scores.items()}
 
 
 def _n_weights(module):
