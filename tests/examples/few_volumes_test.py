@@ -79,3 +79,8 @@ def test_too_few_heads_are_an_error(tmp_path, capsys):
     with pytest.raises(SystemExit):
         comparison.main([*arguments, '--output', str(tmp_path / 'out')])
     assert 'up to 2 volumes, got 1' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        comparison.main(
+            ['--scale', 'tiny', '--heads', str(tmp_path / 'no.nii')]
+        )
+    assert 'no.nii' in capsys.readouterr().err

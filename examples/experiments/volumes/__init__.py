@@ -6,4 +6,4 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Where the gain of equivariance comes from: the null space or the noise."""
+"""Networks for volumes that were trained on few of them."""

@@ -297,15 +297,13 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     settings = {**settings['common'], **settings['scales'][options.scale]}
     side = settings['side']
-    heads = [brain(file, side) for file in options.heads]
-    if not heads:
-        heads = [
+    try:
+        heads = [brain(file, side) for file in options.heads] or [
             ellipsoid_phantom(3 * (side,), rng=2021 + i)
             for i in range(max(settings['n_volumes']))
         ]
-    try:
         study = Study(settings, heads, options.output, options.brain)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     for result in results(study):
         if options.json is not None:
