@@ -37,6 +37,7 @@ extensions = [
     'reference',
     'symmetry_table',
     'thumbnails',
+    'volume_table',
     'myst_parser',
     'numpydoc',
     'sphinx.ext.autodoc',

@@ -51,3 +51,14 @@ def test_what_is_stored_has_all_networks(films):
     assert stored['equivariance_error'].keys() <= stored['psnr'].keys()
     assert stored['equivariance_error']['space-time C4'] < 1e-5
     assert stored['equivariance_error']['space-time ordinary'] > 1e-2
+
+
+def test_what_the_page_says_of_networks_was_measured(films):
+    """Those in time are above single frames and low rank plus sparse."""
+    scores = json.loads(films.STORED.read_text('utf-8'))['psnr']
+    ours, ordinary = (
+        scores[f'space-time {name}'] for name in ('C4', 'ordinary')
+    )
+    assert ours > ordinary
+    assert ordinary > scores['frame by frame C4']
+    assert ordinary > scores['low rank plus sparse']

@@ -15,16 +15,26 @@ def test_films_turn_and_are_written(run_example, tmp_path):
     """The equivariant network commutes with turns, and films are written."""
     image = pytest.importorskip('PIL.Image')
     (tmp_path / 'volumes').mkdir()
-    output = tmp_path / 'it.png'
+    output, kept = tmp_path / 'it.png', tmp_path / 'networks'
     arguments = ['--quick', '--steps', '2', '--output', str(output)]
-    names = run_example(
-        'volumes/dynamic_mri.py',
-        tmp_path,
-        [
-            ('N_TRAINING, N_TEST = 200, 6', 'N_TRAINING, N_TEST = 8, 1'),
-            ('    main()\n', f'    scores, errors = main({arguments})\n'),
-        ],
-    )
+    arguments += ['--networks', str(kept)]
+
+    def run(*replacements):
+        return run_example(
+            'volumes/dynamic_mri.py',
+            tmp_path,
+            [
+                ('N_TRAINING, N_TEST = 1000, 6', 'N_TRAINING, N_TEST = 8, 1'),
+                ('    main()\n', f'    scores, errors = main({arguments})\n'),
+                *replacements,
+            ],
+        )
+
+    names = run()
+    # the second time, none is trained
+    again = run(('    train(network, *arguments)\n', '    assert False\n'))
+    assert again['scores'] == names['scores']
+    assert len(list(kept.iterdir())) == 3
     assert names['errors']['space-time C4'] < 1e-5
     assert names['errors']['space-time ordinary'] > 1e-2
     assert names['scores']['shared samples'] > names['scores']['zero-filled']
