@@ -14,7 +14,7 @@ from examples.experiments.tables import mean_and_spread, verdict
 
 __all__ = ('section', 'statements', 'summary', 'table')
 
-# as the issue of a statement: how far coverage may be from its level
+# how far coverage may be from its level
 MOST_AWAY = 0.05
 # whose transforms are compared, of the network of this group
 KINDS = ('outside of the group', 'quarter turns', 'none')
@@ -242,10 +242,8 @@ def section(found, settings, n_views):
 
     Parameters
     ----------
-    found : list of dict
-        For each draw, the summaries of all methods.
-    settings : dict
-        Settings of the run.
+    found, settings
+        As `statements` takes them.
     n_views : int
         Number of views.
     """
