@@ -16,6 +16,7 @@ import re
 import numpy as np
 
 from odl_equivariant._packages import import_package
+from odl_equivariant.data._tiff import stored_values
 
 __all__ = ('read_picture', 'read_pictures', 'tiff_files')
 
@@ -70,6 +71,7 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
     -------
     readings : numpy.ndarray
         Array of shape ``(rows, columns)``, or ``(pages, rows, columns)``.
+        The numbers are those of the file, also where it says that 0 is white.
 
     Raises
     ------
@@ -89,9 +91,16 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
                         f'{path}: pixels are of the kind {file.mode!r}; '
                         'readings have one channel of integers or floats'
                     )
-                pages.append(np.array(file))
+                pages.append(stored_values(file))
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}') from None
+    except image.UnidentifiedImageError as error:
+        raise ValueError(
+            f'{path} cannot be read as TIFF. Is it complete? Or are its '
+            'pixels of a kind that pillow does not know, such as numbers of '
+            'double precision? Then save single precision, or an array by '
+            '`numpy.save`'
+        ) from error
     except (
         EOFError,
         OSError,
