@@ -34,6 +34,7 @@ from odl_equivariant.data.kspace.checks import (
     checked_sampling,
     energy,
 )
+from odl_equivariant.data.kspace.coil_check import doubt_of_coil_maps
 from odl_equivariant.data.slices.grids import crop_center
 from odl_equivariant.data.slices.kspace import to_image
 from odl_equivariant.elements import element_from_array
@@ -354,7 +355,18 @@ class KspaceScan:
         UserWarning
             If the pixels of the scan are not square: those of the
             acquisition are, and networks and total variation take them so.
+            If the coil maps do not explain the middle of k-space, or explain
+            more of it conjugated, shifted, reversed or in another order.
         """
+        if self.coil_maps is not None:
+            sampled = np.broadcast_to(self.mask, self.shape)
+            doubt = doubt_of_coil_maps(self.kspace, sampled, self.coil_maps)
+            if doubt:
+                warn_user(
+                    'the coil maps do not fit '
+                    f'{self.source or "the scan"}: {doubt}',
+                    UserWarning,
+                )
         if self.pixel is not None:
             a, b = self.pixel
             if max(a, b) > (1 + _NOT_SQUARE) * min(a, b):

@@ -69,7 +69,7 @@ def parsed(arguments):
     options : argparse.Namespace
         ``inputs``, ``model``, ``output``, ``unit``, ``cell``, ``shape``,
         ``geometry``, ``axis``, ``slice``, ``coil_maps``, ``kernel``,
-        ``strength``, ``maxiter``, ``format`` and ``pictures``.
+        ``threshold``, ``strength``, ``maxiter``, ``format`` and ``pictures``.
     """
     parser = _Parser(prog='odl-equivariant reconstruct', allow_abbrev=False)
     add = parser.add_argument
@@ -85,6 +85,7 @@ def parsed(arguments):
     add('--slice', type=_slice)
     add('--coil-maps', type=pathlib.Path)
     add('--kernel', type=_count)
+    add('--threshold', type=_share)
     add('--strength', type=_positive, default=1.0)
     add('--maxiter', type=_count)
     add('--format', choices=FORMATS)
@@ -113,6 +114,15 @@ def _positive(text):
     if not 0 < value < float('inf'):
         raise argparse.ArgumentTypeError(
             f'expected a positive number, got {text!r}'
+        )
+    return value
+
+
+def _share(text):
+    value = _positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(
+            f'expected a number between 0 and 1, got {text!r}'
         )
     return value
 
@@ -271,7 +281,11 @@ def refuse_options_of_kspace(options):
     ValueError
         If one is given that is for the other kind of data.
     """
-    names = {'--coil-maps': options.coil_maps, '--kernel': options.kernel}
+    names = {
+        '--coil-maps': options.coil_maps,
+        '--kernel': options.kernel,
+        '--threshold': options.threshold,
+    }
     given = [name for name, value in names.items() if value is not None]
     if given:
         raise ValueError(

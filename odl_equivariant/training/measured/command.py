@@ -269,7 +269,11 @@ def _reconstruct_file(path, target, method, options):
     is_magnetic = method.modality == 'magnetic resonance'
     if is_magnetic:
         measured = measured_kspace(
-            path, options.slice, options.coil_maps, options.kernel
+            path,
+            options.slice,
+            options.coil_maps,
+            kernel=options.kernel,
+            threshold=options.threshold,
         )
     else:
         measured = measured_tomography(path, options)
