@@ -291,7 +291,10 @@ def _grid(scan, options, path):
     if cell is None:
         shape = 2 * (min(n, _LARGEST_SIDE),) if shape is None else shape
         return {'shape': shape}, 1.0
-    seen = scan.acquisition((2, 2), length_unit='m').space
+    # cells of the side 1 are not known yet
+    seen = scan.acquisition(
+        (2, 2), length_unit='um' if unit == 'cell' else unit
+    ).space
     side = 2 * float(seen.cell_sides[0])
     n = math.ceil(side / cell - 1e-6)
     if shape is not None:
