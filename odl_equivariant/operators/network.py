@@ -20,7 +20,7 @@ from torch import nn
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._locks import Lock
 from odl_equivariant._types import ElementLike, Operator, Space
-from odl_equivariant._warnings import quiet
+from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
@@ -40,6 +40,13 @@ __all__ = ('NetworkOperator',)
 
 # of the parts of a module in `repr`
 _MOST_NAMES = 4
+
+# Layers whose results in training mode are random, or depend on the batch.
+_FOR_TRAINING = (
+    nn.modules.dropout._DropoutNd,
+    nn.modules.batchnorm._BatchNorm,
+    nn.RReLU,
+)
 
 # torch has one forward mode for all threads
 _FORWARD_MODE = Lock()
@@ -108,6 +115,12 @@ class NetworkOperator(CheckedOperator):
         the input or the result is not finite, or the result has the wrong
         shape.
 
+    Warns
+    -----
+    UserWarning
+        Once, if the operator is applied while the module is in training mode
+        and has dropout or batch normalisation.
+
     Notes
     -----
     With :math:`J` the Jacobian of the module at :math:`x` in the tensors'
@@ -157,6 +170,7 @@ class NetworkOperator(CheckedOperator):
             )
         inner_product_weights(domain), inner_product_weights(range)
         self.module = module
+        self._is_mode_checked = False
         super().__init__(domain=domain, range=range, linear=False)
         self._module_device()
 
@@ -209,8 +223,27 @@ class NetworkOperator(CheckedOperator):
             )
         return found
 
+    def _check_mode(self):
+        """Give a warning, once, of layers that are for training."""
+        if self._is_mode_checked or not self.module.training:
+            return
+        self._is_mode_checked = True
+        names = {
+            type(part).__name__
+            for part in self.module.modules()
+            if part.training and isinstance(part, _FOR_TRAINING)
+        }
+        if names:
+            warn_user(
+                'the module is in training mode, in which its parts '
+                f'{", ".join(sorted(names))} give random results, or results '
+                'that depend on the other images: call `module.eval()`',
+                UserWarning,
+            )
+
     def _evaluate(self, x):
         """Apply the module to a tensor and check what comes out."""
+        self._check_mode()
         try:
             y = self.module(x)
         except RuntimeError as error:

@@ -9,6 +9,7 @@
 """Tests of torch modules as ODL operators."""
 
 import re
+import warnings
 
 import numpy as np
 import odl
@@ -626,3 +627,43 @@ def test_one_wrong_value_among_many(value):
     x[3, 4] = value
     with pytest.raises(ValueError, match='got 1 NaN or infinite of 64'):
         operator(x)
+
+
+@pytest.mark.parametrize(
+    'part', [nn.Dropout2d(0.5), nn.BatchNorm2d(2), nn.RReLU()]
+)
+def test_training_mode_is_said(part):
+    """Layers that are for training give one warning, at the user's line."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    module = nn.Sequential(
+        nn.Conv2d(1, 2, 1), part, nn.Conv2d(2, 1, 1), nn.InstanceNorm2d(1)
+    )
+    operator = NetworkOperator(module.eval(), space)
+    x = space.one()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        operator(x), operator.derivative(x)(x)
+    module.train()
+    name = type(part).__name__
+    with pytest.warns(UserWarning, match=f'its parts {name} give') as said:
+        operator(x), operator.derivative(x).adjoint(x)
+    assert len(said) == 1 and said[0].filename == __file__
+
+
+def test_layers_without_a_mode_are_silent():
+    """A module in training mode that is the same in both modes is no fault."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.InstanceNorm2d(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        NetworkOperator(module.train(), space)(space.one())
+
+
+def test_tensors_with_a_gradient_are_named():
+    """The error says how to leave the gradient out, or keep it."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    operator = NetworkOperator(nn.ReLU(), space)
+    x = torch.ones(4, 4, requires_grad=True)
+    with pytest.raises(OpDomainError, match=r'pass `x\.detach\(\)`, or'):
+        operator(x)
+    assert float(operator(x.detach()).norm()) == pytest.approx(1)
