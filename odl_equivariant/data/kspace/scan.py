@@ -33,6 +33,7 @@ from odl_equivariant.data.kspace.checks import (
     checked_kspace,
     checked_sampling,
     energy,
+    split_axes,
 )
 from odl_equivariant.data.kspace.coil_check import doubt_of_coil_maps
 from odl_equivariant.data.slices.grids import crop_center
@@ -355,9 +356,19 @@ class KspaceScan:
         UserWarning
             If the pixels of the scan are not square: those of the
             acquisition are, and networks and total variation take them so.
-            If the coil maps do not explain the middle of k-space, or explain
+            If the image is split at its edges: it was transformed without
+            `numpy.fft.ifftshift`. If the coil maps do not explain the middle of k-space, or explain
             more of it conjugated, shifted, reversed or in another order.
         """
+        split = split_axes(self.kspace)
+        if split:
+            warn_user(
+                f'the image of {self.source or "the scan"} is split at its '
+                f'edges along {" and ".join(f"axis {a}" for a in split)}, as '
+                'if its middle had been at index 0 when it was transformed: '
+                'if so, multiply k-space along these axes by (-1)**index',
+                UserWarning,
+            )
         if self.coil_maps is not None:
             sampled = np.broadcast_to(self.mask, self.shape)
             doubt = doubt_of_coil_maps(self.kspace, sampled, self.coil_maps)
