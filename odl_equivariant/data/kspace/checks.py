@@ -30,7 +30,7 @@ _SPREAD, _CONCENTRATED = 0.5, 0.75
 # Of the mean energy of a pixel so much at most is in the strip in the middle
 # of an image that is split, and so much at least at its edges. The strip is
 # this part of the image.
-_EMPTY, _FULL, _STRIP = 0.2, 1.0, 8
+_EMPTY, _FULL, _STRIP = 0.35, 0.7, 16
 
 
 def checked_kspace(kspace, name='kspace'):

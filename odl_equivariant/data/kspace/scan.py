@@ -366,7 +366,8 @@ class KspaceScan:
                 f'the image of {self.source or "the scan"} is split at its '
                 f'edges along {" and ".join(f"axis {a}" for a in split)}, as '
                 'if its middle had been at index 0 when it was transformed: '
-                'if so, multiply k-space along these axes by (-1)**index',
+                'if so, multiply k-space by (-1)**index along these axes, and '
+                'along the other one if the image is split there too',
                 UserWarning,
             )
         if self.coil_maps is not None:
