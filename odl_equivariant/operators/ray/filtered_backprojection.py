@@ -83,9 +83,14 @@ def _check_angles(scan, edges, margin, inside, is_fan=False):
         return
     share = measured_share(scan, edges, reach, is_fan)
     needed = 180 + 2 * math.degrees(reach) if is_fan else 180
+    why = ''
+    if min(-edges[0], edges[1]) < reach - margin:
+        # half a turn later, the other side of the detector sees them
+        needed = 360
+        why = ', since the axis is projected beside the middle of the detector'
     warn_user(
         f'the views cover {math.degrees(scan.length):.0f} degrees, where '
-        f'{needed:.0f} are needed, and {100 * share:.0f} % of the lines '
+        f'{needed:.0f} are needed{why}, and {100 * share:.0f} % of the lines '
         'through the middle of the image are measured: filtered '
         'back-projection leaves out the others, so that values are off and '
         'edges are missing',

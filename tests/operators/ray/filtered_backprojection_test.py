@@ -705,3 +705,19 @@ def test_unequal_detector_elements_are_refused():
     )
     with pytest.raises(ValueError, match='elements of equal size'):
         filtered_backprojection(_operator(geometry))
+
+
+def test_a_detector_beside_the_axis_needs_a_whole_turn():
+    """The warning says why half a turn is not enough, and a turn is."""
+    detector = odl.uniform_partition(-0.2, 1.5, 85)
+    for turn in (pi, 2 * pi):
+        geometry = tomo.Parallel2dGeometry(partition(0, turn, 90), detector)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter('always')
+            filtered_backprojection(_operator(geometry))
+        if turn > pi:
+            assert not said
+        else:
+            assert '180 degrees, where 360 are needed, since the axis' in str(
+                said[0].message
+            )

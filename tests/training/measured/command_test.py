@@ -559,6 +559,7 @@ def test_slice_of_kspace(run, tmp_path):
         (('--output', 'scan.npy/image.npy'), '--output scan.npy/image.npy: '),
         (('kspace.npy',), 'kspace.npy holds complex numbers of shape (3, 4)'),
         (('--model', 'nonsense'), "unknown model 'nonsense'"),
+        (('--model', 'FBP'), '(without a model: fbp, fdk, tv)'),
     ],
 )
 def test_wrong_options(run, tmp_path, options, message):
