@@ -357,8 +357,9 @@ class KspaceScan:
             If the pixels of the scan are not square: those of the
             acquisition are, and networks and total variation take them so.
             If the image is split at its edges: it was transformed without
-            `numpy.fft.ifftshift`. If the coil maps do not explain the middle of k-space, or explain
-            more of it conjugated, shifted, reversed or in another order.
+            `numpy.fft.ifftshift`. If the coil maps do not explain the middle
+            of k-space, or explain more of it conjugated, shifted, reversed
+            or in another order.
         """
         split = split_axes(self.kspace)
         if split:
