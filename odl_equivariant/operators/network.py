@@ -24,6 +24,7 @@ from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
+    describe_space,
     first_part,
     grid_shape,
     merge_complex,
@@ -180,7 +181,8 @@ class NetworkOperator(CheckedOperator):
         given = getattr(module, attribute, None)
         if isinstance(given, int) and given != expected:
             raise ValueError(
-                f'the {name} {space!r} has {expected} channel(s) (two for a '
+                f'the {name} {describe_space(space)} has {expected} '
+                'channel(s) (two for a '
                 f'complex space), the module has {attribute}={given}'
             )
 
@@ -198,7 +200,8 @@ class NetworkOperator(CheckedOperator):
                 kind = 'float32' if dtype == torch.float32 else 'float64'
                 raise TypeError(
                     f'the module has {tensor.dtype} weights, the space '
-                    f'{self.domain!r} needs {dtype}: make the space of the '
+                    f'{describe_space(self.domain)} needs {dtype}: make '
+                    'the space of the '
                     "weights' precision, or the module with "
                     f'`module.to(torch.{kind})`'
                 )
@@ -252,7 +255,8 @@ class NetworkOperator(CheckedOperator):
                 raise
             raise ValueError(
                 f'the module fails for a tensor of shape {tuple(x.shape)}, '
-                f'the layout of an element of {self.domain!r}: {error}'
+                'the layout of an element of '
+                f'{describe_space(self.domain)}: {error}'
             ) from error
         expected = (1, *_space_layout(self.range))
         if not isinstance(y, torch.Tensor):
@@ -263,12 +267,12 @@ class NetworkOperator(CheckedOperator):
         if tuple(y.shape) != expected:
             raise ValueError(
                 f'the module must map {tuple(x.shape)} to {expected} for the '
-                f'range {self.range!r}, got {tuple(y.shape)}'
+                f'range {describe_space(self.range)}, got {tuple(y.shape)}'
             )
         if y.dtype != tensor_dtype(self.range):
             raise TypeError(
                 f'the module must return {tensor_dtype(self.range)} for the '
-                f'range {self.range!r}, got {y.dtype}'
+                f'range {describe_space(self.range)}, got {y.dtype}'
             )
         return y
 
@@ -323,7 +327,7 @@ class NetworkOperator(CheckedOperator):
         spaces = [self.domain]
         if self.range != self.domain:
             spaces.append(self.range)
-        shown = ', '.join(map(repr, spaces))
+        shown = ', '.join(map(describe_space, spaces))
         name = type(module).__name__
         return f'{type(self).__name__}({name}({parts}), {shown})'
 
@@ -399,7 +403,8 @@ class _BatchedNetwork(nn.Module):
         if tuple(y.shape) != expected:
             raise ValueError(
                 f'the module must return a tensor of shape {expected} for '
-                f'the range {self.range.space!r}, got {tuple(y.shape)}'
+                f'the range {describe_space(self.range.space)}, got '
+                f'{tuple(y.shape)}'
             )
         # under autocast, modules return less than the precision of the space
         y = y.to(self.range.real_dtype)

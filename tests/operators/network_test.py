@@ -23,7 +23,12 @@ from odl_equivariant.diagnostics import assert_adjoint, assert_derivative
 from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators import NetworkOperator
+from odl_equivariant.operators import (
+    GroupAverage,
+    NetworkOperator,
+    OperatorLayer,
+    SensitivityEncoding,
+)
 from odl_equivariant.operators.network import _module_tensors
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
@@ -667,3 +672,34 @@ def test_tensors_with_a_gradient_are_named():
     with pytest.raises(OpDomainError, match=r'pass `x\.detach\(\)`, or'):
         operator(x)
     assert float(operator(x.detach()).norm()) == pytest.approx(1)
+
+
+REFUSED = {
+    'channels': lambda space: NetworkOperator(nn.Conv2d(5, 5, 1), space),
+    'precision': lambda space: NetworkOperator(
+        nn.Conv2d(1, 1, 1).double(), space
+    ),
+    'the module fails': lambda space: NetworkOperator(nn.Linear(3, 3), space)(
+        space.zero()
+    ),
+    'expected actions': lambda space: GroupAverage(
+        NetworkOperator(nn.ReLU(), space), [odl.IdentityOperator(odl.rn(3))]
+    ),
+    'coil_maps': lambda space: SensitivityEncoding(space, np.ones((2, 3, 3))),
+    'expected a tensor': lambda space: OperatorLayer(
+        odl.IdentityOperator(space)
+    )(torch.zeros(1, 1, 3, 3)),
+}
+
+
+@pytest.mark.parametrize('message', REFUSED)
+def test_errors_on_a_grid_with_an_array_of_weights(message):
+    """ODL cannot print such a space, and the error says what is wrong."""
+    weights = np.linspace(1, 2, 20, dtype='float32').reshape(4, 5)
+    space = odl.uniform_discr(
+        [0, 0], [1, 1], (4, 5), dtype='float32', weighting=weights
+    )
+    with pytest.raises((TypeError, ValueError), match=message) as error:
+        REFUSED[message](space)
+    assert 'DiscretizedSpace of shape (4, 5)' in str(error.value)
+    repr(NetworkOperator(nn.ReLU(), space))
