@@ -118,3 +118,17 @@ def test_compressed_pictures_keep_floating_point_numbers(order, tmp_path):
     write_tiff(tmp_path / 'a.tif', extreme('f4'), order, True)
     image = ImageSlices(tmp_path, progress=False)[0]
     np.testing.assert_array_equal(image, extreme('f4')[::-1].T)
+
+
+@pytest.mark.parametrize('is_compressed', [False, True])
+@pytest.mark.parametrize('dtype', ['i2', 'f4'])
+def test_each_file_that_ends_early_is_refused(dtype, is_compressed, tmp_path):
+    """Wherever it ends, no numbers are read, and the error names the file."""
+    path = tmp_path / 'a.tif'
+    write_tiff(path, extreme(dtype), '<', is_compressed)
+    content = path.read_bytes()
+    # the last four bytes say that there is no other page
+    for n in range(len(content) - 4):
+        path.write_bytes(content[:n])
+        with pytest.raises(ValueError, match=r'a\.tif cannot be read'):
+            read_picture(path)

@@ -16,11 +16,14 @@ import re
 import numpy as np
 
 from odl_equivariant._packages import import_package
+from odl_equivariant._warnings import strict
 from odl_equivariant.data._tiff import stored_values
 
 __all__ = ('read_picture', 'read_pictures', 'tiff_files')
 
 _ENDINGS = ('.tif', '.tiff')
+# How pillow warns of a file that ends within its tags.
+_CUT_OFF = '(Possibly c|C)orrupt EXIF data'
 _KINDS = ('I;16', 'I;16L', 'I;16B', 'I', 'F', 'L')
 
 
@@ -83,7 +86,8 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
     image = import_package('PIL.Image', 'a TIFF file')
     pages = []
     try:
-        with image.open(path) as file:
+        # tags that are cut off may say what the numbers are
+        with strict(_CUT_OFF), image.open(path) as file:
             for number in range(getattr(file, 'n_frames', 1)):
                 file.seek(number)
                 if file.mode not in _KINDS:
@@ -106,6 +110,7 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
         OSError,
         SyntaxError,
         TypeError,
+        UserWarning,
         image.DecompressionBombError,
     ) as error:
         raise ValueError(

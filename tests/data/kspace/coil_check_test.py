@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from odl_equivariant.data import KspaceScan, mr_phantom, simulated_coil_maps
+from odl_equivariant.data.kspace.coil_check import doubt_of_coil_maps
 
 
 def scan_of(shape=(64, 56), n_coils=4, noise=0.0, dtype='complex64', seed=0):
@@ -101,3 +102,28 @@ def test_zero_maps_say_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         scan.with_coil_maps(maps).acquisition()
+
+
+@pytest.mark.parametrize('unit', [1e-180, 1e150])
+def test_units_do_not_matter(unit):
+    """Numbers whose squares are none of double precision are compared."""
+    scan, maps = scan_of(dtype='complex128')
+    maps = maps.astype('complex128')
+    mask = np.broadcast_to(scan.mask, scan.shape)
+    for factors in ((unit, 1), (1, unit), (unit, unit)):
+        kspace, other = factors[0] * scan.kspace, factors[1] * maps
+        assert not doubt_of_coil_maps(kspace, mask, other)
+        doubt = doubt_of_coil_maps(kspace, mask, other.conj())
+        assert 'if they are conjugated' in doubt
+    # nothing in the middle says nothing
+    empty = np.zeros_like(scan.kspace)
+    assert not doubt_of_coil_maps(empty, mask, maps)
+
+
+def test_small_images():
+    """A middle of a few frequencies is not judged."""
+    for n in (2, 5, 8, 9, 12):
+        kspace = np.random.default_rng(0).normal(size=(2, 2, n, n))
+        kspace = kspace[0] + 1j * kspace[1]
+        sampled = np.ones((n, n), dtype=bool)
+        assert not doubt_of_coil_maps(kspace, sampled, np.ones_like(kspace))
