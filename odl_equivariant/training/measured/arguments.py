@@ -21,6 +21,7 @@ __all__ = (
     'parsed',
     'refuse_options_of_kspace',
     'refuse_options_of_tomography',
+    'unit_of_any_cells',
 )
 
 _LENGTH = re.compile(r'([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(m|cm|mm|um)?')
@@ -238,6 +239,19 @@ def cell_in_metres(cell):
             'number needs a unit, such as 0.65um'
         )
     return value * metres(unit)
+
+
+def unit_of_any_cells(unit):
+    """Return a unit in which cells of any side can be made of a scan.
+
+    In the unit ``'cell'`` they have the side 1; micrometres stand for it.
+
+    Examples
+    --------
+    >>> unit_of_any_cells('cell'), unit_of_any_cells('mm')
+    ('um', 'mm')
+    """
+    return 'um' if unit == 'cell' else unit
 
 
 def refuse_options_of_tomography(options):
