@@ -202,7 +202,8 @@ COMMANDS = {
         '.xtekct, TIFF, .npy with a header) or k-space, and maybe --geometry '
         'FILE.yaml, --axis auto, --cell-size 0.2mm, --shape 512x512, --unit '
         '1/mm or HU, --strength and --maxiter of a prior, --slice, '
-        '--coil-maps FILE.npy or --kernel of k-space, --format nii.gz, '
+        '--coil-maps FILE.npy, or --kernel and --threshold, of k-space, '
+        '--format nii.gz, '
         '--pictures true. With a configuration, it goes on where it was '
         'stopped, and never mixes results of different weights or data in '
         'one folder.',

@@ -39,7 +39,10 @@ def _described(x):
         parts = ', '.join(map(_described, x)) if is_sequence else ''
         return 'None' if x is None else f'{name} of {parts}' if parts else name
     dtype = '' if dtype is None else f' and dtype {dtype}'
-    return f'{name} of shape {tuple(shape)}{dtype}'
+    graph = ''
+    if getattr(x, 'requires_grad', False):
+        graph = ', with a gradient: pass `x.detach()`, or take `OperatorLayer`'
+    return f'{name} of shape {tuple(shape)}{dtype}{graph}'
 
 
 class CheckedOperator(odl.Operator):

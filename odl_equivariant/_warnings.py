@@ -22,6 +22,7 @@ __all__ = (
     'is_probing',
     'probing',
     'quiet',
+    'strict',
     'warn_user',
 )
 
@@ -80,9 +81,28 @@ def quiet(*messages, category=Warning):
     category : type, optional
         Their class.
     """
+    with _filtered('ignore', messages, category):
+        yield
+
+
+@contextlib.contextmanager
+def strict(*messages, category=Warning):
+    """Context in which some warnings of other packages are errors.
+
+    Parameters
+    ----------
+    *messages, category
+        See `quiet`.
+    """
+    with _filtered('error', messages, category):
+        yield
+
+
+@contextlib.contextmanager
+def _filtered(action, messages, category):
     with _FILTERS, warnings.catch_warnings():
         for message in messages or ('',):
-            warnings.filterwarnings('ignore', message, category)
+            warnings.filterwarnings(action, message, category)
         yield
 
 

@@ -67,6 +67,7 @@ PART_OF = {'escnn': 'steerable'}
 BELOW_WINGS = (
     'data._checks',
     'data._fields',
+    'data._tiff',
     'data.units',
     'nn._convolution',
     'nn._defaults',

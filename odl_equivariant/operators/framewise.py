@@ -53,7 +53,8 @@ def _checked_space(space):
     if not (space.is_uniform and isinstance(space.weighting, ConstWeighting)):
         raise ValueError(
             'the cells of frames and of their data must be equal and have '
-            f'one weight, got {space!r}: give `data_space`, in which '
+            f'one weight, got {describe_space(space)}: give '
+            '`data_space`, in which '
             'all data of a frame have one weight'
         )
     return space

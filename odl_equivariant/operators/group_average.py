@@ -19,6 +19,7 @@ import odl
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import ElementLike, Operator
+from odl_equivariant.elements import describe_space
 from odl_equivariant.operators._group_check import check_group
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.registry import (
@@ -42,8 +43,9 @@ def _check_actions(actions, space, what):
             )
         if action.domain != space or action.range != space:
             raise ValueError(
-                f'expected actions on the {what} {space!r}, got one on '
-                f'{action.domain!r}'
+                f'expected actions on the {what} '
+                f'{describe_space(space)}, got one on '
+                f'{describe_space(action.domain)}'
             )
     return actions
 

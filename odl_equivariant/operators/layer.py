@@ -19,7 +19,11 @@ from torch import nn
 
 from odl_equivariant._checks import one_of
 from odl_equivariant._types import Operator
-from odl_equivariant.elements import merge_complex, split_complex
+from odl_equivariant.elements import (
+    describe_space,
+    merge_complex,
+    split_complex,
+)
 from odl_equivariant.operators.batching.autograd import LinearMap
 from odl_equivariant.operators.batching.exporting import (
     check_not_exported_strictly,
@@ -183,12 +187,13 @@ class OperatorLayer(nn.Module):
         if x.ndim <= len(shape) or tuple(x.shape[-len(shape) :]) != shape:
             raise ValueError(
                 f'expected a tensor of shape (N, {str(shape)[1:]} for an '
-                f'operator on {self.operator.domain!r}, got {tuple(x.shape)}'
+                f'operator on {describe_space(self.operator.domain)}, '
+                f'got {tuple(x.shape)}'
             )
         if x.dtype != self._dtype and not _is_from_autocast(x):
             raise TypeError(
                 f'expected a tensor of dtype {self._dtype} for an operator '
-                f'on {self.operator.domain!r} in the layout '
+                f'on {describe_space(self.operator.domain)} in the layout '
                 f'{self.layout!r}, got {x.dtype}'
             )
         if x.device != self._place.device:

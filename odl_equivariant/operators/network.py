@@ -20,10 +20,11 @@ from torch import nn
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._locks import Lock
 from odl_equivariant._types import ElementLike, Operator, Space
-from odl_equivariant._warnings import quiet
+from odl_equivariant._warnings import quiet, warn_user
 from odl_equivariant.elements import (
     as_element,
     as_tensor,
+    describe_space,
     first_part,
     grid_shape,
     merge_complex,
@@ -40,6 +41,13 @@ __all__ = ('NetworkOperator',)
 
 # of the parts of a module in `repr`
 _MOST_NAMES = 4
+
+# Layers whose results in training mode are random, or depend on the batch.
+_FOR_TRAINING = (
+    nn.modules.dropout._DropoutNd,
+    nn.modules.batchnorm._BatchNorm,
+    nn.RReLU,
+)
 
 # torch has one forward mode for all threads
 _FORWARD_MODE = Lock()
@@ -108,6 +116,12 @@ class NetworkOperator(CheckedOperator):
         the input or the result is not finite, or the result has the wrong
         shape.
 
+    Warns
+    -----
+    UserWarning
+        Once, if the operator is applied while the module is in training mode
+        and has dropout or batch normalisation.
+
     Notes
     -----
     With :math:`J` the Jacobian of the module at :math:`x` in the tensors'
@@ -157,6 +171,7 @@ class NetworkOperator(CheckedOperator):
             )
         inner_product_weights(domain), inner_product_weights(range)
         self.module = module
+        self._is_mode_checked = False
         super().__init__(domain=domain, range=range, linear=False)
         self._module_device()
 
@@ -166,7 +181,8 @@ class NetworkOperator(CheckedOperator):
         given = getattr(module, attribute, None)
         if isinstance(given, int) and given != expected:
             raise ValueError(
-                f'the {name} {space!r} has {expected} channel(s) (two for a '
+                f'the {name} {describe_space(space)} has {expected} '
+                'channel(s) (two for a '
                 f'complex space), the module has {attribute}={given}'
             )
 
@@ -184,7 +200,8 @@ class NetworkOperator(CheckedOperator):
                 kind = 'float32' if dtype == torch.float32 else 'float64'
                 raise TypeError(
                     f'the module has {tensor.dtype} weights, the space '
-                    f'{self.domain!r} needs {dtype}: make the space of the '
+                    f'{describe_space(self.domain)} needs {dtype}: make '
+                    'the space of the '
                     "weights' precision, or the module with "
                     f'`module.to(torch.{kind})`'
                 )
@@ -209,8 +226,27 @@ class NetworkOperator(CheckedOperator):
             )
         return found
 
+    def _check_mode(self):
+        """Give a warning, once, of layers that are for training."""
+        if self._is_mode_checked or not self.module.training:
+            return
+        self._is_mode_checked = True
+        names = {
+            type(part).__name__
+            for part in self.module.modules()
+            if part.training and isinstance(part, _FOR_TRAINING)
+        }
+        if names:
+            warn_user(
+                'the module is in training mode, in which its parts '
+                f'{", ".join(sorted(names))} give random results, or results '
+                'that depend on the other images: call `module.eval()`',
+                UserWarning,
+            )
+
     def _evaluate(self, x):
         """Apply the module to a tensor and check what comes out."""
+        self._check_mode()
         try:
             y = self.module(x)
         except RuntimeError as error:
@@ -219,7 +255,8 @@ class NetworkOperator(CheckedOperator):
                 raise
             raise ValueError(
                 f'the module fails for a tensor of shape {tuple(x.shape)}, '
-                f'the layout of an element of {self.domain!r}: {error}'
+                'the layout of an element of '
+                f'{describe_space(self.domain)}: {error}'
             ) from error
         expected = (1, *_space_layout(self.range))
         if not isinstance(y, torch.Tensor):
@@ -230,12 +267,12 @@ class NetworkOperator(CheckedOperator):
         if tuple(y.shape) != expected:
             raise ValueError(
                 f'the module must map {tuple(x.shape)} to {expected} for the '
-                f'range {self.range!r}, got {tuple(y.shape)}'
+                f'range {describe_space(self.range)}, got {tuple(y.shape)}'
             )
         if y.dtype != tensor_dtype(self.range):
             raise TypeError(
                 f'the module must return {tensor_dtype(self.range)} for the '
-                f'range {self.range!r}, got {y.dtype}'
+                f'range {describe_space(self.range)}, got {y.dtype}'
             )
         return y
 
@@ -290,7 +327,7 @@ class NetworkOperator(CheckedOperator):
         spaces = [self.domain]
         if self.range != self.domain:
             spaces.append(self.range)
-        shown = ', '.join(map(repr, spaces))
+        shown = ', '.join(map(describe_space, spaces))
         name = type(module).__name__
         return f'{type(self).__name__}({name}({parts}), {shown})'
 
@@ -366,7 +403,8 @@ class _BatchedNetwork(nn.Module):
         if tuple(y.shape) != expected:
             raise ValueError(
                 f'the module must return a tensor of shape {expected} for '
-                f'the range {self.range.space!r}, got {tuple(y.shape)}'
+                f'the range {describe_space(self.range.space)}, got '
+                f'{tuple(y.shape)}'
             )
         # under autocast, modules return less than the precision of the space
         y = y.to(self.range.real_dtype)

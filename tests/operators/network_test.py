@@ -9,6 +9,7 @@
 """Tests of torch modules as ODL operators."""
 
 import re
+import warnings
 
 import numpy as np
 import odl
@@ -22,7 +23,12 @@ from odl_equivariant.diagnostics import assert_adjoint, assert_derivative
 from odl_equivariant.diagnostics._spaces import random_element
 from odl_equivariant.elements import as_tensor, n_channels, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
-from odl_equivariant.operators import NetworkOperator
+from odl_equivariant.operators import (
+    GroupAverage,
+    NetworkOperator,
+    OperatorLayer,
+    SensitivityEncoding,
+)
 from odl_equivariant.operators.network import _module_tensors
 
 dtype = simple_fixture('dtype', ['float32', 'complex128'])
@@ -626,3 +632,74 @@ def test_one_wrong_value_among_many(value):
     x[3, 4] = value
     with pytest.raises(ValueError, match='got 1 NaN or infinite of 64'):
         operator(x)
+
+
+@pytest.mark.parametrize(
+    'part', [nn.Dropout2d(0.5), nn.BatchNorm2d(2), nn.RReLU()]
+)
+def test_training_mode_is_said(part):
+    """Layers that are for training give one warning, at the user's line."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    module = nn.Sequential(
+        nn.Conv2d(1, 2, 1), part, nn.Conv2d(2, 1, 1), nn.InstanceNorm2d(1)
+    )
+    operator = NetworkOperator(module.eval(), space)
+    x = space.one()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        operator(x), operator.derivative(x)(x)
+    module.train()
+    name = type(part).__name__
+    with pytest.warns(UserWarning, match=f'its parts {name} give') as said:
+        operator(x), operator.derivative(x).adjoint(x)
+    assert len(said) == 1 and said[0].filename == __file__
+
+
+def test_layers_without_a_mode_are_silent():
+    """A module in training mode that is the same in both modes is no fault."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.InstanceNorm2d(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        NetworkOperator(module.train(), space)(space.one())
+
+
+def test_tensors_with_a_gradient_are_named():
+    """The error says how to leave the gradient out, or keep it."""
+    space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
+    operator = NetworkOperator(nn.ReLU(), space)
+    x = torch.ones(4, 4, requires_grad=True)
+    with pytest.raises(OpDomainError, match=r'pass `x\.detach\(\)`, or'):
+        operator(x)
+    assert float(operator(x.detach()).norm()) == pytest.approx(1)
+
+
+REFUSED = {
+    'channels': lambda space: NetworkOperator(nn.Conv2d(5, 5, 1), space),
+    'precision': lambda space: NetworkOperator(
+        nn.Conv2d(1, 1, 1).double(), space
+    ),
+    'the module fails': lambda space: NetworkOperator(nn.Linear(3, 3), space)(
+        space.zero()
+    ),
+    'expected actions': lambda space: GroupAverage(
+        NetworkOperator(nn.ReLU(), space), [odl.IdentityOperator(odl.rn(3))]
+    ),
+    'coil_maps': lambda space: SensitivityEncoding(space, np.ones((2, 3, 3))),
+    'expected a tensor': lambda space: OperatorLayer(
+        odl.IdentityOperator(space)
+    )(torch.zeros(1, 1, 3, 3)),
+}
+
+
+@pytest.mark.parametrize('message', REFUSED)
+def test_errors_on_a_grid_with_an_array_of_weights(message):
+    """ODL cannot print such a space, and the error says what is wrong."""
+    weights = np.linspace(1, 2, 20, dtype='float32').reshape(4, 5)
+    space = odl.uniform_discr(
+        [0, 0], [1, 1], (4, 5), dtype='float32', weighting=weights
+    )
+    with pytest.raises((TypeError, ValueError), match=message) as error:
+        REFUSED[message](space)
+    assert 'DiscretizedSpace of shape (4, 5)' in str(error.value)
+    repr(NetworkOperator(nn.ReLU(), space))

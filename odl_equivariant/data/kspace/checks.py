@@ -18,6 +18,7 @@ __all__ = (
     'checked_kspace',
     'checked_sampling',
     'energy',
+    'split_axes',
     'warn_of_image',
 )
 
@@ -26,6 +27,10 @@ _LONGER = 4
 # Of the energy of an image so much at most, and of that of its transform so
 # much at least, is around the middle.
 _SPREAD, _CONCENTRATED = 0.5, 0.75
+# Of the mean energy of a pixel so much at most is in the strip in the middle
+# of an image that is split, and so much at least at its edges. The strip is
+# this part of the image.
+_EMPTY, _FULL, _STRIP = 0.35, 0.7, 16
 
 
 def checked_kspace(kspace, name='kspace'):
@@ -95,6 +100,11 @@ def checked_sampling(kspace, sampled=None):
         raise ValueError(
             f'`sampled` must have the shape {shape} of k-space, or length 1 '
             f'along some axes, got {array.shape}'
+            + (
+                '; of lines along the last axis, pass `mask[None]`'
+                if array.shape == shape[-1:]
+                else ''
+            )
         )
     if array.dtype.kind not in 'buif' or ((array != 0) & (array != 1)).any():
         raise ValueError(
@@ -167,6 +177,36 @@ def warn_of_image(kspace, name):
             'simulate k-space of it, take `CartesianMRI`',
             UserWarning,
         )
+
+
+def split_axes(kspace):
+    """Return the axes along which the image of k-space is split in two.
+
+    Parameters
+    ----------
+    kspace : numpy.ndarray
+        Complex array of shape ``(n_coils, nx, ny)``.
+
+    Returns
+    -------
+    axes : tuple of int
+        Axes along which the object lies at both edges, and the middle is
+        empty: the image was not shifted before it was transformed, so that
+        its middle was taken for index 0.
+    """
+    images = np.fft.ifft2(np.fft.ifftshift(kspace, (1, 2)), axes=(1, 2))
+    power = np.fft.fftshift(energy(images))
+    axes = []
+    for axis in (0, 1):
+        profile = power.sum(axis=1 - axis)
+        profile = profile / profile.mean()
+        n = len(profile)
+        half = max(1, n // (2 * _STRIP))
+        middle = profile[n // 2 - half : n // 2 + half].mean()
+        edges = np.concatenate([profile[:half], profile[-half:]]).mean()
+        if middle < _EMPTY and edges > _FULL:
+            axes.append(axis)
+    return tuple(axes)
 
 
 def _around_middle(power):

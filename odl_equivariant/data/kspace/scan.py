@@ -33,7 +33,9 @@ from odl_equivariant.data.kspace.checks import (
     checked_kspace,
     checked_sampling,
     energy,
+    split_axes,
 )
+from odl_equivariant.data.kspace.coil_check import doubt_of_coil_maps
 from odl_equivariant.data.slices.grids import crop_center
 from odl_equivariant.data.slices.kspace import to_image
 from odl_equivariant.elements import element_from_array
@@ -354,7 +356,30 @@ class KspaceScan:
         UserWarning
             If the pixels of the scan are not square: those of the
             acquisition are, and networks and total variation take them so.
+            If the image is split at its edges: it was transformed without
+            `numpy.fft.ifftshift`. If the coil maps do not explain the middle
+            of k-space, or explain more of it conjugated, shifted, reversed
+            or in another order.
         """
+        split = split_axes(self.kspace)
+        if split:
+            warn_user(
+                f'the image of {self.source or "the scan"} is split at its '
+                f'edges along {" and ".join(f"axis {a}" for a in split)}, as '
+                'if its middle had been at index 0 when it was transformed: '
+                'if so, multiply k-space by (-1)**index along these axes, and '
+                'along the other one if the image is split there too',
+                UserWarning,
+            )
+        if self.coil_maps is not None:
+            sampled = np.broadcast_to(self.mask, self.shape)
+            doubt = doubt_of_coil_maps(self.kspace, sampled, self.coil_maps)
+            if doubt:
+                warn_user(
+                    'the coil maps do not fit '
+                    f'{self.source or "the scan"}: {doubt}',
+                    UserWarning,
+                )
         if self.pixel is not None:
             a, b = self.pixel
             if max(a, b) > (1 + _NOT_SQUARE) * min(a, b):

@@ -16,10 +16,14 @@ import re
 import numpy as np
 
 from odl_equivariant._packages import import_package
+from odl_equivariant._warnings import strict
+from odl_equivariant.data._tiff import stored_values
 
 __all__ = ('read_picture', 'read_pictures', 'tiff_files')
 
 _ENDINGS = ('.tif', '.tiff')
+# How pillow warns of a file that ends within its tags.
+_CUT_OFF = '(Possibly c|C)orrupt EXIF data'
 _KINDS = ('I;16', 'I;16L', 'I;16B', 'I', 'F', 'L')
 
 
@@ -70,6 +74,7 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
     -------
     readings : numpy.ndarray
         Array of shape ``(rows, columns)``, or ``(pages, rows, columns)``.
+        The numbers are those of the file, also where it says that 0 is white.
 
     Raises
     ------
@@ -81,7 +86,8 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
     image = import_package('PIL.Image', 'a TIFF file')
     pages = []
     try:
-        with image.open(path) as file:
+        # tags that are cut off may say what the numbers are
+        with strict(_CUT_OFF), image.open(path) as file:
             for number in range(getattr(file, 'n_frames', 1)):
                 file.seek(number)
                 if file.mode not in _KINDS:
@@ -89,14 +95,22 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
                         f'{path}: pixels are of the kind {file.mode!r}; '
                         'readings have one channel of integers or floats'
                     )
-                pages.append(np.array(file))
+                pages.append(stored_values(file))
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}') from None
+    except image.UnidentifiedImageError as error:
+        raise ValueError(
+            f'{path} cannot be read as TIFF. Is it complete? Or are its '
+            'pixels of a kind that pillow does not know, such as numbers of '
+            'double precision? Then save single precision, or an array by '
+            '`numpy.save`'
+        ) from error
     except (
         EOFError,
         OSError,
         SyntaxError,
         TypeError,
+        UserWarning,
         image.DecompressionBombError,
     ) as error:
         raise ValueError(

@@ -73,8 +73,9 @@ def read_scan(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file is no scan of its format, is damaged or ends early, or its
-        parts do not fit each other; with its name and the field.
+        If a file is no scan of its format, is damaged or ends early, its
+        parts do not fit each other, or all readings are zero; with its name
+        and the field.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -104,4 +105,10 @@ def read_scan(
             )
             + f'; the options are {", ".join(sorted(known)) or "none"}'
         )
-    return reader(path, **options)
+    scan = reader(path, **options)
+    if not scan.readings.any():
+        raise ValueError(
+            f'{path}: all readings are zero: nothing was measured, or the '
+            'file was not written to its end'
+        )
+    return scan

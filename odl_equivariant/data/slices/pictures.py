@@ -17,6 +17,7 @@ from odl_equivariant._packages import import_package
 from odl_equivariant._types import ImageShape, PathLike, Spacing
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import grid
+from odl_equivariant.data._tiff import decode_in_native_order, kind_of_integers
 from odl_equivariant.data.slices.base import checked_spacing
 from odl_equivariant.data.slices.folders import SlicesOfGivenPixels
 from odl_equivariant.data.slices.geometry import SliceGeometry
@@ -206,12 +207,16 @@ def _grey_values(file: Any) -> tuple[np.ndarray, int]:
     """
     from PIL import ImageOps
 
-    picture = ImageOps.exif_transpose(file)
-    if picture.mode == 'I':
+    decode_in_native_order(file)
+    n_bits, is_signed = kind_of_integers(file)
+    if file.mode == 'I' or (file.mode == 'L' and is_signed):
+        kind = 'integers with a sign' if is_signed else 'integers'
         raise NoImage(
-            'it has integers of 32 bits, of which white is not known: '
-            'convert it to 16 bits or to floating-point numbers'
+            f'it has {kind} of {n_bits or 32} bits, of which white is not '
+            'known: convert it to floating-point numbers, or to 8 or 16 bits '
+            'without a sign'
         )
+    picture = ImageOps.exif_transpose(file)
     if picture.mode != _FLOATS and picture.mode not in _WHITE:
         picture = picture.convert('L')
     white = _WHITE.get(picture.mode, 1)

@@ -22,6 +22,9 @@ PERCENTILE = 99
 AIR_HU = -1000.0
 # Outside of its field of view, a scanner writes values far below air.
 LOWEST_HU = -1100.0
+# A slice has a larger difference between its values. In 1 / m, bone and air
+# differ by 50.
+LEAST_EXTENT_HU = 100.0
 
 
 class Values:
@@ -142,17 +145,20 @@ def check_air(path, middle, unit):
     Raises
     ------
     ValueError
-        If values are complex, or none is negative, as that of air is.
+        If values are complex, none is negative, as that of air is, or all
+        are as close as those of other units.
     """
     if np.iscomplexobj(middle):
         raise ValueError(
             f'{path} has complex values, and no Hounsfield units as '
             f'`unit={unit!r}` needs: leave out `unit`'
         )
-    if not middle.min() < 0:
+    low, high = float(middle.min()), float(middle.max())
+    # noise of air in another unit is negative as well
+    if not low < 0 or high - low < LEAST_EXTENT_HU:
         raise ValueError(
-            f'{path} has values from {middle.min():g} to {middle.max():g} in '
-            f'its middle slice, and `unit={unit!r}` takes Hounsfield units, '
-            'in which air is -1000: convert the file, or take `scale` '
-            'instead of `unit`'
+            f'{path} has values from {low:g} to {high:g} in its middle slice, '
+            f'and `unit={unit!r}` takes Hounsfield units, in which air is '
+            '-1000 and water is 0: convert the file, or take `scale` instead '
+            'of `unit`'
         )

@@ -20,7 +20,12 @@ from numpy.typing import ArrayLike
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import one_of
 from odl_equivariant._types import Operator, Space, TensorMap
-from odl_equivariant.elements import first_part, is_complex, tensor_dtype
+from odl_equivariant.elements import (
+    describe_space,
+    first_part,
+    is_complex,
+    tensor_dtype,
+)
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.registry import (
@@ -219,7 +224,8 @@ def _checked_kernel(kernel, space):
         )
     if np.iscomplexobj(array) and not is_complex(space):
         raise ValueError(
-            f'`kernel` is complex, and the space {space!r} real: take its '
+            '`kernel` is complex, and the space '
+            f'{describe_space(space)} real: take its '
             'real part, or `space.complex_space`'
         )
     array.flags.writeable = False

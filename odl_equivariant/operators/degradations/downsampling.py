@@ -20,7 +20,7 @@ import odl
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Operator, Space, TensorMap
-from odl_equivariant.elements import tensor_dtype
+from odl_equivariant.elements import describe_space, tensor_dtype
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
@@ -75,7 +75,7 @@ class Downsampling(CheckedOperator):
         if not isinstance(space, odl.DiscretizedSpace):
             raise TypeError(
                 'expected a `DiscretizedSpace`, whose grid can be coarser, '
-                f'got {space!r}'
+                f'got {describe_space(space)}'
             )
         tensor_dtype(space)
         if not space.is_uniform or not all(
@@ -85,7 +85,7 @@ class Downsampling(CheckedOperator):
         ):
             raise ValueError(
                 'the grid must be uniform, with whole cells at the boundary '
-                f'(`nodes_on_bdry=False`), got {space!r}'
+                f'(`nodes_on_bdry=False`), got {describe_space(space)}'
             )
         factors = _checked_factors(factor, space.shape)
         self._factors = factors

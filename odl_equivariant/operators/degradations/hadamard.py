@@ -16,7 +16,7 @@ import torch
 
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space
-from odl_equivariant.elements import first_part, tensor_dtype
+from odl_equivariant.elements import describe_space, first_part, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import register_batched
@@ -77,7 +77,7 @@ class HadamardTransform(CheckedOperator):
         if not bool((weights == weights.flatten()[0]).all()):
             raise ValueError(
                 'the Hadamard transform needs equal weights of the inner '
-                f'product, got different ones in {space!r}'
+                f'product, got different ones in {describe_space(space)}'
             )
         super().__init__(space, space, linear=True)
 

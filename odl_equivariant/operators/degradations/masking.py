@@ -20,7 +20,7 @@ from odl.core.space.base_tensors import TensorSpace
 
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space, TensorMap
-from odl_equivariant.elements import grid_shape, tensor_dtype
+from odl_equivariant.elements import describe_space, grid_shape, tensor_dtype
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
 from odl_equivariant.operators.batching.registry import register_batched
@@ -62,7 +62,7 @@ class Masking(CheckedOperator):
         if not isinstance(space, odl.DiscretizedSpace | TensorSpace):
             raise TypeError(
                 'expected a `DiscretizedSpace` or a `TensorSpace`, got '
-                f'{space!r}'
+                f'{describe_space(space)}'
             )
         tensor_dtype(space)
         self._mask = checked_mask(mask, grid_shape(space))

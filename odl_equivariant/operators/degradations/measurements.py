@@ -22,7 +22,12 @@ from odl.core.space.base_tensors import TensorSpace
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._types import Operator, Space, TensorMap
-from odl_equivariant.elements import grid_shape, is_complex, tensor_dtype
+from odl_equivariant.elements import (
+    describe_space,
+    grid_shape,
+    is_complex,
+    tensor_dtype,
+)
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.registry import (
@@ -104,7 +109,7 @@ class RandomMeasurements(CheckedOperator):
         if not isinstance(space, odl.DiscretizedSpace | TensorSpace):
             raise TypeError(
                 'expected a `DiscretizedSpace` or a `TensorSpace`, got '
-                f'{space!r}'
+                f'{describe_space(space)}'
             )
         real = tensor_dtype(space)
         weights = inner_product_weights(space)
@@ -112,7 +117,7 @@ class RandomMeasurements(CheckedOperator):
         if not bool((weights == weight).all()):
             raise ValueError(
                 'random measurements need equal weights of the inner product, '
-                f'got different ones in {space!r}'
+                f'got different ones in {describe_space(space)}'
             )
         self._ensemble = one_of('ensemble', ensemble, _ENSEMBLES)
         self._seed = whole_number('seed', seed, 0)

@@ -21,7 +21,7 @@ from odl.core.space.base_tensors import TensorSpace
 
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, Space
-from odl_equivariant.elements import tensor_dtype
+from odl_equivariant.elements import describe_space, tensor_dtype
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.operators.batching.layout import Constant, layouts
 from odl_equivariant.operators.batching.per_sample import register_per_sample
@@ -62,7 +62,7 @@ def checked_coil_maps(coil_maps, shape, name, space=None):
         )
     shape = tuple(shape)
     if maps.ndim != len(shape) + 1 or maps.shape[1:] != shape:
-        what = 'images' if space is None else repr(space)
+        what = 'images' if space is None else describe_space(space)
         raise ValueError(
             '`coil_maps` must have the shape (n_coils, '
             f'{str(shape)[1:]} for {what}, got {maps.shape}'
@@ -136,7 +136,7 @@ class SensitivityEncoding(CheckedOperator):
         if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
             raise TypeError(
                 'expected a `DiscretizedSpace` or a `TensorSpace`, got '
-                f'{space!r}'
+                f'{describe_space(space)}'
             )
         tensor_dtype(space)
         inner_product_weights(space)

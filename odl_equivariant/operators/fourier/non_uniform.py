@@ -21,7 +21,7 @@ from odl_equivariant import _checks
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._packages import import_package
 from odl_equivariant._types import Operator, Samples, Space, TensorMap
-from odl_equivariant.elements import grid_shape, tensor_dtype
+from odl_equivariant.elements import describe_space, grid_shape, tensor_dtype
 from odl_equivariant.operators.batching.layout import layouts
 from odl_equivariant.operators.batching.registry import (
     AdjointOperator,
@@ -141,7 +141,7 @@ class NonUniformFourierTransform(CheckedOperator):
         if len(shape) > 3:
             raise ValueError(
                 'images must have one to three axes, got the shape '
-                f'{shape} in {space!r}'
+                f'{shape} in {describe_space(space)}'
             )
         precision = tensor_dtype(space)
         tol = _TOLERANCES[precision] if tol is None else tol

@@ -60,6 +60,11 @@ def _boolean(mask, shape):
         raise ValueError(
             f'`mask` must have the shape {shape} of the transform, or length '
             f'1 along some axes, got shape {array.shape}'
+            + (
+                '; of lines along the last axis, pass `mask[None]`'
+                if array.shape == shape[-1:]
+                else ''
+            )
         )
     if not array.any():
         raise ValueError(

@@ -28,6 +28,7 @@ from odl.core.space.weightings.weighting import (
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Axes, Space
 from odl_equivariant.elements import (
+    describe_space,
     first_part,
     grid_shape,
     is_complex,
@@ -76,7 +77,7 @@ def _check_exponent(space):
         raise ValueError(
             'only a space with exponent 2 has an inner product, in which the '
             f'transform is unitary, got exponent {space.exponent} in '
-            f'{space!r}'
+            f'{describe_space(space)}'
         )
 
 
@@ -124,13 +125,13 @@ def frequency_space(space, axes):
     if not space.is_uniform:
         raise ValueError(
             'the grid of the space is not uniform, and the frequencies have '
-            f'none then, got {space!r}: {_REMEDY}'
+            f'none then, got {describe_space(space)}: {_REMEDY}'
         )
     if not space.is_uniformly_weighted:
         raise ValueError(
             'the boundary cuts cells of the space, which weigh less than '
             'others, and the transform is not unitary in such an inner '
-            f'product, got {space!r}: {_REMEDY}'
+            f'product, got {describe_space(space)}: {_REMEDY}'
         )
     min_pt, max_pt = np.array(space.min_pt), np.array(space.max_pt)
     for axis in axes:
@@ -155,11 +156,13 @@ def check_space(space):
     if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
         raise TypeError(
             'expected a `DiscretizedSpace`, a `TensorSpace` or a '
-            f'`ProductSpace` of equal ones, got {space!r}'
+            f'`ProductSpace` of equal ones, got {describe_space(space)}'
         )
     tensor_dtype(space)
     if len(space.shape) == 0 or 0 in space.shape:
-        raise ValueError(f'the space has nothing to transform, got {space!r}')
+        raise ValueError(
+            f'the space has nothing to transform, got {describe_space(space)}'
+        )
 
 
 # --- Elements --- #

@@ -50,6 +50,9 @@ __all__ = ('LimitedAngleWarning', 'filtered_backprojection')
 
 # So many views or detector elements more or less do not matter.
 _FEW = 2
+# Views of fewer directions show profiles, not an image. Directions that differ
+# by less, in radians, are one.
+_FEWEST_DIRECTIONS, _SAME_DIRECTION = 3, 1e-3
 
 
 class LimitedAngleWarning(UserWarning):
@@ -66,19 +69,40 @@ def _radii(space, centre):
 
 def _check_angles(scan, edges, margin, inside, is_fan=False):
     """Warn if lines through the middle of the image are not measured."""
+    n = _n_directions(scan.angles)
+    if n < _FEWEST_DIRECTIONS:
+        warn_user(
+            f'the views have {"one direction" if n == 1 else "two directions"}'
+            f', and an image needs {_FEWEST_DIRECTIONS} at least: filtered '
+            'back-projection smears their profiles along the rays',
+            LimitedAngleWarning,
+        )
+        return
     reach = max(0.0, min(inside, max(map(abs, edges)) - margin))
     if measured_share(scan, edges, reach, is_fan, slack=_FEW) > 0.995:
         return
     share = measured_share(scan, edges, reach, is_fan)
     needed = 180 + 2 * math.degrees(reach) if is_fan else 180
+    why = ''
+    if min(-edges[0], edges[1]) < reach - margin:
+        # half a turn later, the other side of the detector sees them
+        needed = 360
+        why = ', since the axis is projected beside the middle of the detector'
     warn_user(
         f'the views cover {math.degrees(scan.length):.0f} degrees, where '
-        f'{needed:.0f} are needed, and {100 * share:.0f} % of the lines '
+        f'{needed:.0f} are needed{why}, and {100 * share:.0f} % of the lines '
         'through the middle of the image are measured: filtered '
         'back-projection leaves out the others, so that values are off and '
         'edges are missing',
         LimitedAngleWarning,
     )
+
+
+def _n_directions(angles):
+    """Return the number of different directions of lines."""
+    angles = np.sort(np.mod(angles, math.pi))
+    gaps = np.diff(angles, append=angles[0] + math.pi)
+    return max(1, int(np.count_nonzero(gaps > _SAME_DIRECTION)))
 
 
 def _collapsed(weights):
@@ -334,7 +358,7 @@ def filtered_backprojection(
     -----
     LimitedAngleWarning
         If some lines through the middle of the image are not measured from
-        either side.
+        either side, or all views have one or two directions.
     UserWarning
         If the views span more than 20 full turns, and their span is a
         number with one decimal place or their step a whole number: angles
@@ -393,9 +417,8 @@ def filtered_backprojection(
     proportion, and edges along the missing lines are lost. If the detector is
     too short for the object on both sides, values are too large towards its
     ends. There is no warning, since nothing is known outside of the detector.
-    Few views leave streaks, without a warning either; one or two views whose
-    cells cover the half turn count for all of it, so that the image is no
-    more than their filtered profiles, smeared along the rays.
+    Few views leave streaks, without a warning either, if they have three
+    directions or more.
     Pixels outside of the circle that all views see are not correct either.
     Sources must move on circles about the centre of rotation; several
     circles, as for a flying focal spot, are allowed.

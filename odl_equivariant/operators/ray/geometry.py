@@ -25,6 +25,7 @@ from odl.applications.tomo.geometry import (
 )
 
 from odl_equivariant.actions._rays import Rays, parallel_offsets
+from odl_equivariant.elements import describe_space
 
 __all__ = (
     'RayGeometry',
@@ -374,7 +375,8 @@ def ray_geometry(geometry, space, model=None):
     """
     if not (space.partition.is_uniform and _has_equal_steps(space.partition)):
         raise ValueError(
-            f'ASTRA needs a grid of equal cells, got the space {space!r}'
+            'ASTRA needs a grid of equal cells, got the space '
+            f'{describe_space(space)}'
         )
     if isinstance(geometry, ParallelBeamGeometry):
         beam = 'parallel'

@@ -21,6 +21,7 @@ __all__ = (
     'parsed',
     'refuse_options_of_kspace',
     'refuse_options_of_tomography',
+    'unit_of_any_cells',
 )
 
 _LENGTH = re.compile(r'([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(m|cm|mm|um)?')
@@ -69,7 +70,7 @@ def parsed(arguments):
     options : argparse.Namespace
         ``inputs``, ``model``, ``output``, ``unit``, ``cell``, ``shape``,
         ``geometry``, ``axis``, ``slice``, ``coil_maps``, ``kernel``,
-        ``strength``, ``maxiter``, ``format`` and ``pictures``.
+        ``threshold``, ``strength``, ``maxiter``, ``format`` and ``pictures``.
     """
     parser = _Parser(prog='odl-equivariant reconstruct', allow_abbrev=False)
     add = parser.add_argument
@@ -85,6 +86,7 @@ def parsed(arguments):
     add('--slice', type=_slice)
     add('--coil-maps', type=pathlib.Path)
     add('--kernel', type=_count)
+    add('--threshold', type=_share)
     add('--strength', type=_positive, default=1.0)
     add('--maxiter', type=_count)
     add('--format', choices=FORMATS)
@@ -113,6 +115,15 @@ def _positive(text):
     if not 0 < value < float('inf'):
         raise argparse.ArgumentTypeError(
             f'expected a positive number, got {text!r}'
+        )
+    return value
+
+
+def _share(text):
+    value = _positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(
+            f'expected a number between 0 and 1, got {text!r}'
         )
     return value
 
@@ -230,6 +241,19 @@ def cell_in_metres(cell):
     return value * metres(unit)
 
 
+def unit_of_any_cells(unit):
+    """Return a unit in which cells of any side can be made of a scan.
+
+    In the unit ``'cell'`` they have the side 1; micrometres stand for it.
+
+    Examples
+    --------
+    >>> unit_of_any_cells('cell'), unit_of_any_cells('mm')
+    ('um', 'mm')
+    """
+    return 'um' if unit == 'cell' else unit
+
+
 def refuse_options_of_tomography(options):
     """Raise an error for an option of tomography.
 
@@ -271,7 +295,11 @@ def refuse_options_of_kspace(options):
     ValueError
         If one is given that is for the other kind of data.
     """
-    names = {'--coil-maps': options.coil_maps, '--kernel': options.kernel}
+    names = {
+        '--coil-maps': options.coil_maps,
+        '--kernel': options.kernel,
+        '--threshold': options.threshold,
+    }
     given = [name for name, value in names.items() if value is not None]
     if given:
         raise ValueError(

@@ -84,13 +84,18 @@ def reconstruct(arguments):
     """
     options = parsed(arguments)
     make = Classical if options.model in CLASSICAL else Method
-    method = make(
-        options.model,
-        options.unit,
-        options.cell,
-        options.strength,
-        options.maxiter,
-    )
+    try:
+        method = make(
+            options.model,
+            options.unit,
+            options.cell,
+            options.strength,
+            options.maxiter,
+        )
+    except ValueError as error:
+        if 'unknown model' in str(error):
+            error.add_note(f'(without a model: {", ".join(CLASSICAL)})')
+        raise
     options.line = arguments
     endings = SCANS
     if method.modality == 'magnetic resonance':
@@ -269,7 +274,11 @@ def _reconstruct_file(path, target, method, options):
     is_magnetic = method.modality == 'magnetic resonance'
     if is_magnetic:
         measured = measured_kspace(
-            path, options.slice, options.coil_maps, options.kernel
+            path,
+            options.slice,
+            options.coil_maps,
+            kernel=options.kernel,
+            threshold=options.threshold,
         )
     else:
         measured = measured_tomography(path, options)

@@ -26,6 +26,7 @@ from odl_equivariant.elements import element_from_array
 from odl_equivariant.training.measured.arguments import (
     cell_in,
     cell_in_metres,
+    unit_of_any_cells,
 )
 from odl_equivariant.training.measured.volumes import acquisition_of_volume
 from odl_equivariant.training.reconstruction.headers import HEADER, header_path
@@ -291,7 +292,8 @@ def _grid(scan, options, path):
     if cell is None:
         shape = 2 * (min(n, _LARGEST_SIDE),) if shape is None else shape
         return {'shape': shape}, 1.0
-    seen = scan.acquisition((2, 2), length_unit='m').space
+    # cells of the side 1 are not known yet
+    seen = scan.acquisition((2, 2), length_unit=unit_of_any_cells(unit)).space
     side = 2 * float(seen.cell_sides[0])
     n = math.ceil(side / cell - 1e-6)
     if shape is not None:

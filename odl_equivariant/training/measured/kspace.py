@@ -23,7 +23,7 @@ KSPACE = ('.npy', '.h5', '.hdf5', '.mrd')
 _MOST_UNEXPLAINED = 0.3
 
 
-def measured_kspace(path, slice=None, coil_maps=None, kernel=None):
+def measured_kspace(path, slice=None, coil_maps=None, **estimate):
     """Return k-space of a file, with coil maps, in the unit of networks.
 
     Parameters
@@ -35,15 +35,16 @@ def measured_kspace(path, slice=None, coil_maps=None, kernel=None):
     coil_maps : pathlib.Path, optional
         File ``.npy`` with the sensitivities of the coils. Default: they are
         estimated.
-    kernel : int, optional
-        For their estimate, see `odl_equivariant.data.estimate_coil_maps`.
+    **estimate
+        ``kernel`` and ``threshold`` of their estimate, ``None`` for the
+        default, see `odl_equivariant.data.estimate_coil_maps`.
 
     Returns
     -------
     measured : Measured
         k-space whose zero-filled image has the largest magnitude 1.
     """
-    scan = _with_coil_maps(read_kspace(path, slice), coil_maps, kernel)
+    scan = _with_coil_maps(read_kspace(path, slice), coil_maps, estimate)
     scan = scan.normalised()
     acquisition = scan.acquisition()
     return Measured(
@@ -56,16 +57,18 @@ def measured_kspace(path, slice=None, coil_maps=None, kernel=None):
     )
 
 
-def _with_coil_maps(scan, path, kernel):
+def _with_coil_maps(scan, path, estimate):
     """Return a scan with coil maps, by the options of the command."""
-    if path is not None and kernel is not None:
+    given = {name: v for name, v in estimate.items() if v is not None}
+    named = ', '.join(f'--{name} {value:g}' for name, value in given.items())
+    if path is not None and given:
         raise ValueError(
-            f'--kernel {kernel} is for maps that are estimated, and '
-            f'--coil-maps {path} has them: leave one of them out'
+            f'{named}: for maps that are estimated, and --coil-maps {path} '
+            'has them: leave one of them out'
         )
-    if kernel is not None and scan.n_coils == 1:
+    if given and scan.n_coils == 1:
         raise ValueError(
-            f'--kernel {kernel} is for the maps of several coils, and '
+            f'{named}: for the maps of several coils, and '
             f'{scan.source or "the scan"} has one, whose map is constant: '
             'leave it out'
         )
@@ -77,11 +80,11 @@ def _with_coil_maps(scan, path, kernel):
             error.add_note(f'(--coil-maps {path})')
             raise
     try:
-        return scan.with_coil_maps(
-            **({} if kernel is None else {'kernel': kernel})
-        )
+        return scan.with_coil_maps(**given)
     except ValueError as error:
-        error.add_note('(as options: --coil-maps FILE.npy, --kernel N)')
+        error.add_note(
+            '(as options: --coil-maps FILE.npy, --kernel N, --threshold X)'
+        )
         raise
 
 

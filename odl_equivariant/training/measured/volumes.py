@@ -21,6 +21,7 @@ from odl_equivariant.data import TomographyScan
 from odl_equivariant.training.measured.arguments import (
     cell_in,
     cell_in_metres,
+    unit_of_any_cells,
 )
 
 __all__ = (
@@ -70,8 +71,8 @@ def acquisition_of_volume(
             f'{options.shape[0]}x{options.shape[1]}'
         )
     middle = scan.row()
-    # a unit in which cells may have any side
-    plane = middle.acquisition((2, 2), length_unit='m')
+    unit = unit_of_any_cells(scan.length_unit)
+    plane = middle.acquisition((2, 2), length_unit=unit)
     side = 2 * float(plane.space.cell_sides[0])
     cell = side / max(options.shape[:2])
     if scan.length_unit == 'cell':

@@ -8,6 +8,8 @@
 
 """Laws of measured scans: k-space, coils, scales."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -238,3 +240,27 @@ def test_scale_in_double_precision():
     _, maps, kspace = parts(dtype='complex128')
     scan = KspaceScan(kspace, coil_maps=maps).normalised()
     np.testing.assert_allclose(scan.scale * scan.kspace, kspace, rtol=1e-14)
+
+
+@pytest.mark.parametrize('shape', [(48, 40), (63, 65)])
+@pytest.mark.parametrize('axes', [(), (0,), (1,), (0, 1)])
+def test_images_that_are_split_are_said(axes, shape):
+    """An image that was transformed without a shift, and how to undo that."""
+    image = mr_phantom(shape, 0, phase=True)
+    shifted = np.fft.ifftshift(image, [a for a in (0, 1) if a not in axes])
+    kspace = np.fft.fftshift(np.fft.fft2(shifted))
+    kspace[:, 1::2][:, abs(np.arange(1, shape[1], 2) - shape[1] // 2) > 8] = 0
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        KspaceScan(kspace).acquisition()
+    named = ' and '.join(f'axis {axis}' for axis in axes)
+    assert len(said) == bool(axes)
+    if axes:
+        assert f'split at its edges along {named}, as' in str(said[0].message)
+        assert said[0].filename == __file__
+    for axis in axes:
+        sign = (-1.0) ** np.arange(shape[axis])
+        kspace = kspace * np.expand_dims(sign, 1 - axis)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        KspaceScan(kspace).acquisition()

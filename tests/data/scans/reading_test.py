@@ -541,3 +541,19 @@ def test_nikon_saturation_is_said(tmp_path):
     Image.fromarray(view).save(tmp_path / 'part_7.tif')
     with pytest.warns(UserWarning, match='2 of 180 readings are 65535'):
         read_scan(path)
+
+
+def test_zeros_are_no_scan(tmp_path):
+    """A file that was made and never filled is named."""
+    path = tmp_path / 'scan.npy'
+    np.save(path, np.zeros((3, 4)))
+    description = {
+        'kind': 'parallel',
+        'n_detectors': 4,
+        'detector_width': 1.0,
+        'angles': {'first': 0, 'step': 1, 'n': 3},
+    }
+    with pytest.raises(ValueError, match=r'scan\.npy: all readings are zero'):
+        read_scan(path, description)
+    np.save(path, np.eye(3, 4))
+    assert read_scan(path, description).n_views == 3

@@ -246,6 +246,7 @@ def test_least_whole_number_has_a_magnitude(nibabel, tmp_path):
 def test_values_below_air_are_no_hounsfield_units(nibabel, tmp_path):
     """An image of which nothing is left is an error that names the file."""
     volume = np.full((3, 4, 5), -3000.0)
+    volume[0] = -4000
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / 'a.nii')
     slices = NiftiSlices(tmp_path, unit='relative', progress=False)
     with pytest.raises(ValueError, match=r'a\.nii.*-3000'):
@@ -263,6 +264,12 @@ def test_arrays_have_the_unit_that_is_asked_for(tmp_path, dtype):
     wanted = convert_attenuation(np.resize(HU, (3, 4, 5))[2], 'HU', '1/m')
     assert np.allclose(one[2], wanted, rtol=1e-5)
     assert np.allclose(one[2], MU_MAX * other[2], rtol=1e-5)
+    image = np.resize(HU, (4, 4))
+    for factor in (1e-3, 0.02):
+        # in 1/m or relative to it, with the noise of air
+        np.save(tmp_path / 'b.npy', factor * (image + 900))
+        with pytest.raises(ValueError, match=r'b\.npy has .* water is 0'):
+            NumpySlices(tmp_path, progress=False, unit='1/m')
     positive = np.ones((4, 4), dtype)
     np.save(tmp_path / 'b.npy', positive)
     with pytest.raises(ValueError, match='b.npy has values from 1 to 1'):

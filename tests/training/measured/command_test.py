@@ -488,7 +488,8 @@ def test_wrong_coil_maps_are_named(run, noise):
     for options in (*estimated, ('--coil-maps', 'maps.npy')):
         status, text = run(*given, *options, model=model)
         assert status == 0 and 'unexplained' not in text
-    status, text = run(*given, '--coil-maps', 'swapped.npy', model=model)
+    with pytest.warns(UserWarning, match='coil maps do not fit scan.npy'):
+        status, text = run(*given, '--coil-maps', 'swapped.npy', model=model)
     assert status == 0 and 'of k-space unexplained' in text
     assert 'scan.npy: ' in text and '--coil-maps swapped.npy' in text
     assert 'in another order of the coils' in text
@@ -558,6 +559,7 @@ def test_slice_of_kspace(run, tmp_path):
         (('--output', 'scan.npy/image.npy'), '--output scan.npy/image.npy: '),
         (('kspace.npy',), 'kspace.npy holds complex numbers of shape (3, 4)'),
         (('--model', 'nonsense'), "unknown model 'nonsense'"),
+        (('--model', 'FBP'), '(without a model: fbp, fdk, tv)'),
     ],
 )
 def test_wrong_options(run, tmp_path, options, message):
@@ -642,7 +644,7 @@ def test_failed_files_have_their_notes(run, tmp_path):
     np.save('maps.npy', np.ones((3, 16, 16)))
     for options, note in (
         (('--coil-maps', 'maps.npy'), '(--coil-maps maps.npy)'),
-        ((), '--coil-maps FILE.npy, --kernel N'),
+        ((), '--coil-maps FILE.npy, --kernel N, --threshold X'),
     ):
         status, text = run('in', '--output', 'out', *options, model=model)
         lines = [line for line in text.splitlines() if line[:2] == '  ']
@@ -746,5 +748,9 @@ def test_a_kernel_for_one_coil(run):
     given, model = ('scan.npy', '--output', 'image.npy'), 'splitting_mri_c4'
     status, text = run(*given, '--kernel', '4', model=model)
     assert status == 1 and 'scan.npy has one' in text and '--kernel 4' in text
+    status, text = run(*given, '--threshold', '0.1', model=model)
+    assert status == 1 and '--threshold 0.1: for the maps of several' in text
+    status, text = run(*given, '--threshold', '1.5', model=model)
+    assert status == 2 and 'between 0 and 1' in text
     status, text = run(*given, model=model)
     assert status == 0, text

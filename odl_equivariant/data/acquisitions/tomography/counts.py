@@ -16,7 +16,7 @@ from odl_equivariant._types import Samples
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.data._checks import as_real_array
 
-__all__ = ('counts_to_line_integrals',)
+__all__ = ('check_fields', 'counts_to_line_integrals')
 
 # A reading that is so much above the white field is not noise of its own.
 _ABOVE = 0.05
@@ -91,15 +91,9 @@ def counts_to_line_integrals(
         )
     dark, _ = _field('dark', 0.0 if dark is None else dark, shape)
     white, spread = _field('white', white, shape)
-    full = np.broadcast_to(white - dark, shape)
+    full = np.broadcast_to(_above_dark(white, dark), shape)
     net = counts - dark
     dead = full <= 0
-    if dead.all():
-        raise ValueError(
-            'the white field is nowhere above the dark field: white is '
-            f'{np.mean(white):g} in the mean, dark {np.mean(dark):g}. Are the '
-            'two swapped?'
-        )
     with np.errstate(divide='ignore', invalid='ignore'):
         transmission = np.where(dead, 1.0, net / full)
     exponents = _logarithms(transmission, dead)
@@ -107,6 +101,42 @@ def counts_to_line_integrals(
     if dead.any():
         _fill(exponents, dead)
     return exponents
+
+
+def check_fields(
+    dark: Samples | None, white: Samples | None, shape: tuple[int, ...]
+) -> None:
+    """Raise an error if fields do not fit a detector, or each other.
+
+    Parameters
+    ----------
+    dark, white, shape
+        As for `counts_to_line_integrals`; a field may be missing.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, values are not finite, or the white field is
+        nowhere above the dark field.
+    """
+    fields = [
+        None if field is None else _field(name, field, shape)[0]
+        for name, field in (('dark', dark), ('white', white))
+    ]
+    if fields[0] is not None and fields[1] is not None:
+        _above_dark(fields[1], fields[0])
+
+
+def _above_dark(white, dark):
+    """Return the white field without the dark field, somewhere positive."""
+    full = np.asarray(white - dark)
+    if not (full > 0).any():
+        raise ValueError(
+            'the white field is nowhere above the dark field: white is '
+            f'{np.mean(white):g} in the mean, dark {np.mean(dark):g}. Are the '
+            'two swapped?'
+        )
+    return full
 
 
 def _check_saturated(name, readings):

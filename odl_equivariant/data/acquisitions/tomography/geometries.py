@@ -267,7 +267,15 @@ def _angles(angles):
             )
         n = whole_number('geometry.angles.n', angles['n'], 1)
         first = real_number('geometry.angles.first', angles['first'])
-        step = positive_number('geometry.angles.step', angles['step'])
+        step = real_number('geometry.angles.step', angles['step'])
+        if step < 0:
+            raise ValueError(
+                f'`geometry.angles.step` must be positive, got {step:g}. Of '
+                'views that turn the other way, the last one is the first: '
+                f'reverse them, `data[::-1]`, and take first='
+                f'{first + step * (n - 1):g} and step={-step:g}'
+            )
+        positive_number('geometry.angles.step', step)
         return first + step * np.arange(n)
     array = np.asarray(angles)
     if array.dtype.kind not in 'fiu' or array.ndim != 1 or not array.size:

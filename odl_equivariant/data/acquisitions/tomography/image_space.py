@@ -26,12 +26,15 @@ from odl_equivariant.data.acquisitions.tomography.geometries import (
 from odl_equivariant.data.acquisitions.tomography.ray_transforms import (
     check_plain,
 )
+from odl_equivariant.data.units import metres
 
 __all__ = ('check_back_end', 'space_of', 'warn_of_lengths')
 
 _IN_3D = ('astra_cuda', 'volume_matrix')
 # Between a detail and its surroundings; units differ by 1000, or by 10.
 _LARGEST_RATIO = 30
+# No object of this many metres is scanned.
+_LARGEST_OBJECT = 20.0
 
 
 def space_of(space, geometry, dtype, backend):
@@ -110,8 +113,12 @@ def _seen_radius(geometry):
     return near if both and near > 0 and not full_turn else far
 
 
-def warn_of_lengths(space, geometry):
-    """Give a warning if an image is far from as large as what views see."""
+def warn_of_lengths(space, geometry, unit):
+    """Give a warning if lengths of an image or of views are unlikely.
+
+    That is if an image is far from as large as what views see, or if this is
+    larger than anything that is scanned.
+    """
     seen = 2 * _seen_radius(geometry)
     side = float(max(space.partition.extent[:2]))
     if not side / _LARGEST_RATIO <= seen <= side * _LARGEST_RATIO:
@@ -119,6 +126,13 @@ def warn_of_lengths(space, geometry):
             f'the longer side of the image is {side:.3g}, and the circle '
             f'that views see has the diameter {seen:.3g}: are the lengths of '
             'the space and of the geometry in the same unit?',
+            UserWarning,
+        )
+    if unit != 'cell' and seen * metres(unit) > _LARGEST_OBJECT:
+        warn_user(
+            f'the circle that views see has the diameter {seen:.3g} {unit}: '
+            'are the lengths of the geometry in another unit? Then name it, '
+            "such as `length_unit='mm'`",
             UserWarning,
         )
 

@@ -41,6 +41,7 @@ from odl_equivariant.data.acquisitions.sinograms.truncation import (
 from odl_equivariant.data.acquisitions.tomography.angles import warn_of_degrees
 from odl_equivariant.data.acquisitions.tomography.axis import offset_of_axis
 from odl_equivariant.data.acquisitions.tomography.counts import (
+    check_fields,
     counts_to_line_integrals,
 )
 from odl_equivariant.data.acquisitions.tomography.geometries import (
@@ -177,16 +178,18 @@ class MeasuredCT(TransmissionTomography):
             are_radians(geometry)
         space = space_of(space, geometry, dtype, backend)
         check_back_end(geometry, space, impl)
-        warn_of_lengths(space, geometry)
+        warn_of_lengths(space, geometry, length_unit)
         if length_unit == 'cell' and not np.allclose(
             space.cell_sides, 1, rtol=_SAME
         ):
             raise ValueError(
                 "`length_unit='cell'` means that cells of the image have the "
                 'side 1, got cells of '
-                f'{" x ".join(f"{side:g}" for side in space.cell_sides)}'
+                f'{" x ".join(f"{side:g}" for side in space.cell_sides)}: '
+                "pass `{'shape': ..., 'cell': 1}` as the space"
             )
         self.n_photons = _photons(n_photons, geometry)
+        check_fields(dark, white, tuple(geometry.partition.shape))
         self.dark, self.white = dark, white
         self._is_unchecked = True
         self._set_operators(space, geometry, impl)

@@ -426,3 +426,43 @@ def test_lengths_in_two_units(name):
     # a detail, and more than the detector sees
     for cell in (0.1, 10.0):
         MeasuredCT(described(name), {'shape': (N, N), 'cell': cell}, 'mm')
+
+
+@pytest.mark.parametrize('name', ['parallel', 'fan', 'curved'])
+def test_nobody_scans_a_house(name):
+    """Lengths of a scanner in millimetres that are given as metres."""
+    with pytest.warns(UserWarning, match="such as `length_unit='mm'`") as said:
+        MeasuredCT(described(name), {'shape': (N, N), 'cell': 1.0})
+    assert len(said) == 1 and said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        MeasuredCT(described(name), {'shape': (N, N), 'cell': 1.0}, 'mm')
+        MeasuredCT(described(name), {'shape': (N, N), 'cell': 1.0}, 'cell')
+
+
+def test_clockwise_views_are_reversed():
+    """A negative step is refused, and the advice has the same angles."""
+    clockwise = {'first': 180, 'step': -4, 'n': 45}
+    description = described('parallel')
+    with pytest.raises(ValueError, match=r'first=4 and step=4$'):
+        ct_geometry({**description, 'angles': clockwise})
+    advised = {'first': 4, 'step': 4, 'n': 45}
+    geometry = ct_geometry({**description, 'angles': advised})
+    expected = np.radians(180 - 4 * np.arange(45))[::-1]
+    np.testing.assert_allclose(geometry.angles, expected, atol=1e-12)
+
+
+def test_fields_are_checked_at_once():
+    """A field that does not fit is named before there are readings."""
+    space = {'shape': (N, N), 'cell': 1.0}
+    n = described('parallel')['n_detectors']
+    make = lambda **fields: MeasuredCT(  # noqa: E731
+        described('parallel'), space, 'mm', **fields
+    )
+    with pytest.raises(ValueError, match='`white` must be a number, an arr'):
+        make(white=np.ones(n + 1))
+    with pytest.raises(ValueError, match='Are the two swapped'):
+        make(dark=np.full(n, 50), white=20.0)
+    with pytest.raises(ValueError, match='`dark` has 1 of 1 values'):
+        make(dark=np.nan)
+    make(dark=np.zeros(n, 'uint8'), white=np.full((3, n), 9, '>i2'))
