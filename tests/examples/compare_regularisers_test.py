@@ -105,6 +105,7 @@ def test_tomography(example, weights, tmp_path, capsys):
         'gradient_step_c4',
         'plug_and_play_c4',
         'unrolled_c4',
+        'primal_dual_c4',
     } <= set(scores)
     for name, found in scores.items():
         keys = ('psnr', 'ssim', 'seconds', 'turned_psnr', 'setting')
@@ -144,6 +145,16 @@ def test_magnetic_resonance(example, weights, tmp_path):
     )
     for name, found in results['phantom'].items():
         assert found['equivariance_error'] < 1e-3, name
+
+
+def test_a_network_of_tomography_is_left_out_of_mri(example):
+    """What is trained for one modality alone is compared there alone."""
+    names = ['primal_dual_c4', 'unrolled_c4']
+    iterations = dict.fromkeys(('variations', 'energies', 'plug_and_play'), 1)
+    for modality, expected in (('ct', set(names)), ('mri', {'unrolled_c4'})):
+        found, missing = example.methods(names, modality, iterations)
+        assert set(found) == expected
+        assert set(missing) == set(names) - expected
 
 
 def test_plugging_in_takes_more_levels_in_mri(example):
