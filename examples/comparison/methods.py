@@ -72,7 +72,7 @@ _ENERGY = {'ct': 0.7, 'mri': 1.0}
 # convex, and not seen by the data, has minimisers that are worse than images
 # on the way to them.
 _CONVEX_RESIDUAL, _RESIDUAL = 2e-3, 8e-3
-# The same of the regulariser's gradient alone, if data are fitted by proximals.
+# The same where the data are fitted by proximals, of the regulariser alone.
 _NETWORK_RESIDUAL = 4e-2
 # The noise level at which plugging in begins.
 _FIRST_LEVEL = 0.1

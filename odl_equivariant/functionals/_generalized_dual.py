@@ -23,11 +23,14 @@ __all__ = ('evaluate', 'denoise')
 _FIRST_LOOK, _SHARE = 20, 0.15
 # The relaxation must be below 2.
 _RELAXATION = 1.9
-# The ratio of the primal step to the dual one enters the speed alone. It
-# starts from this multiple of the gradients over their weight, and changes at
-# this iteration and whenever their number has doubled, within bounds. That it
-# falls with this power of the number was found by experiment.
-_RATIO, _FIRST_CHANGE, _MOST_CHANGE, _POWER = 0.03, 20, 10.0, 0.2
+# The ratio of the primal step to the dual one enters the speed alone, and all
+# this has been found by experiment. It starts from a multiple of the gradients
+# over their weight. It changes at some iteration and whenever their number has
+# doubled, by factors up to those, and falls with a power of the number. If the
+# weight is so large that gradients are less than a share of it, the ratio is
+# another one, and stays.
+_RATIO, _FIRST_CHANGE, _CHANGES, _POWER = 0.03, 20, (1 / 3, 10.0), 0.2
+_LEAST_SHARE, _FLAT_RATIO = 0.5, 0.3
 # The same for the values, which start from a good field, and do not change it.
 _VALUE_RATIO = 0.3
 # Below this tolerance, single precision is not enough.
@@ -69,15 +72,19 @@ class _Fields:
         fields = _Fields(self.second, self.weights, self.norm, *state)
         fields._change = self._change
         fields.ratio, fields._first = self.ratio.double(), self._first.double()
+        fields._is_flat = self._is_flat
         return fields
 
-    def balance(self, gradients, share):
+    def balance(self, gradients, factor, least=_LEAST_SHARE):
         """Choose the first ratio of the steps, for such gradients."""
         size = self.second.first.moduli(gradients, self._lengths)
         size = size.flatten(1).mean(1)
         # any ratio serves a constant image
-        ratio = torch.where(size > 0, share * size / self.weights[0], 1.0)
-        self.ratio = self._first = ratio
+        share = size / self.weights[0]
+        # any ratio serves a constant image
+        self._is_flat = (share < least) | (share == 0)
+        self.ratio = torch.where(self._is_flat, _FLAT_RATIO, factor * share)
+        self._first = self.ratio
 
     def rebalance(self, n_iter):
         """Adapt the ratio, ever less often."""
@@ -92,8 +99,9 @@ class _Fields:
         ratio = (field / (slope + dual)).sqrt()
         # also where nothing has moved
         ratio = torch.nan_to_num(ratio * (_FIRST_CHANGE / n_iter) ** _POWER)
-        least, most = self._first / _MOST_CHANGE, self._first * _MOST_CHANGE
-        self.ratio = ratio.maximum(least).minimum(most)
+        least, most = (factor * self._first for factor in _CHANGES)
+        ratio = ratio.maximum(least).minimum(most)
+        self.ratio = torch.where(self._is_flat, self._first, ratio)
 
     def step(self, gradients):
         """Do one iteration, given the gradients of the image ahead."""
@@ -219,7 +227,8 @@ def evaluate(second, image, weights, tol, maxiter):
         torch.zeros_like(gradients),
         torch.zeros_like(second.derivatives(gradients)),
     )
-    fields.balance(gradients, _VALUE_RATIO)
+    # values may have any unit
+    fields.balance(gradients, _VALUE_RATIO, least=0.0)
     value = torch.minimum(scale, fields.energy(gradients))
     lower = torch.zeros_like(value)
     n_iter = look = 0

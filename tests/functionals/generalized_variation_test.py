@@ -32,8 +32,8 @@ from odl_equivariant.functionals import (
     InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
     LiftedGradients,
+    _generalized_dual,
 )
-from odl_equivariant.functionals import _generalized_dual
 from odl_equivariant.functionals._tensors import doubled, to_tensor
 from odl_equivariant.operators import OperatorLayer
 
@@ -497,6 +497,7 @@ def test_a_bound_rests_on_a_feasible_dual_variable(space, rng):
         torch.testing.assert_close(fields.feasible(), field)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex64'])
 def test_a_small_bound_takes_hundreds_of_iterations(dtype, rng):
     """1e-3 is guaranteed on noise at edges, for weak and strong parameters."""
@@ -504,15 +505,13 @@ def test_a_small_bound_takes_hundreds_of_iterations(dtype, rng):
     edge = space.element(lambda x: (x[0] > 9) * 1.0 + (x[1] > 12) * 0.02)
     f = edge + 0.1 * random_element(space, rng)
     J = InvariantTotalGeneralizedVariation(space, tol=1e-3, maxiter=2000)
-    exact = InvariantTotalGeneralizedVariation(
-        space, tol=2e-4, maxiter=20000
-    )
+    exact = InvariantTotalGeneralizedVariation(space, tol=5e-4, maxiter=20000)
     for sigma in (0.05, 0.3):
         prox = J.proximal(sigma)
         u = prox(f)
         assert prox.error_bound <= 1e-3
         gap = norm(space, u - exact.proximal(sigma)(f)) / norm(space, f)
-        assert gap <= prox.error_bound + 2e-4
+        assert gap <= prox.error_bound + 5e-4
 
 
 def test_too_few_iterations_are_announced(rng):
