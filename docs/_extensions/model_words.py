@@ -149,6 +149,7 @@ METHODS = {
     'multiscale_denoiser_': 'plug_and_play_',
     'splitting_ct_': 'unrolled_splitting_',
     'splitting_mri_': 'unrolled_splitting_',
+    'primal_dual_ct_': 'primal_dual_',
 }
 # The models of the other modality.
 OTHERS = {

@@ -19,6 +19,7 @@ import odl
 import torch
 from torch import nn
 
+from comparison.fits import proximable_fit
 from comparison.search import Parameter
 from comparison.variations import minimise_variation
 from odl_equivariant import models
@@ -52,6 +53,14 @@ NAMES = {
     'unrolled_c4': 'unrolled, C4',
     'unrolled_splitting_ordinary': 'unrolled splitting, ordinary',
     'unrolled_splitting_c4': 'unrolled splitting, C4',
+    'primal_dual_ordinary': 'learned primal-dual, ordinary',
+    'primal_dual_c4': 'learned primal-dual, C4',
+}
+# The models of what maps data to an image at once.
+_NETWORKS = {
+    'unrolled': {'ct': 'sparse_view_ct', 'mri': 'cartesian_mri'},
+    'unrolled_splitting': {'ct': 'splitting_ct', 'mri': 'splitting_mri'},
+    'primal_dual': {'ct': 'primal_dual_ct'},
 }
 # The weight that is about the best for total variation on head CT, in pixels
 # times the weight by Bayes' rule.
@@ -63,6 +72,8 @@ _ENERGY = {'ct': 0.7, 'mri': 1.0}
 # convex, and not seen by the data, has minimisers that are worse than images
 # on the way to them.
 _CONVEX_RESIDUAL, _RESIDUAL = 2e-3, 8e-3
+# The same where the data are fitted by proximals, of the regulariser alone.
+_NETWORK_RESIDUAL = 4e-2
 # The noise level at which plugging in begins.
 _FIRST_LEVEL = 0.1
 
@@ -136,14 +147,13 @@ def _method(name, modality, iterations, weights):
     if name in ('tv', 'tgv'):
         run = _total_variation if name == 'tv' else _generalised_variation
         return _variation(run, name == 'tgv', iterations['variations'])
-    if name.startswith('unrolled'):
-        kind = name.rpartition('_')[2]
-        model = {'ct': 'sparse_view_ct', 'mri': 'cartesian_mri'}[modality]
-        if name.startswith('unrolled_splitting'):
-            model = f'splitting_{modality}'
-        return _unrolled(_source(f'{model}_{kind}', weights))
-    if name.startswith('plug_and_play'):
-        kind = name.rpartition('_')[2]
+    method, _, kind = name.rpartition('_')
+    if method in _NETWORKS:
+        model = _NETWORKS[method].get(modality)
+        if model is None:
+            raise FileNotFoundError(f'it is not trained for {modality}')
+        return _network(_source(f'{model}_{kind}', weights))
+    if method == 'plug_and_play':
         module = models.load(_source(f'multiscale_denoiser_{kind}', weights))
         return _plug_and_play(module, iterations['plug_and_play'])
     energy = _energy_of(name, weights)
@@ -271,21 +281,28 @@ def _energy(energy, n_iterations):
         if not problem.space.is_real and energy.in_channels == 1:
             options['complex_values'] = 'parts'
         regulariser = LearnedRegularizer(problem.space, energy, **options)
-        objective = problem.data_fit() + setting['weight'] * regulariser
+        regulariser = setting['weight'] * regulariser
+        is_bounded = math.isfinite(regulariser.grad_lipschitz)
+        if is_bounded:
+            # a bound that is known saves the values of a line search
+            terms = _constraint(problem), problem.data_fit() + regulariser
+            residual = _CONVEX_RESIDUAL
+            if regulariser.weak_convexity:
+                residual = _RESIDUAL
+        else:
+            # gradients of networks take long, so that there are to be few
+            terms = proximable_fit(problem), regulariser
+            residual = _NETWORK_RESIDUAL
         x = problem.start()
         with warnings.catch_warnings():
             # the table says so
             warnings.simplefilter('ignore', ConvergenceWarning)
             result = accelerated_proximal_gradient(
                 x,
-                _constraint(problem),
-                objective,
+                *terms,
                 maxiter=n_iterations,
-                tol=_RESIDUAL
-                if regulariser.weak_convexity
-                else _CONVEX_RESIDUAL,
-                # a bound that is known saves the values of a line search
-                line_search=not math.isfinite(objective.grad_lipschitz),
+                tol=residual,
+                line_search=not is_bounded,
                 objective=False,
             )
         return Reconstruction(x, result.converged)
@@ -352,7 +369,7 @@ def _plug_and_play(denoiser, n_iterations):
     return Method(run, parameters)
 
 
-def _unrolled(source):
+def _network(source):
     def run(problem, setting):
         network = models.load(source, problem.acquisition.operator)
         with torch.no_grad():

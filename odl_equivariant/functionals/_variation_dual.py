@@ -12,7 +12,13 @@ import torch
 
 from odl_equivariant.functionals._tensors import doubled
 
-__all__ = ('denoise', 'gap_parts', 'over_batch', 'squared_norm')
+__all__ = (
+    'denoise',
+    'gap_parts',
+    'in_enough_precision',
+    'over_batch',
+    'squared_norm',
+)
 
 
 def squared_norm(stencils, x):
@@ -32,6 +38,26 @@ def squared_norm(stencils, x):
 def over_batch(values, like):
     """Return a number for each sample, in a shape that multiplies a batch."""
     return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def in_enough_precision(noisy, gamma, tol, least):
+    """Return a noisy image in a precision that suffices for a proximal.
+
+    Parameters
+    ----------
+    noisy : torch.Tensor
+        The image.
+    gamma : float
+        Weight of the variation.
+    tol : float
+        Relative error of the proximal.
+    least : float
+        Below this tolerance, single precision is not enough. Nor is it where
+        it does not hold squares and quotients of all.
+    """
+    size = float(noisy.abs().max()) if noisy.numel() else 0.0
+    is_moderate = 1e-9 < size < 1e9 and 1e-9 < gamma / size < 1e9
+    return noisy if is_moderate and tol >= least else doubled(noisy)
 
 
 def gap_parts(stencils, gamma, u, other, dual, scratch):

@@ -25,6 +25,7 @@ from odl_equivariant.functionals import (
     LearnedRegularizer,
 )
 from odl_equivariant.nn import GradientStepEnergy, MultiscaleDenoiser
+from odl_equivariant.solvers import accelerated_proximal_gradient
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
 QUICK = [
@@ -52,6 +53,7 @@ def example():
     spec.loader.exec_module(module)
     module.variations = sys.modules['comparison.variations']
     module.method_module = sys.modules['comparison.methods']
+    module.fits = sys.modules['comparison.fits']
     return module
 
 
@@ -105,6 +107,7 @@ def test_tomography(example, weights, tmp_path, capsys):
         'gradient_step_c4',
         'plug_and_play_c4',
         'unrolled_c4',
+        'primal_dual_c4',
     } <= set(scores)
     for name, found in scores.items():
         keys = ('psnr', 'ssim', 'seconds', 'turned_psnr', 'setting')
@@ -144,6 +147,16 @@ def test_magnetic_resonance(example, weights, tmp_path):
     )
     for name, found in results['phantom'].items():
         assert found['equivariance_error'] < 1e-3, name
+
+
+def test_a_network_of_tomography_is_left_out_of_mri(example):
+    """What is trained for one modality alone is compared there alone."""
+    names = ['primal_dual_c4', 'unrolled_c4']
+    iterations = dict.fromkeys(('variations', 'energies', 'plug_and_play'), 1)
+    for modality, expected in (('ct', set(names)), ('mri', {'unrolled_c4'})):
+        found, missing = example.methods(names, modality, iterations)
+        assert set(found) == expected
+        assert set(missing) == set(names) - expected
 
 
 def test_plugging_in_takes_more_levels_in_mri(example):
@@ -247,6 +260,49 @@ def test_convex_energies_are_minimised(
     assert value(found.image) <= 1.002 * value(long.image)
     psnr = [problem.scores(x.image)['psnr'] for x in (found, long)]
     assert psnr[0] == pytest.approx(psnr[1], abs=0.1)
+
+
+@pytest.mark.parametrize('kind', ['least-squares', 'poisson'])
+def test_constrained_fits_have_their_proximal(example, kind):
+    """At a proximal, the slope is zero, or leads below zero from zero."""
+    phantom = np.clip(ellipse_phantom((24, 24), rng=0), 0, 1)
+    arguments = example.arguments_of(['--views', '10', '--fit', kind])
+    problem = example.problem_of('ct', phantom, arguments, 0)
+    fit = example.fits.proximable_fit(problem)
+    x = problem.start() - 0.1 * problem.space.one()
+    tau = 3.0 / problem.data_fit().grad_lipschitz
+    assert np.isfinite(tau)
+    for _ in range(2):
+        u = fit.proximal(tau)(x)
+        assert u.asarray().min() == 0 < u.asarray().max()
+        slope = tau * problem.data_fit().gradient(u) + u - x
+        moved = np.maximum((u - slope).asarray(), 0) - u.asarray()
+        assert np.linalg.norm(moved) < 0.02 * np.linalg.norm(
+            (tau * problem.data_fit().gradient(x)).asarray()
+        )
+        # the second starts where the first has ended
+        x = 0.9 * x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('modality', ['ct', 'mri'])
+def test_gradient_steps_are_minimised(example, problems, modality):
+    """The objective is hardly above what plain iterations reach."""
+    problem, name = problems[modality], 'gradient_step_c4'
+    found, setting = reconstruct(example, problem, name, 100)
+    assert found.converged
+    options = {} if modality == 'ct' else {'complex_values': 'parts'}
+    energy = LearnedRegularizer(
+        problem.space, models.load(name), setting['sigma'], **options
+    )
+    value = problem.data_fit() + setting['weight'] * energy
+    x = problem.start()
+    constraint = example.method_module._constraint(problem)
+    accelerated_proximal_gradient(
+        x, constraint, value, maxiter=60, line_search=True, objective=False
+    )
+    start = value(problem.start())
+    assert value(found.image) - value(x) < 0.03 * (start - value(x))
 
 
 def entry(psnr, **others):

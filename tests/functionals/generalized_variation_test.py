@@ -32,7 +32,9 @@ from odl_equivariant.functionals import (
     InvariantTotalGeneralizedVariation,
     InvariantTotalVariation,
     LiftedGradients,
+    _generalized_dual,
 )
+from odl_equivariant.functionals._tensors import doubled, to_tensor
 from odl_equivariant.operators import OperatorLayer
 
 dtype = simple_fixture('dtype', ['float32', 'float64', 'complex64'])
@@ -468,6 +470,48 @@ def test_warm_start_saves_iterations(rng):
         counts.append(prox.n_iter)
     assert counts[1] < 0.7 * counts[0]
     assert norm(space, results[0] - results[1]) < 2e-2 * norm(space, f)
+
+
+@each_space
+def test_a_bound_rests_on_a_feasible_dual_variable(space, rng):
+    """Neither q nor E*q is above its weight, in the middle of iterations."""
+    J = variation(space)
+    second, weights = J.operator._second, J._weights(0.2)
+    f = doubled(to_tensor(random_element(space, rng)))
+    gradients = second.gradients(f)
+    zero = torch.zeros_like(gradients)
+    state = zero.clone(), zero.clone(), second.derivatives(zero)
+    norm = second.combined_norm_bound()
+    fields = _generalized_dual._Fields(second, weights, norm, *state)
+    fields.balance(gradients, 0.3)
+    moduli = second.first.moduli
+    for _ in range(3):
+        for _ in range(4):
+            fields.step(gradients)
+        # with relaxation, they are not feasible on their own
+        assert moduli(fields.dual).max() > weights[1]
+        q = fields.feasible_dual()
+        assert moduli(q).max() < (1 + 1e-9) * weights[1]
+        field = second.derivatives_adjoint(q)
+        assert moduli(field).max() < (1 + 1e-9) * weights[0]
+        torch.testing.assert_close(fields.feasible(), field)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'complex64'])
+def test_a_small_bound_takes_hundreds_of_iterations(dtype, rng):
+    """1e-3 is guaranteed on noise at edges, for weak and strong parameters."""
+    space = cells((24, 25), dtype=dtype)
+    edge = space.element(lambda x: (x[0] > 9) * 1.0 + (x[1] > 12) * 0.02)
+    f = edge + 0.1 * random_element(space, rng)
+    J = InvariantTotalGeneralizedVariation(space, tol=1e-3, maxiter=2000)
+    exact = InvariantTotalGeneralizedVariation(space, tol=5e-4, maxiter=20000)
+    for sigma in (0.05, 0.3):
+        prox = J.proximal(sigma)
+        u = prox(f)
+        assert prox.error_bound <= 1e-3
+        gap = norm(space, u - exact.proximal(sigma)(f)) / norm(space, f)
+        assert gap <= prox.error_bound + 5e-4
 
 
 def test_too_few_iterations_are_announced(rng):

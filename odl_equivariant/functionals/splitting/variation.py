@@ -18,6 +18,7 @@ import torch
 from odl_equivariant.functionals._tensors import doubled
 from odl_equivariant.functionals._variation_dual import (
     gap_parts,
+    in_enough_precision,
     over_batch,
     squared_norm,
 )
@@ -118,12 +119,6 @@ class _Splitting:
         self.image = stencils.transpose(v)
 
 
-def _is_moderate(noisy, gamma):
-    """Return whether single precision holds squares and quotients of all."""
-    size = float(noisy.abs().max())
-    return 1e-9 < size < 1e9 and 1e-9 < gamma / size < 1e9
-
-
 def denoise(stencils, noisy, gamma, tol, maxiter, state=None):
     r"""Minimise :math:`\tfrac12 \|u - f\|^2 + \gamma J(u)`.
 
@@ -157,8 +152,7 @@ def denoise(stencils, noisy, gamma, tol, maxiter, state=None):
         Number of iterations that were done.
     """
     exact = doubled(noisy)
-    if tol < _SINGLE_TOL or not _is_moderate(exact, gamma):
-        noisy = exact
+    noisy = in_enough_precision(noisy, gamma, tol, _SINGLE_TOL)
     scale = squared_norm(stencils, exact).clamp_min(
         torch.finfo(exact.real.dtype).tiny
     )
