@@ -101,29 +101,28 @@ class _Tables(NamedTuple):
     def value(self, responses):
         """Return psi of the responses."""
         index, fraction = self._places(responses)
-        value = torch.take(self.areas, index) + self.step * fraction * (
-            torch.take(self.values, index)
-            + 0.5 * fraction * torch.take(self.rises, index)
-        )
+        rise = _taken(self.rises, index)
+        mean = _taken(self.values, index) + 0.5 * fraction * rise
+        value = _taken(self.areas, index) + self.step * fraction * mean
         return value * self.units**2
 
     def derivative(self, responses):
         """Return psi' of the responses."""
         index, fraction = self._places(responses)
-        value = torch.take(self.values, index)
-        value = value + fraction * torch.take(self.rises, index)
+        value = _taken(self.values, index)
+        value = value + fraction * _taken(self.rises, index)
         return value * self.units * responses.sign()
 
     def slope(self, responses):
         """Return psi'' of the responses."""
         index, _ = self._places(responses)
-        return torch.take(self.rises, index) / self.step
+        return _taken(self.rises, index) / self.step
 
     def ratio(self, responses):
         """Return psi' of the responses, divided by them."""
         index, fraction = self._places(responses)
-        value = torch.take(self.values, index)
-        value = value + fraction * torch.take(self.rises, index)
+        value = _taken(self.values, index)
+        value = value + fraction * _taken(self.rises, index)
         size = responses.abs()
         first = self.rises[..., :1, None] / self.step
         tiny = size * self.scales < _TINY
@@ -161,8 +160,8 @@ class _Tables(NamedTuple):
     def quick_derivative(self, responses):
         """Return psi' without a graph, and overwrite the responses."""
         fraction, index = self._quick_places(responses)
-        value = self._quick_take(self.values, index, fraction)
-        rises = self._quick_take(self.rises, index, fraction)
+        value = _taken(self.values, index)
+        rises = _taken(self.rises, index)
         value.addcmul_(fraction, rises).mul_(self.units)
         return value.mul_(responses.sign_())
 
@@ -178,9 +177,9 @@ class _Tables(NamedTuple):
     def _quick_sums(self, responses):
         """Return sums of psi, psi' at the last knots, and its rise since."""
         fraction, index = self._quick_places(responses)
-        area = self._quick_take(self.areas, index, fraction)
-        value = self._quick_take(self.values, index, fraction)
-        rise = self._quick_take(self.rises, index, fraction).mul_(fraction)
+        area = _taken(self.areas, index)
+        value = _taken(self.values, index)
+        rise = _taken(self.rises, index).mul_(fraction)
         mean = torch.add(value, rise, alpha=0.5).mul_(fraction)
         area.add_(mean, alpha=self.step)
         sums = (area.sum((2, 3)) * self.units[..., 0, 0] ** 2).sum(1)
@@ -191,11 +190,17 @@ class _Tables(NamedTuple):
         # 32 bits are converted, and looked up, in less time
         whole = t.clamp(max=self.rises.shape[-1] - 1.0).int()
         t.sub_(whole)
-        return t, whole.add_(self._first(whole.dtype)).flatten()
+        return t, whole.add_(self._first(whole.dtype))
 
-    @staticmethod
-    def _quick_take(table, index, like):
-        return table.flatten().index_select(0, index).view(like.shape)
+
+def _taken(table, index):
+    """Return the numbers of a table at places of its flattened copy.
+
+    The backward pass of `torch.take` adds from several threads at once, in
+    an order that differs from call to call. This one does not.
+    """
+    taken = table.flatten().index_select(0, index.flatten())
+    return taken.view(index.shape)
 
 
 def _of_rising(slopes):

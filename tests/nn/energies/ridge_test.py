@@ -15,7 +15,7 @@ import torch
 
 from odl_equivariant import models
 from odl_equivariant.nn import RidgeEnergy
-from odl_equivariant.nn.energies import filters
+from odl_equivariant.nn.energies import filters, profiles
 
 DTYPES = (torch.float64, torch.float32)
 LIMIT = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -469,3 +469,30 @@ def test_bounds_need_a_noise_level():
         make().weak_convexity()
     with pytest.raises(ValueError, match='sigma'):
         make().gradient_lipschitz(-1)
+
+
+@pytest.fixture
+def two_threads():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def test_tables_have_the_same_gradients_each_time(two_threads):
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(15, 21, generator=generator).requires_grad_()
+    index = torch.randint(0, 315, (2, 250, 300), generator=generator)
+    weights = torch.randn(index.shape, generator=generator)
+
+    def gradient():
+        result = (profiles._taken(table, index) * weights).sum()
+        return torch.autograd.grad(result, table)[0]
+
+    first = gradient()
+    assert all(torch.equal(first, gradient()) for _ in range(10))
+    expected = torch.zeros(315, dtype=torch.float64)
+    expected.index_add_(0, index.flatten(), weights.double().flatten())
+    torch.testing.assert_close(
+        first.flatten().double(), expected, rtol=1e-4, atol=1e-3
+    )
