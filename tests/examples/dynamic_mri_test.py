@@ -9,6 +9,8 @@
 
 import pytest
 
+from odl_equivariant.data import DynamicMRI
+
 
 @pytest.mark.slow
 def test_films_turn_and_are_written(run_example, tmp_path):
@@ -39,5 +41,12 @@ def test_films_turn_and_are_written(run_example, tmp_path):
     assert names['errors']['space-time ordinary'] > 1e-2
     assert names['scores']['shared samples'] > names['scores']['zero-filled']
     assert output.is_file()
+    # what the page of films says of the numbers of weights
+    made = names['networks_for'](DynamicMRI((16, 16), 6).operator)
+    equivariant, ordinary, _ = (
+        sum(weight.numel() for weight in make().parameters())
+        for make in made.values()
+    )
+    assert round(ordinary / equivariant, 1) == 7
     with image.open(tmp_path / 'it.gif') as animation:
         assert animation.n_frames == 6
