@@ -79,7 +79,6 @@ class _Fields:
         """Choose the first ratio of the steps, for such gradients."""
         size = self.second.first.moduli(gradients, self._lengths)
         size = size.flatten(1).mean(1)
-        # any ratio serves a constant image
         share = size / self.weights[0]
         # any ratio serves a constant image
         self._is_flat = (share < least) | (share == 0)
