@@ -234,7 +234,10 @@ class NetworkOperator(CheckedOperator):
         names = {
             type(part).__name__
             for part in self.module.modules()
-            if part.training and isinstance(part, _FOR_TRAINING)
+            if part.training
+            and isinstance(part, _FOR_TRAINING)
+            # dropout of nothing is the identity
+            and getattr(part, 'p', None) != 0
         }
         if names:
             warn_user(

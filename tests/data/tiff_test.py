@@ -132,3 +132,22 @@ def test_each_file_that_ends_early_is_refused(dtype, is_compressed, tmp_path):
         path.write_bytes(content[:n])
         with pytest.raises(ValueError, match=r'a\.tif cannot be read'):
             read_picture(path)
+
+
+def test_a_file_with_a_wrong_byte_is_named(tmp_path):
+    """Whatever pillow says of it, the error names the file."""
+    path = tmp_path / 'a.tif'
+    write_tiff(path, extreme('u2'), '<')
+    content = path.read_bytes()
+    n_refused = 0
+    for place in range(len(content)):
+        for value in (0, 0xFF):
+            wrong = bytearray(content)
+            wrong[place] = value
+            path.write_bytes(wrong)
+            try:
+                read_picture(path)
+            except ValueError as error:
+                assert 'a.tif' in str(error)
+                n_refused += 1
+    assert n_refused > 50

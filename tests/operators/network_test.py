@@ -658,7 +658,9 @@ def test_training_mode_is_said(part):
 def test_layers_without_a_mode_are_silent():
     """A module in training mode that is the same in both modes is no fault."""
     space = odl.uniform_discr([0, 0], [1, 1], (4, 4), dtype='float32')
-    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.InstanceNorm2d(1))
+    module = nn.Sequential(
+        nn.Conv2d(1, 1, 1), nn.InstanceNorm2d(1), nn.Dropout(0.0)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         NetworkOperator(module.train(), space)(space.one())

@@ -84,17 +84,15 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
         If it is damaged, ends early, has colours, or pages of several shapes.
     """
     image = import_package('PIL.Image', 'a TIFF file')
-    pages = []
+    pages, mode = [], ''
     try:
         # tags that are cut off may say what the numbers are
         with strict(_CUT_OFF), image.open(path) as file:
             for number in range(getattr(file, 'n_frames', 1)):
                 file.seek(number)
-                if file.mode not in _KINDS:
-                    raise ValueError(
-                        f'{path}: pixels are of the kind {file.mode!r}; '
-                        'readings have one channel of integers or floats'
-                    )
+                mode = file.mode
+                if mode not in _KINDS:
+                    break
                 pages.append(stored_values(file))
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}') from None
@@ -111,11 +109,17 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
         SyntaxError,
         TypeError,
         UserWarning,
+        ValueError,
         image.DecompressionBombError,
     ) as error:
         raise ValueError(
             f'{path} cannot be read as TIFF; is it complete? {error}'
         ) from error
+    if mode not in _KINDS:
+        raise ValueError(
+            f'{path}: pixels are of the kind {mode!r}; readings have one '
+            'channel of integers or floats'
+        )
     shapes = {page.shape for page in pages}
     if len(shapes) != 1:
         raise ValueError(

@@ -51,8 +51,8 @@ class NumpySlices(SlicesOfGivenPixels):
         `Slices`. Needs ``pixel_size``.
     unit : {'HU', '1/m', 'relative'}, optional
         For arrays of Hounsfield units, see `DicomSlices`. A file whose middle
-        image has no negative value, or whose values differ by less than 100,
-        is refused. Default: values stay as they
+        image has no negative value, or whose values differ by less than 100
+        and are not near those of air, is refused. Default: values stay as they
         are, in whatever unit, which the format does not state.
     scale : {'max', 'percentile'} or float, optional
         For other arrays, see `DicomSlices`. All images of a file have one

@@ -146,7 +146,7 @@ def check_air(path, middle, unit):
     ------
     ValueError
         If values are complex, none is negative, as that of air is, or all
-        are as close as those of other units.
+        are near zero, as those of other units are.
     """
     if np.iscomplexobj(middle):
         raise ValueError(
@@ -154,8 +154,9 @@ def check_air(path, middle, unit):
             f'`unit={unit!r}` needs: leave out `unit`'
         )
     low, high = float(middle.min()), float(middle.max())
-    # noise of air in another unit is negative as well
-    if not low < 0 or high - low < LEAST_EXTENT_HU:
+    # noise of air in another unit is negative as well, but not by so much
+    is_small = high - low < LEAST_EXTENT_HU and low > AIR_HU / 2
+    if not low < 0 or is_small:
         raise ValueError(
             f'{path} has values from {low:g} to {high:g} in its middle slice, '
             f'and `unit={unit!r}` takes Hounsfield units, in which air is '

@@ -57,11 +57,12 @@ def _boolean(mask, shape):
     if array.ndim != len(shape) or any(
         m not in (1, n) for m, n in zip(array.shape, shape, strict=True)
     ):
+        others = ', '.join(['None'] * (len(shape) - 1))
         raise ValueError(
             f'`mask` must have the shape {shape} of the transform, or length '
             f'1 along some axes, got shape {array.shape}'
             + (
-                '; of lines along the last axis, pass `mask[None]`'
+                f'; of lines along the last axis, pass `mask[{others}]`'
                 if array.shape == shape[-1:]
                 else ''
             )

@@ -99,10 +99,17 @@ def _check_angles(scan, edges, margin, inside, is_fan=False):
 
 
 def _n_directions(angles):
-    """Return the number of different directions of lines."""
+    """Return the number of different directions, or `_FEWEST_DIRECTIONS`."""
     angles = np.sort(np.mod(angles, math.pi))
-    gaps = np.diff(angles, append=angles[0] + math.pi)
-    return max(1, int(np.count_nonzero(gaps > _SAME_DIRECTION)))
+    # what is near 0 and near pi is one direction
+    start = np.argmax(np.diff(angles, prepend=angles[-1] - math.pi))
+    angles = np.mod(np.roll(angles, -start) - angles[start], math.pi)
+    n = 1
+    # neighbours of many views are near each other, others are not
+    while n < _FEWEST_DIRECTIONS and angles[-1] > _SAME_DIRECTION:
+        angles = angles[angles > _SAME_DIRECTION]
+        angles, n = angles - angles[0], n + 1
+    return n
 
 
 def _collapsed(weights):

@@ -127,3 +127,19 @@ def test_small_images():
         kspace = kspace[0] + 1j * kspace[1]
         sampled = np.ones((n, n), dtype=bool)
         assert not doubt_of_coil_maps(kspace, sampled, np.ones_like(kspace))
+
+
+def test_shifts_in_noise_are_not_said():
+    """Where maps are not zero, noise is explained by any shift as well."""
+    shape = 33, 31
+    x, y = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing='ij')
+    image = np.exp(-((x - 0.4) ** 2 + (y + 0.3) ** 2) / 0.1)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        maps = simulated_coil_maps(shape, 2, seed)
+        images = np.fft.ifftshift(maps * image, (1, 2))
+        kspace = np.fft.fftshift(np.fft.fft2(images, norm='ortho'), (1, 2))
+        parts = rng.normal(size=(2, *kspace.shape))
+        kspace = kspace + 2 * (parts[0] + 1j * parts[1])
+        sampled = np.ones(shape, dtype=bool)
+        assert not doubt_of_coil_maps(kspace, sampled, maps * (image > 0.02))

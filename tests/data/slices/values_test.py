@@ -270,6 +270,11 @@ def test_arrays_have_the_unit_that_is_asked_for(tmp_path, dtype):
         np.save(tmp_path / 'b.npy', factor * (image + 900))
         with pytest.raises(ValueError, match=r'b\.npy has .* water is 0'):
             NumpySlices(tmp_path, progress=False, unit='1/m')
+    # a slice of air alone, or of what is outside of the field of view
+    for value in (-1000, -1024):
+        air = np.full((4, 4), value, dtype)
+        np.save(tmp_path / 'b.npy', air)
+        NumpySlices(tmp_path, progress=False, unit='1/m')
     positive = np.ones((4, 4), dtype)
     np.save(tmp_path / 'b.npy', positive)
     with pytest.raises(ValueError, match='b.npy has values from 1 to 1'):

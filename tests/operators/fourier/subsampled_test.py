@@ -368,3 +368,15 @@ def test_no_mask(mask):
     """What is no array of numbers is refused."""
     with pytest.raises(TypeError, match='`mask` must be an array'):
         SubsampledFourierTransform(odl.rn((4, 5)), mask)
+
+
+@pytest.mark.parametrize('shape', [(4, 5), (3, 4, 5)])
+def test_advice_on_a_mask_of_lines_is_right(shape):
+    """The mask that the error tells to pass is taken."""
+    lines = np.arange(5) % 2 == 0
+    with pytest.raises(ValueError, match='of lines along the last') as error:
+        SubsampledFourierTransform(odl.cn(shape), lines)
+    advice = str(error.value).rpartition('`mask')[2].strip('[]`')
+    index = (None,) * len(advice.split(', '))
+    assert advice == ', '.join(map(str, index))
+    SubsampledFourierTransform(odl.cn(shape), lines[index])

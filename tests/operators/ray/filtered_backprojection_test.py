@@ -28,6 +28,9 @@ from odl_equivariant.operators import (
     filtered_backprojection,
 )
 from odl_equivariant.operators.ray import fan_backprojection
+from odl_equivariant.operators.ray.filtered_backprojection import (
+    _n_directions,
+)
 from odl_equivariant.operators.ray.ramp_filter import WINDOWS, RampFilter
 
 RADIUS = 0.1
@@ -524,6 +527,30 @@ def test_profiles_are_no_image(beam, turn, n_views, said):
     with pytest.warns(LimitedAngleWarning, match=said) as record:
         filtered_backprojection(operator)
     assert len(record) == 1 and record[0].filename == __file__
+
+
+@pytest.mark.parametrize('n_views', [3142, 4000])
+def test_many_views_are_many_directions(n_views):
+    """However near to each other, complete views are silent."""
+    operator = _operator(_parallel(partition(0, pi, n_views)))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        filtered_backprojection(operator)
+    # and incomplete ones are said to be that
+    operator = _operator(_parallel(partition(0, pi / 2, n_views)))
+    with pytest.warns(LimitedAngleWarning, match='cover 90 degrees'):
+        filtered_backprojection(operator)
+
+
+@pytest.mark.parametrize('n_views', [2, 3])
+def test_directions_around_zero_and_half_a_turn(n_views):
+    """Angles that differ by rounding, or by half a turn, are one direction."""
+    angles = np.arange(n_views) * pi / n_views
+    views = np.concatenate([angles + pi * k for k in range(4)])
+    for error in (0, 1e-6, -1e-6):
+        noise = error * (-1.0) ** np.arange(len(views))
+        assert _n_directions(views + noise) == n_views
+        assert _n_directions((views + noise)[::n_views]) == 1
 
 
 def _of_kind(kind, views):
