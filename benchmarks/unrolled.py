@@ -36,6 +36,7 @@ import pathlib
 import platform
 import subprocess
 import sys
+import time
 import warnings
 from unittest import mock
 
@@ -59,9 +60,10 @@ N_VIEWS = 50
 # pixels, channels, iterations and batch of the step with masks
 MASKED_SHAPE = (128, 48, 6)
 MASKS = 8
-# `--batch` and `--float32` change these
+# `--batch`, `--float32` and `--processor-time` change these
 BATCH = 1
 ONLY_FLOAT32 = False
+CLOCK = time.perf_counter
 BASELINE = 'plain CNN on OperatorModule'
 
 
@@ -283,7 +285,8 @@ def measured(kind, arguments, budget, with_memory):
         name: peak_memory(kind, name, arguments) if with_memory else None
         for name in ways
     }
-    times = side_by_side({n: make() for n, make in ways.items()}, budget)
+    calls = {name: make() for name, make in ways.items()}
+    times = side_by_side(calls, budget, clock=CLOCK)
     reference = memory[next(iter(ways))]
     rows = []
     for name, (seconds, ratio) in times.items():
@@ -314,7 +317,8 @@ def compared(arguments, budget):
             if name == other or other not in ways:
                 continue
             pair = {key: ways[key]() for key in (other, name)}
-            _, ratio = side_by_side(pair, budget)[name]
+            times = side_by_side(pair, budget, clock=CLOCK)
+            _, ratio = times[name]
             rows.append([title, name.partition(', ')[2], f'{ratio:.3f}'])
     return rows
 
@@ -342,7 +346,7 @@ def psnr_by_precision():
 
 def main():
     """Measure and print all tables."""
-    global BATCH, ONLY_FLOAT32
+    global BATCH, ONLY_FLOAT32, CLOCK
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--shape', type=int, nargs=3, default=[512, 96, 8],
@@ -351,6 +355,11 @@ def main():
     parser.add_argument('--batch', type=int, default=1, help='images at once')
     parser.add_argument(
         '--float32', action='store_true', help='compute in float32 only'
+    )
+    parser.add_argument(
+        '--processor-time',
+        action='store_true',
+        help='the time of one thread, on a machine that is busy',
     )
     parser.add_argument('--budget', type=float, default=240, help='seconds')
     parser.add_argument(
@@ -371,6 +380,9 @@ def main():
     arguments = parser.parse_args()
     BATCH, ONLY_FLOAT32 = arguments.batch, arguments.float32
     torch.manual_seed(0)
+    if arguments.processor_time:
+        torch.set_num_threads(1)
+        CLOCK = time.process_time
     if arguments.memory:
         print_memory(*arguments.memory, *arguments.shape)
         return
