@@ -31,6 +31,10 @@ from odl_equivariant.training.measured.classical import (
     CLASSICAL,
     Classical,
 )
+from odl_equivariant.training.measured.files import (
+    data_files,
+    result_files,
+)
 from odl_equivariant.training.measured.inputs import (
     SCANS,
     measured_tomography,
@@ -43,7 +47,6 @@ from odl_equivariant.training.measured.kspace import (
 from odl_equivariant.training.measured.methods import Method
 from odl_equivariant.training.measured.outputs import (
     check_writable,
-    ending_of,
     write_images,
 )
 from odl_equivariant.training.measured.volumes import memory_for_volume
@@ -56,8 +59,6 @@ __all__ = ('reconstruct',)
 
 # What errors of a file are, whose message says all.
 _EXPECTED = (ArithmeticError, ImportError, OSError, TypeError, ValueError)
-# Endings of images that are no measured data.
-_IMAGES = ('.dcm', '.dicom', '.ima', '.nii', '.nii.gz')
 _log = logging.getLogger(__name__)
 
 
@@ -83,19 +84,7 @@ def reconstruct(arguments):
         If the model or the output is none.
     """
     options = parsed(arguments)
-    make = Classical if options.model in CLASSICAL else Method
-    try:
-        method = make(
-            options.model,
-            options.unit,
-            options.cell,
-            options.strength,
-            options.maxiter,
-        )
-    except ValueError as error:
-        if 'unknown model' in str(error):
-            error.add_note(f'(without a model: {", ".join(CLASSICAL)})')
-        raise
+    method = _method(options)
     options.line = arguments
     endings = SCANS
     if method.modality == 'magnetic resonance':
@@ -103,9 +92,8 @@ def reconstruct(arguments):
         refuse_options_of_tomography(options)
     else:
         refuse_options_of_kspace(options)
-    files = _files(options.inputs, endings, options)
-    targets = _targets(files, options)
-    _check_formats(targets.values(), options)
+    files = data_files(options, endings)
+    targets = result_files(files, options)
     check_writable(options.output, {t.parent for t in targets.values()})
     failed = {}
     for path, target in tqdm(
@@ -136,120 +124,31 @@ def reconstruct(arguments):
     return 1 if failed else 0
 
 
+def _method(options):
+    """Return what reconstructs, by its name or its file."""
+    make = Method
+    if options.model in CLASSICAL:
+        make = Classical
+    else:
+        try:
+            weights_path(options.model)
+        except ValueError as error:
+            error.add_note(f'(without a model: {", ".join(CLASSICAL)})')
+            raise
+    return make(
+        options.model,
+        options.unit,
+        options.cell,
+        options.strength,
+        options.maxiter,
+    )
+
+
 def _text_of(error, path):
     """Return an error and its notes in one line, without that of its file."""
     notes = getattr(error, '__notes__', ())
     others = [note for note in notes if note != f'(file {path})']
     return ' '.join(' '.join((str(error), *others)).split())
-
-
-def _is_one_scan(folder, options):
-    """Return whether a folder holds the pictures of one scan."""
-    names = [path.suffix.lower() for path in folder.iterdir()]
-    has_geometry = options.geometry is not None or any(
-        (folder / f'geometry{ending}').is_file()
-        or folder.with_name(folder.name + ending).is_file()
-        for ending in ('.yaml', '.yml', '.json')
-    )
-    return has_geometry and bool({'.tif', '.tiff'} & set(names))
-
-
-def _hint(paths):
-    """Return what to do with images, which are no measured data."""
-    if not any(path.name.lower().endswith(_IMAGES) for path in paths):
-        return ''
-    return (
-        '. DICOM and NIfTI hold images, which are reconstructed already: '
-        'examples/configs/own_dicom.yaml shows how to train and evaluate on '
-        'them'
-    )
-
-
-def _files(inputs, endings, options):
-    """Return all files of data."""
-    files = []
-    for path in inputs:
-        if path.is_dir() and endings is SCANS and _is_one_scan(path, options):
-            files.append(path)
-        elif path.is_dir():
-            found = sorted(
-                file
-                for file in path.iterdir()
-                if file.suffix.lower() in endings
-                and file.name[0] != '.'
-                and not file.match('*.mask.npy')
-            )
-            if not found:
-                raise FileNotFoundError(
-                    f'there are no data in {path}: expected files that end '
-                    f'in {", ".join(endings)}{_hint(path.iterdir())}'
-                )
-            # projections belong to the file that names them
-            scanners = [f for f in found if f.suffix.lower() == '.xtekct']
-            files += scanners or found
-        elif not path.exists():
-            raise FileNotFoundError(f'there is no file or folder {path}')
-        elif path.suffix.lower() not in endings:
-            raise ValueError(
-                f'{path} is of no format that {options.model} takes, which '
-                f'are {", ".join(endings)}{_hint([path])}'
-            )
-        else:
-            files.append(path)
-    return files
-
-
-def _stem(path):
-    """Return the name of data without its ending; folders have none."""
-    return path.name if path.is_dir() else path.stem
-
-
-def _targets(files, options):
-    """Return the file of results of each file of data."""
-    ending = ending_of(options.output)
-    if ending is not None and options.format not in (None, ending[1:]):
-        raise ValueError(
-            f'--output {options.output} has another format than --format '
-            f'{options.format}: leave one of them out'
-        )
-    if ending is not None:
-        if len(files) > 1:
-            raise ValueError(
-                f'--output {options.output} is one file, and there are '
-                f'{len(files)} files of data: name a folder'
-            )
-        targets = {files[0]: options.output}
-    else:
-        ending = f'.{options.format or "npy"}'
-        targets = {
-            path: options.output / f'{_stem(path)}{ending}' for path in files
-        }
-    names = list(targets.values())
-    for path, target in targets.items():
-        if names.count(target) > 1:
-            raise ValueError(
-                f'the results of several files, of which {path} is one, would '
-                f'be {target}: reconstruct them one by one'
-            )
-        if target.resolve() == path.resolve():
-            raise ValueError(
-                f'the results of {path} would overwrite the data: take '
-                'another folder for the output'
-            )
-    return targets
-
-
-def _check_formats(targets, options):
-    """Raise an error if a volume is asked for in a format of images."""
-    if options.shape is None or len(options.shape) != 3:
-        return
-    for target in targets:
-        if ending_of(target) == '.dcm':
-            raise ValueError(
-                f'{target} would be a picture in DICOM, and --shape '
-                f'{"x".join(map(str, options.shape))} asks for a volume: take '
-                'another ending, or --format nii.gz'
-            )
 
 
 @contextlib.contextmanager
