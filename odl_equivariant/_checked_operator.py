@@ -107,7 +107,7 @@ def _name(space):
 def _expected(space):
     """Describe what a space takes."""
     if not _has_grid(space):
-        return f'an element of {space!r}'
+        return f'an element of {describe_space(space)}'
     *products, _ = descend(space)
     shape = (*map(len, products), *grid_shape(space))
     numbers = 'complex' if is_complex(space) else 'real'

@@ -153,7 +153,7 @@ def _parts(space):
     if not isinstance(space, (odl.DiscretizedSpace, TensorSpace)):
         raise TypeError(
             'expected a `DiscretizedSpace`, a `TensorSpace` or a '
-            f'`ProductSpace` of such, got {space!r}'
+            f'`ProductSpace` of such, got {describe_space(space)}'
         )
     return [space]
 
@@ -173,7 +173,7 @@ def _the_one(values, what, space):
     if len(values) != 1:
         raise ValueError(
             f'the parts of a product space must have the same {what}, got '
-            f'{sorted(map(str, values))} in {space!r}'
+            f'{sorted(map(str, values))} in {describe_space(space)}'
         )
     return values.pop()
 
@@ -415,12 +415,12 @@ def as_element(
     if given not in (expected, (1, *expected)):
         raise ValueError(
             f'expected a tensor of shape {(1, *expected)} for an element of '
-            f'{space!r}, got {given}'
+            f'{describe_space(space)}, got {given}'
         )
     if tensor.dtype != tensor_dtype(space):
         raise TypeError(
             f'expected a tensor of dtype {tensor_dtype(space)} for an element '
-            f'of {space!r}, got {tensor.dtype}'
+            f'of {describe_space(space)}, got {tensor.dtype}'
         )
     channels = tensor.detach().resolve_neg().reshape(expected)
     if any(

@@ -18,7 +18,7 @@ from odl.core.space.weightings.weighting import (
 )
 
 from odl_equivariant._types import Space
-from odl_equivariant.elements import n_channels
+from odl_equivariant.elements import describe_space, n_channels
 
 __all__ = ('inner_product_weights',)
 
@@ -27,7 +27,7 @@ def _check_exponent(weighting, space):
     if weighting.exponent != 2.0:
         raise NotImplementedError(
             'only spaces with exponent 2 have an inner product, got '
-            f'{weighting.exponent} in {space!r}'
+            f'{weighting.exponent} in {describe_space(space)}'
         )
 
 
@@ -43,7 +43,7 @@ def _leaf_weights(space, factor):
     else:
         raise NotImplementedError(
             'only constant and array weightings are supported, got '
-            f'{weighting!r} in {space!r}'
+            f'{weighting!r} in {describe_space(space)}'
         )
     values = factor * values.cpu()
     if isinstance(space, odl.DiscretizedSpace) and space.is_uniform:
@@ -76,7 +76,7 @@ def _weights(space, factor=1.0):
     else:
         raise NotImplementedError(
             'only constant and array weightings of product spaces are '
-            f'supported, got {weighting!r} in {space!r}'
+            f'supported, got {weighting!r} in {describe_space(space)}'
         )
     return [
         weights

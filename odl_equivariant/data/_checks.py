@@ -13,7 +13,7 @@ import odl
 import torch
 
 from odl_equivariant._checks import array_shape, whole_number
-from odl_equivariant.elements import as_tensor, merge_complex
+from odl_equivariant.elements import as_tensor, describe_space, merge_complex
 
 __all__ = (
     'as_array',
@@ -132,7 +132,7 @@ def check_extent(space, own, name):
     if not isinstance(space, odl.DiscretizedSpace) or space.ndim != own.ndim:
         raise ValueError(
             f'`image` must be an element of a {own.ndim}D '
-            f'DiscretizedSpace, got one of {space!r}'
+            f'DiscretizedSpace, got one of {describe_space(space)}'
         )
     extent = np.asarray(space.max_pt - space.min_pt, dtype=float)
     field = np.asarray(own.max_pt - own.min_pt, dtype=float)

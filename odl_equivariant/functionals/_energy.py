@@ -15,6 +15,7 @@ from torch import nn
 
 from odl_equivariant._checks import positive_number, real_number
 from odl_equivariant.elements import (
+    describe_space,
     first_part,
     grid_shape,
     is_complex,
@@ -90,7 +91,7 @@ class ImageLayout:
         if complex_values is not None and not is_of_complex:
             raise ValueError(
                 f'complex_values={complex_values!r} is for complex spaces, '
-                f'got {space!r}'
+                f'got {describe_space(space)}'
             )
         one = 2 if is_of_complex and complex_values is None else 1
         if in_channels not in (one, one * parts):
@@ -109,7 +110,8 @@ class ImageLayout:
                 "or complex_values='magnitude'"
             )
         return (
-            f'an energy of elements of {space!r} needs in_channels={fitting}'
+            'an energy of elements of '
+            f'{describe_space(space)} needs in_channels={fitting}'
             f', got in_channels={self.in_channels}{choices}'
         )
 

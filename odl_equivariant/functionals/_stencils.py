@@ -17,7 +17,12 @@ import torch
 from torch.nn.functional import pad
 
 from odl_equivariant._checks import one_of, real_number
-from odl_equivariant.elements import first_part, is_complex, n_parts
+from odl_equivariant.elements import (
+    describe_space,
+    first_part,
+    is_complex,
+    n_parts,
+)
 from odl_equivariant.inner_products import inner_product_weights
 
 __all__ = ('PAD_MODES', 'Stencils')
@@ -30,11 +35,12 @@ def _leaf(space):
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             'expected a space from `odl.uniform_discr` or a `ProductSpace` '
-            f'of equal ones, got {space!r}'
+            f'of equal ones, got {describe_space(space)}'
         )
     if not space.is_uniform:
         raise ValueError(
-            f'expected a uniform grid, got {space!r}; make one with '
+            'expected a uniform grid, got '
+            f'{describe_space(space)}; make one with '
             '`odl.uniform_discr`'
         )
     return space

@@ -20,6 +20,7 @@ from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import positive_number
 from odl_equivariant._types import Operator, PadMode, Space
 from odl_equivariant._warnings import warn_user
+from odl_equivariant.elements import describe_space
 from odl_equivariant.functionals._generalized_dual import denoise, evaluate
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
@@ -297,6 +298,7 @@ class InvariantTotalGeneralizedVariation(Variation):
     def __repr__(self):
         """Return ``repr(self)``."""
         return (
-            f'{type(self).__name__}({self.domain!r}, {self.alpha!r}, '
+            f'{type(self).__name__}('
+            f'{describe_space(self.domain)}, {self.alpha!r}, '
             f'{self.operator.pad_mode!r}, tol={self.tol:g})'
         )

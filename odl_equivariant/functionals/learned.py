@@ -22,6 +22,7 @@ from torch import nn
 
 from odl_equivariant._checks import one_of, positive_number
 from odl_equivariant._types import Operator, Space
+from odl_equivariant.elements import describe_space
 from odl_equivariant.functionals._values import ValueCheck
 from odl_equivariant.operators.network import NetworkOperator
 
@@ -301,6 +302,6 @@ class LearnedProximal(odl.functionals.Functional):
         if self.parameter != _PARAMETERS[0]:
             more += f', parameter={self.parameter!r}'
         return (
-            f'{type(self).__name__}({self.domain!r}, '
+            f'{type(self).__name__}({describe_space(self.domain)}, '
             f'{type(self.module).__name__}(...){more})'
         )

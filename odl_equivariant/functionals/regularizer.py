@@ -23,7 +23,12 @@ from odl.functionals import FunctionalRightScalarMult
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._checks import one_of, positive_number, whole_number
 from odl_equivariant._types import Element, ElementLike, Operator, Space
-from odl_equivariant.elements import as_element, as_tensor, tensor_dtype
+from odl_equivariant.elements import (
+    as_element,
+    as_tensor,
+    describe_space,
+    tensor_dtype,
+)
 from odl_equivariant.functionals._accelerated import minimise
 from odl_equivariant.functionals._energy import (
     COMPLEX_VALUES,
@@ -510,7 +515,7 @@ class LearnedRegularizer(CheckedOperator, odl.functionals.Functional):
             if value != default
         )
         text = (
-            f'{type(self).__name__}({self.domain!r}, '
+            f'{type(self).__name__}({describe_space(self.domain)}, '
             f'{type(self.energy).__name__}(...){more})'
         )
         return text if self.translation is None else f'{text}.translated(...)'
@@ -532,7 +537,8 @@ def _constant_weight(space):
         raise ValueError(
             'the value of a learned regulariser per cell needs a space with '
             f'one weight, got weights from {least:.4g} to {most:.4g} in '
-            f'{space!r}; make it with `nodes_on_bdry=False` and without '
+            f'{describe_space(space)}'
+            '; make it with `nodes_on_bdry=False` and without '
             'an array of weights'
         )
     return float(weights.flatten()[0])

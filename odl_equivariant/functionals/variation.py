@@ -16,6 +16,7 @@ import odl
 
 from odl_equivariant._checked_operator import CheckedOperator
 from odl_equivariant._types import Operator, PadMode, Space
+from odl_equivariant.elements import describe_space
 from odl_equivariant.functionals import _variation_dual
 from odl_equivariant.functionals._inner_proximal import (
     ConvergenceWarning,
@@ -114,7 +115,8 @@ class OneSidedGradients(CheckedOperator):
     def __repr__(self):
         """Return ``repr(self)``."""
         return (
-            f'{type(self).__name__}({self.domain!r}, {self.pad_mode!r}'
+            f'{type(self).__name__}('
+            f'{describe_space(self.domain)}, {self.pad_mode!r}'
             f'{_weights_argument(self.axis_weights)})'
         )
 
@@ -277,7 +279,7 @@ class InvariantTotalVariation(Variation):
     def __repr__(self):
         """Return ``repr(self)``."""
         return (
-            f'{type(self).__name__}({self.domain!r}, '
+            f'{type(self).__name__}({describe_space(self.domain)}, '
             f'{self.operator.pad_mode!r}, tol={self.tol:g}'
             f'{_weights_argument(self.operator.axis_weights)})'
         )

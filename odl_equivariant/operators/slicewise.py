@@ -42,7 +42,8 @@ def _stacked(space, n_slices, thickness):
     if not (space.is_uniform and isinstance(space.weighting, ConstWeighting)):
         raise ValueError(
             'the cells of images and of data must be equal and have one '
-            f'weight, got {space!r}: take angles at equal distances'
+            'weight, got '
+            f'{describe_space(space)}: take angles at equal distances'
         )
     half = n_slices * thickness / 2
     slices = odl.uniform_partition(-half, half, n_slices)

@@ -16,7 +16,7 @@ import odl
 import torch
 from odl.core.set.space import LinearSpaceTypeError
 
-from odl_equivariant.elements import as_tensor
+from odl_equivariant.elements import as_tensor, describe_space
 from odl_equivariant.inner_products import inner_product_weights
 from odl_equivariant.solvers._moduli import weak_convexity
 
@@ -101,13 +101,15 @@ def check_start(x, functionals):
     for name, functional in functionals.items():
         if not isinstance(functional, odl.functionals.Functional):
             raise TypeError(
-                f'`{name}` must be a functional of ODL on {x.space!r}, got '
+                f'`{name}` must be a functional of ODL on '
+                f'{describe_space(x.space)}, got '
                 f'{type(functional).__name__}'
             )
         if x not in functional.domain:
             raise TypeError(
                 f'`x` must be in the domain of `{name}`, '
-                f'{functional.domain!r}, got an element of {x.space!r}'
+                f'{describe_space(functional.domain)}, got an element of '
+                f'{describe_space(x.space)}'
             )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import odl
 
 from odl_equivariant._types import Element
+from odl_equivariant.elements import describe_space
 
 __all__ = ('learned_proximal_gradient',)
 
@@ -129,6 +130,7 @@ def learned_proximal_gradient(
 def _element(result, space):
     if result not in space:
         raise ValueError(
-            f'a proximal must return an element of {space!r}, got {result!r}'
+            'a proximal must return an element of '
+            f'{describe_space(space)}, got {result!r}'
         )
     return result

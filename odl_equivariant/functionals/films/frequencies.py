@@ -16,6 +16,7 @@ import torch
 
 from odl_equivariant._checks import positive_number
 from odl_equivariant._types import Operator, Space
+from odl_equivariant.elements import describe_space
 from odl_equivariant.functionals._tensors import to_element, to_tensor
 from odl_equivariant.functionals.films.low_rank import checked_film_space
 
@@ -103,7 +104,8 @@ class TemporalFourierNorm(odl.functionals.Functional):
     def __repr__(self):
         """Return ``repr(self)``."""
         return (
-            f'{type(self).__name__}({self.domain!r}, time_axis={self._axis})'
+            f'{type(self).__name__}({describe_space(self.domain)}, '
+            f'time_axis={self._axis})'
         )
 
 

@@ -164,7 +164,8 @@ class CasoratiNuclearNorm(odl.functionals.Functional):
     def __repr__(self):
         """Return ``repr(self)``."""
         return (
-            f'{type(self).__name__}({self.domain!r}, time_axis={self._axis})'
+            f'{type(self).__name__}({describe_space(self.domain)}, '
+            f'time_axis={self._axis})'
         )
 
 

@@ -21,7 +21,7 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import Space
-from odl_equivariant.elements import first_part, n_channels
+from odl_equivariant.elements import describe_space, first_part, n_channels
 from odl_equivariant.nn._convolution import in_fast_order
 from odl_equivariant.nn.blocks.calibration import calibrate
 from odl_equivariant.nn.blocks.execution import InPieces
@@ -212,7 +212,9 @@ class Proximal(InPieces, nn.Module):
         self._check_grid(space)
         if n_channels(space) != self.in_channels:
             raise ValueError(
-                f'the space {space!r} has {n_channels(space)} channel(s) (two '
+                'the space '
+                f'{describe_space(space)} '
+                f'has {n_channels(space)} channel(s) (two '
                 'if complex), the proximal was made with in_channels='
                 f'{self.in_channels}; make it with in_channels='
                 f'{n_channels(space)}'
@@ -223,7 +225,7 @@ class Proximal(InPieces, nn.Module):
             if not space.is_uniform:
                 raise ValueError(
                     'convolutions need a uniform grid, got the space '
-                    f'{space!r}'
+                    f'{describe_space(space)}'
                 )
             self._check_cells(space)
 

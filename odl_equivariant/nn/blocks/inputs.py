@@ -16,7 +16,7 @@ import torch
 
 from odl_equivariant._checks import whole_number
 from odl_equivariant._types import Space
-from odl_equivariant.elements import grid_shape
+from odl_equivariant.elements import describe_space, grid_shape
 from odl_equivariant.nn.blocks.network import is_exported, is_transformed
 from odl_equivariant.nn.steerable.space import (
     dimension_of,
@@ -52,7 +52,7 @@ def check_grid(block, space, advice):
     if len(shape) != block.dimension:
         raise ValueError(
             f'{type(block).__name__} works on images with {block.dimension} '
-            f'axes, got the space {space!r} with {len(shape)}'
+            f'axes, got the space {describe_space(space)} with {len(shape)}'
             f'{advice(len(shape))}'
         )
     if min(shape) < block.kernel_size:
@@ -146,7 +146,7 @@ def check_square_cells(space: Space) -> None:
         raise ValueError(
             'an equivariant network needs square cells, as a turned '
             'image lies on another grid otherwise; got the cell sides '
-            f'{space.cell_sides} of {space!r}'
+            f'{space.cell_sides} of {describe_space(space)}'
         )
 
 
@@ -232,7 +232,8 @@ def check_cells(space: Space, group: str, axis: int | None) -> None:
     raise ValueError(
         f'the group {group}{about} exchanges axes along which the cells '
         'differ, and a turned volume lies on another grid: got the cell sides '
-        f'{sides.tolist()} of {space!r}; take {fitting}, or resample the '
+        f'{sides.tolist()} of '
+        f'{describe_space(space)}; take {fitting}, or resample the '
         'volumes to cubic cells'
     )
 

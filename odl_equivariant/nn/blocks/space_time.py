@@ -18,7 +18,7 @@ from torch.nn import functional
 from odl_equivariant._checks import boolean, one_of, whole_number
 from odl_equivariant._time import checked_time_axis, spatial_axes
 from odl_equivariant._types import Space
-from odl_equivariant.elements import grid_shape
+from odl_equivariant.elements import describe_space, grid_shape
 from odl_equivariant.nn._convolution import PaddedConvolution, convolve
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks.base import Proximal
@@ -314,7 +314,8 @@ class SpaceTimeProximal(Proximal):
         if len(shape) != 3:
             raise ValueError(
                 'SpaceTimeProximal works on films, with two axes of space and '
-                f'one of time, got the space {space!r} with {len(shape)}; for '
+                'one of time, got the space '
+                f'{describe_space(space)} with {len(shape)}; for '
                 'images take `EquivariantProximal`'
             )
         frame = [shape[axis] for axis in spatial_axes(self.time_axis)]
@@ -344,7 +345,8 @@ class SpaceTimeProximal(Proximal):
             raise ValueError(
                 'an equivariant network needs square cells in each frame, as '
                 'a turned frame lies on another grid otherwise; got the sides '
-                f'{sides.tolist()} along the axes {axes} of {space!r}, with '
+                f'{sides.tolist()} along the axes {axes} of '
+                f'{describe_space(space)}, with '
                 f'time along axis {self.time_axis}'
             )
 

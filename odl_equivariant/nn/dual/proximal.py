@@ -24,7 +24,7 @@ from odl_equivariant._checks import (
     whole_number,
 )
 from odl_equivariant._types import Space
-from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.elements import describe_space, grid_shape, n_channels
 from odl_equivariant.nn._convolution import normal
 from odl_equivariant.nn._precision import check_arithmetic
 from odl_equivariant.nn.blocks.calibration import calibrate
@@ -216,7 +216,8 @@ class DualProximal(nn.Module):
         space = operator.range
         if n_channels(space) != self.in_channels:
             raise ValueError(
-                f'the data space {space!r} has {n_channels(space)} channel(s) '
+                'the data space '
+                f'{describe_space(space)} has {n_channels(space)} channel(s) '
                 '(two if complex), the dual block was made with in_channels='
                 f'{self.in_channels}; make it with in_channels='
                 f'{n_channels(space)}'
@@ -227,7 +228,8 @@ class DualProximal(nn.Module):
         if len(shape) != 2:
             raise ValueError(
                 f'kernels of side {self.kernel_size} need data with 2 axes, '
-                f'views and detector elements, got the data space {space!r} '
+                'views and detector elements, got the data space '
+                f'{describe_space(space)} '
                 f'with {len(shape)}; take kernel_size=1'
             )
         self._check_shape(shape)

@@ -19,7 +19,12 @@ from torch import nn
 
 from odl_equivariant._checks import boolean, positive_number, whole_number
 from odl_equivariant._types import Space
-from odl_equivariant.elements import first_part, grid_shape, n_channels
+from odl_equivariant.elements import (
+    describe_space,
+    first_part,
+    grid_shape,
+    n_channels,
+)
 from odl_equivariant.nn.blocks.inputs import (
     advice_of_dimension,
     check_cells,
@@ -282,13 +287,16 @@ class RidgeEnergy(Energy):
         if len(shape) != self.dimension:
             raise ValueError(
                 f'{type(self).__name__} takes images with {self.dimension} '
-                f'axes, got the space {space!r} with {len(shape)}'
+                'axes, got the space '
+                f'{describe_space(space)} with {len(shape)}'
                 f'{advice_of_dimension(self.group, len(shape))}'
             )
         self._check_shape(shape)
         if n_channels(space) != self.in_channels:
             raise ValueError(
-                f'the space {space!r} has {n_channels(space)} channel(s) (two '
+                'the space '
+                f'{describe_space(space)} '
+                f'has {n_channels(space)} channel(s) (two '
                 'if complex), the energy was made with in_channels='
                 f'{self.in_channels}; make it with in_channels='
                 f'{n_channels(space)}'
@@ -298,7 +306,7 @@ class RidgeEnergy(Energy):
             if not space.is_uniform:
                 raise ValueError(
                     'convolutions need a uniform grid, got the space '
-                    f'{space!r}'
+                    f'{describe_space(space)}'
                 )
             if self.group is not None:
                 check_cells(space, self.group, self.axis)

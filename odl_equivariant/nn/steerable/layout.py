@@ -157,7 +157,8 @@ def check_vector_space(space, dimension=2):
         return
     if not isinstance(space, odl.ProductSpace):
         raise ValueError(
-            f'the elements of the space {space!r} are no vector fields: take '
+            'the elements of the space '
+            f'{describe_space(space)} are no vector fields: take '
             f'`space ** {dimension}`, or make the proximal with '
             "representation='trivial'"
         )
@@ -165,7 +166,7 @@ def check_vector_space(space, dimension=2):
         'a space of vector fields has one part for each component, and not '
         f'{len(space)}: several fields lie in `(space ** n) ** {dimension}`, '
         'all first '
-        f'components before all second ones; got {space!r}'
+        f'components before all second ones; got {describe_space(space)}'
     )
 
 

@@ -17,7 +17,12 @@ from torch import nn
 
 from odl_equivariant._checks import boolean
 from odl_equivariant._types import Initial
-from odl_equivariant.elements import grid_shape, n_channels, tensor_dtype
+from odl_equivariant.elements import (
+    describe_space,
+    grid_shape,
+    n_channels,
+    tensor_dtype,
+)
 from odl_equivariant.nn.blocks.network import is_transformed
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
 from odl_equivariant.nn.unrolled.layers import Layers, OperatorCache
@@ -119,13 +124,14 @@ class UnrolledMethod(nn.Module):
         if tuple(y.shape[1:]) != expected:
             raise ValueError(
                 f'expected data of shape (N, {str(expected)[1:]} for the '
-                f'range {space!r} of the forward operator, got '
+                f'range {describe_space(space)} of the forward operator, got '
                 f'{tuple(y.shape)}'
             )
         if y.dtype != tensor_dtype(space):
             raise TypeError(
                 f'expected data of dtype {tensor_dtype(space)} for the range '
-                f'{space!r} of the forward operator, got {y.dtype}'
+                f'{describe_space(space)} '
+                f'of the forward operator, got {y.dtype}'
             )
 
     def _check_precision(self, forward_operator):
@@ -136,7 +142,8 @@ class UnrolledMethod(nn.Module):
             if weight.dtype != expected:
                 raise TypeError(
                     f'the weights are in {weight.dtype}, and the operator on '
-                    f'{forward_operator.domain!r} computes in {expected}'
+                    f'{describe_space(forward_operator.domain)} '
+                    f'computes in {expected}'
                 )
             break
 

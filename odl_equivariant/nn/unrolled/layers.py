@@ -18,7 +18,7 @@ from torch import nn
 from odl_equivariant._checks import one_of
 from odl_equivariant._locks import Lock
 from odl_equivariant._types import Initial
-from odl_equivariant.elements import grid_shape, n_channels
+from odl_equivariant.elements import describe_space, grid_shape, n_channels
 from odl_equivariant.operators.batching.per_sample import (
     PerSampleOperator,
     per_sample_operator,
@@ -147,9 +147,12 @@ class Layers(nn.Module):
             ):
                 raise ValueError(
                     '`initial` must map from the range of the forward '
-                    f'operator, {forward_operator.range!r}, to its domain, '
-                    f'{space!r}; got an operator from {initial.domain!r} to '
-                    f'{initial.range!r}'
+                    'operator, '
+                    f'{describe_space(forward_operator.range)}'
+                    ', to its domain, '
+                    f'{describe_space(space)}; got an operator from '
+                    f'{describe_space(initial.domain)} to '
+                    f'{describe_space(initial.range)}'
                 )
             self.kind = 'operator'
             self.apply_initial = OperatorLayer(initial)
@@ -306,8 +309,10 @@ class OperatorCache:
         if operator.domain != own.domain or operator.range != own.range:
             raise ValueError(
                 'the operators of a batch must map between the spaces of the '
-                f"network's own, {own.domain!r} and {own.range!r}, got an "
-                f'operator from {operator.domain!r} to {operator.range!r}; '
+                f"network's own, {describe_space(own.domain)} and "
+                f'{describe_space(own.range)}, got an '
+                f'operator from {describe_space(operator.domain)} to '
+                f'{describe_space(operator.range)}; '
                 'for other spaces, take '
                 '`network.with_operator(forward_operator)`'
             )
