@@ -537,8 +537,7 @@ def _constant_weight(space):
         raise ValueError(
             'the value of a learned regulariser per cell needs a space with '
             f'one weight, got weights from {least:.4g} to {most:.4g} in '
-            f'{describe_space(space)}'
-            '; make it with `nodes_on_bdry=False` and without '
-            'an array of weights'
+            f'{describe_space(space)}; make it with `nodes_on_bdry=False` '
+            'and without an array of weights'
         )
     return float(weights.flatten()[0])

@@ -216,8 +216,8 @@ class DualProximal(nn.Module):
         space = operator.range
         if n_channels(space) != self.in_channels:
             raise ValueError(
-                'the data space '
-                f'{describe_space(space)} has {n_channels(space)} channel(s) '
+                f'the data space {describe_space(space)} has '
+                f'{n_channels(space)} channel(s) '
                 '(two if complex), the dual block was made with in_channels='
                 f'{self.in_channels}; make it with in_channels='
                 f'{n_channels(space)}'

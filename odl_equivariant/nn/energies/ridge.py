@@ -294,9 +294,8 @@ class RidgeEnergy(Energy):
         self._check_shape(shape)
         if n_channels(space) != self.in_channels:
             raise ValueError(
-                'the space '
-                f'{describe_space(space)} '
-                f'has {n_channels(space)} channel(s) (two '
+                f'the space {describe_space(space)} has '
+                f'{n_channels(space)} channel(s) (two '
                 'if complex), the energy was made with in_channels='
                 f'{self.in_channels}; make it with in_channels='
                 f'{n_channels(space)}'

@@ -147,10 +147,8 @@ class Layers(nn.Module):
             ):
                 raise ValueError(
                     '`initial` must map from the range of the forward '
-                    'operator, '
-                    f'{describe_space(forward_operator.range)}'
-                    ', to its domain, '
-                    f'{describe_space(space)}; got an operator from '
+                    f'operator, {describe_space(forward_operator.range)}, '
+                    f'to its domain, {describe_space(space)}; got an operator from '
                     f'{describe_space(initial.domain)} to '
                     f'{describe_space(initial.range)}'
                 )
