@@ -148,8 +148,8 @@ class Layers(nn.Module):
                 raise ValueError(
                     '`initial` must map from the range of the forward '
                     f'operator, {describe_space(forward_operator.range)}, '
-                    f'to its domain, {describe_space(space)}; got an operator from '
-                    f'{describe_space(initial.domain)} to '
+                    f'to its domain, {describe_space(space)}; got an operator '
+                    f'from {describe_space(initial.domain)} to '
                     f'{describe_space(initial.range)}'
                 )
             self.kind = 'operator'
