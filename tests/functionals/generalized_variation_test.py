@@ -472,29 +472,71 @@ def test_warm_start_saves_iterations(rng):
     assert norm(space, results[0] - results[1]) < 2e-2 * norm(space, f)
 
 
+def fields_of(space, f, sigma=0.2, state=None):
+    """Return a problem of the inner solver, its image and gradients."""
+    J = variation(space)
+    second = J.operator._second
+    gradients = second.gradients(f)
+    if state is None:
+        zero = torch.zeros_like(gradients)
+        state = zero.clone(), zero.clone(), second.derivatives(zero)
+    norm = second.combined_norm_bound()
+    fields = _generalized_dual._Fields(second, J._weights(sigma), norm, *state)
+    fields.balance(gradients, 0.3)
+    return fields, gradients
+
+
+def assert_feasible(fields):
+    """Neither q nor E*q is above its weight."""
+    second, weights = fields.second, fields.weights
+    moduli = second.first.moduli
+    # with relaxation, they are not feasible on their own
+    assert moduli(fields.dual).max() > weights[1]
+    q = fields.feasible_dual()
+    assert moduli(q).max() < (1 + 1e-9) * weights[1]
+    field = second.derivatives_adjoint(q)
+    assert moduli(field).max() < (1 + 1e-9) * weights[0]
+    torch.testing.assert_close(fields.feasible(), field)
+
+
 @each_space
 def test_a_bound_rests_on_a_feasible_dual_variable(space, rng):
-    """Neither q nor E*q is above its weight, in the middle of iterations."""
-    J = variation(space)
-    second, weights = J.operator._second, J._weights(0.2)
+    """In the middle of iterations, in all kinds of spaces."""
     f = doubled(to_tensor(random_element(space, rng)))
-    gradients = second.gradients(f)
-    zero = torch.zeros_like(gradients)
-    state = zero.clone(), zero.clone(), second.derivatives(zero)
-    norm = second.combined_norm_bound()
-    fields = _generalized_dual._Fields(second, weights, norm, *state)
-    fields.balance(gradients, 0.3)
-    moduli = second.first.moduli
+    fields, gradients = fields_of(space, f)
     for _ in range(3):
         for _ in range(4):
             fields.step(gradients)
-        # with relaxation, they are not feasible on their own
-        assert moduli(fields.dual).max() > weights[1]
-        q = fields.feasible_dual()
-        assert moduli(q).max() < (1 + 1e-9) * weights[1]
-        field = second.derivatives_adjoint(q)
-        assert moduli(field).max() < (1 + 1e-9) * weights[0]
-        torch.testing.assert_close(fields.feasible(), field)
+        assert_feasible(fields)
+
+
+@pytest.mark.parametrize('shape', [(24, 25), (300,)], ids=str)
+def test_large_images_have_feasible_dual_variables(shape, rng):
+    """Projections have not converged there, and one factor does the rest."""
+    space = cells(shape)
+    f = doubled(to_tensor(random_element(space, rng)))
+    fields, gradients = fields_of(space, f)
+    for _ in range(10):
+        fields.step(gradients)
+    assert_feasible(fields)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('maxiter', [5, 40])
+def test_the_bound_is_that_of_the_feasible_dual_variable(dtype, maxiter, rng):
+    """In double precision, also after iterations in single precision."""
+    space = cells((24, 25), dtype=dtype)
+    f = to_tensor(random_element(space, rng))
+    J = variation(space)
+    u, state, bound, n_iter = _generalized_dual.denoise(
+        J.operator._second, f, J._weights(0.2), 1e-3, maxiter
+    )
+    assert u.dtype == torch.float64 and n_iter == maxiter
+    f = doubled(f)
+    fields, gradients = fields_of(space, f, state=map(doubled, state))
+    problem = fields, f, u, gradients
+    expected = _generalized_dual._bound_of(*problem, fields.feasible())
+    assert bound == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.slow

@@ -41,8 +41,6 @@ _WRONG, _TIMES_BEST, _TIMES_NOISE = 0.03, 4.0, 2.0
 # they leave smaller by this factor and by this number.
 _SHIFT, _TIMES_SHIFTED, _GAIN = 2, 1.5, 1e-3
 _LONGEST_SHIFT = 16
-# Of noise, some shift explains more by chance.
-_MOST_NOISE = 0.75
 _TINY = np.finfo(float).tiny
 
 
@@ -85,15 +83,22 @@ def doubt_of_coil_maps(
     ]
     images, noise = _images(kspace, sampled, block, places)
 
-    def left(maps, shift=(0, 0)):
+    def there(maps, shift=(0, 0)):
         rows, columns = (
             (place - s) % n
             for place, s, n in zip(places, shift, sampled.shape, strict=True)
         )
-        return _unexplained(images, maps[:, rows[:, None], columns])
+        return maps[:, rows[:, None], columns]
+
+    def left(maps, shift=(0, 0)):
+        return _unexplained(images, there(maps, shift))
 
     own = left(coil_maps)
     shift, shifted = _best_shift(lambda by: left(coil_maps, by), own)
+    # of parts of an object, one may have less noise than another
+    both = [there(coil_maps, by) for by in ((0, 0), shift)]
+    seen = (np.abs(both[0]) > 0).any(0) & (np.abs(both[1]) > 0).any(0)
+    same = [_unexplained(images, seen * maps) for maps in both]
     # what is best takes long for many coils, so comes last
     if own > max(
         _WRONG, _TIMES_NOISE * noise
@@ -109,12 +114,11 @@ def doubt_of_coil_maps(
             'phases are missing, or they are noisy'
         )
     if (
-        noise < _MOST_NOISE
-        and max(map(abs, shift)) >= _SHIFT
-        and own > _TIMES_SHIFTED * shifted
-        and own > shifted + _GAIN
+        max(map(abs, shift)) >= _SHIFT
+        and same[0] > _TIMES_SHIFTED * same[1]
+        and same[0] > same[1] + _GAIN
     ):
-        return _text(own, shifted, f'they are shifted by {shift} pixels')
+        return _text(*same, f'they are shifted by {shift} pixels')
     return ''
 
 
@@ -173,9 +177,8 @@ def _others(maps):
     yield 'they are conjugated', maps.conj()
     yield 'the coils are in reversed order', maps[::-1]
     for axes, name in (((1,), '0'), ((2,), '1'), ((1, 2), '0 and 1')):
-        # about the pixel of the middle, n // 2
-        odd = [maps.shape[axis] % 2 - 1 for axis in axes]
-        turned = np.roll(np.flip(maps, axes), [-n for n in odd], axes)
+        # to a pixel, which does not matter here
+        turned = np.flip(maps, axes)
         yield f'axis {name} of an image is reversed', turned
     yield (
         'their middle is put at index n // 2, by `numpy.fft.fftshift` of the '

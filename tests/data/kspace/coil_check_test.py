@@ -75,7 +75,7 @@ CHANGES = {
 @pytest.mark.parametrize('name', CHANGES)
 def test_wrong_maps_are_named(name):
     """A warning at the line of the user says what the maps seem to be."""
-    # an even and an odd side turn about the pixel n // 2
+    # an even and an odd side
     shape = (64, 64) if 'axis 1' not in name else (64, 57)
     scan, maps = scan_of(shape)
     changed = CHANGES[name](maps)
@@ -102,6 +102,17 @@ def test_zero_maps_say_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         scan.with_coil_maps(maps).acquisition()
+
+
+@pytest.mark.parametrize('seed', [1, 2, 5, 7])
+def test_noise_has_no_shift(seed):
+    """Maps of a part of an object fit noise as well elsewhere."""
+    shape = (48, 64)
+    scan, maps = scan_of(shape, 2, 2.0, seed=seed)
+    x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing='ij')
+    mask = np.broadcast_to(scan.mask, shape)
+    part = maps * (x**2 + y**2 < 0.09)
+    assert 'shifted' not in doubt_of_coil_maps(scan.kspace, mask, part)
 
 
 @pytest.mark.parametrize('unit', [1e-180, 1e150])

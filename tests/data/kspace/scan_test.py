@@ -19,6 +19,7 @@ from odl_equivariant.data import (
     mr_phantom,
     simulated_coil_maps,
 )
+from odl_equivariant.data.kspace.checks import split_axes
 
 SHAPE = (48, 40)
 
@@ -264,3 +265,16 @@ def test_images_that_are_split_are_said(axes, shape):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         KspaceScan(kspace).acquisition()
+
+
+@pytest.mark.parametrize('shape', [(48, 40), (63, 65)])
+@pytest.mark.parametrize('kind', ['full', 'hollow'])
+def test_full_and_hollow_images_are_not_split(kind, shape):
+    """The middle of one is not empty, and the edges of the other are."""
+    x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing='ij')
+    image = np.ones(shape)
+    if kind == 'hollow':
+        # two objects beside the middle of both axes
+        image = 1.0 * (np.hypot(abs(x + y), abs(x - y) - 1) < 0.4)
+    kspace = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image)))
+    assert split_axes(kspace[None]) == ()
