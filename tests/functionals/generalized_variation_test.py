@@ -510,11 +510,11 @@ def test_a_bound_rests_on_a_feasible_dual_variable(space, rng):
         assert_feasible(fields)
 
 
-@pytest.mark.parametrize('shape', [(24, 25), (300,)], ids=str)
-def test_large_images_have_feasible_dual_variables(shape, rng):
+def test_large_images_have_feasible_dual_variables():
     """Projections have not converged there, and one factor does the rest."""
-    space = cells(shape)
-    f = doubled(to_tensor(random_element(space, rng)))
+    space = cells((64, 64))
+    noise = np.random.default_rng(0)
+    f = doubled(to_tensor(random_element(space, noise)))
     fields, gradients = fields_of(space, f)
     for _ in range(10):
         fields.step(gradients)

@@ -26,7 +26,7 @@ from odl_equivariant.diagnostics import (
     invariance_error,
 )
 from odl_equivariant.diagnostics._spaces import random_element
-from odl_equivariant.elements import as_tensor
+from odl_equivariant.elements import as_tensor, describe_space
 from odl_equivariant.functionals import ConvergenceWarning, LearnedRegularizer
 from odl_equivariant.nn import Energy
 from odl_equivariant.operators import OperatorLayer
@@ -862,7 +862,7 @@ def test_repr():
     """The text names space, energy and settings, and no numbers of images."""
     f = functional_of('weak', scale=2.0)
     assert repr(3 * f) == (
-        f'LearnedRegularizer({f.domain!r}, Differences(...), scale=2.0, '
+        f'LearnedRegularizer({describe_space(f.domain)}, Differences(...), scale=2.0, '
         'weight=3.0, tol=0.0001)'
     )
     moved = f.translated(f.domain.one())
