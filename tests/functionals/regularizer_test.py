@@ -862,8 +862,8 @@ def test_repr():
     """The text names space, energy and settings, and no numbers of images."""
     f = functional_of('weak', scale=2.0)
     assert repr(3 * f) == (
-        f'LearnedRegularizer({describe_space(f.domain)}, Differences(...), scale=2.0, '
-        'weight=3.0, tol=0.0001)'
+        f'LearnedRegularizer({describe_space(f.domain)}, Differences(...), '
+        'scale=2.0, weight=3.0, tol=0.0001)'
     )
     moved = f.translated(f.domain.one())
     assert repr(moved).endswith('.translated(...)')

@@ -98,7 +98,7 @@ def doubt_of_coil_maps(
     # of parts of an object, one may have less noise than another
     both = [there(coil_maps, by) for by in ((0, 0), shift)]
     seen = (np.abs(both[0]) > 0).any(0) & (np.abs(both[1]) > 0).any(0)
-    same = [_unexplained(images, seen * maps) for maps in both]
+    here, moved = (_unexplained(images, seen * maps) for maps in both)
     # what is best takes long for many coils, so comes last
     if own > max(
         _WRONG, _TIMES_NOISE * noise
@@ -115,10 +115,10 @@ def doubt_of_coil_maps(
         )
     if (
         max(map(abs, shift)) >= _SHIFT
-        and same[0] > _TIMES_SHIFTED * same[1]
-        and same[0] > same[1] + _GAIN
+        and here > _TIMES_SHIFTED * moved
+        and here > moved + _GAIN
     ):
-        return _text(*same, f'they are shifted by {shift} pixels')
+        return _text(here, moved, f'they are shifted by {shift} pixels')
     return ''
 
 
