@@ -108,9 +108,9 @@ def filters(points, kernel_size):
     values : torch.Tensor
         Float64 tensor of shape ``(p ** 2, ...)``: the mask times 1 and, for
         half of the other frequencies :math:`\kappa` with
-        :math:`|\kappa_i| < p / 2`, times :math:`\sqrt{2} \cos` and
-        :math:`\sqrt{2} \sin`. The other half has the same functions, up to
-        signs.
+        :math:`|\kappa_i| < p / 2`, from low to high, times
+        :math:`\sqrt{2} \cos` and :math:`\sqrt{2} \sin`. The other half has
+        the same functions, up to signs.
 
     Notes
     -----
@@ -120,12 +120,13 @@ def filters(points, kernel_size):
     """
     along = range(-(kernel_size // 2), kernel_size // 2 + 1)
     half = [(k, m) for k in along for m in along if (k, m) > (0, 0)]
+    half.sort(key=lambda frequency: (math.hypot(*frequency), frequency))
     frequencies = points.new_tensor(half).reshape(-1, 2)
     phases = torch.einsum('fa,...a->f...', frequencies, points)
     phases = 2 * math.pi / kernel_size * phases
-    waves = [torch.ones_like(points[None, ..., 0])]
-    waves += [math.sqrt(2) * phases.cos(), math.sqrt(2) * phases.sin()]
-    return torch.cat(waves) * mask(points.norm(dim=-1), kernel_size)
+    waves = torch.stack([phases.cos(), phases.sin()], 1).flatten(0, 1)
+    values = [torch.ones_like(points[None, ..., 0]), math.sqrt(2) * waves]
+    return torch.cat(values) * mask(points.norm(dim=-1), kernel_size)
 
 
 @functools.cache
@@ -197,8 +198,8 @@ def fourier_basis(group, source, target, kernel_size):
     if target != 'regular':
         if source != 'regular':
             raise ValueError(
-                "basis='fourier' has kernels to and from regular fields, which "
-                'have a channel for each turn of a filter, and none from '
+                "basis='fourier' has kernels to and from regular fields, with "
+                'a channel for each turn of a filter, and none from '
                 f"{source} to {target} fields: take basis='escnn', or regular "
                 'fields'
             )
