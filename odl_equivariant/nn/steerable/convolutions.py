@@ -9,9 +9,9 @@
 """Steerable convolutions between fields of one kind each.
 
 escnn supplies bases of smooth equivariant kernels, `grid` those of all on the
-grid. The layer itself is a plain torch module: its parameters are the
-coefficients alone, the same in training and evaluation mode, so that it can be
-copied, saved, traced and exported.
+grid, and `fourier` turned Fourier series. The layer itself is a plain torch
+module: its parameters are the coefficients alone, the same in training and
+evaluation mode, so that it can be copied, saved, traced and exported.
 """
 
 import contextlib
@@ -240,11 +240,12 @@ class SteerableConvolution(ExpandedKernel, nn.Module):
         Whether there is a bias, where the output has what no element of the
         group moves: one number a field, which all channels of a regular
         field have and the first one of a band-limited field.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         Which kernels there are: escnn's, which are smooth, sampled and
         limited in their bands; all that are equivariant on the grid, for the
-        groups C1, C2, C4, D1, D2 and D4; or all of these, as escnn's, with
-        which the layer starts, and the others, which start at zero.
+        groups C1, C2, C4, D1, D2 and D4; all of these, as escnn's, with
+        which the layer starts, and the others, which start at zero; or
+        turned Fourier series, to or from regular fields of finite groups.
     may_be_zero : bool, optional
         Whether the kernel is zero where the basis has none between such
         fields. Default: an error says so.

@@ -167,9 +167,8 @@ def fourier_basis(group, source, target, kernel_size):
     \rho_\text{in}(R)^{-1}` for all elements R of the group. From a regular
     field it is the transpose of these, as all matrices are orthogonal.
     Between regular fields, :math:`k_{gh}(x) = \varphi_{g^{-1} h}(R_g^{-1}
-    x)`. The filters are those of [XZXM2023]_, with which [FXMX2024]_ made
-    proximals. They may be linearly dependent on the grid, where the mask
-    vanishes at some cells.
+    x)`. The sources are in `EquivariantProximal`. Kernels may be linearly
+    dependent on the grid, where the mask vanishes at some cells.
 
     Under elements that map cells to cells, kernels are equivariant to the
     last bit, or, of irreducible representations at other angles, to rounding.
@@ -177,17 +176,6 @@ def fourier_basis(group, source, target, kernel_size):
     size h of the cells is small, compared to their support. Filters of few
     cells whose frequencies are high err by a part of their values that does
     not depend on h.
-
-    References
-    ----------
-    .. [XZXM2023] Xie Q, Zhao Q, Xu Z and Meng D. *Fourier series expansion
-       based filter parametrization for equivariant convolutions*. IEEE
-       Transactions on Pattern Analysis and Machine Intelligence 45 (2023)
-       4537-4551.
-    .. [FXMX2024] Fu J, Xie Q, Meng D and Xu Z. *Rotation equivariant proximal
-       operator for deep unfolding methods in image restoration*. IEEE
-       Transactions on Pattern Analysis and Machine Intelligence 46 (2024)
-       6577-6593.
 
     Examples
     --------

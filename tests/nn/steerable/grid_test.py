@@ -370,7 +370,9 @@ def test_groups_that_do_not_act_exactly(group, basis):
 @pytest.mark.parametrize('basis', ['Grid', None, 3, ['grid'], ''])
 def test_unknown_bases(basis):
     """An error names those that there are."""
-    with pytest.raises(ValueError, match="'escnn'.*'grid'.*'mixed'"):
+    with pytest.raises(
+        ValueError, match="'escnn'.*'grid'.*'mixed'.*'fourier'"
+    ):
         SteerableConvolution(1, 1, 'trivial', 'regular', 'C4', basis=basis)
 
 
