@@ -234,8 +234,9 @@ class EquivariantProximal(Proximal):
     image is :math:`\varphi(R_h^{-1} x)`, at the cells. For each pair of fields
     there are p^2 coefficients for an image, or for each element of the group.
     Where all elements map cells to cells, and p <= 5, they give all kernels
-    on the grid, as ``'grid'`` does. At other angles, kernels of few cells err
-    more than escnn's, as their frequencies are higher.
+    on the grid, as ``'grid'`` does. At other angles they err more than
+    escnn's, as the sum over the cells of a turned filter of few cells depends
+    on the angle; most where the group has no quarter turns.
 
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.

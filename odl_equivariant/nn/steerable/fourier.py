@@ -171,11 +171,11 @@ def fourier_basis(group, source, target, kernel_size):
     dependent on the grid, where the mask vanishes at some cells.
 
     Under elements that map cells to cells, kernels are equivariant to the
-    last bit, or, of irreducible representations at other angles, to rounding.
+    last bit.
     At other angles, filters of a fixed shape err by :math:`O(h^2)` where the
     size h of the cells is small, compared to their support. Filters of few
-    cells whose frequencies are high err by a part of their values that does
-    not depend on h.
+    cells and high frequencies err by more: the sums over the cells of the
+    turned ones differ.
 
     Examples
     --------

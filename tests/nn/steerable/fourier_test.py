@@ -274,6 +274,46 @@ def test_other_angles_err_by_the_square_of_the_cells(group, element):
     assert coarse < 0.3
 
 
+def error_of_a_proximal(basis, group, n):
+    """Return how far the centre of the result moves with a turn.
+
+    It is relative to how much it differs between images. These are smooth
+    ones of n x n cells on one square, of which the centre suffices.
+    """
+    torch.manual_seed(0)
+    block = EquivariantProximal(
+        1, 24, group, memory=0, gradient=False, kernel_size=3, basis=basis
+    ).double()
+    elements = group_elements(group)
+    points = 2 / (n - 1) * cells_of(13)
+    plain, turned = (
+        torch.stack(
+            [smooth_function(seed)(3 * where) for seed in range(40)]
+        ).unflatten(1, (1, 13, 13))
+        for where in (points, points @ matrix_of(*elements[1]))
+    )
+    with torch.no_grad():
+        for layer in block.residual:
+            torch.nn.init.normal_(layer.weight, std=0.05)
+        plain, turned = (block(u)[..., 6, 6] for u in (plain, turned))
+    return float((turned - plain).norm() / (plain - plain.mean()).norm())
+
+
+def test_proximals_err_less_at_finer_grids():
+    """An eighth turn of smooth images, with quarter turns in the group."""
+    coarse, fine = (error_of_a_proximal('fourier', 'C8', n) for n in (17, 65))
+    assert 1e-6 < fine < 0.25 * coarse < 0.25 * 0.05
+
+
+@pytest.mark.parametrize('n', [17, 33, 65])
+def test_smooth_kernels_err_less(n):
+    """Third turns of few cells change the sums of Fourier filters."""
+    ours, smooth = (
+        error_of_a_proximal(basis, 'C3', n) for basis in ('fourier', 'escnn')
+    )
+    assert smooth < 0.3 * ours
+
+
 @pytest.mark.parametrize('group', ['C4', 'C8', 'D4'])
 @pytest.mark.parametrize('representation', ['trivial', 'standard'])
 @pytest.mark.parametrize('dtype, tol', [('float32', 2e-6), ('float64', 1e-13)])
