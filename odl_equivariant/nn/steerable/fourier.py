@@ -195,15 +195,15 @@ def fourier_basis(group, source, target, kernel_size):
         return basis.transpose(1, 2).contiguous()
     symmetries = exact_symmetries(group)
     with torch.device('cpu'), torch.no_grad():
-        # one element of each coset of those that map cells to cells
+        # the first one of each coset of those that map cells to cells: all
+        # are rotations, as groups with reflections have one of the grid
         first = [
             g
             for g in range(group_order(group))
             if all(permutation[g] >= g for _, permutation in symmetries)
         ]
-        elements = [group_elements(group)[g] for g in first]
-        turns = torch.stack([_turn('standard', *e) for e in elements])
-        fibres = torch.stack([_fibre(group, source, *e) for e in elements])
+        turns = torch.stack([_fibre(group, 'standard', g) for g in first])
+        fibres = torch.stack([_fibre(group, source, g) for g in first])
         along = torch.arange(kernel_size).double() - kernel_size // 2
         cells = torch.cartesian_prod(along, along)
         # the rows of cells times a matrix are its transpose times the cells
@@ -220,18 +220,14 @@ def fourier_basis(group, source, target, kernel_size):
         return torch.stack(images).sum(0)
 
 
-def _turn(representation, turn, flipped):
-    return fibre_matrix(representation, 2 * math.pi * float(turn), flipped)
-
-
-def _fibre(group, representation, turn, flipped):
-    """Return the matrix of an element, also in the regular representation."""
-    if representation != 'regular':
-        return _turn(representation, turn, flipped)
+def _fibre(group, representation, g):
+    """Return the matrix of a rotation, also in the regular representation."""
     elements = group_elements(group)
-    sign = -1 if flipped else 1
+    turn, _ = elements[g]
+    if representation != 'regular':
+        return fibre_matrix(representation, 2 * math.pi * float(turn))
     products = [
-        elements.index(((turn + sign * other) % 1, flipped != other_flipped))
-        for other, other_flipped in elements
+        elements.index(((turn + other) % 1, flipped))
+        for other, flipped in elements
     ]
     return torch.eye(len(elements), dtype=torch.float64)[:, products]

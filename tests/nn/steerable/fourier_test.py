@@ -97,13 +97,16 @@ def test_filters_are_waves(kernel_size):
         unit = torch.eye(len(gram)).double()
         torch.testing.assert_close(gram, unit, rtol=0, atol=1e-13)
     # the slope at the centre says the frequency of each sine
-    step = 1e-6
+    step, found = 1e-6, []
     for axis in torch.eye(2).double():
         slope = filters(step * axis[None], kernel_size)[:, 0] / step
         frequencies = slope[2::2] * kernel_size / (2 * math.pi * 2**0.5)
         whole = frequencies.round()
         torch.testing.assert_close(frequencies, whole, rtol=0, atol=1e-6)
         assert (whole.abs() < kernel_size / 2).all()
+        found.append(whole)
+    sizes = torch.stack(found).norm(dim=0)
+    assert (sizes.diff() >= 0).all()
 
 
 def test_the_mask_is_smooth():
