@@ -398,15 +398,16 @@ sys.modules['escnn'] = None  # importing it fails from now on
 import torch
 from odl_equivariant.nn import EquivariantProximal
 
-block = EquivariantProximal(channels=8, group='D4', basis='grid')
-x = torch.randn(1, 1, 9, 8)
-block(x, x)[0].sum().backward()
+for basis in ('grid', 'fourier'):
+    block = EquivariantProximal(channels=8, group='D4', basis=basis)
+    x = torch.randn(1, 1, 9, 8)
+    block(x, x)[0].sum().backward()
 print('done')
 """
 
 
 @pytest.mark.slow
-def test_the_grid_needs_no_escnn():
+def test_what_needs_no_escnn():
     """New networks are made and trained where it is not installed."""
     result = subprocess.run(
         [sys.executable, '-c', _WITHOUT_ESCNN], capture_output=True, text=True
