@@ -6,18 +6,18 @@
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
 
-"""Which basis of kernels is best: smooth, complete, mixed or none.
+"""Which basis of kernels is best: smooth, complete, mixed, Fourier or none.
 
     python -m examples.experiments.kernel_bases --task denoising \
         --images FOLDER --output results/kernel_bases
 
 trains denoisers, or unrolled networks for tomography, with escnn's smooth
 kernels, with all kernels that are equivariant on the grid, with both (the
-others started at zero) and with ordinary ones: of the same width, and with
-about as many parameters. All see the same patches and noise in the same order,
-and have their rates from the same search, with a seed of its own. Results are
-written after each network, and the same command goes on with a run that was
-stopped, from its last checkpoint.
+others started at zero), with turned Fourier series and with ordinary ones: of
+the same width, and with about as many parameters. All see the same patches and
+noise in the same order, and have their rates from the same search, with a seed
+of its own. Results are written after each network, and the same command goes
+on with a run that was stopped, from its last checkpoint.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from examples.experiments.tables import mean_and_spread
 from odl_equivariant._files import write_atomically
 
 SEARCH_SEED = 1000
-KERNELS = ('escnn', 'grid', 'mixed', 'ordinary')
+KERNELS = ('escnn', 'grid', 'mixed', 'fourier', 'ordinary')
 CHECKPOINT_EVERY = 200
 SETTINGS = {
     'denoising': {

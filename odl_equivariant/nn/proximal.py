@@ -109,13 +109,14 @@ class EquivariantProximal(Proximal):
     restrict_after : int, optional
         Number of residual blocks before the restriction. Default: all, so
         that only the last convolution is less symmetric.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         Which kernels there are: escnn's, which are smooth, sampled and
         limited in their bands; all that are equivariant on the grid, for the
         groups C1, C2, C4, D1, D2 and D4, whose elements map pixels to pixels;
-        or all of these, as escnn's, with which the network starts, and the
-        others, which start at zero. Default: ``'escnn'`` in the plane; in
-        space there is ``'grid'`` alone.
+        all of these, as escnn's, with which the network starts, and the
+        others, which start at zero; or, for all finite groups, turned Fourier
+        series, see the notes. Default: ``'escnn'`` in the plane; in space
+        there is ``'grid'`` alone.
     phase : bool, optional
         Whether the network commutes with phases of complex images too, for a
         finite group. Images, gradients and memory are multiplied by the same
@@ -217,6 +218,26 @@ class EquivariantProximal(Proximal):
     group up to rounding, for any shape of the volumes. A vector field has
     three components.
 
+    *Fourier series.* With ``basis='fourier'`` the filters are those of
+    [XZXM2023]_, with which [FXMX2024]_ made proximals: with kernels of p x p
+    cells, x in cells, and a mask :math:`\Omega` that vanishes for
+    :math:`|x| \ge (p + 1) / 2`,
+
+    .. math::
+        \varphi(x) = \Omega(x) \sum_{|\kappa_i| < p / 2}
+        a_\kappa \cos\Big(\frac{2 \pi}{p}\, \kappa \cdot x\Big)
+        + b_\kappa \sin\Big(\frac{2 \pi}{p}\, \kappa \cdot x\Big) .
+
+    The kernel from an image to the channel g of a regular field is
+    :math:`\varphi(R_g^{-1} x)`, that from the channel h to the channel g is
+    :math:`\varphi_{g^{-1} h}(R_g^{-1} x)`, and that from the channel h to an
+    image is :math:`\varphi(R_h^{-1} x)`, at the cells. For each pair of fields
+    there are p^2 coefficients for an image, or for each element of the group.
+    Where all elements map cells to cells, and p <= 5, they give all kernels
+    on the grid, as ``'grid'`` does. At other angles they err more than
+    escnn's, as the sum over the cells of a turned filter of few cells depends
+    on the angle; most where the group has no quarter turns.
+
     With the default arguments it is the block of [C+2021]_. Steerable
     kernels for SO(2), O(2) and restrictions to subgroups are from [WC2019]_.
     Complex networks with functions of the modulus are in [T+2018]_.
@@ -234,6 +255,14 @@ class EquivariantProximal(Proximal):
        *Normalization-equivariant neural networks with application to image
        denoising*. Advances in Neural Information Processing Systems 36
        (2023).
+    .. [XZXM2023] Xie Q, Zhao Q, Xu Z and Meng D. *Fourier series expansion
+       based filter parametrization for equivariant convolutions*. IEEE
+       Transactions on Pattern Analysis and Machine Intelligence 45 (2023)
+       4537-4551.
+    .. [FXMX2024] Fu J, Xie Q, Meng D and Xu Z. *Rotation equivariant proximal
+       operator for deep unfolding methods in image restoration*. IEEE
+       Transactions on Pattern Analysis and Machine Intelligence 46 (2024)
+       6577-6593.
 
     Examples
     --------

@@ -47,10 +47,10 @@ def test_a_trial(task, capsys):
     for row in rows:
         assert len(row['psnr']) == 2
         assert np.isfinite(row['psnr']).all()
-    widths = {row['channels'] for row in rows[:4]}
+    widths = {row['channels'] for row in rows[:5]}
     assert widths == {8}
     table = capsys.readouterr().out
-    assert table.count('| same width |') == 4
+    assert table.count('| same width |') == 5
 
 
 def test_stopped_runs_go_on(monkeypatch):
@@ -74,7 +74,7 @@ def test_stopped_runs_go_on(monkeypatch):
         study.trained(arm, 1e-3, 1, 2)
     found = study.trained(arm, 1e-3, 1, 2)
     assert len(steps) == 3
-    (row,) = (row for row in expected['rows'][:4] if row['kernels'] == 'mixed')
+    (row,) = (row for row in expected['rows'][:5] if row['kernels'] == 'mixed')
     assert found['test'] == row['psnr'][0]
     assert study.trained(arm, 1e-3, 1, 2) == found
     assert len(steps) == 3

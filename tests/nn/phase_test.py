@@ -168,7 +168,7 @@ def test_products_of_complex_spaces(space, representation, in_channels):
     assert_equivariant(op, phases(space) + turns, tol=1e-12)
 
 
-@pytest.mark.parametrize('basis', ['escnn', 'grid', 'mixed'])
+@pytest.mark.parametrize('basis', ['escnn', 'grid', 'mixed', 'fourier'])
 @pytest.mark.parametrize(
     'padding_mode', ['replicate', 'zeros', 'reflect', 'circular']
 )

@@ -63,7 +63,7 @@ class AveragedProximal(Proximal):
         Number of layers.
     kernel_size : int, optional
         Odd side of the filters in cells, at least 3.
-    basis : {'grid', 'escnn', 'mixed'}, optional
+    basis : {'grid', 'escnn', 'mixed', 'fourier'}, optional
         Basis of the filters, as for `EquivariantProximal`. Default:
         ``'grid'`` if the group maps pixels to pixels, and ``'escnn'``
         otherwise.

@@ -331,7 +331,7 @@ class MultiscaleDenoiser(Multiscale):
         How each convolution continues its input past the boundary.
     negative_slope : float, optional
         Slope of the LeakyReLU for negative values.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         Which equivariant kernels there are, see `EquivariantProximal`.
         Default: ``'escnn'`` in the plane; in space there is ``'grid'`` alone.
     activation : {'leaky_relu', 'elu', 'softplus'}, optional

@@ -142,7 +142,7 @@ class SpaceTimeProximal(Proximal):
     homogeneous : bool, optional
         Whether there are no biases, so that ``a`` times the film gives ``a``
         times the result for all positive ``a``.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         Which equivariant kernels of frames there are, see
         `EquivariantProximal`.
 

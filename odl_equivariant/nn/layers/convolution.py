@@ -47,12 +47,13 @@ class SteerableConvolution(MixedConvolution, Layer):
     bias : bool, optional
         Whether there is a bias, where the output has what the group does not
         change: one number for each trivial, regular and band-limited field.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         Which kernels there are: escnn's, which are smooth, sampled and
         limited in their bands; all that are equivariant on the grid, for the
         groups C1, C2, C4, D1, D2 and D4, whose elements map pixels to pixels;
-        or all of these, as escnn's, with which the layer starts, and the
-        others, which start at zero. ``'grid'`` needs no escnn.
+        all of these, as escnn's, with which the layer starts, and the others,
+        which start at zero; or turned Fourier series, for finite groups, to
+        or from regular fields. ``'grid'`` and ``'fourier'`` need no escnn.
     gain : float, optional
         Standard deviation of the output for an input of unit variance at the
         start; 0 starts at zero.

@@ -9,9 +9,9 @@
 """Steerable convolutions between fields of one kind each.
 
 escnn supplies bases of smooth equivariant kernels, `grid` those of all on the
-grid. The layer itself is a plain torch module: its parameters are the
-coefficients alone, the same in training and evaluation mode, so that it can be
-copied, saved, traced and exported.
+grid, and `fourier` turned Fourier series. The layer itself is a plain torch
+module: its parameters are the coefficients alone, the same in training and
+evaluation mode, so that it can be copied, saved, traced and exported.
 """
 
 import contextlib
@@ -33,6 +33,7 @@ from odl_equivariant.nn._convolution import (
 from odl_equivariant.nn._defaults import tensor_defaults
 from odl_equivariant.nn._precision import in_full_precision
 from odl_equivariant.nn.steerable.expansion import ExpandedKernel
+from odl_equivariant.nn.steerable.fourier import fourier_basis
 from odl_equivariant.nn.steerable.grid import (
     checked_basis,
     grid_basis,
@@ -169,6 +170,8 @@ def _scaled_basis(group_name, source, target, kernel_size, kind='escnn'):
     key = group_name, source, target, kernel_size
     if kind == 'escnn':
         return _scaled(_kernel_basis(*key))
+    if kind == 'fourier':
+        return _scaled(fourier_basis(*key))
     complete = grid_basis(*key)
     if kind == 'grid':
         return _scaled(complete)
@@ -237,11 +240,12 @@ class SteerableConvolution(ExpandedKernel, nn.Module):
         Whether there is a bias, where the output has what no element of the
         group moves: one number a field, which all channels of a regular
         field have and the first one of a band-limited field.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         Which kernels there are: escnn's, which are smooth, sampled and
         limited in their bands; all that are equivariant on the grid, for the
-        groups C1, C2, C4, D1, D2 and D4; or all of these, as escnn's, with
-        which the layer starts, and the others, which start at zero.
+        groups C1, C2, C4, D1, D2 and D4; all of these, as escnn's, with
+        which the layer starts, and the others, which start at zero; or
+        turned Fourier series, to or from regular fields of finite groups.
     may_be_zero : bool, optional
         Whether the kernel is zero where the basis has none between such
         fields. Default: an error says so.

@@ -45,7 +45,7 @@ class MixedConvolution(nn.Module):
     source_order, target_order : sequence of int, optional
         For each channel its place if the fields lay one after the other,
         in the order of ``sources`` and ``targets``. Default: so they lie.
-    basis : {'escnn', 'grid', 'mixed'}, optional
+    basis : {'escnn', 'grid', 'mixed', 'fourier'}, optional
         As for `SteerableConvolution`.
     bias : bool, optional
         As for `SteerableConvolution`.

@@ -244,7 +244,7 @@ def checked_kind(basis, group):
 
     Parameters
     ----------
-    basis : {'escnn', 'grid', 'mixed'} or None
+    basis : {'escnn', 'grid', 'mixed', 'fourier'} or None
         Default: ``'escnn'`` in the plane, ``'grid'`` in space.
     group : str
         Name of the group.

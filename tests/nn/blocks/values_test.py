@@ -29,6 +29,7 @@ C4 = {'group': 'C4', 'channels': 16}
 BLOCKS = {
     'C4': C4,
     'C4, grid': {**C4, 'basis': 'grid'},
+    'C8, Fourier': {'group': 'C8', 'channels': 16, 'basis': 'fourier'},
     'C4, skip': {**C4, 'skip': True},
     'C4, periodic': {**C4, 'padding_mode': 'circular'},
     'C4, deep': {**C4, 'n_residual_blocks': 3, 'kernel_size': 5},

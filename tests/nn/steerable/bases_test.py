@@ -32,8 +32,9 @@ from odl_equivariant.operators import NetworkOperator
 
 PATH = 'network.safetensors'
 
-basis = simple_fixture('basis', ['escnn', 'grid', 'mixed'])
+basis = simple_fixture('basis', ['escnn', 'grid', 'mixed', 'fourier'])
 complete = simple_fixture('complete', ['grid', 'mixed'])
+named = simple_fixture('named', ['grid', 'mixed', 'fourier'])
 representation = simple_fixture('representation', ['trivial', 'standard'])
 
 
@@ -72,7 +73,7 @@ def step(basis):
 @pytest.mark.parametrize(
     'complete, group',
     [('grid', name) for name in ('C2', 'C4', 'D1', 'D2', 'D4')]
-    + [('mixed', 'D4')],
+    + [('mixed', 'D4'), ('fourier', 'D2')],
 )
 def test_equivariance(complete, group, representation):
     """It is exact for images and vector fields on even and odd grids."""
@@ -90,10 +91,10 @@ def test_equivariance(complete, group, representation):
         assert_equivariant(op, actions, tol=tol)
 
 
-def test_restriction(complete):
+def test_restriction(named):
     """A network that is less symmetric with depth keeps the smaller group."""
     space = odl.uniform_discr([-1, -1], [1, 1], (8, 8))
-    module = denoiser(complete, 'D4', restrict_to='C4', restrict_after=0)
+    module = denoiser(named, 'D4', restrict_to='C4', restrict_after=0)
     op = NetworkOperator(module.double(), space)
     assert_equivariant(op, group_actions(space, 'C4'), tol=1e-12)
 
@@ -112,6 +113,7 @@ def test_initial_values_are_calibrated(skip, expected):
         EquivariantProximal(**arguments),
         EquivariantProximal(**arguments, basis='grid'),
         EquivariantProximal(**arguments, basis='mixed'),
+        EquivariantProximal(**arguments, basis='fourier'),
         OrdinaryProximal(**arguments),
     ):
         with torch.no_grad():
@@ -123,10 +125,10 @@ def test_initial_values_are_calibrated(skip, expected):
             assert float(value.square().mean().sqrt()) == pytest.approx(size)
 
 
-def test_round_trip(complete):
+def test_round_trip(named):
     """A file gives a network back, to the last bit, and says its basis."""
-    network = step(complete)
-    assert network.architecture['arguments']['basis'] == complete
+    network = step(named)
+    assert network.architecture['arguments']['basis'] == named
     models.save(network, PATH)
     loaded = models.load(PATH)
     assert loaded.architecture == network.architecture
@@ -135,14 +137,14 @@ def test_round_trip(complete):
         for found, expected in zip(loaded(x, x), network(x, x), strict=True):
             assert torch.equal(found, expected)
     names = list(bases_of(network))
-    assert f'bases.D4.regular.trivial.3.{complete}' in names
+    assert f'bases.D4.regular.trivial.3.{named}' in names
 
 
 def test_bases_in_one_network():
     """Blocks of an unrolled network may each have their own."""
     operator = odl.IdentityOperator(odl.rn((8, 8), dtype='float32'))
-    blocks = map(step, ('escnn', 'grid', 'mixed'))
-    network = LearnedProximalGradient(operator, blocks.__next__, 3)
+    blocks = map(step, ('escnn', 'grid', 'mixed', 'fourier'))
+    network = LearnedProximalGradient(operator, blocks.__next__, 4)
     models.save(network, PATH)
     loaded = models.load(PATH, operator)
     y = torch.randn(1, 1, 8, 8)
@@ -171,11 +173,11 @@ def test_the_same_network_with_plain_convolutions(basis):
 
 
 @pytest.mark.slow
-def test_onnx(complete):
+def test_onnx(named):
     """The file computes the same, which the export itself compares."""
     pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
-    models.export_onnx(step(complete), 'network.onnx')
+    models.export_onnx(step(named), 'network.onnx')
     assert os.path.getsize('network.onnx') > 0
 
 

@@ -105,6 +105,7 @@ def test_kinds_are_kept_apart(counted):
     pairs = [
         (plane(), plane(padding_mode='zeros')),
         (plane(basis='mixed'),),
+        (plane(basis='fourier'), plane(basis='fourier')),
         (plane(bias=False),),
         (plane(kernel_size=5),),
         (frozen,),
@@ -117,7 +118,7 @@ def test_kinds_are_kept_apart(counted):
     counted.clear()
     with expanded_together(layers):
         together = kernels_of(layers)
-    assert sorted(counted) == [1] * 5 + [2] * 2
+    assert sorted(counted) == [1] * 5 + [2] * 3
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
     assert [k.requires_grad for k in together] == [
         k.requires_grad for k in alone

@@ -370,7 +370,9 @@ def test_groups_that_do_not_act_exactly(group, basis):
 @pytest.mark.parametrize('basis', ['Grid', None, 3, ['grid'], ''])
 def test_unknown_bases(basis):
     """An error names those that there are."""
-    with pytest.raises(ValueError, match="'escnn'.*'grid'.*'mixed'"):
+    with pytest.raises(
+        ValueError, match="'escnn'.*'grid'.*'mixed'.*'fourier'"
+    ):
         SteerableConvolution(1, 1, 'trivial', 'regular', 'C4', basis=basis)
 
 
@@ -396,15 +398,16 @@ sys.modules['escnn'] = None  # importing it fails from now on
 import torch
 from odl_equivariant.nn import EquivariantProximal
 
-block = EquivariantProximal(channels=8, group='D4', basis='grid')
-x = torch.randn(1, 1, 9, 8)
-block(x, x)[0].sum().backward()
+for basis in ('grid', 'fourier'):
+    block = EquivariantProximal(channels=8, group='D4', basis=basis)
+    x = torch.randn(1, 1, 9, 8)
+    block(x, x)[0].sum().backward()
 print('done')
 """
 
 
 @pytest.mark.slow
-def test_the_grid_needs_no_escnn():
+def test_what_needs_no_escnn():
     """New networks are made and trained where it is not installed."""
     result = subprocess.run(
         [sys.executable, '-c', _WITHOUT_ESCNN], capture_output=True, text=True
