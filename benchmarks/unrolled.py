@@ -32,20 +32,17 @@ In float32, at another size, and as on a processor without AVX-512:
 import argparse
 import contextlib
 import datetime
-import pathlib
 import platform
-import subprocess
-import sys
 import time
 import warnings
-from unittest import mock
 
-import numpy as np
 import odl
 import torch
+from _memory import count_anew, printed_by, resident
 from _plain_network import MEMORY, PlainNetwork
 from _timing import published, side_by_side, table
 from odl.applications.tomo import RayTransform, parallel_beam_geometry
+from ways.masks import MASKED_SHAPE, ways_with_masks
 
 from odl_equivariant.nn import (
     EquivariantProximal,
@@ -54,12 +51,8 @@ from odl_equivariant.nn import (
     for_inference,
     inference,
 )
-from odl_equivariant.nn.unrolled import layers
 
 N_VIEWS = 50
-# pixels, channels, iterations and batch of the step with masks
-MASKED_SHAPE = (128, 48, 6)
-MASKS = 8
 # `--batch`, `--float32` and `--processor-time` change these
 BATCH = 1
 ONLY_FLOAT32 = False
@@ -194,52 +187,6 @@ def ways_to_reconstruct(size, channels, n_iterations):
     return ways
 
 
-def step_with_masks(size, channels, n_iterations):
-    """Return a call that makes a step with a new mask for each sample."""
-    from odl_equivariant.data import CartesianMRI
-
-    acquisition = CartesianMRI((size, size), acceleration=4)
-    network = LearnedProximalGradient(
-        acquisition.operator,
-        lambda: EquivariantProximal(2, channels=channels, skip=True),
-        n_iterations,
-        'adjoint',
-    ).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-4)
-    y, truth = torch.rand(2, MASKS, 2, size, size)
-    rng = np.random.default_rng(0)
-
-    def step():
-        masks = [acquisition.draw_mask(rng) for _ in range(MASKS)]
-        operators = [acquisition.forward_operator(mask) for mask in masks]
-        loss = 0.5 * (network(y, operators) - truth).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def ways_with_masks(size, channels, n_iterations):
-    """Return the makers of steps with masks, sample by sample first."""
-
-    def at_once():
-        return step_with_masks(size, channels, n_iterations)
-
-    def one_by_one():
-        step = at_once()
-
-        def call():
-            with mock.patch.object(
-                layers, 'per_sample_operator', return_value=None
-            ):
-                step()
-
-        return call
-
-    return {'sample by sample': one_by_one, 'at once': at_once}
-
-
 WAYS = {
     'train': ways_to_train,
     'reconstruct': ways_to_reconstruct,
@@ -247,19 +194,11 @@ WAYS = {
 }
 
 
-def resident(key):
-    """Return an entry of the process's memory, in MiB."""
-    status = pathlib.Path('/proc/self/status').read_text('utf-8')
-    line = next(x for x in status.splitlines() if x.startswith(key))
-    return int(line.split()[1]) / 1024
-
-
 def print_memory(kind, name, *arguments):
     """Print the growth of the highest memory use by one way."""
     before = resident('VmRSS')
     call = WAYS[kind](*arguments)[name]()
-    # from here on the highest use is counted anew
-    pathlib.Path('/proc/self/clear_refs').write_text('5')
+    count_anew()
     call()
     call()
     print(f'{resident("VmHWM") - before:.0f}')
@@ -267,15 +206,10 @@ def print_memory(kind, name, *arguments):
 
 def peak_memory(kind, name, arguments):
     """Return the memory of a way in a process of its own, in MiB."""
-    if not pathlib.Path('/proc/self/clear_refs').exists():
-        return None
-    command = [sys.executable, __file__, '--memory', kind, name]
-    command += ['--shape', *map(str, arguments), '--batch', str(BATCH)]
-    command += ['--float32'] if ONLY_FLOAT32 else []
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=True
-    )
-    return float(result.stdout.split()[-1])
+    options = ['--memory', kind, name, '--shape', *arguments]
+    options += ['--batch', BATCH, *(['--float32'] if ONLY_FLOAT32 else [])]
+    line = printed_by(__file__, *options)
+    return None if line is None else float(line)
 
 
 def measured(kind, arguments, budget, with_memory):
@@ -291,7 +225,7 @@ def measured(kind, arguments, budget, with_memory):
     rows = []
     for name, (seconds, ratio) in times.items():
         own = memory[name]
-        share = '-' if own is None else f'{own / reference:.2f}'
+        share = f'{own / reference:.2f}' if own and reference else '-'
         rows.append(
             [
                 name,

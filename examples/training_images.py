@@ -27,8 +27,8 @@ Whose are the images?
 
 * The photographs are the 400 training images of 180 x 180 pixels by which
   denoisers are commonly compared. They stem from the Berkeley segmentation
-  data, which may be used for research. Any folder of photographs will do
-  instead.
+  data, which may be used for non-commercial research and education. Any
+  folder of photographs will do instead.
 * The MNI152 T1 template comes with the package `nilearn
   <https://nilearn.github.io>`_, in ``nilearn/datasets/data``. It may be used,
   changed and distributed freely, with its notice.

@@ -16,6 +16,7 @@ __all__ = ('how_to_install', 'import_package', 'require_packages')
 # as in the extras of `setup.cfg`.
 _REQUIREMENTS = {
     'PIL': 'pillow',
+    'astra': 'astra-toolbox',
     'finufft': 'finufft>=2.5',
     'jsonargparse': 'jsonargparse[signatures]>=4.53',
     'lightning': 'lightning>=2.5',

@@ -200,11 +200,11 @@ def test_without_lightning(missing, monkeypatch, capsys):
 
 
 def test_installed_command():
-    """The entry point is this module."""
+    """The entry point is this package."""
     # a source distribution has the same settings in other white space
     settings = configparser.ConfigParser()
     settings.read(ROOT / 'setup.cfg', 'utf-8')
     name = odl_equivariant_command.__name__
     scripts = settings['options.entry_points']['console_scripts'].strip()
     assert scripts == f'odl-equivariant = {name}:main'
-    assert settings['options']['py_modules'] == name
+    assert name in settings['options.packages.find']['include'].split()

@@ -23,11 +23,13 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def extras():
-    """Return the requirements of all extras."""
+    """Return the requirements of the package and of all extras."""
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / 'setup.cfg')
     lines = '\n'.join(metadata['options.extras_require'].values())
-    return {line.strip() for line in lines.splitlines()}
+    lines += metadata['options']['install_requires']
+    # without what says where each is needed
+    return {line.partition(';')[0].strip() for line in lines.splitlines()}
 
 
 def test_requirements_are_those_of_the_extras():
@@ -112,6 +114,10 @@ def use_finufft(path):
     odl_equivariant.operators.NonUniformFourierTransform(odl.cn(2), [[3.0]])
 
 
+def use_rays(path):
+    odl_equivariant.data.SparseViewCT((8, 8), n_views=4).operator.get_impl()
+
+
 def use_hdf5(path):
     odl_equivariant.data.FastMRIKspace(path)
 
@@ -126,6 +132,7 @@ def use_hdf5(path):
         ('pydicom', "'pydicom>=3'", use_dicom_files),
         ('nibabel', 'nibabel', use_nifti),
         ('h5py', 'h5py', use_hdf5),
+        ('astra', 'astra-toolbox', use_rays),
         ('finufft', "'finufft>=2.5'", use_finufft),
     ],
 )

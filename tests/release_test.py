@@ -83,6 +83,7 @@ def test_the_licence_is_the_same_everywhere(metadata, citation):
 def test_each_file_of_the_package_names_its_licence():
     """Each module that ships says that it is under the MPL."""
     files = [*(ROOT / 'odl_equivariant').rglob('*.py')]
+    files += (ROOT / 'odl_equivariant_command').rglob('*.py')
     files += (ROOT / 'examples').rglob('*.py')
     files += (ROOT / 'benchmarks').rglob('*.py')
     assert len(files) > 100

@@ -10,7 +10,8 @@
 
 The examples ``measured_mri.py`` and ``score_measured_ct.py`` write those of
 measured data to ``docs/results`` by their option ``--json``, and
-``scores/units.py`` that of units.
+``scores/units.py`` that of units, and ``scores/shipped_models.py`` those of
+shipped models.
 """
 
 import json
@@ -111,11 +112,31 @@ def of_units():
     return lines
 
 
+def of_volumes():
+    """Return the lines of the table of k-space of volumes, twin by twin."""
+    names = ('volume_mri_o', 'volume_mri_ordinary')
+    models = _stored('shipped_models')['models']
+    rows = {}
+    for name in names:
+        for score in models[name]['scores']:
+            key = score['setting'], score['images']
+            rows.setdefault(key, {})[name] = score['psnr']
+    shown = ' | '.join(f'`{name}`' for name in names)
+    lines = [f'| k-space | volumes | {shown} |', '|---|---|---|---|']
+    # brains before phantoms
+    for setting, images in sorted(rows, key=lambda key: key[1]):
+        scores = rows[setting, images]
+        cells = [f'{scores[name]:.2f}' for name in names]
+        lines.append(f'| {setting} | {images} | {" | ".join(cells)} |')
+    return lines
+
+
 TABLES = {
     'kspace': of_kspace,
     'discs': of_discs,
     'tooth': of_tooth,
     'units': of_units,
+    'volumes': of_volumes,
 }
 
 

@@ -51,6 +51,25 @@ def test_normalised_denoisers_do_not_know_the_unit(tables):
     assert own[0] - scaled[-1] > 10
 
 
+def test_networks_of_volumes_are_as_the_page_says():
+    """Ordinary ones are above equivariant ones, but in one row of noise."""
+    stored = (DOCS / 'results' / 'shipped_models.json').read_text('utf-8')
+    models = json.loads(stored)['models']
+    above = {
+        kind: [
+            theirs['psnr'] > own['psnr']
+            for own, theirs in zip(
+                models[f'volume_{kind}_o']['scores'],
+                models[f'volume_{kind}_ordinary']['scores'],
+                strict=True,
+            )
+        ]
+        for kind in ('mri', 'denoiser')
+    }
+    assert all(above['mri'])
+    assert (sum(above['denoiser']), len(above['denoiser'])) == (5, 6)
+
+
 def test_the_page_of_results_names_the_commits_of_its_tables():
     """Those of the networks, of the scores and of the searched rates."""
     head = (DOCS / 'results.md').read_text('utf-8').splitlines()[2]

@@ -29,7 +29,7 @@ from odl_equivariant.training import (
 )
 from odl_equivariant.training.runs.checkpoints import checkpoints, last_whole
 
-DOOR = pathlib.Path(odl_equivariant_command.__file__)
+ROOT = pathlib.Path(odl_equivariant_command.__file__).parents[1]
 MESSAGES = {
     signal.SIGINT: 'odl-equivariant: error: interrupted',
     signal.SIGTERM: 'odl-equivariant: error: stopped by SIGTERM',
@@ -428,7 +428,7 @@ def test_stopped_during_the_imports(number):
         [sys.executable, '-c', code],
         capture_output=True,
         text=True,
-        env={**os.environ, 'PYTHONPATH': str(DOOR.parent)},
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
     )
     assert result.returncode == 128 + number
     assert result.stdout == ''

@@ -10,6 +10,7 @@
 
 import functools
 
+from odl_equivariant._packages import import_package
 from odl_equivariant._warnings import warn_user
 from odl_equivariant.elements import (
     as_element,
@@ -99,6 +100,8 @@ class AstraMatrixImpl:
         for the geometry, the detector and the cells.
     NotImplementedError
         If the weights of a space are neither constant nor an array.
+    ImportError
+        If the ASTRA Toolbox is not installed.
 
     Notes
     -----
@@ -138,6 +141,7 @@ class AstraMatrixImpl:
                 f"ndim {geometry.ndim}; in 3D take 'volume_matrix', or "
                 "'astra_cuda' on a GPU"
             )
+        import_package('astra', "`impl` 'astra_matrix'")
         if str(vol_space.device) != 'cpu':
             raise ValueError(
                 "`impl` 'astra_matrix' only works on the CPU, got a space on "
