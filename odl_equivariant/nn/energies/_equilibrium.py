@@ -17,9 +17,7 @@ _EVERY = 5
 __all__ = ('conjugate_gradient', 'implicit', 'minimiser')
 
 
-def minimiser(
-    x, gradient, lipschitz, tolerance, maxiter, strong, start=None
-):
+def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
     r"""Return the minimiser of 1/2 ||u - x||^2 + J(u), image by image.
 
     Nesterov's method with steps of 1 / (1 + L). It starts anew where its

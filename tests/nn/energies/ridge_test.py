@@ -477,9 +477,7 @@ def test_changed_weights_are_noticed():
 @pytest.mark.parametrize('dtype', DTYPES)
 def test_energy_is_saved_and_loaded(group, dtype, tmp_path, first_knot):
     """A loaded energy has the same values and the same architecture."""
-    energy = make(
-        group, dtype, shared_profile=True, first_knot=first_knot
-    )
+    energy = make(group, dtype, shared_profile=True, first_knot=first_knot)
     models.save(energy, tmp_path / 'j.safetensors', value_range=(0, 1))
     loaded = models.load(tmp_path / 'j.safetensors')
     u = images(dtype=dtype)
