@@ -37,6 +37,7 @@ ACQUISITIONS = {
 }
 PHANTOMS = 'random phantoms'
 HEADS = 'magnetic resonance imaging of two heads, phantoms'
+PHOTOGRAPHS_AND_SLICES = 'photographs, slices of magnetic resonance imaging'
 REAL_IMAGES = 'photographs, slices of magnetic resonance imaging, phantoms'
 
 
@@ -245,6 +246,13 @@ MODELS = {
             (0, 1),
             trained_on=REAL_IMAGES,
             first_share=0.4,
+        ),
+        Model(
+            f'ridge_jumping_{kind}',
+            [f'ridge_jumping_stage_{i}' for i in (1, 2)],
+            (0, 1),
+            trained_on=PHOTOGRAPHS_AND_SLICES,
+            first_share=0.05,
         ),
         Model(f'gradient_step_{kind}', [], (0, 1), trained_on=REAL_IMAGES),
         Model(

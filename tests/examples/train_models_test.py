@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from odl_equivariant import models
 from odl_equivariant.data import CartesianMRI, SparseViewCT, VolumeMRI
+from odl_equivariant.nn import RidgeEnergy
 from odl_equivariant.training import ReconstructionTask
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
@@ -194,7 +195,11 @@ NAMES = (
     'volume_mri_ordinary',
 )
 # Models that are trained by the script, and not shipped.
-UNSHIPPED = ('gradient_step_ordinary',)
+UNSHIPPED = (
+    'gradient_step_ordinary',
+    'ridge_jumping_c4',
+    'ridge_jumping_ordinary',
+)
 # Each of their stages has a schedule of its own, or another warm-up.
 RESTARTED = tuple(
     name
@@ -269,6 +274,30 @@ def test_model_that_is_not_shipped_is_trained(script, tmp_path):
     assert models.load(path).denoiser.group is None
     description = models.describe(path)
     assert 'photographs' in str(description)
+
+
+@pytest.mark.parametrize('group', ['C4', None])
+def test_ridges_that_jump_are_trained(script, tmp_path, group):
+    """Both stages run, shrinking first, and the weights move."""
+    name = f'ridge_jumping_{"ordinary" if group is None else "c4"}'
+    arguments = [
+        *(f'--output={tmp_path}', '--steps=6', *SMALL, *RIDGE),
+        '--data.acquisition.init_args.shape=[16,16]',
+        '--data.batch_size=2',
+    ]
+    assert script.main([name, *arguments]) == 0
+    energy = models.load(tmp_path / f'{name}.safetensors')
+    assert energy.group == group and energy.first_knot == 0.08
+    start = RidgeEnergy(**energy.architecture['arguments'])
+    moved = energy.profiles.values - start.profiles.values
+    assert 0 < moved.abs().max() < 0.1
+    shrinks = [
+        yaml.safe_load(
+            (tmp_path / name / f'stage_{i}/config.yaml').read_text()
+        )['model']['proximal']['init_args']['training_shrinkage']
+        for i in (1, 2)
+    ]
+    assert shrinks == [True, False]
 
 
 def test_training_ends_in_time(script, tmp_path):

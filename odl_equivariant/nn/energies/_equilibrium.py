@@ -17,7 +17,7 @@ _EVERY = 5
 __all__ = ('conjugate_gradient', 'implicit', 'minimiser')
 
 
-def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong):
+def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
     r"""Return the minimiser of 1/2 ||u - x||^2 + J(u), image by image.
 
     Nesterov's method with steps of 1 / (1 + L). It starts anew where its
@@ -39,6 +39,8 @@ def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong):
         made than needed.
     strong : bool
         Whether J is convex, so that the sum is 1-strongly convex.
+    start : torch.Tensor, optional
+        First iterate, of the shape of ``x``. Default: ``x``.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong):
     root = (1 + lipschitz).sqrt()
     constant = (root - 1) / (root + 1)
     t = torch.ones_like(step)
-    u = y = x
+    u = y = x if start is None else start
     for n in range(1, maxiter + 1):
         g = y - x + gradient(y)
         residual = g.flatten(1).norm(dim=1)

@@ -303,6 +303,16 @@ class EnergyDenoiser(nn.Module):
             u = u + change / (1 + lipschitz)
         return u
 
+    def _first(self, x, sigma):
+        """Return where a minimisation starts, in training nearer to its end.
+
+        From shrunk responses, a fifth to a quarter of the gradients is saved.
+        """
+        if self.training and self.weight == 1:
+            if hasattr(self.energy, 'shrinkage'):
+                return self.energy.shrinkage(x, sigma)
+        return x
+
     def _minimised(self, x, sigma, lipschitz, is_convex):
         tolerance, maxiter = self.tolerance, self.maxiter
         if self.training:
@@ -321,6 +331,7 @@ class EnergyDenoiser(nn.Module):
                 tolerance * unit,
                 maxiter,
                 is_convex,
+                self._first(start, sigma),
             )
             unit = unit.clamp(min=torch.finfo(x.dtype).tiny)
             self.residual = residual / unit

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-__all__ = ('Profiles', 'Splines')
+__all__ = ('JumpingProfiles', 'Profiles', 'Splines')
 
 # Greatest noise level that has a knot of its own; larger ones take its values.
 _GREATEST = 0.2
@@ -22,8 +22,8 @@ _GREATEST = 0.2
 _TINY = 1e-6
 # Least slope of y + psi'(y) in its inverse.
 _LEAST_RISE = 1e-2
-# The splines learn at the rate that suits filters.
-_GAIN = 10.0
+# How sharply slopes are bent at their lower bound.
+_SHARPNESS = 4.0
 
 
 class Splines(NamedTuple):
@@ -38,26 +38,32 @@ class Splines(NamedTuple):
         last one, of shape ``(N, F, M + 1)``.
     step : float
         Distance of the knots of :math:`\alpha t`.
+    first : float, optional
+        Distance of the first of them from zero, as a share of ``step``.
     """
 
     scales: torch.Tensor
     slopes: torch.Tensor
     step: float
+    first: float = 1.0
 
     def prepared(self):
         """Return tables for `derivative` and `value`, image by image."""
         zero = torch.zeros_like(self.slopes[..., :1])
-        rises = self.step * self.slopes[..., :-1]
-        values = torch.cat([zero, rises.cumsum(-1)], -1)
-        areas = self.step * (values[..., :-1] + 0.5 * rises)
-        areas = torch.cat([zero, areas.cumsum(-1)], -1)
+        widths = torch.full_like(self.slopes[0, 0].detach(), self.step)
+        widths[0] *= self.first
+        rises = widths * self.slopes
+        values = torch.cat([zero, rises[..., :-1].cumsum(-1)], -1)
+        areas = widths * (values + 0.5 * rises)
+        areas = torch.cat([zero, areas[..., :-1].cumsum(-1)], -1)
         return _Tables(
             (self.scales / self.step)[:, :, None, None],
             (1 / self.scales)[:, :, None, None],
-            self.slopes * self.step,
+            rises,
             values,
             areas,
-            self.step,
+            widths.expand_as(rises),
+            self.first,
         )
 
 
@@ -69,19 +75,27 @@ class _Tables(NamedTuple):
     rises: torch.Tensor
     values: torch.Tensor
     areas: torch.Tensor
-    step: float
+    widths: torch.Tensor
+    first: float
 
     def of(self, images):
         """Return the tables of some images; they may share one table."""
         if len(self.rises) == 1:
             return self
-        return _Tables(*(t[images] for t in self[:5]), self.step)
+        return _Tables(*(t[images] for t in self[:6]), self.first)
+
+    def _stretched(self, t):
+        """Return places in units of the intervals; it may overwrite them."""
+        if self.first == 1:
+            return t
+        # the first interval is the narrow one
+        return torch.minimum(t / self.first, t + (1 - self.first))
 
     def _places(self, responses):
         """Return interval, index in the tables, and place in the interval."""
         n_knots = self.rises.shape[-1]
         # what has no graph may be overwritten
-        t = responses.abs() * self.scales
+        t = self._stretched(responses.abs() * self.scales)
         whole = t.detach().clamp(max=n_knots - 1.0).long()
         fraction = t - whole
         return whole + self._first(whole.dtype), fraction
@@ -103,7 +117,8 @@ class _Tables(NamedTuple):
         index, fraction = self._places(responses)
         rise = _taken(self.rises, index)
         mean = _taken(self.values, index) + 0.5 * fraction * rise
-        value = _taken(self.areas, index) + self.step * fraction * mean
+        width = _taken(self.widths, index)
+        value = _taken(self.areas, index) + width * fraction * mean
         return value * self.units**2
 
     def derivative(self, responses):
@@ -116,7 +131,7 @@ class _Tables(NamedTuple):
     def slope(self, responses):
         """Return psi'' of the responses."""
         index, _ = self._places(responses)
-        return _taken(self.rises, index) / self.step
+        return _taken(self.rises / self.widths, index)
 
     def ratio(self, responses):
         """Return psi' of the responses, divided by them."""
@@ -124,7 +139,7 @@ class _Tables(NamedTuple):
         value = _taken(self.values, index)
         value = value + fraction * _taken(self.rises, index)
         size = responses.abs()
-        first = self.rises[..., :1, None] / self.step
+        first = (self.rises / self.widths)[..., :1, None]
         tiny = size * self.scales < _TINY
         safe = torch.where(tiny, 1.0, size)
         return torch.where(tiny, first, value * self.units / safe)
@@ -134,11 +149,12 @@ class _Tables(NamedTuple):
 
         The proximal y of t solves y + psi'(y) = t, so this is t - y.
         """
-        n_knots = self.rises.shape[-1]
-        values = self.values / self.step
-        slopes = self.rises / self.step
+        n_knots, step = self.rises.shape[-1], self.widths[0, 0, -1]
+        values = self.values / step
+        slopes = self.rises / self.widths
         # where the knots lie among the t, in units of their distance
-        knots = values + torch.arange(n_knots, device=values.device)
+        ends = self.widths[0, 0].cumsum(0) / step
+        knots = values + torch.nn.functional.pad(ends[:-1], (1, 0))
         t = responses.abs() * self.scales
         interval = torch.searchsorted(
             knots.detach().expand(len(t), -1, -1).contiguous(),
@@ -155,7 +171,7 @@ class _Tables(NamedTuple):
         # with the slope -1, the proximal jumps
         rise = slope / (1 + slope).clamp(min=_LEAST_RISE)
         value = at(values) + rise * (t - at(knots))
-        return value * self.step * self.units * responses.sign()
+        return value * step * self.units * responses.sign()
 
     def quick_derivative(self, responses):
         """Return psi' without a graph, and overwrite the responses."""
@@ -181,12 +197,12 @@ class _Tables(NamedTuple):
         value = _taken(self.values, index)
         rise = _taken(self.rises, index).mul_(fraction)
         mean = torch.add(value, rise, alpha=0.5).mul_(fraction)
-        area.add_(mean, alpha=self.step)
+        area.addcmul_(mean, _taken(self.widths, index))
         sums = (area.sum((2, 3)) * self.units[..., 0, 0] ** 2).sum(1)
         return sums, value, rise
 
     def _quick_places(self, responses):
-        t = responses.abs().mul_(self.scales)
+        t = self._stretched(responses.abs().mul_(self.scales))
         # 32 bits are converted, and looked up, in less time
         whole = t.clamp(max=self.rises.shape[-1] - 1.0).int()
         t.sub_(whole)
@@ -203,14 +219,14 @@ def _taken(table, index):
     return taken.view(index.shape)
 
 
-def _of_rising(slopes):
-    """Return the slopes of psi' if it stays at zero instead of below.
+def _of_rising(rises):
+    """Return the rises of psi' if it stays at zero instead of below.
 
     So psi is least at zero, and energies are at least 0: otherwise an energy
     could fall without a bound in directions that the data do not see. No
-    slope becomes smaller.
+    rise becomes smaller.
     """
-    sums = torch.nn.functional.pad(slopes.cumsum(-1), (1, 0))
+    sums = torch.nn.functional.pad(rises.cumsum(-1), (1, 0))
     values = sums - sums.cummin(-1).values
     return values.diff(dim=-1)
 
@@ -252,6 +268,9 @@ class Profiles(nn.Module):
     :math:`J(c u; c \sigma) = c^2 J(u; \sigma)`.
     """
 
+    # The splines learn at the rate that suits filters.
+    _gain = 10.0
+
     def __init__(
         self,
         n_filters,
@@ -266,18 +285,21 @@ class Profiles(nn.Module):
         super().__init__()
         self.largest = largest
         self.least = 0.0 if convex else -1.0
-        self.step, self.usual = reach / n_knots, usual
-        n_profiles = 1 if shared else n_filters
-        middle = (torch.arange(n_knots) + 0.5) * self.step
-        if convex:
-            slopes = torch.where(middle < 0.6, 2.0, -3.0)
-        else:
-            slopes = torch.where(middle < 4, -2.0, -1.4)
-            slopes = torch.where(middle < 0.8, 2.0, slopes)
-        self.slopes = nn.Parameter(slopes.repeat(n_profiles, 1) / _GAIN)
-        start = math.log(2.0 if convex else 3.0) / _GAIN
-        self.heights = nn.Parameter(torch.full((n_profiles, n_levels), start))
+        self.step, self.usual, self.first = reach / n_knots, usual, 1.0
         self.scales = nn.Parameter(torch.zeros(n_filters, n_levels))
+        self._start(1 if shared else n_filters, n_knots, n_levels)
+
+    def _start(self, n_profiles, n_knots, n_levels):
+        """Make the weights that a training starts from."""
+        middle = (torch.arange(n_knots) + 0.5) * self.step
+        if self.least == 0:
+            slopes, start = torch.where(middle < 0.6, 2.0, -3.0), 2.0
+        else:
+            slopes, start = torch.where(middle < 4, -2.0, -1.4), 3.0
+            slopes = torch.where(middle < 0.8, 2.0, slopes)
+        self.slopes = nn.Parameter(slopes.repeat(n_profiles, 1) / self._gain)
+        start = math.log(start) / self._gain
+        self.heights = nn.Parameter(torch.full((n_profiles, n_levels), start))
 
     def _at(self, knots, sigma):
         """Return exponentials of linear splines in the noise level."""
@@ -286,18 +308,84 @@ class Profiles(nn.Module):
         whole = place.detach().long().clamp(max=n - 1)
         part = place - whole
         value = knots[:, whole] * (1 - part) + knots[:, whole + 1] * part
-        return torch.exp(_GAIN * value).T
+        return torch.exp(self._gain * value).T
+
+    def _slopes(self, heights):
+        """Return the slopes between the knots, before they are bounded."""
+        if self.largest is not None:
+            heights = heights / (1 + heights / self.largest)
+        share = torch.sigmoid(self._gain * self.slopes)
+        return self.least + (heights - self.least) * share
+
+    def _widths(self, like):
+        """Return the distances of the knots."""
+        widths = torch.full_like(like, self.step)
+        widths[0] *= self.first
+        return widths
 
     def forward(self, sigma):
         """Return the `Splines` of noise levels of shape ``(N,)``."""
         scales = self._at(self.scales, sigma) / (self.usual * sigma[:, None])
-        heights = self._at(self.heights, sigma)[:, :, None]
-        if self.largest is not None:
-            heights = heights / (1 + heights / self.largest)
-        share = torch.sigmoid(_GAIN * self.slopes)
-        slopes = self.least + (heights - self.least) * share
+        slopes = self._slopes(self._at(self.heights, sigma)[:, :, None])
         if self.least < 0:
-            slopes = _of_rising(slopes).clamp(min=self.least)
+            widths = self._widths(slopes[0, 0].detach())
+            slopes = _of_rising(slopes * widths) / widths
+            slopes = slopes.clamp(min=self.least)
         slopes = torch.nn.functional.pad(slopes, (0, 1))
         slopes = slopes.expand(-1, scales.shape[1], -1)
-        return Splines(scales, slopes, self.step)
+        return Splines(scales, slopes, self.step, self.first)
+
+
+class JumpingProfiles(Profiles):
+    r"""Profiles whose derivatives can jump at zero, and fall behind.
+
+    The first knot is near zero. The weights are the values :math:`v_k` of
+    the derivative at the knots :math:`t_k`, in place of slopes, so that a
+    large jump leaves the slopes behind it as they are. The slope of an
+    interval is
+
+    .. math::
+        s_k = q + \frac{1}{b} \log\bigl(1 + e^{b (d_k - q)}\bigr), \qquad
+        d_k = \frac{v_k - v_{k - 1}}{t_k - t_{k - 1}},
+
+    which is nearly :math:`d_k` above q, and above q whatever the values are.
+    Positive slopes are multiplied by a learned factor of filter and noise
+    level.
+
+    Parameters
+    ----------
+    first : float
+        First knot, in units of the noise of a response. The others have
+        equal distances behind it.
+    *arguments
+        Those of `Profiles`.
+    """
+
+    _gain = 4.0
+
+    def __init__(self, first, *arguments):
+        self._first = first
+        super().__init__(*arguments)
+
+    def _start(self, n_profiles, n_knots, n_levels):
+        self.first = self._first / self.step
+        ends = self._widths(torch.empty(n_knots)).cumsum(0)
+        if self.least == 0:
+            values = 1.2 + 0.02 * ends
+        else:
+            # so that a response of two noise levels stays
+            values = 1.6 - 0.84 * ends
+        values = values.repeat(n_profiles, 1)
+        self.values = nn.Parameter(values / self._gain)
+        self.heights = nn.Parameter(torch.zeros(n_profiles, n_levels))
+
+    def _slopes(self, heights):
+        values = torch.nn.functional.pad(self._gain * self.values, (1, 0))
+        widths = self._widths(self.values[0].detach())
+        above = values.diff(dim=-1) / widths - self.least
+        softplus = torch.nn.functional.softplus
+        slopes = self.least + softplus(above, beta=_SHARPNESS)
+        rising = heights * slopes.clamp(min=0)
+        if self.largest is not None:
+            rising = rising / (1 + rising / self.largest)
+        return rising + slopes.clamp(max=0)

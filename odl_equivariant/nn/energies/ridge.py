@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,7 @@ from odl_equivariant.nn.energies._derivatives import (
     out_of_inference,
 )
 from odl_equivariant.nn.energies.base import Energy
-from odl_equivariant.nn.energies.profiles import Profiles
+from odl_equivariant.nn.energies.profiles import JumpingProfiles, Profiles
 
 __all__ = ('RidgeEnergy',)
 
@@ -95,6 +96,11 @@ class RidgeEnergy(Energy):
     dimension : {2, 3}, optional
         Number of axes of an image, 3 for volumes. Default: that of the
         group, and 2 without one.
+    first_knot : float, optional
+        First knot of the profiles in units of the noise of a response, at
+        most 0.2, the distance of the others. A small one lets derivatives of
+        profiles jump at zero, and fall or stay behind, see the notes.
+        Default: evenly spaced knots.
 
     Attributes
     ----------
@@ -126,6 +132,11 @@ class RidgeEnergy(Energy):
     where :math:`\log \mu_i` and :math:`a_i` are linear splines on 11 knots
     from 0 to 0.2, constant beyond, and :math:`c \sigma` is the usual noise of
     a response. Neither factor changes the bounds of the second derivative.
+    With evenly spaced knots, a profile that becomes steep at zero, like the
+    absolute value, does so by a large :math:`\alpha_i`. Its last knot is then
+    near zero, and it cannot fall to zero behind. With ``first_knot``, it is
+    steep on the first interval alone. The weights are then the values of the
+    derivative at the knots.
 
     **Bounds.** Together, the filters have at most the norm 1: they are
     divided by a certified bound of :math:`\max_\omega (\sum_i |\hat
@@ -209,6 +220,7 @@ class RidgeEnergy(Energy):
         largest_slope: float | None = None,
         axis: int | None = None,
         dimension: int | None = None,
+        first_knot: float | None = None,
     ) -> None:
         super().__init__()
         name, self.dimension = checked_symmetry(group, axis, dimension)
@@ -223,6 +235,14 @@ class RidgeEnergy(Energy):
         if largest_slope is not None:
             largest_slope = positive_number('largest_slope', largest_slope)
         self.largest_slope = largest_slope
+        if first_knot is not None:
+            first_knot = positive_number('first_knot', first_knot)
+            if first_knot > _REACH / _N_KNOTS:
+                raise ValueError(
+                    '`first_knot` must be at most the distance of the other '
+                    f'knots, {_REACH / _N_KNOTS:g}, got {first_knot:g}'
+                )
+        self.first_knot = first_knot
         if self.kernel_size % 2 == 0:
             raise ValueError(
                 '`kernel_size` must be odd, so that turned filters have the '
@@ -232,7 +252,10 @@ class RidgeEnergy(Energy):
             name, self.kernel_size, self.n_filters, self.dimension
         )
         self.kernels = nn.Parameter(self._family.start())
-        self.profiles = Profiles(
+        kind = Profiles
+        if self.first_knot is not None:
+            kind = functools.partial(JumpingProfiles, self.first_knot)
+        self.profiles = kind(
             self._family.n_free,
             self.convex,
             self.shared_profile,
@@ -259,7 +282,7 @@ class RidgeEnergy(Energy):
             'shared_profile',
         )
         arguments = {name: getattr(self, name) for name in names}
-        for name in ('largest_slope', 'axis'):
+        for name in ('largest_slope', 'axis', 'first_knot'):
             if getattr(self, name) is not None:
                 arguments[name] = getattr(self, name)
         if self.group is None and self.dimension == 3:

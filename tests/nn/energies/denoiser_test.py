@@ -176,6 +176,24 @@ def test_shrinkage_is_for_training_only():
     assert not torch.allclose(shrunk, minimiser)
 
 
+@pytest.mark.parametrize('convex', [False, True])
+def test_training_starts_from_shrunk_responses(convex):
+    """That saves gradients, and ends at the same minimiser."""
+    energy = RidgeEnergy('C4', 5, 8, convex, first_knot=0.05).double()
+    denoiser, x = EnergyDenoiser(energy, training_maxiter=1), images()
+    with torch.no_grad():
+        denoiser.train()(x, sigma=SIGMA)
+        near = denoiser.residual
+        denoiser.eval().maxiter = 1
+        with pytest.warns(ConvergenceWarning):
+            denoiser(x, sigma=SIGMA)
+        assert near.sum() < 0.8 * denoiser.residual.sum()
+        denoiser.tolerance = denoiser.training_tolerance = 1e-9
+        denoiser.maxiter = denoiser.training_maxiter = 5000
+        alone = denoiser(x, sigma=SIGMA)
+        assert torch.allclose(denoiser.train()(x, sigma=SIGMA), alone)
+
+
 def test_training_is_no_part_of_the_architecture():
     """A later stage of a training may minimise what an earlier one shrank."""
     first = make(training_shrinkage=True, training_tolerance=0.1)

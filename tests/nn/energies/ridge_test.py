@@ -9,6 +9,7 @@
 
 import copy
 
+import numpy as np
 import odl
 import pytest
 import torch
@@ -40,6 +41,8 @@ MAPS = {
 }
 CASES = [(group, name) for group, names in TURNS.items() for name in names]
 FAMILIES = (None, 'C4', 'C8', 'O2')
+# evenly spaced, or the first one near zero
+first_knots = pytest.mark.parametrize('first_knot', [None, 0.05])
 
 
 def make(group='C4', dtype=torch.float64, kernel_size=5, **arguments):
@@ -97,11 +100,13 @@ def test_gradient_is_equivariant(group, name, dtype):
     assert (given - expected).abs().max() <= LIMIT[dtype]
 
 
+@first_knots
 @pytest.mark.parametrize('convex', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
-def test_gradient_is_that_of_the_value(group, convex):
+def test_gradient_is_that_of_the_value(group, convex, first_knot):
     """With and without a graph, the gradient is the one of autograd."""
-    energy, u = make(group, convex=convex), images().requires_grad_()
+    energy = make(group, convex=convex, first_knot=first_knot)
+    u = images().requires_grad_()
     (expected,) = torch.autograd.grad(energy(u, levels(u)).sum(), u)
     assert torch.allclose(energy.gradient(u, levels(u)), expected)
     with torch.no_grad():
@@ -111,10 +116,12 @@ def test_gradient_is_that_of_the_value(group, convex):
         assert torch.allclose(gradient, expected)
 
 
+@first_knots
 @pytest.mark.parametrize('group', FAMILIES)
-def test_gradient_is_the_limit_of_differences(group):
+def test_gradient_is_the_limit_of_differences(group, first_knot):
     """Differences of values along a direction converge to the gradient."""
-    energy, u, v = make(group), images(), images(seed=1) - 0.5
+    energy = make(group, first_knot=first_knot)
+    u, v = images(), images(seed=1) - 0.5
     with torch.no_grad():
         step = 1e-6
         slope = energy(u + step * v, 0.1) - energy(u - step * v, 0.1)
@@ -122,10 +129,12 @@ def test_gradient_is_the_limit_of_differences(group):
         assert torch.allclose(slope / (2 * step), expected, rtol=1e-6)
 
 
+@first_knots
 @pytest.mark.parametrize('group', FAMILIES)
-def test_gradient_function_is_the_gradient(group):
+def test_gradient_function_is_the_gradient(group, first_knot):
     """It is that of other images on the same grid, to the same bits."""
-    energy, u, v = make(group), images(), images(seed=1)
+    energy = make(group, first_knot=first_knot)
+    u, v = images(), images(seed=1)
     gradient = energy.gradient_function(u, levels(u))
     with torch.no_grad():
         assert torch.equal(gradient(v), energy.gradient(v, levels(u)))
@@ -143,10 +152,11 @@ def test_bounds_of_several_levels_are_those_of_each(group, convex):
         assert moduli[i] == pytest.approx(energy.weak_convexity(level))
 
 
+@first_knots
 @pytest.mark.parametrize('group', FAMILIES)
-def test_hessian_is_the_derivative_of_the_gradient(group):
+def test_hessian_is_the_derivative_of_the_gradient(group, first_knot):
     """The Hessian's product is that of autograd, however it is computed."""
-    energy, v = make(group), images(seed=1)
+    energy, v = make(group, first_knot=first_knot), images(seed=1)
     u = images().requires_grad_()
     (expected,) = torch.autograd.grad(energy.gradient(u, levels(u)), u, v)
     u = u.detach()
@@ -167,15 +177,16 @@ def test_hessian_is_symmetric(group):
     assert torch.isclose(one, other, rtol=1e-12)
 
 
+@first_knots
 @pytest.mark.parametrize('after_step', [False, True])
 @pytest.mark.parametrize('convex', [False, True])
 @pytest.mark.parametrize('group', FAMILIES)
-def test_hessian_is_within_its_bounds(group, convex, after_step):
+def test_hessian_is_within_its_bounds(group, convex, after_step, first_knot):
     """Eigenvalues lie from -modulus to the Lipschitz constant, modulus <= 1.
 
     Whatever the weights are, also after a step of an optimiser.
     """
-    energy = make(group, convex=convex)
+    energy = make(group, convex=convex, first_knot=first_knot)
     u = images((9, 10), n=1)
     if after_step:
         optimizer = torch.optim.Adam(energy.parameters(), lr=0.3)
@@ -267,10 +278,15 @@ def test_shrinkage_of_a_convex_energy_is_firmly_non_expansive(group):
     assert (change * (u - v)).sum() >= square * (1 - 1e-9)
 
 
+@first_knots
 @pytest.mark.parametrize('convex', [False, True])
-def test_shrinkage_is_the_proximal_at_each_response(convex):
+def test_shrinkage_is_the_proximal_at_each_response(convex, first_knot):
     """The residual r = psi'(y) of t solves y + psi'(y) = t."""
     energy = make(None, convex=convex)
+    if first_knot is not None:
+        # as it starts: random values make slopes of -1, and jumps
+        energy = RidgeEnergy(None, 5, 8, convex, first_knot=first_knot)
+        energy.double()
     tables = energy.profiles(torch.tensor([0.1, 0.03]).double()).prepared()
     t = torch.linspace(-1, 1, 800).double().view(1, 1, 20, 40)
     t = t * torch.tensor([1.0, 3.0]).double().view(2, 1, 1, 1)
@@ -340,6 +356,67 @@ def test_largest_slope_bounds_the_hessian(convex):
     assert rebuilt.largest_slope == 20
 
 
+@pytest.mark.parametrize('convex', [False, True])
+def test_jumping_profiles_keep_their_bounds_whatever_their_weights(convex):
+    """Slopes are at least -1, or 0, and derivatives at least 0."""
+    energy = make(convex=convex, first_knot=0.02)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for size in (0.1, 1.0, 30.0):
+            for weight in energy.profiles.parameters():
+                noise = torch.randn(weight.shape, generator=generator)
+                weight += (size if weight.shape[1] == 40 else 0.3) * noise
+            splines = energy.profiles(torch.tensor([0.03, 0.5]).double())
+            assert splines.slopes.min() >= (0 if convex else -1)
+            assert splines.prepared().values.min() >= -1e-12
+            modulus = energy.weak_convexity(0.03)
+            assert modulus == 0 if convex else 0.5 < modulus <= 1
+
+
+def test_a_jump_leaves_the_slopes_behind_it():
+    """At the start, the derivative jumps, then falls to zero."""
+    energy = RidgeEnergy(None, 5, 8, first_knot=0.05).double()
+    noise = 0.1 * energy.profiles.usual
+    t = noise * torch.tensor([0.0, 0.05, 1.0, 3.0, 20.0]).double()
+    with torch.no_grad():
+        tables = energy.profiles(torch.tensor([0.1]).double()).prepared()
+        values = tables.derivative(t.expand(1, 8, 1, 5))[0, 0, 0] / noise
+        slopes = tables.slope(t.expand(1, 8, 1, 5))[0, 0, 0]
+        assert values[0] == 0 and 1.4 < values[1] < 1.7
+        assert 0.5 < values[2] < values[1] and values[3:].abs().max() < 1e-9
+        assert slopes[0] > 20 and -1 < slopes[2] < -0.5
+        before = slopes.clone()
+        # as when a training makes the jump larger
+        energy.profiles.values += 1.0
+        tables = energy.profiles(torch.tensor([0.1]).double()).prepared()
+        slopes = tables.slope(t.expand(1, 8, 1, 5))[0, 0, 0]
+    assert slopes[0] > 2 * before[0]
+    assert torch.isclose(slopes[2], before[2], rtol=1e-9)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_tables_interpolate_between_their_knots(dtype):
+    """The derivative is linear between knots, and psi is its integral."""
+    slopes = torch.tensor([[[9.0, -1.0, -0.5, 0.25, 0.0]]], dtype=dtype)
+    scales = torch.tensor([[2.0]], dtype=dtype)
+    tables = profiles.Splines(scales, slopes, 0.5, 0.1).prepared()
+    # knots of alpha t, and those of t
+    knots = np.array([0.0, 0.05, 0.55, 1.05, 1.55, 4.0]) / 2
+    expected = np.array([0.0, 0.45, -0.05, -0.3, -0.175, -0.175]) / 2
+    t = torch.linspace(-1.9, 1.9, 3801, dtype=dtype).view(1, 1, 1, -1)
+    values = tables.derivative(t)[0, 0, 0].double().numpy()
+    t64 = t[0, 0, 0].double().numpy()
+    odd = np.interp(abs(t64), knots, expected)
+    limit = 1e-5 if dtype == torch.float32 else 1e-12
+    assert abs(values - np.sign(t64) * odd).max() < limit
+    positive = t64 >= 0
+    integral = np.cumsum(odd[positive]) - 0.5 * odd[positive]
+    own = tables.value(t)[0, 0, 0].double().numpy()[positive]
+    assert abs(own - 1e-3 * integral).max() < 1e-4 * abs(own).max()
+    quick = tables.quick_value(t.clone()).double()
+    assert torch.allclose(quick, tables.value(t).sum().double(), rtol=1e-4)
+
+
 def test_channels_are_summed():
     """The energy of two channels is the sum of those of each."""
     u = images(channels=2)
@@ -395,11 +472,12 @@ def test_changed_weights_are_noticed():
     assert torch.allclose(after, fresh(u, 0.1).detach(), rtol=1e-12)
 
 
+@first_knots
 @pytest.mark.parametrize('group', FAMILIES)
 @pytest.mark.parametrize('dtype', DTYPES)
-def test_energy_is_saved_and_loaded(group, dtype, tmp_path):
+def test_energy_is_saved_and_loaded(group, dtype, tmp_path, first_knot):
     """A loaded energy has the same values and the same architecture."""
-    energy = make(group, dtype, shared_profile=True)
+    energy = make(group, dtype, shared_profile=True, first_knot=first_knot)
     models.save(energy, tmp_path / 'j.safetensors', value_range=(0, 1))
     loaded = models.load(tmp_path / 'j.safetensors')
     u = images(dtype=dtype)
@@ -423,6 +501,8 @@ def test_shipped_sizes_have_few_weights():
         ({'n_filters': 10}, 'multiple of the 4 filters'),
         ({'group': 'O2', 'n_filters': 9}, 'multiple of the 2 filters'),
         ({'group': 'K4'}, 'unknown group'),
+        ({'first_knot': 0.0}, '`first_knot` must be a finite'),
+        ({'first_knot': 0.3}, '`first_knot` must be at most'),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
