@@ -63,6 +63,53 @@ class _RangeCheck(ValueCheck):
         )
 
 
+class _Watch:
+    """Looks at what a network starts from, or at its result.
+
+    As a hook of a network it checks what that is applied to.
+
+    Parameters
+    ----------
+    network : UnrolledMethod
+        Network in the unit of its training.
+    module : torch.nn.Module
+        Module that states the range of the images.
+    """
+
+    def __init__(self, network, module):
+        self.network = network
+        self.homogeneous = all(
+            getattr(block, 'homogeneous', False) is True
+            for block in network.blocks
+        )
+        self.check = _RangeCheck(module, 1.0, 'load')
+
+    def __call__(self, network, arguments, images):
+        if not network.training and arguments:
+            self.look(*arguments[:2], images=images)
+
+    def look(self, y, forward_operator=None, *, images):
+        """Compare the start with the training, or the result if it is 0."""
+        if (
+            self.homogeneous
+            or torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
+            or not self.check.is_open()
+        ):
+            return
+        with torch.no_grad():
+            layers = self.network._layers
+            if layers.kind == 'fbp' and forward_operator is None:
+                images = layers.initial(y)
+            self.check(images)
+
+
+def _watched(network):
+    """Return a network that warns of data in another unit."""
+    network.register_forward_hook(_Watch(network, network))
+    return network
+
+
 class ConvertedNetwork(nn.Module):
     r"""An unrolled network for data and images in another unit.
 
@@ -118,11 +165,8 @@ class ConvertedNetwork(nn.Module):
         self.zero = real_number('zero', zero)
         self.network = network
         self.card: ModelCard | None = network.card
-        blocks = list(network.blocks)
-        self.homogeneous = all(
-            getattr(block, 'homogeneous', False) is True for block in blocks
-        )
-        self._check_values = _RangeCheck(self, 1.0, 'load')
+        self._watch = _Watch(network, self)
+        self.homogeneous = self._watch.homogeneous
 
     @property
     def value_range(self) -> tuple[float, float] | None:
@@ -167,22 +211,8 @@ class ConvertedNetwork(nn.Module):
         """
         data = y / self.scale if isinstance(y, torch.Tensor) else y
         images = self.scale * self.network(data, forward_operator)
-        self._check(y, images, forward_operator)
+        self._watch.look(y, forward_operator, images=images)
         return self.factor * images + self.zero
-
-    def _check(self, y, images, forward_operator):
-        """Compare the start with the training, or the result if it is 0."""
-        if (
-            self.homogeneous
-            or torch.compiler.is_compiling()
-            or not self._check_values.is_open()
-        ):
-            return
-        with torch.no_grad():
-            layers = self.network._layers
-            if layers.kind == 'fbp' and forward_operator is None:
-                images = layers.initial(y)
-            self._check_values(images)
 
     def with_operator(
         self, forward_operator: odl.Operator, initial: Initial | None = None
@@ -355,11 +385,11 @@ def converted(
         Name of the file, for messages.
     """
     if unit is None and own is None:
-        return network
+        return _watched(network)
     card = network.card
     if card is None and not _is_number(unit):
         if unit is None:
-            return network
+            return _watched(network)
         raise ValueError(
             f'{name} has no model card, so that the unit of its training is '
             'unknown: pass as `unit` the value of your images that '
@@ -369,7 +399,7 @@ def converted(
     if _is_number(unit):
         scale, factor, zero = positive_number('unit', unit), 1.0, 0.0
     elif unit is None and not card.has_attenuation:
-        return network
+        return _watched(network)
     else:
         own = {} if own is None else dict(own)
         if cell is not None:
@@ -390,7 +420,7 @@ def converted(
             target, zero = card.line(unit, own.get('cell'))
             factor = target / scale
     if (scale, factor, zero) == (1.0, 1.0, 0.0):
-        return network
+        return _watched(network)
     return ConvertedNetwork(network, scale, factor, zero).eval()
 
 

@@ -230,6 +230,8 @@ def load(
     UserWarning
         If the operator is a ray transform with another kind of beams than
         those of the training, or with views over another range of angles.
+        When the network is applied: once, with both ranges, if images are
+        far from those of the training, and blocks are not homogeneous.
 
     Examples
     --------

@@ -8,6 +8,8 @@
 
 """Laws of networks on data in another unit than that of their training."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -208,6 +210,29 @@ def saved_network(path, card, **options):
     )
     models.save(network, path, (0, 1), card)
     return path
+
+
+@pytest.mark.parametrize('scale', [1.0, 0.02, 20.0])
+@pytest.mark.parametrize(
+    'name', ['sparse_view_ct_c4', 'primal_dual_ct_c4', 'splitting_ct_c4']
+)
+def test_operator_without_unit(name, scale):
+    """Values far from those of the training are named once, if they matter."""
+    operator = SparseViewCT((32, 32), n_views=30, n_photons=None).operator
+    image = operator.domain.element(scale * ellipse_phantom((32, 32), rng=3))
+    y = operator(image)
+    network = models.load(name, operator)
+    matters = scale != 1 and name != 'splitting_ct_c4'
+    for again in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter('always', UserWarning)
+            for _ in range(2):
+                again.as_operator()(y)
+        assert len(record) == matters
+        assert all('pass as `unit`' in str(one.message) for one in record)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        network.train()(as_tensor(y))
 
 
 def test_homogeneous_networks_need_no_unit(tmp_path, simulated):
