@@ -117,9 +117,15 @@ class _Tables(NamedTuple):
         index, fraction = self._places(responses)
         rise = _taken(self.rises, index)
         mean = _taken(self.values, index) + 0.5 * fraction * rise
-        width = _taken(self.widths, index)
+        width = self._width(index)
         value = _taken(self.areas, index) + width * fraction * mean
         return value * self.units**2
+
+    def _width(self, index):
+        """Return the widths of intervals, one number if all are equal."""
+        if self.first == 1:
+            return self.widths[0, 0, -1]
+        return _taken(self.widths, index)
 
     def derivative(self, responses):
         """Return psi' of the responses."""
@@ -197,7 +203,7 @@ class _Tables(NamedTuple):
         value = _taken(self.values, index)
         rise = _taken(self.rises, index).mul_(fraction)
         mean = torch.add(value, rise, alpha=0.5).mul_(fraction)
-        area.addcmul_(mean, _taken(self.widths, index))
+        area.addcmul_(mean, self._width(index))
         sums = (area.sum((2, 3)) * self.units[..., 0, 0] ** 2).sum(1)
         return sums, value, rise
 
