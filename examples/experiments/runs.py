@@ -20,7 +20,13 @@ import torch
 
 from examples.experiments.conditions import CONDITIONS, samples, turned
 from examples.experiments.images import acquisition_of, parts, real_slices
-from examples.experiments.tables import read_rows, write_rows
+from examples.experiments.settings import SEARCH_SEED
+from examples.experiments.tables import (
+    REAL,
+    VALIDATION,
+    read_rows,
+    write_rows,
+)
 from examples.experiments.total_variation import total_variation
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
@@ -74,7 +80,7 @@ def finished(folder):
 
 
 @_quiet()
-def make_run(run, folder, folders, commit):
+def make_run(run, folder, folders, commit, averaged=False):
     """Train the network of a run and score it, unless this is done.
 
     Parameters
@@ -84,12 +90,16 @@ def make_run(run, folder, folders, commit):
     folder : path-like
         Folder of the run. An interrupted run is resumed.
     folders : dict
-        Folders of collections of images by their names.
+        Folders and files of images by their names.
     commit : str
         Commit of the code, which the scores name.
+    averaged : bool, optional
+        Whether to score the average over the group at test time, too.
     """
     folder = pathlib.Path(folder)
     if finished(folder) is not None:
+        if averaged and not any(r.get('averaged') for r in scores_of(folder)):
+            _add_averages(run, folder, folders)
         return
     folder.mkdir(parents=True, exist_ok=True)
     # what an earlier process spent on it is not known
@@ -100,38 +110,56 @@ def make_run(run, folder, folders, commit):
     task, trainer, datamodule = _training(run, settings, folder, folders)
     trainer.train(task, datamodule)
     task.load_weights(folder / 'final.safetensors')
-    network = task.network.eval()
     rows = _scored(
-        lambda sample: network(sample.data, sample.operator),
+        _method(task.network),
         task.acquisition,
         settings,
         run.smoothing,
         folders,
+        # a search asks for the rate alone
+        CONDITIONS[:1] if run.seed == SEARCH_SEED else CONDITIONS,
     )
-    if run.group is None and run.rotation == 'none':
-        # Averaged over the group, at test time only.
-        rows += [
-            {**row, 'averaged': 1}
-            for row in _scored(
-                functools.partial(_averaged, network),
-                task.acquisition,
-                settings,
-                run.smoothing,
-                folders,
-            )
-        ]
     write_rows(folder / SCORES, rows)
-    validation = [r for r in rows if r['images'] == 'validation']
+    if averaged:
+        _add_averages(run, folder, folders)
     summary = {
         'steps': trainer.max_steps,
-        'parameters': sum(p.numel() for p in network.parameters()),
-        'validation': _mean(
-            r['psnr'] for r in validation if 'averaged' not in r
-        ),
+        'parameters': sum(p.numel() for p in task.network.parameters()),
+        'validation': _validation(rows),
         'seconds': time.process_time() - begin if is_whole else '',
         'commit': commit,
     }
     write_atomically(folder / DONE, json.dumps(summary).encode())
+
+
+def _method(network):
+    network = network.eval()
+    return lambda sample: network(sample.data, sample.operator)
+
+
+def _add_averages(run, folder, folders):
+    """Score a trained network as averaged over the quarter turns, too."""
+    rows = _scored(
+        functools.partial(_averaged, network_of(run, folder)),
+        acquisition_of(run.settings),
+        run.settings,
+        run.smoothing,
+        folders,
+    )
+    rows = [{**row, 'averaged': 1} for row in rows]
+    write_rows(folder / SCORES, [*scores_of(folder), *rows])
+
+
+def _validation(rows):
+    """Return the mean score of phantoms and real slices, with equal weight.
+
+    Validation has both, or the one of them that there is.
+    """
+    return _mean(
+        _mean(row['psnr'] for row in rows if row['images'] == images)
+        for images in VALIDATION
+        if any(row['images'] == images for row in rows)
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -212,29 +240,36 @@ def test_sets(settings, folders):
     Returns
     -------
     sets : dict of dict
-        Validation and test images, and real slices where there are any.
+        Validation and test images, and for each of them real slices, where
+        there are any.
     """
     images = _parts(json.dumps(settings, sort_keys=True), folders)
-    sets = {
-        part: {
+    sets = {}
+    for part, real in zip(('validation', 'test'), REAL, strict=True):
+        sets[part] = {
             f'{part} {name}': images[part][i]
             for i, name in enumerate(images[part].names)
         }
-        for part in ('validation', 'test')
-    }
-    slices = real_slices(settings)
-    if slices:
-        sets['slices'] = slices
+        names = settings['slices'].get(part, ())
+        if slices := real_slices(names, settings, folders):
+            sets[real] = slices
     return sets
 
 
 @torch.no_grad()
-def _scored(reconstruct, acquisition, settings, smoothing, folders):
+def _scored(
+    reconstruct,
+    acquisition,
+    settings,
+    smoothing,
+    folders,
+    conditions=CONDITIONS,
+):
     """Return the scores of a method, one row for each test image."""
     rows = []
     for images, members in test_sets(settings, folders).items():
-        conditions = CONDITIONS[:1] if images == 'validation' else CONDITIONS
-        for condition in conditions:
+        own = CONDITIONS[:1] if images in VALIDATION else conditions
+        for condition in own:
             for sample in samples(acquisition, members, condition, smoothing):
                 values = scores(reconstruct(sample), sample.truth)
                 rows.append(
@@ -283,15 +318,19 @@ def make_baselines(settings, folder, folders, commit):
         x = total_variation(sample.operator, y, x, weight)
         return as_tensor(x)
 
-    validation = samples(
-        acquisition,
-        test_sets(settings, folders)['validation'],
-        'upright',
-    )
+    sets = test_sets(settings, folders)
+    validation = [
+        (images, sample)
+        for images in VALIDATION
+        if images in sets
+        for sample in samples(acquisition, sets[images], 'upright')
+    ]
     tuning = {
-        weight: _mean(
-            float(scores(regularised(weight, s), s.truth)['psnr'][0])
-            for s in validation
+        weight: _validation(
+            [
+                {'images': images, 'psnr': _psnr(regularised(weight, s), s)}
+                for images, s in validation
+            ]
         )
         for weight in settings['tv_weights']
     }
@@ -313,6 +352,10 @@ def make_baselines(settings, folder, folders, commit):
 def scores_of(folder):
     """Return the rows that a run has written."""
     return read_rows(pathlib.Path(folder) / SCORES)
+
+
+def _psnr(image, sample):
+    return float(scores(image, sample.truth)['psnr'][0])
 
 
 def _mean(values):
