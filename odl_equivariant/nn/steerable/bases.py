@@ -91,7 +91,7 @@ def checked_bases(tensors, of_blocks=True):
     for name, basis in tensors.items():
         match = re.fullmatch(
             rf'bases\.([CD]\d{{1,9}}|SO2|O2)\.({_NAMES})\.({_NAMES})\.'
-            r'(\d{1,9})(?:\.(grid|mixed))?',
+            r'(\d{1,9})(?:\.(grid|mixed|fourier))?',
             name,
             re.ASCII,
         )

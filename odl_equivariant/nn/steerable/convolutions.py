@@ -33,6 +33,7 @@ from odl_equivariant.nn._convolution import (
 from odl_equivariant.nn._defaults import tensor_defaults
 from odl_equivariant.nn._precision import in_full_precision
 from odl_equivariant.nn.steerable.expansion import ExpandedKernel
+from odl_equivariant.nn.steerable.fourier import fourier_basis
 from odl_equivariant.nn.steerable.grid import (
     checked_basis,
     grid_basis,
@@ -169,6 +170,8 @@ def _scaled_basis(group_name, source, target, kernel_size, kind='escnn'):
     key = group_name, source, target, kernel_size
     if kind == 'escnn':
         return _scaled(_kernel_basis(*key))
+    if kind == 'fourier':
+        return _scaled(fourier_basis(*key))
     complete = grid_basis(*key)
     if kind == 'grid':
         return _scaled(complete)

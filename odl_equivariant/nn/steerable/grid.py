@@ -25,6 +25,7 @@ import functools
 
 import torch
 
+from odl_equivariant.nn.steerable.fourier import check_turns
 from odl_equivariant.nn.steerable.groups import INFINITE, group_order
 from odl_equivariant.nn.steerable.symmetries import (
     array_matrix,
@@ -42,7 +43,7 @@ __all__ = (
 )
 
 # 'mixed' begins with escnn's kernels, and goes on with what they lack.
-BASES = ('escnn', 'grid', 'mixed')
+BASES = ('escnn', 'grid', 'mixed', 'fourier')
 
 # What rounding, of escnn in float32 too, leaves of equal numbers.
 _TIE = 1e-5
@@ -67,15 +68,19 @@ def checked_basis(basis, group):
     Raises
     ------
     ValueError
-        If there is no such kind, or the group does not act on the grid
-        exactly, as all but ``'escnn'`` need.
+        If there is no such kind, the group does not act on the grid exactly,
+        as ``'grid'`` and ``'mixed'`` need, or is infinite, for which there is
+        ``'escnn'`` alone.
     """
     if not (isinstance(basis, str) and basis in BASES):
         raise ValueError(
             "`basis` must be 'escnn', smooth kernels, 'grid', all equivariant "
-            f"kernels on the grid, or 'mixed', both; got {basis!r}"
+            "kernels on the grid, 'mixed', both, or 'fourier', turned Fourier "
+            f'series; got {basis!r}'
         )
-    if basis != 'escnn' and not acts_exactly(group):
+    if basis == 'fourier':
+        check_turns(group)
+    elif basis != 'escnn' and not acts_exactly(group):
         raise ValueError(
             f'basis={basis!r} is for the groups that map pixels to pixels, '
             f"C1, C2, C4, D1, D2 and D4: take one of them, or basis='escnn' "
