@@ -151,7 +151,9 @@ def _chosen_steps(short_and_long, scale):
             )
             if not c4:
                 continue
-            values = [c4[seed] - ordinary[seed] for seed in c4]
+            # longer runs may have more seeds
+            seeds = c4.keys() & ordinary.keys()
+            values = [c4[seed] - ordinary[seed] for seed in sorted(seeds)]
             gains.append(_mean(values))
             words.append(
                 f'{size}: {_mean(values):+.2f} dB '
