@@ -624,7 +624,10 @@ def test_the_scale_of_the_paper_is_rehearsed_whole(tmp_path):
     ]
     experiments(*arguments)
     text = page.read_text('utf-8')
-    assert '--scale paper --jobs 1 --rehearse 16' in text and 'test images' in text
+    assert (
+        '--scale paper --jobs 1 --rehearse 16' in text
+        and 'test images' in text
+    )
     assert 'phantom' not in text
     before = times(output)
     experiments(*arguments)

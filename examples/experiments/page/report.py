@@ -242,8 +242,8 @@ def _cost_table(rows):
 def _rate_table(rows):
     shown = {
         'both': 'PSNR of validation',
-        'validation': 'of its phantoms',
-        'validation slices': 'of its real slices',
+        'validation': 'of its images',
+        'validation slices': 'of its slices',
         'test': 'of the test images',
         'slices': 'of the test slices',
     }
