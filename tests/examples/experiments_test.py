@@ -9,6 +9,7 @@
 """Tests of the experiments' runner, at a scale of its own."""
 
 import dataclasses
+import functools
 import importlib
 import os
 import shutil
@@ -512,6 +513,54 @@ def test_what_is_not_there_is_named(done, arguments, message):
     """The command ends with one line, and no traceback."""
     with pytest.raises(SystemExit, match=message):
         experiments('--settings', done[0], *arguments)
+
+
+def test_real_slices_whose_file_is_not_given_are_left_out(tmp_path, capsys):
+    """Said at once, and on the page; runs with them are others."""
+    small = {'sizes': [2], 'seeds': [1]}
+    arms = {**EXPERIMENTS['ct_arms'], 'arms': ['C4'], 'small': small}
+    ct = {**TASKS['ct'], 'rates': [1e-3]}
+    settings = write_settings(tmp_path / 'settings', {'ct': ct}, ct_arms=arms)
+    page = tmp_path / 'results.md'
+    options = ['--settings', settings, '--output', tmp_path / 'output']
+    experiments(*options, '--report', page)
+    assert 'without those of heads (give its file by --heads)' in (
+        capsys.readouterr().err
+    )
+    assert 'The tests of CT have no real slices' in page.read_text('utf-8')
+    rows = table(tmp_path / 'output' / 'ct_arms.csv')
+    assert {row['images'] for row in rows} == {
+        'validation',
+        'validation slices',
+        'test',
+    }
+    with pytest.raises(SystemExit, match='--heads: there is no file gone'):
+        experiments(*options, '--heads', 'gone')
+    (tmp_path / 'wrong.inv3').write_text('no archive')
+    with pytest.raises(SystemExit, match='must be a project of InVesalius'):
+        experiments(*options, '--heads', tmp_path / 'wrong.inv3')
+
+
+def test_slices_of_a_brain_are_read_from_a_volume(tmp_path):
+    """Five heights, on the grid of the images, at most one."""
+    nibabel = pytest.importorskip('nibabel')
+    values = np.zeros((10, 12, 11), 'int16')
+    values[2:8, 3:9] = np.arange(11) * 7
+    path, wrong = tmp_path / 'brain.nii.gz', tmp_path / 'wrong.nii'
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
+    images = module('images')
+    read = functools.partial(images.real_slices, ['brain'], TASKS['mri'])
+    slices = read({'brain': path})
+    assert [image.shape for image in slices.values()] == [(16, 16)] * 5
+    highest = [image.max() for image in slices.values()]
+    assert highest == sorted(highest) and 0 < highest[0] < highest[-1] <= 1
+    nibabel.save(nibabel.Nifti1Image(values[0], np.eye(4)), wrong)
+    with pytest.raises(ValueError, match='wrong.nii .* with 3 axes, got'):
+        read({'brain': wrong})
+    wrong.write_text('no volume')
+    images._axial.cache_clear()
+    with pytest.raises(ValueError, match='wrong.nii must be a NIfTI volume'):
+        read({'brain': wrong})
 
 
 def test_the_scale_of_the_paper_needs_its_images(tmp_path):
