@@ -860,6 +860,22 @@ def test_hours_are_those_of_each_network_once():
     assert duration({'c': tables['c']}, [], []) == ''
 
 
+def test_rates_at_an_end_of_their_search_are_named():
+    """The lowest and the highest one, and none between."""
+    search = {'task': 'ct', 'size': 5, 'steps': 600, 'width': 24}
+    rows = [
+        {**search, 'arm': arm, 'rate': rate, 'chosen': int(rate == best)}
+        for arm, best in (('C2', 1), ('C4', 2), ('D4', 3))
+        for rate in (1, 2, 3)
+    ]
+    words = module('page.report').at_ends(rows)
+    assert words.startswith('Of 3 searches, 2 chose a rate at an end: CT, C2,')
+    assert 'C4' not in words
+    assert words.endswith(
+        'D4, 5 images, 600 steps, 24 channels (the highest).'
+    )
+
+
 def test_each_arm_has_the_steps_that_validation_chooses():
     """Not those with the best scores on the images that are tested with."""
     statements = module('page.statements')

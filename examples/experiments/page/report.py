@@ -124,7 +124,8 @@ def make_report(experiments, output, path, arguments):
         elif rows:
             lines += _score_tables(experiment, rows)
     if searched:
-        lines += ['', '## Learning rates', '', *_rate_table(searched)]
+        lines += ['', '## Learning rates', '', at_ends(searched), '']
+        lines += _rate_table(searched)
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
 
 
@@ -237,6 +238,33 @@ def _cost_table(rows):
             for row in rows
         ],
     )
+
+
+def at_ends(rows):
+    """Return in words which searches chose the lowest or highest rate.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of the learning rates. Beyond such a rate there may be a better
+        one.
+    """
+    searches = {}
+    for row in rows:
+        key = (
+            f'{row["task"].upper()}, {row["arm"]}, {row["size"]} images, '
+            f'{row["steps"]} steps, {row["width"]} channels'
+        )
+        searches.setdefault(key, []).append(row)
+    found = []
+    for name, own in searches.items():
+        rates = [row['rate'] for row in own]
+        (chosen,) = [row['rate'] for row in own if row['chosen']]
+        if len(rates) > 1 and chosen in (min(rates), max(rates)):
+            end = 'lowest' if chosen == min(rates) else 'highest'
+            found.append(f'{name} (the {end})')
+    words = f'Of {len(searches)} searches, {len(found)} chose a rate at an end'
+    return f'{words}: {"; ".join(found)}.' if found else f'{words}.'
 
 
 def _rate_table(rows):
