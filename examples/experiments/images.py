@@ -20,6 +20,7 @@ from odl_equivariant.data import Phantoms, Slices, split
 
 __all__ = ('acquisition_of', 'parts', 'readable', 'real_slices')
 
+_MNI152 = 'mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz'
 _SEEDS = {'train': 0, 'validation': 1, 'test': 2}
 
 
@@ -98,7 +99,7 @@ def readable(settings, folders):
         for name in names
         if name in _FILES and folders.get(name) is None
     }
-    if 'mni152' in names and importlib.util.find_spec('nilearn') is None:
+    if 'mni152' in names and _template() is None:
         missing['mni152'] = 'pip install nilearn'
     slices = {
         part: [name for name in own if name not in missing]
@@ -167,14 +168,20 @@ def _mr_slice():
     return [_padded(image / image.max())]
 
 
-@functools.cache
+def _template():
+    """Return the file of the MNI152 template, or ``None`` without nilearn."""
+    spec = importlib.util.find_spec('nilearn')
+    for folder in () if spec is None else spec.submodule_search_locations:
+        file = pathlib.Path(folder, 'datasets', 'data', _MNI152)
+        if file.is_file():
+            return file
+    return None
+
+
 def _mni152():
     """Return axial slices of the MNI152 template, if nilearn is installed."""
-    spec = importlib.util.find_spec('nilearn')
-    if spec is None or spec.origin is None:
-        return []
-    folder = pathlib.Path(spec.origin).parent / 'datasets' / 'data'
-    return _axial(folder / 'mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz')
+    file = _template()
+    return [] if file is None else _axial(file)
 
 
 @functools.cache

@@ -23,6 +23,7 @@ from examples.experiments.images import acquisition_of, parts, real_slices
 from examples.experiments.settings import SEARCH_SEED
 from examples.experiments.tables import (
     REAL,
+    SETS,
     VALIDATION,
     read_rows,
     write_rows,
@@ -98,8 +99,7 @@ def make_run(run, folder, folders, commit, averaged=False):
     """
     folder = pathlib.Path(folder)
     if finished(folder) is not None:
-        if averaged and not any(r.get('averaged') for r in scores_of(folder)):
-            _add_averages(run, folder, folders)
+        _complete(run, folder, folders, averaged)
         return
     folder.mkdir(parents=True, exist_ok=True)
     # what an earlier process spent on it is not known
@@ -110,44 +110,62 @@ def make_run(run, folder, folders, commit, averaged=False):
     task, trainer, datamodule = _training(run, settings, folder, folders)
     trainer.train(task, datamodule)
     task.load_weights(folder / 'final.safetensors')
-    rows = _scored(
-        _method(task.network),
-        task.acquisition,
-        settings,
-        run.smoothing,
-        folders,
-        # a search asks for the rate alone
-        CONDITIONS[:1] if run.seed == SEARCH_SEED else CONDITIONS,
-    )
-    write_rows(folder / SCORES, rows)
+    sets = test_sets(settings, folders)
+    network = task.network.eval()
+    rows = _scored(network, run, sets)
+    validation = _validation(rows)
     if averaged:
-        _add_averages(run, folder, folders)
+        rows += _scored(network, run, sets, averaged=True)
+    write_rows(folder / SCORES, rows)
     summary = {
         'steps': trainer.max_steps,
-        'parameters': sum(p.numel() for p in task.network.parameters()),
-        'validation': _validation(rows),
+        'parameters': sum(p.numel() for p in network.parameters()),
+        'validation': validation,
         'seconds': time.process_time() - begin if is_whole else '',
         'commit': commit,
     }
     write_atomically(folder / DONE, json.dumps(summary).encode())
 
 
-def _method(network):
-    network = network.eval()
-    return lambda sample: network(sample.data, sample.operator)
+def _complete(run, folder, folders, averaged):
+    """Score a trained network on what its scores do not have.
+
+    These are real slices of tests that could not be read before, and the
+    average over the group.
+    """
+    rows = scores_of(folder)
+    known = {row['image'] for row in rows}
+    slices = _slices(run.settings, folders).get(SETS[1], {})
+    new = {name: x for name, x in slices.items() if name not in known}
+    was_averaged = any(row.get('averaged') for row in rows)
+    found = []
+    if new:
+        network = network_of(run, folder)
+        for flag in (False, True) if was_averaged else (False,):
+            found += _scored(network, run, {SETS[1]: new}, averaged=flag)
+    if averaged and not was_averaged:
+        sets = test_sets(run.settings, folders)
+        found += _scored(network_of(run, folder), run, sets, averaged=True)
+    if found:
+        write_rows(folder / SCORES, rows + found)
 
 
-def _add_averages(run, folder, folders):
-    """Score a trained network as averaged over the quarter turns, too."""
-    rows = _scored(
-        functools.partial(_averaged, network_of(run, folder)),
+def _scored(network, run, sets, averaged=False):
+    """Return the scores of a network, or of its average over the group."""
+    rows = _rows(
+        functools.partial(_averaged if averaged else _once, network),
         acquisition_of(run.settings),
-        run.settings,
+        sets,
         run.smoothing,
-        folders,
+        # a search asks for the rate alone
+        CONDITIONS[:1] if run.seed == SEARCH_SEED else CONDITIONS,
     )
-    rows = [{**row, 'averaged': 1} for row in rows]
-    write_rows(folder / SCORES, [*scores_of(folder), *rows])
+    # the column is there without the average, too, which may come later
+    return [{**row, 'averaged': 1 if averaged else ''} for row in rows]
+
+
+def _once(network, sample):
+    return network(sample.data, sample.operator)
 
 
 def _validation(rows):
@@ -244,30 +262,30 @@ def test_sets(settings, folders):
         there are any.
     """
     images = _parts(json.dumps(settings, sort_keys=True), folders)
-    sets = {}
-    for part, real in zip(('validation', 'test'), REAL, strict=True):
-        sets[part] = {
+    sets = {
+        part: {
             f'{part} {name}': images[part][i]
             for i, name in enumerate(images[part].names)
         }
-        names = settings['slices'].get(part, ())
-        if slices := real_slices(names, settings, folders):
-            sets[real] = slices
-    return sets
+        for part in ('validation', 'test')
+    }
+    return sets | _slices(settings, folders)
+
+
+def _slices(settings, folders):
+    """Return the real slices to score with, by the names of the sets."""
+    found = {
+        real: real_slices(settings['slices'].get(part, ()), settings, folders)
+        for part, real in zip(('validation', 'test'), REAL, strict=True)
+    }
+    return {images: members for images, members in found.items() if members}
 
 
 @torch.no_grad()
-def _scored(
-    reconstruct,
-    acquisition,
-    settings,
-    smoothing,
-    folders,
-    conditions=CONDITIONS,
-):
+def _rows(reconstruct, acquisition, sets, smoothing, conditions=CONDITIONS):
     """Return the scores of a method, one row for each test image."""
     rows = []
-    for images, members in test_sets(settings, folders).items():
+    for images, members in sets.items():
         own = CONDITIONS[:1] if images in VALIDATION else conditions
         for condition in own:
             for sample in samples(acquisition, members, condition, smoothing):
@@ -342,7 +360,7 @@ def make_baselines(settings, folder, folders, commit):
     ):
         rows += [
             {'arm': name, **row}
-            for row in _scored(method, acquisition, settings, 0.0, folders)
+            for row in _rows(method, acquisition, sets, 0.0)
         ]
     write_rows(folder / SCORES, rows)
     summary = {'tv_weight': weight, 'tuning': tuning, 'commit': commit}

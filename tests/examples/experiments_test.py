@@ -407,6 +407,29 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_scores(copied):
     assert (run / 'scores.csv').read_bytes() == scores
 
 
+def test_slices_that_come_later_are_scored_without_training(copied):
+    """And averages over the group, with the networks that there are."""
+    settings, output = copied
+    write = module('tables').write_rows
+    rows = table(output / 'ct_arms.csv')
+    before = times(output)
+    for path in output.glob('runs/ct-*-2-*/scores.csv'):
+        write(
+            path,
+            [
+                row
+                for row in table(path)
+                if row['image'] != 'heads4' and row['averaged'] == ''
+            ],
+        )
+    experiments('ct_arms', *given(settings, output))
+    assert times(output) == before
+    again = table(output / 'ct_arms.csv')
+    assert [r['n_images'] for r in again] == [r['n_images'] for r in rows]
+    scores, others = ([r['psnr'] for r in found] for found in (again, rows))
+    assert scores == pytest.approx(others, abs=1e-3)
+
+
 def test_changed_settings_are_run_anew(copied):
     """Runs of other settings are left alone, and not taken."""
     settings, output = copied
