@@ -862,6 +862,24 @@ def test_the_gain_is_compared_at_each_width():
     assert found[1][1].startswith('24 channels: +1.00 dB (1 of 1 seeds), 48')
 
 
+def test_networks_are_compared_with_total_variation():
+    """Each arm, at each number of images."""
+    scores = [('ordinary', 5, 19), ('ordinary', 10, 21), ('C4', 5, 22)]
+    rows = [
+        {
+            **{'arm': arm, 'size': size, 'psnr': value, 'images': 'test'},
+            **{'n_images': 5, 'condition': 'upright', 'run': 'ct-a'},
+        }
+        for arm, size, value in [*scores, ('TV', '', 20)]
+    ]
+    compared = module('page.comparisons').compared
+    ordinary, c4 = compared({'ct_training_size': rows}, 'small')
+    assert ordinary[0].startswith('CT, phantoms, upright: ordinary is above')
+    assert ordinary[1].startswith('5: -1.00 dB (0 of 1 seeds), 10: +1.00')
+    assert (ordinary[2], c4[2]) == ('in part', 'yes')
+    assert compared({'ct_training_size': rows[:-1]}, 'small') == []
+
+
 def test_hours_are_those_of_each_network_once():
     """By the cores, and by the clock; what is not known is counted."""
     one = {'seed': 1, 'arm': 'C4', 'run': 'ct-C4-1', 'seconds': 3600.0}

@@ -91,6 +91,8 @@ def compared(tables, scale):
             rows.append(_unmoved(where, scores, groups))
     for name in ('ct_width', 'mri_width'):
         rows += _wide(tables.get(name), scale)
+    for name in ('ct_training_size', 'mri_training_size'):
+        rows += _above_variation(tables.get(name), scale)
     return rows
 
 
@@ -142,6 +144,28 @@ def _wide(table, scale):
             statements.append(
                 _said(f'{where}: C4 is above ordinary at each width', gains)
             )
+    return statements
+
+
+def _above_variation(table, scale):
+    """Return whether each arm is above total variation at each size."""
+    statements = []
+    for images in SETS if table is not None else ():
+        own = [
+            row
+            for row in table
+            if (row['images'], row['condition']) == (images, 'upright')
+        ]
+        variation = [row['psnr'] for row in own if row['arm'] == 'TV']
+        for arm in ('ordinary', 'C4') if variation else ():
+            gains = {}
+            for row in own:
+                if row['arm'] == arm:
+                    gain = row['psnr'] - variation[0]
+                    gains.setdefault(row['size'], []).append(gain)
+            words = f'upright: {arm} is above TV for each number of images'
+            gains = dict(sorted(gains.items()))
+            statements.append(_said(f'{_where(own, scale)}, {words}', gains))
     return statements
 
 
