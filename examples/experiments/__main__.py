@@ -56,13 +56,6 @@ def parser():
         'pixels, to see that all goes well before it takes weeks',
     )
     result.add_argument(
-        '--keep',
-        type=pathlib.Path,
-        metavar='FOLDER',
-        help='tables of earlier runs, such as docs/results: what they have is '
-        'not done again, but for the networks of pictures',
-    )
-    result.add_argument(
         '--only-figures',
         action='store_true',
         help='make the figures from the tables, and nothing else',
@@ -80,6 +73,20 @@ def parser():
             metavar='FOLDER',
             help='folder of the collection, for --scale paper',
         )
+    result.add_argument(
+        '--heads',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='CT of a head to test with: a project of InVesalius, such as '
+        'Cranium.inv3 in the package invesalius-examples of Debian',
+    )
+    result.add_argument(
+        '--brain',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='MRI of a head to test with: a NIfTI volume, such as ch2.nii.gz '
+        'in the package mricron-data of Debian',
+    )
     return result
 
 
@@ -104,12 +111,11 @@ def main(arguments=None):
             'results', 'experiments', folder
         )
         chosen = [known[name] for name in names]
-        if options.keep is not None and not options.keep.is_dir():
-            raise FileNotFoundError(
-                f'--keep: there is no folder {options.keep}'
-            )
         if not options.only_figures:
-            folders = {'lidc': options.lidc, 'fastmri': options.fastmri}
+            folders = {
+                name: getattr(options, name)
+                for name in ('lidc', 'fastmri', 'heads', 'brain')
+            }
             study = Study(
                 chosen,
                 options.scale,
@@ -117,12 +123,15 @@ def main(arguments=None):
                 options.settings,
                 folders,
                 side,
-                options.keep,
             )
             study.run(options.jobs)
         make_figures(chosen, output)
         if options.report:
             command = ['--scale', options.scale, *options.names]
+            command += ['--jobs', str(options.jobs)]
+            for name in ('heads', 'brain'):
+                if path := getattr(options, name):
+                    command += [f'--{name}', path.name]
             if side is not None:
                 command += ['--rehearse', str(side)]
             make_report(chosen, output, options.report, command)

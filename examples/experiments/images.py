@@ -18,8 +18,9 @@ import torch
 from odl_equivariant import data
 from odl_equivariant.data import Phantoms, Slices, split
 
-__all__ = ('acquisition_of', 'parts', 'real_slices')
+__all__ = ('acquisition_of', 'parts', 'readable', 'real_slices')
 
+_MNI152 = 'mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz'
 _SEEDS = {'train': 0, 'validation': 1, 'test': 2}
 
 
@@ -75,8 +76,49 @@ def parts(settings, folders):
     return split(getattr(data, kind)(folder, **images), numbers, seed=2021)
 
 
-def real_slices(settings):
+def readable(settings, folders):
+    """Return the settings of a task with the real slices that are there.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the task.
+    folders : dict
+        Folders and files by their names, or ``None``.
+
+    Returns
+    -------
+    settings : dict
+        The same, without names of slices that cannot be read here.
+    missing : dict of str
+        For each of those names, what to do to have them.
+    """
+    names = [n for part in settings['slices'].values() for n in part]
+    missing = {
+        name: f'give its file by --{name}'
+        for name in names
+        if name in _FILES and folders.get(name) is None
+    }
+    if 'mni152' in names and _template() is None:
+        missing['mni152'] = 'pip install nilearn'
+    slices = {
+        part: [name for name in own if name not in missing]
+        for part, own in settings['slices'].items()
+    }
+    return {**settings, 'slices': slices}, missing
+
+
+def real_slices(names, settings, folders=None):
     """Return real slices, unused in training, on the grid of the images.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of what they are read from.
+    settings : dict
+        Settings of the task.
+    folders : dict, optional
+        Files by those names that need one.
 
     Returns
     -------
@@ -86,10 +128,14 @@ def real_slices(settings):
     """
     shape = acquisition_of(settings).image_shape
     found = {}
-    for name in settings['slices']:
+    for name in names:
+        if name in _FILES:
+            images = _FILES[name](folders[name])
+        else:
+            images = _READERS[name]()
         found |= {
             f'{name}{i}': _resized(image, shape)
-            for i, image in enumerate(_READERS[name]())
+            for i, image in enumerate(images)
         }
     return found
 
@@ -122,22 +168,50 @@ def _mr_slice():
     return [_padded(image / image.max())]
 
 
-@functools.cache
+def _template():
+    """Return the file of the MNI152 template, or ``None`` without nilearn."""
+    spec = importlib.util.find_spec('nilearn')
+    for folder in () if spec is None else spec.submodule_search_locations:
+        file = pathlib.Path(folder, 'datasets', 'data', _MNI152)
+        if file.is_file():
+            return file
+    return None
+
+
 def _mni152():
     """Return axial slices of the MNI152 template, if nilearn is installed."""
-    spec = importlib.util.find_spec('nilearn')
-    if spec is None or spec.origin is None:
-        return []
+    file = _template()
+    return [] if file is None else _axial(file)
+
+
+@functools.cache
+def _axial(file):
+    """Return axial slices of a NIfTI volume of a head."""
     import nibabel
 
-    folder = pathlib.Path(spec.origin).parent / 'datasets' / 'data'
-    volume = nibabel.load(
-        folder / 'mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz'
-    )
-    values = np.asarray(volume.dataobj, dtype=np.float32)
+    try:
+        volume = nibabel.load(file)
+        values = np.asarray(volume.dataobj, dtype=np.float32)
+    except (nibabel.filebasedimages.ImageFileError, OSError) as error:
+        raise ValueError(
+            f'{file} must be a NIfTI volume of a head: {error}'
+        ) from error
+    if values.ndim != 3:
+        raise ValueError(
+            f'{file} must be a NIfTI volume of a head, with 3 axes, got the '
+            f'shape {values.shape}'
+        )
     values = values / values.max()
     heights = np.linspace(0.35, 0.7, 5) * values.shape[2]
     return [_padded(values[:, :, int(height)]) for height in heights]
+
+
+@functools.cache
+def _head(file):
+    """Return slices of a CT of a head, from the base to the top."""
+    from examples.scores.heads import head_slices
+
+    return list(head_slices(file).values())
 
 
 _READERS = {
@@ -145,3 +219,5 @@ _READERS = {
     'sample_mr_slice': _mr_slice,
     'mni152': _mni152,
 }
+# Those of a file that the user names.
+_FILES = {'heads': _head, 'brain': _axial}

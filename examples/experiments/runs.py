@@ -20,7 +20,14 @@ import torch
 
 from examples.experiments.conditions import CONDITIONS, samples, turned
 from examples.experiments.images import acquisition_of, parts, real_slices
-from examples.experiments.tables import read_rows, write_rows
+from examples.experiments.settings import SEARCH_SEED
+from examples.experiments.tables import (
+    REAL,
+    SETS,
+    VALIDATION,
+    read_rows,
+    write_rows,
+)
 from examples.experiments.total_variation import total_variation
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
@@ -74,7 +81,7 @@ def finished(folder):
 
 
 @_quiet()
-def make_run(run, folder, folders, commit):
+def make_run(run, folder, folders, commit, averaged=False):
     """Train the network of a run and score it, unless this is done.
 
     Parameters
@@ -84,12 +91,15 @@ def make_run(run, folder, folders, commit):
     folder : path-like
         Folder of the run. An interrupted run is resumed.
     folders : dict
-        Folders of collections of images by their names.
+        Folders and files of images by their names.
     commit : str
         Commit of the code, which the scores name.
+    averaged : bool, optional
+        Whether to score the average over the group at test time, too.
     """
     folder = pathlib.Path(folder)
     if finished(folder) is not None:
+        _complete(run, folder, folders, averaged)
         return
     folder.mkdir(parents=True, exist_ok=True)
     # what an earlier process spent on it is not known
@@ -100,38 +110,74 @@ def make_run(run, folder, folders, commit):
     task, trainer, datamodule = _training(run, settings, folder, folders)
     trainer.train(task, datamodule)
     task.load_weights(folder / 'final.safetensors')
+    sets = test_sets(settings, folders)
     network = task.network.eval()
-    rows = _scored(
-        lambda sample: network(sample.data, sample.operator),
-        task.acquisition,
-        settings,
-        run.smoothing,
-        folders,
-    )
-    if run.group is None and run.rotation == 'none':
-        # Averaged over the group, at test time only.
-        rows += [
-            {**row, 'averaged': 1}
-            for row in _scored(
-                functools.partial(_averaged, network),
-                task.acquisition,
-                settings,
-                run.smoothing,
-                folders,
-            )
-        ]
+    rows = _scored(network, run, sets)
+    validation = _validation(rows)
+    if averaged:
+        rows += _scored(network, run, sets, averaged=True)
     write_rows(folder / SCORES, rows)
-    validation = [r for r in rows if r['images'] == 'validation']
     summary = {
         'steps': trainer.max_steps,
         'parameters': sum(p.numel() for p in network.parameters()),
-        'validation': _mean(
-            r['psnr'] for r in validation if 'averaged' not in r
-        ),
+        'validation': validation,
         'seconds': time.process_time() - begin if is_whole else '',
         'commit': commit,
     }
     write_atomically(folder / DONE, json.dumps(summary).encode())
+
+
+def _complete(run, folder, folders, averaged):
+    """Score a trained network on what its scores do not have.
+
+    These are real slices of tests that could not be read before, and the
+    average over the group.
+    """
+    rows = scores_of(folder)
+    known = {row['image'] for row in rows}
+    slices = _slices(run.settings, folders).get(SETS[1], {})
+    new = {name: x for name, x in slices.items() if name not in known}
+    was_averaged = any(row.get('averaged') for row in rows)
+    found = []
+    if new:
+        network = network_of(run, folder)
+        for flag in (False, True) if was_averaged else (False,):
+            found += _scored(network, run, {SETS[1]: new}, averaged=flag)
+    if averaged and not was_averaged:
+        sets = test_sets(run.settings, folders)
+        found += _scored(network_of(run, folder), run, sets, averaged=True)
+    if found:
+        write_rows(folder / SCORES, rows + found)
+
+
+def _scored(network, run, sets, averaged=False):
+    """Return the scores of a network, or of its average over the group."""
+    rows = _rows(
+        functools.partial(_averaged if averaged else _once, network),
+        acquisition_of(run.settings),
+        sets,
+        run.smoothing,
+        # a search asks for the rate alone
+        CONDITIONS[:1] if run.seed == SEARCH_SEED else CONDITIONS,
+    )
+    # the column is there without the average, too, which may come later
+    return [{**row, 'averaged': 1 if averaged else ''} for row in rows]
+
+
+def _once(network, sample):
+    return network(sample.data, sample.operator)
+
+
+def _validation(rows):
+    """Return the mean score of phantoms and real slices, with equal weight.
+
+    Validation has both, or the one of them that there is.
+    """
+    return _mean(
+        _mean(row['psnr'] for row in rows if row['images'] == images)
+        for images in VALIDATION
+        if any(row['images'] == images for row in rows)
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -212,7 +258,8 @@ def test_sets(settings, folders):
     Returns
     -------
     sets : dict of dict
-        Validation and test images, and real slices where there are any.
+        Validation and test images, and for each of them real slices, where
+        there are any.
     """
     images = _parts(json.dumps(settings, sort_keys=True), folders)
     sets = {
@@ -222,19 +269,25 @@ def test_sets(settings, folders):
         }
         for part in ('validation', 'test')
     }
-    slices = real_slices(settings)
-    if slices:
-        sets['slices'] = slices
-    return sets
+    return sets | _slices(settings, folders)
+
+
+def _slices(settings, folders):
+    """Return the real slices to score with, by the names of the sets."""
+    found = {
+        real: real_slices(settings['slices'].get(part, ()), settings, folders)
+        for part, real in zip(('validation', 'test'), REAL, strict=True)
+    }
+    return {images: members for images, members in found.items() if members}
 
 
 @torch.no_grad()
-def _scored(reconstruct, acquisition, settings, smoothing, folders):
+def _rows(reconstruct, acquisition, sets, smoothing, conditions=CONDITIONS):
     """Return the scores of a method, one row for each test image."""
     rows = []
-    for images, members in test_sets(settings, folders).items():
-        conditions = CONDITIONS[:1] if images == 'validation' else CONDITIONS
-        for condition in conditions:
+    for images, members in sets.items():
+        own = CONDITIONS[:1] if images in VALIDATION else conditions
+        for condition in own:
             for sample in samples(acquisition, members, condition, smoothing):
                 values = scores(reconstruct(sample), sample.truth)
                 rows.append(
@@ -283,15 +336,19 @@ def make_baselines(settings, folder, folders, commit):
         x = total_variation(sample.operator, y, x, weight)
         return as_tensor(x)
 
-    validation = samples(
-        acquisition,
-        test_sets(settings, folders)['validation'],
-        'upright',
-    )
+    sets = test_sets(settings, folders)
+    validation = [
+        (images, sample)
+        for images in VALIDATION
+        if images in sets
+        for sample in samples(acquisition, sets[images], 'upright')
+    ]
     tuning = {
-        weight: _mean(
-            float(scores(regularised(weight, s), s.truth)['psnr'][0])
-            for s in validation
+        weight: _validation(
+            [
+                {'images': images, 'psnr': _psnr(regularised(weight, s), s)}
+                for images, s in validation
+            ]
         )
         for weight in settings['tv_weights']
     }
@@ -303,7 +360,7 @@ def make_baselines(settings, folder, folders, commit):
     ):
         rows += [
             {'arm': name, **row}
-            for row in _scored(method, acquisition, settings, 0.0, folders)
+            for row in _rows(method, acquisition, sets, 0.0)
         ]
     write_rows(folder / SCORES, rows)
     summary = {'tv_weight': weight, 'tuning': tuning, 'commit': commit}
@@ -313,6 +370,10 @@ def make_baselines(settings, folder, folders, commit):
 def scores_of(folder):
     """Return the rows that a run has written."""
     return read_rows(pathlib.Path(folder) / SCORES)
+
+
+def _psnr(image, sample):
+    return float(scores(image, sample.truth)['psnr'][0])
 
 
 def _mean(values):

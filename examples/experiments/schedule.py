@@ -9,15 +9,16 @@
 """Which runs are needed, in which order, and their tables."""
 
 import concurrent.futures
-import importlib.util
 import pathlib
 import subprocess
 import sys
+import time
 
 from tqdm import tqdm
 
 from examples.experiments import runs
 from examples.experiments.cost import measure_cost
+from examples.experiments.images import readable, real_slices
 from examples.experiments.pictures import make_pictures
 from examples.experiments.records import Records
 from examples.experiments.settings import (
@@ -48,17 +49,15 @@ class Study:
     settings : path-like
         Folder of the YAML files.
     folders : dict
-        Folders of collections of images by their names, or ``None``.
+        Folders and files of images by their names, or ``None``. Real slices
+        that need a file which is not given are left out.
     side : int, optional
         Rows and columns of the images of a rehearsal, see `rehearsed_task`.
-    keep : path-like, optional
-        Folder of tables of earlier runs. What they have is not done again,
-        but for the networks of pictures.
 
     Raises
     ------
     ValueError
-        If a folder of images is needed and not given.
+        If a folder of images is needed and not given, or a file is no image.
     FileNotFoundError
         If it does not exist.
     """
@@ -71,12 +70,11 @@ class Study:
         settings,
         folders,
         side=None,
-        keep=None,
     ):
         self.experiments = experiments
         self.scale = scale
         self.output = pathlib.Path(output)
-        self.records = Records(output, keep)
+        self.records = Records(output)
         self.tasks = tasks(scale, settings)
         if side is not None:
             self.experiments = [rehearsed(e) for e in experiments]
@@ -86,10 +84,21 @@ class Study:
             }
         self.folders = folders
         self.commit = _commit()
-        if self._misses_nilearn():
+        for name in ('heads', 'brain'):
+            if folders.get(name) is not None and not folders[name].is_file():
+                raise FileNotFoundError(
+                    f'--{name}: there is no file {folders[name]}'
+                )
+        missing = {}
+        for name in self._used_tasks():
+            self.tasks[name], own = readable(self.tasks[name], folders)
+            missing |= own
+            # a file that is no image is named before hours of training
+            for part in self.tasks[name]['slices'].values():
+                real_slices(part, self.tasks[name], folders)
+        for name, advice in missing.items():
             print(
-                'nilearn is not installed: the real slices are without those '
-                'of the MNI152 template (pip install nilearn)',
+                f'the real slices are without those of {name} ({advice})',
                 file=sys.stderr,
             )
         for name in self._used_tasks():
@@ -113,13 +122,6 @@ class Study:
             used += experiment.picture_of or {}
         return [name for name in self.tasks if name in used]
 
-    def _misses_nilearn(self):
-        wanted = any(
-            'mni152' in self.tasks[name]['slices']
-            for name in self._used_tasks()
-        )
-        return wanted and importlib.util.find_spec('nilearn') is None
-
     def _baselines(self, name):
         return baselines_key(name, self.tasks[name])
 
@@ -134,33 +136,28 @@ class Study:
         if jobs < 1:
             raise ValueError(f'--jobs must be at least 1, got {jobs}')
         self.output.mkdir(parents=True, exist_ok=True)
+        begin = time.monotonic()
         searches = self._searches()
         search_runs = {
-            run.key: run
-            for arm, candidates in searches
+            run.key: (run, False)
+            for _, candidates in searches
             for run in candidates
-            if not self.records.has_rate(arm, run)
         }
         baselines = {
-            e.task
-            for e in self.experiments
-            if e.task
-            and e.baselines
-            and not self.records.has_baselines(self._baselines(e.task))
+            e.task for e in self.experiments if e.task and e.baselines
         }
         bar = tqdm(unit='run', desc='learning rates', dynamic_ncols=True)
         with bar, pool_of(jobs) as pool:
             bar.total = len(search_runs) + len(baselines)
             self._work(pool, bar, search_runs, baselines)
             self.records.write_rates(searches)
-            needed = {
-                run.key: run
-                for experiment in self.experiments
-                for arm, run in self._runs(experiment)
-                # pictures need the networks
-                if experiment.picture_of
-                or not self.records.has_rows(run.key, arm)
-            }
+            needed = {}
+            for experiment in self.experiments:
+                for arm, run in self._runs(experiment):
+                    # an average is of a network that another arm has, too
+                    _, is_averaged = needed.get(run.key, (run, False))
+                    is_averaged = is_averaged or arm == 'averaged'
+                    needed[run.key] = run, is_averaged
             bar.total += len(needed)
             bar.set_description('networks')
             self._work(pool, bar, needed)
@@ -171,10 +168,13 @@ class Study:
             elif experiment.picture_of:
                 self._make_pictures(experiment)
             elif experiment.cost_of:
-                rows = self.records.table(experiment.name) or measure_cost(
+                rows = measure_cost(
                     self.tasks[experiment.cost_of], experiment, self.commit
                 )
                 write_rows(self.output / f'{experiment.name}.csv', rows)
+        self.records.write_duration(
+            jobs, time.monotonic() - begin, self.commit
+        )
 
     def _names(self, experiment):
         """Return the tasks that an experiment trains networks for."""
@@ -183,7 +183,7 @@ class Study:
         return list(experiment.picture_of or ())
 
     def _searches(self):
-        """Return all searches of a rate once: kind of arms, and runs."""
+        """Return all searches of a rate once: the arm, and its runs."""
         found = {
             tuple(run.key for run in candidates): (arm, candidates)
             for experiment in self.experiments
@@ -194,13 +194,12 @@ class Study:
         return list(found.values())
 
     def _rates(self, experiment, name):
-        """Return the best rates of a task, by size and kind of arms."""
+        """Return the best rates of a task, by size and width, and arm."""
         return {
-            size: {
-                arm: self.records.best(arm, found)
-                for arm, found in arms.items()
+            cell: {
+                arm: self.records.best(found) for arm, found in arms.items()
             }
-            for size, arms in experiment.searches(
+            for cell, arms in experiment.searches(
                 self.tasks[name], name
             ).items()
         }
@@ -223,8 +222,9 @@ class Study:
                 self.records.folder(key),
                 self.folders,
                 self.commit,
+                is_averaged,
             )
-            for key, run in needed.items()
+            for key, (run, is_averaged) in needed.items()
         ]
         futures += [
             pool.submit(

@@ -11,6 +11,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 
 import yaml
@@ -33,18 +34,16 @@ FOLDER = pathlib.Path(__file__).parent / 'settings'
 # How arms are made, which the file of an experiment does not say.
 _ROTATIONS = {'quarter turns': 'quarter', 'any angle': 'any'}
 _UNTRAINED = ('averaged',)
+_CYCLIC = 'C2', 'C3', 'C4', 'C6', 'C8', 'C12', 'D4'
+# A basis of kernels after the group; escnn's is not named.
+_BASES = 'grid', 'fourier'
 ARMS = (
     'ordinary',
     *_ROTATIONS,
     *_UNTRAINED,
-    'C2',
-    'C3',
-    'C4',
-    'C6',
-    'C8',
-    'C12',
-    'D4',
+    *_CYCLIC,
     'SO2',
+    *(f'{group} {basis}' for basis in _BASES for group in _CYCLIC),
 )
 SEARCH_SEED = 1000
 
@@ -108,27 +107,25 @@ class Experiment:
     vary: str = None
     baselines: bool = False
     max_steps: int = None
-    channels: int = None
-    basis: str = None
     own_rates: bool = False
     each_rate: bool = False
     rates: tuple = ()
+    search_sizes: tuple = ()
     sizes: tuple = ()
+    widths: tuple = ()
     seeds: tuple = ()
     smoothings: tuple = (0,)
     picture_of: dict = None
     cost_of: str = None
     rounds: int = 0
 
-    def changed(self, common):
+    def changed(self, common, width=None):
         """Return the settings of a task with what the experiment changes."""
         training, network = dict(common['training']), dict(common['network'])
         if self.max_steps:
             training['max_steps'] = self.max_steps
-        if self.channels:
-            network['channels'] = self.channels
-        if self.basis:
-            network['basis'] = self.basis
+        if width:
+            network['channels'] = width
         return {**common, 'training': training, 'network': network}
 
     def searches(self, common, task=None):
@@ -144,39 +141,57 @@ class Experiment:
         Returns
         -------
         searches : dict of dict
-            By the size of the training set, the runs of each kind of arms:
-            ``'ordinary'``, and ``'equivariant'``, which is C4; with
-            ``each_rate``, each other group has runs of its own, too.
-            With ``own_rates`` they are of this size and all settings of the
-            experiment, its ``rates`` included. Without, all sizes have the
-            same runs, of the settings of the task.
+            By the size of the training set and the width, the runs of each
+            arm that has a search: ``'ordinary'`` for all ordinary ones, C4
+            for all groups, and C4 with the same basis where an arm has one;
+            with ``each_rate``, each group has runs of its own. With
+            ``own_rates`` they are of this width and all settings of the
+            experiment, its ``rates`` included, and of that one of its
+            ``search_sizes`` whose ratio to this size is nearest to 1; if it
+            has none, of this size. Without ``own_rates``, all have the same
+            runs, of the settings of the task.
         """
-        task, groups = task or self.task, ()
-        if self.each_rate:
-            groups = [a for a in self.arms if a != 'C4' and not _ordinary(a)]
-        if not self.own_rates:
-            size = common['search_size']
-            runs = searched(task, self.scale, common, size, groups)
-            return dict.fromkeys(self.sizes, runs)
-        common = self.changed(common)
-        if self.rates:
-            common = {**common, 'rates': self.rates}
-        return {
-            size: searched(task, self.scale, common, size, groups)
-            for size in self.sizes
-        }
+        task = task or self.task
+        arms = dict.fromkeys(map(self.searched_by, self.arms))
+        found = {}
+        for size, width in self._cells():
+            own, n_images = common, common['search_size']
+            if self.own_rates:
+                own, n_images = (
+                    self.changed(common, width),
+                    min(
+                        self.search_sizes or (size,),
+                        key=lambda n, size=size: abs(math.log(n / size)),
+                    ),
+                )
+                own = {**own, 'rates': self.rates or own['rates']}
+            found[size, width] = {
+                arm: searched(task, self.scale, own, n_images, arm)
+                for arm in arms
+            }
+        return found
+
+    def searched_by(self, arm):
+        """Return the arm whose search chooses the rate of an arm."""
+        if _ordinary(arm):
+            return 'ordinary'
+        group, basis = _parsed(arm)
+        return arm if self.each_rate else ' '.join(filter(None, ('C4', basis)))
+
+    def _cells(self):
+        """Return all pairs of a size and a width, ``None`` for the task's."""
+        return [(s, w) for s in self.sizes for w in self.widths or (None,)]
 
     def runs(self, common, rates, task=None):
-        """Return a run for each arm, size, seed and smoothness.
+        """Return a run for each arm, size, width, seed and smoothness.
 
         Parameters
         ----------
         common : dict
             Settings that all runs of the task share, see `tasks`.
         rates : dict of dict
-            By the size of the training set, the learning rates of
-            ``'ordinary'`` and ``'equivariant'`` arms, and possibly of groups
-            by their names.
+            The learning rates of the arms that have a search, for each size
+            and width as `searches` has them.
         task : str, optional
             The task. Default: that of the experiment.
 
@@ -185,7 +200,6 @@ class Experiment:
         runs : list of tuple
             Pairs of the name of an arm and its `Run`.
         """
-        common = self.changed(common)
         return [
             (
                 arm,
@@ -196,34 +210,34 @@ class Experiment:
                     size,
                     seed,
                     smoothing,
-                    common,
-                    rates[size],
+                    self.changed(common, width),
+                    rates[size, width][self.searched_by(arm)],
                 ),
             )
             for seed in self.seeds
-            for size in self.sizes
+            for size, width in self._cells()
             for smoothing in self.smoothings
             for arm in self.arms
         ]
 
 
-def trained(task, scale, arm, size, seed, smoothing, common, rates):
+def trained(task, scale, arm, size, seed, smoothing, common, rate):
     """Return the run that trains the network of an arm."""
-    is_ordinary = _ordinary(arm)
-    kind = 'ordinary' if is_ordinary else 'equivariant'
-    if is_ordinary:
-        # there is one basis of ordinary kernels
-        network = {k: v for k, v in common['network'].items() if k != 'basis'}
+    group, basis = None, None
+    if not _ordinary(arm):
+        group, basis = _parsed(arm)
+    if basis:
+        network = {**common['network'], 'basis': basis}
         common = {**common, 'network': network}
     return Run(
         task,
         scale,
-        None if is_ordinary else arm,
+        group,
         _ROTATIONS.get(arm, 'none'),
         float(smoothing),
         size,
         seed,
-        rates[arm if arm in rates else kind],
+        rate,
         _shared(common),
     )
 
@@ -232,26 +246,18 @@ def _ordinary(arm):
     return arm == 'ordinary' or arm in _ROTATIONS or arm in _UNTRAINED
 
 
-def searched(task, scale, common, size, groups=()):
-    """Return the runs that choose learning rates, for each kind of arms."""
-    kinds = {'ordinary': 'ordinary', 'equivariant': 'C4'}
-    kinds |= {group: group for group in groups}
-    return {
-        arm: [
-            trained(
-                task,
-                scale,
-                group,
-                size,
-                SEARCH_SEED,
-                0,
-                common,
-                {arm: rate},
-            )
-            for rate in common['rates']
-        ]
-        for arm, group in kinds.items()
-    }
+def _parsed(arm):
+    """Return the group of an arm, and its basis of kernels or ``''``."""
+    group, _, basis = arm.partition(' ')
+    return group, basis
+
+
+def searched(task, scale, common, size, arm):
+    """Return the runs that choose the learning rate of an arm."""
+    return [
+        trained(task, scale, arm, size, SEARCH_SEED, 0, common, rate)
+        for rate in common['rates']
+    ]
 
 
 def _shared(common):
@@ -311,6 +317,7 @@ def rehearsed(experiment):
     return dataclasses.replace(
         experiment,
         sizes=tuple(_fewer(size) for size in experiment.sizes),
+        search_sizes=tuple(_fewer(n) for n in experiment.search_sizes),
         max_steps=experiment.max_steps and 3,
         rounds=min(experiment.rounds, 1),
     )

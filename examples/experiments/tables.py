@@ -16,7 +16,9 @@ import statistics
 from odl_equivariant._files import write_atomically
 
 __all__ = (
+    'REAL',
     'SETS',
+    'VALIDATION',
     'mean_and_spread',
     'read_rows',
     'set_name',
@@ -24,8 +26,11 @@ __all__ = (
     'write_rows',
 )
 
-# The sets of images that are shown.
+# The sets of images that are shown, and those that choose rates and weights.
 SETS = 'test', 'slices'
+VALIDATION = 'validation', 'validation slices'
+# The sets of real slices, for validation and for tests.
+REAL = VALIDATION[1], SETS[1]
 _NAMES = {
     'small': {'test': 'phantom', 'slices': 'real slice'},
     'paper': {'test': 'test image', 'slices': 'other slice'},

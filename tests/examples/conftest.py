@@ -8,9 +8,13 @@
 
 """How examples are run by the tests."""
 
+import io
 import pathlib
+import plistlib
 import runpy
+import tarfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,3 +51,26 @@ def run_example():
     plt.close('all')
     plt.switch_backend(backend)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope='session')
+def write_head():
+    """Return a function that writes a CT of a head."""
+
+    def write(path, shape=(95, 24, 20), dtype='int16'):
+        """Write a project of InVesalius: a box of bone in each slice."""
+        values = np.full(shape, -1000, dtype)
+        values[:, 4:10, 3:17] = 1000
+        values[:, 4:6, 3:5] = 3000
+        about = {'matrix': {'dtype': dtype, 'shape': list(shape)}}
+        files = {
+            'main.plist': plistlib.dumps(about),
+            'matrix.dat': values.tobytes(),
+        }
+        with tarfile.open(path, 'w:gz') as archive:
+            for name, content in files.items():
+                member = tarfile.TarInfo(f'folder/{name}')
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+    return write

@@ -8,6 +8,8 @@
 
 """Tests of the experiments' runner, at a scale of its own."""
 
+import dataclasses
+import functools
 import importlib
 import os
 import shutil
@@ -36,6 +38,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
+HEADS = 'head.inv3'
 TASK = {
     'network': {'channels': 8, 'n_iterations': 1, 'skip': True},
     'training': {'max_steps': 3, 'loss': 'relative'},
@@ -53,7 +56,7 @@ TASKS = {
             'n_views': 4,
         },
         'images': {'kind': 'phantoms', 'draw': 'ellipse_phantom'},
-        'slices': ['sample_ct_slice'],
+        'slices': {'validation': ['sample_ct_slice'], 'test': ['heads']},
         'tv_weights': [1e-6, 4e-6],
         **TASK,
     },
@@ -64,7 +67,7 @@ TASKS = {
             'random_masks': True,
         },
         'images': {'kind': 'phantoms', 'draw': 'mr_phantom'},
-        'slices': ['sample_mr_slice'],
+        'slices': {'test': ['sample_mr_slice']},
         'tv_weights': [1e-4, 2e-4],
         **TASK,
     },
@@ -107,9 +110,16 @@ EXPERIMENTS = {
         'arms': ['ordinary', 'C4'],
         'own_rates': True,
         'max_steps': 4,
-        'channels': 12,
-        'basis': 'grid',
-        'small': {'sizes': [1, 2], 'seeds': [1]},
+        'rates': [1e-3, 2e-3],
+        'small': {'sizes': [1, 2, 3], 'search_sizes': [1, 3], 'seeds': [1]},
+    },
+    'mri_width': {
+        'title': 'Width',
+        'task': 'mri',
+        'vary': 'width',
+        'arms': ['ordinary', 'C4', 'C4 grid'],
+        'own_rates': True,
+        'small': {'sizes': [2], 'seeds': [1], 'widths': [8, 12]},
     },
     'cost': {
         'title': 'Cost',
@@ -143,6 +153,13 @@ def experiments(*arguments):
     main(['--jobs', '1', *map(str, arguments)])
 
 
+def given(settings, output):
+    """Return options for the settings, a head beside them, and the output."""
+    options = {'settings': settings, 'heads': settings / HEADS}
+    options |= {'output': output}
+    return [x for name, path in options.items() for x in (f'--{name}', path)]
+
+
 def table(path):
     """Return the rows of a table."""
     sys.path.insert(0, str(ROOT))
@@ -154,11 +171,12 @@ def table(path):
 
 
 @pytest.fixture(scope='module')
-def done(tmp_path_factory):
+def done(tmp_path_factory, write_head):
     """Return the folders of the settings and of all experiments, done."""
     folder = tmp_path_factory.mktemp('experiments')
     settings = write_settings(folder / 'settings', **EXPERIMENTS)
-    experiments('--settings', settings, '--output', folder / 'output')
+    write_head(settings / HEADS)
+    experiments(*given(settings, folder / 'output'))
     return settings, folder / 'output'
 
 
@@ -230,59 +248,103 @@ def test_averages_over_the_group_are_equivariant_too(done):
 def test_rates_are_those_with_the_best_validation(done):
     """Of each arm one, from images that are not tested with."""
     rows = table(done[1] / 'learning_rates.csv')
-    keys = 'task', 'steps', 'size', 'channels', 'basis', 'arm'
+    keys = 'task', 'steps', 'size', 'width', 'arm'
     searches = {tuple(r[k] for k in keys) for r in rows}
-    # two tasks at their own size, and one of two sizes with its own steps
-    assert len(searches) == 2 * 2 + 2 * 2
+    # two tasks at their own size, one of two sizes with its own steps, and
+    # one of two widths, of which the first is that of its task, for an arm
+    # with a basis of its own
+    assert len(searches) == 2 * 2 + 2 * 2 + 2 + 2
     for search in searches:
         own = [r for r in rows if tuple(r[k] for k in keys) == search]
-        best = max(own, key=lambda r: r['validation_psnr'])
+        assert len(own) == (1 if search[0] == 'mri' and search[1] == 3 else 2)
+        best = max(own, key=lambda r: r['both_psnr'])
         assert [r['rate'] for r in own if r['chosen']] == [best['rate']]
 
 
+def test_validation_weighs_phantoms_and_real_slices_equally(done):
+    """Where there are both of them; tests are on other slices."""
+    rates = table(done[1] / 'learning_rates.csv')
+    by_run = {row['run']: row for row in rates}
+    for path in done[1].glob('runs/*/run.json'):
+        row = by_run.get(path.parent.name)
+        if row is None or 'averaged' in row:
+            continue
+        scores = table(path.with_name('scores.csv'))
+        # a search is scored upright alone
+        assert {s['condition'] for s in scores} == {'upright'}
+        means = {
+            images: np.mean(
+                [s['psnr'] for s in scores if s['images'] == images]
+            )
+            for images in {s['images'] for s in scores}
+        }
+        both = means['validation']
+        if row['task'] == 'ct':
+            both = (both + means['validation slices']) / 2
+        assert row['both_psnr'] == pytest.approx(both)
+        assert row['test_psnr'] == pytest.approx(means['test'])
+        names = {s['image'] for s in scores if s['images'] == 'slices'}
+        assert not names & {
+            s['image'] for s in scores if s['images'] == 'validation slices'
+        }
+        assert len(names) == {'ct': 5, 'mri': 1}[row['task']]
+
+
 def test_experiments_with_own_rates_are_as_they_say(done):
-    """Rates of their size and steps; another width and basis of kernels."""
+    """Rates of the nearest size, of their steps and width, of each basis."""
     rates = {
-        (r['size'], r['arm']): r['rate']
+        (r['steps'], r['size'], r['width'], r['arm']): r['rate']
         for r in table(done[1] / 'learning_rates.csv')
-        if r['steps'] == 4 and r['chosen']
+        if r['chosen']
     }
-    kinds = {'ordinary': 'ordinary', 'C4': 'equivariant'}
     rows = table(done[1] / 'mri_longer.csv')
+    # two images are nearer to three than to one
+    nearest = {1: 1, 2: 3, 3: 3}
+    assert {r['size'] for r in rows} == set(nearest)
     for row in rows:
-        assert row['rate'] == rates[row['size'], kinds[row['arm']]]
-        assert row['steps'] == 4
-    bases = {
-        (r['channels'], r['basis'], r['arm'])
-        for r in table(done[1] / 'learning_rates.csv')
-        if r['steps'] == 4
-    }
-    assert bases == {(12, '', 'ordinary'), (12, 'grid', 'equivariant')}
+        key = 4, nearest[row['size']], 8, row['arm']
+        assert row['rate'] == rates[key] and row['steps'] == 4
+    rows = table(done[1] / 'mri_width.csv')
+    assert {r['width'] for r in rows} == {8, 12}
+    assert {r['arm'] for r in rows} == {'ordinary', 'C4', 'C4 grid'}
+    for row in rows:
+        assert row['rate'] == rates[3, 2, row['width'], row['arm']]
+    parameters = {(r['width'], r['arm']): r['parameters'] for r in rows}
+    assert parameters[12, 'ordinary'] > 1.5 * parameters[8, 'ordinary']
+    assert parameters[8, 'C4 grid'] != parameters[8, 'C4']
 
 
 def test_each_group_may_have_a_rate_of_its_own():
-    """C4 has that of equivariant arms, and averages that of ordinary ones."""
+    """Without, a group has that of C4, and one with a basis that of its C4."""
     settings = module('settings')
     common = settings.tasks('small')['ct']
-    arms = ('ordinary', 'averaged', 'C4', 'C8', 'SO2')
+    arms = ('ordinary', 'averaged', 'C4', 'C8', 'SO2', 'C8 grid')
     experiment = settings.Experiment(
         'a', 'A', arms, 'small', 'ct', each_rate=True, sizes=(5,), seeds=(1,)
     )
     (searches,) = experiment.searches(common).values()
-    assert list(searches) == ['ordinary', 'equivariant', 'C8', 'SO2']
-    for arm in ('C8', 'SO2'):
-        assert {run.group for run in searches[arm]} == {arm}
+    assert list(searches) == ['ordinary', 'C4', 'C8', 'SO2', 'C8 grid']
+    for arm in ('C8', 'SO2', 'C8 grid'):
+        assert {run.group for run in searches[arm]} == {arm.split()[0]}
         assert [run.rate for run in searches[arm]] == common['rates']
-    rates = {'ordinary': 1, 'equivariant': 2, 'C8': 3, 'SO2': 4}
-    runs = experiment.runs(common, {5: rates})
-    assert [run.rate for _, run in runs] == [1, 1, 2, 3, 4]
+    bases = [run.settings['network'].get('basis') for run in searches[arm]]
+    assert set(bases) == {'grid'}
+    rates = {'ordinary': 1, 'C4': 2, 'C8': 3, 'SO2': 4, 'C8 grid': 5}
+    runs = experiment.runs(common, {(5, None): rates})
+    assert [run.rate for _, run in runs] == [1, 1, 2, 3, 4, 5]
+    shared = dataclasses.replace(experiment, each_rate=False)
+    (searches,) = shared.searches(common).values()
+    assert list(searches) == ['ordinary', 'C4', 'C4 grid']
+    rates = {'ordinary': 1, 'C4': 2, 'C4 grid': 3}
+    runs = shared.runs(common, {(5, None): rates})
+    assert [run.rate for _, run in runs] == [1, 1, 2, 2, 2, 3]
 
 
 def test_tables_of_rates_keep_those_of_other_experiments(copied):
     """A call for some experiments leaves the rows of the others."""
     settings, output = copied
     text = (output / 'learning_rates.csv').read_text()
-    experiments('mri_longer', '--settings', settings, '--output', output)
+    experiments('mri_longer', *given(settings, output))
     assert (output / 'learning_rates.csv').read_text() == text
 
 
@@ -318,56 +380,9 @@ def test_nothing_is_done_twice(copied):
     before = times(output)
     text = (output / 'ct_training_size.csv').read_text()
     (output / 'ct_training_size.csv').unlink()
-    experiments('ct_training_size', '--settings', settings, '--output', output)
+    experiments('ct_training_size', *given(settings, output))
     assert times(output) == before
     assert (output / 'ct_training_size.csv').read_text() == text
-
-
-def test_tables_that_are_kept_stand_for_their_runs(copied):
-    """Their rows come back as they were; pictures alone need networks."""
-    settings, output = copied
-    names = [name for name in EXPERIMENTS if name != 'pictures']
-    anew = output.parent / 'anew'
-    arguments = ['--settings', settings, '--output', anew, '--keep', output]
-    experiments(*names, *arguments)
-    assert not times(anew)
-    for path in output.glob('*.csv'):
-        assert (anew / path.name).read_text() == path.read_text()
-    experiments('pictures', *arguments)
-    assert len(times(anew)) == 2
-
-
-def test_what_tables_do_not_have_is_done(copied):
-    """A run without rows, and the rates of a search that lacks one."""
-    settings, output = copied
-    (output / 'ct_training_size.csv').unlink()
-    write = module('tables').write_rows
-    rows = table(output / 'ct_arms.csv')
-    write(output / 'ct_arms.csv', [r for r in rows if r['arm'] != 'averaged'])
-    rates = table(output / 'learning_rates.csv')
-    (lost,) = {
-        row['run']
-        for row in rates
-        if (row['task'], row['arm'], row['rate'])
-        == ('ct', 'equivariant', 0.01)
-    }
-    write(
-        output / 'learning_rates.csv',
-        [row for row in rates if row['run'] != lost],
-    )
-    anew = output.parent / 'anew'
-    arguments = ['--settings', settings, '--output', anew, '--keep', output]
-    experiments('ct_arms', *arguments)
-    averaged = {row['run'] for row in rows if row['arm'] == 'averaged'}
-    (output / 'learning_rates.csv').write_text('task,rate\nct,1\n')
-    with pytest.raises(SystemExit, match="rates.csv .* no column 'steps'"):
-        experiments('ct_arms', *arguments)
-    with pytest.raises(SystemExit, match='--keep: there is no folder gone'):
-        experiments('ct_arms', *arguments[:-1], 'gone')
-    assert times(anew).keys() == {lost} | averaged
-    assert {row['arm'] for row in table(anew / 'ct_arms.csv')} == {
-        row['arm'] for row in rows
-    }
 
 
 def test_the_times_of_runs_are_those_of_whole_ones(copied):
@@ -377,7 +392,7 @@ def test_the_times_of_runs_are_those_of_whole_ones(copied):
     assert all(0 < row['seconds'] < 60 for row in rows)
     key = rows[-1]['run']
     (output / 'runs' / key / 'run.json').unlink()
-    experiments('ct_arms', '--settings', settings, '--output', output)
+    experiments('ct_arms', *given(settings, output))
     lost = [r for r in table(output / 'ct_arms.csv') if r['seconds'] == '']
     assert {row['run'] for row in lost} == {key}
 
@@ -388,8 +403,31 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_scores(copied):
     run = next(output.glob('runs/ct-C4-2-*'))
     scores = (run / 'scores.csv').read_bytes()
     (run / 'scores.csv').unlink(), (run / 'run.json').unlink()
-    experiments('ct_arms', '--settings', settings, '--output', output)
+    experiments('ct_arms', *given(settings, output))
     assert (run / 'scores.csv').read_bytes() == scores
+
+
+def test_slices_that_come_later_are_scored_without_training(copied):
+    """And averages over the group, with the networks that there are."""
+    settings, output = copied
+    write = module('tables').write_rows
+    rows = table(output / 'ct_arms.csv')
+    before = times(output)
+    for path in output.glob('runs/ct-*-2-*/scores.csv'):
+        write(
+            path,
+            [
+                row
+                for row in table(path)
+                if row['image'] != 'heads4' and row['averaged'] == ''
+            ],
+        )
+    experiments('ct_arms', *given(settings, output))
+    assert times(output) == before
+    again = table(output / 'ct_arms.csv')
+    assert [r['n_images'] for r in again] == [r['n_images'] for r in rows]
+    scores, others = ([r['psnr'] for r in found] for found in (again, rows))
+    assert scores == pytest.approx(others, abs=1e-3)
 
 
 def test_changed_settings_are_run_anew(copied):
@@ -401,7 +439,7 @@ def test_changed_settings_are_run_anew(copied):
     small = {'sizes': [2], 'seeds': [1]}
     changed = {**EXPERIMENTS['ct_arms'], 'small': small}
     write_settings(settings, tasks, ct_arms=changed)
-    experiments('ct_arms', '--settings', settings, '--output', output)
+    experiments('ct_arms', *given(settings, output))
     after = times(output)
     assert before.items() <= after.items() and len(after) > len(before)
     assert all(r['steps'] == 2 for r in table(output / 'ct_arms.csv'))
@@ -416,16 +454,13 @@ def test_figures_are_made_from_the_tables_alone(copied):
         for path in output.iterdir()
         if path.suffix in ('.png', '.pdf')
     }
-    assert len(before) == 18
+    assert len(before) == 22
     (output / 'pictures_ct.png').unlink()
     experiments(
         'pictures',
         'ct_arms',
         '--only-figures',
-        '--settings',
-        settings,
-        '--output',
-        output,
+        *given(settings, output),
     )
     made = {
         name
@@ -447,10 +482,7 @@ def test_the_report_has_what_the_tables_have(copied):
     (page.parent / '_results_notes.md').write_text('A note by hand.')
     experiments(
         '--only-figures',
-        '--settings',
-        settings,
-        '--output',
-        output,
+        *given(settings, output),
         '--report',
         page,
     )
@@ -506,6 +538,54 @@ def test_what_is_not_there_is_named(done, arguments, message):
         experiments('--settings', done[0], *arguments)
 
 
+def test_real_slices_whose_file_is_not_given_are_left_out(tmp_path, capsys):
+    """Said at once, and on the page; runs with them are others."""
+    small = {'sizes': [2], 'seeds': [1]}
+    arms = {**EXPERIMENTS['ct_arms'], 'arms': ['C4'], 'small': small}
+    ct = {**TASKS['ct'], 'rates': [1e-3]}
+    settings = write_settings(tmp_path / 'settings', {'ct': ct}, ct_arms=arms)
+    page = tmp_path / 'results.md'
+    options = ['--settings', settings, '--output', tmp_path / 'output']
+    experiments(*options, '--report', page)
+    assert 'without those of heads (give its file by --heads)' in (
+        capsys.readouterr().err
+    )
+    assert 'The tests of CT have no real slices' in page.read_text('utf-8')
+    rows = table(tmp_path / 'output' / 'ct_arms.csv')
+    assert {row['images'] for row in rows} == {
+        'validation',
+        'validation slices',
+        'test',
+    }
+    with pytest.raises(SystemExit, match='--heads: there is no file gone'):
+        experiments(*options, '--heads', 'gone')
+    (tmp_path / 'wrong.inv3').write_text('no archive')
+    with pytest.raises(SystemExit, match='must be a project of InVesalius'):
+        experiments(*options, '--heads', tmp_path / 'wrong.inv3')
+
+
+def test_slices_of_a_brain_are_read_from_a_volume(tmp_path):
+    """Five heights, on the grid of the images, at most one."""
+    nibabel = pytest.importorskip('nibabel')
+    values = np.zeros((10, 12, 11), 'int16')
+    values[2:8, 3:9] = np.arange(11) * 7
+    path, wrong = tmp_path / 'brain.nii.gz', tmp_path / 'wrong.nii'
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
+    images = module('images')
+    read = functools.partial(images.real_slices, ['brain'], TASKS['mri'])
+    slices = read({'brain': path})
+    assert [image.shape for image in slices.values()] == [(16, 16)] * 5
+    highest = [image.max() for image in slices.values()]
+    assert highest == sorted(highest) and 0 < highest[0] < highest[-1] <= 1
+    nibabel.save(nibabel.Nifti1Image(values[0], np.eye(4)), wrong)
+    with pytest.raises(ValueError, match='wrong.nii .* with 3 axes, got'):
+        read({'brain': wrong})
+    wrong.write_text('no volume')
+    images._axial.cache_clear()
+    with pytest.raises(ValueError, match='wrong.nii must be a NIfTI volume'):
+        read({'brain': wrong})
+
+
 def test_the_scale_of_the_paper_needs_its_images(tmp_path):
     """Said at once: which option gives the folder, or that it is not there."""
     ct = {**TASKS['ct'], 'images': {'kind': 'LIDCSlices', 'folder': 'lidc'}}
@@ -532,7 +612,7 @@ def module(name):
 def test_a_rehearsal_has_all_runs_of_its_scale(scale):
     """As many networks, in all arms, seeds and sizes, of a few steps each."""
     settings = module('settings')
-    rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
+    rates = defaultdict(lambda: defaultdict(lambda: 1e-3))
     tasks = settings.tasks(scale)
     short = {k: settings.rehearsed_task(v, 32) for k, v in tasks.items()}
     for experiment in settings.experiments(scale).values():
@@ -616,7 +696,10 @@ def test_the_scale_of_the_paper_is_rehearsed_whole(tmp_path):
     ]
     experiments(*arguments)
     text = page.read_text('utf-8')
-    assert '--scale paper --rehearse 16' in text and 'test images' in text
+    assert (
+        '--scale paper --jobs 1 --rehearse 16' in text
+        and 'test images' in text
+    )
     assert 'phantom' not in text
     before = times(output)
     experiments(*arguments)
@@ -666,7 +749,7 @@ def test_the_settings_that_come_with_the_package_are_whole():
         tasks = settings.tasks(scale)
         found = settings.experiments(scale)
         assert len(found) == 12
-        rates = defaultdict(lambda: {'ordinary': 1e-3, 'equivariant': 1e-3})
+        rates = defaultdict(lambda: defaultdict(lambda: 1e-3))
         for experiment in found.values():
             for task in [experiment.task, *(experiment.picture_of or ())]:
                 if task is None:
@@ -733,19 +816,22 @@ def test_arms_are_compared_at_random_angles():
             for seed in (1, 3)
         ]
 
+    fourier = {'C4 fourier': 23, 'C8 fourier': 21}
+    grid = {'C2 grid': 18, 'C4 grid': 20, 'D4 grid': 20}
+    others = dict.fromkeys(('C2', 'C3', 'C6', 'C8', 'C12', 'D4'), 21)
     tables = {
-        'ct_angles': rows(ordinary=19, C4=20, C8=23, SO2=22.5),
-        'ct_complete_basis': rows(ordinary=19, C2=18, C4=20, D4=20),
-        'ct_group_order': rows(ordinary=19, C2=21, C4=21, D4=21),
+        'ct_angles': rows(ordinary=19, C4=20, C8=23, SO2=22.5, **fourier),
+        'ct_group_order': rows(ordinary=19, C4=21, **others, **grid),
     }
     found = module('page.comparisons').compared(tables, 'small')
-    assert [row[2] for row in found] == [
-        *('yes', 'yes', 'in part', 'in part', 'no', 'yes', 'yes')
-    ]
-    assert found[1][0].startswith('CT, phantoms, random angles: eighths')
-    assert found[1][1] == 'C8 over C4: +1.00 dB (1 of 2 seeds)'
-    assert found[2][1].endswith('SO2 over C8: -0.50 dB (0 of 2 seeds)')
-    assert found[4][1].startswith('C2: -3.00 dB (0 of 2 seeds)')
+    verdicts = [row[2] for row in found]
+    assert verdicts[:3] == ['yes', 'in part', 'no']
+    assert verdicts[3:6] == ['yes', 'yes', 'in part']
+    assert verdicts[6:] == ['yes', 'in part', 'no', 'yes', 'yes']
+    assert found[4][0].startswith('CT, phantoms, random angles: eighths')
+    assert found[4][1] == 'C8 over C4: +1.00 dB (1 of 2 seeds)'
+    assert found[5][1].endswith('SO2 over C8: -0.50 dB (0 of 2 seeds)')
+    assert found[2][1].startswith('C2 grid over C2: -3.00 dB (0 of 2 seeds)')
     moved = [
         {**row, 'psnr': row['psnr'] + (row['condition'] == 'upright')}
         for row in tables['ct_angles']
@@ -754,52 +840,81 @@ def test_arms_are_compared_at_random_angles():
     assert found[-1][1:] == ('at most 1.0e+00 dB', 'no')
 
 
-def test_networks_that_were_trained_twice_are_compared():
-    """Those of one name and other commits, by the gaps of their scores."""
+def test_the_gain_is_compared_at_each_width():
+    """Upright and at random angles, within each width."""
 
-    def row(run, commit, psnr, seed=1):
-        return {
-            **{'run': run, 'commit': commit, 'psnr': psnr, 'seed': seed},
-            **{'arm': 'C4', 'images': 'test', 'n_images': 2},
-            'condition': 'upright',
+    def rows(width, **arms):
+        return [
+            {
+                **{'arm': arm, 'seed': 1, 'width': width, 'images': 'slices'},
+                **{'n_images': 5, 'condition': condition, 'run': 'mri-a'},
+                'psnr': value + (condition == 'upright'),
+            }
+            for arm, value in arms.items()
+            for condition in ('upright', 'random angles')
+        ]
+
+    wide = rows(48, ordinary=21, C4=20.5)
+    tables = {'mri_width': rows(24, ordinary=19, C4=20) + wide}
+    found = module('page.comparisons').compared(tables, 'small')
+    assert [row[2] for row in found] == ['in part'] * 2
+    assert found[0][0].startswith('MRI, real slices, upright: C4 is above')
+    assert found[1][1].startswith('24 channels: +1.00 dB (1 of 1 seeds), 48')
+
+
+def test_networks_are_compared_with_total_variation():
+    """Each arm, at each number of images."""
+    scores = [('ordinary', 5, 19), ('ordinary', 10, 21), ('C4', 5, 22)]
+    rows = [
+        {
+            **{'arm': arm, 'size': size, 'psnr': value, 'images': 'test'},
+            **{'n_images': 5, 'condition': 'upright', 'run': 'ct-a'},
         }
+        for arm, size, value in [*scores, ('TV', '', 20)]
+    ]
+    compared = module('page.comparisons').compared
+    ordinary, c4 = compared({'ct_training_size': rows}, 'small')
+    assert ordinary[0].startswith('CT, phantoms, upright: ordinary is above')
+    assert ordinary[1].startswith('5: -1.00 dB (0 of 1 seeds), 10: +1.00')
+    assert (ordinary[2], c4[2]) == ('in part', 'yes')
+    assert compared({'ct_training_size': rows[:-1]}, 'small') == []
 
+
+def test_hours_are_those_of_each_network_once():
+    """By the cores, and by the clock; what is not known is counted."""
+    one = {'seed': 1, 'arm': 'C4', 'run': 'ct-C4-1', 'seconds': 3600.0}
     tables = {
-        'one': [row('ct-1', 'a', 20.0), row('ct-2', 'a', 21.0)],
-        'two': [row('ct-1', 'b', 20.5), row('ct-2', 'a', 21.0)],
-        'mri': [row('mri-1', 'a', 20.0), row('mri-1', 'b', 20.0)],
-        'tv': [row('mri-tv', 'a', 1, ''), row('mri-tv', 'b', 2, '')],
-    }
-    ct, mri = module('page.comparisons').compared(tables, 'small')
-    assert ct[1:] == (
-        '1 networks: 0.50 dB apart on the mean, at most 0.50 dB',
-        'no',
-    )
-    assert mri[0].startswith('MRI') and mri[2] == 'yes'
-
-
-def test_all_networks_take_the_time_of_those_that_were_timed():
-    """Each once; others count by the steps of their task, where known."""
-    hour = {'seed': 1, 'size': 5, 'arm': 'C4', 'rate': 1, 'steps': 100}
-    one = {**hour, 'run': 'ct-C4-1', 'seconds': 3600.0}
-    tables = {
-        'a': [one, one, {**one, 'seconds': ''}],
-        'b': [{**hour, 'run': 'ct-C4-2', 'steps': 400}],
-        'c': [{'arm': 'TV', 'seed': '', 'run': 'ct-baselines'}],
+        'a': [one, one],
+        'c': [{'arm': 'TV', 'seed': '', 'run': 'ct-tv', 'seconds': ''}],
         'd': [{'arm': 'C4', 'training_seconds': 0.1}],
     }
-    search = {**hour, 'task': 'ct', 'steps': 50}
-    rates = [{**search, 'rate': rate, 'seed': ''} for rate in (1, 2)]
+    rates = [{'run': 'ct-C4-2', 'seconds': 1800.0}]
+    calls = [{'jobs': 2, 'seconds': 5400.0}]
     duration = module('page.duration').duration
-    words = duration(tables, rates)
-    assert words.startswith('The 1 networks whose time was stored took 1.0 h')
-    assert 'all 4 take about 6.0 hours' in words
-    assert 'more no time' not in words
-    tables['b'][0]['run'] = 'mri-C4-2'
-    words = duration(tables, rates)
-    assert 'all 3 take about 2.0 hours' in words
-    assert '; of 1 more no time is known' in words
-    assert duration({'b': tables['b']}, rates) == ''
+    words = duration(tables, rates, calls)
+    assert words.startswith('The 2 networks took 1.5 hours of one core')
+    assert words.endswith('took 1.5 hours, with 2 networks at once.')
+    rates += [{'run': 'ct-C4-3', 'seconds': ''}]
+    words = duration(tables, rates, calls * 2)
+    assert 'The 2 networks' in words and 'of 1 more' in words
+    assert '3.0 hours in 2 calls' in words
+    assert duration({'c': tables['c']}, [], []) == ''
+
+
+def test_rates_at_an_end_of_their_search_are_named():
+    """The lowest and the highest one, and none between."""
+    search = {'task': 'ct', 'size': 5, 'steps': 600, 'width': 24}
+    rows = [
+        {**search, 'arm': arm, 'rate': rate, 'chosen': int(rate == best)}
+        for arm, best in (('C2', 1), ('C4', 2), ('D4', 3))
+        for rate in (1, 2, 3)
+    ]
+    words = module('page.report').at_ends(rows)
+    assert words.startswith('Of 3 searches, 2 chose a rate at an end: CT, C2,')
+    assert 'C4' not in words
+    assert words.endswith(
+        'D4, 5 images, 600 steps, 24 channels (the highest).'
+    )
 
 
 def test_each_arm_has_the_steps_that_validation_chooses():

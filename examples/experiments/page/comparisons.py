@@ -16,33 +16,64 @@ from examples.experiments.tables import SETS, set_name
 __all__ = ('compared',)
 
 _TURNED = 'random angles'
+_GRID = 'C2', 'C4', 'D4'
+_GROUPS = 'C2', 'C3', 'C4', 'C6', 'C8', 'C12', 'D4'
+_FOURIER = 'C4', 'C8'
 # Tables, pairs of arms of which the first is to be above the second, and the
 # statement.
 _PAIRS = (
     (
         'ct_augmentation',
-        (('C4', 'quarter turns'), ('C4', 'any angle'), ('C4', 'averaged')),
+        [('C4', 'quarter turns'), ('C4', 'any angle'), ('C4', 'averaged')],
         'C4 is above augmentation and averages',
     ),
     (
-        'ct_angles',
-        (('C4', 'ordinary'), ('C8', 'ordinary'), ('SO2', 'ordinary')),
+        'ct_group_order',
+        [(group, 'ordinary') for group in _GROUPS],
         'each group is above ordinary',
     ),
-    ('ct_angles', (('C8', 'C4'),), 'eighths of a turn are above quarters'),
+    (
+        'ct_group_order',
+        [(f'{group} grid', 'ordinary') for group in _GRID],
+        'with all kernels of the grid, each group is above ordinary',
+    ),
+    (
+        'ct_group_order',
+        [(f'{group} grid', group) for group in _GRID],
+        "all kernels of the grid are above escnn's smooth ones",
+    ),
     (
         'ct_angles',
-        (('SO2', 'C4'), ('SO2', 'C8')),
+        [('C4', 'ordinary'), ('C8', 'ordinary'), ('SO2', 'ordinary')],
+        'each group is above ordinary',
+    ),
+    ('ct_angles', [('C8', 'C4')], 'eighths of a turn are above quarters'),
+    (
+        'ct_angles',
+        [('SO2', 'C4'), ('SO2', 'C8')],
         'all rotations are above finitely many',
     ),
     (
-        'ct_complete_basis',
-        (('C2', 'ordinary'), ('C4', 'ordinary'), ('D4', 'ordinary')),
-        'with all kernels of the grid, each group is above ordinary',
+        'ct_angles',
+        [(f'{group} fourier', 'ordinary') for group in _FOURIER],
+        'with kernels of Fourier series, each group is above ordinary',
+    ),
+    (
+        'ct_angles',
+        [(f'{group} fourier', group) for group in _FOURIER],
+        "kernels of Fourier series are above escnn's smooth ones",
+    ),
+    (
+        'ct_angles',
+        [('C8 fourier', 'C4 fourier')],
+        'with kernels of Fourier series, eighths of a turn are above quarters',
     ),
 )
 # Groups that contain the quarter turns, by their tables.
-_EXACT = {'ct_angles': ('C4', 'C8', 'SO2'), 'ct_complete_basis': ('C4', 'D4')}
+_EXACT = {
+    'ct_angles': ('C4', 'C8', 'SO2', 'C4 fourier', 'C8 fourier'),
+    'ct_group_order': ('C4', 'C8', 'C12', 'D4', 'C4 grid', 'D4 grid'),
+}
 
 
 def compared(tables, scale):
@@ -51,25 +82,18 @@ def compared(tables, scale):
     for name, pairs, words in _PAIRS:
         for where, scores in _sets(tables.get(name), scale):
             gains = {
-                f'{arm} over {other}': _gains(scores, arm, scores, other)
+                f'{arm} over {other}': _gains(scores, arm, other)
                 for arm, other in pairs
             }
-            rows.append(_said(f'{where}, {_TURNED}: {words}', gains))
-    both = [tables.get(n) for n in ('ct_complete_basis', 'ct_group_order')]
-    if None not in both:
-        for (where, grid), (_, smooth) in zip(
-            *(_sets(table, scale) for table in both), strict=True
-        ):
-            gains = {
-                arm: _gains(grid, arm, smooth, arm)
-                for arm in ('C2', 'C4', 'D4')
-            }
-            words = "all kernels of the grid are above escnn's smooth ones"
             rows.append(_said(f'{where}, {_TURNED}: {words}', gains))
     for name, groups in _EXACT.items():
         for where, scores in _sets(tables.get(name), scale):
             rows.append(_unmoved(where, scores, groups))
-    return rows + _repeated(tables, scale)
+    for name in ('ct_width', 'mri_width'):
+        rows += _wide(tables.get(name), scale)
+    for name in ('ct_training_size', 'mri_training_size'):
+        rows += _above_variation(tables.get(name), scale)
+    return rows
 
 
 def _sets(table, scale):
@@ -82,16 +106,67 @@ def _sets(table, scale):
             (row['arm'], row['seed'], row['condition']): row['psnr']
             for row in own
         }
-        yield f'CT, {set_name(images, scale, own[0]["n_images"])}', scores
+        yield _where(own, scale), scores
 
 
-def _gains(scores, arm, others, other):
+def _where(rows, scale):
+    """Return words for the images of rows of one set."""
+    task = rows[0]['run'].partition('-')[0].upper()
+    return f'{task}, {set_name(rows[0]["images"], scale, rows[0]["n_images"])}'
+
+
+def _gains(scores, arm, other, condition=_TURNED):
     """Return by how much an arm is above another one, for each seed."""
     return [
-        value - others[other, seed, condition]
-        for (own, seed, condition), value in scores.items()
-        if (own, condition) == (arm, _TURNED)
+        value - scores[other, seed, condition]
+        for (own, seed, turned), value in scores.items()
+        if (own, turned) == (arm, condition)
     ]
+
+
+def _wide(table, scale):
+    """Return whether C4 is above ordinary at each width."""
+    statements = []
+    for images in SETS if table is not None else ():
+        own = [row for row in table if row['images'] == images]
+        for condition in ('upright', _TURNED) if own else ():
+            gains = {}
+            for width in sorted({row['width'] for row in own}):
+                scores = {
+                    (row['arm'], row['seed'], row['condition']): row['psnr']
+                    for row in own
+                    if row['width'] == width
+                }
+                gains[f'{width} channels'] = _gains(
+                    scores, 'C4', 'ordinary', condition
+                )
+            where = f'{_where(own, scale)}, {condition}'
+            statements.append(
+                _said(f'{where}: C4 is above ordinary at each width', gains)
+            )
+    return statements
+
+
+def _above_variation(table, scale):
+    """Return whether each arm is above total variation at each size."""
+    statements = []
+    for images in SETS if table is not None else ():
+        own = [
+            row
+            for row in table
+            if (row['images'], row['condition']) == (images, 'upright')
+        ]
+        variation = [row['psnr'] for row in own if row['arm'] == 'TV']
+        for arm in ('ordinary', 'C4') if variation else ():
+            gains = {}
+            for row in own:
+                if row['arm'] == arm:
+                    gain = row['psnr'] - variation[0]
+                    gains.setdefault(row['size'], []).append(gain)
+            words = f'upright: {arm} is above TV for each number of images'
+            gains = dict(sorted(gains.items()))
+            statements.append(_said(f'{_where(own, scale)}, {words}', gains))
+    return statements
 
 
 def _said(statement, gains):
@@ -102,42 +177,6 @@ def _said(statement, gains):
     )
     flags = [statistics.fmean(values) > 0 for values in gains.values()]
     return statement, measured, judged(flags)
-
-
-def _repeated(tables, scale):
-    """Return whether networks that were trained twice have the same scores.
-
-    They have the same settings and seed, and the commits differ.
-    """
-    found = {}
-    for row in (row for table in tables.values() for row in table):
-        if row.get('condition') != 'upright' or row['images'] not in SETS:
-            continue
-        if row['seed'] == '':
-            continue
-        key = row['run'].partition('-')[0], row['images'], row['n_images']
-        networks = found.setdefault(key, {})
-        scores = networks.setdefault((row['run'], row['arm']), {})
-        scores[row['commit']] = row['psnr']
-    statements = []
-    for (task, images, n_images), networks in found.items():
-        gaps = [
-            max(scores.values()) - min(scores.values())
-            for scores in networks.values()
-            if len(scores) > 1
-        ]
-        if gaps:
-            where = f'{task.upper()}, {set_name(images, scale, n_images)}'
-            statements.append(
-                (
-                    f'{where}, upright: networks trained again by another '
-                    'commit have the same scores (0.01 dB)',
-                    f'{len(gaps)} networks: {statistics.fmean(gaps):.2f} dB '
-                    f'apart on the mean, at most {max(gaps):.2f} dB',
-                    judged(gap < 0.01 for gap in gaps),
-                )
-            )
-    return statements
 
 
 def _unmoved(where, scores, groups):

@@ -11,8 +11,8 @@
 __all__ = ('duration',)
 
 
-def duration(tables, searched):
-    """Return in words how long one core takes for all networks.
+def duration(tables, searched, calls):
+    """Return in words how long cores and the clock took for all networks.
 
     Parameters
     ----------
@@ -21,65 +21,39 @@ def duration(tables, searched):
         them have counts once.
     searched : list of dict
         Rows of the learning rates.
+    calls : list of dict
+        How long each call of the command took by the clock.
 
     Returns
     -------
     words : str
-        Hours of the networks whose time was stored, and of all of them. The
-        others count with the mean time of a step of their task. Empty, if no
-        time was stored.
+        Hours of one core, and by the clock. Empty, if no time was stored.
     """
-    times = {}
-    for row in _rows(tables, searched):
-        key = row.get('run') or tuple(
-            row[name] for name in ('task', 'steps', 'size', 'arm', 'rate')
-        )
-        task = row.get('task') or row['run'].partition('-')[0]
-        seconds = row.get('seconds', '')
-        if key not in times or seconds != '':
-            times[key] = task, row['steps'], seconds
-    known, unknown = {}, {}
-    for task, steps, seconds in times.values():
-        if seconds == '':
-            unknown.setdefault(task, []).append(steps)
-        else:
-            known.setdefault(task, []).append((steps, seconds))
+    times = {
+        row['run']: row['seconds']
+        for rows in (*tables.values(), searched)
+        for row in rows
+        # methods that need no training, and costs, have no time
+        if 'seconds' in row and row['run'] and row.get('seed', 1) != ''
+    }
+    known = [seconds for seconds in times.values() if seconds != '']
     if not known:
         return ''
-    spent = sum(s for pairs in known.values() for _, s in pairs)
-    n_known = sum(map(len, known.values()))
     words = (
-        f'The {n_known} networks whose time was stored took '
-        f'{spent / 3600:.1f} hours of one core'
+        f'The {len(known)} networks took {sum(known) / 3600:.1f} hours of one '
+        'core, with training, search of rates, and scores'
     )
-    total, n_others = spent, 0
-    for task, steps in unknown.items():
-        if task in known:
-            each = _mean_step(known[task])
-            total += each * sum(steps)
-            n_others += len(steps)
-    if n_others:
+    if n_unknown := len(times) - len(known):
         words += (
-            f', and all {n_known + n_others} take about {total / 3600:.1f} '
-            'hours, if a step of the others takes as long'
+            f'; of {n_unknown} more, which were stopped and went on, no time '
+            'is known'
         )
-    n_left = len(times) - n_known - n_others
-    if n_left:
-        words += f'; of {n_left} more no time is known'
-    return words + '. This is with training, search of rates, and scores.'
-
-
-def _rows(tables, searched):
-    """Return one row for each network and table."""
-    rows = [
-        row
-        for table in tables.values()
-        for row in table
-        # methods that need no training have no seed, and costs no run
-        if row.get('seed', '') != ''
-    ]
-    return rows + searched
-
-
-def _mean_step(pairs):
-    return sum(s for _, s in pairs) / sum(n for n, _ in pairs)
+    if calls:
+        hours = sum(call['seconds'] for call in calls) / 3600
+        n_jobs = sorted({call['jobs'] for call in calls})
+        times = '' if len(calls) == 1 else f' in {len(calls)} calls'
+        words += (
+            f'. By the clock the command took {hours:.1f} hours{times}, with '
+            f'{" or ".join(map(str, n_jobs))} networks at once'
+        )
+    return words + '.'

@@ -25,6 +25,11 @@ __all__ = ('figure_names', 'make_figures')
 
 _COLORS = {'ordinary': 'tab:orange', 'C4': 'tab:blue', 'TV': 'tab:gray'}
 _LABELS = {'psnr': 'PSNR in dB', 'ssim': 'SSIM'}
+_AXES = {
+    'size': 'training images',
+    'width': 'channels',
+    'smoothing': 'smoothing in pixels',
+}
 
 
 def figure_names(experiment, output):
@@ -138,7 +143,7 @@ def _curves(experiment, rows, what):
                 ax.axhline(
                     value, linestyle=line, color='tab:gray', label=other
                 )
-            if experiment.vary == 'size':
+            if experiment.vary in ('size', 'width'):
                 ax.set_xscale('log')
                 sizes = sorted({x for *_, x in means})
                 ax.set_xticks(sizes, sizes)
@@ -146,11 +151,7 @@ def _curves(experiment, rows, what):
             if row == 0:
                 ax.set_title(condition, fontsize=10)
             else:
-                ax.set_xlabel(
-                    'training images'
-                    if experiment.vary == 'size'
-                    else 'smoothing in pixels'
-                )
+                ax.set_xlabel(_AXES[experiment.vary])
             ax.grid(alpha=0.3)
         axes[0, 0].set_ylabel(_LABELS['psnr'])
         axes[1, 0].set_ylabel(_LABELS['ssim'])

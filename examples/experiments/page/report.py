@@ -19,6 +19,7 @@ from examples.experiments.page.figures import (
     summarised,
 )
 from examples.experiments.page.statements import checked
+from examples.experiments.records import DURATION, RATES
 from examples.experiments.tables import SETS, read_rows, set_name
 from odl_equivariant._files import write_atomically
 
@@ -49,7 +50,7 @@ def make_report(experiments, output, path, arguments):
         table = output / f'{experiment.name}.csv'
         if table.is_file():
             tables[experiment.name] = read_rows(table)
-    rates = output / 'learning_rates.csv'
+    rates = output / RATES
     searched = read_rows(rates) if rates.is_file() else []
     commits = sorted(
         {
@@ -76,8 +77,13 @@ def make_report(experiments, output, path, arguments):
         'template from nilearn where that is installed.',
         '',
     ]
-    if words := duration(tables, searched):
-        lines += [words, '']
+    clock = output / DURATION
+    calls = read_rows(clock) if clock.is_file() else []
+    for words in (
+        duration(tables, searched, calls),
+        *(_without_real(tables) if scale == 'small' else ()),
+    ):
+        lines += [words, ''] if words else []
     lines += [
         '## What the paper states',
         '',
@@ -118,8 +124,24 @@ def make_report(experiments, output, path, arguments):
         elif rows:
             lines += _score_tables(experiment, rows)
     if searched:
-        lines += ['', '## Learning rates', '', *_rate_table(searched)]
+        lines += ['', '## Learning rates', '', at_ends(searched), '']
+        lines += _rate_table(searched)
     write_atomically(path, ('\n'.join(lines).rstrip() + '\n').encode())
+
+
+def _without_real(tables):
+    """Yield words for each task that has no real slices in its tests."""
+    found = {}
+    for row in (row for rows in tables.values() for row in rows):
+        if row.get('condition'):
+            task = row['run'].partition('-')[0]
+            found.setdefault(task, set()).add(row['images'])
+    for task, sets in found.items():
+        if SETS[1] not in sets:
+            yield (
+                f'The tests of {task.upper()} have no real slices: the '
+                'command was given no file of them.'
+            )
 
 
 def described(name, experiment):
@@ -218,33 +240,56 @@ def _cost_table(rows):
     )
 
 
+def at_ends(rows):
+    """Return in words which searches chose the lowest or highest rate.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of the learning rates. Beyond such a rate there may be a better
+        one.
+    """
+    searches = {}
+    for row in rows:
+        key = (
+            f'{row["task"].upper()}, {row["arm"]}, {row["size"]} images, '
+            f'{row["steps"]} steps, {row["width"]} channels'
+        )
+        searches.setdefault(key, []).append(row)
+    found = []
+    for name, own in searches.items():
+        rates = [row['rate'] for row in own]
+        (chosen,) = [row['rate'] for row in own if row['chosen']]
+        if len(rates) > 1 and chosen in (min(rates), max(rates)):
+            end = 'lowest' if chosen == min(rates) else 'highest'
+            found.append(f'{name} (the {end})')
+    words = f'Of {len(searches)} searches, {len(found)} chose a rate at an end'
+    return f'{words}: {"; ".join(found)}.' if found else f'{words}.'
+
+
 def _rate_table(rows):
+    shown = {
+        'both': 'PSNR of validation',
+        'validation': 'of its images',
+        'validation slices': 'of its slices',
+        'test': 'of the test images',
+        'slices': 'of the test slices',
+    }
+    columns = ['task', 'steps', 'size', 'width', 'arm', 'rate']
     return _table(
         [
-            'task',
-            'steps',
-            'images',
-            'width',
-            'arm',
-            'rate',
-            'PSNR of the validation images',
-            'of the test images',
-            'of the slices',
+            *('images' if name == 'size' else name for name in columns),
+            *shown.values(),
             'chosen',
         ],
         [
             [
-                row['task'],
-                row['steps'],
-                row['size'],
-                row['channels'],
-                f'{row["arm"]} {row["basis"]}'.strip(),
-                row['rate'],
+                *(row[name] for name in columns),
                 *(
                     f'{row[f"{images}_psnr"]:.2f} dB'
                     if row.get(f'{images}_psnr', '') != ''
                     else ''
-                    for images in ('validation', *SETS)
+                    for images in shown
                 ),
                 'yes' if row['chosen'] else '',
             ]

@@ -9,7 +9,7 @@
 """The statements of the paper, each checked against the tables."""
 
 from examples.experiments.page.figures import summarised
-from examples.experiments.tables import SETS, set_name
+from examples.experiments.tables import SETS, VALIDATION, set_name
 
 __all__ = ('checked', 'judged')
 
@@ -40,23 +40,18 @@ def checked(tables, scale):
         ('ct_longer', 'ct', ', four times as many steps'),
         ('mri_training_size', 'mri', ''),
         ('mri_longer', 'mri', ', four times as many steps'),
-        (
-            'mri_own_rates',
-            'mri',
-            ', four times as many steps, rates searched for them',
-        ),
     ):
         table = tables.get(name)
         if table is None:
             continue
-        for images in dict.fromkeys(row['images'] for row in table):
-            if images == 'validation':
-                continue
+        for images in SETS:
             own = [
                 row
                 for row in table
                 if row['images'] == images and row['seed'] != ''
             ]
+            if not own:
+                continue
             n_images = own[0]['n_images']
             noun = set_name(images, scale, n_images)
             where = f'{task.upper()}, {n_images} {noun}{when}'
@@ -71,14 +66,9 @@ def checked(tables, scale):
             if task == 'mri':
                 rows.append(_smooth(own, where))
     for task in ('ct', 'mri'):
-        for longer, when in (
-            ('longer', ''),
-            ('own_rates', ', rates of long runs searched for them'),
-        ):
-            names = f'{task}_training_size', f'{task}_{longer}'
-            if set(names) <= tables.keys():
-                both = [tables[name] for name in names]
-                rows += _chosen_steps(both, scale, when)
+        names = f'{task}_training_size', f'{task}_longer'
+        if set(names) <= tables.keys():
+            rows += _chosen_steps([tables[name] for name in names], scale)
     if 'cost' in tables:
         rows.append(_cost(tables['cost']))
     return rows
@@ -107,6 +97,7 @@ def judged(flags):
 
 
 def _mean(values):
+    values = list(values)
     return sum(values) / len(values)
 
 
@@ -129,7 +120,7 @@ def _better(rows, where, condition):
     )
 
 
-def _chosen_steps(short_and_long, scale, when=''):
+def _chosen_steps(short_and_long, scale):
     """Return the same statement, where each arm has its own steps.
 
     They are those of the table with the better validation of the arm.
@@ -152,8 +143,7 @@ def _chosen_steps(short_and_long, scale, when=''):
             if size > _SMALL or min(map(len, budgets)) < 2:
                 continue
             steps = [
-                max(own, key=lambda n: _mean(own[n]['validation'].values()))
-                for own in budgets
+                max(own, key=lambda n: _validation(own[n])) for own in budgets
             ]
             ordinary, c4 = (
                 own[n].get(images, {})
@@ -161,7 +151,9 @@ def _chosen_steps(short_and_long, scale, when=''):
             )
             if not c4:
                 continue
-            values = [c4[seed] - ordinary[seed] for seed in c4]
+            # longer runs may have more seeds
+            seeds = c4.keys() & ordinary.keys()
+            values = [c4[seed] - ordinary[seed] for seed in sorted(seeds)]
             gains.append(_mean(values))
             words.append(
                 f'{size}: {_mean(values):+.2f} dB '
@@ -173,12 +165,21 @@ def _chosen_steps(short_and_long, scale, when=''):
                 (
                     f'{task.upper()}, {set_name(images, scale)}, each network '
                     'with the number of steps that is better on validation '
-                    f'images{when}: C4 is above ordinary',
+                    'images: C4 is above ordinary',
                     '; '.join(words),
                     judged(gain > 0 for gain in gains),
                 )
             )
     return statements
+
+
+def _validation(scores):
+    """Return the mean of the sets of validation, with equal weight."""
+    return _mean(
+        _mean(scores[images].values())
+        for images in VALIDATION
+        if images in scores
+    )
 
 
 def _changes(rows, arm):

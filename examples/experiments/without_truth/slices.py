@@ -38,7 +38,7 @@ def slices_of(settings):
         If a file does not hold a real image with finite values.
     """
     names = [name for name in settings['slices'] if not _is_file(name)]
-    found = real_slices({**settings, 'slices': names})
+    found = real_slices(names, settings)
     shape = acquisition_of(settings).image_shape
     for name in filter(_is_file, settings['slices']):
         image = np.load(name, allow_pickle=False)

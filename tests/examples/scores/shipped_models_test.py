@@ -9,10 +9,8 @@
 """The script that measures the shipped models."""
 
 import importlib.util
-import io
 import json
 import pathlib
-import plistlib
 import tarfile
 
 import numpy as np
@@ -88,24 +86,9 @@ def test_psnr_is_that_of_its_formula(script):
     assert psnr(truth + 0.2, truth) == pytest.approx(20)
 
 
-def write_head(path, shape=(95, 24, 20), dtype='int16'):
-    """Write a project of InVesalius: a box of bone in each slice."""
-    values = np.full(shape, -1000, dtype)
-    values[:, 4:10, 3:17] = 1000
-    values[:, 4:6, 3:5] = 3000
-    about = {'matrix': {'dtype': dtype, 'shape': list(shape)}}
-    files = {
-        'main.plist': plistlib.dumps(about),
-        'matrix.dat': values.tobytes(),
-    }
-    with tarfile.open(path, 'w:gz') as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f'folder/{name}')
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-
-
-def test_slices_of_a_head_stand_upright_in_relative_units(script, tmp_path):
+def test_slices_of_a_head_stand_upright_in_relative_units(
+    script, tmp_path, write_head
+):
     """The first row of a slice is on top, and air is nearly nothing."""
     write_head(tmp_path / 'head.inv3')
     heads = importlib.import_module('scores.heads')
@@ -118,7 +101,7 @@ def test_slices_of_a_head_stand_upright_in_relative_units(script, tmp_path):
         assert 0 <= image[0, 0] < 1e-3
 
 
-def test_files_that_are_no_heads_are_named(script, tmp_path):
+def test_files_that_are_no_heads_are_named(script, tmp_path, write_head):
     """No archive, other files, and too few slices."""
     heads = importlib.import_module('scores.heads')
     path = tmp_path / 'head.inv3'
@@ -134,7 +117,9 @@ def test_files_that_are_no_heads_are_named(script, tmp_path):
         heads.head_slices(path)
 
 
-def test_scores_of_files_that_are_not_given_are_kept(script, tmp_path):
+def test_scores_of_files_that_are_not_given_are_kept(
+    script, tmp_path, write_head
+):
     """And those of all other images with `--only-heads`."""
     write_head(tmp_path / 'head.inv3')
     arguments = ['sparse_view_ct_c4', '--json', str(tmp_path / 'a.json')]
@@ -181,7 +166,9 @@ def test_shipped_networks_are_above_total_variation_on_a_head():
             assert row['psnr'] > twin['psnr'] + 0.5
 
 
-def test_total_variation_is_tuned_on_each_head(tmp_path, monkeypatch, script):
+def test_total_variation_is_tuned_on_each_head(
+    tmp_path, monkeypatch, script, write_head
+):
     """Its best weight is between others."""
     heads = importlib.import_module('scores.heads')
     monkeypatch.setattr(heads, 'ITERATIONS', {'variations': 20})
