@@ -59,7 +59,8 @@ def head_slices(file):
     Returns
     -------
     slices : dict of numpy.ndarray
-        Images in the unit of `SparseViewCT`, the nose on top.
+        Images in the unit of `SparseViewCT`, the nose at the bottom, as in
+        the file.
 
     Raises
     ------
