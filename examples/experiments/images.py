@@ -11,6 +11,7 @@
 import functools
 import importlib.util
 import pathlib
+import zlib
 
 import numpy as np
 import torch
@@ -125,11 +126,21 @@ def real_slices(names, settings, folders=None):
     slices : dict of numpy.ndarray
         Images by their names. Those of a package that is not installed are
         left out.
+
+    Raises
+    ------
+    ValueError
+        If a file that is needed is not given, or holds no such slices.
     """
     shape = acquisition_of(settings).image_shape
     found = {}
     for name in names:
         if name in _FILES:
+            if folders is None or folders.get(name) is None:
+                raise ValueError(
+                    f'the slices {name!r} are read from a file, and none is '
+                    'given'
+                )
             images = _FILES[name](folders[name])
         else:
             images = _READERS[name]()
@@ -192,7 +203,12 @@ def _axial(file):
     try:
         volume = nibabel.load(file)
         values = np.asarray(volume.dataobj, dtype=np.float32)
-    except (nibabel.filebasedimages.ImageFileError, OSError) as error:
+    except (
+        nibabel.filebasedimages.ImageFileError,
+        EOFError,
+        OSError,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f'{file} must be a NIfTI volume of a head: {error}'
         ) from error
@@ -201,8 +217,18 @@ def _axial(file):
             f'{file} must be a NIfTI volume of a head, with 3 axes, got the '
             f'shape {values.shape}'
         )
-    values = values / values.max()
+    if not (np.isfinite(values).all() and values.max() > 0):
+        raise ValueError(
+            f'{file} must be a NIfTI volume of a head: it has values that are '
+            'not finite, or none above zero'
+        )
     heights = np.linspace(0.35, 0.7, 5) * values.shape[2]
+    if len(set(heights.astype(int))) < len(heights):
+        raise ValueError(
+            f'{file} must have slices of a head from the base to the top '
+            f'along its last axis, got {values.shape[2]}'
+        )
+    values = values / values.max()
     return [_padded(values[:, :, int(height)]) for height in heights]
 
 

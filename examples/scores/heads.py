@@ -23,6 +23,7 @@ import pathlib
 import plistlib
 import sys
 import tarfile
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -82,10 +83,12 @@ def head_slices(file):
         tarfile.TarError,
         plistlib.InvalidFileException,
         AttributeError,
+        EOFError,
         IndexError,
         KeyError,
         TypeError,
         ValueError,
+        zlib.error,
     ) as error:
         raise ValueError(
             f'{file} must be a project of InVesalius with a volume of more '

@@ -584,6 +584,12 @@ def test_slices_of_a_brain_are_read_from_a_volume(tmp_path):
     images._axial.cache_clear()
     with pytest.raises(ValueError, match='wrong.nii must be a NIfTI volume'):
         read({'brain': wrong})
+    with pytest.raises(ValueError, match="'brain' are read from a file"):
+        read(None)
+    path.write_bytes(path.read_bytes()[:-40])
+    images._axial.cache_clear()
+    with pytest.raises(ValueError, match='must be a NIfTI volume'):
+        read({'brain': path})
 
 
 def test_the_scale_of_the_paper_needs_its_images(tmp_path):
