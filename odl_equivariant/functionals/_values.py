@@ -77,13 +77,20 @@ class ValueCheck:
         """Warn if an image, an element or a tensor, is in another unit."""
         if is_probing() or not self.is_open():
             return
-        low, high = self.range()
+        numbers = self._numbers(image)
+        if self._is_alien(*numbers):
+            self.is_warned = True
+            warn_user(self._message(*numbers), UserWarning)
+
+    def is_far(self, image):
+        """Return whether an image is in another unit, without a warning."""
+        return self._is_alien(*self._numbers(image))
+
+    def _numbers(self, image):
+        """Return range and mean of an image, and the range expected."""
         tensor = image if isinstance(image, torch.Tensor) else as_tensor(image)
         least, most = (float(end) for end in tensor.aminmax())
-        mean = float(tensor.mean())
-        if self._is_alien(least, most, mean, low, high):
-            self.is_warned = True
-            warn_user(self._message(least, most, mean, low, high), UserWarning)
+        return least, most, float(tensor.mean()), *self.range()
 
     def _message(self, least, most, mean, low, high):
         name = type(self.module).__name__

@@ -18,6 +18,7 @@ import odl
 import torch
 from odl.applications import tomo
 from torch import nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from odl_equivariant._checks import positive_number, real_number
 from odl_equivariant._types import Initial, Operator
@@ -31,6 +32,7 @@ from odl_equivariant.data.units import (
 from odl_equivariant.functionals._values import ValueCheck
 from odl_equivariant.models.cards import ModelCard, beams_of, range_of
 from odl_equivariant.nn import UnrolledMethod
+from odl_equivariant.nn.blocks.inputs import has_values
 from odl_equivariant.nn.inference import Precision, Tile, for_inference
 from odl_equivariant.operators.network import NetworkOperator
 
@@ -64,9 +66,10 @@ class _RangeCheck(ValueCheck):
 
 
 class _Watch:
-    """Looks at what a network starts from, or at its result.
+    """Looks at what a network starts from, and at its result.
 
-    As a hook of a network it checks what that is applied to.
+    As a hook of a network it checks what that is applied to. Both have to be
+    far from the training: noise alone may move what a network starts from.
 
     Parameters
     ----------
@@ -76,29 +79,36 @@ class _Watch:
         Module that states the range of the images.
     """
 
+    # networks of the same weights, for other operators, have it too
+    is_handed_on = True
+
     def __init__(self, network, module):
-        self.network = network
         self.homogeneous = all(
             getattr(block, 'homogeneous', False) is True
             for block in network.blocks
         )
         self.check = _RangeCheck(module, 1.0, 'load')
 
-    def __call__(self, network, arguments, images):
-        if not network.training and arguments:
-            self.look(*arguments[:2], images=images)
+    def __call__(self, network, arguments, options, images):
+        def call(y, forward_operator=None):
+            self.look(network, y, forward_operator, images)
 
-    def look(self, y, forward_operator=None, *, images):
-        """Compare the start with the training, or the result if it is 0."""
+        if not network.training:
+            call(*arguments, **options)
+
+    def look(self, network, y, forward_operator, images):
+        """Compare result and start with the training."""
         if (
             self.homogeneous
-            or torch.compiler.is_compiling()
-            or torch.jit.is_tracing()
-            or not self.check.is_open()
+            or get_proxy_mode() is not None
+            or not (self.check.is_open() and has_values(y) and y.numel())
         ):
             return
         with torch.no_grad():
-            layers = self.network._layers
+            # of nothing, biases make images in no unit
+            if not y.any() or not self.check.is_far(images):
+                return
+            layers = network._layers
             if layers.kind == 'fbp' and forward_operator is None:
                 images = layers.initial(y)
             self.check(images)
@@ -106,7 +116,7 @@ class _Watch:
 
 def _watched(network):
     """Return a network that warns of data in another unit."""
-    network.register_forward_hook(_Watch(network, network))
+    network.register_forward_hook(_Watch(network, network), with_kwargs=True)
     return network
 
 
@@ -211,7 +221,7 @@ class ConvertedNetwork(nn.Module):
         """
         data = y / self.scale if isinstance(y, torch.Tensor) else y
         images = self.scale * self.network(data, forward_operator)
-        self._watch.look(y, forward_operator, images=images)
+        self._watch.look(self.network, y, forward_operator, images)
         return self.factor * images + self.zero
 
     def with_operator(

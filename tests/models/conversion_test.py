@@ -17,6 +17,7 @@ import odl
 import pytest
 import torch
 from odl.core.util.testutils import simple_fixture
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from odl_equivariant import models
 from odl_equivariant.data import (
@@ -233,6 +234,44 @@ def test_operator_without_unit(name, scale):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         network.train()(as_tensor(y))
+
+
+@pytest.mark.parametrize('name', ['sparse_view_ct_c4', 'cartesian_mri_c4'])
+def test_what_has_no_unit_gives_no_warning(name):
+    """No image, nothing, and a transform of functions are no other unit."""
+    if name == 'sparse_view_ct_c4':
+        acquisition = SparseViewCT((32, 32), n_views=26)
+    else:
+        acquisition = CartesianMRI((32, 32))
+    operator = acquisition.operator
+    network = models.load(name, operator)
+    image = operator.domain.element(ellipse_phantom((32, 32), rng=3))
+    y = as_tensor(operator(image))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('error')
+        assert network(y[:0]).shape[0] == 0
+        network(0 * y)
+        ours = torch.vmap(lambda a: network(a[None])[0])(torch.cat([y, y]))
+        if name == 'cartesian_mri_c4':
+            # ray transforms are no graph
+            make_fx(network)(y)
+        assert error(ours[0], network(y)[0]) < 1e-5
+    # what comes later is seen
+    for moved in (network, models.load(name, operator)):
+        with pytest.warns(UserWarning, match='pass as `unit`'):
+            moved.with_operator(operator)(y=200 * y)
+
+
+@pytest.mark.parametrize('views', [8, 20, 50])
+def test_noise_is_no_other_unit(views):
+    """A low dose moves the filtered back-projection, and not the result."""
+    ct = SparseViewCT((64, 64), n_views=views, n_photons=300)
+    network = models.load('sparse_view_ct_c4', ct.operator)
+    for seed in range(3):
+        y = ct.simulate(ellipse_phantom((64, 64), rng=seed), rng=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            network.as_operator()(y)
 
 
 def test_homogeneous_networks_need_no_unit(tmp_path, simulated):

@@ -155,6 +155,9 @@ class UnrolledMethod(nn.Module):
         network.training = self.training
         network.value_range = self.value_range
         network.card = self.card
+        for hook in self._forward_hooks.values():
+            if getattr(hook, 'is_handed_on', False):
+                network.register_forward_hook(hook, with_kwargs=True)
         return network
 
     def as_operator(
