@@ -139,30 +139,9 @@ def test_code_of_a_page_runs(name, pages):
     assert any(key in names for key in ('image', 'slope'))
 
 
-def test_the_page_of_volumes_says_how_the_twins_score(measured):
-    """Its table, and the counts of weights, are those that were measured."""
+def test_the_page_of_volumes_counts_weights():
+    """The numbers of weights in its text are those of the files."""
     text = (ROOT / 'docs' / 'how-to' / 'volumes.md').read_text('utf-8')
-    own, twin = (
-        {(r['setting'], r['images']): r['psnr'] for r in measured[n]['scores']}
-        for n in ('volume_mri_o', 'volume_mri_ordinary')
-    )
-    assert len(own) == 6
-    for key, score in own.items():
-        row = (
-            f'| {key[0].split()[1].rstrip(",")} | {key[1].split()[-1]} '
-            f'| {score:.2f} | {twin[key]:.2f} |'
-        )
-        assert row in text
-        assert twin[key] > score
     for name in ('volume_mri_o', 'volume_mri_ordinary'):
         weights = int(models.describe(name).rows()['weights'])
         assert f'{weights:,}'.replace(',', ' ') in text
-    above = [
-        twin['psnr'] > own['psnr']
-        for own, twin in zip(
-            measured['volume_denoiser_o']['scores'],
-            measured['volume_denoiser_ordinary']['scores'],
-            strict=True,
-        )
-    ]
-    assert (sum(above), len(above)) == (5, 6)
