@@ -14,7 +14,15 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-__all__ = ('JumpingProfiles', 'Profiles', 'Splines')
+from odl_equivariant._checks import positive_number
+
+__all__ = (
+    'JumpingProfiles',
+    'Profiles',
+    'Splines',
+    'checked_first_knot',
+    'made_profiles',
+)
 
 # Greatest noise level that has a knot of its own; larger ones take its values.
 _GREATEST = 0.2
@@ -395,3 +403,21 @@ class JumpingProfiles(Profiles):
         if self.largest is not None:
             rising = rising / (1 + rising / self.largest)
         return rising + slopes.clamp(max=0)
+
+
+def checked_first_knot(first, step):
+    """Return a first knot, if it is at most the distance of the others."""
+    first = positive_number('first_knot', first)
+    if first > step:
+        raise ValueError(
+            '`first_knot` must be at most the distance of the other knots, '
+            f'{step:g}, got {first:g}'
+        )
+    return first
+
+
+def made_profiles(first, *arguments):
+    """Return profiles with a first knot, or with evenly spaced knots."""
+    if first is None:
+        return Profiles(*arguments)
+    return JumpingProfiles(first, *arguments)

@@ -9,26 +9,16 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
-import odl
 import torch
 from torch import nn
 
 from odl_equivariant._checks import boolean, positive_number, whole_number
 from odl_equivariant._types import Space
-from odl_equivariant.elements import (
-    describe_space,
-    first_part,
-    grid_shape,
-    n_channels,
-)
 from odl_equivariant.nn.blocks.inputs import (
-    advice_of_dimension,
-    check_cells,
     check_input,
     checked_sigma,
     checked_symmetry,
@@ -45,8 +35,12 @@ from odl_equivariant.nn.energies._derivatives import (
     is_differentiated,
     out_of_inference,
 )
+from odl_equivariant.nn.energies._spaces import check_shape, check_space_of
 from odl_equivariant.nn.energies.base import Energy
-from odl_equivariant.nn.energies.profiles import JumpingProfiles, Profiles
+from odl_equivariant.nn.energies.profiles import (
+    checked_first_knot,
+    made_profiles,
+)
 
 __all__ = ('RidgeEnergy',)
 
@@ -236,12 +230,7 @@ class RidgeEnergy(Energy):
             largest_slope = positive_number('largest_slope', largest_slope)
         self.largest_slope = largest_slope
         if first_knot is not None:
-            first_knot = positive_number('first_knot', first_knot)
-            if first_knot > _REACH / _N_KNOTS:
-                raise ValueError(
-                    '`first_knot` must be at most the distance of the other '
-                    f'knots, {_REACH / _N_KNOTS:g}, got {first_knot:g}'
-                )
+            first_knot = checked_first_knot(first_knot, _REACH / _N_KNOTS)
         self.first_knot = first_knot
         if self.kernel_size % 2 == 0:
             raise ValueError(
@@ -252,10 +241,8 @@ class RidgeEnergy(Energy):
             name, self.kernel_size, self.n_filters, self.dimension
         )
         self.kernels = nn.Parameter(self._family.start())
-        kind = Profiles
-        if self.first_knot is not None:
-            kind = functools.partial(JumpingProfiles, self.first_knot)
-        self.profiles = kind(
+        self.profiles = made_profiles(
+            self.first_knot,
             self._family.n_free,
             self.convex,
             self.shared_profile,
@@ -306,40 +293,7 @@ class RidgeEnergy(Energy):
         space : `DiscretizedSpace`, `TensorSpace` or `ProductSpace`
             Space of the images.
         """
-        shape = grid_shape(space)
-        if len(shape) != self.dimension:
-            raise ValueError(
-                f'{type(self).__name__} takes images with {self.dimension} '
-                'axes, got the space '
-                f'{describe_space(space)} with {len(shape)}'
-                f'{advice_of_dimension(self.group, len(shape))}'
-            )
-        self._check_shape(shape)
-        if n_channels(space) != self.in_channels:
-            raise ValueError(
-                f'the space {describe_space(space)} has '
-                f'{n_channels(space)} channel(s) (two '
-                'if complex), the energy was made with in_channels='
-                f'{self.in_channels}; make it with in_channels='
-                f'{n_channels(space)}'
-            )
-        space = first_part(space)
-        if isinstance(space, odl.DiscretizedSpace):
-            if not space.is_uniform:
-                raise ValueError(
-                    'convolutions need a uniform grid, got the space '
-                    f'{describe_space(space)}'
-                )
-            if self.group is not None:
-                check_cells(space, self.group, self.axis)
-
-    def _check_shape(self, shape):
-        if min(shape) < self.kernel_size:
-            raise ValueError(
-                f'images of shape {tuple(shape)} are smaller than the filters '
-                f'of side {self.kernel_size}: take larger images, or an '
-                'energy with a smaller kernel_size'
-            )
+        check_space_of(self, space)
 
     def filters(self) -> torch.Tensor:
         """Return all filters, which have at most the norm one together.
@@ -373,7 +327,7 @@ class RidgeEnergy(Energy):
     def _tables(self, x, sigma):
         """Return the last two of them."""
         self._check_input('x', x)
-        self._check_shape(x.shape[2:])
+        check_shape(x.shape[2:], self.kernel_size)
         if has_values(x) and not bool(x.isfinite().all()):
             raise ValueError(
                 'the images of an energy must be finite, got NaN or infinity'
