@@ -89,8 +89,14 @@ class Run:
 
     @property
     def key(self):
-        """A short name, which differs if any setting differs."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """A short name, which differs if another network would be trained.
+
+        Real slices of the tests may come later, and leave it as it is.
+        """
+        settings = self.settings
+        settings.get('slices', {}).pop('test', None)
+        own = {**dataclasses.asdict(self), 'common': settings}
+        text = json.dumps(own, sort_keys=True)
         digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
         return f'{self.task}-{self.group or "ordinary"}-{self.size}-{digest}'
 

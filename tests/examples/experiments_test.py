@@ -11,6 +11,7 @@
 import dataclasses
 import functools
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -408,8 +409,20 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_scores(copied):
 
 
 def test_slices_that_come_later_are_scored_without_training(copied):
-    """And averages over the group, with the networks that there are."""
+    """Also by averages over the group, with the networks that there are."""
     settings, output = copied
+    run = module('settings').Run(
+        'ct', 'small', None, 'none', 0, 2, 1, 1e-3, ''
+    )
+    keys = [
+        dataclasses.replace(run, common=json.dumps({'slices': slices})).key
+        for slices in (
+            {'validation': ['a'], 'test': []},
+            {'validation': ['a'], 'test': ['heads']},
+            {'validation': [], 'test': ['heads']},
+        )
+    ]
+    assert keys[0] == keys[1] != keys[2]
     write = module('tables').write_rows
     rows = table(output / 'ct_arms.csv')
     before = times(output)
