@@ -69,7 +69,8 @@ class _Watch:
     """Looks at what a network starts from, and at its result.
 
     As a hook of a network it checks what that is applied to. Both have to be
-    far from the training: noise alone may move what a network starts from.
+    far from the training: noise alone may move the one, and weights that are
+    not trained the other.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ class _Watch:
         if (
             self.homogeneous
             or get_proxy_mode() is not None
-            or not (self.check.is_open() and has_values(y) and y.numel())
+            or not (self.check.is_open() and has_values(y))
         ):
             return
         with torch.no_grad():
