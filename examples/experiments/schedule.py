@@ -9,6 +9,8 @@
 """Which runs are needed, in which order, and their tables."""
 
 import concurrent.futures
+import hashlib
+import json
 import pathlib
 import subprocess
 import sys
@@ -29,10 +31,13 @@ from examples.experiments.settings import (
 )
 from examples.experiments.tables import write_rows
 from examples.experiments.workers import pool_of
+from odl_equivariant._files import write_atomically
 
 __all__ = ('Study',)
 
 _HERE = pathlib.Path(__file__).parent
+# Digests of the files that real slices were read from.
+_SOURCES = 'sources.json'
 
 
 class Study:
@@ -136,6 +141,7 @@ class Study:
         if jobs < 1:
             raise ValueError(f'--jobs must be at least 1, got {jobs}')
         self.output.mkdir(parents=True, exist_ok=True)
+        self._check_sources()
         begin = time.monotonic()
         searches = self._searches()
         search_runs = {
@@ -175,6 +181,29 @@ class Study:
         self.records.write_duration(
             jobs, time.monotonic() - begin, self.commit
         )
+
+    def _check_sources(self):
+        """Raise an error if earlier scores are those of another file.
+
+        Scores are found by the names of slices, and those of another head
+        have the same ones.
+        """
+        path, known = self.output / _SOURCES, {}
+        if path.is_file():
+            known = json.loads(path.read_text(encoding='utf-8'))
+        for name in ('heads', 'brain'):
+            source = self.folders.get(name)
+            if source is None:
+                continue
+            with source.open('rb') as file:
+                digest = hashlib.file_digest(file, 'sha256').hexdigest()
+            if known.setdefault(name, digest) != digest:
+                raise ValueError(
+                    f'{self.output} has scores of slices of another file '
+                    f'than --{name} {source}: give the former file, or '
+                    'another folder by --output'
+                )
+        write_atomically(path, json.dumps(known, indent=1).encode())
 
     def _names(self, experiment):
         """Return the tasks that an experiment trains networks for."""

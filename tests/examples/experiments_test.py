@@ -577,6 +577,28 @@ def test_real_slices_whose_file_is_not_given_are_left_out(tmp_path, capsys):
         experiments(*options, '--heads', tmp_path / 'wrong.inv3')
 
 
+def test_scores_of_slices_of_two_files_are_not_mixed(tmp_path):
+    """Slices of another head have the same names, but not its scores."""
+    settings = write_settings(tmp_path / 'settings', TASKS)
+    path = tmp_path / 'brain.nii.gz'
+
+    def run(**files):
+        study = module('schedule').Study(
+            [], 'small', tmp_path / 'output', settings, files
+        )
+        study.run(1)
+
+    path.write_bytes(b'one head')
+    for files in ({}, {'brain': path}, {}, {'brain': path}):
+        run(**files)
+    path.write_bytes(b'another one')
+    run(heads=path)
+    with pytest.raises(ValueError, match='--brain .*brain.nii.gz: give the f'):
+        run(brain=path)
+    path.write_bytes(b'one head')
+    run(brain=path)
+
+
 def test_slices_of_a_brain_are_read_from_a_volume(tmp_path):
     """Five heights, on the grid of the images, at most one."""
     nibabel = pytest.importorskip('nibabel')

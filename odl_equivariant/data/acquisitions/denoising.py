@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import odl
@@ -46,7 +46,7 @@ from odl_equivariant.elements import element_from_array, tensor_dtype
 
 __all__ = ('Denoising',)
 
-_LEVELS = ('logarithmic', 'uniform')
+Levels = Literal['logarithmic', 'triangular', 'uniform']
 
 
 class Denoising(Acquisition):
@@ -71,9 +71,11 @@ class Denoising(Acquisition):
         Precision of the images, and whether they are complex.
     backend : {'numpy', 'pytorch'}, optional
         Array back-end of the ODL space.
-    levels : {'logarithmic', 'uniform'}, optional
+    levels : {'logarithmic', 'triangular', 'uniform'}, optional
         Whether the logarithm of the noise level is uniformly distributed, or
-        the level itself.
+        the level itself; or whether the density of the level falls linearly
+        from the middle to both ends, so that three quarters of the levels
+        lie in the middle half.
 
     Attributes
     ----------
@@ -101,7 +103,9 @@ class Denoising(Acquisition):
         \log \sigma \sim \mathcal{U}(\log \sigma_{\min}, \log \sigma_{\max}),
         \quad \varepsilon \sim \mathcal{N}(0, I),
 
-    or :math:`\sigma \sim \mathcal{U}(\sigma_{\min}, \sigma_{\max})`.
+    or :math:`\sigma \sim \mathcal{U}(\sigma_{\min}, \sigma_{\max})`, or
+    :math:`\sigma` has the triangular distribution of the same ends, whose
+    mode is their mean.
 
     Examples
     --------
@@ -125,9 +129,9 @@ class Denoising(Acquisition):
         side: float = 1.0,
         dtype: Dtype = 'float32',
         backend: Backend = 'numpy',
-        levels: Literal['logarithmic', 'uniform'] = 'logarithmic',
+        levels: Levels = 'logarithmic',
     ) -> None:
-        self.levels = one_of('levels', levels, _LEVELS)
+        self.levels = one_of('levels', levels, get_args(Levels))
         self.space = centred_space(shape, side, dtype, backend, self._n_axes)
         self.sigma = _checked_levels(sigma)
         self.side = positive_number('side', side)
@@ -153,6 +157,8 @@ class Denoising(Acquisition):
         rng = np.random.default_rng(rng)
         if self.levels == 'uniform':
             return rng.uniform(low, high)
+        if self.levels == 'triangular':
+            return rng.triangular(low, (low + high) / 2, high)
         drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
         # of rounding, nothing is left
         return min(max(drawn, low), high)

@@ -8,13 +8,32 @@
 
 """Minimisers of an energy near an image, and their derivatives."""
 
+from typing import NamedTuple
+
 import torch
 
 # Iterations between two looks at the residual on an accelerator, as each look
 # waits until it has caught up.
 _EVERY = 5
 
-__all__ = ('conjugate_gradient', 'implicit', 'minimiser')
+__all__ = ('Progress', 'conjugate_gradient', 'implicit', 'minimiser')
+
+
+class Progress(NamedTuple):
+    """Where Nesterov's method is, for each image, so that it can go on.
+
+    Parameters
+    ----------
+    point, iterate : torch.Tensor
+        Next point, with momentum, and last iterate, without, of shape ``(N,
+        C, *shape)``.
+    momentum : torch.Tensor
+        The number t of the method, of shape ``(N, 1, ...)``.
+    """
+
+    point: torch.Tensor
+    iterate: torch.Tensor
+    momentum: torch.Tensor
 
 
 def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
@@ -39,13 +58,13 @@ def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
         made than needed.
     strong : bool
         Whether J is convex, so that the sum is 1-strongly convex.
-    start : torch.Tensor, optional
-        First iterate, of the shape of ``x``. Default: ``x``.
+    start : Progress or torch.Tensor, optional
+        Where to go on, or the first iterate. Default: ``x``.
 
     Returns
     -------
-    u : torch.Tensor
-        Images.
+    progress : Progress
+        The minimiser is its point.
     residual : torch.Tensor
         Norms of the gradient there, of shape ``(N,)``.
     n_iterations : int
@@ -54,8 +73,10 @@ def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
     step = 1 / (1 + lipschitz)
     root = (1 + lipschitz).sqrt()
     constant = (root - 1) / (root + 1)
-    t = torch.ones_like(step)
-    u = y = x if start is None else start
+    if not isinstance(start, Progress):
+        start = x if start is None else start
+        start = Progress(start, start, torch.ones_like(step))
+    y, u, t = start
     for n in range(1, maxiter + 1):
         g = y - x + gradient(y)
         residual = g.flatten(1).norm(dim=1)
@@ -75,15 +96,17 @@ def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
             t = following
         y = new + torch.where(uphill, torch.zeros_like(t), momentum) * change
         u = new
-    return y, residual, n
+    return Progress(y, u, t), residual, n
 
 
-def conjugate_gradient(matrix, right, tolerance, maxiter):
-    """Solve a symmetric positive system for each image, from zero."""
-    solution = torch.zeros_like(right)
-    residual = direction = right
-    square = _inner(right, right)
-    goal = tolerance**2 * square
+def conjugate_gradient(matrix, right, tolerance, maxiter, start=None):
+    """Solve a symmetric positive system for each image, by default from 0."""
+    solution, residual = torch.zeros_like(right), right
+    if start is not None:
+        solution, residual = start, right - matrix(start)
+    direction = residual
+    square = _inner(residual, residual)
+    goal = tolerance**2 * _inner(right, right)
     for n in range(maxiter):
         if _looks(n, right) and bool((square <= goal).all()):
             break

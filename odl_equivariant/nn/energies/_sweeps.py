@@ -98,11 +98,11 @@ def _products(x, y, kernels):
         return total.view(kernels.shape)
     if x.device.type != 'cpu':
         return _batched_products(x, y, kernels)
-    total = 0
-    for image, response in zip(x, y, strict=True):
-        patches = functional.unfold(image[None], kernels.shape[2:])[0]
-        total = total + response.flatten(1) @ patches.T
-    return total.view(kernels.shape)
+    # image by image, as a batch takes more than twice the time in float64
+    return sum(
+        torch.nn.grad.conv2d_weight(image, kernels.shape, response)
+        for image, response in zip(x.split(1), y.split(1), strict=True)
+    )
 
 
 def _batched_products(x, y, kernels):

@@ -21,12 +21,15 @@ from odl_equivariant._warnings import ConvergenceWarning, warn_user
 from odl_equivariant.nn.blocks.inputs import checked_sigma
 from odl_equivariant.nn.energies import _equilibrium
 from odl_equivariant.nn.energies._derivatives import out_of_inference
+from odl_equivariant.nn.energies._memory import Memory, keys_of
 from odl_equivariant.nn.energies.base import Energy
 
 __all__ = ('EnergyDenoiser',)
 
 # The linear system of the derivative needs fewer digits than the minimiser.
 _LINEAR = 5.0
+# Iterations for images that are not remembered, in terms of those that are.
+_MORE = 3
 
 
 class EnergyDenoiser(nn.Module):
@@ -62,6 +65,8 @@ class EnergyDenoiser(nn.Module):
     training_shrinkage : bool, optional
         In training mode, return `RidgeEnergy.shrinkage` in place of the
         minimiser, a first approximation in the time of one gradient.
+    training_memory : int, optional
+        In training mode, remember so many images, see the notes. Default: 0.
 
     Attributes
     ----------
@@ -100,6 +105,18 @@ class EnergyDenoiser(nn.Module):
     weights :math:`\theta` take one linear system, which conjugate gradients
     solve to five times the relative tolerance, and no memory for iterations.
 
+    **A training that remembers.** The weights change little from step to
+    step, and so do minimisers. With ``training_memory``, an image that is
+    seen again with the same noise and level is minimised from where the last
+    minimisation of it has ended, with its momentum, and its linear system is
+    solved from the last solution. So few iterations are enough, such as
+    ``training_maxiter=7``, and images that are new get three times as many. A
+    training takes a fraction of the time, if its images come back
+    (``fresh_noise: false`` in a configuration). Images are recognised by
+    their values. Those not seen for longest are forgotten first; so a
+    training with more images than places may recognise none. Copies of the
+    denoiser, and trainings that are resumed, begin with an empty memory.
+
     References
     ----------
     .. [OC2015] O'Donoghue B and Candès E. *Adaptive restart for accelerated
@@ -134,6 +151,7 @@ class EnergyDenoiser(nn.Module):
         training_maxiter: int = 50,
         steps: int | None = None,
         training_shrinkage: bool = False,
+        training_memory: int = 0,
     ) -> None:
         super().__init__()
         if not isinstance(energy, Energy):
@@ -165,6 +183,11 @@ class EnergyDenoiser(nn.Module):
                 '`training_shrinkage` approximates the minimiser for weight=1,'
                 f' got weight={weight}'
             )
+        self.training_memory = whole_number(
+            'training_memory', training_memory, 0
+        )
+        self._minimisers = Memory(self.training_memory)
+        self._solutions = Memory(self.training_memory)
         self.energy = energy
 
     @property
@@ -303,15 +326,22 @@ class EnergyDenoiser(nn.Module):
             u = u + change / (1 + lipschitz)
         return u
 
-    def _first(self, x, sigma):
+    def _first(self, x, sigma, keys):
         """Return where a minimisation starts, in training nearer to its end.
 
         From shrunk responses, a fifth to a quarter of the gradients is saved.
         """
+        start = x
         if self.training and self.weight == 1:
             if hasattr(self.energy, 'shrinkage'):
-                return self.energy.shrinkage(x, sigma)
-        return x
+                start = self.energy.shrinkage(x, sigma)
+        if keys is None:
+            return start
+        once = torch.ones_like(x.flatten(1)[:, 0]).view(
+            -1, *[1] * (x.ndim - 1)
+        )
+        first = _equilibrium.Progress(start, start, once)
+        return _equilibrium.Progress(*self._minimisers.recalled(keys, first))
 
     def _minimised(self, x, sigma, lipschitz, is_convex):
         tolerance, maxiter = self.tolerance, self.maxiter
@@ -324,15 +354,21 @@ class EnergyDenoiser(nn.Module):
                 unit = start.flatten(1).norm(dim=1)
             else:
                 unit = sigma * math.sqrt(x[0].numel())
-            u, residual, self.n_iterations = _equilibrium.minimiser(
+            keys = self._keys(start, sigma)
+            if keys is not None and not self._minimisers.knows(keys):
+                maxiter *= _MORE
+            progress, residual, self.n_iterations = _equilibrium.minimiser(
                 start,
                 self._weighted(self.energy.gradient_function(start, sigma)),
                 lipschitz.expand(len(x), *lipschitz.shape[1:]),
                 tolerance * unit,
                 maxiter,
                 is_convex,
-                self._first(start, sigma),
+                self._first(start, sigma, keys),
             )
+            u = progress.point
+            if keys is not None:
+                self._minimisers.keep(keys, progress)
             unit = unit.clamp(min=torch.finfo(x.dtype).tiny)
             self.residual = residual / unit
         reached = 0.0
@@ -355,11 +391,26 @@ class EnergyDenoiser(nn.Module):
         def solve(right):
             with torch.no_grad():
                 hessian = self.energy.linearised(u, sigma)
-                return _equilibrium.conjugate_gradient(
+                start = None
+                if keys is not None:
+                    start = self._solutions.recalled(
+                        keys, [torch.zeros_like(right)]
+                    )[0]
+                solution = _equilibrium.conjugate_gradient(
                     lambda v: v + self.weight * hessian(v),
                     right,
                     _LINEAR * tolerance,
                     maxiter,
+                    start,
                 )
+                if keys is not None:
+                    self._solutions.keep(keys, [solution])
+                return solution
 
         return _equilibrium.implicit(rest, u, solve)
+
+    def _keys(self, x, sigma):
+        """Return what images are remembered by, or None."""
+        if self.training and self.training_memory:
+            return keys_of(x, sigma)
+        return None

@@ -151,15 +151,24 @@ def test_wrong_images():
         denoising.forward_operator(np.ones((8, 8)))
 
 
-def test_uniform_levels():
-    """With `levels='uniform'` the level itself is equally distributed."""
-    denoising = Denoising((8, 8), sigma=(0.01, 0.21), levels='uniform')
+@pytest.mark.parametrize(
+    ('levels', 'shares'),
+    [('uniform', [1, 1, 1, 1]), ('triangular', [0.5, 1.5, 1.5, 0.5])],
+)
+def test_levels_are_distributed_as_named(levels, shares):
+    """Uniform, or with a density that falls from the middle to the ends."""
+    denoising = Denoising((8, 8), sigma=(0.01, 0.21), levels=levels)
     rng = np.random.default_rng(0)
     drawn = np.array([denoising.draw_sigma(rng) for _ in range(4000)])
     counts, _ = np.histogram(drawn, bins=4, range=(0.01, 0.21))
-    assert counts.sum() == 4000 and abs(counts / 1000 - 1).max() < 0.15
+    assert counts.sum() == 4000
+    assert abs(counts / 1000 - shares).max() < 0.15
     again = pickle.loads(pickle.dumps(denoising))
     assert again.settings() == denoising.settings()
-    assert again.levels == 'uniform'
+    assert again.levels == levels
+
+
+def test_unknown_levels_are_refused():
+    """The error names the argument."""
     with pytest.raises(ValueError, match='levels'):
         Denoising((8, 8), levels='normal')

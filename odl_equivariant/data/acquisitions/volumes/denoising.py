@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from odl_equivariant._types import Backend, VolumeShape
 from odl_equivariant.data.acquisitions.degradations.base import Dtype
-from odl_equivariant.data.acquisitions.denoising import Denoising
+from odl_equivariant.data.acquisitions.denoising import Denoising, Levels
 
 __all__ = ('VolumeDenoising',)
 
@@ -69,7 +69,7 @@ class VolumeDenoising(Denoising):
         side: float = 1.0,
         dtype: Dtype = 'float32',
         backend: Backend = 'numpy',
-        levels: Literal['logarithmic', 'uniform'] = 'logarithmic',
+        levels: Levels = 'logarithmic',
     ) -> None:
         box: Any = shape
         super().__init__(box, sigma, side, dtype, backend, levels)

@@ -1,0 +1,180 @@
+# Copyright 2026 The odl_equivariant contributors
+#
+# This file is part of odl_equivariant.
+#
+# This Source Code Form is subject to the terms of the Mozilla Public License,
+# v. 2.0. If a copy of the MPL was not distributed with this file, You can
+# obtain one at https://mozilla.org/MPL/2.0/.
+"""Laws of denoisers that minimise an energy."""
+"""Laws of energies whose training remembers where minimisations ended."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from odl_equivariant.nn import EnergyDenoiser, RidgeEnergy
+from odl_equivariant.nn.energies._memory import Memory, keys_of
+
+SIGMA = torch.tensor([0.1, 0.04], dtype=torch.float64)
+
+
+def make(convex=False, maxiter=9, memory=4, tolerance=1e-12):
+    torch.manual_seed(0)
+    energy = RidgeEnergy('C4', 5, 8, convex, first_knot=0.05).double()
+    return EnergyDenoiser(
+        energy,
+        training_memory=memory,
+        training_maxiter=maxiter,
+        training_tolerance=tolerance,
+    ).train()
+
+
+def images(n=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, 1, 12, 13, generator=generator).double()
+
+
+def gradients(denoiser, x, right):
+    total = (denoiser(x, sigma=SIGMA) * right).sum()
+    return torch.autograd.grad(total, list(denoiser.parameters()))
+
+
+@pytest.mark.parametrize('convex', [False, True])
+def test_minimisations_go_on_as_if_they_had_not_stopped(convex):
+    """One of 27 and one of 9 gradients are one of 35: one is made twice."""
+    x = images()
+    denoiser, whole = make(convex), make(convex, 35, memory=0)
+    with torch.no_grad():
+        denoiser(x, sigma=SIGMA)
+        assert denoiser.n_iterations == 27
+        short = denoiser.residual
+        again = denoiser(x, sigma=SIGMA)
+        assert denoiser.n_iterations == 9
+        assert torch.equal(again, whole(x, sigma=SIGMA))
+    assert (denoiser.residual < 0.7 * short).all()
+
+
+@pytest.mark.parametrize('convex', [False, True])
+def test_derivatives_become_exact(convex):
+    """Few iterations for each visit end at the derivatives of many."""
+    x, right = images(), images(seed=1) - 0.5
+    expected = gradients(make(convex, 4000, 0), x, right)
+    denoiser = make(convex, 5)
+    errors = []
+    for _ in range(100):
+        given = gradients(denoiser, x, right)
+        errors.append(
+            max(
+                float((a - b).norm() / b.norm())
+                for a, b in zip(given, expected, strict=True)
+            )
+        )
+    assert errors[0] > 1e-3
+    assert errors[-1] < 1e-6
+
+
+def test_images_are_known_by_value_and_level():
+    """Their place in a batch does not matter, noise and level do."""
+    x = images(3)
+    denoiser, alone = make(memory=8), make(memory=8)
+    with torch.no_grad():
+        first = denoiser(x[:2], sigma=SIGMA)
+        alone(x[:1], sigma=SIGMA[:1])
+        # a batch of known and new images is minimised as new ones
+        mixed = denoiser(x[[2, 0]], sigma=SIGMA[[1, 0]])
+        assert denoiser.n_iterations == 27
+        expected = make(maxiter=53, memory=0)(x[:1], sigma=SIGMA[:1])
+        assert torch.allclose(mixed[1:], expected, rtol=0, atol=1e-13)
+        denoiser(x[:2], sigma=SIGMA.flip(0))
+        assert denoiser.n_iterations == 27
+        denoiser(x[:2] + 1e-12, sigma=SIGMA)
+        assert denoiser.n_iterations == 27
+        denoiser(x[[1, 0]], sigma=SIGMA.flip(0))
+        assert denoiser.n_iterations == 9
+    assert len(first) == 2
+
+
+def test_evaluation_remembers_nothing():
+    """Neither does it, nor a training without a place."""
+    x = images()
+    denoiser = make()
+    with torch.no_grad():
+        expected = make(memory=0).eval()(x, sigma=SIGMA)
+        denoiser(x, sigma=SIGMA)
+        assert torch.equal(denoiser.eval()(x, sigma=SIGMA), expected)
+        denoiser = make(memory=0)
+        results = [denoiser(x, sigma=SIGMA) for _ in range(2)]
+    assert torch.equal(*results)
+    assert denoiser.n_iterations == 9
+
+
+@pytest.mark.parametrize('duplicate', [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
+def test_copies_begin_anew(duplicate):
+    """A copy has the settings, and no image."""
+    x, denoiser = images(), make()
+    with torch.no_grad():
+        denoiser(x, sigma=SIGMA)
+        other = duplicate(denoiser)
+        other(x, sigma=SIGMA)
+        assert other.n_iterations == 27
+        other(x, sigma=SIGMA)
+        assert other.n_iterations == 9
+
+
+def test_weights_and_architecture_do_not_hold_it():
+    """A file of weights is the same with and without a memory."""
+    one, other = make(), make(memory=0)
+    with torch.no_grad():
+        one(images(), sigma=SIGMA)
+    assert one.architecture == other.architecture
+    assert one.state_dict().keys() == other.state_dict().keys()
+
+
+def test_oldest_are_forgotten():
+    """With two places, the third image takes that of the first."""
+    memory, rows = Memory(2), torch.arange(3.0)[:, None]
+    memory.keep([b'a', b'b'], [rows[:2]])
+    memory.keep([b'a'], [rows[2:]])
+    memory.keep([b'c'], [rows[1:2]])
+    assert len(memory) == 2
+    assert memory.knows([b'a', b'c']) and not memory.knows([b'b'])
+    found = memory.recalled([b'c', b'b', b'a'], [torch.full((3, 1), 7.0)])
+    assert found[0].flatten().tolist() == [1, 7, 2]
+
+
+def test_what_is_not_finite_is_not_remembered():
+    """A training that has left all bounds once can come back."""
+    memory = Memory(2)
+    memory.keep([b'a'], [torch.ones(1, 3)])
+    memory.keep([b'a', b'b'], [torch.tensor([[torch.nan, 1, 1], [1, 1, 1]])])
+    assert not memory.knows([b'a']) and memory.knows([b'b'])
+
+
+def test_what_is_remembered_is_not_that_of_the_caller():
+    """Neither writing into what was kept nor into what came back reaches it."""
+    memory, kept = Memory(1), torch.ones(1, 3)
+    memory.keep([b'a'], [kept])
+    kept.zero_()
+    found = memory.recalled([b'a'], [torch.zeros(1, 3)])[0]
+    found.zero_()
+    again = memory.recalled([b'a'], [torch.zeros(1, 3, dtype=torch.float64)])
+    assert again[0].dtype == torch.float64 and (again[0] == 1).all()
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_names_tell_images_apart(dtype):
+    """Images of other values, or of other levels, have other names."""
+    x = images().to(dtype)
+    one = keys_of(x, SIGMA)
+    assert one == keys_of(x.clone(), SIGMA) == keys_of(x.flip(0), SIGMA.flip(0))[::-1]
+    assert keys_of(x[:1].expand(2, -1, -1, -1), SIGMA[:1])[0] == one[0]
+    others = [keys_of(x + 1e-6, SIGMA), keys_of(x, SIGMA * 1.001), keys_of(x)]
+    assert len({*one, *(key for keys in others for key in keys)}) == 8
+
+
+def test_memory_is_a_number():
+    """The error names the argument."""
+    with pytest.raises(ValueError, match='training_memory'):
+        make(memory=-1)
