@@ -326,37 +326,38 @@ class EnergyDenoiser(nn.Module):
             u = u + change / (1 + lipschitz)
         return u
 
-    def _first(self, x, sigma, keys):
+    def _first(self, x, sigma, keys, is_known):
         """Return where a minimisation starts, in training nearer to its end.
 
         From shrunk responses, a fifth to a quarter of the gradients is saved.
         """
         start = x
-        if self.training and self.weight == 1:
+        if self.training and self.weight == 1 and not is_known:
             if hasattr(self.energy, 'shrinkage'):
                 start = self.energy.shrinkage(x, sigma)
         if keys is None:
             return start
-        once = torch.ones_like(x.flatten(1)[:, 0]).view(
-            -1, *[1] * (x.ndim - 1)
+        momentum = x.new_ones(len(x), *[1] * (x.ndim - 1))
+        return _equilibrium.Progress(
+            *self._minimisers.recalled(keys, (start, start, momentum))
         )
-        first = _equilibrium.Progress(start, start, once)
-        return _equilibrium.Progress(*self._minimisers.recalled(keys, first))
 
     def _minimised(self, x, sigma, lipschitz, is_convex):
         tolerance, maxiter = self.tolerance, self.maxiter
+        keys, is_known = None, False
         if self.training:
             tolerance = self.training_tolerance
             maxiter = self.training_maxiter
+            if self.training_memory:
+                keys = keys_of(x, sigma)
+                is_known = self._minimisers.knows(keys)
+                maxiter *= 1 if is_known else _MORE
         with torch.inference_mode(False), torch.no_grad():
             start = out_of_inference(x).detach()
             if sigma is None:
                 unit = start.flatten(1).norm(dim=1)
             else:
                 unit = sigma * math.sqrt(x[0].numel())
-            keys = self._keys(start, sigma)
-            if keys is not None and not self._minimisers.knows(keys):
-                maxiter *= _MORE
             progress, residual, self.n_iterations = _equilibrium.minimiser(
                 start,
                 self._weighted(self.energy.gradient_function(start, sigma)),
@@ -364,16 +365,45 @@ class EnergyDenoiser(nn.Module):
                 tolerance * unit,
                 maxiter,
                 is_convex,
-                self._first(start, sigma, keys),
+                self._first(start, sigma, keys, is_known),
             )
-            u = progress.point
             if keys is not None:
                 self._minimisers.keep(keys, progress)
             unit = unit.clamp(min=torch.finfo(x.dtype).tiny)
             self.residual = residual / unit
-        reached = 0.0
-        if not self.training and len(x):
-            reached = float(self.residual.max())
+        if not self.training:
+            self._check_residual(tolerance, maxiter)
+        u = progress.point
+        if not torch.is_grad_enabled():
+            return u
+        rest = x - u - self._descent(u, sigma)
+        if not rest.requires_grad:
+            return u
+
+        @torch.no_grad()
+        def solve(right):
+            start = None
+            if keys is not None:
+                (start,) = self._solutions.recalled(
+                    keys, [torch.zeros_like(right)]
+                )
+            hessian = self.energy.linearised(u, sigma)
+            solution = _equilibrium.conjugate_gradient(
+                lambda v: v + self.weight * hessian(v),
+                right,
+                _LINEAR * tolerance,
+                maxiter,
+                start,
+            )
+            if keys is not None:
+                self._solutions.keep(keys, [solution])
+            return solution
+
+        return _equilibrium.implicit(rest, u, solve)
+
+    def _check_residual(self, tolerance, maxiter):
+        """Warn if the last minimisation has not reached its tolerance."""
+        reached = float(self.residual.max())
         # also for values that are not a number
         if not reached <= tolerance:
             warn_user(
@@ -382,35 +412,3 @@ class EnergyDenoiser(nn.Module):
                 f'{tolerance:g}; raise `maxiter` or `tolerance`',
                 ConvergenceWarning,
             )
-        if not torch.is_grad_enabled():
-            return u
-        rest = x - u - self._descent(u, sigma)
-        if not rest.requires_grad:
-            return u
-
-        def solve(right):
-            with torch.no_grad():
-                hessian = self.energy.linearised(u, sigma)
-                start = None
-                if keys is not None:
-                    start = self._solutions.recalled(
-                        keys, [torch.zeros_like(right)]
-                    )[0]
-                solution = _equilibrium.conjugate_gradient(
-                    lambda v: v + self.weight * hessian(v),
-                    right,
-                    _LINEAR * tolerance,
-                    maxiter,
-                    start,
-                )
-                if keys is not None:
-                    self._solutions.keep(keys, [solution])
-                return solution
-
-        return _equilibrium.implicit(rest, u, solve)
-
-    def _keys(self, x, sigma):
-        """Return what images are remembered by, or None."""
-        if self.training and self.training_memory:
-            return keys_of(x, sigma)
-        return None

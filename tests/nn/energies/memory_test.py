@@ -5,7 +5,7 @@
 # This Source Code Form is subject to the terms of the Mozilla Public License,
 # v. 2.0. If a copy of the MPL was not distributed with this file, You can
 # obtain one at https://mozilla.org/MPL/2.0/.
-"""Laws of denoisers that minimise an energy."""
+
 """Laws of energies whose training remembers where minimisations ended."""
 
 import copy
@@ -110,7 +110,9 @@ def test_evaluation_remembers_nothing():
     assert denoiser.n_iterations == 9
 
 
-@pytest.mark.parametrize('duplicate', [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
+@pytest.mark.parametrize(
+    'duplicate', [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
+)
 def test_copies_begin_anew(duplicate):
     """A copy has the settings, and no image."""
     x, denoiser = images(), make()
@@ -153,7 +155,7 @@ def test_what_is_not_finite_is_not_remembered():
 
 
 def test_what_is_remembered_is_not_that_of_the_caller():
-    """Neither writing into what was kept nor into what came back reaches it."""
+    """Writing into what was kept, or into what came back, changes nothing."""
     memory, kept = Memory(1), torch.ones(1, 3)
     memory.keep([b'a'], [kept])
     kept.zero_()
@@ -168,7 +170,11 @@ def test_names_tell_images_apart(dtype):
     """Images of other values, or of other levels, have other names."""
     x = images().to(dtype)
     one = keys_of(x, SIGMA)
-    assert one == keys_of(x.clone(), SIGMA) == keys_of(x.flip(0), SIGMA.flip(0))[::-1]
+    assert (
+        one
+        == keys_of(x.clone(), SIGMA)
+        == keys_of(x.flip(0), SIGMA.flip(0))[::-1]
+    )
     assert keys_of(x[:1].expand(2, -1, -1, -1), SIGMA[:1])[0] == one[0]
     others = [keys_of(x + 1e-6, SIGMA), keys_of(x, SIGMA * 1.001), keys_of(x)]
     assert len({*one, *(key for keys in others for key in keys)}) == 8
