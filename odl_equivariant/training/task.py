@@ -25,6 +25,7 @@ from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import first_part
 from odl_equivariant.models.architectures import check_classes
 from odl_equivariant.models.cards import model_card
+from odl_equivariant.nn.energies.denoiser import EnergyDenoiser
 from odl_equivariant.nn.inference import channels_last_of
 from odl_equivariant.training.configuration.networks import (
     check_method,
@@ -316,8 +317,14 @@ class ReconstructionTask(EvaluatedTask):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the architecture to a checkpoint."""
+        """Add the architecture, and what is remembered, to a checkpoint."""
         checkpoint['architecture'] = self.network.architecture
+        memories = {
+            name: module.memory_state()
+            for name, module in self._with_memories().items()
+        }
+        if memories:
+            checkpoint['memories'] = memories
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a ValueError for a checkpoint of another architecture."""
@@ -326,6 +333,18 @@ class ReconstructionTask(EvaluatedTask):
             checkpoint.get('architecture'),
             'the checkpoint',
         )
+        memories = checkpoint.get('memories', {})
+        for name, module in self._with_memories().items():
+            if name in memories:
+                module.load_memory_state(memories[name])
+
+    def _with_memories(self):
+        """Return the denoisers that remember images, by their names."""
+        return {
+            name: module
+            for name, module in self.network.named_modules()
+            if isinstance(module, EnergyDenoiser) and module.training_memory
+        }
 
     def forward(self, batch: dict[str, Any]) -> torch.Tensor:
         """Reconstruct the data of a batch.

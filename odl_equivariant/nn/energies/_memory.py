@@ -93,3 +93,40 @@ class Memory:
                 self._kept[key] = rows
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
+
+    def state(self):
+        """Return all that is remembered, as lists and dicts of tensors.
+
+        Returns
+        -------
+        groups : list of dict
+            For each set of shapes, ``'keys'`` as rows of bytes, ``'places'``
+            in the order of age, and ``'tensors'``, a list.
+        """
+        groups = {}
+        for place, (key, rows) in enumerate(self._kept.items()):
+            kind = tuple((row.shape, row.dtype) for row in rows)
+            groups.setdefault(kind, []).append((place, key, rows))
+        return [
+            {
+                'places': torch.tensor([place for place, _, _ in group]),
+                'keys': torch.tensor(
+                    [list(key) for _, key, _ in group], dtype=torch.uint8
+                ),
+                'tensors': [
+                    torch.stack(rows).cpu()
+                    for rows in zip(*(rows for *_, rows in group), strict=True)
+                ],
+            }
+            for group in groups.values()
+        ]
+
+    def load(self, groups):
+        """Remember what `state` returned, and nothing else."""
+        found = {}
+        for group in groups:
+            for i, place in enumerate(group['places'].tolist()):
+                rows = [tensor[i].clone() for tensor in group['tensors']]
+                found[place] = bytes(group['keys'][i].tolist()), rows
+        self._kept.clear()
+        self._kept.update(found[place] for place in sorted(found))

@@ -115,7 +115,7 @@ class EnergyDenoiser(nn.Module):
     (``fresh_noise: false`` in a configuration). Images are recognised by
     their values. Those not seen for longest are forgotten first; so a
     training with more images than places may recognise none. Copies of the
-    denoiser, and trainings that are resumed, begin with an empty memory.
+    denoiser begin with an empty memory; checkpoints of a training keep it.
 
     References
     ----------
@@ -244,6 +244,24 @@ class EnergyDenoiser(nn.Module):
         """Return the arguments that are not the defaults, for ``repr``."""
         steps = '' if self.steps is None else f', steps={self.steps}'
         return f'weight={self.weight:g}, tolerance={self.tolerance:g}{steps}'
+
+    def memory_state(self) -> dict[str, Any]:
+        """Return what the training remembers, for a checkpoint.
+
+        Returns
+        -------
+        state : dict
+            Tensors, in dicts and lists, for `load_memory_state`.
+        """
+        return {
+            'minimisers': self._minimisers.state(),
+            'solutions': self._solutions.state(),
+        }
+
+    def load_memory_state(self, state: dict[str, Any]) -> None:
+        """Remember what `memory_state` returned, and nothing else."""
+        self._minimisers.load(state['minimisers'])
+        self._solutions.load(state['solutions'])
 
     def check_space(self, space: Space) -> None:
         """Raise a ValueError unless images of a space fit the energy.

@@ -146,6 +146,43 @@ def test_oldest_are_forgotten():
     assert found[0].flatten().tolist() == [1, 7, 2]
 
 
+def test_state_restores_all_that_is_remembered():
+    """Shapes, dtypes and age among them; what was known before is gone."""
+    memory = Memory(3)
+    memory.keep([b'a', b'b'], [torch.rand(2, 1, 3), torch.rand(2, 1).double()])
+    memory.keep([b'c'], [torch.rand(1, 1, 4), torch.rand(1, 1).double()])
+    memory.keep([b'a'], [torch.ones(1, 1, 3), torch.ones(1, 1).double()])
+    other = Memory(3)
+    other.keep([b'd'], [torch.zeros(1, 1, 3)])
+    other.load(memory.state())
+    assert not other.knows([b'd']) and other.knows([b'a', b'b', b'c'])
+    start = [torch.zeros(1, 1, 4), torch.zeros(1, 1).double()]
+    for a, b in zip(
+        memory.recalled([b'c'], start),
+        other.recalled([b'c'], start),
+        strict=True,
+    ):
+        assert torch.equal(a, b) and a.dtype == b.dtype and a.any()
+    # the oldest is forgotten first
+    other.keep([b'e'], [torch.zeros(1, 1, 3)])
+    assert other.knows([b'a', b'c', b'e']) and not other.knows([b'b'])
+
+
+def test_training_goes_on_from_its_state():
+    """With the state of another denoiser, results are its results."""
+    x, one, other = images(), make(), make()
+    with torch.no_grad():
+        one(x, sigma=SIGMA)
+    gradients(one, x, images(seed=1))
+    other.load_memory_state(one.memory_state())
+    right = images(seed=2) - 0.5
+    for a, b in zip(
+        gradients(one, x, right), gradients(other, x, right), strict=True
+    ):
+        assert torch.equal(a, b)
+    assert other.n_iterations == 9
+
+
 def test_what_is_not_finite_is_not_remembered():
     """A training that has left all bounds once can come back."""
     memory = Memory(2)
