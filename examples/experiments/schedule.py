@@ -183,25 +183,29 @@ class Study:
         )
 
     def _check_sources(self):
-        """Raise an error if earlier scores are those of another file.
+        """Raise an error if scores are those of slices of another file.
 
         Scores are found by the names of slices, and those of another head
-        have the same ones.
+        have the same ones. What was scored before there was such a record is
+        taken for that of the first file.
         """
         path, known = self.output / _SOURCES, {}
         if path.is_file():
             known = json.loads(path.read_text(encoding='utf-8'))
-        for name in ('heads', 'brain'):
-            source = self.folders.get(name)
-            if source is None:
-                continue
-            with source.open('rb') as file:
-                digest = hashlib.file_digest(file, 'sha256').hexdigest()
-            if known.setdefault(name, digest) != digest:
+        used = {
+            slices
+            for name in self._used_tasks()
+            for part in self.tasks[name]['slices'].values()
+            for slices in part
+        }
+        for name in sorted(used & {'heads', 'brain'}):
+            with self.folders[name].open('rb') as file:
+                found = hashlib.file_digest(file, 'sha256').hexdigest()
+            if known.setdefault(name, found) != found:
                 raise ValueError(
-                    f'{self.output} has scores of slices of another file '
-                    f'than --{name} {source}: give the former file, or '
-                    'another folder by --output'
+                    f'{self.output} was begun with slices of another file '
+                    f'than --{name} {self.folders[name]}: give the former '
+                    'file, or another folder by --output'
                 )
         write_atomically(path, json.dumps(known, indent=1).encode())
 

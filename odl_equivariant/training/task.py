@@ -25,7 +25,6 @@ from odl_equivariant.data import Acquisition, Denoising
 from odl_equivariant.elements import first_part
 from odl_equivariant.models.architectures import check_classes
 from odl_equivariant.models.cards import model_card
-from odl_equivariant.nn.energies.denoiser import EnergyDenoiser
 from odl_equivariant.nn.inference import channels_last_of
 from odl_equivariant.training.configuration.networks import (
     check_method,
@@ -51,6 +50,11 @@ from odl_equivariant.training.optimisation import (
     check_steps_rate,
 )
 from odl_equivariant.training.runs.checkpoints import end_of_run
+from odl_equivariant.training.runs.memories import (
+    check_memory,
+    load_memory,
+    save_memory,
+)
 from odl_equivariant.training.runs.schedules import (
     SCHEDULES,
     relative_rate,
@@ -237,6 +241,7 @@ class ReconstructionTask(EvaluatedTask):
             self.network = made_network(acquisition, proximal, dual, *rest)
         check_steps_rate(steps_learning_rate, self.network)
         check_penalty(hessian_penalty, self.network)
+        check_memory(self.network)
         self.hessian_penalty = hessian_penalty
         # an error now, not when the weights are saved
         check_classes(self.network)
@@ -319,32 +324,16 @@ class ReconstructionTask(EvaluatedTask):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the architecture, and what is remembered, to a checkpoint."""
         checkpoint['architecture'] = self.network.architecture
-        memories = {
-            name: module.memory_state()
-            for name, module in self._with_memories().items()
-        }
-        if memories:
-            checkpoint['memories'] = memories
+        save_memory(self.network, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raise a ValueError for a checkpoint of another architecture."""
+        """Take what is remembered; architectures must agree."""
         check_architecture(
             self.network.architecture,
             checkpoint.get('architecture'),
             'the checkpoint',
         )
-        memories = checkpoint.get('memories', {})
-        for name, module in self._with_memories().items():
-            if name in memories:
-                module.load_memory_state(memories[name])
-
-    def _with_memories(self):
-        """Return the denoisers that remember images, by their names."""
-        return {
-            name: module
-            for name, module in self.network.named_modules()
-            if isinstance(module, EnergyDenoiser) and module.training_memory
-        }
+        load_memory(self.network, checkpoint)
 
     def forward(self, batch: dict[str, Any]) -> torch.Tensor:
         """Reconstruct the data of a batch.

@@ -577,26 +577,29 @@ def test_real_slices_whose_file_is_not_given_are_left_out(tmp_path, capsys):
         experiments(*options, '--heads', tmp_path / 'wrong.inv3')
 
 
-def test_scores_of_slices_of_two_files_are_not_mixed(tmp_path):
+def test_scores_of_slices_of_two_files_are_not_mixed(tmp_path, monkeypatch):
     """Slices of another head have the same names, but not its scores."""
-    settings = write_settings(tmp_path / 'settings', TASKS)
-    path = tmp_path / 'brain.nii.gz'
+    nibabel = pytest.importorskip('nibabel')
+    task = {**TASKS['mri'], 'slices': {'test': ['brain']}}
+    settings = write_settings(tmp_path / 'settings', {'mri': task})
+    study = module('schedule').Study
+    monkeypatch.setattr(study, '_used_tasks', lambda self: ['mri'])
+    one, other = (tmp_path / f'{name}.nii.gz' for name in ('one', 'other'))
+    for path, size in ((one, 11), (other, 12)):
+        values = np.ones((12, 12, size), 'int16')
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
 
     def run(**files):
-        study = module('schedule').Study(
-            [], 'small', tmp_path / 'output', settings, files
-        )
-        study.run(1)
+        study([], 'small', tmp_path / 'output', settings, files).run(1)
 
-    path.write_bytes(b'one head')
-    for files in ({}, {'brain': path}, {}, {'brain': path}):
+    for files in ({}, {'brain': one}, {}, {'brain': one}):
         run(**files)
-    path.write_bytes(b'another one')
-    run(heads=path)
-    with pytest.raises(ValueError, match='--brain .*brain.nii.gz: give the f'):
-        run(brain=path)
-    path.write_bytes(b'one head')
-    run(brain=path)
+    # which no task reads
+    run(heads=other)
+    with pytest.raises(ValueError, match='--brain .*other.nii.gz: give the f'):
+        run(brain=other)
+    other.write_bytes(one.read_bytes())
+    run(brain=other)
 
 
 def test_slices_of_a_brain_are_read_from_a_volume(tmp_path):

@@ -100,10 +100,18 @@ def minimiser(x, gradient, lipschitz, tolerance, maxiter, strong, start=None):
 
 
 def conjugate_gradient(matrix, right, tolerance, maxiter, start=None):
-    """Solve a symmetric positive system for each image, by default from 0."""
+    """Solve a symmetric positive system for each image.
+
+    It starts from the multiple of ``start`` that is nearest to the solution
+    in the norm of the system, so never farther off than from zero.
+    """
     solution, residual = torch.zeros_like(right), right
     if start is not None:
-        solution, residual = start, right - matrix(start)
+        product = matrix(start)
+        curvature = _inner(start, product)
+        share = torch.where(curvature > 0, _inner(start, right) / curvature, 0)
+        share = torch.nan_to_num(share, posinf=0.0, neginf=0.0)
+        solution, residual = share * start, right - share * product
     direction = residual
     square = _inner(residual, residual)
     goal = tolerance**2 * _inner(right, right)

@@ -9,9 +9,10 @@
 """What a training remembers of each of its images."""
 
 import collections
-import hashlib
 
 import torch
+
+from odl_equivariant._files import digest
 
 __all__ = ('Memory', 'keys_of')
 
@@ -28,18 +29,23 @@ def keys_of(x, sigma=None):
 
     Returns
     -------
-    keys : list of bytes
-        Images of the same values and the same level have the same one.
+    keys : list of str
+        Equal names are those of images of the same shape, dtype and values,
+        at the same level.
     """
-    images = x.detach().cpu().flatten(1)
+    images = x.detach().cpu()
+    levels = [None] * len(images)
     if sigma is not None:
-        levels = sigma.detach().to(images).expand(len(images))
-        images = torch.cat([images, levels[:, None]], 1)
-    return [hashlib.sha1(row.tobytes()).digest() for row in images.numpy()]
+        levels = sigma.detach().cpu().double().expand(len(images)).tolist()
+    kind = f'{tuple(x.shape[1:])} {x.dtype}'
+    return [
+        digest([f'{kind} {level!r} ', image])
+        for image, level in zip(images, levels, strict=True)
+    ]
 
 
 class Memory:
-    """Tensors of some images, of which the oldest are forgotten first.
+    """Tensors of some images; those not seen for longest are forgotten first.
 
     Parameters
     ----------
@@ -67,7 +73,7 @@ class Memory:
 
         Parameters
         ----------
-        keys : list of bytes
+        keys : list of str
             Names of the N images, see `keys_of`.
         new : sequence of torch.Tensor
             Tensors of N rows, for images that are not known.
@@ -85,12 +91,24 @@ class Memory:
         return tensors
 
     def keep(self, keys, tensors):
-        """Remember tensors of N rows, those of N images, where finite."""
-        for i, key in enumerate(keys):
-            self._kept.pop(key, None)
-            rows = [tensor[i].clone() for tensor in tensors]
-            if all(bool(row.isfinite().all()) for row in rows):
-                self._kept[key] = rows
+        """Remember tensors of images, in place of what was known of them.
+
+        Parameters
+        ----------
+        keys : list of str
+            Names of the N images.
+        tensors : sequence of torch.Tensor
+            Tensors of N rows. Where one is not finite, the image is
+            forgotten, so that a training can come back from it.
+        """
+        finite = torch.stack([t.flatten(1).isfinite().all(1) for t in tensors])
+        for i, is_finite in enumerate(finite.all(0).tolist()):
+            self._kept.pop(keys[i], None)
+            if is_finite:
+                self._kept[keys[i]] = [tensor[i].clone() for tensor in tensors]
+        self._forget()
+
+    def _forget(self):
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
@@ -100,8 +118,8 @@ class Memory:
         Returns
         -------
         groups : list of dict
-            For each set of shapes, ``'keys'`` as rows of bytes, ``'places'``
-            in the order of age, and ``'tensors'``, a list.
+            For each set of shapes and dtypes: ``'keys'``, ``'places'`` in the
+            order of age, and ``'tensors'``, a list.
         """
         groups = {}
         for place, (key, rows) in enumerate(self._kept.items()):
@@ -109,12 +127,11 @@ class Memory:
             groups.setdefault(kind, []).append((place, key, rows))
         return [
             {
-                'places': torch.tensor([place for place, _, _ in group]),
-                'keys': torch.tensor(
-                    [list(key) for _, key, _ in group], dtype=torch.uint8
-                ),
+                'places': [place for place, _, _ in group],
+                'keys': [key for _, key, _ in group],
+                # some may lie on another device, as others were loaded
                 'tensors': [
-                    torch.stack(rows).cpu()
+                    torch.stack([row.cpu() for row in rows])
                     for rows in zip(*(rows for *_, rows in group), strict=True)
                 ],
             }
@@ -122,11 +139,18 @@ class Memory:
         ]
 
     def load(self, groups):
-        """Remember what `state` returned, and nothing else."""
+        """Remember what a memory knew, and nothing else.
+
+        Parameters
+        ----------
+        groups : list of dict
+            What `state` returned.
+        """
         found = {}
         for group in groups:
-            for i, place in enumerate(group['places'].tolist()):
+            for i, place in enumerate(group['places']):
                 rows = [tensor[i].clone() for tensor in group['tensors']]
-                found[place] = bytes(group['keys'][i].tolist()), rows
+                found[place] = group['keys'][i], rows
         self._kept.clear()
         self._kept.update(found[place] for place in sorted(found))
+        self._forget()

@@ -28,7 +28,7 @@ __all__ = ('EnergyDenoiser',)
 
 # The linear system of the derivative needs fewer digits than the minimiser.
 _LINEAR = 5.0
-# Iterations for images that are not remembered, in terms of those that are.
+# How many times as many iterations a batch gets that has an unknown image.
 _MORE = 3
 
 
@@ -66,7 +66,9 @@ class EnergyDenoiser(nn.Module):
         In training mode, return `RidgeEnergy.shrinkage` in place of the
         minimiser, a first approximation in the time of one gradient.
     training_memory : int, optional
-        In training mode, remember so many images, see the notes. Default: 0.
+        Number of images whose minimisers a training remembers, see the notes.
+        It keeps four images for each. It has no effect with ``steps`` or
+        ``training_shrinkage``. Default: 0.
 
     Attributes
     ----------
@@ -109,13 +111,15 @@ class EnergyDenoiser(nn.Module):
     step, and so do minimisers. With ``training_memory``, an image that is
     seen again with the same noise and level is minimised from where the last
     minimisation of it has ended, with its momentum, and its linear system is
-    solved from the last solution. So few iterations are enough, such as
-    ``training_maxiter=7``, and images that are new get three times as many. A
-    training takes a fraction of the time, if its images come back
-    (``fresh_noise: false`` in a configuration). Images are recognised by
-    their values. Those not seen for longest are forgotten first; so a
-    training with more images than places may recognise none. Copies of the
-    denoiser begin with an empty memory; checkpoints of a training keep it.
+    solved from a multiple of the last solution. So few iterations are enough,
+    such as ``training_maxiter=10``; a batch with an image that is not known
+    gets three times as many. A training takes a fraction of the time, if its
+    images come back (``fresh_noise: false`` in a configuration). Images are
+    recognised by their values. Those not seen for longest are forgotten
+    first; so a training with more images than places may recognise none. Deep
+    copies and pickles of the denoiser begin with an empty memory. Checkpoints
+    of a training keep it, so that a training that is resumed, in one process,
+    ends as one in one go.
 
     References
     ----------
@@ -259,7 +263,13 @@ class EnergyDenoiser(nn.Module):
         }
 
     def load_memory_state(self, state: dict[str, Any]) -> None:
-        """Remember what `memory_state` returned, and nothing else."""
+        """Remember what another denoiser knew, and nothing else.
+
+        Parameters
+        ----------
+        state : dict
+            What `memory_state` returned.
+        """
         self._minimisers.load(state['minimisers'])
         self._solutions.load(state['solutions'])
 
@@ -369,7 +379,7 @@ class EnergyDenoiser(nn.Module):
             if self.training_memory:
                 keys = keys_of(x, sigma)
                 is_known = self._minimisers.knows(keys)
-                maxiter *= 1 if is_known else _MORE
+                maxiter = self._most(self._minimisers, keys)
         with torch.inference_mode(False), torch.no_grad():
             start = out_of_inference(x).detach()
             if sigma is None:
@@ -400,17 +410,18 @@ class EnergyDenoiser(nn.Module):
 
         @torch.no_grad()
         def solve(right):
-            start = None
+            start, most = None, maxiter
             if keys is not None:
                 (start,) = self._solutions.recalled(
                     keys, [torch.zeros_like(right)]
                 )
+                most = self._most(self._solutions, keys)
             hessian = self.energy.linearised(u, sigma)
             solution = _equilibrium.conjugate_gradient(
                 lambda v: v + self.weight * hessian(v),
                 right,
                 _LINEAR * tolerance,
-                maxiter,
+                most,
                 start,
             )
             if keys is not None:
@@ -418,6 +429,10 @@ class EnergyDenoiser(nn.Module):
             return solution
 
         return _equilibrium.implicit(rest, u, solve)
+
+    def _most(self, memory, keys):
+        """Return the largest number of iterations for images in training."""
+        return self.training_maxiter * (1 if memory.knows(keys) else _MORE)
 
     def _check_residual(self, tolerance, maxiter):
         """Warn if the last minimisation has not reached its tolerance."""

@@ -77,11 +77,9 @@ def test_derivatives_become_exact(convex):
 
 def test_images_are_known_by_value_and_level():
     """Their place in a batch does not matter, noise and level do."""
-    x = images(3)
-    denoiser, alone = make(memory=8), make(memory=8)
+    x, denoiser = images(3), make(memory=8)
     with torch.no_grad():
-        first = denoiser(x[:2], sigma=SIGMA)
-        alone(x[:1], sigma=SIGMA[:1])
+        denoiser(x[:2], sigma=SIGMA)
         # a batch of known and new images is minimised as new ones
         mixed = denoiser(x[[2, 0]], sigma=SIGMA[[1, 0]])
         assert denoiser.n_iterations == 27
@@ -93,21 +91,103 @@ def test_images_are_known_by_value_and_level():
         assert denoiser.n_iterations == 27
         denoiser(x[[1, 0]], sigma=SIGMA.flip(0))
         assert denoiser.n_iterations == 9
-    assert len(first) == 2
 
 
-def test_evaluation_remembers_nothing():
-    """Neither does it, nor a training without a place."""
-    x = images()
+@pytest.mark.parametrize(
+    'sigma', [0.1, torch.tensor(0.1), torch.tensor([0.1])]
+)
+def test_one_level_of_all_images_is_known(sigma):
+    """A number, and tensors of one number, are the level of each image."""
+    denoiser = make()
+    with torch.no_grad():
+        denoiser(images(), sigma=sigma)
+        assert denoiser.n_iterations == 27
+        denoiser(images().flip(0), sigma=sigma)
+        assert denoiser.n_iterations == 9
+
+
+def test_evaluation_neither_uses_nor_fills_it():
+    """Only what was seen in training mode is known there."""
+    x, new = images(), images(seed=1)
     denoiser = make()
     with torch.no_grad():
         expected = make(memory=0).eval()(x, sigma=SIGMA)
         denoiser(x, sigma=SIGMA)
         assert torch.equal(denoiser.eval()(x, sigma=SIGMA), expected)
-        denoiser = make(memory=0)
+        denoiser(new, sigma=SIGMA)
+        denoiser.train()(new, sigma=SIGMA)
+        assert denoiser.n_iterations == 27
+        denoiser(x, sigma=SIGMA)
+        assert denoiser.n_iterations == 9
+
+
+def test_without_places_nothing_is_remembered():
+    """Then each visit is the first one, of the usual length."""
+    x, denoiser = images(), make(memory=0)
+    with torch.no_grad():
         results = [denoiser(x, sigma=SIGMA) for _ in range(2)]
     assert torch.equal(*results)
     assert denoiser.n_iterations == 9
+
+
+@pytest.mark.parametrize('scale', [2.0, -1.0, 2.0**-16])
+def test_solutions_do_not_depend_on_former_losses(scale):
+    """After a visit with another loss, derivatives are as near as ever."""
+    x, right = images(), images(seed=1) - 0.5
+    denoiser = make(maxiter=5)
+    for _ in range(60):
+        gradients(denoiser, x, right)
+    expected = gradients(make(maxiter=4000, memory=0), x, right)
+    given = gradients(denoiser, x, scale * right)
+    for a, b in zip(given, expected, strict=True):
+        assert (a / scale - b).norm() <= 1e-3 * b.norm()
+
+
+def test_images_that_a_loss_leaves_out_have_no_derivative():
+    """Though they had one in an earlier loss."""
+    x, denoiser = images().requires_grad_(), make(maxiter=5)
+    denoiser(x, sigma=SIGMA).sum().backward()
+    x.grad = None
+    denoiser(x, sigma=SIGMA)[0].sum().backward()
+    assert x.grad[0].any() and not x.grad[1].any()
+
+
+def test_linear_systems_have_their_own_share_of_iterations():
+    """After visits without derivatives, the first one gets more."""
+    x, right = images(), images(seed=1) - 0.5
+    expected = gradients(make(maxiter=4000, memory=0), x, right)
+    errors = []
+    for n_visits in (0, 200):
+        denoiser = make(maxiter=12)
+        with torch.no_grad():
+            for _ in range(n_visits):
+                denoiser(x, sigma=SIGMA)
+        given = gradients(denoiser, x, right)
+        errors.append(
+            max(
+                float((a - b).norm() / b.norm())
+                for a, b in zip(given, expected, strict=True)
+            )
+        )
+    assert errors[1] < 0.1 * errors[0]
+
+
+@pytest.mark.parametrize('channels, weight', [(1, 0.5), (2, 1.0), (2, 0.5)])
+def test_channels_and_weights_go_on_too(channels, weight):
+    """Two channels, or a weight, change nothing of it."""
+    energy = RidgeEnergy('C4', 5, 8, in_channels=channels).double()
+    settings = {'training_tolerance': 1e-12, 'weight': weight}
+    x = images(2 * channels).view(2, channels, 12, 13)
+    denoiser, whole = (
+        EnergyDenoiser(
+            energy, training_memory=n, training_maxiter=maxiter, **settings
+        ).train()
+        for n, maxiter in ((2, 9), (0, 35))
+    )
+    with torch.no_grad():
+        denoiser(x, sigma=SIGMA)
+        result = denoiser(x, sigma=SIGMA)
+        assert torch.equal(result, whole(x, sigma=SIGMA))
 
 
 @pytest.mark.parametrize(
@@ -137,35 +217,45 @@ def test_weights_and_architecture_do_not_hold_it():
 def test_oldest_are_forgotten():
     """With two places, the third image takes that of the first."""
     memory, rows = Memory(2), torch.arange(3.0)[:, None]
-    memory.keep([b'a', b'b'], [rows[:2]])
-    memory.keep([b'a'], [rows[2:]])
-    memory.keep([b'c'], [rows[1:2]])
+    memory.keep(['a', 'b'], [rows[:2]])
+    memory.keep(['a'], [rows[2:]])
+    memory.keep(['c'], [rows[1:2]])
     assert len(memory) == 2
-    assert memory.knows([b'a', b'c']) and not memory.knows([b'b'])
-    found = memory.recalled([b'c', b'b', b'a'], [torch.full((3, 1), 7.0)])
+    assert memory.knows(['a', 'c']) and not memory.knows(['b'])
+    found = memory.recalled(['c', 'b', 'a'], [torch.full((3, 1), 7.0)])
     assert found[0].flatten().tolist() == [1, 7, 2]
 
 
 def test_state_restores_all_that_is_remembered():
     """Shapes, dtypes and age among them; what was known before is gone."""
     memory = Memory(3)
-    memory.keep([b'a', b'b'], [torch.rand(2, 1, 3), torch.rand(2, 1).double()])
-    memory.keep([b'c'], [torch.rand(1, 1, 4), torch.rand(1, 1).double()])
-    memory.keep([b'a'], [torch.ones(1, 1, 3), torch.ones(1, 1).double()])
+    memory.keep(['a', 'b'], [torch.rand(2, 1, 3), torch.rand(2, 1).double()])
+    memory.keep(['c'], [torch.rand(1, 1, 4), torch.rand(1, 1).double()])
+    memory.keep(['a'], [torch.ones(1, 1, 3), torch.ones(1, 1).double()])
     other = Memory(3)
-    other.keep([b'd'], [torch.zeros(1, 1, 3)])
+    other.keep(['d'], [torch.zeros(1, 1, 3)])
     other.load(memory.state())
-    assert not other.knows([b'd']) and other.knows([b'a', b'b', b'c'])
+    assert not other.knows(['d']) and other.knows(['a', 'b', 'c'])
     start = [torch.zeros(1, 1, 4), torch.zeros(1, 1).double()]
     for a, b in zip(
-        memory.recalled([b'c'], start),
-        other.recalled([b'c'], start),
+        memory.recalled(['c'], start),
+        other.recalled(['c'], start),
         strict=True,
     ):
         assert torch.equal(a, b) and a.dtype == b.dtype and a.any()
     # the oldest is forgotten first
-    other.keep([b'e'], [torch.zeros(1, 1, 3)])
-    assert other.knows([b'a', b'c', b'e']) and not other.knows([b'b'])
+    other.keep(['e'], [torch.zeros(1, 1, 3)])
+    assert other.knows(['a', 'c', 'e']) and not other.knows(['b'])
+
+
+def test_smaller_memory_keeps_the_youngest():
+    """A state of more images than places is cut."""
+    memory, smaller, none = Memory(3), Memory(2), Memory(0)
+    memory.keep(['a', 'b', 'c'], [torch.arange(3.0)[:, None]])
+    for other in (smaller, none):
+        other.load(memory.state())
+    assert smaller.knows(['b', 'c']) and len(smaller) == 2
+    assert len(none) == 0
 
 
 def test_training_goes_on_from_its_state():
@@ -186,23 +276,25 @@ def test_training_goes_on_from_its_state():
 def test_what_is_not_finite_is_not_remembered():
     """A training that has left all bounds once can come back."""
     memory = Memory(2)
-    memory.keep([b'a'], [torch.ones(1, 3)])
-    memory.keep([b'a', b'b'], [torch.tensor([[torch.nan, 1, 1], [1, 1, 1]])])
-    assert not memory.knows([b'a']) and memory.knows([b'b'])
+    memory.keep(['a'], [torch.ones(1, 3)])
+    memory.keep(['a', 'b'], [torch.tensor([[torch.nan, 1, 1], [1, 1, 1]])])
+    assert not memory.knows(['a']) and memory.knows(['b'])
 
 
 def test_what_is_remembered_is_not_that_of_the_caller():
     """Writing into what was kept, or into what came back, changes nothing."""
     memory, kept = Memory(1), torch.ones(1, 3)
-    memory.keep([b'a'], [kept])
+    memory.keep(['a'], [kept])
     kept.zero_()
-    found = memory.recalled([b'a'], [torch.zeros(1, 3)])[0]
+    found = memory.recalled(['a'], [torch.zeros(1, 3)])[0]
     found.zero_()
-    again = memory.recalled([b'a'], [torch.zeros(1, 3, dtype=torch.float64)])
+    again = memory.recalled(['a'], [torch.zeros(1, 3, dtype=torch.float64)])
     assert again[0].dtype == torch.float64 and (again[0] == 1).all()
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    'dtype', [torch.bfloat16, torch.float32, torch.float64]
+)
 def test_names_tell_images_apart(dtype):
     """Images of other values, or of other levels, have other names."""
     x = images().to(dtype)
@@ -213,8 +305,14 @@ def test_names_tell_images_apart(dtype):
         == keys_of(x.flip(0), SIGMA.flip(0))[::-1]
     )
     assert keys_of(x[:1].expand(2, -1, -1, -1), SIGMA[:1])[0] == one[0]
-    others = [keys_of(x + 1e-6, SIGMA), keys_of(x, SIGMA * 1.001), keys_of(x)]
-    assert len({*one, *(key for keys in others for key in keys)}) == 8
+    others = [
+        keys_of(x + 0.1, SIGMA),
+        keys_of(x, SIGMA * 1.001),
+        keys_of(x),
+        keys_of(x.reshape(2, 1, 13, 12), SIGMA),
+        keys_of(x.view(torch.int16), SIGMA),
+    ]
+    assert len({*one, *(key for keys in others for key in keys)}) == 12
 
 
 def test_memory_is_a_number():
