@@ -191,7 +191,13 @@ class Study:
         """
         path, known = self.output / _SOURCES, {}
         if path.is_file():
-            known = json.loads(path.read_text(encoding='utf-8'))
+            try:
+                known = json.loads(path.read_text(encoding='utf-8'))
+            except ValueError as error:
+                raise ValueError(
+                    f'{path} is damaged: give another folder by --output, or '
+                    'move it away if the files of slices are the former ones'
+                ) from error
         used = {
             slices
             for name in self._used_tasks()

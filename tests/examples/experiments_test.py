@@ -600,6 +600,9 @@ def test_scores_of_slices_of_two_files_are_not_mixed(tmp_path, monkeypatch):
         run(brain=other)
     other.write_bytes(one.read_bytes())
     run(brain=other)
+    (tmp_path / 'output' / 'sources.json').write_text('{')
+    with pytest.raises(ValueError, match='sources.json is damaged: give'):
+        run(brain=other)
 
 
 def test_slices_of_a_brain_are_read_from_a_volume(tmp_path):
