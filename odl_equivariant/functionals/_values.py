@@ -105,6 +105,12 @@ class ValueCheck:
                 'equivariant under shifts, such as '
                 '`odl_equivariant.nn.Normalised`'
             )
+        remark = ''
+        if most - least < _LEAST_FILLED * (high - low):
+            remark = (
+                '. The first images of a solver that starts from zero are '
+                'such, too; then this warning does not matter'
+            )
         return (
             f'the image has values from {least:.4g} to {most:.4g}, and '
             f'the weights of {name} were trained on '
@@ -112,7 +118,7 @@ class ValueCheck:
             f'scale={self.scale:g}): the result may be worthless; pass '
             '`scale=`, the value of your images that corresponds to 1 in '
             'the training, and if the zero differs too, translate the '
-            f'functional, see `{self.functional}`'
+            f'functional, see `{self.functional}`' + remark
         )
 
     def _is_alien(self, least, most, mean, low, high):
