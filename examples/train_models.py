@@ -15,10 +15,8 @@ are told the noise level, and five energies. For volumes, it ships two
 networks for magnetic resonance imaging and two denoisers. Of each two, one is
 equivariant and one is ordinary. They have the same width, and see the same
 images in the same order.
-Three more are trained here, too, and not shipped:
-``gradient_step_ordinary``, the twin of ``gradient_step_c4``, and
-``ridge_jumping_c4`` and its ordinary twin, weakly convex ridge energies whose
-profiles can jump.
+One more is trained here, too, and not shipped: ``gradient_step_ordinary``,
+the twin of ``gradient_step_c4``.
 
 All settings are in YAML files, in ``examples/configs/shipped``. This script
 hands them to ``odl-equivariant train`` and saves the weights as they are

@@ -244,13 +244,6 @@ MODELS = {
             f'ridge_weakly_convex_{kind}',
             WEAKLY_CONVEX_STAGES,
             (0, 1),
-            trained_on=REAL_IMAGES,
-            first_share=0.4,
-        ),
-        Model(
-            f'ridge_jumping_{kind}',
-            [f'ridge_jumping_stage_{i}' for i in (1, 2)],
-            (0, 1),
             trained_on=PHOTOGRAPHS_AND_SLICES,
             first_share=0.3,
         ),

@@ -62,8 +62,8 @@ TENSORS = {
     'multiscale_denoiser_ordinary': 'c3a884d043f7ae52ba22f1f887233c4b',
     'ridge_convex_c4': '1b4d1b79f8a1add3a9b939bb5a5399e7',
     'ridge_convex_ordinary': 'd2804e1feda89ed7e1ab209cea820a43',
-    'ridge_weakly_convex_c4': '39c6548fae9596a49d6b45c3fb4ecd75',
-    'ridge_weakly_convex_ordinary': 'c92092b9f34c4311bf31b5dd93dcebb5',
+    'ridge_weakly_convex_c4': '44d06946aa482bdbcaf90c360ee42fb5',
+    'ridge_weakly_convex_ordinary': '6e396aecf131433c15381bd7a17aab3e',
     'sparse_view_ct_c4': '7f6897d75e05fba9ad9d16d32fb83f22',
     'sparse_view_ct_ordinary': '0dcac9dadda4fb155f5412fdc73db607',
 }

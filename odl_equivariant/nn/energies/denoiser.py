@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from odl_equivariant._checks import boolean, positive_number, whole_number
+from odl_equivariant._checks import positive_number, whole_number
 from odl_equivariant._types import Space
 from odl_equivariant._warnings import ConvergenceWarning, warn_user
 from odl_equivariant.nn.blocks.inputs import checked_sigma
@@ -62,13 +62,10 @@ class EnergyDenoiser(nn.Module):
         Return this many steps of gradient descent from x, of the length
         :math:`1 / (1 + \lambda L)`, in place of the minimiser. Autograd
         follows them. Default: the minimiser.
-    training_shrinkage : bool, optional
-        In training mode, return `RidgeEnergy.shrinkage` in place of the
-        minimiser, a first approximation in the time of one gradient.
     training_memory : int, optional
         Number of images whose minimisers a training remembers, see the notes.
-        It keeps four images for each. It has no effect with ``steps`` or
-        ``training_shrinkage``. Default: 0.
+        It keeps four images for each. It has no effect with ``steps``.
+        Default: 0.
 
     Attributes
     ----------
@@ -81,8 +78,7 @@ class EnergyDenoiser(nn.Module):
     Raises
     ------
     TypeError
-        If ``energy`` is none, or a number is none, or an energy without
-        ``shrinkage`` is trained with it.
+        If ``energy`` is none, or a number is none.
     ValueError
         If a number is out of its range. When it is applied: if
         :math:`\lambda` is above 1 / (modulus of weak convexity), so that the
@@ -154,7 +150,6 @@ class EnergyDenoiser(nn.Module):
         training_tolerance: float = 2e-2,
         training_maxiter: int = 50,
         steps: int | None = None,
-        training_shrinkage: bool = False,
         training_memory: int = 0,
     ) -> None:
         super().__init__()
@@ -173,20 +168,6 @@ class EnergyDenoiser(nn.Module):
             'training_maxiter', training_maxiter, 1
         )
         self.steps = None if steps is None else whole_number('steps', steps, 1)
-        self.training_shrinkage = boolean(
-            'training_shrinkage', training_shrinkage
-        )
-        if self.training_shrinkage and not hasattr(energy, 'shrinkage'):
-            raise TypeError(
-                '`training_shrinkage` needs an energy with a method '
-                f'`shrinkage`, such as `RidgeEnergy`; {type(energy).__name__} '
-                'has none'
-            )
-        if self.training_shrinkage and self.weight != 1:
-            raise ValueError(
-                '`training_shrinkage` approximates the minimiser for weight=1,'
-                f' got weight={weight}'
-            )
         self.training_memory = whole_number(
             'training_memory', training_memory, 0
         )
@@ -310,8 +291,6 @@ class EnergyDenoiser(nn.Module):
                 '`sigma` was given to a denoiser of an energy without a noise '
                 'level, and would be lost'
             )
-        if self.training and self.training_shrinkage:
-            return self.energy.shrinkage(x, sigma)
         if not len(x):
             return x.clone()
         lipschitz, is_convex = self._bounds(x, sigma)

@@ -165,17 +165,6 @@ def test_training_lowers_the_loss():
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_shrinkage_is_for_training_only():
-    """In training mode it replaces the minimiser, and only there."""
-    denoiser, x = make(True, training_shrinkage=True), images()
-    with torch.no_grad():
-        minimiser = make(True)(x, sigma=SIGMA)
-        assert torch.equal(denoiser(x, sigma=SIGMA), minimiser)
-        shrunk = denoiser.train()(x, sigma=SIGMA)
-    assert torch.equal(shrunk, denoiser.energy.shrinkage(x, SIGMA))
-    assert not torch.allclose(shrunk, minimiser)
-
-
 @pytest.mark.parametrize('convex', [False, True])
 def test_training_starts_from_shrunk_responses(convex):
     """That saves gradients, and ends at the same minimiser."""
@@ -195,8 +184,8 @@ def test_training_starts_from_shrunk_responses(convex):
 
 
 def test_training_is_no_part_of_the_architecture():
-    """A later stage of a training may minimise what an earlier one shrank."""
-    first = make(training_shrinkage=True, training_tolerance=0.1)
+    """A later stage of a training may be more accurate than an earlier one."""
+    first = make(training_memory=4, training_tolerance=0.1)
     assert first.architecture == make(training_maxiter=7).architecture
 
 
@@ -207,14 +196,6 @@ def test_an_empty_batch_stays_empty(steps):
     denoiser = EnergyDenoiser(energy, steps=steps).eval()
     empty = torch.zeros(0, 1, 12, 12)
     assert denoiser(empty, torch.zeros(0)).shape == empty.shape
-
-
-def test_shrinkage_needs_filters():
-    """An energy without it, or a weight, is refused by name."""
-    with pytest.raises(TypeError, match='Quadratic has none'):
-        EnergyDenoiser(Quadratic(), training_shrinkage=True)
-    with pytest.raises(ValueError, match='weight=0.5'):
-        make(weight=0.5, training_shrinkage=True)
 
 
 def test_solver_that_stops_short_warns():
