@@ -106,10 +106,10 @@ class ValueCheck:
                 '`odl_equivariant.nn.Normalised`'
             )
         remark = ''
-        if most - least < _LEAST_FILLED * (high - low):
+        if max(most, -least) < _LEAST_FILLED * (high - low):
             remark = (
                 '. The first images of a solver that starts from zero are '
-                'such, too; then this warning does not matter'
+                'such, too: if its last one is not, all is well'
             )
         return (
             f'the image has values from {least:.4g} to {most:.4g}, and '
