@@ -28,6 +28,7 @@ version = release = odl_equivariant.__version__
 
 extensions = [
     'code_figure',
+    'denoiser_table',
     'film_table',
     'licence_table',
     'mathml',
