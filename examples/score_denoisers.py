@@ -48,6 +48,10 @@ import odl
 import torch
 from tqdm import tqdm
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from comparison.other_images import expected
+
 from odl_equivariant import models
 from odl_equivariant._files import write_atomically
 from odl_equivariant.data import ImageSlices
@@ -182,59 +186,6 @@ def scores_of(denoisers, images, sigma, seed):
             scores[name]['turned_psnr'].append(psnr(turned, np.rot90(truth)))
             scores[name]['seconds'].append(seconds)
     return scores
-
-
-def expected(scores, references, n, means):
-    """Return the mean to expect on images with given means of references.
-
-    Parameters
-    ----------
-    scores : sequence of float
-        Scores of the images.
-    references : sequence of sequences of float
-        Scores of the same images by k other methods.
-    n : int
-        Number of images to compare with.
-    means : sequence of float
-        Means of these methods on them, k numbers.
-
-    Returns
-    -------
-    mean, error : float
-        Value at ``means`` of the linear function of the references that fits
-        ``scores`` best, and the standard error of a mean of ``n`` images.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than k + 2 images, or the references are linear
-        functions of each other.
-    """
-    scores = np.asarray(scores)
-    # about the means to compare with, so that the constant is the answer
-    columns = [
-        np.asarray(own) - mean
-        for own, mean in zip(references, means, strict=True)
-    ]
-    design = np.stack([np.ones(len(scores)), *columns], axis=1)
-    n_images, k = design.shape
-    if n_images <= k:
-        raise ValueError(
-            f'give at least {k + 1} images for {k - 1} references, got '
-            f'{n_images}'
-        )
-    # differences that are below a thousandth of a decibel say nothing
-    spread = np.linalg.svd(design - design.mean(0), compute_uv=False)
-    if spread[k - 2] < 1e-3:
-        raise ValueError(
-            'the references rate the images alike, up to a linear function: '
-            'give images that differ more'
-        )
-    inverse = np.linalg.pinv(design)
-    solution = inverse @ scores
-    variance = np.sum((scores - design @ solution) ** 2) / (n_images - k)
-    error = math.sqrt(variance * (np.sum(inverse[0] ** 2) + 1 / n))
-    return float(solution[0]), error
 
 
 def add_expected(scores, weights, n, means):

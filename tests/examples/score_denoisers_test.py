@@ -143,6 +143,10 @@ def test_expected_of_images_that_say_too_little(script, size):
     """The error says how many there must be, or that they must differ."""
     with pytest.raises(ValueError, match='at least 4 images .* got 3'):
         script.expected([1, 2, 3], [[1, 2, 3], [2, 1, 2]], 68, (1, 2))
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(20, 22, (3, 9))
+    with pytest.raises(ValueError, match='mean 28.5 is beyond .* 2[0-2]'):
+        script.expected(scores[0], scores[1:], 68, (21, 28.5))
     own = np.arange(5.0)
     also = 2 * own + 1 + size * np.array([0, 1, 0, 0, 1])
     with pytest.raises(ValueError, match='differ more'):
@@ -189,15 +193,15 @@ def test_command_with_means_to_expect(script, tmp_path, monkeypatch, capsys):
     path = tmp_path / 'scores.json'
     arguments = [
         str(tmp_path), '--bm3d', '--one-sided-variation', '0.5', '0.7',
-        '--as-hard-as', '68', '28.57', '27.48', '--json', str(path),
+        '--as-hard-as', '68', '20', '19', '--json', str(path),
     ]  # fmt: skip
     for i in range(5):
         rows = rng.integers(0, 255, (8, 8), dtype='uint8')
         picture.fromarray(rows).save(tmp_path / f'{i}.png')
     assert script.main(arguments) == 0
     scores = json.loads(path.read_text())
-    assert scores['bm3d']['expected'][0] == pytest.approx(28.57)
-    assert '28.57 ± 0.00' in capsys.readouterr().out
+    assert scores['bm3d']['expected'][0] == pytest.approx(20)
+    assert '20.00 ± 0.00' in capsys.readouterr().out
 
     def refuse(*_):
         raise ValueError('alike')
